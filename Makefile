@@ -1,0 +1,53 @@
+# One environment in .venv, made by the first target that needs it and remade when its inputs change.
+#   make demo       say what this machine can do
+#   make test       check, then every test that takes seconds
+#   make test-slow  the tests that train or measure
+#   make check      lint, format, types, import directions, size budget
+#   make format     let ruff put files in order
+#   make bench      run every script in benchmarks/
+#   make clean      remove what builds, tests and demos left behind; .venv stays
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+# One thread per worker: several workers with several threads each would fight for the same cores.
+WORKERS ?= -n auto --maxprocesses 4
+ONE_THREAD := OMP_NUM_THREADS=1
+
+.DEFAULT_GOAL := test
+.PHONY: demo test test-slow check format bench clean
+.DELETE_ON_ERROR:
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/whyformer doctor
+
+check: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -q tests/test_budget.py
+
+test: check
+	$(ONE_THREAD) $(BIN)/pytest -q -m "not slow" $(WORKERS)
+
+test-slow: $(INSTALLED)
+	$(BIN)/pytest -q -m slow
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(INSTALLED)
+	@set -e; scripts=$$(ls benchmarks/*.py 2>/dev/null || true); \
+	if [ -z "$$scripts" ]; then echo "benchmarks/ has no script yet"; exit 0; fi; \
+	for script in $$scripts; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+clean:
+	rm -rf build dist runs .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
