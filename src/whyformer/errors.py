@@ -1,0 +1,29 @@
+"""The errors that a user can cause: each is one sentence that names the place and what to do."""
+
+
+class WhyformerError(Exception):
+    """Something the user can put right; the command line prints the sentence and exits with code 2."""
+
+
+class RecipeError(WhyformerError):
+    """A recipe, preset or override that is unknown or does not fit; lists every fault with its path."""
+
+
+class DataError(WhyformerError):
+    """A file or line of data that is missing, empty, damaged or does not match its partner."""
+
+
+class TokenizerError(WhyformerError):
+    """A tokenizer that cannot be trained, read, or does not fit the model."""
+
+
+class CheckpointError(WhyformerError):
+    """A run folder or weight file that is missing, damaged, foreign, or unsafe to read."""
+
+
+class TrainingError(WhyformerError):
+    """Training cannot start or go on: a leak, a loss that is not a number, a full disk."""
+
+
+class DecodingError(WhyformerError):
+    """A search setting or an input sentence that the model cannot take."""

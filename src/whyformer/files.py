@@ -1,0 +1,52 @@
+"""Files that are either wholly written or not there at all."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from whyformer.errors import WhyformerError
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, flush it to disk, then rename it into place.
+
+    A reader (or a run that was killed half-way) sees the old file or the new one, never a part.
+
+    Raises:
+        WhyformerError: the disk is full or the folder cannot be written to; ``path`` is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise explained(error, path) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 with LF line ends, atomically."""
+    write_atomically(path, lambda temporary: _write_bytes(temporary, text.encode("utf-8")))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data``, atomically."""
+    write_atomically(path, lambda temporary: _write_bytes(temporary, data))
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def explained(error: OSError, path: Path) -> WhyformerError:
+    """What went wrong with writing ``path``, as a sentence for the user."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return WhyformerError(f"{path}: the disk is full; free some space and run the command again.")
+    return WhyformerError(f"{path}: cannot be written ({error.strerror}); choose another folder.")

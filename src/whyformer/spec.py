@@ -1,0 +1,20 @@
+"""The base of every spec: a frozen description that knows how to build its module."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Spec(BaseModel):
+    """A validated, immutable node of a recipe.
+
+    Subclasses carry a ``kind`` tag where a user may choose among several, document each field with
+    the string under it, and have a typed ``build(...)`` beside the module they describe. The tree of
+    specs mirrors the tree of modules, so a recipe file *is* the model, written down.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,
+    )
