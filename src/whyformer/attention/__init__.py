@@ -1,0 +1,1 @@
+"""Attention: scores, masks, positions and the one softmax. Tensors in, tensors out."""

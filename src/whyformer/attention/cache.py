@@ -1,0 +1,123 @@
+"""Caches: the keys and values that decoding need not compute again.
+
+B batch (rows) · K key length · H heads · D head dimension
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from whyformer.attention.mask import Axis
+
+_FIRST_CAPACITY = 32
+
+
+class KeyValues(NamedTuple):
+    """Keys and values of one attention, each (B,H,K,D)."""
+
+    key: Tensor
+    value: Tensor
+
+    def select(self, rows: Tensor) -> "KeyValues":
+        """Keep, reorder or repeat sentences."""
+        return KeyValues(self.key.index_select(0, rows), self.value.index_select(0, rows))
+
+
+class LayerCache:
+    """The growing keys and values of one layer, in buffers that double when they are full."""
+
+    def __init__(self) -> None:
+        self._buffers: KeyValues | None = None
+
+    def append(self, new: KeyValues, length: int) -> KeyValues:
+        """Write ``new`` behind the first ``length`` columns; all columns so far come back, as views."""
+        total = length + new.key.shape[2]
+        if self._buffers is None or total > self._buffers.key.shape[2]:
+            self._grow(new, length, total)
+        buffers = self._buffers
+        assert buffers is not None
+        for buffer, column in zip(buffers, new, strict=True):
+            buffer[:, :, length:total] = column
+        return KeyValues(buffers.key[:, :, :total], buffers.value[:, :, :total])
+
+    def select(self, rows: Tensor, length: int) -> None:
+        """Keep, reorder or repeat rows; only the ``length`` columns in use are moved."""
+        if self._buffers is None:
+            return
+        moved: list[Tensor] = []
+        for buffer in self._buffers:
+            kept = buffer[:, :, :length].index_select(0, rows)
+            if len(rows) > buffer.shape[0]:
+                buffer = buffer.new_empty(len(rows), *buffer.shape[1:])
+            buffer = buffer[: len(rows)]
+            buffer[:, :, :length] = kept
+            moved.append(buffer)
+        self._buffers = KeyValues(moved[0], moved[1])
+
+    def _grow(self, new: KeyValues, length: int, total: int) -> None:
+        capacity = max(_FIRST_CAPACITY, 2 * total)
+        grown: list[Tensor] = []
+        for which, column in enumerate(new):
+            buffer = column.new_empty(*column.shape[:2], capacity, column.shape[3])
+            if self._buffers is not None:
+                buffer[:, :, :length] = self._buffers[which][:, :, :length]
+            grown.append(buffer)
+        self._buffers = KeyValues(grown[0], grown[1])
+
+
+class KVCache:
+    """The self-attention cache of a stack: a buffer a layer, and where the cached keys stand.
+
+    The stack advances it, once per step and after all layers; a layer only appends.
+    """
+
+    def __init__(self, layers: int) -> None:
+        self.layers = [LayerCache() for _ in range(layers)]
+        self.axis: Axis | None = None
+
+    @property
+    def length(self) -> int:
+        """Columns in use."""
+        return 0 if self.axis is None else self.axis.position.shape[1]
+
+    def with_new(self, queries: Axis) -> Axis:
+        """The axis of all cached keys followed by those of ``queries``."""
+        if self.axis is None:
+            return queries
+        position = torch.cat([self.axis.position, queries.position], dim=1)
+        if self.axis.valid is None and queries.valid is None:
+            return Axis(position)
+        return Axis(position, torch.cat([_valid(self.axis), _valid(queries)], dim=1))
+
+    def append(self, layer: int, new: KeyValues) -> KeyValues:
+        """Add the keys and values of the present step in ``layer``; those of all steps come back."""
+        return self.layers[layer].append(new, self.length)
+
+    def advance(self, axis: Axis) -> None:
+        """Accept the columns that every layer has appended; ``axis`` is that of ``with_new``."""
+        self.axis = axis
+
+    def select(self, rows: Tensor) -> None:
+        """Keep, reorder or repeat hypotheses: ``rows`` (B',) int64."""
+        for layer in self.layers:
+            layer.select(rows, self.length)
+        self.axis = None if self.axis is None else self.axis.select(rows)
+
+
+class CrossCache:
+    """The keys and values of the memory, computed once per sentence for every layer."""
+
+    def __init__(self, layers: Sequence[KeyValues], axis: Axis) -> None:
+        self.layers = list(layers)
+        self.axis = axis
+
+    def select(self, rows: Tensor) -> None:
+        """Keep, reorder or repeat sentences: ``rows`` (B',) int64."""
+        self.layers = [layer.select(rows) for layer in self.layers]
+        self.axis = self.axis.select(rows)
+
+
+def _valid(axis: Axis) -> Tensor:
+    return torch.ones_like(axis.position, dtype=torch.bool) if axis.valid is None else axis.valid

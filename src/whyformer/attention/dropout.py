@@ -1,0 +1,42 @@
+"""Dropout whose mask is cheap on a CPU."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_LEVELS = 1 << 16
+
+
+class Dropout(nn.Module):
+    """Inverted dropout (Srivastava et al. 2014, section 10): zero with probability p, scale the rest by 1 / (1 - p).
+
+    A CPU draws one Bernoulli number an element slowly, so there the mask is cut from random 64-bit
+    words, 16 bits an element: p is met to within 1 / 65,536, and the scale uses the p in fact used,
+    so the mean is exact. Other devices use torch's own kernel.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop elements of ``x`` (any shape) in training; the identity otherwise."""
+        if not self.training or self.probability == 0.0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.probability)
+        return x * keep_mask(x, self.probability)
+
+    def extra_repr(self) -> str:
+        """Show the probability when printed."""
+        return f"probability={self.probability}"
+
+
+def keep_mask(like: Tensor, probability: float) -> Tensor:
+    """A mask of the shape and type of ``like``: 0 where dropped, 1 / (1 - p) where kept."""
+    level = min(round(probability * _LEVELS), _LEVELS - 1)
+    words = torch.empty((like.numel() + 3) // 4, dtype=torch.int64).random_(-(1 << 63), None)
+    # (words of 64 bits) -> (elements of 16 bits, from -32768 to 32767)
+    halves = words.view(torch.int16)[: like.numel()].view(like.shape)
+    kept = halves >= level - _LEVELS // 2
+    return kept.to(like.dtype).mul_(_LEVELS / (_LEVELS - level))

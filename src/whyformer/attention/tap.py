@@ -1,0 +1,74 @@
+"""Taps: named points in a model where a recorder may listen. Silent, they cost nothing."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+
+from torch import Tensor, nn
+
+Listener = Callable[[Tensor], Tensor | None]
+
+
+class Tap(nn.Module):
+    """An identity that others may listen to.
+
+    A listener sees every tensor that passes and may return another in its place (to patch it);
+    ``None`` lets the tensor through unchanged.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listeners: list[Listener] = []
+
+    @property
+    def listening(self) -> bool:
+        """Whether anybody listens; kernels that never form the tensor are then not used."""
+        return bool(self.listeners)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pass ``x`` (any shape) to every listener in turn."""
+        for listener in self.listeners:
+            answer = listener(x)
+            x = x if answer is None else answer
+        return x
+
+
+@contextmanager
+def listen(model: nn.Module, pattern: str, listener: Callable[[str, Tensor], Tensor | None]) -> Iterator[None]:
+    """Attach ``listener(name, tensor)`` to every tap of ``model`` whose name fits the shell ``pattern``."""
+    attached: list[tuple[Tap, Listener]] = []
+    for name, module in model.named_modules():
+        if isinstance(module, Tap) and fnmatch(name, pattern):
+            bound = _bind(listener, name)
+            module.listeners.append(bound)
+            attached.append((module, bound))
+    try:
+        yield
+    finally:
+        for tap, bound in attached:
+            tap.listeners.remove(bound)
+
+
+@contextmanager
+def record(model: nn.Module, pattern: str = "*") -> Iterator[dict[str, list[Tensor]]]:
+    """Record what passes the taps that fit ``pattern``, in order, by name.
+
+    >>> import torch
+    >>> model = nn.Sequential(Tap())
+    >>> with record(model) as tape:
+    ...     _ = model(torch.ones(2))
+    >>> tape["0"]
+    [tensor([1., 1.])]
+    """
+    tape: dict[str, list[Tensor]] = defaultdict(list)
+
+    def keep(name: str, x: Tensor) -> None:
+        tape[name].append(x.detach())
+
+    with listen(model, pattern, keep):
+        yield tape
+
+
+def _bind(listener: Callable[[str, Tensor], Tensor | None], name: str) -> Listener:
+    return lambda x: listener(name, x)
