@@ -1,0 +1,1 @@
+"""Models: thin assemblies of the parts."""

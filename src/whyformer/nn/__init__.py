@@ -1,0 +1,1 @@
+"""Layers: norms, feed-forward networks, embeddings, blocks and stacks."""
