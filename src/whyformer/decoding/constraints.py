@@ -1,0 +1,105 @@
+"""What a hypothesis may be, whichever way it is searched for.
+
+B batch · R rows, a live hypothesis each · T tokens so far · V vocabulary · N length of an n-gram
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from whyformer.errors import DecodingError
+from whyformer.marks import END, PAD, START
+from whyformer.spec import Spec
+
+TokenId = Annotated[int, Field(ge=0)]
+
+
+class ConstraintsSpec(Spec):
+    """The base of every search spec. Lengths count target tokens, with end mark, without start mark."""
+
+    longest_factor: float = Field(default=1.0, ge=0)
+    """Most target tokens per source token."""
+    longest_extra: int = Field(default=50, ge=0)
+    """Target tokens on top of that. The default is that of Vaswani et al. 2017, section 6.1."""
+    shortest: int = Field(default=1, ge=1)
+    """Fewest target tokens: no end mark comes before. Prevails over the two limits above."""
+    prefix: tuple[TokenId, ...] = ()
+    """Token ids that every hypothesis begins with, forbidden or not."""
+    forbidden: tuple[TokenId, ...] = (PAD, START)
+    """Token ids that never come; add 1 to forbid the unknown token."""
+    no_repeat_ngram: int | None = Field(default=None, ge=1)
+    """Size in tokens of n-grams that may not come twice in a hypothesis."""
+
+    @model_validator(mode="after")
+    def _can_end(self) -> "ConstraintsSpec":
+        if END in self.forbidden:
+            raise ValueError(f"forbidden holds the end mark ({END}), so nothing could finish; take it out")
+        if END in self.prefix:
+            raise ValueError(f"prefix holds the end mark ({END}), which nothing may follow; take it out")
+        return self
+
+    def longest(self, source_lengths: Tensor, model_limit: int | None) -> Tensor:
+        """Most target tokens (B,) for sources of ``source_lengths`` (B,) tokens.
+
+        Raises:
+            DecodingError: the model cannot write as much as ``shortest`` or ``prefix`` demand.
+        """
+        least = max(self.shortest, len(self.prefix) + 1)
+        if model_limit is not None and model_limit < least:
+            raise DecodingError(
+                f"shortest or prefix demand {least} target tokens, but the model writes at most "
+                f"{model_limit}; demand fewer"
+            )
+        wanted = (source_lengths.float() * self.longest_factor).long() + self.longest_extra
+        return wanted.clamp(least, model_limit)
+
+    def apply(self, scores: Tensor, tokens: Tensor) -> None:
+        """Set ``scores`` (R,V) of all that may not follow ``tokens`` (R,T) to -inf, in place.
+
+        Raises:
+            DecodingError: a token id of these settings is not in the vocabulary.
+        """
+        length, vocabulary = tokens.shape[1], scores.shape[1]
+        highest = max((*self.prefix, *self.forbidden), default=0)
+        if highest >= vocabulary:
+            raise DecodingError(f"prefix or forbidden name token {highest}, but the last is {vocabulary - 1}")
+        if length < len(self.prefix):
+            force(scores, self.prefix[length])
+            return
+        forbid(scores, self.forbidden)
+        if length + 1 < self.shortest:
+            forbid(scores, (END,))
+        if self.no_repeat_ngram is not None:
+            forbid_repeated_ngrams(scores, tokens, self.no_repeat_ngram)
+
+
+def forbid(scores: Tensor, tokens: Sequence[int]) -> None:
+    """Allow none of ``tokens``: set their ``scores`` (R,V) to -inf, in place."""
+    scores[:, list(tokens)] = -float("inf")
+
+
+def force(scores: Tensor, token: int) -> None:
+    """Allow nothing but ``token``: set all other ``scores`` (R,V) to -inf, in place."""
+    kept = scores[:, token].clone()
+    scores.fill_(-float("inf"))
+    scores[:, token] = kept
+
+
+def forbid_repeated_ngrams(scores: Tensor, tokens: Tensor, size: int) -> None:
+    """Forbid what would repeat an n-gram of ``size`` in ``tokens`` (R,T): Paulus et al. 2018, section 2.5.
+
+    Sets ``scores`` (R,V) to -inf, in place.
+    """
+    length = tokens.shape[1]
+    if length < size:
+        return
+    # (R,T) -> (R,T-N+1,N)
+    ngrams = tokens.unfold(1, size, 1)
+    # (R,1,N-1): what the next token completes
+    begun = tokens[:, None, length - size + 1 :]
+    repeated = (ngrams[:, :, :-1] == begun).all(dim=2)
+    # A token may end several n-grams; as scores are added to, one repeated among them is enough.
+    added = scores.new_zeros(repeated.shape).masked_fill(repeated, -float("inf"))
+    scores.scatter_add_(1, ngrams[:, :, -1], added)

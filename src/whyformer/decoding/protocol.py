@@ -1,0 +1,41 @@
+"""What the search asks of a model.
+
+B batch · S source length · R rows, a live hypothesis each · V vocabulary
+"""
+
+from typing import Protocol, TypeVar, runtime_checkable
+
+from torch import Tensor
+
+
+class DecoderState(Protocol):
+    """What a model remembers of the prefixes so far, a row per live hypothesis."""
+
+    def select(self, rows: Tensor) -> None:
+        """Keep, reorder or repeat rows, in place: ``rows`` (R',) int64."""
+        ...
+
+
+@runtime_checkable
+class AttendingState(DecoderState, Protocol):
+    """A state that also tells where its model looked."""
+
+    @property
+    def attention(self) -> Tensor | None:
+        """The last step's weights (R,S) over the source, each row summing to 1; None if not asked for."""
+        ...
+
+
+State = TypeVar("State", bound=DecoderState)
+
+
+class StepDecoder(Protocol[State]):
+    """A model that writes token by token."""
+
+    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> State:
+        """Read ``source`` (B,S) int64 with ``valid`` (B,S) bool, once; a state with a row per sentence."""
+        ...
+
+    def step(self, tokens: Tensor, state: State) -> Tensor:
+        """Feed each row its last token, ``tokens`` (R,); logits (R,V) of the next. Advances ``state``."""
+        ...
