@@ -1,0 +1,1 @@
+"""Text: tokenizers, reading, cleaning, sentence pairs, downloads."""
