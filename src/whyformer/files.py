@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from whyformer.errors import WhyformerError
@@ -16,19 +17,19 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         WhyformerError: the disk is full or the folder cannot be written to; ``path`` is untouched.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise explained(error, path) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        # Gone already if all went well; and where the folder is no folder, there is nothing to remove.
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

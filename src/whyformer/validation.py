@@ -37,9 +37,10 @@ def merged(base: Mapping[str, object], change: Mapping[str, object]) -> dict[str
 
     A node of the same kind keeps the keys that the change does not mention. A node whose ``kind``
     changes keeps nothing: the keys of the old kind mean nothing to the new one. A list is replaced
-    whole, or element by element where the change addresses it by index (``positions.0.kind``).
+    whole, or element by element where the change addresses it by index (``positions.0.kind``). A
+    change that names a ``preset`` starts from that.
     """
-    if "kind" in change and "kind" in base and change["kind"] != base["kind"]:
+    if "preset" in change or ("kind" in change and "kind" in base and change["kind"] != base["kind"]):
         return dict(change)
     return {**base, **{key: _laid_over(base.get(key), value) for key, value in change.items()}}
 
@@ -62,9 +63,14 @@ def completed(node: Node, value: Mapping[str, object]) -> dict[str, object]:
     """``value`` with the missing keys of each spec in it taken from the default of the field it stands in.
 
     So ``norm: {epsilon: 1e-6}`` changes one number of the default norm, whatever its kind and its other
-    numbers, and an override works on a node that the recipe never mentions.
+    numbers, and an override works on a node that the recipe never mentions. Where a spec has presets,
+    the key ``preset`` names the one to start from instead of the default.
     """
     default = node.schema.get("default")
+    presets = (node.spec(value) or node).schema.get("presets", {})
+    if value.get("preset") in presets:
+        default = presets[value["preset"]]
+        value = {key: inner for key, inner in value.items() if key != "preset"}
     if isinstance(default, Mapping) and any(alternative.keys for alternative in node.alternatives):
         value = merged(default, value)
     spec = node.spec(value) or node
@@ -111,6 +117,9 @@ def _fault(root: Node, error: ErrorDetails) -> _Fault:
     match error["type"]:
         case "extra_forbidden":
             holder = _locate(root, error["loc"][:-1]).member
+            presets = holder.schema.get("presets", {})
+            if error["loc"][-1] == "preset" and presets:
+                return _Fault(path, f"unknown preset {given}", f"presets: {', '.join(presets)}")
             return _Fault(path, "unknown key", _nearest(str(error["loc"][-1]), holder))
         case "missing":
             return _Fault(path, "missing", f"should be {node.text}" + (node.meaning and f": {node.meaning}"))

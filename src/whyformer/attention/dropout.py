@@ -8,11 +8,12 @@ _LEVELS = 1 << 16
 
 
 class Dropout(nn.Module):
-    """Inverted dropout (Srivastava et al. 2014, section 10): zero with probability p, scale the rest by 1 / (1 - p).
+    """Inverted dropout: zero with probability p, scale the rest by 1 / (1 - p) (Srivastava et al. 2014).
 
     A CPU draws one Bernoulli number an element slowly, so there the mask is cut from random 64-bit
-    words, 16 bits an element: p is met to within 1 / 65,536, and the scale uses the p in fact used,
-    so the mean is exact. Other devices use torch's own kernel.
+    words, 16 bits an element: p is met to within 1 / 131,072, and the scale uses the p in fact used,
+    so that the mean stays what it was but for the rounding of the scale to the type of ``x``. Other
+    devices use torch's own kernel.
     """
 
     def __init__(self, probability: float) -> None:
@@ -35,7 +36,8 @@ class Dropout(nn.Module):
 def keep_mask(like: Tensor, probability: float) -> Tensor:
     """A mask of the shape and type of ``like``: 0 where dropped, 1 / (1 - p) where kept."""
     level = min(round(probability * _LEVELS), _LEVELS - 1)
-    words = torch.empty((like.numel() + 3) // 4, dtype=torch.int64).random_(-(1 << 63), None)
+    words = torch.empty((like.numel() + 3) // 4, dtype=torch.int64, device=like.device)
+    words.random_(-(1 << 63), None)
     # (words of 64 bits) -> (elements of 16 bits, from -32768 to 32767)
     halves = words.view(torch.int16)[: like.numel()].view(like.shape)
     kept = halves >= level - _LEVELS // 2

@@ -12,11 +12,11 @@ from whyformer.spec import Spec
 class HeadsSpec(Spec):
     """The numbers of one multi-head attention (Vaswani et al. 2017, section 3.2.2)."""
 
-    query: int = Field(8, ge=1)
+    query: int = Field(default=8, ge=1)
     """Number of query heads."""
-    key_value: int | None = Field(None, ge=1)
-    """Number of key and value heads, shared evenly by the query heads; as many as query heads if left out."""
-    dim: int | None = Field(None, ge=1)
+    key_value: int | None = Field(default=None, ge=1)
+    """Number of key and value heads, shared evenly by the query heads; as many as those if left out."""
+    dim: int | None = Field(default=None, ge=1)
     """Components of one head; d_model / query heads if left out, so that more heads cost nothing."""
     bias: bool = True
     """Whether the four projections add a learned bias."""
@@ -36,7 +36,9 @@ class HeadsSpec(Spec):
         if self.dim is not None:
             return self.dim
         if d_model % self.query:
-            raise ValueError(f"{self.query} heads do not divide d_model {d_model}; set dim, or choose other heads")
+            raise ValueError(
+                f"{self.query} heads do not divide d_model {d_model}; set dim or change the heads"
+            )
         return d_model // self.query
 
     @property

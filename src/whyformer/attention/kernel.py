@@ -53,7 +53,7 @@ def attend(
         taps: where to listen.
 
     Returns:
-        Context (B,H,Q,D), and the weights (B,H,Q,K) after dropout, or None if they were not needed.
+        Context (B,H,Q,D), and the weights (B,H,Q,K) after dropout, or None where none were formed.
     """
     listening = taps.scores.listening or taps.weights.listening
     if not (need_weights or listening) and prefers_fused(query, key):

@@ -31,12 +31,13 @@ class Axis:
     def __post_init__(self) -> None:
         if self.position.dim() != 2 or self.position.dtype != torch.int64:
             raise TypeError(f"position must be an int64 (B,L) tensor, not {_describe(self.position)}")
-        if self.valid is not None and (self.valid.dtype != torch.bool or self.valid.shape != self.position.shape):
-            raise TypeError(f"valid must be a bool tensor shaped like position, not {_describe(self.valid)}")
+        valid = self.valid
+        if valid is not None and (valid.dtype != torch.bool or valid.shape != self.position.shape):
+            raise TypeError(f"valid must be a bool tensor shaped like position, not {_describe(valid)}")
 
     @staticmethod
     def of(valid: Tensor) -> "Axis":
-        """The axis of padded sentences ``valid`` (B,L): positions count real tokens, padding on either side."""
+        """The axis of sentences ``valid`` (B,L) padded on either side: positions count real tokens."""
         return Axis((valid.cumsum(dim=1) - 1).clamp_min(0), valid)
 
     def select(self, rows: Tensor) -> "Axis":
@@ -156,6 +157,11 @@ class Mask:
         self.rule = rule
         self.queries = queries
         self.keys = keys
+        self._penalties: dict[torch.dtype, Tensor] = {}
+        if len(queries.position) != len(keys.position):
+            raise ValueError(
+                f"queries of {len(queries.position)} sentences cannot read keys of {len(keys.position)}"
+            )
 
     @cached_property
     def allowed(self) -> Tensor | None:
@@ -193,13 +199,11 @@ class Mask:
         return self._penalties[dtype]
 
     @cached_property
-    def _penalties(self) -> dict[torch.dtype, Tensor]:
-        return {}
-
-    @property
     def is_plain_causal(self) -> bool:
         """Whether this is just the lower triangle, for which kernels have a form without a matrix."""
-        return isinstance(self.rule, Causal) and self.queries is self.keys and self.keys.valid is None
+        if not isinstance(self.rule, Causal) or self.queries is not self.keys or self.keys.valid is not None:
+            return False
+        return bool((self.keys.position.diff(dim=1) > 0).all())
 
 
 def _describe(x: Tensor) -> str:

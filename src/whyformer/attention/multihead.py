@@ -23,7 +23,7 @@ class AttentionSpec(Spec):
     """How the model dimension is cut into heads."""
     score: ScoreSpec = ScaledDotSpec()
     """How well a query fits a key."""
-    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability that an attention weight is dropped in training."""
 
     def build(self, d_model: int) -> "MultiHeadAttention":
@@ -52,10 +52,13 @@ class MultiHeadAttention(nn.Module):
 
     def reset_parameters(self) -> None:
         """Glorot uniform; q, k and v as if they were one matrix (gain 1/√2), biases zero."""
-        for layer, gain in ((self.query, 0.5**0.5), (self.key, 0.5**0.5), (self.value, 0.5**0.5), (self.output, 1.0)):
-            nn.init.xavier_uniform_(layer.weight, gain)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+        as_one = 0.5**0.5
+        for layer, gain in ((self.query, as_one), (self.key, as_one), (self.value, as_one), (self.output, 1.0)):
+            for parameter in layer.parameters():
+                if parameter.dim() == 2:
+                    nn.init.xavier_uniform_(parameter, gain)
+                else:
+                    nn.init.zeros_(parameter)
 
     def key_values(self, source: Tensor, positions: Positions, position: Tensor) -> KeyValues:
         """Keys and values of ``source`` (B,K,M), whose tokens stand at ``position`` (B,K)."""

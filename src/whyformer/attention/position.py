@@ -9,14 +9,14 @@ place      hook                                           members
 =========  =============================================  ===============================
 input      ``embed(x, position) -> x``                    sinusoidal
 rotation   ``rotate(x, position) -> x``                   (none yet)
-logits     ``logits(query, queries, keys) -> (B,H,Q,K)``  (none yet)
-values     ``values(weights, queries, keys) -> (B,H,Q,D)``  (none yet)
+logits     ``logits(query, queries, keys) -> …``          (none yet)
+values     ``values(weights, queries, keys) -> …``        (none yet)
 =========  =============================================  ===============================
 """
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,22 +55,23 @@ class Sinusoidal(PositionScheme):
     def __init__(self, d_model: int) -> None:
         super().__init__()
         self.d_model = d_model
-        self.register_buffer("table", sinusoids(64, d_model), persistent=False)
-        self.table: Tensor
+        # Not a buffer: how far it has grown is no part of the model, to be saved, cast or synchronised.
+        self.table = torch.empty(0, d_model)
 
     def embed(self, x: Tensor, position: Tensor) -> Tensor:
         """Add the encoding of ``position`` (B,L) to ``x`` (B,L,M)."""
-        # The number of columns bounds the positions of a fresh sentence; a cache may stand further along.
-        longest = max(int(position.max()) + 1, 1) if position.numel() else 1
-        if longest > self.table.shape[0]:
-            self.table = sinusoids(2 * longest, self.d_model).to(self.table.device)
+        # How far positions reach is only in the data: one wait for the device in a stack's forward pass.
+        longest = int(position.max()) + 1 if position.numel() else 0
+        if longest > len(self.table) or self.table.device != x.device:
+            self.table = sinusoids(max(64, 2 * longest), self.d_model).to(x.device)
         return x + self.table[position].to(x.dtype)
 
 
 def sinusoids(length: int, d_model: int) -> Tensor:
-    """The first ``length`` encodings, (length, d_model) fp32, computed in fp64."""
-    frequency = torch.exp(torch.arange(0, d_model, 2, dtype=torch.float64) * (-math.log(10_000.0) / d_model))
-    angle = torch.arange(length, dtype=torch.float64)[:, None] * frequency
+    """The first ``length`` encodings, (length, d_model) fp32 on the CPU, computed in fp64."""
+    even = torch.arange(0, d_model, 2, dtype=torch.float64, device="cpu")
+    frequency = torch.exp(even * (-math.log(10_000.0) / d_model))
+    angle = torch.arange(length, dtype=torch.float64, device="cpu")[:, None] * frequency
     # (length, M/2, 2) -> (length, M): sines and cosines take turns
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :d_model].float()
 
@@ -108,7 +109,8 @@ class Positions(nn.Module):
         return any(type(scheme).values is not PositionScheme.values for scheme in self._each())
 
     def _each(self) -> list[PositionScheme]:
-        return list(self.schemes)  # pyright: ignore[reportArgumentType]  # ModuleList forgets the type
+        # ModuleList forgets the type of what it holds.
+        return cast("list[PositionScheme]", list(self.schemes))
 
 
 class SinusoidalSpec(Spec):

@@ -1,13 +1,14 @@
 """Taps: named points in a model where a recorder may listen. Silent, they cost nothing."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 
 from torch import Tensor, nn
 
 Listener = Callable[[Tensor], Tensor | None]
+NamedListener = Callable[[str, Tensor], Tensor | None]
 
 
 class Tap(nn.Module):
@@ -35,7 +36,7 @@ class Tap(nn.Module):
 
 
 @contextmanager
-def listen(model: nn.Module, pattern: str, listener: Callable[[str, Tensor], Tensor | None]) -> Iterator[None]:
+def listen(model: nn.Module, pattern: str, listener: NamedListener) -> Generator[None]:
     """Attach ``listener(name, tensor)`` to every tap of ``model`` whose name fits the shell ``pattern``."""
     attached: list[tuple[Tap, Listener]] = []
     for name, module in model.named_modules():
@@ -51,7 +52,7 @@ def listen(model: nn.Module, pattern: str, listener: Callable[[str, Tensor], Ten
 
 
 @contextmanager
-def record(model: nn.Module, pattern: str = "*") -> Iterator[dict[str, list[Tensor]]]:
+def record(model: nn.Module, pattern: str = "*") -> Generator[dict[str, list[Tensor]]]:
     """Record what passes the taps that fit ``pattern``, in order, by name.
 
     >>> import torch
@@ -70,5 +71,5 @@ def record(model: nn.Module, pattern: str = "*") -> Iterator[dict[str, list[Tens
         yield tape
 
 
-def _bind(listener: Callable[[str, Tensor], Tensor | None], name: str) -> Listener:
+def _bind(listener: NamedListener, name: str) -> Listener:
     return lambda x: listener(name, x)

@@ -3,10 +3,11 @@
 B batch · S source length · T target length · R hypotheses · M model dimension · V vocabulary
 """
 
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 from torch import Tensor, nn
 
 from whyformer.attention.cache import CrossCache, KVCache
@@ -17,15 +18,19 @@ from whyformer.attention.tap import record
 from whyformer.nn.block import BlockSpec
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
 from whyformer.nn.feed_forward import ReluSpec
-from whyformer.nn.stack import StackSpec
+from whyformer.nn.stack import Stack, StackSpec
 from whyformer.spec import Spec
+
+_CROSS_WEIGHTS = "cross_attention.taps.weights"
 
 
 class TransformerSpec(Spec):
-    """An encoder-decoder."""
+    """An encoder-decoder; a recipe may start from ``preset: tiny | small | base | big``."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(presets=presets()))
 
     kind: Literal["transformer"] = "transformer"
-    d_model: int = Field(512, ge=1)
+    d_model: int = Field(default=512, ge=1)
     """Components of the vector that stands for a token."""
     embedding: EmbeddingSpec = EmbeddingSpec()
     """Token embeddings and what they share."""
@@ -33,7 +38,7 @@ class TransformerSpec(Spec):
     """Reads the source."""
     decoder: StackSpec = StackSpec(mask=CausalSpec(), block=BlockSpec(cross_attention=AttentionSpec()))
     """Writes the target."""
-    longest: int = Field(1024, ge=2)
+    longest: int = Field(default=1024, ge=2)
     """Most tokens of a source or target sentence, marks included."""
 
     @model_validator(mode="after")
@@ -41,10 +46,11 @@ class TransformerSpec(Spec):
         if self.decoder.block.cross_attention is None:
             raise ValueError("decoder.block.cross_attention is missing: a decoder has to read the source")
         if self.encoder.block.cross_attention is not None:
-            raise ValueError("encoder.block.cross_attention is set, but an encoder has nothing to attend to; remove it")
+            raise ValueError("encoder.block.cross_attention is set, but there is nothing to read; remove it")
         if not self.decoder.mask.causal:
-            raise ValueError("decoder.mask lets a token see later ones, so training would leak; use kind: causal")
-        for attention in (self.encoder.block.attention, self.decoder.block.attention, self.decoder.block.cross_attention):
+            raise ValueError("decoder.mask lets a token see later ones, which leaks; use kind: causal")
+        reader, writer = self.encoder.block, self.decoder.block
+        for attention in (reader.attention, writer.attention, self.decoder.block.cross_attention):
             attention.heads.head_dim(self.d_model)
         return self
 
@@ -57,17 +63,19 @@ class TransformerSpec(Spec):
         return Transformer(self, source_vocabulary, target_vocabulary)
 
 
-def transformer(*, layers: int, d_model: int, heads: int, feed_forward: int, dropout: float) -> TransformerSpec:
+def transformer(
+    *, layers: int, d_model: int, heads: int, feed_forward: int, dropout: float
+) -> TransformerSpec:
     """An encoder-decoder in the shape of the paper: post-norm, ReLU, sinusoids, all embeddings tied."""
     attention = AttentionSpec(heads=HeadsSpec(query=heads))
-    block = BlockSpec(attention=attention, feed_forward=ReluSpec(hidden=feed_forward), dropout=dropout)
+    hidden = ReluSpec(hidden=feed_forward)
+    reading = BlockSpec(attention=attention, feed_forward=hidden, dropout=dropout)
+    writing = BlockSpec(attention=attention, cross_attention=attention, feed_forward=hidden, dropout=dropout)
     return TransformerSpec(
         d_model=d_model,
         embedding=EmbeddingSpec(dropout=dropout),
-        encoder=StackSpec(layers=layers, block=block),
-        decoder=StackSpec(
-            layers=layers, mask=CausalSpec(), block=block.model_copy(update={"cross_attention": attention})
-        ),
+        encoder=StackSpec(layers=layers, block=reading),
+        decoder=StackSpec(layers=layers, mask=CausalSpec(), block=writing),
     )
 
 
@@ -89,6 +97,12 @@ def small() -> TransformerSpec:
 def tiny() -> TransformerSpec:
     """A model for small tasks, trained in minutes on a CPU."""
     return transformer(layers=2, d_model=128, heads=4, feed_forward=256, dropout=0.1)
+
+
+def presets() -> dict[str, JsonValue]:
+    """The sizes that recipes know by name, written out."""
+    named = {"tiny": tiny(), "small": small(), "base": base(), "big": big()}
+    return {name: spec.model_dump(mode="json") for name, spec in named.items()}
 
 
 class TransformerState:
@@ -118,20 +132,22 @@ class Transformer(nn.Module):
 
     def __init__(self, spec: TransformerSpec, source_vocabulary: int, target_vocabulary: int) -> None:
         super().__init__()
-        tie = spec.embedding.tie
+        tie, d_model = spec.embedding.tie, spec.d_model
         if tie == "all" and source_vocabulary != target_vocabulary:
             raise ValueError(
-                f"source and target embeddings cannot be one table: the vocabularies have {source_vocabulary} and "
-                f"{target_vocabulary} tokens; train a joint tokenizer or set model.embedding.tie: output"
+                f"source and target cannot share one embedding: the vocabularies have {source_vocabulary} "
+                f"and {target_vocabulary} tokens; train a joint tokenizer or set model.embedding.tie: output"
             )
         self.spec = spec
-        self.source_embedding = TokenEmbedding(source_vocabulary, spec.d_model, spec.embedding)
-        self.own_target_embedding = (
-            None if tie == "all" else TokenEmbedding(target_vocabulary, spec.d_model, spec.embedding)
-        )
-        self.own_output = TokenEmbedding(target_vocabulary, spec.d_model, spec.embedding) if tie == "none" else None
-        self.encoder = spec.encoder.build(spec.d_model)
-        self.decoder = spec.decoder.build(spec.d_model)
+        self.source_embedding = TokenEmbedding(source_vocabulary, d_model, spec.embedding)
+        self.own_target_embedding: TokenEmbedding | None = None
+        self.own_output: TokenEmbedding | None = None
+        if tie != "all":
+            self.own_target_embedding = TokenEmbedding(target_vocabulary, d_model, spec.embedding)
+        if tie == "none":
+            self.own_output = TokenEmbedding(target_vocabulary, d_model, spec.embedding)
+        self.encoder = spec.encoder.build(d_model)
+        self.decoder = spec.decoder.build(d_model)
 
     @property
     def target_embedding(self) -> TokenEmbedding:
@@ -144,21 +160,16 @@ class Transformer(nn.Module):
         return (self.target_embedding if self.own_output is None else self.own_output).weight
 
     def encode(self, source: Tensor, valid: Tensor) -> CrossCache:
-        """Read sentences ``source`` (B,S) int64 with ``valid`` (B,S) bool: the memory, as the decoder's layers see it."""
+        """The memory of ``source`` (B,S) int64 with ``valid`` (B,S) bool, as the decoder's layers see it."""
         axis = Axis.of(valid)
-        embedding = self.source_embedding
-        x = embedding.dropout(self.encoder.positions.embed(embedding(source), axis.position))
+        x = _embedded(source, axis, self.source_embedding, self.encoder)
         return self.decoder.read(self.encoder(x, axis), axis)
-
-    def decode(self, tokens: Tensor, queries: Axis, cross: CrossCache, cache: KVCache | None = None) -> Tensor:
-        """Hidden states (B,T,M) of target ``tokens`` (B,T) that stand at ``queries``."""
-        embedding = self.target_embedding
-        x = embedding.dropout(self.decoder.positions.embed(embedding(tokens), queries.position))
-        return self.decoder(x, queries, cache=cache, cross=cross)
 
     def forward(self, source: Tensor, source_valid: Tensor, target: Tensor, target_valid: Tensor) -> Tensor:
         """Teacher forcing: hidden states (B,T,M), where row t has read ``target`` (B,T) up to t."""
-        return self.decode(target, Axis.of(target_valid), self.encode(source, source_valid))
+        cross, queries = self.encode(source, source_valid), Axis.of(target_valid)
+        x = _embedded(target, queries, self.target_embedding, self.decoder)
+        return self.decoder(x, queries, cross=cross)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores (…,V) of the next token from hidden states (…,M)."""
@@ -174,12 +185,20 @@ class Transformer(nn.Module):
 
     def step(self, tokens: Tensor, state: TransformerState) -> Tensor:
         """One more ``tokens`` (R,) for every hypothesis; logits (R,V) of what comes next."""
-        position = torch.full_like(tokens, state.cache.length)[:, None]
+        # (R,) -> (R,1)
+        queries = Axis(torch.full_like(tokens, state.cache.length)[:, None])
+        x = _embedded(tokens[:, None], queries, self.target_embedding, self.decoder)
+        last = self.decoder.blocks[-1]
+        watching = record(last, _CROSS_WEIGHTS) if state.watch_attention else nullcontext({})
+        with watching as tape:
+            hidden = self.decoder(x, queries, cache=state.cache, cross=state.cross)
         if state.watch_attention:
-            with record(self.decoder.blocks[-1], "cross_attention.taps.weights") as tape:
-                hidden = self.decode(tokens[:, None], Axis(position), state.cross, state.cache)
             # (R,H,1,S) -> (R,S)
-            state.attention = tape["cross_attention.taps.weights"][0].mean(dim=1).squeeze(1)
-        else:
-            hidden = self.decode(tokens[:, None], Axis(position), state.cross, state.cache)
+            state.attention = tape[_CROSS_WEIGHTS][0].mean(dim=1).squeeze(1)
+        # (R,1,M) -> (R,M)
         return self.logits(hidden[:, -1])
+
+
+def _embedded(tokens: Tensor, axis: Axis, table: TokenEmbedding, stack: Stack) -> Tensor:
+    """Tokens (B,L) that stand at ``axis`` as vectors (B,L,M), ready for ``stack``."""
+    return table.dropout(stack.positions.embed(table(tokens), axis.position))

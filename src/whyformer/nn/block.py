@@ -33,7 +33,7 @@ class PostNormSpec(Spec):
 
 
 class PreNormSpec(Spec):
-    """Normalise what enters a branch, not the residual path (Xiong et al. 2020); a stack needs a last norm."""
+    """Normalise what enters a branch, not the residual (Xiong et al. 2020); a stack needs a last norm."""
 
     kind: Literal["pre"] = "pre"
     final_norm: ClassVar[bool] = True
@@ -101,7 +101,7 @@ class BlockSpec(Spec):
     """How activations are normalised."""
     placement: PlacementSpec = PostNormSpec()
     """Where the norm sits."""
-    dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Probability that a component of a residual branch is dropped in training."""
 
     def build(self, d_model: int) -> "Block":
@@ -114,19 +114,26 @@ class BlockSpec(Spec):
 
 
 @dataclass(frozen=True)
+class CrossPass:
+    """What the cross-attentions of a decoder share in one forward pass."""
+
+    memory: CrossCache
+    mask: Mask
+    positions: Positions
+
+
+@dataclass(frozen=True)
 class Pass:
     """What the layers of a stack share in one forward pass."""
 
     mask: Mask
     positions: Positions
     cache: KVCache | None = None
-    cross: CrossCache | None = None
-    cross_mask: Mask | None = None
-    cross_positions: Positions | None = None
+    cross: CrossPass | None = None
 
 
 class Block(nn.Module):
-    """Attention mixes the positions, the feed-forward network transforms each (Vaswani et al. 2017, figure 1)."""
+    """Attention mixes positions, the feed-forward network changes each (Vaswani et al. 2017, figure 1)."""
 
     def __init__(self, spec: BlockSpec, d_model: int) -> None:
         super().__init__()
@@ -150,9 +157,10 @@ class Block(nn.Module):
         h = self.attention(h, source, shared.mask, shared.positions)
         x = self.attention_branch.leave(x, h, valid)
         if self.cross_attention is not None and self.cross_branch is not None:
-            assert shared.cross is not None and shared.cross_mask is not None and shared.cross_positions is not None
+            assert shared.cross is not None, "a block with cross-attention needs a memory"
+            source, mask = shared.cross.memory.layers[layer], shared.cross.mask
             h = self.cross_branch.enter(x, valid)
-            h = self.cross_attention(h, shared.cross.layers[layer], shared.cross_mask, shared.cross_positions)
+            h = self.cross_attention(h, source, mask, shared.cross.positions)
             x = self.cross_branch.leave(x, h, valid)
         h = self.feed_forward(self.feed_forward_branch.enter(x, valid))
         return self.feed_forward_branch.leave(x, h, valid)

@@ -23,7 +23,7 @@ class EmbeddingSpec(Spec):
     """Which matrices are one: source, target and output; target and output; or none."""
     scale: bool = True
     """Whether embeddings are multiplied by √d_model (Vaswani et al. 2017, section 3.4)."""
-    dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Probability that a component of embedding plus position is dropped in training."""
 
 

@@ -16,9 +16,9 @@ class ReluSpec(Spec):
     """Two linear layers with a ReLU between them."""
 
     kind: Literal["relu"] = "relu"
-    hidden: int = Field(2048, ge=1)
+    hidden: int = Field(default=2048, ge=1)
     """Components of the hidden layer."""
-    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability that a hidden component is dropped in training."""
 
     def build(self, d_model: int) -> "FeedForward":

@@ -16,7 +16,7 @@ class LayerNormSpec(Spec):
     """Normalise every token by itself."""
 
     kind: Literal["layer"] = "layer"
-    epsilon: float = Field(1e-5, gt=0.0)
+    epsilon: float = Field(default=1e-5, gt=0.0)
     """Added to the variance before the square root."""
 
     def build(self, d_model: int) -> "LayerNorm":

@@ -12,7 +12,7 @@ from whyformer.attention.cache import CrossCache, KVCache
 from whyformer.attention.mask import Axis, CausalSpec, Everything, EverythingSpec, Mask
 from whyformer.attention.multihead import MultiHeadAttention
 from whyformer.attention.position import Positions, PositionSpec, SinusoidalSpec
-from whyformer.nn.block import Block, BlockSpec, Pass
+from whyformer.nn.block import Block, BlockSpec, CrossPass, Pass
 from whyformer.spec import Spec
 
 MaskSpec = Annotated[EverythingSpec | CausalSpec, Field(discriminator="kind")]
@@ -21,7 +21,7 @@ MaskSpec = Annotated[EverythingSpec | CausalSpec, Field(discriminator="kind")]
 class StackSpec(Spec):
     """A stack of equal blocks."""
 
-    layers: int = Field(6, ge=1)
+    layers: int = Field(default=6, ge=1)
     """Number of blocks."""
     mask: MaskSpec = EverythingSpec()
     """Who may attend to whom in self-attention."""
@@ -62,14 +62,10 @@ class Stack(nn.Module):
             (B,L,M); rows of padding are finite and mean nothing.
         """
         keys = queries if cache is None else cache.with_new(queries)
-        shared = Pass(
-            mask=Mask(self.rule, queries, keys),
-            positions=self.positions,
-            cache=cache,
-            cross=cross,
-            cross_mask=None if cross is None else Mask(Everything(), queries, cross.axis),
-            cross_positions=self.cross_positions,
-        )
+        reading = None
+        if cross is not None:
+            reading = CrossPass(cross, Mask(Everything(), queries, cross.axis), self.cross_positions)
+        shared = Pass(Mask(self.rule, queries, keys), self.positions, cache, reading)
         for layer, block in enumerate(self.blocks):
             x = block(x, shared, layer)
         if cache is not None:

@@ -1,0 +1,149 @@
+"""Masks: one polarity, rules that combine, padding on either side, and no wrong tensor gets in."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whyformer.attention.mask import (
+    Axis,
+    Both,
+    Causal,
+    CausalSpec,
+    Either,
+    Everything,
+    EverythingSpec,
+    Mask,
+    Rule,
+)
+
+
+class Far(Rule):
+    """A rule of a user's own: only keys at least two behind."""
+
+    def allows(self, queries: Axis, keys: Axis) -> torch.Tensor:
+        return keys.position[:, None, :] <= queries.position[:, :, None] - 2
+
+
+def plain(length: int, batch: int = 1) -> Axis:
+    return Axis(torch.arange(length).expand(batch, -1))
+
+
+def test_true_means_may_attend():
+    allowed = Causal().allows(plain(3), plain(3))[0]
+    assert allowed.tolist() == [[True, False, False], [True, True, False], [True, True, True]]
+    assert Everything().allows(plain(3), plain(3)).all()
+
+
+def test_rules_combine():
+    assert (Far() & Causal()).draw(4) == Far().draw(4)
+    assert (Far() | Causal()).draw(4) == Causal().draw(4)
+    assert (Far() | Everything()).draw(2) == "x x\nx x"
+    assert Far().draw(4) == ". . . .\n. . . .\nx . . .\nx x . ."
+    assert Causal() & Everything() == Both(Causal(), Everything())
+    assert Causal() | Everything() == Either(Causal(), Everything())
+
+
+@given(st.integers(1, 6), st.integers(0, 5))
+def test_causality_knows_where_a_query_stands(keys: int, back: int):
+    queries = min(keys, back + 1)
+    allowed = Causal().allows(Axis(plain(keys).position[:, keys - queries :]), plain(keys))
+    assert torch.equal(allowed[0], torch.ones(keys, keys).tril().bool()[keys - queries :])
+
+
+def test_specs_build_their_rules():
+    assert EverythingSpec().build() == Everything()
+    assert CausalSpec().build() == Causal()
+    assert CausalSpec().causal
+    assert not EverythingSpec().causal
+
+
+def test_positions_count_real_tokens():
+    valid = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [0, 1, 0, 1, 0], [0, 0, 0, 0, 0]]).bool()
+    axis = Axis.of(valid)
+    assert axis.position[0, :3].tolist() == [0, 1, 2]
+    assert axis.position[1, 2:].tolist() == [0, 1, 2]
+    assert axis.position[2, [1, 3]].tolist() == [0, 1]
+    assert int(axis.position.min()) == 0
+    assert axis.valid is valid
+
+
+def test_an_axis_selects_sentences():
+    axis = Axis.of(torch.tensor([[True, False], [True, True]])).select(torch.tensor([1, 1, 0]))
+    assert axis.position.tolist() == [[0, 1], [0, 1], [0, 0]]
+    assert axis.valid is not None
+    assert axis.valid.tolist() == [[True, True], [True, True], [True, False]]
+    assert plain(2).select(torch.tensor([0, 0])).valid is None
+
+
+@pytest.mark.parametrize(
+    ("position", "valid", "complaint"),
+    [
+        (torch.zeros(1, 2), None, "int64.*float32"),
+        (torch.zeros(1, 2, dtype=torch.int32), None, "int64.*int32"),
+        (torch.zeros(2, dtype=torch.int64), None, r"\(B,L\).*\(2,\)"),
+        (torch.zeros(1, 2, 3, dtype=torch.int64), None, r"\(B,L\).*\(1, 2, 3\)"),
+        (torch.zeros(1, 2, dtype=torch.int64), torch.ones(1, 2), "bool.*float32"),
+        (torch.zeros(1, 2, dtype=torch.int64), torch.ones(1, 2, dtype=torch.int64), "bool.*int64"),
+        (torch.zeros(1, 2, dtype=torch.int64), torch.ones(1, 3).bool(), r"shaped like.*\(1, 3\)"),
+        (torch.zeros(1, 2, dtype=torch.int64), torch.ones(2).bool(), r"shaped like.*\(2,\)"),
+    ],
+)
+def test_a_wrong_axis_is_refused_at_birth(position: torch.Tensor, valid: torch.Tensor | None, complaint: str):
+    with pytest.raises(TypeError, match=complaint):
+        Axis(position, valid)
+
+
+def test_a_mask_over_two_batches_is_refused_at_birth():
+    with pytest.raises(ValueError, match="queries of 1 sentences cannot read keys of 2"):
+        Mask(Everything(), plain(2), plain(2, batch=2))
+
+
+def test_a_mask_joins_rule_and_padding():
+    axis = Axis.of(torch.tensor([[True, True, False], [False, True, True]]))
+    allowed = Mask(Causal(), axis, axis).allowed
+    assert allowed is not None
+    assert allowed.shape == (2, 1, 3, 3)
+    # Row 1, column 0 is padding: as a query it may see what stands at position 0, as a key it is never seen.
+    assert allowed[0, 0, :2].tolist() == [[True, False, False], [True, True, False]]
+    assert allowed[1, 0, 1:].tolist() == [[False, True, False], [False, True, True]]
+    assert not allowed[1, 0, :, 0].any()
+
+
+def test_where_nothing_is_forbidden_there_is_no_matrix():
+    assert Mask(Everything(), plain(3), plain(3)).allowed is None
+    full = Axis.of(torch.ones(1, 3, dtype=torch.bool))
+    for mask in (Mask(Everything(), full, full), Mask(Causal(), Axis(torch.tensor([[2]])), full)):
+        assert mask.allowed is None
+        assert mask.reachable is None
+        assert mask.penalty(torch.float32) is None
+
+
+def test_the_penalty_is_finite_and_made_once():
+    axis = plain(2)
+    mask = Mask(Causal(), axis, axis)
+    for dtype in (torch.float32, torch.bfloat16):
+        penalty = mask.penalty(dtype)
+        assert penalty is not None
+        lowest = torch.finfo(dtype).min
+        assert penalty.dtype == dtype
+        assert penalty[0, 0].tolist() == [[0.0, lowest], [0.0, 0.0]]
+        assert mask.penalty(dtype) is penalty
+
+
+def test_reachable_marks_queries_that_see_a_key():
+    axis = Axis.of(torch.tensor([[True, True], [False, False]]))
+    reachable = Mask(Causal(), axis, axis).reachable
+    assert reachable is not None
+    assert reachable.squeeze().tolist() == [[True, True], [False, False]]
+    assert Mask(Causal(), plain(2), plain(2)).reachable is None
+
+
+def test_only_the_lower_triangle_is_plain_causal():
+    axis, padded = plain(3), Axis.of(torch.tensor([[True, True, False]]))
+    tied = Axis(torch.tensor([[0, 0, 1]]))
+    assert Mask(Causal(), axis, axis).is_plain_causal
+    assert not Mask(Everything(), axis, axis).is_plain_causal
+    assert not Mask(Causal(), padded, padded).is_plain_causal
+    assert not Mask(Causal(), Axis(axis.position[:, 1:]), axis).is_plain_causal
+    assert not Mask(Causal(), tied, tied).is_plain_causal
