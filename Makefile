@@ -1,11 +1,11 @@
 # One environment in .venv, made by the first target that needs it and remade when its inputs change.
-#   make demo       say what this machine can do
+#   make demo       train a small translator, score it, draw its attention
 #   make test       check, then every test that takes seconds
 #   make test-slow  the tests that train or measure
 #   make check      lint, format, types, import directions, size budget
 #   make format     let ruff put files in order
 #   make bench      run every script in benchmarks/
-#   make clean      remove what builds, tests and demos left behind; .venv stays
+#   make clean      remove what builds, tests and demos left behind; .venv and other runs stay
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -20,11 +20,14 @@ ONE_THREAD := OMP_NUM_THREADS=1
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@# Compiling every file of torch in advance takes longer than all the rest; Python compiles what it imports.
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/whyformer doctor
+	$(BIN)/whyformer train demo --run runs/demo --overwrite
+	$(BIN)/whyformer evaluate runs/demo --examples 5
+	$(BIN)/whyformer inspect runs/demo "Sunday, November 8, 1998"
 
 check: $(INSTALLED)
 	$(BIN)/ruff check
@@ -49,5 +52,5 @@ bench: $(INSTALLED)
 	for script in $$scripts; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 clean:
-	rm -rf build dist runs .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist runs/demo .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
