@@ -1,0 +1,1 @@
+"""Training: loss, schedules, optimizers, the loop, and what a run leaves on disk."""

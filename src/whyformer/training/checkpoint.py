@@ -1,0 +1,129 @@
+"""Weights on disk: safetensors with a JSON header, written atomically; nothing is ever unpickled."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from whyformer.errors import CheckpointError
+from whyformer.files import write_bytes
+
+FORMAT = "whyformer-1"
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write ``tensors`` and the JSON-able ``facts`` to ``path``, whole or not at all."""
+    metadata = {"format": FORMAT, "facts": json.dumps(facts)}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_bytes(path, save(contiguous, metadata))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and facts that ``save_tensors`` wrote.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, a pickle, or not one of ours.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such file; give the folder of a trained run.")
+    try:
+        if _is_pickle(path):
+            raise CheckpointError(
+                f"{path}: this is a pickle (a .pt or .bin file), which can run code when it is opened, "
+                "so it is never read; convert it to safetensors first."
+            )
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            # Copies: a tensor that stayed mapped to the file would hold its place on the disk.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # not a mapping
+        facts = json.loads(metadata.get("facts", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: the file is damaged or not safetensors ({error}); restore it, or train again."
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: this file was not written by Whyformer (or by a newer one); import it instead."
+        )
+    return tensors, facts
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Fill ``model`` with ``tensors``, which must fit exactly.
+
+    Raises:
+        CheckpointError: tensors are missing, left over, or of another shape; each is named.
+    """
+    own = model.state_dict()
+    faults = [f"{name} is missing" for name in own if name not in tensors]
+    faults += [f"{name} is not part of this model" for name in tensors if name not in own]
+    faults += [
+        f"{name} is {tuple(tensor.shape)} but the recipe makes it {tuple(own[name].shape)}"
+        for name, tensor in tensors.items()
+        if name in own and tensor.shape != own[name].shape
+    ]
+    if faults:
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise CheckpointError(f"{path}: the weights do not fit the recipe: {'; '.join(faults[:5])}{more}.")
+    model.load_state_dict(dict(tensors))
+
+
+def average(files: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of the weights in ``files``, summed in fp64.
+
+    Raises:
+        CheckpointError: a file cannot be read, or two of them do not hold the same tensors.
+    """
+    first, _ = load_tensors(files[0])
+    total = {name: tensor.double() for name, tensor in first.items()}
+    for path in files[1:]:
+        tensors, _ = load_tensors(path)
+        if _shapes(tensors) != _shapes(first):
+            raise CheckpointError(
+                f"{path}: its tensors differ from those of {files[0]}; average one run's snapshots."
+            )
+        for name, tensor in tensors.items():
+            total[name] += tensor
+    return {name: (tensor / len(files)).to(first[name].dtype) for name, tensor in total.items()}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state, flat: ``0.exp_avg``, ``0.exp_avg_sq``, ``0.step`` and so on."""
+    state: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": tensor for index, entry in state.items() for name, tensor in entry.items()}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Put back what ``optimizer_tensors`` took out.
+
+    Raises:
+        CheckpointError: the state in ``path`` is of other weights, or of the same in another order.
+    """
+    shapes = [weight.shape for group in optimizer.param_groups for weight in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, field = name.partition(".")
+        fits = index.isdecimal() and int(index) < len(shapes) and tensor.shape in ((), shapes[int(index)])
+        if not fits:
+            raise CheckpointError(
+                f"{path}: the optimizer's state does not fit the recipe at {name}; "
+                "go on with the optimizer that the run began with."
+            )
+        state.setdefault(int(index), {})[field] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _is_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(4)
+    # a bare pickle (protocol 2 and later), or the zip archive that torch.save writes
+    return head[:1] == b"\x80" or head == b"PK\x03\x04"
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}

@@ -1,0 +1,84 @@
+"""What a training tells: to the terminal, to metrics.jsonl, to TensorBoard, to curves.png."""
+
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from whyformer.errors import TrainingError
+from whyformer.training.events import Events
+from whyformer.training.run import RunFolder
+
+_NO_FIGURES = ("step", "event", "epoch")
+_REDRAW = 60.0
+"""Seconds between two pictures of a running training: one takes half a second."""
+
+
+class Report:
+    """Hears of every log entry and validation and passes it on.
+
+    On a terminal a bar shows loss, tokens per second and the time left; piped, plain lines come instead.
+    """
+
+    def __init__(self, run: RunFolder, total_steps: int | None, step: int) -> None:
+        self.run = run
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            # Ten minutes, so that a validation does not upset the time left.
+            speed_estimate_period=600.0,
+            disable=not sys.stderr.isatty() or self.console.is_dumb_terminal,
+        )
+        self._task: TaskID = self._bar.add_task("training", total=total_steps, completed=step, figures="")
+        self._total = total_steps
+        self._events = Events(run.tensorboard, step)
+        self._drawn = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        self._events.close()
+        # A full disk or a bug is told of at once; the end, and a training that was stopped, are worth a picture.
+        if error is None or isinstance(error, TrainingError):
+            self._draw()
+
+    def say(self, line: str) -> None:
+        """A line for the reader, above the bar."""
+        self.console.print(line, markup=False)
+
+    def entry(self, record: Mapping[str, Any]) -> None:
+        """A log entry; its ``event`` is "train", "valid" or "average"."""
+        self.run.log(record)
+        event, step = record["event"], int(record["step"])
+        figures = {name: float(value) for name, value in record.items() if name not in _NO_FIGURES}
+        self._events.scalars({f"{event}/{name}": value for name, value in figures.items()}, step)
+        if event == "train":
+            short = f"loss {figures['loss']:.3f}  {figures['tokens_per_second']:,.0f} tokens/s"
+            self._bar.update(self._task, completed=step, figures=short)
+        if event != "train" or self._bar.disable:
+            values = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            self.say(f"{event:7}  step {step}{f'/{self._total}' if self._total else ''}  {values}")
+        if time.monotonic() - self._drawn > _REDRAW:
+            self._draw()
+
+    def _draw(self) -> None:
+        """Bring curves.png up to date."""
+        # Altair takes a second to import.
+        from whyformer.show.curves import save_curves
+
+        save_curves(self.run.records(), self.run.curves)
+        self._drawn = time.monotonic()

@@ -1,0 +1,311 @@
+"""The training loop.
+
+Everything that happens in step n is a pure function of the recipe, the weights before it and n: the order
+of the data comes from (seed, epoch), dropout from (seed, step). So a run that was killed goes on to the
+very weights it would have had, on the same processor with the same number of threads.
+"""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
+from typing import Generic, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from whyformer.data.batching import padding_waste, plan
+from whyformer.errors import TrainingError
+from whyformer.machine import Precision
+from whyformer.training.checkpoint import average, load_weights
+from whyformer.training.leak import check_no_leak
+from whyformer.training.loss import token_loss
+from whyformer.training.report import Report
+from whyformer.training.run import Best, Progress, RunFolder, Tally
+from whyformer.training.settings import TrainingSpec
+from whyformer.training.task import Model, Task
+
+Group = list[NDArray[np.int64]]
+"""The batches of one step, as indices of examples."""
+
+
+class Trainer(Generic[Model]):
+    """Trains one model on one task into one run folder."""
+
+    def __init__(
+        self, model: Model, task: Task[Model], spec: TrainingSpec, run: RunFolder, device: torch.device
+    ) -> None:
+        self.model = model.to(device).train()
+        self.task = task
+        self.spec = spec
+        self.run = run
+        self.device = device
+        self.optimizer = spec.optimizer.build(model.parameters())
+        self.progress = Progress()
+        self._saved = 0
+
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        """Steps of a pass over the data: the same for every pass, since lengths alone decide it."""
+        return len(self._groups(0))
+
+    @cached_property
+    def total_steps(self) -> int | None:
+        """Steps until the end, as far as steps or epochs decide it."""
+        epochs = self.spec.epochs
+        bounds = [self.spec.steps, None if epochs is None else epochs * self.steps_per_epoch]
+        return min((bound for bound in bounds if bound is not None), default=None)
+
+    def check(self) -> None:
+        """Look before anything is written whether the model can be trained.
+
+        Raises:
+            TrainingError: an output of the model sees a later input.
+        """
+        check_no_leak(lambda: self.task.probe(self.model))
+
+    def start(self, precision: Precision) -> None:
+        """Write the first state of a new run."""
+        self.progress.precision = precision
+        self._save()
+
+    def resume(self) -> None:
+        """Go back to the last saved state of the run folder.
+
+        Raises:
+            CheckpointError: the state is missing, damaged, or does not fit.
+        """
+        self.progress = self.run.load_state(self.model, self.optimizer)
+        self._saved = self.progress.step
+
+    def train(self) -> Progress:
+        """Train to the end.
+
+        Raises:
+            TrainingError: the loss is not a number, or the user stopped the run; there is a state to go on
+                from.
+            WhyformerError: the disk is full.
+        """
+        with Report(self.run, self.total_steps, self.progress.step) as report, _stop_signals() as stopped:
+            self._introduce(report)
+            for group in self._groups_ahead():
+                self._step(group, report)
+                if self._validation_is_due():
+                    self._validate(report)
+                if stopped:
+                    self._stop()
+            if not self.progress.finished:
+                self._finish(report)
+        return self.progress
+
+    def _introduce(self, report: Report) -> None:
+        lengths = self.task.lengths
+        waste = padding_waste(lengths, [batch for group in self._groups(0) for batch in group])
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        report.say(
+            f"{parameters:,} parameters; {len(lengths):,} examples, {int(lengths.sum()):,} tokens, "
+            f"{self.steps_per_epoch:,} steps an epoch, {waste:.1%} padding; {self.device.type}, "
+            f"{self.progress.precision}, {torch.get_num_threads()} threads, seed {self.spec.seed}"
+        )
+        if self.progress.step:
+            report.say(f"going on after step {self.progress.step}")
+
+    def _groups(self, epoch: int) -> list[Group]:
+        batching = self.spec.batching
+        batches = plan(self.task.lengths, batching.tokens, seed=self.spec.seed, epoch=epoch)
+        starts = range(0, len(batches), batching.accumulate)
+        return [batches[start : start + batching.accumulate] for start in starts]
+
+    def _groups_ahead(self) -> Iterator[Group]:
+        """What is left to train on; each group wants to be trained on before the next is asked for."""
+        while not self._over():
+            groups = self._groups(self.progress.epoch)
+            for group in groups[self.progress.position :]:
+                yield group
+                if self._over():
+                    return
+            self.progress.epoch += 1
+            self.progress.position = 0
+
+    def _over(self) -> bool:
+        progress, minutes, patience = self.progress, self.spec.minutes, self.spec.validation.patience
+        return (
+            (self.total_steps is not None and progress.step >= self.total_steps)
+            or (minutes is not None and progress.seconds >= 60 * minutes)
+            or (patience is not None and progress.best.stale >= patience)
+        )
+
+    def _step(self, group: Group, report: Report) -> None:
+        began, progress = time.perf_counter(), self.progress
+        tokens = sum(self.task.predicted(indices) for indices in group)
+        loss, nll, norm = self._gradient(group, tokens)
+        # A finite gradient proves the weights of the step before sound: only now may they replace a state.
+        if progress.step % self.spec.save_every == 0 and progress.step != self._saved:
+            self._save()
+        rate = self._update()
+        progress.step += 1
+        progress.position += 1
+        progress.finished = False
+        seconds = time.perf_counter() - began
+        progress.seconds += seconds
+        progress.tally.add(loss, nll, tokens, seconds)
+        if progress.step % self.spec.log_every == 0:
+            self._log(report, rate, norm)
+
+    def _gradient(self, group: Group, tokens: int) -> tuple[float, float, float]:
+        """Leave the gradient of the mean loss in the weights; the sums of loss and nll, and its norm."""
+        step = self.progress.step + 1
+        torch.manual_seed(_mixed(self.spec.seed, step))
+        sums = torch.zeros(2, device=self.device)
+        for indices in group:
+            with self._autocast():
+                hidden, table, gold = self.task.predict(self.model, indices, self.device)
+                if self.progress.precision == "bf16":
+                    hidden = hidden.bfloat16()
+                part = token_loss(hidden, table, gold, self.spec.loss.label_smoothing)
+            (part.loss / tokens).backward()
+            sums += torch.stack([part.loss.detach(), part.negative_log_likelihood])
+        # The one look at the device in a step: each makes it wait.
+        loss, nll, norm = torch.cat([sums, self._clip()[None]]).tolist()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise self._diverged("loss", step)
+        return loss, nll, norm
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self.progress.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _clip(self) -> Tensor:
+        """Shorten the gradient to ``training.clip``; the norm it had before."""
+        parameters = list(self.model.parameters())
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self.spec.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.spec.clip, norm)
+        return norm
+
+    def _update(self) -> float:
+        """Change the weights by their gradients; the learning rate."""
+        step = self.progress.step + 1
+        rate = self.spec.schedule.rate(step, self.total_steps or step)
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return rate
+
+    def _log(self, report: Report, rate: float, norm: float) -> None:
+        progress, tally = self.progress, self.progress.tally
+        record = {
+            "step": progress.step,
+            "event": "train",
+            "epoch": progress.epoch,
+            "loss": tally.loss / tally.tokens,
+            "nll": tally.nll / tally.tokens,
+            "learning_rate": rate,
+            "gradient_norm": norm,
+            "tokens_per_second": tally.tokens / tally.seconds,
+            "seconds": progress.seconds,
+        }
+        progress.tally = Tally()
+        report.entry(record)
+
+    def _validation_is_due(self) -> bool:
+        every = self.spec.validation.every
+        if every is None:
+            return self.progress.position == self.steps_per_epoch
+        return self.progress.step % every == 0
+
+    def _validate(self, report: Report) -> None:
+        scores = self._measure(report, "valid")
+        self.run.save_snapshot(self.model, self.progress, scores, self.spec.validation.average)
+        if not self._keep_if_best(scores):
+            self.progress.best.stale += 1
+        self._save()
+
+    def _measure(self, report: Report, event: Literal["valid", "average"]) -> dict[str, float]:
+        """Validate as the model will be used: in fp32, whatever it is trained in."""
+        began, step = time.perf_counter(), self.progress.step
+        self.model.eval()
+        with torch.no_grad():
+            translate = step >= self.spec.validation.translate_from
+            scores = self.task.validate(self.model, self.device, translate=translate)
+        self.model.train()
+        self.progress.seconds += time.perf_counter() - began
+        if not math.isfinite(scores["loss"]):
+            raise self._diverged("validation loss", step)
+        report.entry({"step": step, "event": event, **scores, "seconds": self.progress.seconds})
+        return scores
+
+    def _keep_if_best(self, scores: dict[str, float]) -> bool:
+        best = self.progress.best
+        if best.scores and not self.task.better(scores, best.scores):
+            return False
+        self.progress.best = Best(scores, self.progress.step)
+        self.run.save_weights(self.model, self.progress, scores)
+        return True
+
+    def _finish(self, report: Report) -> None:
+        """Validate the last weights if that was not just done, then try the average of the snapshots."""
+        if not self.run.snapshot(self.progress.step).exists():
+            self._validate(report)
+        snapshots = self.run.snapshots
+        if len(snapshots) > 1:
+            last = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            load_weights(self.model, average(snapshots), snapshots[-1])
+            self._keep_if_best(self._measure(report, "average"))
+            self.model.load_state_dict(last)
+        self.progress.finished = True
+        self._save()
+
+    def _save(self) -> None:
+        self.run.save_state(self.model, self.optimizer, self.progress)
+        self._saved = self.progress.step
+
+    def _diverged(self, what: str, step: int) -> TrainingError:
+        self.optimizer.zero_grad()
+        return TrainingError(
+            f"the {what} of step {step} is not a finite number; the state of step {self._saved} is kept in "
+            f"{self.run.state}: check the data, or go on from there more gently, as in "
+            f"`whyformer train {self.run.path} training.schedule.peak={self.spec.schedule.peak / 2:g} "
+            "training.clip=1`."
+        )
+
+    def _stop(self) -> None:
+        self._save()
+        raise TrainingError(
+            f"stopped after step {self.progress.step}, and everything is saved; "
+            f"go on with `whyformer train {self.run.path}`."
+        )
+
+
+def _mixed(seed: int, step: int) -> int:
+    """One 63-bit number from two, such that neighbours share nothing."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]) >> 1
+
+
+@contextmanager
+def _stop_signals() -> Generator[list[int]]:
+    """Collect Ctrl-C and polite requests to end, so that the loop can stop between two steps."""
+    received: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        # A second Ctrl-C is meant seriously.
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    # Only the main thread can hear signals.
+    in_main = threading.current_thread() is threading.main_thread()
+    signals = (signal.SIGINT, signal.SIGTERM) if in_main else ()
+    before = {number: signal.signal(number, note) for number in signals}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

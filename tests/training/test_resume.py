@@ -1,0 +1,255 @@
+"""A run that is stopped or killed at any moment goes on to the very weights it would have had."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import Result
+
+from whyformer.training.checkpoint import load_tensors
+from whyformer.training.run import RunFolder
+from whyformer.training.trainer import Trainer
+
+Train = Callable[..., Result]
+
+# Kills its own process at one moment of one atomic write, then never; else it is ``whyformer``.
+SUICIDE = """
+import os, signal, sys
+moment, number = sys.argv.pop(1), int(sys.argv.pop(1))
+writes = 0
+fsync, replace = os.fsync, os.replace
+def die(now):
+    if (now, writes) == (moment, number):
+        os.kill(os.getpid(), signal.SIGKILL)
+def counted_fsync(handle):
+    global writes
+    writes += 1
+    die("before flushing")
+    fsync(handle)
+    die("before renaming")
+def watched_replace(old, new):
+    replace(old, new)
+    die("after renaming")
+os.fsync, os.replace = counted_fsync, watched_replace
+from whyformer.cli.main import main
+main()
+"""
+MOMENTS = ("before flushing", "before renaming", "after renaming")
+
+
+def start(*arguments: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", "from whyformer.cli.main import main; main()", "train"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([*command, *map(str, arguments)], env=environment, stderr=subprocess.DEVNULL)
+
+
+def kill_after_step(step: int, delay: float, run: Path, *arguments: object) -> int:
+    """Start a training, kill it some seconds after its line for ``step`` has come; its exit code."""
+    process = start(*arguments)
+    while process.poll() is None and max((r["step"] for r in RunFolder(run).records()), default=0) < step:
+        time.sleep(0.001)
+    time.sleep(delay)
+    process.kill()
+    return process.wait()
+
+
+def kill_in_write(moment: str, number: int, *arguments: object) -> int:
+    """Start a training that dies at a moment of its ``number``-th atomic write; its exit code."""
+    command = [sys.executable, "-c", SUICIDE, moment, str(number), "train", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, stderr=subprocess.DEVNULL, check=False).returncode
+
+
+def content(path: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The bits of each tensor, and the facts; the file itself names its metadata in random order."""
+    tensors, facts = load_tensors(path)
+    return {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}, facts
+
+
+def told(run: Path) -> list[dict[str, object]]:
+    """The metrics without what depends on the clock."""
+    clock = ("seconds", "tokens_per_second")
+    return [{k: v for k, v in record.items() if k not in clock} for record in RunFolder(run).records()]
+
+
+def assert_same_run(run: Path, undisturbed: Path) -> None:
+    first, second = RunFolder(run), RunFolder(undisturbed)
+    assert [path.name for path in first.snapshots] == [path.name for path in second.snapshots]
+    for one, other in zip(
+        [first.weights, *first.snapshots], [second.weights, *second.snapshots], strict=True
+    ):
+        assert content(one) == content(other)
+    (bits, facts), (expected_bits, expected_facts) = content(first.state), content(second.state)
+    assert bits == expected_bits
+    for clocked in (facts, expected_facts):
+        del clocked["progress"]["seconds"], clocked["tally"]["seconds"]
+    assert facts == expected_facts
+    assert told(run) == told(undisturbed)
+    steps = [record["step"] for record in first.records() if record["event"] == "train"]
+    assert steps == sorted(set(steps))
+    assert not list(run.rglob(".*.tmp"))
+
+
+def stop_after(step: int, by: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send this process a signal in the middle of a step, once."""
+    update = Trainer._update
+
+    def update_and_signal(trainer: Trainer[torch.nn.Module]) -> float:
+        if trainer.progress.step + 1 == step:
+            os.kill(os.getpid(), by)
+        return update(trainer)
+
+    monkeypatch.setattr(Trainer, "_update", update_and_signal)
+
+
+# At and around a validation (every 7), the end of an epoch (9 steps) and of the run (40).
+@pytest.mark.parametrize("step", [1, 6, 7, 9, 18, 40])
+def test_a_stopped_run_goes_on_as_if_nothing_had_been(
+    step: int, tmp_path: Path, recipe: str, train: Train, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        stop_after(step, signal.SIGTERM, patch)
+        stopped = train(recipe, "--run", run)
+    assert stopped.exit_code == 2
+    assert f"stopped after step {step}, and everything is saved; go on with `whyformer train {run}`" in (
+        stopped.stderr
+    )
+    assert train(run).exit_code == 0
+    assert_same_run(run, undisturbed)
+
+
+def test_a_run_killed_three_times_ends_in_the_same_bits(
+    tmp_path: Path, recipe: str, train: Train, undisturbed: Path
+):
+    chance = random.Random(1)
+    run = tmp_path / "killed"
+    step, delay = chance.randint(3, 15), chance.uniform(0, 0.03)
+    killed = [
+        kill_after_step(step, delay, run, recipe, "--run", run, "--threads", 1),
+        kill_in_write(chance.choice(MOMENTS), chance.randint(3, 8), run, "--threads", 1),
+        kill_in_write("before renaming", chance.randint(3, 6), run, "--threads", 1),
+    ]
+    assert killed == 3 * [-signal.SIGKILL]
+    assert train(run).exit_code == 0
+    assert_same_run(run, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_killed_ten_times_ends_in_the_same_bits(
+    precision: str, tmp_path: Path, recipe: str, train: Train
+):
+    longer = ("training.steps=400", f"training.precision={precision}")
+    undisturbed, run = tmp_path / "undisturbed", tmp_path / "killed"
+    assert train(recipe, *longer, "--run", undisturbed).exit_code == 0
+    chance = random.Random(precision)
+    killed: list[int] = []
+    for step in sorted(chance.sample(range(1, 380), 10)):
+        new = [recipe, *longer, "--run", run] if not run.exists() else [run]
+        killed.append(kill_after_step(step, chance.uniform(0, 0.02), run, *new, "--threads", 1))
+    assert killed == 10 * [-signal.SIGKILL]
+    assert train(run).exit_code == 0
+    assert_same_run(run, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_run_killed_while_it_writes_ends_in_the_same_bits(
+    tmp_path: Path, recipe: str, train: Train, undisturbed: Path
+):
+    chance = random.Random(2)
+    for round in range(10):
+        run = tmp_path / f"killed {round}"
+        moment, number = chance.choice(MOMENTS), chance.randint(1, 30)
+        assert kill_in_write(moment, number, recipe, "--run", run, "--threads", 1) == -signal.SIGKILL
+        if (run / "recipe.yaml").exists():
+            assert train(run).exit_code == 0
+        else:
+            shutil.rmtree(run)
+            assert train(recipe, "--run", run).exit_code == 0
+        assert_same_run(run, undisturbed)
+
+
+def test_a_run_killed_before_its_first_state_begins_anew(tmp_path: Path, train: Train, undisturbed: Path):
+    run = tmp_path / "cut short"
+    run.mkdir()
+    (run / "recipe.yaml").write_bytes((undisturbed / "recipe.yaml").read_bytes())
+    assert train(run).exit_code == 0
+    assert_same_run(run, undisturbed)
+
+
+def test_what_a_killed_process_left_behind_is_cleared_up(
+    tmp_path: Path, recipe: str, train: Train, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = RunFolder(tmp_path / "littered")
+    with monkeypatch.context() as patch:
+        stop_after(16, signal.SIGINT, patch)
+        train(recipe, "--run", run.path)
+    run.state.with_name(".last.safetensors.4711.tmp").write_bytes(b"half a sta")
+    (run.path / ".model.safetensors.4711.tmp").write_bytes(b"")
+    shutil.copy(run.snapshots[-1], run.snapshot(21))
+    run.log({"step": 18, "event": "train", "loss": 1.0})
+    with run.metrics.open("ab") as file:
+        file.write(b'17\n{"step": 3}\n\xff\xfe\n{"step": 18, "ev')
+    assert train(run.path).exit_code == 0
+    assert_same_run(run.path, undisturbed)
+
+
+def test_a_run_killed_while_it_averages_does_not_tell_of_the_average_twice(
+    tmp_path: Path, recipe: str, train: Train, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    save = Trainer._save
+
+    def save_unless_finished(trainer: Trainer[torch.nn.Module]) -> None:
+        if trainer.progress.finished:
+            raise KeyboardInterrupt
+        save(trainer)
+
+    run = tmp_path / "killed"
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_save", save_unless_finished)
+        assert train(recipe, "--run", run).exit_code == 130
+    assert told(run)[-1]["event"] == "average"
+    assert train(run).exit_code == 0
+    assert_same_run(run, undisturbed)
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path, train: Train, undisturbed: Path):
+    folder = RunFolder(Path(shutil.copytree(undisturbed, tmp_path / "finished")))
+    before = folder.state.read_bytes(), folder.weights.read_bytes(), folder.metrics.read_text()
+    again = train(folder.path)
+    assert again.exit_code == 0
+    assert "40 steps" in again.stdout
+    assert (folder.state.read_bytes(), folder.weights.read_bytes(), folder.metrics.read_text()) == before
+
+
+def test_a_finished_run_goes_on_where_more_steps_are_asked_for(tmp_path: Path, recipe: str, train: Train):
+    steady = "training.schedule.kind=constant"
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    assert train(recipe, steady, "training.steps=35", "--run", once).exit_code == 0
+    assert train(recipe, steady, "training.steps=14", "--run", twice).exit_code == 0
+    assert train(twice, "training.steps=35").exit_code == 0
+    assert content(RunFolder(once).state)[0] == content(RunFolder(twice).state)[0]
+    assert [r for r in told(twice) if r["event"] != "average"] == [
+        r for r in told(once) if r["event"] != "average"
+    ]
+    assert "steps: 35" in (twice / "recipe.yaml").read_text(encoding="utf-8")
+
+
+def test_the_metrics_are_json_lines_in_order(undisturbed: Path):
+    records = [json.loads(line) for line in (undisturbed / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records if r["event"] == "train"] == list(range(3, 40, 3))
+    assert [r["step"] for r in records if r["event"] == "valid"] == [7, 14, 21, 28, 35, 40]
+    assert [r["step"] for r in records if r["event"] == "average"] == [40]
+    assert ["bleu" in r for r in records if r["event"] == "valid"] == [False, True, True, True, True, True]
+    assert [r["step"] for r in records] == sorted(r["step"] for r in records)

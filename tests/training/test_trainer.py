@@ -1,0 +1,295 @@
+"""The training loop: what a step does, when it ends, and which weights are kept."""
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import Result
+
+from whyformer.data.batching import plan
+from whyformer.models.transformer import Transformer
+from whyformer.tasks.load import load
+from whyformer.tasks.train import begin
+from whyformer.training.checkpoint import average, load_tensors
+from whyformer.training.run import Progress, RunFolder
+from whyformer.training.trainer import Trainer
+
+Train = Callable[..., Result]
+Prepare = Callable[..., Trainer[Transformer]]
+
+NO_DROPOUT = ("model.embedding.dropout=0", "model.encoder.block.dropout=0", "model.decoder.block.dropout=0")
+
+
+@pytest.fixture
+def prepare(tmp_path: Path, recipe: str) -> Prepare:
+    """A trainer of the toy recipe with some changes, before its first step."""
+
+    def prepared(*changes: str, name: str = "run") -> Trainer[Transformer]:
+        quiet: Callable[[str], None] = lambda line: None  # noqa: E731
+        return begin(recipe, changes, tmp_path / name, device="cpu", overwrite=False, say=quiet)
+
+    return prepared
+
+
+def weights(trainer: Trainer[Transformer]) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+
+
+def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    return max((one[name] - other[name]).abs().max().item() for name in one)
+
+
+def records(trainer: Trainer[Transformer], event: str) -> list[dict[str, float]]:
+    return [record for record in trainer.run.records() if record["event"] == event]
+
+
+def script(trainer: Trainer[Transformer], nlls: Sequence[float]) -> None:
+    """Let validations find these figures, one after the other, whatever the weights."""
+    told = iter(nlls)
+
+    def validate(*_: object, translate: bool) -> dict[str, float]:
+        return {"loss": 1.0, "nll": next(told)}
+
+    trainer.task.validate = validate
+
+
+# All sentences in one batch, and the same sentences in many batches of one step.
+BATCHINGS = (
+    ("training.batching.tokens=1000000", "training.batching.accumulate=1"),
+    ("training.batching.tokens=64", "training.batching.accumulate=1000"),
+)
+
+
+def test_the_gradient_of_accumulated_batches_is_that_of_one_batch(prepare: Prepare):
+    found: list[dict[str, torch.Tensor]] = []
+    batches: list[int] = []
+    for batching in BATCHINGS:
+        trainer = prepare(*NO_DROPOUT, *batching, name=batching[0])
+        (group,) = trainer._groups(0)
+        batches.append(len(group))
+        trainer._gradient(group, sum(trainer.task.predicted(batch) for batch in group))
+        found.append({n: p.grad.clone() for n, p in trainer.model.named_parameters() if p.grad is not None})
+    assert batches == [1, 17]
+    assert found[0].keys() == found[1].keys()
+    assert max(gradient.abs().max().item() for gradient in found[0].values()) > 0.01
+    assert largest_difference(*found) <= 1e-6
+
+
+def test_training_on_accumulated_batches_gives_the_weights_of_one_batch(prepare: Prepare):
+    # A large epsilon, because Adam else turns the noise of gradients that should be zero into full steps.
+    common = ("training.steps=3", "training.optimizer.epsilon=0.1", "training.schedule.warmup=0")
+    found: list[dict[str, torch.Tensor]] = []
+    for batching in BATCHINGS:
+        trainer = prepare(*NO_DROPOUT, *common, *batching, name=batching[0])
+        before = weights(trainer)
+        trainer.train()
+        assert largest_difference(before, weights(trainer)) > 1e-4
+        found.append(weights(trainer))
+    assert largest_difference(*found) <= 1e-6
+
+
+def test_the_seed_decides_the_weights(prepare: Prepare):
+    short = ("training.steps=4", "training.validation.every=4")
+    found: list[dict[str, torch.Tensor]] = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        trainer = prepare(*short, f"training.seed={seed}", name=name)
+        torch.manual_seed(hash(name))  # what others did to the random state does not matter
+        trainer.train()
+        found.append(weights(trainer))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    assert not all(torch.equal(found[0][name], found[2][name]) for name in found[0])
+
+
+def test_bf16_learns_with_weights_in_fp32_and_validates_in_fp32(prepare: Prepare):
+    trainer = prepare("training.precision=bf16", "training.steps=40", "training.log_every=1")
+    validate, predict = trainer.task.validate, trainer.task.predict
+    autocast: dict[str, set[bool]] = {"training": set(), "validation": set()}
+
+    def watched_validate(model, device, *, translate):
+        autocast["validation"].add(torch.is_autocast_enabled("cpu"))
+        return validate(model, device, translate=translate)
+
+    def watched_predict(model, indices, device):
+        autocast["training"].add(torch.is_autocast_enabled("cpu"))
+        return predict(model, indices, device)
+
+    trainer.task.validate, trainer.task.predict = watched_validate, watched_predict
+    trainer.train()
+    assert autocast == {"training": {True}, "validation": {False}}
+    losses = [record["nll"] for record in records(trainer, "train")]
+    assert losses[-1] < 0.75 * losses[0]
+    state, facts = load_tensors(trainer.run.state)
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32}
+    assert facts["progress"]["precision"] == "bf16"
+
+
+def test_bf16_and_fp32_differ_but_little(prepare: Prepare):
+    losses: list[float] = []
+    for precision in ("fp32", "bf16"):
+        trainer = prepare(f"training.precision={precision}", "training.steps=10", name=precision)
+        trainer.train()
+        losses.append(records(trainer, "valid")[-1]["nll"])
+    assert losses[0] != losses[1]
+    assert math.isclose(*losses, rel_tol=0.02)
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine"])
+@pytest.mark.parametrize("limit", ["training.steps=15", "training.epochs=2"])
+def test_a_decaying_schedule_ends_at_zero(kind: str, limit: str, prepare: Prepare):
+    steps = ["training.steps=null"] if "epochs" in limit else []
+    schedule = (f"training.schedule.kind={kind}", "training.schedule.warmup=5")
+    trainer = prepare(limit, *steps, *schedule, "training.log_every=1")
+    trainer.train()
+    rates = [record["learning_rate"] for record in records(trainer, "train")]
+    assert len(rates) == trainer.total_steps
+    assert rates[-1] == pytest.approx(0.0, abs=1e-12)
+    assert min(rates[:-1]) > 0.0
+
+
+def test_it_ends_after_the_steps_or_the_epochs_whichever_is_sooner(prepare: Prepare):
+    per_epoch = prepare(name="probe").steps_per_epoch
+    assert per_epoch == 9
+    by_epochs = prepare("training.epochs=2", "training.steps=25", name="epochs").train()
+    by_steps = prepare("training.epochs=2", "training.steps=13", name="steps").train()
+    assert (by_epochs.step, by_steps.step) == (2 * per_epoch, 13)
+    assert by_epochs.finished
+    assert by_steps.finished
+
+
+def test_every_epoch_has_as_many_steps_as_the_first(prepare: Prepare):
+    trainer = prepare()
+    lengths = trainer.task.lengths
+    plans = [plan(lengths, 64, seed=1, epoch=epoch) for epoch in range(5)]
+    assert {len(batches) for batches in plans} == {17}
+    assert any((a != b).any() for a, b in zip(plans[0], plans[1], strict=True) if len(a) == len(b))
+
+
+def test_it_ends_after_the_minutes(prepare: Prepare):
+    trainer = prepare("training.steps=null", "training.minutes=0.01", "training.schedule.kind=constant")
+    progress = trainer.train()
+    assert progress.finished
+    assert 1 <= progress.step
+    assert progress.seconds >= 0.6
+    assert records(trainer, "valid")[-1]["step"] == progress.step
+    assert trainer.total_steps is None
+
+
+def test_it_ends_when_validations_find_nothing_better(prepare: Prepare):
+    trainer = prepare("training.validation.every=2", "training.validation.patience=3")
+    script(trainer, [3.0, 2.0, 2.5, 2.0, 2.1, 9.9])
+    progress = trainer.train()
+    assert progress.step == 2 * 5
+    assert (progress.best.step, progress.best.stale) == (4, 3)
+    assert progress.finished
+
+
+@pytest.mark.parametrize(("found", "wins"), [(0.5, True), (1.5, False)])
+def test_the_average_is_kept_only_where_it_is_better(found: float, wins: bool, prepare: Prepare):
+    trainer = prepare("training.validation.every=2", "training.steps=8", "training.validation.average=3")
+    script(trainer, [3.0, 2.0, 1.0, 2.0, found])
+    progress = trainer.train()
+    snapshots = trainer.run.snapshots
+    assert [path.stem for path in snapshots] == ["step-00000004", "step-00000006", "step-00000008"]
+    kept, facts = load_tensors(trainer.run.weights)
+    expected = average(snapshots) if wins else load_tensors(trainer.run.snapshot(6))[0]
+    assert all(torch.equal(kept[name], expected[name]) for name in expected)
+    assert facts["scores"]["nll"] == min(1.0, found) == progress.best.scores["nll"]
+    assert progress.best.step == (8 if wins else 6)
+    # The state is that of the last step all the same.
+    last, _ = load_tensors(trainer.run.snapshot(8))
+    state, _ = load_tensors(trainer.run.state)
+    assert all(torch.equal(state[f"model.{name}"], last[name]) for name in last)
+    assert all(torch.equal(trainer.model.state_dict()[name], last[name]) for name in last)
+
+
+def test_one_snapshot_is_not_averaged(prepare: Prepare):
+    trainer = prepare("training.validation.average=1", "training.steps=14")
+    trainer.train()
+    assert len(trainer.run.snapshots) == 1
+    assert records(trainer, "average") == []
+
+
+def test_an_end_between_two_validations_is_validated(prepare: Prepare):
+    trainer = prepare("training.validation.every=4", "training.steps=6")
+    trainer.train()
+    assert [record["step"] for record in records(trainer, "valid")] == [4, 6]
+
+
+def test_without_an_interval_each_epoch_is_validated(prepare: Prepare):
+    trainer = prepare("training.validation.every=null", "training.epochs=2")
+    trainer.train()
+    assert [record["step"] for record in records(trainer, "valid")] == [9, 18]
+
+
+def test_a_gradient_longer_than_the_clip_is_shortened_to_it(prepare: Prepare):
+    trainer = prepare("training.clip=0.01")
+    group = trainer._groups(0)[0]
+    tokens = sum(trainer.task.predicted(batch) for batch in group)
+    _, _, norm = trainer._gradient(group, tokens)
+    gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
+    assert norm > 0.1
+    assert torch.nn.utils.get_total_norm(gradients).item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_decoupled_weight_decay_learns_and_resumes(prepare: Prepare, train: Train):
+    trainer = prepare("training.optimizer.kind=adamw", "training.steps=40", "training.log_every=1")
+    trainer.train()
+    losses = [record["nll"] for record in records(trainer, "train")]
+    assert losses[-1] < 0.75 * losses[0]
+    assert train(trainer.run.path, "training.steps=42").exit_code == 0
+
+
+def test_it_trains_in_a_thread_too(prepare: Prepare):
+    trainer = prepare("training.steps=3")
+    done: list[Progress] = []
+    thread = threading.Thread(target=lambda: done.append(trainer.train()))
+    thread.start()
+    thread.join()
+    assert [progress.step for progress in done] == [3]
+
+
+def test_piped_the_report_is_plain_lines(tmp_path: Path, recipe: str, train: Train):
+    result = train(recipe, "training.steps=9", "--run", tmp_path / "run")
+    lines = result.stderr.splitlines()
+    assert "\x1b" not in result.stderr
+    assert any("180 training, 10 validation, 10 test pairs" in line for line in lines)
+    assert any(line.startswith("train    step 3/9  loss ") for line in lines)
+    assert any(line.startswith("valid    step 7/9  loss ") for line in lines)
+    assert any(line.startswith("average  step 9/9  loss ") for line in lines)
+    assert result.stdout.startswith(f"{tmp_path / 'run'}: 9 steps, best at step ")
+
+
+def test_the_curves_are_drawn_when_it_ends(
+    tmp_path: Path, recipe: str, train: Train, monkeypatch: pytest.MonkeyPatch
+):
+    drawn: list[tuple[int, Path]] = []
+    monkeypatch.setattr(
+        "whyformer.show.curves.save_curves", lambda records, path: drawn.append((len(records), path))
+    )
+    train(recipe, "training.steps=9", "--run", tmp_path / "run")
+    # 3 lines of training, validations after 7 and 9, the average
+    assert drawn == [(6, tmp_path / "run" / "curves.png")]
+
+
+def test_tensorboard_reads_every_figure(undisturbed: Path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = RunFolder(undisturbed)
+    events = EventAccumulator(str(folder.tensorboard))
+    events.Reload()
+    for event, figure in (("train", "loss"), ("valid", "bleu"), ("average", "nll")):
+        logged = [(r["step"], r[figure]) for r in folder.records() if r["event"] == event and figure in r]
+        seen = [(scalar.step, scalar.value) for scalar in events.Scalars(f"{event}/{figure}")]
+        assert [step for step, _ in seen] == [step for step, _ in logged]
+        assert [value for _, value in seen] == pytest.approx([value for _, value in logged])
+
+
+def test_it_learns_to_reverse(tmp_path: Path, train: Train):
+    run = tmp_path / "reverse"
+    assert train("reverse", "training.steps=750", "training.precision=fp32", "--run", run).exit_code == 0
+    scores = [record for record in RunFolder(run).records() if record["event"] == "valid"]
+    assert scores[-1]["exact"] >= 95.0
+    assert load(run)("3 1 4 1 5 9 2") == "2 9 5 1 4 1 3"
