@@ -1,0 +1,62 @@
+"""How many translations of a run change with the batch they are in.
+
+    python benchmarks/batch_invariance.py runs/demo [--sentences 1000] [--on test]
+
+Every sentence is translated in batches of 1, 7 and 64, greedily and by a beam of 5, in fp32. A translation
+that changes is shown with both scores: a difference within 1e-4 is a tie that rounding decides.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from whyformer.decoding.beam import BeamSpec
+from whyformer.decoding.greedy import GreedySpec
+from whyformer.decoding.search import SearchSpec
+from whyformer.tasks.corpus import load_held_out
+from whyformer.tasks.load import load, open_run, read_recipe
+from whyformer.tasks.translator import Translator
+
+BATCHES = (1, 7, 64)
+SEARCHES: dict[str, SearchSpec] = {"greedy": GreedySpec(), "beam 5": BeamSpec(size=5)}
+
+
+def main() -> None:
+    """Read the arguments, translate, count."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", nargs="?", default="runs/demo", type=Path)
+    parser.add_argument("--sentences", type=int, default=1000)
+    parser.add_argument("--on", help="name of a test set; the first of the recipe if left out")
+    arguments = parser.parse_args()
+    if not arguments.run.exists():
+        print(f"{arguments.run} is not there; train it first (`make demo`)")
+        return
+    folder, _ = open_run(arguments.run)
+    tests = load_held_out(read_recipe(folder).data, [arguments.on] if arguments.on else [])
+    name, pairs = next(iter(tests.items()))
+    sources = [pair.source for pair in pairs][: arguments.sentences]
+    translator = load(arguments.run, device="cpu")
+    threads = torch.get_num_threads()
+    print(f"{arguments.run}, {name}: {len(sources)} sentences, batches {BATCHES}, {threads} threads")
+    for kind, settings in SEARCHES.items():
+        print(f"{kind:8} {changes(translator, sources, settings)} of {len(sources)} translations change")
+
+
+def changes(translator: Translator, sources: list[str], settings: SearchSpec) -> int:
+    """Count the sentences whose best translation is not the same in all batches, and show them."""
+    runs = [[found[0] for found in translator.translate(sources, settings, batch=batch)] for batch in BATCHES]
+    changed = 0
+    for source, *candidates in zip(sources, *runs, strict=True):
+        if len({candidate.text for candidate in candidates}) > 1:
+            changed += 1
+            print(f"  {source}")
+            for batch, candidate in zip(BATCHES, candidates, strict=True):
+                print(f"    batch {batch:2}  {candidate.score:.6f}  {candidate.text}")
+    return changed
+
+
+if __name__ == "__main__":
+    main()

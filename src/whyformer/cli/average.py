@@ -1,0 +1,60 @@
+"""``whyformer average``: one set of weights from a run's last snapshots."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whyformer.cli.options import Batch, Device, Run, Threads, open_translator
+from whyformer.cli.progress import sentence_bar
+from whyformer.errors import CheckpointError
+
+
+def average(
+    run: Run,
+    snapshots: Annotated[
+        list[Path] | None, typer.Argument(help="Files of weights; the run's snapshots if left out.")
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option(min=1, help="Only so many of the latest snapshots; all if left out.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The file to write; RUN/average.safetensors if left out."),
+    ] = None,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Score it on the validation set, beside the run's own weights.")
+    ] = False,
+    batch: Batch = 64,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Write the mean of snapshots' weights, for use with --weights."""
+    from whyformer.tasks.average import last_snapshots, write_average
+
+    if snapshots and last is not None:
+        raise CheckpointError(
+            "--last picks among the run's snapshots, and files were named; leave one of them out."
+        )
+    chosen = snapshots or last_snapshots(run, last)
+    path = write_average(run, chosen, output)
+    typer.echo(f"{path}: the mean of {len(chosen)} snapshot{'s' if len(chosen) > 1 else ''}")
+    if evaluate:
+        for weights in (None, path):
+            _evaluate(run, weights, device, threads, batch)
+
+
+def _evaluate(run: Path, weights: Path | None, device: str, threads: int | None, batch: int) -> None:
+    from whyformer.cli.evaluate import report
+    from whyformer.tasks.corpus import VALID, load_held_out
+    from whyformer.tasks.evaluate import evaluate
+    from whyformer.tasks.load import open_run, read_recipe
+
+    folder, _ = open_run(run)
+    recipe = read_recipe(folder)
+    pairs = load_held_out(recipe.data, [VALID])[VALID]
+    translator = open_translator(run, weights, device, threads)
+    name = f"{VALID}, {(weights or folder.weights).name}"
+    with sentence_bar(name, len(pairs)) as advance:
+        evaluation = evaluate(translator, name, pairs, recipe.scoring, batch=batch, advance=advance)
+    typer.echo("\n".join(report(evaluation)))

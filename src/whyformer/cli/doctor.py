@@ -1,0 +1,59 @@
+"""``whyformer doctor``: is everything installed, and how fast is this machine?"""
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from whyformer.machine import Machine
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Report versions, hardware and measured speed.
+
+    The exit code is 1 if something that is needed is missing.
+    """
+    from whyformer.machine import examine
+
+    machine = examine()
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(machine), indent=2))
+    else:
+        typer.echo("\n".join(_lines(machine)))
+    if machine.problems:
+        raise typer.Exit(1)
+
+
+def _lines(machine: "Machine") -> list[str]:
+    versions = ", ".join(f"{name} {version or 'MISSING'}" for name, version in machine.packages.items())
+    processor, storage, arithmetic = machine.processor, machine.storage, machine.arithmetic
+    memory = f"{_size(storage.memory)}, {_size(storage.memory_available)} available"
+    table = {
+        "system": machine.system,
+        "python": machine.python,
+        "packages": versions,
+        "processor": f"{processor.name}, {processor.usable_cores} of {processor.cores} cores usable",
+        "features": ", ".join(processor.features) or "not told by the system",
+        "memory": memory,
+        "disk": f"{_size(storage.disk_free)} free here",
+    }
+    if arithmetic:
+        speed = f"fp32 {arithmetic.fp32_gflops:.0f}, bf16 {arithmetic.bf16_gflops:.0f} GFLOP/s"
+        table |= {
+            "torch": f"{arithmetic.threads} threads, {arithmetic.capability} kernels",
+            "products": f"{speed} (1024 × 1024 on the CPU)",
+            "GPU": ", ".join(arithmetic.accelerators) or "none",
+            "auto": f"{arithmetic.precision} on {arithmetic.device}: {arithmetic.reason}",
+        }
+    rows = [f"{name:<10} {value}" for name, value in table.items()]
+    problems = [f"{'problem':<10} {problem}" for problem in machine.problems]
+    advice = [f"{'advice':<10} {hint}" for hint in machine.advice]
+    return rows + (problems + advice or ["all is well"])
+
+
+def _size(size: int | None) -> str:
+    return "unknown" if size is None else f"{size / 2**30:.1f} GiB"

@@ -1,0 +1,140 @@
+"""``whyformer evaluate``: how well a run translates its test sets, or yours."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from whyformer.cli.options import Batch, Device, Run, Threads, Weights, open_translator, with_search_options
+from whyformer.cli.progress import sentence_bar
+from whyformer.errors import DataError
+from whyformer.tasks.search_choice import SearchChoice
+
+if TYPE_CHECKING:
+    from whyformer.data.text.pairs import Referenced
+    from whyformer.tasks.evaluate import Evaluation, Translated
+    from whyformer.tasks.score import Tokenize
+    from whyformer.tasks.translation import TranslationRecipe
+
+
+@with_search_options
+def evaluate(
+    run: Run,
+    search: SearchChoice,
+    on: Annotated[
+        list[str] | None, typer.Option(help="A test set of the recipe, or valid; all test sets if left out.")
+    ] = None,
+    source: Annotated[Path | None, typer.Option(help="A test set of your own: its sentences.")] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(help="Their translations, line by line; several files are alternatives."),
+    ] = None,
+    tokenize: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="How BLEU cuts text: 13a, zh, char, intl or none; given twice, there are two BLEU."
+        ),
+    ] = None,
+    examples: Annotated[
+        int, typer.Option(min=0, help="Show up to so many right and so many wrong translations.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    save: Annotated[
+        Path | None, typer.Option(help="A file for all translations, a JSON object a line.")
+    ] = None,
+    batch: Batch = 64,
+    device: Device = "auto",
+    threads: Threads = None,
+    weights: Weights = None,
+) -> None:
+    """Score a run on its test sets, or on yours.
+
+    The scores are BLEU, chrF and exact match (the share of translations that equal a reference), each
+    with the signature that makes it comparable. How to search is the recipe's choice unless the options
+    below say otherwise.
+    """
+    from whyformer.tasks.evaluate import evaluate
+    from whyformer.tasks.load import open_run, read_recipe
+    from whyformer.tasks.score import ScoringSpec
+    from whyformer.validation import check
+
+    recipe = read_recipe(open_run(run)[0])
+    ways: list[Tokenize] = [
+        check(ScoringSpec, {"tokenize": way}, "--tokenize").tokenize for way in tokenize or []
+    ]
+    sets = _test_sets(recipe, on or [], source, reference or [])
+    translator = open_translator(run, weights, device, threads)
+    settings = search.over(translator.settings)
+    done: list[Evaluation] = []
+    for name, pairs in sets.items():
+        with sentence_bar(name, len(pairs)) as advance:
+            evaluation = evaluate(
+                translator,
+                name,
+                pairs,
+                recipe.scoring,
+                settings=settings,
+                tokenize=ways,
+                batch=batch,
+                advance=advance,
+            )
+        done.append(evaluation)
+        if not as_json:
+            typer.echo("\n".join(report(evaluation, examples)))
+    if as_json:
+        shown = {
+            "search": settings.model_dump(mode="json"),
+            "sets": [_summary(each, examples) for each in done],
+        }
+        typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+    if save is not None:
+        _save(save, done)
+
+
+def report(evaluation: "Evaluation", examples: int = 0) -> Iterator[str]:
+    """What is printed of one test set."""
+    seconds, count = evaluation.seconds, len(evaluation.sentences)
+    rates = f"{count / seconds:,.1f} sentences/s, {evaluation.tokens / seconds:,.0f} tokens/s"
+    yield f"{evaluation.name}: {count:,} sentences in {seconds:.1f} s ({rates})"
+    for score in evaluation.scores:
+        yield f"  {score.name:<6} {score.value:6.2f}  {score.signature}"
+    for right, word in ((True, "right"), (False, "wrong")):
+        for sentence in evaluation.examples(right, examples):
+            yield f"  {word}"
+            yield f"    source       {sentence.source}"
+            yield f"    translation  {sentence.translation}"
+            if not right:
+                yield from (f"    reference    {reference}" for reference in sentence.references)
+
+
+def _test_sets(
+    recipe: "TranslationRecipe", names: Sequence[str], source: Path | None, references: Sequence[Path]
+) -> "dict[str, list[Referenced]]":
+    from whyformer.tasks.corpus import load_held_out, read_test_set
+
+    if source is None and not references:
+        return load_held_out(recipe.data, names)
+    if source is None or not references or names:
+        raise DataError("a test set of your own needs --source and --reference, and goes without --on.")
+    return {source.name: read_test_set(source, references)}
+
+
+def _summary(evaluation: "Evaluation", examples: int) -> dict[str, object]:
+    shown = {
+        "right": [vars(sentence) for sentence in evaluation.examples(True, examples)],
+        "wrong": [vars(sentence) for sentence in evaluation.examples(False, examples)],
+    }
+    return {**evaluation.summary(), **({"examples": shown} if examples else {})}
+
+
+def _save(path: Path, evaluations: "Sequence[Evaluation]") -> None:
+    from whyformer.files import write_text
+
+    def line(name: str, sentence: "Translated") -> str:
+        return json.dumps({"set": name, **vars(sentence)}, ensure_ascii=False) + "\n"
+
+    write_text(
+        path, "".join(line(each.name, sentence) for each in evaluations for sentence in each.sentences)
+    )

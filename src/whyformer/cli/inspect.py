@@ -1,0 +1,106 @@
+"""``whyformer inspect``: what a run is made of, or what goes on inside it for one sentence."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from whyformer.cli.options import Run, Weights, open_translator
+from whyformer.errors import DataError
+
+if TYPE_CHECKING:
+    from whyformer.tasks.anatomy import Anatomy
+    from whyformer.tasks.look import Look
+
+
+def inspect(
+    run: Run,
+    text: Annotated[
+        str | None, typer.Argument(help="A sentence to look at; the parameters are listed if left out.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the page and picture; RUN/inspect if left out."),
+    ] = None,
+    translation: Annotated[
+        str | None, typer.Option(help="Look at this translation of TEXT instead of the run's own.")
+    ] = None,
+    lang: Annotated[Literal["en", "zh"], typer.Option(help="The language of the page.")] = "en",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    weights: Weights = None,
+) -> None:
+    """List a run's parameters, or look inside one translation.
+
+    With TEXT: how likely each token was (ln P) and what the model would rather have written; and a page
+    and a picture of who attends to whom, in every layer and head.
+    """
+    if text is None:
+        if translation is not None or output is not None:
+            raise DataError("--translation and --output are about a sentence; give one after the run.")
+        _print_anatomy(run, weights, as_json=as_json)
+        return
+    from whyformer.show.attention import attention_page
+    from whyformer.tasks.look import look
+
+    seen = look(open_translator(run, weights, "cpu", None), text, translation)
+    page = attention_page(seen.attention, str(run), source=text, translation=seen.translation, lang=lang)
+    files = page.save(run / "inspect" if output is None else output)
+    if page.note is not None:
+        typer.echo(page.note, err=True)
+    if as_json:
+        typer.echo(
+            json.dumps({**_steps(seen), "files": [str(file) for file in files]}, ensure_ascii=False, indent=2)
+        )
+    else:
+        typer.echo("\n".join([*_look_lines(seen), *map(str, files)]))
+
+
+def _print_anatomy(run: Path, weights: Path | None, *, as_json: bool) -> None:
+    from whyformer.tasks.anatomy import dissect
+
+    anatomy = dissect(run, weights)
+    if as_json:
+        shown = {
+            "recipe": anatomy.recipe,
+            "parameters": anatomy.numbers,
+            "parts": anatomy.parts,
+            "weights": [vars(weight) for weight in anatomy.weights],
+        }
+        typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+    else:
+        typer.echo("\n".join(_anatomy_lines(anatomy)))
+
+
+def _anatomy_lines(anatomy: "Anatomy") -> Iterator[str]:
+    yield from (f"{name:<10} {value}" for name, value in anatomy.recipe.items())
+    yield ""
+    width = max(len(weight.name) for weight in anatomy.weights)
+    for weight in anatomy.weights:
+        yield f"{weight.name:<{width}}  {' × '.join(map(str, weight.shape)):>14}  {weight.numbers:>12,}"
+    yield ""
+    for part, numbers in anatomy.parts.items():
+        yield f"{part:<{width}}  {numbers / anatomy.numbers:>14.1%}  {numbers:>12,}"
+    yield f"{'all':<{width}}  {'':>14}  {anatomy.numbers:>12,}"
+
+
+def _look_lines(seen: "Look") -> Iterator[str]:
+    yield f"source       {' '.join(seen.source_tokens)}"
+    yield f"translation  {seen.translation}"
+    yield f"ln P         {seen.log_probability:.3f}"
+    for step in seen.steps:
+        rather = ""
+        if step.likeliest != step.token:
+            rather = f"  rather {step.likeliest} {step.likeliest_log_probability:.3f}"
+        yield f"  {step.log_probability:>8.3f}  {step.token}{rather}"
+
+
+def _steps(seen: "Look") -> dict[str, object]:
+    return {
+        "source": seen.source,
+        "translation": seen.translation,
+        "source_tokens": seen.source_tokens,
+        "log_probability": seen.log_probability,
+        "steps": [vars(step) for step in seen.steps],
+    }

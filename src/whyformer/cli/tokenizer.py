@@ -1,0 +1,170 @@
+"""``whyformer tokenizer``: train one, use one, look into one."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from whyformer.data.text.tokenizer import Tokenizer
+    from whyformer.data.text.tokenizer_spec import TokenizerSpec
+
+app = typer.Typer(
+    help="Train a tokenizer, use it, look into it.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Kind = Literal["bpe", "unigram", "wordpiece", "word", "character"]
+TokenizerFile = Annotated[Path, typer.Option("--tokenizer", "-t", help="The tokenizer's file.")]
+_SHOWN = 12
+
+
+@app.command()
+def train(
+    files: Annotated[list[Path], typer.Argument(help="Text, one sentence a line; .gz may be packed.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
+        "tokenizer.json"
+    ),
+    kind: Annotated[Kind, typer.Option(help="How text is cut.")] = "bpe",
+    vocabulary: Annotated[int | None, typer.Option(help="Most pieces.")] = None,
+    split: Annotated[
+        Literal["words", "spaces"] | None, typer.Option(help="words: raw text; spaces: tokenised text.")
+    ] = None,
+    coverage: Annotated[float | None, typer.Option(help="Share of characters that are pieces.")] = None,
+    lowercase: Annotated[bool, typer.Option("--lowercase", help="Turn text into lower case.")] = False,
+    nfc: Annotated[bool, typer.Option("--nfc", help="Compose characters (Unicode NFC).")] = False,
+    byte_fallback: Annotated[
+        bool | None, typer.Option(help="Spell unknown characters as bytes, or call them unknown.")
+    ] = None,
+    special: Annotated[list[str] | None, typer.Option(help="An extra special token, e.g. [MASK].")] = None,
+) -> None:
+    """Train a tokenizer on text files."""
+    from whyformer.data.text.reading import read_sound_lines
+
+    spec = _spec(
+        kind,
+        {
+            "vocabulary": vocabulary,
+            "split": split,
+            "coverage": coverage,
+            "lowercase": lowercase,
+            "nfc": nfc,
+            "byte_fallback": byte_fallback,
+            "specials": special or [],
+        },
+    )
+    lines: list[str] = []
+    for file in files:
+        sound, bad = read_sound_lines(file)
+        lines += sound
+        if bad:
+            typer.echo(
+                f"{file}: {len(bad):,} lines left out, {bad[0].reason}; the first is {bad[0]}", err=True
+            )
+    tokenizer = spec.train(lines)
+    tokenizer.save(output)
+    typer.echo(f"{output}: {tokenizer.size:,} pieces, fingerprint {tokenizer.fingerprint}")
+
+
+@app.command()
+def encode(
+    tokenizer: TokenizerFile,
+    text: Annotated[list[str] | None, typer.Argument(help="Sentences; else lines of standard input.")] = None,
+    ids: Annotated[bool, typer.Option("--ids/--pieces", help="Print ids, or the pieces as text.")] = True,
+) -> None:
+    """Cut each sentence; print one line for each."""
+    loaded = _load(tokenizer)
+    for sentence in text or _standard_input():
+        numbers = loaded.encode(sentence)
+        typer.echo(" ".join(map(str, numbers) if ids else loaded.tokens(numbers)))
+
+
+@app.command()
+def decode(
+    tokenizer: TokenizerFile,
+    ids: Annotated[list[int] | None, typer.Argument(help="Ids; else lines of ids on standard input.")] = None,
+) -> None:
+    """Put ids together again; print one line for each list of ids."""
+    loaded = _load(tokenizer)
+    for numbers in [ids] if ids else map(_ids, _standard_input()):
+        typer.echo(loaded.decode(numbers))
+
+
+@app.command()
+def show(
+    tokenizer: TokenizerFile,
+    text: Annotated[str | None, typer.Argument(help="A sentence to cut.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Say what a tokenizer is made of, and how it cuts a sentence."""
+    report = _report(_load(tokenizer), text)
+    if as_json:
+        typer.echo(json.dumps(report, ensure_ascii=False, indent=2))
+        return
+    for name, value in report.items():
+        match value:
+            case dict():
+                shown = ", ".join(f"{key} {json.dumps(setting)}" for key, setting in value.items())
+            case list():
+                shown = " ".join(map(str, value))
+            case _:
+                shown = str(value)
+        typer.echo(f"{name:<12} {shown}")
+
+
+def _spec(kind: Kind, options: dict[str, object]) -> "TokenizerSpec":
+    from whyformer.data.text.tokenizer_spec import BPE, Character, Unigram, Word, WordPiece
+    from whyformer.validation import check
+
+    given = {name: value for name, value in options.items() if value is not None}
+    origin = f"the options of a {kind} tokenizer"
+    match kind:
+        case "bpe":
+            return check(BPE, given, origin)
+        case "unigram":
+            return check(Unigram, given, origin)
+        case "wordpiece":
+            return check(WordPiece, given, origin)
+        case "word":
+            return check(Word, given, origin)
+        case "character":
+            return check(Character, given, origin)
+
+
+def _load(path: Path) -> "Tokenizer":
+    from whyformer.data.text.tokenizer import Tokenizer
+
+    return Tokenizer.load(path)
+
+
+def _standard_input() -> Iterator[str]:
+    from whyformer.data.text.reading import read_stream
+
+    return read_stream(sys.stdin.buffer, "standard input")
+
+
+def _ids(line: str) -> list[int]:
+    from whyformer.errors import DataError
+
+    try:
+        return [int(word) for word in line.split()]
+    except ValueError:
+        raise DataError(f"standard input: {line!r} is not a list of ids such as 17 4 256.") from None
+
+
+def _report(tokenizer: "Tokenizer", text: str | None) -> dict[str, object]:
+    learned = tokenizer.learned_ids
+    longest = sorted(learned, key=lambda id: (-len(tokenizer.pieces[id]), id))[:_SHOWN]
+    report: dict[str, object] = {
+        "spec": {"kind": tokenizer.spec["kind"], **tokenizer.spec},  # the kind first
+        "size": tokenizer.size,
+        "fingerprint": tokenizer.fingerprint,
+        "longest": tokenizer.tokens(longest),
+        "sample": tokenizer.tokens(learned[:: max(1, len(learned) // _SHOWN)][:_SHOWN]),
+    }
+    if text is not None:
+        ids = tokenizer.encode(text)
+        report |= {"text": text, "pieces": tokenizer.tokens(ids), "ids": ids}
+    return report

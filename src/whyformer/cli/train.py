@@ -1,0 +1,43 @@
+"""``whyformer train``: from a recipe to a trained run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe's name, a recipe file, or the folder of a run to go on with.")
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Changes to the recipe, such as model.encoder.layers=4.")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of the new run; runs/RECIPE if left out.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; torch's choice if left out.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a run that lies in the folder.")
+    ] = False,
+) -> None:
+    """Train RECIPE into a run folder, or go on with a stopped run."""
+    import torch
+
+    from whyformer.tasks.train import begin, go_on
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    changes = overrides or []
+    if (Path(recipe) / "recipe.yaml").is_file():
+        trainer = go_on(Path(recipe), changes, device=device, say=_say)
+    else:
+        trainer = begin(recipe, changes, run, device=device, overwrite=overwrite, say=_say)
+    progress = trainer.train()
+    best = "  ".join(f"{name} {value:.4g}" for name, value in progress.best.scores.items())
+    typer.echo(f"{trainer.run.path}: {progress.step} steps, best at step {progress.best.step}: {best}")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

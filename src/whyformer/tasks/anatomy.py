@@ -1,0 +1,83 @@
+"""What a trained model is made of: its recipe in a few lines, and every tensor."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from whyformer.data.text.tokenizer_pair import TokenizerPair
+from whyformer.nn.stack import StackSpec
+from whyformer.tasks.load import open_run, read_recipe
+from whyformer.training.checkpoint import load_tensors
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One tensor of weights."""
+
+    name: str
+    shape: tuple[int, ...]
+    numbers: int
+    """How many numbers it holds."""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A run, described."""
+
+    recipe: dict[str, str]
+    """What matters of the recipe and of its training, in words."""
+    weights: list[Weight]
+
+    @property
+    def numbers(self) -> int:
+        """Parameters in all; a tensor that two parts share counts once."""
+        return sum(weight.numbers for weight in self.weights)
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Parameters of each part of the model: the embeddings, the encoder, the decoder."""
+        sums: Counter[str] = Counter()
+        for weight in self.weights:
+            sums[weight.name.partition(".")[0]] += weight.numbers
+        return dict(sums)
+
+
+def dissect(run: Path, weights: Path | None = None) -> Anatomy:
+    """What the run in the folder ``run`` is made of; see ``whyformer.load`` for arguments and errors."""
+    folder, tokenizers = open_run(run)
+    recipe = read_recipe(folder)
+    tensors, facts = load_tensors(folder.weights if weights is None else weights)
+    model = recipe.model
+    described = {
+        "task": f"{recipe.task}, data from {recipe.data.kind}",
+        "tokenizer": _tokenizer_words(tokenizers),
+        "model": f"{model.kind}, d_model {model.d_model}, embeddings tied: {model.embedding.tie}",
+        "encoder": _stack_words(model.encoder),
+        "decoder": _stack_words(model.decoder),
+        "decoding": recipe.decoding.kind,
+        "trained": _training_words(facts),
+    }
+    names = sorted(tensors, key=lambda name: re.sub(r"\d+", lambda number: number[0].zfill(6), name))
+    held = [Weight(name, tuple(tensors[name].shape), tensors[name].numel()) for name in names]
+    return Anatomy(described, held)
+
+
+def _tokenizer_words(tokenizers: TokenizerPair) -> str:
+    sides = [tokenizers.source] if tokenizers.joint else [tokenizers.source, tokenizers.target]
+    each = [f"{side.spec['kind']} of {side.size:,} pieces" for side in sides]
+    return f"joint, {each[0]}" if tokenizers.joint else f"source {each[0]}, target {each[1]}"
+
+
+def _stack_words(stack: StackSpec) -> str:
+    block = stack.block
+    positions = " and ".join(scheme.kind for scheme in stack.positions) or "no"
+    heads, norm = block.attention.heads.query, f"{block.placement.kind}-norm ({block.norm.kind})"
+    layers = "1 layer" if stack.layers == 1 else f"{stack.layers} layers"
+    return f"{layers} of {heads} heads, {norm}, {block.feed_forward.kind}, {positions} positions"
+
+
+def _training_words(facts: dict[str, Any]) -> str:
+    scores = [f"{name} {value:.4g}" for name, value in facts["scores"].items()]
+    return ", ".join([f"{facts['step']:,} steps", *scores])

@@ -1,0 +1,84 @@
+"""From a run folder to the object that users call."""
+
+from pathlib import Path
+
+import torch
+
+from whyformer.data.text.tokenizer_pair import TokenizerPair
+from whyformer.errors import CheckpointError, DecodingError
+from whyformer.machine import best_device
+from whyformer.tasks.recipes import load_recipe
+from whyformer.tasks.translation import TranslationRecipe, build_model
+from whyformer.tasks.translator import Translator
+from whyformer.training.checkpoint import load_tensors, load_weights
+from whyformer.training.run import RunFolder
+
+
+def load(run: str | Path, *, device: str = "auto", weights: str | Path | None = None) -> Translator:
+    """The translator that was trained into the folder ``run``.
+
+    Args:
+        run: a folder that ``whyformer train`` has written.
+        device: auto, cpu, cuda or mps.
+        weights: other weights of the same run, such as a snapshot or an average.
+
+    Raises:
+        CheckpointError: this is no run folder, or its weights are missing, damaged, of another model, or
+            were trained with another tokenizer.
+        RecipeError: the recipe in the folder cannot be read.
+        TokenizerError: a tokenizer is missing or damaged.
+        DecodingError: this machine has no such device.
+    """
+    folder, tokenizers = open_run(Path(run))
+    recipe = read_recipe(folder)
+    path = folder.weights if weights is None else Path(weights)
+    tensors, facts = load_tensors(path)
+    folder.check_tokenizers(facts, path)
+    # A new model draws weights, for nothing here: the caller's random state shall not move.
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(recipe, tokenizers)
+    load_weights(model, tensors, path)
+    return Translator(model.to(choose_device(device)), tokenizers, recipe.decoding)
+
+
+def open_run(path: Path) -> tuple[RunFolder, TokenizerPair]:
+    """The run folder at ``path`` and its tokenizers.
+
+    Raises:
+        CheckpointError: this is no run folder.
+        TokenizerError: a tokenizer is missing or damaged.
+    """
+    if not RunFolder(path).recipe.is_file():
+        raise CheckpointError(
+            f"{path}: this is not the folder of a run (it has no recipe.yaml); train one first."
+        )
+    tokenizers = TokenizerPair.load(path)
+    return RunFolder(path, fingerprints(tokenizers)), tokenizers
+
+
+def read_recipe(run: RunFolder) -> TranslationRecipe:
+    """The recipe that ``run`` was started with."""
+    return load_recipe(TranslationRecipe, str(run.recipe))
+
+
+def fingerprints(tokenizers: TokenizerPair) -> list[str]:
+    """What identifies the tokenizers of source and target."""
+    return [tokenizers.source.fingerprint, tokenizers.target.fingerprint]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called ``name``: auto, cpu, cuda or mps.
+
+    Raises:
+        DecodingError: this machine has no such device.
+    """
+    present = {
+        "auto": True,
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present.get(name, False):
+        here = ", ".join(device for device, usable in present.items() if usable)
+        raise DecodingError(f"there is no device {name} here; --device takes: {here}.")
+    return torch.device(best_device() if name == "auto" else name)

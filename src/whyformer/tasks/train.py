@@ -1,0 +1,100 @@
+"""Training as a whole: from a recipe to a run folder, anew or where it stopped."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from whyformer.data.text.tokenizer_pair import TokenizerPair
+from whyformer.errors import RecipeError
+from whyformer.files import write_text
+from whyformer.machine import Device, automatic_precision
+from whyformer.models.transformer import Transformer
+from whyformer.tasks.corpus import Corpus, load_corpus
+from whyformer.tasks.load import choose_device, fingerprints, open_run, read_recipe
+from whyformer.tasks.recipes import load_recipe, recipe_text
+from whyformer.tasks.translation import TranslationRecipe, TranslationTask, build_model, train_tokenizers
+from whyformer.training.run import RunFolder, check_free, new_run
+from whyformer.training.trainer import Trainer
+
+
+def begin(
+    recipe: str,
+    overrides: Sequence[str],
+    run: Path | None,
+    *,
+    device: str,
+    overwrite: bool,
+    say: Callable[[str], None],
+) -> Trainer[Transformer]:
+    """Prepare a new run: read the data, train the tokenizers, check for leaks, write the first state.
+
+    Nothing is written, and no older run is replaced, before recipe and data are known to be sound.
+    ``say`` is told what was read.
+
+    Raises:
+        WhyformerError: recipe, data or folder are not fit; the sentence says which and why.
+    """
+    spec = load_recipe(TranslationRecipe, recipe, overrides)
+    path = Path("runs") / Path(recipe).stem if run is None else run
+    check_free(path, overwrite=overwrite)
+    corpus = load_corpus(spec.data)
+    tokenizers = train_tokenizers(spec, corpus)
+    trainer = _trainer(spec, corpus, tokenizers, RunFolder(path, fingerprints(tokenizers)), device, say)
+    trainer.check()
+    new_run(path, overwrite=overwrite)
+    write_text(trainer.run.recipe, recipe_text(spec))
+    tokenizers.save(path)
+    precision = spec.training.precision
+    if precision == "auto":
+        precision, _ = automatic_precision(cast(Device, trainer.device.type))
+    trainer.start(precision)
+    return trainer
+
+
+def go_on(
+    path: Path, overrides: Sequence[str], *, device: str, say: Callable[[str], None]
+) -> Trainer[Transformer]:
+    """Prepare to go on with the run in ``path``; ``overrides`` may only change the recipe's training.
+
+    ``say`` is told what was read.
+
+    Raises:
+        RecipeError: an override changes more than training, or what a run must keep.
+        CheckpointError: the folder or its state cannot be used.
+    """
+    folder = RunFolder(path)
+    if folder.recipe.exists() and not (folder.state.exists() or folder.weights.exists()):
+        # Stopped before its first state was written: nothing is lost by beginning anew.
+        return begin(str(folder.recipe), overrides, path, device=device, overwrite=True, say=say)
+    folder, tokenizers = open_run(path)
+    before = read_recipe(folder)
+    spec = load_recipe(TranslationRecipe, str(folder.recipe), overrides)
+    if spec.model_copy(update={"training": before.training}) != before:
+        raise RecipeError(
+            f"{path}: a run that goes on can change training.* only; start a new one for the rest."
+        )
+    if fixed := spec.training.fixed_changes(before.training):
+        raise RecipeError(
+            f"{path}: a run that goes on keeps its {', '.join(fixed)}; start a new one for others."
+        )
+    trainer = _trainer(spec, load_corpus(spec.data), tokenizers, folder, device, say)
+    trainer.resume()
+    if spec != before:
+        write_text(folder.recipe, recipe_text(spec))
+    return trainer
+
+
+def _trainer(
+    spec: TranslationRecipe,
+    corpus: Corpus,
+    tokenizers: TokenizerPair,
+    folder: RunFolder,
+    device: str,
+    say: Callable[[str], None],
+) -> Trainer[Transformer]:
+    task = TranslationTask(spec, corpus, tokenizers)
+    say(task.account)
+    torch.manual_seed(spec.training.seed)
+    return Trainer(build_model(spec, tokenizers), task, spec.training, folder, choose_device(device))

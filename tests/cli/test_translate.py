@@ -1,0 +1,189 @@
+"""``whyformer translate``: one line in, one line out, in order, however it is asked for."""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from whyformer.cli import translate as verb
+
+Program = Callable[..., Result]
+LINES = ["0 1 2", "", "4", "3 3 1 0 2", "  ", "2 1"]
+TEXT = "".join(f"{line}\n" for line in LINES)
+
+
+@pytest.fixture
+def translate(whyformer: Program, reverse_run: Path) -> Program:
+    return lambda *arguments, stdin=None: whyformer(
+        "translate", reverse_run, *arguments, "--device", "cpu", "--threads", 1, stdin=stdin
+    )
+
+
+def test_every_line_gives_one_line_in_its_place(translate: Program):
+    result = translate(stdin=TEXT)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    shown = result.stdout.split("\n")[:-1]
+    assert len(shown) == len(LINES)
+    assert [bool(line) for line in shown] == [True, False, True, True, False, True]
+    assert shown[0] == "2 1 0"
+
+
+def test_sentences_come_from_anywhere_and_go_anywhere(translate: Program, tmp_path: Path):
+    expected = translate(stdin=TEXT).stdout
+    plain, packed, output = tmp_path / "in", tmp_path / "in.gz", tmp_path / "out"
+    plain.write_bytes(TEXT.replace("\n", "\r\n").encode())
+    packed.write_bytes(gzip.compress(TEXT.encode()))
+    assert translate(*LINES).stdout == expected
+    assert translate("--file", plain).stdout == expected
+    result = translate("--file", packed, "--output", output)
+    assert (result.stdout, output.read_text(encoding="utf-8")) == ("", expected)
+    assert translate(stdin="").stdout == ""
+
+
+@pytest.mark.parametrize("options", [["--greedy"], ["--sample", "--temperature", 2], ["--n-best", 2]])
+def test_a_long_text_is_translated_in_parts_without_a_seam(
+    translate: Program, options: list[object], monkeypatch: pytest.MonkeyPatch
+):
+    whole = translate(*options, stdin=TEXT).stdout
+    monkeypatch.setattr(verb, "PART", 2)
+    assert translate(*options, "--batch", 1, stdin=TEXT).stdout == whole
+
+
+def test_n_best_lines_have_number_score_and_text(translate: Program):
+    rows = [line.split("\t") for line in translate("--n-best", 3, stdin=TEXT).stdout.split("\n")[:-1]]
+    assert [row[0] for row in rows] == ["1", "1", "1", "2", "3", "3", "3", "4", "4", "4", "5", "6", "6", "6"]
+    assert rows[3] == ["2", "0.0000", ""]
+    scores = [float(row[1]) for row in rows[:3]]
+    assert scores == sorted(scores, reverse=True)
+    assert rows[0][2] == translate("0 1 2", "--n-best", 1).stdout.strip()
+
+
+def test_scores_stand_before_the_text(translate: Program):
+    score, text = translate("0 1 2", "--scores").stdout.rstrip("\n").split("\t")
+    assert (float(score) < 0, text) == (True, "2 1 0")
+
+
+def test_json_says_everything(translate: Program):
+    shown = [json.loads(line) for line in translate("--json", "--n-best", 2, stdin=TEXT).stdout.splitlines()]
+    assert [each["source"] for each in shown] == LINES
+    best = shown[0]["translations"][0]
+    assert best.keys() == {"text", "score", "tokens", "finished"}
+    assert (best["text"], best["tokens"], best["finished"]) == ("2 1 0", ["▁2", "▁1", "▁0"], True)
+    assert len(shown[0]["translations"]) == 2
+    assert [each["text"] for each in shown[1]["translations"]] == [""]
+
+
+def test_the_ways_to_search_are_what_they_say(translate: Program):
+    assert (
+        translate("--greedy", stdin=TEXT).stdout
+        == translate("--beam", 1, "--length-penalty", 0, stdin=TEXT).stdout
+    )
+    drawn = [
+        translate("--sample", "--temperature", 3, "--seed", seed, stdin=TEXT).stdout for seed in (1, 1, 2)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert translate("--sample", "--top-k", 1, stdin=TEXT).stdout == translate("--greedy", stdin=TEXT).stdout
+    several = translate("0 1 2", "--sample", "--temperature", 3, "--n-best", 4).stdout
+    assert len(several.splitlines()) == 4
+    tokens = translate("0 0 0 0", "--no-repeat-ngram", 1).stdout.split()
+    assert len(tokens) == len(set(tokens))
+
+
+def test_a_prefix_begins_every_line_but_the_blank_ones(translate: Program):
+    shown = translate("--prefix", "4 3 ", stdin=TEXT).stdout.split("\n")[:-1]
+    assert [line.startswith("4 3") for line in shown] == [bool(line.strip()) for line in LINES]
+
+
+def test_one_line_in_is_one_line_out_even_if_the_model_writes_a_line_end(
+    translate: Program, monkeypatch: pytest.MonkeyPatch
+):
+    from whyformer.data.text.tokenizer import Tokenizer
+
+    monkeypatch.setattr(Tokenizer, "decode", lambda self, ids: "a\nb")
+    assert translate("0 1").stdout == "a b\n"
+    assert json.loads(translate("0 1", "--json").stdout)["translations"][0]["text"] == "a\nb"
+
+
+TOO_LONG = "0 " * 15 + "0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "sentence"),
+    [
+        ([], f"0\n{TOO_LONG}\n", "line 2 has 16 tokens, but the model takes 15 at most; split the sentence."),
+        ([], b"0 1\n2\n\xff 3\n", "standard input:3: not UTF-8; correct this line."),
+        (["--file", "{folder}/bad"], None, "{folder}/bad:2: not UTF-8; correct this line."),
+        (["--file", "{folder}/none"], None, "{folder}/none: no such file."),
+        (["0", "--file", "{folder}/bad"], None, "from the command line or from --file, not from both"),
+        (["0", "--prefix", "9"], None, "can write the prefix '9' only as '<unk>'"),
+        (["0", "--greedy", "--beam", "2"], None, "--beam, --greedy and --sample are three ways to search"),
+        (["0", "--top-k", "3"], None, "--top-k means nothing to a beam search; use it with --sample"),
+        (["0", "--n-best", "6"], None, "--n-best 6 is more than a beam of 5 can find; use --beam 6."),
+        (["0", "--sample", "--top-p", "2"], None, "top_p: is 2.0; should be float > 0, ≤ 1"),
+        (["0", "--weights", "{folder}/none"], None, "{folder}/none: there is no such file"),
+        (["0", "--output", "/proc/none/out"], None, "/proc/none"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(
+    translate: Program, tmp_path: Path, arguments: list[str], stdin: str | bytes | None, sentence: str
+):
+    (tmp_path / "bad").write_bytes(b"0 1\n\xff\n")
+    result = translate(*(argument.format(folder=tmp_path) for argument in arguments), stdin=stdin)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert sentence.format(folder=tmp_path) in result.stderr
+
+
+def test_a_folder_that_is_no_run_is_refused(whyformer: Program, tmp_path: Path):
+    result = whyformer("translate", tmp_path, "0")
+    assert result.exit_code == 2
+    assert (
+        f"{tmp_path}: this is not the folder of a run (it has no recipe.yaml); train one first."
+        in result.stderr
+    )
+
+
+def test_a_damaged_run_is_refused(whyformer: Program, reverse_run: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    shutil.copytree(reverse_run, run)
+    weights = run / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    result = whyformer("translate", run, "0")
+    assert result.exit_code == 2
+    assert f"{weights}: the file is damaged or not safetensors" in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no pseudo-terminals")
+def test_on_a_terminal_each_line_is_answered_at_once(reverse_run: Path):
+    keyboard, terminal = os.openpty()
+    command = [
+        sys.executable,
+        "-c",
+        "from whyformer.cli.main import main; main()",
+        "translate",
+        str(reverse_run),
+    ]
+    pipes = {"stdin": terminal, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*command, "--threads", "1"], **pipes) as program:
+        assert program.stdout
+        for typed, answer in (("0 1 2", "2 1 0\n"), ("", "\n")):
+            os.write(keyboard, f"{typed}\n".encode())
+            assert program.stdout.readline() == answer
+        os.write(keyboard, f"{TOO_LONG}\n0 1 2\n".encode())
+        assert program.stdout.readline() == "2 1 0\n"
+        os.write(keyboard, b"\x04")  # Ctrl-D
+        rest, messages = program.communicate(timeout=60)
+    os.close(keyboard)
+    os.close(terminal)
+    assert (program.returncode, rest) == (0, "")
+    assert messages.startswith("Type a sentence and press Enter; Ctrl-D ends.\n")
+    assert "error: line 3 has 16 tokens" in messages

@@ -1,0 +1,193 @@
+"""A trained run, loaded: its translations are right, and depend on the sentence alone."""
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import whyformer
+from whyformer.data.text.tokenizer_spec import Word
+from whyformer.decoding.beam import BeamSpec
+from whyformer.decoding.greedy import GreedySpec
+from whyformer.decoding.sampling import SamplingSpec
+from whyformer.decoding.search import SearchSpec
+from whyformer.errors import CheckpointError, DecodingError, TokenizerError, WhyformerError
+from whyformer.tasks.translator import Candidate, Translator
+
+
+@pytest.fixture(scope="module")
+def translator(reverse_run: Path) -> Translator:
+    return whyformer.load(reverse_run, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def sentences() -> list[str]:
+    """Of every length, blank ones among them."""
+    drawn = random.Random(2)
+    filled = [" ".join(drawn.choices("01234", k=drawn.randint(1, 6))) for _ in range(104)]
+    return [*filled[:40], "", *filled[40:], "  "]
+
+
+def texts(found: list[list[Candidate]]) -> list[list[str]]:
+    return [[candidate.text for candidate in candidates] for candidates in found]
+
+
+def test_a_trained_run_does_what_it_was_trained_for(translator: Translator):
+    assert translator("0 1 2") == "2 1 0"
+    drawn = random.Random(3)
+    sources = [" ".join(drawn.choices("01234", k=drawn.randint(2, 5))) for _ in range(100)]
+    right = sum(text == source[::-1] for text, source in zip(translator.best(sources), sources, strict=True))
+    assert right >= 80
+
+
+@pytest.mark.parametrize(
+    "settings", [GreedySpec(), BeamSpec(size=5, n_best=3), SamplingSpec(samples=2, top_p=0.9)]
+)
+def test_the_batch_does_not_matter(translator: Translator, sentences: list[str], settings: SearchSpec):
+    alone = translator.translate(sentences, settings, batch=1)
+    for batch in (7, 64):
+        together = translator.translate(sentences, settings, batch=batch)
+        assert texts(together) == texts(alone)
+        for some, others in zip(together, alone, strict=True):
+            assert [c.score for c in some] == pytest.approx([c.score for c in others], abs=1e-4)
+
+
+def test_data_may_be_translated_in_parts(translator: Translator, sentences: list[str]):
+    settings = SamplingSpec(temperature=2.0)
+    whole = translator.translate(sentences, settings)
+    parts = [
+        *translator.translate(sentences[:50], settings),
+        *translator.translate(sentences[50:], settings, first=51),
+    ]
+    assert texts(parts) == texts(whole)
+    # Only because of `first`: the same sentence on another line draws other tokens.
+    assert texts(translator.translate(sentences[50:], settings)) != texts(whole[50:])
+
+
+def test_a_blank_sentence_becomes_an_empty_one(translator: Translator):
+    for blank in ("", "   ", "\u3000"):
+        assert translator.translate([blank, "0 1"], BeamSpec(n_best=2))[0] == [
+            Candidate("", 0.0, (), [], True)
+        ]
+    assert translator.translate([]) == []
+
+
+def test_a_candidate_says_what_it_is_written_in(translator: Translator):
+    best = translator.translate(["0 1 2"])[0][0]
+    assert best.text == translator.tokenizers.target.decode(best.ids) == "2 1 0"
+    assert best.tokens == translator.tokenizers.target.tokens(best.ids)
+    assert best.finished
+    cut = translator.translate(["0 1 2"], GreedySpec(longest_factor=0, longest_extra=2))[0][0]
+    assert (cut.text, cut.finished) == ("2 1", False)
+
+
+def test_progress_counts_every_filled_sentence(translator: Translator, sentences: list[str]):
+    told: list[int] = []
+    translator.translate(sentences, GreedySpec(), batch=50, advance=told.append)
+    assert told == [50, 50, 4]
+
+
+def test_a_sentence_over_the_limit_is_named_by_its_line(translator: Translator):
+    longest = " ".join(["0"] * 15)
+    assert translator.best([longest])
+    with pytest.raises(DecodingError, match="line 12 has 16 tokens, but the model takes 15 at most"):
+        translator.translate(["0", f"{longest} 0"], first=11)
+
+
+def test_a_prefix_is_how_every_translation_begins(translator: Translator):
+    prefix = translator.prefix("4 4 ")
+    assert translator.tokenizers.target.decode(prefix) == "4 4"
+    found = translator.translate(["0 1 2", "3 4", ""], BeamSpec(size=3, n_best=3, prefix=prefix))
+    assert all(candidate.text.startswith("4 4") for candidate in found[0] + found[1])
+    assert found[2][0].text == ""
+    assert translator.prefix("") == ()
+    with pytest.raises(DecodingError, match="can write the prefix '4 x' only as '4 <unk>'"):
+        translator.prefix("4 x")
+
+
+def test_loading_leaves_the_random_state_alone(reverse_run: Path):
+    before = torch.get_rng_state()
+    whyformer.load(reverse_run, device="cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_unknown_device_is_refused(reverse_run: Path):
+    with pytest.raises(DecodingError, match=r"there is no device tpu here; --device takes: auto, cpu"):
+        whyformer.load(reverse_run, device="tpu")
+
+
+def truncate(run: Path) -> None:
+    weights = run / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def foreign(run: Path) -> None:
+    save_file({"weight": torch.zeros(2)}, run / "model.safetensors")
+
+
+def pickled(run: Path) -> None:
+    (run / "model.safetensors").write_bytes(b"\x80\x02}q\x00.")
+
+
+def snapshot_of_another_model(run: Path) -> None:
+    recipe = run / "recipe.yaml"
+    recipe.write_text(
+        recipe.read_text(encoding="utf-8").replace("d_model: 32", "d_model: 16"), encoding="utf-8"
+    )
+
+
+def exchange_tokenizer(run: Path) -> None:
+    Word(split="spaces").train(["5 6 7 8 9"]).save(run / "tokenizer.json")
+
+
+def damage_tokenizer(run: Path) -> None:
+    (run / "tokenizer.json").write_text(json.dumps({"model": {}}), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "complaint"),
+    [
+        (shutil.rmtree, CheckpointError, "this is not the folder of a run (it has no recipe.yaml)"),
+        (truncate, CheckpointError, "model.safetensors: the file is damaged or not safetensors"),
+        (foreign, CheckpointError, "model.safetensors: this file was not written by Whyformer"),
+        (pickled, CheckpointError, "model.safetensors: this is a pickle"),
+        (
+            lambda run: (run / "model.safetensors").unlink(),
+            CheckpointError,
+            "model.safetensors: there is no such",
+        ),
+        (snapshot_of_another_model, CheckpointError, "model.safetensors: the weights do not fit the recipe"),
+        (exchange_tokenizer, CheckpointError, "were trained with another tokenizer than the one in"),
+        (damage_tokenizer, TokenizerError, "tokenizer.json: not a tokenizer of Whyformer"),
+        (
+            lambda run: (run / "tokenizer.json").unlink(),
+            TokenizerError,
+            "tokenizer.json: no such tokenizer file",
+        ),
+    ],
+)
+def test_a_damaged_run_says_what_is_wrong_with_which_file(
+    reverse_run: Path,
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+    error: type[WhyformerError],
+    complaint: str,
+):
+    run = tmp_path / "run"
+    shutil.copytree(reverse_run, run)
+    damage(run)
+    with pytest.raises(error) as caught:
+        whyformer.load(run, device="cpu")
+    assert complaint in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_other_weights_of_the_run_are_taken_where_they_are_named(reverse_run: Path):
+    early = min((reverse_run / "snapshots").iterdir())
+    translator = whyformer.load(str(reverse_run), device="cpu", weights=early)
+    assert not torch.equal(translator.model.output_weight, whyformer.load(reverse_run).model.output_weight)
