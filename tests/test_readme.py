@@ -13,9 +13,7 @@ from whyformer.tasks.recipes import load_recipe, shipped
 from whyformer.tasks.translation import TranslationRecipe
 
 ROOT = Path(__file__).parent.parent
-README, CHINESE = (
-    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md")
-)
+README, CHINESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -53,7 +51,10 @@ def test_both_languages_give_the_same_figures():
     # A row of the table of recipes begins with the recipe's name in code.
     rows = [re.findall(r"^\| `([^`]+)`.*", text, re.MULTILINE) for text in (README, CHINESE)]
     assert rows[0] == rows[1] == sorted(shipped())
-    figures = [re.findall(r"\d+\.\d+", "".join(re.findall(r"^\| `.*", text, re.MULTILINE))) for text in (README, CHINESE)]
+    figures = [
+        re.findall(r"\d+\.\d+", "".join(re.findall(r"^\| `.*", text, re.MULTILINE)))
+        for text in (README, CHINESE)
+    ]
     assert figures[0] == figures[1]
 
 
