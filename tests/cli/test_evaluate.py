@@ -76,10 +76,12 @@ def test_examples_are_right_and_wrong_ones(evaluate: Program, early: Path):
 
 def test_all_translations_are_saved_where_that_is_asked_for(evaluate: Program, early: Path, tmp_path: Path):
     file = tmp_path / "translations.jsonl"
-    shown = json.loads(evaluate("--weights", early, "--save", file, "--json").stdout)["sets"][0]
+    result = evaluate("--weights", early, "--save", file, "--json", "--examples", 1)
+    shown = json.loads(result.stdout)["sets"][0]
     saved = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert len(saved) == 75
     assert saved[0].keys() == {"set", "source", "references", "translation", "right"}
+    assert [{"set": "test", **shown[word][0]} in saved for word in ("right", "wrong")] == [True, True]
     exact = next(score["value"] for score in shown["scores"] if score["name"] == "exact")
     assert 100 * sum(each["right"] for each in saved) / 75 == pytest.approx(exact)
 

@@ -172,8 +172,13 @@ def test_on_a_terminal_each_line_is_answered_at_once(reverse_run: Path):
         "translate",
         str(reverse_run),
     ]
-    pipes = {"stdin": terminal, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([*command, "--threads", "1"], **pipes) as program:
+    with subprocess.Popen(
+        [*command, "--threads", "1"],
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
         assert program.stdout
         for typed, answer in (("0 1 2", "2 1 0\n"), ("", "\n")):
             os.write(keyboard, f"{typed}\n".encode())

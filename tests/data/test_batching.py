@@ -34,11 +34,16 @@ def test_every_sentence_comes_once_an_epoch(lengths: Lengths, seed: int, epoch: 
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
 
 
-@given(corpora(), st.integers(0, 9))
-def test_the_budget_holds_but_for_a_sentence_that_exceeds_it_alone(lengths: Lengths, epoch: int):
-    for batch in plan(lengths, BUDGET, seed=0, epoch=epoch):
-        longest = int(lengths[batch].max())
-        assert longest * len(batch) <= BUDGET or len(batch) == 1
+@given(corpora(), st.integers(1, 200), st.integers(0, 9))
+def test_the_budget_holds_but_for_a_sentence_that_exceeds_it_alone(lengths: Lengths, budget: int, epoch: int):
+    for batch in plan(lengths, budget, seed=0, epoch=epoch):
+        assert int(lengths[batch].max()) * len(batch) <= budget or len(batch) == 1
+
+
+def test_the_budget_is_used_up():
+    lengths = np.full((12, 2), 5)
+    assert sorted(len(batch) for batch in plan(lengths, 20, seed=0, epoch=0)) == [4, 4, 4]
+    assert sorted(len(batch) for batch in plan(lengths, 19, seed=0, epoch=0)) == [3, 3, 3, 3]
 
 
 @given(corpora(), st.integers(1, 4), st.integers(0, 9))
@@ -57,10 +62,12 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     first = as_lists(plan(lengths, 400, seed=1, epoch=0))
     assert as_lists(plan(lengths.copy(), 400, seed=1, epoch=0)) == first
     np.random.default_rng(5).random()
-    for other in (plan(lengths, 400, seed=1, epoch=1), plan(lengths, 400, seed=2, epoch=0)):
-        assert as_lists(other) != first
+    others = [as_lists(plan(lengths, 400, seed=seed, epoch=epoch)) for seed, epoch in ((1, 1), (2, 0))]
+    assert others[0] != others[1]
+    for other in others:
+        assert other != first
         # Not only the order of batches: who meets whom differs too.
-        assert {frozenset(batch) for batch in as_lists(other)} != {frozenset(batch) for batch in first}
+        assert {frozenset(batch) for batch in other} != {frozenset(batch) for batch in first}
 
 
 def test_batches_come_in_no_order_of_length():

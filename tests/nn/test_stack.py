@@ -116,9 +116,10 @@ def test_a_decoder_without_its_memory_is_a_mistake():
         decoder(PostNormSpec())(example(1, 2), Axis(torch.arange(2)[None]))
 
 
-def test_residual_dropout_acts_in_training_only():
+@PLACEMENTS
+def test_residual_dropout_acts_in_training_only(placement: PlacementSpec):
     attention = AttentionSpec(heads=HeadsSpec(query=2))
-    block = BlockSpec(attention=attention, feed_forward=ReluSpec(hidden=12), dropout=0.5)
+    block = BlockSpec(attention=attention, feed_forward=ReluSpec(hidden=12), placement=placement, dropout=0.5)
     stack = StackSpec(layers=1, block=block).build(M).double()
     x, axis = example(1, 4), Axis(torch.arange(4)[None])
     torch.manual_seed(0)

@@ -80,6 +80,16 @@ def test_a_pickle_is_never_opened(protocol: int, tmp_path: Path):
         assert "this is a pickle" in refused(tmp_path / name)
 
 
+def test_no_file_of_ours_is_taken_for_a_pickle(tmp_path: Path):
+    """A pickle begins with 0x80; so does a file of safetensors whose header is 128 or 384 bytes long."""
+    lengths: set[int] = set()
+    for more in range(0, 256, 8):
+        save_tensors(tmp_path / "w", TENSORS, {"filler": "x" * more})
+        assert load_tensors(tmp_path / "w")[1] == {"filler": "x" * more}
+        lengths.add((tmp_path / "w").read_bytes()[0])
+    assert 0x80 in lengths
+
+
 def test_safetensors_of_others_are_not_taken_for_ours(tmp_path: Path):
     save_file(TENSORS, tmp_path / "bare")
     save_file(TENSORS, tmp_path / "newer", {"format": "whyformer-2", "facts": "{}"})
@@ -121,8 +131,8 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path):
     with pytest.raises(CheckpointError) as caught:
         load_weights(model, tensors, tmp_path / "w")
     assert str(caught.value) == (
-        f"{tmp_path / 'w'}: the weights do not fit the recipe: bias is missing; extra is not part of this model; "
-        "weight is (2, 4) but the recipe makes it (2, 3)."
+        f"{tmp_path / 'w'}: the weights do not fit the recipe: bias is missing; extra is not part of this "
+        "model; weight is (2, 4) but the recipe makes it (2, 3)."
     )
 
 

@@ -15,7 +15,7 @@ import torch
 from typer.testing import Result
 
 from whyformer.attention.mask import CausalSpec, Everything
-from whyformer.training.checkpoint import load_tensors
+from whyformer.training.checkpoint import load_tensors, save_tensors
 from whyformer.training.run import RunFolder
 
 Train = Callable[..., Result]
@@ -69,8 +69,6 @@ def test_a_loss_that_is_not_a_number_leaves_the_last_good_state(
 def test_poisoned_weights_are_not_trained_on(stopped: RunFolder, train: Train):
     tensors, facts = load_tensors(stopped.state)
     tensors["model.source_embedding.weight"][5] = torch.nan
-    from whyformer.training.checkpoint import save_tensors
-
     save_tensors(stopped.state, tensors, facts)
     sentence = fault(train(stopped.path, "training.steps=20"))
     assert "the loss of step 15 is not a finite number" in sentence
@@ -147,8 +145,8 @@ def test_a_disk_that_fills_while_a_state_is_written_leaves_the_old_one(
         return perhaps
 
     def is_state(first: object, *_: object) -> bool:
-        path = os.readlink(f"/proc/self/fd/{first}") if isinstance(first, int) else str(first)
-        return "last.safetensors" in path
+        path = Path(f"/proc/self/fd/{first}").readlink() if isinstance(first, int) else first
+        return "last.safetensors" in str(path)
 
     with monkeypatch.context() as patch:
         match call:

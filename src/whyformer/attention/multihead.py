@@ -52,13 +52,12 @@ class MultiHeadAttention(nn.Module):
 
     def reset_parameters(self) -> None:
         """Glorot uniform; q, k and v as if they were one matrix (gain 1/√2), biases zero."""
-        as_one = 0.5**0.5
-        for layer, gain in ((self.query, as_one), (self.key, as_one), (self.value, as_one), (self.output, 1.0)):
-            for parameter in layer.parameters():
-                if parameter.dim() == 2:
-                    nn.init.xavier_uniform_(parameter, gain)
-                else:
-                    nn.init.zeros_(parameter)
+        for layer in (self.query, self.key, self.value):
+            nn.init.xavier_uniform_(layer.weight, gain=0.5**0.5)
+        nn.init.xavier_uniform_(self.output.weight)
+        for name, parameter in self.named_parameters():
+            if name.endswith(".bias"):
+                nn.init.zeros_(parameter)
 
     def key_values(self, source: Tensor, positions: Positions, position: Tensor) -> KeyValues:
         """Keys and values of ``source`` (B,K,M), whose tokens stand at ``position`` (B,K)."""

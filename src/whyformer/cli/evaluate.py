@@ -14,6 +14,7 @@ from whyformer.tasks.search_choice import SearchChoice
 
 if TYPE_CHECKING:
     from whyformer.data.text.pairs import Referenced
+    from whyformer.decoding.search import SearchSpec
     from whyformer.tasks.evaluate import Evaluation, Translated
     from whyformer.tasks.score import Tokenize
     from whyformer.tasks.translation import TranslationRecipe
@@ -28,22 +29,16 @@ def evaluate(
     ] = None,
     source: Annotated[Path | None, typer.Option(help="A test set of your own: its sentences.")] = None,
     reference: Annotated[
-        list[Path] | None,
-        typer.Option(help="Their translations, line by line; several files are alternatives."),
+        list[Path] | None, typer.Option(help="Their translations, line by line; again for alternatives.")
     ] = None,
     tokenize: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="How BLEU cuts text: 13a, zh, char, intl or none; given twice, there are two BLEU."
-        ),
+        list[str] | None, typer.Option(help="BLEU's words: 13a, zh, char, intl or none; again for one more.")
     ] = None,
     examples: Annotated[
         int, typer.Option(min=0, help="Show up to so many right and so many wrong translations.")
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
-    save: Annotated[
-        Path | None, typer.Option(help="A file for all translations, a JSON object a line.")
-    ] = None,
+    save: Annotated[Path | None, typer.Option(help="A file for all translations, one JSON a line.")] = None,
     batch: Batch = 64,
     device: Device = "auto",
     threads: Threads = None,
@@ -57,13 +52,9 @@ def evaluate(
     """
     from whyformer.tasks.evaluate import evaluate
     from whyformer.tasks.load import open_run, read_recipe
-    from whyformer.tasks.score import ScoringSpec
-    from whyformer.validation import check
 
     recipe = read_recipe(open_run(run)[0])
-    ways: list[Tokenize] = [
-        check(ScoringSpec, {"tokenize": way}, "--tokenize").tokenize for way in tokenize or []
-    ]
+    ways = _ways(tokenize or [])
     sets = _test_sets(recipe, on or [], source, reference or [])
     translator = open_translator(run, weights, device, threads)
     settings = search.over(translator.settings)
@@ -84,11 +75,7 @@ def evaluate(
         if not as_json:
             typer.echo("\n".join(report(evaluation, examples)))
     if as_json:
-        shown = {
-            "search": settings.model_dump(mode="json"),
-            "sets": [_summary(each, examples) for each in done],
-        }
-        typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+        typer.echo(_as_json(settings, done, examples))
     if save is not None:
         _save(save, done)
 
@@ -121,12 +108,21 @@ def _test_sets(
     return {source.name: read_test_set(source, references)}
 
 
-def _summary(evaluation: "Evaluation", examples: int) -> dict[str, object]:
-    shown = {
-        "right": [vars(sentence) for sentence in evaluation.examples(True, examples)],
-        "wrong": [vars(sentence) for sentence in evaluation.examples(False, examples)],
-    }
-    return {**evaluation.summary(), **({"examples": shown} if examples else {})}
+def _ways(names: Sequence[str]) -> "list[Tokenize]":
+    from whyformer.tasks.score import ScoringSpec
+    from whyformer.validation import check
+
+    return [check(ScoringSpec, {"tokenize": name}, "--tokenize").tokenize for name in names]
+
+
+def _as_json(settings: "SearchSpec", evaluations: "Sequence[Evaluation]", examples: int) -> str:
+    sets = [evaluation.summary() for evaluation in evaluations]
+    if examples:
+        for shown, evaluation in zip(sets, evaluations, strict=True):
+            for right, word in ((True, "right"), (False, "wrong")):
+                shown[word] = [vars(sentence) for sentence in evaluation.examples(right, examples)]
+    search = settings.model_dump(mode="json")
+    return json.dumps({"search": search, "sets": sets}, ensure_ascii=False, indent=2)
 
 
 def _save(path: Path, evaluations: "Sequence[Evaluation]") -> None:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from whyformer.cli.options import Device, Threads
+
 
 def train(
     recipe: Annotated[
@@ -14,10 +16,8 @@ def train(
         list[str] | None, typer.Argument(help="Changes to the recipe, such as model.encoder.layers=4.")
     ] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of the new run; runs/RECIPE if left out.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; torch's choice if left out.")
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a run that lies in the folder.")
     ] = False,
@@ -25,13 +25,19 @@ def train(
     """Train RECIPE into a run folder, or go on with a stopped run."""
     import torch
 
+    from whyformer.tasks.recipes import shipped
     from whyformer.tasks.train import begin, go_on
 
     if threads is not None:
         torch.set_num_threads(threads)
-    changes = overrides or []
-    if (Path(recipe) / "recipe.yaml").is_file():
-        trainer = go_on(Path(recipe), changes, device=device, say=_say)
+    changes, folder = overrides or [], Path(recipe)
+    # A folder may happen to have the name of a recipe; a run folder goes before, any other behind.
+    if (folder / "recipe.yaml").is_file() or (folder.is_dir() and recipe not in shipped()):
+        if run is not None or overwrite:
+            raise typer.BadParameter(
+                f"{folder} is a run to go on with; --run and --overwrite are for a new run."
+            )
+        trainer = go_on(folder, changes, device=device, say=_say)
     else:
         trainer = begin(recipe, changes, run, device=device, overwrite=overwrite, say=_say)
     progress = trainer.train()

@@ -6,7 +6,7 @@ from textwrap import wrap
 from typing import get_args
 
 from whyformer.show.attention_map import AttentionMap, Place
-from whyformer.show.attention_words import ENGLISH, WORDS, Words
+from whyformer.show.attention_words import ENGLISH, WORDS, Labels
 from whyformer.show.chart import Language, Page, VegaLite
 from whyformer.show.glyphs import drawable, missing_glyphs, visible
 from whyformer.show.heat_map import Groups, interactive_chart, still_chart
@@ -44,14 +44,14 @@ def attention_page(
         lines.append(words.translation + translation)
     groups = _by_place([_labelled(map_) for map_ in maps])
     tokens = [token for map_ in maps for token in (*map_.queries, *map_.keys)]
-    missing = missing_glyphs([title, *lines, *tokens, words.in_picture()])
+    missing = missing_glyphs([title, *lines, *tokens, words.labels.characters()])
     return Page(
         stem="attention",
         lang=lang,
         heading=title,
         paragraphs=(*lines, words.reading),
         interactive=interactive_chart(groups, words),
-        still=_still(groups, words, title, lines, missing),
+        still=_still(groups, words.labels, title, lines, missing),
         note=words.unreadable.format(characters=_some(missing)) if missing else None,
     )
 
@@ -76,21 +76,18 @@ def _by_place(maps: Sequence[AttentionMap]) -> Groups:
 
 
 def _still(
-    groups: Groups, words: Words, title: str, lines: Sequence[str], missing: frozenset[str]
+    groups: Groups, labels: Labels, title: str, lines: Sequence[str], missing: frozenset[str]
 ) -> VegaLite:
     """Return the picture, in which nothing needs a ``missing`` character."""
-    if not missing.isdisjoint(words.in_picture()):
-        words = ENGLISH
-    drawn = {place: [_numbered(map_, missing) for map_ in maps] for place, maps in groups.items()}
+    if not missing.isdisjoint(labels.characters()):
+        labels = ENGLISH.labels
     legible = [line for line in lines if missing.isdisjoint(line)]
-    if any(
-        not missing.isdisjoint(token)
-        for maps in groups.values()
-        for token in (*maps[0].queries, *maps[0].keys)
-    ):
-        legible.append(words.numbered)
+    tokens = [token for maps in groups.values() for token in (*maps[0].queries, *maps[0].keys)]
+    if not missing.isdisjoint("".join(tokens)):
+        legible.append(labels.numbered)
     wrapped = [part for line in legible for part in wrap(line, LINE)]
-    return still_chart(drawn, words, title if missing.isdisjoint(title) else words.place, wrapped)
+    drawn: Groups = {place: [_numbered(map_, missing) for map_ in maps] for place, maps in groups.items()}
+    return still_chart(drawn, labels, title if missing.isdisjoint(title) else labels.attention, wrapped)
 
 
 def _numbered(map_: AttentionMap, missing: frozenset[str]) -> AttentionMap:

@@ -17,7 +17,7 @@ Language = Literal["en", "zh"]
 VegaLite = Mapping[str, object]
 """A chart in the Vega-Lite grammar, as ``altair``'s ``to_dict()`` returns it."""
 
-# The renderer of the PNG knows only installed families, so every list must end in a generic one.
+# Of the page; the charts take the system's own sans-serif, with which the PNG renderer finds glyphs too.
 FONT = "'Helvetica Neue', Arial, 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', sans-serif"
 
 THEME: VegaLite = {
@@ -102,13 +102,8 @@ class Page:
         )
 
     def png(self) -> bytes:
-        """Return the picture as PNG bytes: ``PIXEL_RATIO`` times the size of the chart, if that is not huge."""
-        import vl_convert
-
-        svg = vl_convert.vegalite_to_svg(json.dumps(_themed(self.still)), allowed_base_urls=[])
-        width, height = (int(side) for side in SVG_SIZE.findall(svg)[0])
-        scale = min(PIXEL_RATIO, math.sqrt(MOST_PIXELS / (width * height)))
-        return vl_convert.svg_to_png(svg, scale=scale)
+        """Return the picture."""
+        return draw_png(self.still)
 
     def save(self, folder: Path) -> tuple[Path, Path]:
         """Write ``<stem>.html`` and ``<stem>.png`` into ``folder``, made if missing; return both paths.
@@ -128,6 +123,15 @@ EMBED_OPTIONS: dict[str, object] = {
     "renderer": "canvas",
     "actions": {"export": True, "source": False, "compiled": False, "editor": False},
 }
+
+
+def draw_png(chart: VegaLite) -> bytes:
+    """Return ``chart`` as a PNG with ``PIXEL_RATIO`` times the pixels of the page, unless that is huge."""
+    import vl_convert
+
+    svg = vl_convert.vegalite_to_svg(json.dumps(_themed(chart)), allowed_base_urls=[])
+    width, height = (int(side) for side in SVG_SIZE.findall(svg)[0])
+    return vl_convert.svg_to_png(svg, scale=min(PIXEL_RATIO, math.sqrt(MOST_PIXELS / (width * height))))
 
 
 def _themed(chart: VegaLite) -> dict[str, object]:

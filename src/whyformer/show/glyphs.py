@@ -19,9 +19,9 @@ def missing_glyphs(texts: Iterable[str]) -> frozenset[str]:
 
 
 def visible(token: str) -> str:
-    """Return ``token`` as a label: blanks and control characters, which would show nothing, as symbols.
+    r"""Return ``token`` as a label: blanks and control characters, which would show nothing, as symbols.
 
-    >>> visible("cat"), visible(" "), visible("a\\n"), visible("")
+    >>> visible("cat"), visible(" "), visible("a\n"), visible("")
     ('cat', '␣', 'a␊', '∅')
     """
     # U+2400 opens the block of control pictures, in the order of the control characters themselves.

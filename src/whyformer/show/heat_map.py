@@ -14,7 +14,7 @@ from typing import Literal
 import altair as alt
 
 from whyformer.show.attention_map import AttentionMap, Place
-from whyformer.show.attention_words import Words
+from whyformer.show.attention_words import Labels, Words
 from whyformer.show.bitmap import COLORS, weights_image
 from whyformer.show.chart import VegaLite
 
@@ -38,21 +38,21 @@ def interactive_chart(groups: Groups, words: Words) -> VegaLite:
     place = alt.param(
         name="place",
         value=next(iter(groups)),
-        bind=_select(words.place, list(groups), [words.places[place] for place in groups]),
+        bind=_select(words.labels.attention, list(groups), [words.labels.places[place] for place in groups]),
     )
     maps = [map_ for group in groups.values() for map_ in group]
     heads = range(1, 1 + max(len(map_.array()) for map_ in maps))
     layer = _chosen("layer", words.layer, sorted({map_.layer + 1 for map_ in maps}))
     head = _chosen("head", words.head, heads)
     overview = _overview(len(heads), words, layer, head)
-    detail = _detail(groups, words, layer, head)
+    detail = _detail(groups, words.labels, layer, head)
     chart = alt.hconcat(overview, detail, spacing=40).add_params(place)
     return {**chart.to_dict(), "datasets": {IMAGES.name: _images(maps), WEIGHTS.name: _weights(maps)}}
 
 
-def still_chart(groups: Groups, words: Words, title: str, lines: Sequence[str]) -> VegaLite:
+def still_chart(groups: Groups, labels: Labels, title: str, lines: Sequence[str]) -> VegaLite:
     """Return one sheet with every head: a grid for each place, rows are layers and columns are heads."""
-    sheets = [_sheet(maps, words) for maps in groups.values()]
+    sheets = [_sheet(maps, labels) for maps in groups.values()]
     heading = alt.Title(title, subtitle=list(lines), fontSize=18, subtitleFontSize=14, offset=20)
     chart = alt.vconcat(*sheets, spacing=36, title=heading)
     maps = [map_ for group in groups.values() for map_ in group]
@@ -86,7 +86,7 @@ def _select(name: str, options: Sequence[str | int], labels: Sequence[str]) -> a
     return alt.binding_select(options=options, labels=labels, name=name, element="#controls")
 
 
-def _chosen(field: str, name: str, options: Sequence[int]) -> alt.Parameter:
+def _chosen(field: Literal["layer", "head"], name: str, options: Sequence[int]) -> alt.Parameter:
     """Return the choice of one value of ``field``, made in a list or by a click."""
     return alt.selection_point(
         name=field,
@@ -129,14 +129,14 @@ def _overview(heads: int, words: Words, layer: alt.Parameter, head: alt.Paramete
     )
 
 
-def _detail(groups: Groups, words: Words, layer: alt.Parameter, head: alt.Parameter) -> alt.Chart:
+def _detail(groups: Groups, labels: Labels, layer: alt.Parameter, head: alt.Parameter) -> alt.Chart:
     queries = f"{_literal({place: list(maps[0].queries) for place, maps in groups.items()})}[place]"
     keys = f"{_literal({place: list(maps[0].keys) for place, maps in groups.items()})}[place]"
     cell = _cell_size(DETAIL_SIZE, DETAIL_CELLS, [map_ for maps in groups.values() for map_ in maps])
     names = [
-        f"{_literal(words.places)}[place]",
-        _nth(words.nth_layer, "layer.layer[0]"),
-        _nth(words.nth_head, "head.head[0]"),
+        f"{_literal(labels.places)}[place]",
+        _nth(labels.nth_layer, "layer.layer[0]"),
+        _nth(labels.nth_head, "head.head[0]"),
     ]
     return (
         alt.Chart(WEIGHTS, name="detail", title=alt.Title(alt.ExprRef(" + ' · ' + ".join(names))))
@@ -150,26 +150,26 @@ def _detail(groups: Groups, words: Words, layer: alt.Parameter, head: alt.Parame
         .transform_calculate(query_token=f"{queries}[datum.query]", key_token=f"{keys}[datum.key]")
         .mark_rect(stroke="#f0f0f0", strokeWidth=0.5)
         .encode(
-            x=alt.X("key:O", axis=_token_axis(words.key, keys, cell, "top")),
-            y=alt.Y("query:O", axis=_token_axis(words.query, queries, cell, "left")),
-            color=_color(words),
+            x=alt.X("key:O", axis=_token_axis(labels.key, keys, cell, "top")),
+            y=alt.Y("query:O", axis=_token_axis(labels.query, queries, cell, "left")),
+            color=_color(labels),
             tooltip=[
-                alt.Tooltip("query_token:N", title=words.query),
-                alt.Tooltip("key_token:N", title=words.key),
-                alt.Tooltip("weight:Q", title=words.weight, format=".3f"),
+                alt.Tooltip("query_token:N", title=labels.query),
+                alt.Tooltip("key_token:N", title=labels.key),
+                alt.Tooltip("weight:Q", title=labels.weight, format=".3f"),
             ],
         )
         .properties(width=alt.Step(cell), height=alt.Step(cell))
     )
 
 
-def _sheet(maps: Sequence[AttentionMap], words: Words) -> alt.FacetChart:
+def _sheet(maps: Sequence[AttentionMap], labels: Labels) -> alt.FacetChart:
     queries, keys = list(maps[0].queries), list(maps[0].keys)
     cell = _cell_size(SHEET_SIZE, SHEET_CELLS, maps)
-    key_axis = _token_axis(words.key, _literal(keys), cell, "top", len(keys))
-    query_axis = _token_axis(words.query, _literal(queries), cell, "left", len(queries))
+    key_axis = _token_axis(labels.key, _literal(keys), cell, "top", len(keys))
+    query_axis = _token_axis(labels.query, _literal(queries), cell, "left", len(queries))
     # The ground has the colour of weight 0 and so brings the legend, which images cannot have.
-    ground = alt.Chart().transform_calculate(weight="0").mark_rect().encode(color=_color(words))
+    ground = alt.Chart().transform_calculate(weight="0").mark_rect().encode(color=_color(labels))
     image = (
         alt.Chart()
         .mark_image(aspect=False, smooth=False)
@@ -195,12 +195,12 @@ def _sheet(maps: Sequence[AttentionMap], words: Words) -> alt.FacetChart:
             view=alt.ViewBackground(stroke=FRAME, strokeWidth=2),
         )
         .facet(
-            row=alt.Row("layer:O", title=None, header=_numbered(words.nth_layer)),
-            column=alt.Column("head:O", title=None, header=_numbered(words.nth_head)),
+            row=alt.Row("layer:O", title=None, header=_numbered(labels.nth_layer)),
+            column=alt.Column("head:O", title=None, header=_numbered(labels.nth_head)),
             spacing=10,
         )
         .transform_filter(f"datum.place == {_literal(maps[0].place)}")
-        .properties(title=alt.Title(words.places[maps[0].place], frame="group", offset=8))
+        .properties(title=alt.Title(labels.places[maps[0].place], frame="group", offset=8))
     )
 
 
@@ -213,12 +213,12 @@ def _cell_size(length: int, limits: tuple[float, float], maps: Iterable[Attentio
     return max(smallest, min(largest, side if side < 1 else side // 1))
 
 
-def _color(words: Words) -> alt.Color:
+def _color(labels: Labels) -> alt.Color:
     stops = [stop / (len(COLORS) - 1) for stop in range(len(COLORS))]
     # The default way between two colours goes by hue, of which white has none: 0 would be yellow.
     scale = alt.Scale(domain=stops, range=list(COLORS), interpolate="rgb")
     ticks = [0, 0.25, 0.5, 0.75, 1]
-    legend = alt.Legend(title=words.weight, values=ticks, format=".2~f", gradientLength=160)
+    legend = alt.Legend(title=labels.weight, values=ticks, format=".2~f", gradientLength=160)
     return alt.Color("weight:Q", scale=scale, legend=legend)
 
 
@@ -254,7 +254,7 @@ def _token_axis(
 
 
 def _nth(name: str, number: str) -> str:
-    """Return the expression for ``name`` with the value of the expression ``number`` in place of its ``#``."""
+    """Return the expression for ``name`` with the expression ``number`` in place of its ``#``."""
     return f"replace({_literal(name)}, '#', {number})"
 
 

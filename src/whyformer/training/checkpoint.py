@@ -32,17 +32,17 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file; give the folder of a trained run.")
     try:
-        if _is_pickle(path):
-            raise CheckpointError(
-                f"{path}: this is a pickle (a .pt or .bin file), which can run code when it is opened, "
-                "so it is never read; convert it to safetensors first."
-            )
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             # Copies: a tensor that stayed mapped to the file would hold its place on the disk.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # not a mapping
         facts = json.loads(metadata.get("facts", "{}"))
     except (SafetensorError, OSError, ValueError) as error:
+        if _looks_like_pickle(path):
+            raise CheckpointError(
+                f"{path}: this is a pickle (a .pt or .bin file), which can run code when it is opened, "
+                "so it is never read; convert it to safetensors first."
+            ) from error
         raise CheckpointError(
             f"{path}: the file is damaged or not safetensors ({error}); restore it, or train again."
         ) from error
@@ -118,9 +118,13 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tenso
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _is_pickle(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(4)
+def _looks_like_pickle(path: Path) -> bool:
+    """For a file that is not safetensors: one of those may begin with the same bytes."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError:
+        return False
     # a bare pickle (protocol 2 and later), or the zip archive that torch.save writes
     return head[:1] == b"\x80" or head == b"PK\x03\x04"
 

@@ -52,7 +52,7 @@ class Report:
     ) -> None:
         self._bar.stop()
         self._events.close()
-        # A full disk or a bug is told of at once; the end, and a training that was stopped, are worth a picture.
+        # A full disk or a bug is told of at once; a training that ended or was stopped is worth a picture.
         if error is None or isinstance(error, TrainingError):
             self._draw()
 

@@ -160,7 +160,8 @@ class RunFolder:
         """The lines of the metrics; one that a power failure cut off or damaged is skipped."""
         if not self.metrics.exists():
             return []
-        lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+        with _explained(self.metrics):
+            lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
         return [record for line in lines if (record := _record(line)) is not None]
 
     def _facts(self, progress: Progress, scores: Mapping[str, float]) -> dict[str, Any]:
