@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
+from unicodedata import category
 
 # Private use: no font has a glyph here, so the renderer draws whatever it draws for a missing one.
 NO_GLYPH = "\U0010fffd"
@@ -19,14 +20,12 @@ def missing_glyphs(texts: Iterable[str]) -> frozenset[str]:
 
 
 def visible(token: str) -> str:
-    r"""Return ``token`` as a label: blanks and control characters, which would show nothing, as symbols.
+    r"""Return ``token`` as a label: what would show nothing, blanks and control characters, as symbols.
 
-    >>> visible("cat"), visible(" "), visible("a\n"), visible("")
-    ('cat', '␣', 'a␊', '∅')
+    >>> visible("cat"), visible("a b"), visible("\n"), visible("")
+    ('cat', 'a␣b', '␊', '∅')
     """
-    # U+2400 opens the block of control pictures, in the order of the control characters themselves.
-    pictures = {code: chr(0x2400 + code) for code in range(0x20)} | {0x20: "␣", 0x7F: "␡"}
-    return token.translate(pictures) or "∅"
+    return "".join(map(_visible, token)) or "∅"
 
 
 def drawable(labels: Sequence[str], missing: frozenset[str]) -> list[str]:
@@ -38,9 +37,16 @@ def drawable(labels: Sequence[str], missing: frozenset[str]) -> list[str]:
     return [f"#{index}" if missing & set(label) else label for index, label in enumerate(labels, start=1)]
 
 
+def _visible(character: str) -> str:
+    if character < " ":
+        return chr(0x2400 + ord(character))  # the control pictures have the order of the control characters
+    return "␣" if character.isspace() else character
+
+
 @cache
 def _has_glyph(character: str) -> bool:
-    return not character.isprintable() or character.isspace() or _drawn(character) != _drawn(NO_GLYPH)
+    # Controls (Cc), invisible characters (Cf) and separators (Z...) need none.
+    return category(character) in ("Cc", "Cf", "Zs", "Zl", "Zp") or _drawn(character) != _drawn(NO_GLYPH)
 
 
 @cache

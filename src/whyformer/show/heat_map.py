@@ -236,7 +236,7 @@ def _token_axis(
     stands there.
     """
     smallest, largest = LETTERS
-    size = max(smallest, min(largest, cell - 1))
+    size = max(smallest, min(largest, 0.85 * cell))
     every = math.ceil(size / cell)
     return alt.Axis(
         title=title,
