@@ -129,6 +129,23 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(
     assert_same_run(run, undisturbed)
 
 
+def test_a_second_ctrl_c_stops_at_once(
+    tmp_path: Path, recipe: str, train: Train, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupt_twice(trainer: Trainer[torch.nn.Module]) -> float:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("it went on")
+
+    run = tmp_path / "interrupted"
+    assert train(recipe, "training.steps=7", "--run", run).exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_update", interrupt_twice)
+        assert train(run, "training.steps=40").exit_code == 130
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert train(run, "training.steps=40").exit_code == 0
+
+
 def test_a_run_killed_three_times_ends_in_the_same_bits(
     tmp_path: Path, recipe: str, train: Train, undisturbed: Path
 ):

@@ -289,7 +289,7 @@ def test_tensorboard_reads_every_figure(undisturbed: Path):
 
 def test_it_learns_to_reverse(tmp_path: Path, train: Train):
     run = tmp_path / "reverse"
-    assert train("reverse", "training.steps=750", "training.precision=fp32", "--run", run).exit_code == 0
+    assert train("reverse", "training.steps=600", "training.precision=fp32", "--run", run).exit_code == 0
     scores = [record for record in RunFolder(run).records() if record["event"] == "valid"]
     assert scores[-1]["exact"] >= 95.0
     assert load(run)("3 1 4 1 5 9 2") == "2 9 5 1 4 1 3"

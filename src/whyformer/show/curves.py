@@ -18,6 +18,10 @@ _COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"]
 _RED = "#d55e00"
 
 
+_Record = tuple[float, Mapping[str, Any]]
+"""What was logged, behind its step."""
+
+
 class _Figure(NamedTuple):
     """What one line shows: a figure of one kind of event, and its name in the legend."""
 
@@ -76,11 +80,13 @@ def curves_chart(records: Iterable[Mapping[str, Any]]) -> VegaLite:
     what it did after its checkpoint. A line that lies on another, as the loss without smoothing on the loss
     of a training that does not smooth, appears once.
     """
-    listed = [
-        record for record in records if _is_number(record.get("step")) and math.isfinite(record["step"])
+    stepped = [
+        (step, record)
+        for record in records
+        if (step := _number(record.get("step"))) is not None and math.isfinite(step)
     ]
-    last = max((float(record["step"]) for record in listed), default=0.0)
-    drawn = [(panel, lines) for panel in _PANELS if (lines := _lines(panel, listed))]
+    last = max((step for step, _ in stepped), default=0.0)
+    drawn = [(panel, lines) for panel in _PANELS if (lines := _lines(panel, stepped))]
     charts = [_chart(panel, lines, last, panel is drawn[-1][0]) for panel, lines in drawn]
     if not charts:
         return alt.Chart(alt.Data(values=[{}])).mark_text(text="nothing logged yet", fontSize=14).to_dict()
@@ -98,7 +104,7 @@ def save_curves(records: Iterable[Mapping[str, Any]], path: Path) -> None:
     write_bytes(path, draw_png(curves_chart(records)))
 
 
-def _lines(panel: _Panel, records: Sequence[Mapping[str, Any]]) -> list[_Line]:
+def _lines(panel: _Panel, records: Sequence[_Record]) -> list[_Line]:
     lines: list[_Line] = []
     for figure in panel.figures:
         line = _line(figure, records)
@@ -107,11 +113,11 @@ def _lines(panel: _Panel, records: Sequence[Mapping[str, Any]]) -> list[_Line]:
     return lines
 
 
-def _line(figure: _Figure, records: Sequence[Mapping[str, Any]]) -> _Line:
+def _line(figure: _Figure, records: Sequence[_Record]) -> _Line:
     values = {
-        float(record["step"]): float(record[figure.name])
-        for record in records
-        if record.get("event") == figure.event and _is_number(record.get(figure.name))
+        step: value
+        for step, record in records
+        if record.get("event") == figure.event and (value := _number(record.get(figure.name))) is not None
     }
     points = [(step, value) for step, value in sorted(values.items()) if math.isfinite(value)]
     broken = [step for step, value in sorted(values.items()) if not math.isfinite(value)]
@@ -131,8 +137,13 @@ def _value(point: tuple[float, float]) -> float:
     return point[1]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _number(value: object) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # JSON allows whole numbers of any length
+        return math.inf
 
 
 def _points(lines: Iterable[_Line]) -> list[Mapping[str, object]]:

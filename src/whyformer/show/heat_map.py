@@ -260,4 +260,4 @@ def _nth(name: str, number: str) -> str:
 
 def _literal(value: str | Sequence[str] | Mapping[Place, str] | Mapping[Place, Sequence[str]]) -> str:
     """Return ``value`` in the Vega expression language, of which JSON is a part."""
-    return f"({json.dumps(value)})"
+    return f"({json.dumps(value, ensure_ascii=False)})"

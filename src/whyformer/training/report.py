@@ -26,7 +26,7 @@ class Report:
 
     def __init__(self, run: RunFolder, total_steps: int | None, step: int) -> None:
         self.run = run
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -36,6 +36,7 @@ class Report:
             console=self.console,
             # Ten minutes, so that a validation does not upset the time left.
             speed_estimate_period=600.0,
+            refresh_per_second=2.0,
             disable=not sys.stderr.isatty() or self.console.is_dumb_terminal,
         )
         self._task: TaskID = self._bar.add_task("training", total=total_steps, completed=step, figures="")
@@ -58,7 +59,7 @@ class Report:
 
     def say(self, line: str) -> None:
         """A line for the reader, above the bar."""
-        self.console.print(line, markup=False)
+        self.console.print(line)
 
     def entry(self, record: Mapping[str, Any]) -> None:
         """A log entry; its ``event`` is "train", "valid" or "average"."""
