@@ -12,8 +12,8 @@ from whyformer.attention.mask import Mask
 from whyformer.attention.score import Dot
 from whyformer.attention.tap import Tap
 
-# From this many logits a head on, the fused kernel wins on a CPU; below it, batched products do:
-# the fused backward in bf16 takes five times as long for sentences (docs/log.md).
+# From this many logits a head on, a CPU takes the fused kernel, whose memory does not grow with them; for
+# sentences batched products. Where exactly the one overtakes the other has not been measured yet.
 LONG = 256 * 256
 
 

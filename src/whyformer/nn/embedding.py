@@ -47,7 +47,7 @@ class TokenEmbedding(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(B,L) -> (B,L,M); under autocast in its type, which then is that of the whole residual path.
 
-        Otherwise every product would cast the path anew, which takes a fifth of a training step.
+        Otherwise every product would cast the path anew; docs/log.md has what that cost.
         """
         x = F.embedding(tokens, self.weight, padding_idx=PAD) * self.scale
         device = x.device.type
