@@ -21,7 +21,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	@# Compiling every file of torch in advance takes longer than all the rest; Python compiles what it imports.
-	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev,parity]'
 	@touch $@
 
 demo: $(INSTALLED)

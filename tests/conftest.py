@@ -41,6 +41,43 @@ decoding: {kind: beam, size: 5}
 scoring: {tokenize: none}
 """
 
+COUNTING = """\
+task: causal_lm
+data: {{train: [{text}], valid: 0.2}}
+tokenizer: {{kind: bpe, vocabulary: 330}}
+model:
+  preset: tiny
+  d_model: 32
+  stack:
+    layers: 1
+    block: {{attention: {{heads: {{query: 2}}}}, feed_forward: {{hidden: 64}}, dropout: 0.0}}
+  longest: 48
+training:
+  steps: 150
+  batching: {{tokens: 384}}
+  loss: {{label_smoothing: 0.0}}
+  schedule: {{kind: linear, peak: 0.01, warmup: 20}}
+  precision: fp32
+  validation: {{every: 50, average: 2}}
+  save_every: 50
+  log_every: 50
+decoding: {{kind: sampling, temperature: 0.1, longest_factor: 0.0, longest_extra: 12}}
+"""
+
+
+@pytest.fixture(scope="session")
+def counting_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that counts on in words; copy it before you change it."""
+    folder = _shared_folder(tmp_path_factory)
+    with FileLock(folder / "counting.lock"):
+        if not (folder / "counting").exists():
+            words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+            lines = [" ".join(words[a:b]) for a in range(9) for b in range(a + 2, 11)]
+            text = folder / "counting.txt"
+            text.write_text("\n\n".join(lines), encoding="utf-8")
+            _train(COUNTING.format(text=text), folder / "counting")
+    return folder / "counting"
+
 
 @pytest.fixture(scope="session")
 def reverse_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -48,22 +85,37 @@ def reverse_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     It is trained once, by the worker that comes first; the others wait.
     """
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    run, unfinished = folder / "reverse", folder / "reverse-unfinished"
+    folder = _shared_folder(tmp_path_factory)
     with FileLock(folder / "reverse.lock"):
-        if not run.exists():
-            _train(folder / "reverse.yaml", unfinished)
-            unfinished.rename(run)
-    return run
+        if not (folder / "reverse").exists():
+            _train(REVERSE, folder / "reverse")
+    return folder / "reverse"
 
 
-def _train(recipe: Path, run: Path) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much the conformance suite has tested; the processes that ran it may have no terminal."""
+    passed = terminalreporter.stats.get("passed", [])
+    marks = [mark for report in passed for mark in report.user_properties]
+    conform = {value for name, value in marks if name == "conforms"}
+    refused = sum(value for name, value in marks if name == "refused")
+    if conform or refused:
+        counts = f"{len(conform)} combinations conform, {refused} more are refused as documented"
+        terminalreporter.write_line(f"conformance: {counts}")
+
+
+def _shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all test workers have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+def _train(recipe: str, run: Path) -> None:
     import torch
 
     from whyformer.tasks.train import begin
 
     torch.set_num_threads(1)
-    recipe.write_text(REVERSE, encoding="utf-8")
-    begin(str(recipe), [], run, device="cpu", overwrite=True, say=print).train()
+    path, unfinished = run.with_suffix(".yaml"), run.with_name(f"{run.name}-unfinished")
+    path.write_text(recipe, encoding="utf-8")
+    begin(str(path), [], unfinished, device="cpu", overwrite=True, say=print).train()
+    unfinished.rename(run)

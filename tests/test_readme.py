@@ -9,11 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from whyformer.cli.main import app
-from whyformer.tasks.recipes import load_recipe, shipped
-from whyformer.tasks.translation import TranslationRecipe
+from whyformer.tasks.compare import Trial
+from whyformer.tasks.kinds import load_any
+from whyformer.tasks.recipes import shipped
 
 ROOT = Path(__file__).parent.parent
 README, CHINESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
+
+LONG = ("train", "compare", "why")  # verbs that work for minutes
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -26,17 +29,20 @@ def commands(text: str) -> list[str]:
 
 
 def arguments(*verbs: str) -> list[list[str]]:
-    """The arguments of the README's calls of ``whyformer``: of these verbs, or of all but train if none."""
+    """The arguments of the README's calls of ``whyformer``: of these verbs, or of all that do not train."""
     lines = "".join(blocks(README, "console")).splitlines()
     split = [shlex.split(line[2:], comments=True) for line in lines if line.startswith("$ ")]
     calls = [call[1:] for call in split if Path(call[0]).name == "whyformer"]
-    return [call for call in calls if (call[0] in verbs if verbs else call[0] != "train")]
+    return [
+        call for call in calls if (call[0] in verbs if verbs else call[0] not in ("train", "compare", "why"))
+    ]
 
 
 @pytest.fixture
-def demo(reverse_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder where ``runs/demo`` is a trained run, as after ``make demo``."""
+def demo(reverse_run: Path, counting_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder where ``runs/demo`` and ``runs/gpt-tiny`` are trained runs, as after ``make demo``."""
     shutil.copytree(reverse_run, tmp_path / "runs" / "demo")
+    shutil.copytree(counting_run, tmp_path / "runs" / "gpt-tiny")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -83,7 +89,24 @@ def test_a_training_command_is_valid(call: list[str], tmp_path: Path):
     elif recipe.endswith(".yaml"):
         (tmp_path / recipe).write_text(blocks(README, "yaml")[0], encoding="utf-8")
         recipe = str(tmp_path / recipe)
-    load_recipe(TranslationRecipe, recipe, call[2:])
+    load_any(recipe, [argument for argument in call[2:] if "=" in argument])
+
+
+@pytest.mark.parametrize("call", arguments("compare"), ids=" ".join)
+def test_a_comparison_is_valid(call: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def run(trials: list[Trial], *_: object) -> dict[Trial, str]:
+        return dict.fromkeys(trials, "not here.")
+
+    monkeypatch.setattr("whyformer.tasks.compare.run", run)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, call, catch_exceptions=False)
+    assert "9 of 9 runs failed" in result.stderr
+
+
+@pytest.mark.parametrize("call", arguments("why"), ids=" ".join)
+def test_a_question_is_known(call: list[str]):
+    listed = CliRunner().invoke(app, ["why"]).stdout
+    assert all(re.search(rf"^ *{number}  ", listed, re.MULTILINE) for number in call[1:2])
 
 
 def test_the_python_runs(demo: Path):

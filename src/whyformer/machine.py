@@ -3,6 +3,7 @@
 torch is imported inside the functions that measure it, so that asking for versions costs nothing.
 """
 
+import ctypes
 import functools
 import os
 import platform
@@ -25,6 +26,8 @@ FAST_ENOUGH = 1.5
 """How many times faster than fp32 a bf16 product must be before `auto` gives up 16 bits of mantissa."""
 _SIDE = 1024
 """Rows and columns of the matrices in the speed measurement."""
+# What mallopt(3) calls M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_MAX.
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 # Of some hundred flags, those that decide how fast matrices multiply (x86, then ARM).
 _FEATURES = (
     *("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "avx512_vnni", "avx_vnni"),
@@ -152,6 +155,34 @@ def automatic_precision(device: Device) -> tuple[Precision, str]:
         case "cpu":
             ratio = f"bf16 products run at {cpu_bf16_speedup():.1f} times the speed of fp32"
             return ("bf16" if bf16_is_fast() else "fp32"), f"{ratio}; {FAST_ENOUGH} is the limit"
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory it frees for its next tensors, instead of giving it back each time.
+
+    A training step frees and takes the same gigabyte again and again; every time it comes back from the
+    system, its pages have to be zeroed first (docs/log.md has what that costs). Only glibc is told so;
+    elsewhere nothing changes.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    for parameter, value in ((_TRIM_THRESHOLD, -1), (_TOP_PAD, 64 * 2**20), (_MMAP_MAX, 0)):
+        mallopt(parameter, value)
+
+
+def code_version() -> str | None:
+    """The commit that this package's files are of, with a + if they differ; None where git keeps none."""
+    if shutil.which("git") is None:
+        return None
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments, "--", "."]
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    commit = git("log", "-1", "--format=%H")
+    return commit + ("+" if git("status", "--porcelain") else "") if commit else None
 
 
 @functools.cache

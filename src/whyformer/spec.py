@@ -1,5 +1,7 @@
 """The base of every spec: a frozen description that knows how to build its module."""
 
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -18,3 +20,6 @@ class Spec(BaseModel):
         validate_default=True,
         allow_inf_nan=False,
     )
+
+    origin: ClassVar[str] = ""
+    """Where an alternative comes from: paper and section or equation; ``whyformer parts`` prints it."""

@@ -67,7 +67,8 @@ def completed(node: Node, value: Mapping[str, object]) -> dict[str, object]:
     the key ``preset`` names the one to start from instead of the default.
     """
     default = node.schema.get("default")
-    presets = (node.spec(value) or node).schema.get("presets", {})
+    usual = node.spec(default) if isinstance(default, Mapping) else None
+    presets = (node.spec(value) or usual or node).schema.get("presets", {})
     if value.get("preset") in presets:
         default = presets[value["preset"]]
         value = {key: inner for key, inner in value.items() if key != "preset"}

@@ -10,7 +10,7 @@ from whyformer.attention import kernel
 from whyformer.attention.dropout import Dropout
 from whyformer.attention.kernel import Taps, attend, fused, prefers_fused
 from whyformer.attention.mask import Axis, Causal, Everything, Mask, Rule
-from whyformer.attention.score import Dot
+from whyformer.attention.score import Additive, Dot
 
 B, H, D = 3, 2, 8
 Body = Callable[..., Tensor]
@@ -192,9 +192,14 @@ def test_dropout_rests_in_evaluation(body: Body):
 
 
 def test_long_inputs_are_fused_and_short_ones_are_not(monkeypatch: pytest.MonkeyPatch):
-    assert prefers_fused(torch.empty(1, 1, 256, D), torch.empty(1, 1, 256, D))
-    assert not prefers_fused(torch.empty(1, 1, 256, D), torch.empty(1, 1, 255, D))
-    assert prefers_fused(torch.empty(1, 1, 1, D, device="meta"), torch.empty(1, 1, 1, D, device="meta"))
+    long, token = torch.empty(1, 1, 256, D), torch.empty(1, 1, 1, D, device="meta")
+    assert prefers_fused(long, long, Dot(1.0), None)
+    assert not prefers_fused(long, long[:, :, 1:], Dot(1.0), None)
+    assert prefers_fused(token, token, Dot(1.0), None)
+    assert not prefers_fused(long, long, Additive(heads=1, dim=D), None)
+    learned = torch.zeros(1, requires_grad=True)
+    assert prefers_fused(long, long, Dot(1.0), learned.detach())
+    assert not prefers_fused(long, long, Dot(1.0), learned)
     mask = mask_of(Causal(), "right", 9, 9)
     query, key, value = torch.randn(3, B, H, 9, D)
 

@@ -4,25 +4,22 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from whyformer.attention.mask import (
     Axis,
     Both,
     Causal,
-    CausalSpec,
+    Chunk,
     Either,
     Everything,
-    EverythingSpec,
     Mask,
-    Rule,
+    MaskRule,
+    SameSegment,
+    Window,
 )
 
-
-class Far(Rule):
-    """A rule of a user's own: only keys at least two behind."""
-
-    def allows(self, queries: Axis, keys: Axis) -> torch.Tensor:
-        return keys.position[:, None, :] <= queries.position[:, :, None] - 2
+NEAR = Window(left=1, right=1)
 
 
 def plain(length: int, batch: int = 1) -> Axis:
@@ -36,12 +33,42 @@ def test_true_means_may_attend():
 
 
 def test_rules_combine():
-    assert (Far() & Causal()).draw(4) == Far().draw(4)
-    assert (Far() | Causal()).draw(4) == Causal().draw(4)
-    assert (Far() | Everything()).draw(2) == "x x\nx x"
-    assert Far().draw(4) == ". . . .\n. . . .\nx . . .\nx x . ."
-    assert Causal() & Everything() == Both(Causal(), Everything())
-    assert Causal() | Everything() == Either(Causal(), Everything())
+    assert (NEAR & Causal()).draw(4) == "x . . .\nx x . .\n. x x .\n. . x x"
+    assert (NEAR | Causal()).draw(4) == "x x . .\nx x x .\nx x x x\nx x x x"
+    assert Causal() & Everything() == Both(first=Causal(), second=Everything())
+    assert Causal() | Everything() == Either(first=Causal(), second=Everything())
+
+
+def test_a_recipe_can_name_combined_rules():
+    text = {"kind": "both", "first": {"kind": "causal"}, "second": {"kind": "window", "left": 2, "right": 2}}
+    assert TypeAdapter[MaskRule](MaskRule).validate_python(text) == Causal() & Window(left=2, right=2)
+
+
+@pytest.mark.parametrize(
+    ("rule", "causal"),
+    [
+        (Everything(), False),
+        (Causal(), True),
+        (Window(left=3, right=0), True),
+        (Window(left=3, right=1), False),
+        (Chunk(size=1), True),
+        (Chunk(size=2), False),
+        (SameSegment(), False),
+        (Causal() & SameSegment(), True),
+        (SameSegment() | Causal(), False),
+        (Causal() | Window(left=9, right=0), True),
+    ],
+)
+def test_a_rule_knows_whether_it_is_causal(rule: MaskRule, causal: bool):
+    assert rule.causal == causal
+    upper = rule.allows(plain(8), plain(8)).expand(1, 8, 8)[0].triu(1)
+    assert bool(upper.any()) != causal
+
+
+def test_segments_are_needed_only_where_they_exist():
+    axis = Axis(plain(4).position, segment=torch.tensor([[0, 0, 1, 1]]))
+    assert SameSegment().allows(axis, axis)[0].int().tolist() == [[1, 1, 0, 0]] * 2 + [[0, 0, 1, 1]] * 2
+    assert SameSegment().allows(plain(4), plain(4)).all()
 
 
 @given(st.integers(1, 6), st.integers(0, 5))
@@ -51,26 +78,18 @@ def test_causality_knows_where_a_query_stands(keys: int, back: int):
     assert torch.equal(allowed[0], torch.ones(keys, keys).tril().bool()[keys - queries :])
 
 
-def test_specs_build_their_rules():
-    assert EverythingSpec().build() == Everything()
-    assert CausalSpec().build() == Causal()
-    assert CausalSpec().causal
-    assert not EverythingSpec().causal
-
-
-def test_positions_count_real_tokens():
-    valid = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [0, 1, 0, 1, 0], [0, 0, 0, 0, 0]]).bool()
+def test_positions_count_from_the_first_real_token():
+    valid = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [0, 0, 0, 0, 0]]).bool()
     axis = Axis.of(valid)
     assert axis.position[0, :3].tolist() == [0, 1, 2]
     assert axis.position[1, 2:].tolist() == [0, 1, 2]
-    assert axis.position[2, [1, 3]].tolist() == [0, 1]
     assert int(axis.position.min()) == 0
     assert axis.valid is valid
 
 
 def test_an_axis_selects_sentences():
     axis = Axis.of(torch.tensor([[True, False], [True, True]])).select(torch.tensor([1, 1, 0]))
-    assert axis.position.tolist() == [[0, 1], [0, 1], [0, 0]]
+    assert axis.position.tolist() == [[0, 1], [0, 1], [0, 1]]
     assert axis.valid is not None
     assert axis.valid.tolist() == [[True, True], [True, True], [True, False]]
     assert plain(2).select(torch.tensor([0, 0])).valid is None
@@ -85,8 +104,8 @@ def test_an_axis_selects_sentences():
         (torch.zeros(1, 2, 3, dtype=torch.int64), None, r"\(B,L\).*\(1, 2, 3\)"),
         (torch.zeros(1, 2, dtype=torch.int64), torch.ones(1, 2), "bool.*float32"),
         (torch.zeros(1, 2, dtype=torch.int64), torch.ones(1, 2, dtype=torch.int64), "bool.*int64"),
-        (torch.zeros(1, 2, dtype=torch.int64), torch.ones(1, 3).bool(), r"shaped like.*\(1, 3\)"),
-        (torch.zeros(1, 2, dtype=torch.int64), torch.ones(2).bool(), r"shaped like.*\(2,\)"),
+        (torch.zeros(1, 2, dtype=torch.int64), torch.ones(1, 3).bool(), r"like position.*\(1, 3\)"),
+        (torch.zeros(1, 2, dtype=torch.int64), torch.ones(2).bool(), r"like position.*\(2,\)"),
     ],
 )
 def test_a_wrong_axis_is_refused_at_birth(position: torch.Tensor, valid: torch.Tensor | None, complaint: str):

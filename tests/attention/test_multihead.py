@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from whyformer.attention.cache import KeyValues
-from whyformer.attention.heads import HeadsSpec, merge, share, split
+from whyformer.attention.heads import HeadsSpec, Site, merge, share, split
 from whyformer.attention.mask import Axis, Causal, Mask
 from whyformer.attention.multihead import AttentionSpec, MultiHeadAttention
 from whyformer.attention.position import Positions, PositionScheme
@@ -120,7 +120,7 @@ def test_the_start_is_glorot_with_query_key_and_value_as_one_matrix():
 def test_the_scale_keeps_the_variance_of_logits_at_one():
     generator = torch.Generator().manual_seed(0)
     for dim in (4, 64, 256):
-        score = ScaledDotSpec().build(dim)
+        score = ScaledDotSpec().build(Site(d_model=dim, heads=1, dim=dim))
         query, key = torch.randn(2, 1, 1, 400, dim, generator=generator)
         assert float(score(score.prepare(query), key).var()) == pytest.approx(1.0, rel=0.05)
         assert float(score(query, key).var()) == pytest.approx(dim, rel=0.05)
@@ -132,7 +132,7 @@ class Everywhere(PositionScheme):
     def rotate(self, x: Tensor, position: Tensor) -> Tensor:
         return x + position[:, None, :, None]
 
-    def logits(self, query: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor:
         return query.sum(-1, keepdim=True) * keys.position[:, None, None, :]
 
     def values(self, weights: Tensor, queries: Axis, keys: Axis) -> Tensor:

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from whyformer.cli.main import app
-from whyformer.tasks.recipes import load_recipe, shipped
-from whyformer.tasks.translation import TranslationRecipe
+from whyformer.tasks.kinds import load_any
+from whyformer.tasks.recipes import shipped
 
 
 def recipes(*arguments: str) -> Result:
@@ -24,7 +24,7 @@ def test_the_list_names_and_describes_every_shipped_recipe():
 def test_a_shipped_recipe_is_sound_and_its_full_text_is_the_same_recipe(name: str, tmp_path: Path):
     path = tmp_path / "full.yaml"
     path.write_text(recipes(name).stdout, encoding="utf-8")
-    assert load_recipe(TranslationRecipe, str(path)) == load_recipe(TranslationRecipe, name)
+    assert load_any(str(path)) == load_any(name)
 
 
 def test_overrides_show_in_the_full_text():

@@ -90,11 +90,31 @@ def test_show(tokenizer: Path) -> None:
     assert "text" not in json.loads(run("show", "-t", tokenizer, "--json").stdout)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [["--kind", "bpe"], ["--kind", "wordpiece"], ["--kind", "wordpiece", "--criterion", "frequency"]],
+)
+def test_merges(options: list[str], text: Path) -> None:
+    learned = json.loads(run("merges", text, *options, "--steps", 3, "--json").stdout)
+    assert [merge["step"] for merge in learned] == [1, 2, 3]
+    header, *shown = run("merges", text, text, *options, "--steps", 3).stdout.splitlines()
+    assert header.split() == ["step", "count", "score", "merge"]
+    assert len(shown) == 3
+    for merge, line in zip(learned, shown, strict=True):
+        assert line.split()[:2] == [str(merge["step"]), str(2 * merge["count"])]  # the file was given twice
+        assert line.endswith(f' = "{merge["merged"]}"')
+    path = text.with_name("t.json")
+    run("train", text, *options, "-o", path)
+    assert learned[0]["merged"] in Tokenizer.load(path).pieces
+
+
 def test_user_errors_are_for_the_main_program_to_say(text: Path, tokenizer: Path) -> None:
     with pytest.raises(RecipeError, match="vocabulary"):
         run("train", text, "--kind", "character", "--vocabulary", 300)
     with pytest.raises(RecipeError, match="coverage"):
         run("train", text, "--coverage", 2)
+    with pytest.raises(RecipeError, match="criterion"):
+        run("merges", text, "--kind", "bpe", "--criterion", "frequency")
     with pytest.raises(TokenizerError, match="too small"):
         run("train", text, "--vocabulary", 20)
     with pytest.raises(DataError, match="no such file"):

@@ -12,6 +12,7 @@ from whyformer.attention.multihead import MultiHeadAttention
 from whyformer.attention.position import sinusoids
 from whyformer.models.transformer import Transformer, TransformerSpec, transformer
 from whyformer.nn.block import Block, Placement, PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.nn.feed_forward import FeedForward
 from whyformer.nn.stack import Stack
 
 LAYERS, M, HEADS, HIDDEN, V = 3, 16, 4, 24, 20
@@ -65,11 +66,13 @@ def layer_pairs(layer: nn.Module, block: Block) -> Iterator[Pair]:
     for number, branch in enumerate(branches, start=1):
         assert branch is not None
         yield from same(layer.get_submodule(f"norm{number}"), branch.norm)
+    assert isinstance(block.feed_forward, FeedForward)
     yield from same(layer.get_submodule("linear1"), block.feed_forward.enter)
     yield from same(layer.get_submodule("linear2"), block.feed_forward.leave)
 
 
 def attention_pairs(theirs: nn.Module, ours: MultiHeadAttention) -> Iterator[Pair]:
+    assert isinstance(ours.key, nn.Linear)
     projections = (ours.query, ours.key, ours.value)
     yield theirs.get_parameter("in_proj_weight"), [projection.weight for projection in projections]
     yield theirs.get_parameter("in_proj_bias"), [projection.bias for projection in projections]
@@ -98,7 +101,7 @@ def twins(placement: PlacementSpec, dtype: torch.dtype) -> tuple[nn.Transformer,
 
 
 def embedded(tokens: Tensor, weight: Tensor) -> Tensor:
-    return F.embedding(tokens, weight) * M**0.5 + sinusoids(tokens.shape[1], M).to(weight.dtype)
+    return F.embedding(tokens, weight) * M**0.5 + sinusoids(torch.arange(tokens.shape[1]), M).to(weight.dtype)
 
 
 @pytest.mark.parametrize("placement", [PostNormSpec(), PreNormSpec()], ids=["post", "pre"])

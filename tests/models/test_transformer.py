@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import CausalSpec, EverythingSpec
+from whyformer.attention.mask import Causal, Everything
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import Dot
 from whyformer.attention.tap import listen, record
@@ -35,14 +35,14 @@ THREE_HEADS = AttentionSpec(heads=HeadsSpec(query=3))
     ("changed", "complaint"),
     [
         (
-            {"decoder": StackSpec(mask=CausalSpec(), block=WITHOUT_MEMORY)},
+            {"decoder": StackSpec(mask=Causal(), block=WITHOUT_MEMORY)},
             "decoder.block.cross_attention is missing",
         ),
-        ({"decoder": StackSpec(mask=EverythingSpec(), block=WITH_MEMORY)}, "decoder.mask.*causal"),
+        ({"decoder": StackSpec(mask=Everything(), block=WITH_MEMORY)}, "decoder.mask.*causal"),
         ({"encoder": StackSpec(block=WITH_MEMORY)}, "encoder.block.cross_attention is set"),
         ({"encoder": StackSpec(block=BlockSpec(attention=THREE_HEADS))}, "3 heads do not divide d_model 512"),
         (
-            {"decoder": StackSpec(mask=CausalSpec(), block=BlockSpec(cross_attention=THREE_HEADS))},
+            {"decoder": StackSpec(mask=Causal(), block=BlockSpec(cross_attention=THREE_HEADS))},
             "3 heads do not divide d_model 512",
         ),
         ({"d_model": 100}, "8 heads do not divide d_model 100"),

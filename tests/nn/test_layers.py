@@ -8,7 +8,7 @@ from torch import Tensor
 
 from whyformer.attention.dropout import Dropout
 from whyformer.marks import PAD
-from whyformer.nn.block import PostNormSpec, PreNormSpec
+from whyformer.nn.block import Depth, PostNormSpec, PreNormSpec
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.norm import LayerNormSpec
@@ -61,7 +61,8 @@ def test_the_feed_forward_network_drops_hidden_components():
 def test_placements_differ_in_where_the_norm_stands():
     norm, dropout = LayerNormSpec().build(M), Dropout(0.0)
     x, branch = example(1, 2, M), example(1, 2, M).flip(-1)
-    post, pre = PostNormSpec().build(norm, dropout), PreNormSpec().build(norm, dropout)
+    depth = Depth(layers=1, branches=2)
+    post, pre = PostNormSpec().build(norm, dropout, depth), PreNormSpec().build(norm, dropout, depth)
     assert post.enter(x, None) is x
     torch.testing.assert_close(post.leave(x, branch, None), norm(x + branch))
     torch.testing.assert_close(pre.enter(x, None), norm(x))

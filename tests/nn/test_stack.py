@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Axis, CausalSpec
+from whyformer.attention.mask import Axis, Causal
 from whyformer.attention.multihead import AttentionSpec
+from whyformer.attention.position import RotarySpec
+from whyformer.attention.relative import TransformerXLSpec
 from whyformer.attention.tap import listen, record
 from whyformer.nn.block import Block, BlockSpec, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.feed_forward import ReluSpec
@@ -26,7 +29,7 @@ def decoder(placement: PlacementSpec, *, layers: int = 2, cross: bool = True) ->
         placement=placement,
         dropout=0.0,
     )
-    return StackSpec(layers=layers, mask=CausalSpec(), block=block).build(M).double()
+    return StackSpec(layers=layers, mask=Causal(), block=block).build(M).double()
 
 
 def example(batch: int, length: int) -> Tensor:
@@ -129,3 +132,8 @@ def test_residual_dropout_acts_in_training_only(placement: PlacementSpec):
     with record(stack, "*.residual") as tape:
         stack(x, axis)
     assert sorted(tape) == ["blocks.0.attention_branch.residual", "blocks.0.feed_forward_branch.residual"]
+
+
+def test_keys_that_were_turned_cannot_be_weighed_by_content():
+    with pytest.raises(ValidationError, match="transformer_xl weighs keys by content, but rotary has turned"):
+        StackSpec(positions=(RotarySpec(), TransformerXLSpec()))

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import whyformer
 from whyformer.attention.tap import Tap
 from whyformer.data.batch import Batch
 from whyformer.decoding.greedy import GreedySpec
@@ -13,6 +12,7 @@ from whyformer.decoding.search import search
 from whyformer.errors import DecodingError
 from whyformer.marks import END
 from whyformer.tasks.anatomy import dissect
+from whyformer.tasks.load import load_translator
 from whyformer.tasks.look import look
 from whyformer.tasks.translator import Translator
 from whyformer.training.checkpoint import load_tensors
@@ -20,7 +20,7 @@ from whyformer.training.checkpoint import load_tensors
 
 @pytest.fixture(scope="module")
 def translator(reverse_run: Path) -> Translator:
-    return whyformer.load(reverse_run, device="cpu")
+    return load_translator(reverse_run, device="cpu")
 
 
 def test_log_probabilities_are_those_of_the_search(translator: Translator):

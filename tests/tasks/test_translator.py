@@ -17,12 +17,13 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import CheckpointError, DecodingError, TokenizerError, WhyformerError
+from whyformer.tasks.load import load_translator
 from whyformer.tasks.translator import Candidate, Translator
 
 
 @pytest.fixture(scope="module")
 def translator(reverse_run: Path) -> Translator:
-    return whyformer.load(reverse_run, device="cpu")
+    return load_translator(reverse_run, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -8,20 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Axis, CausalSpec, EverythingSpec
+from whyformer.attention.mask import Axis, Causal, Everything, MaskRule
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import TrainingError
 from whyformer.models.transformer import transformer
 from whyformer.nn.block import BlockSpec, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.feed_forward import ReluSpec
-from whyformer.nn.stack import MaskSpec, StackSpec
+from whyformer.nn.stack import StackSpec
 from whyformer.training.leak import check_no_leak
 
 M, T = 16, 6
 States = Callable[[], tuple[Tensor, Tensor]]
 
 
-def probe(mask: MaskSpec, placement: PlacementSpec, after: Callable[[Tensor], Tensor]) -> States:
+def probe(mask: MaskRule, placement: PlacementSpec, after: Callable[[Tensor], Tensor]) -> States:
     """A stack in training, with dropout; ``after`` acts on its hidden states."""
     torch.manual_seed(0)
     block = BlockSpec(
@@ -47,7 +47,7 @@ PLACEMENTS = pytest.mark.parametrize("placement", [PostNormSpec(), PreNormSpec()
 
 @PLACEMENTS
 def test_a_causal_stack_passes(placement: PlacementSpec):
-    check_no_leak(probe(CausalSpec(), placement, unchanged))
+    check_no_leak(probe(Causal(), placement, unchanged))
 
 
 def test_the_transformer_passes():
@@ -83,7 +83,7 @@ def complaint(states: States) -> tuple[int, int, float]:
 
 @PLACEMENTS
 def test_a_decoder_that_sees_everything_is_refused(placement: PlacementSpec):
-    output, seen, gradient = complaint(probe(EverythingSpec(), placement, unchanged))
+    output, seen, gradient = complaint(probe(Everything(), placement, unchanged))
     assert (output, seen) == (0, 1)
     # A leak shows as a gradient, not as rounding noise, even where a layer norm comes last.
     assert gradient > 1e-3
@@ -93,7 +93,7 @@ def test_a_norm_that_mixes_positions_is_refused():
     def over_positions(x: Tensor) -> Tensor:
         return (x - x.mean(dim=1, keepdim=True)) / x.std(dim=1, keepdim=True)
 
-    output, seen, _ = complaint(probe(CausalSpec(), PostNormSpec(), over_positions))
+    output, seen, _ = complaint(probe(Causal(), PostNormSpec(), over_positions))
     assert (output, seen) == (0, 1)
 
 
@@ -110,7 +110,7 @@ def test_a_single_leak_is_found_where_it_is(reader: int, read: int):
 
 
 def test_the_check_leaves_the_random_state_alone():
-    states = probe(CausalSpec(), PostNormSpec(), unchanged)
+    states = probe(Causal(), PostNormSpec(), unchanged)
     torch.manual_seed(3)
     states()
     expected = torch.get_rng_state()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from typer.testing import Result
 
 from whyformer.data.batching import plan
-from whyformer.models.transformer import Transformer
 from whyformer.tasks.load import load
 from whyformer.tasks.train import begin
 from whyformer.training.checkpoint import average, load_tensors
@@ -18,7 +18,7 @@ from whyformer.training.run import Progress, RunFolder
 from whyformer.training.trainer import Trainer
 
 Train = Callable[..., Result]
-Prepare = Callable[..., Trainer[Transformer]]
+Prepare = Callable[..., Trainer[nn.Module]]
 
 NO_DROPOUT = ("model.embedding.dropout=0", "model.encoder.block.dropout=0", "model.decoder.block.dropout=0")
 
@@ -27,14 +27,14 @@ NO_DROPOUT = ("model.embedding.dropout=0", "model.encoder.block.dropout=0", "mod
 def prepare(tmp_path: Path, recipe: str) -> Prepare:
     """A trainer of the toy recipe with some changes, before its first step."""
 
-    def prepared(*changes: str, name: str = "run") -> Trainer[Transformer]:
+    def prepared(*changes: str, name: str = "run") -> Trainer[nn.Module]:
         quiet: Callable[[str], None] = lambda line: None  # noqa: E731
         return begin(recipe, changes, tmp_path / name, device="cpu", overwrite=False, say=quiet)
 
     return prepared
 
 
-def weights(trainer: Trainer[Transformer]) -> dict[str, torch.Tensor]:
+def weights(trainer: Trainer[nn.Module]) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
 
 
@@ -42,11 +42,11 @@ def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tens
     return max((one[name] - other[name]).abs().max().item() for name in one)
 
 
-def records(trainer: Trainer[Transformer], event: str) -> list[dict[str, float]]:
+def records(trainer: Trainer[nn.Module], event: str) -> list[dict[str, float]]:
     return [record for record in trainer.run.records() if record["event"] == event]
 
 
-def script(trainer: Trainer[Transformer], nlls: Sequence[float]) -> None:
+def script(trainer: Trainer[nn.Module], nlls: Sequence[float]) -> None:
     """Let validations find these figures, one after the other, whatever the weights."""
     told = iter(nlls)
 

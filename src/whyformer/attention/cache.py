@@ -6,7 +6,6 @@ B batch (rows) · K key length · H heads · D head dimension
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from whyformer.attention.mask import Axis
@@ -86,10 +85,7 @@ class KVCache:
         """The axis of all cached keys followed by those of ``queries``."""
         if self.axis is None:
             return queries
-        position = torch.cat([self.axis.position, queries.position], dim=1)
-        if self.axis.valid is None and queries.valid is None:
-            return Axis(position)
-        return Axis(position, torch.cat([_valid(self.axis), _valid(queries)], dim=1))
+        return self.axis.followed_by(queries)
 
     def append(self, layer: int, new: KeyValues) -> KeyValues:
         """Add the keys and values of the present step in ``layer``; those of all steps come back."""
@@ -117,7 +113,3 @@ class CrossCache:
         """Keep, reorder or repeat sentences: ``rows`` (B',) int64."""
         self.layers = [layer.select(rows) for layer in self.layers]
         self.axis = self.axis.select(rows)
-
-
-def _valid(axis: Axis) -> Tensor:
-    return torch.ones_like(axis.position, dtype=torch.bool) if axis.valid is None else axis.valid

@@ -3,10 +3,25 @@
 B batch · L length · H heads · D head dimension · M model dimension
 """
 
+from dataclasses import dataclass
+
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from whyformer.spec import Spec
+
+
+@dataclass(frozen=True)
+class Site:
+    """What scores and position schemes must know of the attention they are built for."""
+
+    d_model: int
+    heads: int
+    """Query heads."""
+    dim: int
+    """Components of one head."""
+    causal: bool = False
+    """Whether queries never see later keys."""
 
 
 class HeadsSpec(Spec):
@@ -40,6 +55,10 @@ class HeadsSpec(Spec):
                 f"{self.query} heads do not divide d_model {d_model}; set dim or change the heads"
             )
         return d_model // self.query
+
+    def site(self, d_model: int, *, causal: bool = False) -> Site:
+        """An attention with these heads in a model of ``d_model``."""
+        return Site(d_model, self.query, self.head_dim(d_model), causal)
 
     @property
     def pairs(self) -> int:

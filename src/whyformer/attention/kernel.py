@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from whyformer.attention.dropout import Dropout
 from whyformer.attention.mask import Mask
-from whyformer.attention.score import Dot
+from whyformer.attention.score import Dot, Score
 from whyformer.attention.tap import Tap
 
 # From this many logits a head on, a CPU takes the fused kernel, whose memory does not grow with them; for
@@ -32,7 +32,7 @@ def attend(
     key: Tensor,
     value: Tensor,
     *,
-    score: Dot,
+    score: Score,
     bias: Tensor | None,
     mask: Mask,
     dropout: Dropout,
@@ -56,7 +56,7 @@ def attend(
         Context (B,H,Q,D), and the weights (B,H,Q,K) after dropout, or None where none were formed.
     """
     listening = taps.scores.listening or taps.weights.listening
-    if not (need_weights or listening) and prefers_fused(query, key):
+    if not (need_weights or listening) and prefers_fused(query, key, score, bias):
         return taps.context(fused(query, key, value, bias=bias, mask=mask, dropout=dropout)), None
     logits = taps.scores(score(query, key))
     penalty = mask.penalty(logits.dtype)
@@ -71,9 +71,16 @@ def attend(
     return taps.context(weights @ value), weights
 
 
-def prefers_fused(query: Tensor, key: Tensor) -> bool:
-    """Whether the fused kernel is the faster body: always on an accelerator, from ``LONG`` on a CPU."""
-    return query.device.type != "cpu" or query.shape[-2] * key.shape[-2] >= LONG
+def prefers_fused(query: Tensor, key: Tensor, score: Score, bias: Tensor | None) -> bool:
+    """Whether the fused kernel can do it and is faster: on an accelerator always, from ``LONG`` on a CPU.
+
+    A CPU's has no gradient for a bias, so there a learned one takes the plain body.
+    """
+    if not isinstance(score, Dot):
+        return False
+    if query.device.type != "cpu":
+        return True
+    return query.shape[-2] * key.shape[-2] >= LONG and (bias is None or not bias.requires_grad)
 
 
 def fused(

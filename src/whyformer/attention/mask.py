@@ -10,62 +10,105 @@ padding and streaming need no special case.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from whyformer.spec import Spec
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One side of an attention: where its tokens stand, and which of them are real.
+    """One side of an attention: where its tokens stand, which of them are real, which belong together.
 
-    ``position`` (B,L) int64; ``valid`` (B,L) bool, or None where all are real.
+    ``position`` (B,L) int64; ``valid`` (B,L) bool, or None where all are real; ``segment`` (B,L) int64
+    numbers the sentences packed into a row, or None where a row is one sentence.
     """
 
     position: Tensor
     valid: Tensor | None = None
+    segment: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.position.dim() != 2 or self.position.dtype != torch.int64:
-            raise TypeError(f"position must be an int64 (B,L) tensor, not {_describe(self.position)}")
-        valid = self.valid
-        if valid is not None and (valid.dtype != torch.bool or valid.shape != self.position.shape):
-            raise TypeError(f"valid must be a bool tensor shaped like position, not {_describe(valid)}")
+        shape = self.position.shape
+        for name, x, kind in (
+            ("position", self.position, torch.int64),
+            ("valid", self.valid, torch.bool),
+            ("segment", self.segment, torch.int64),
+        ):
+            if x is not None and (x.dtype != kind or x.shape != shape or x.dim() != 2):
+                raise TypeError(f"{name} must be a {kind} tensor (B,L) like position, not {_describe(x)}")
+
+    @cached_property
+    def start(self) -> int | None:
+        """The first position, where all rows count up from it one by one; None where they do not.
+
+        On an accelerator a look at the data would make the host wait, so there the answer is always None.
+        """
+        first = self.position[:1]
+        if self.position.device.type != "cpu" or not first.numel():
+            return None
+        counts_up = bool((first.diff(dim=1) == 1).all()) and bool((self.position == first).all())
+        return int(first[0, 0]) if counts_up else None
 
     @staticmethod
     def of(valid: Tensor) -> "Axis":
-        """The axis of sentences ``valid`` (B,L) padded on either side: positions count real tokens."""
-        return Axis((valid.cumsum(dim=1) - 1).clamp_min(0), valid)
+        """The axis of sentences ``valid`` (B,L) padded on either side: the first real token stands at 0."""
+        column = torch.arange(valid.shape[1], device=valid.device)
+        first = valid.int().argmax(dim=1, keepdim=True)
+        return Axis((column - first).clamp_min(0), valid)
+
+    def followed_by(self, other: "Axis") -> "Axis":
+        """The tokens of this axis, then those of ``other``; segments count only where both have them."""
+        valid = segment = None
+        if self.valid is not None or other.valid is not None:
+            both = [
+                torch.ones_like(a.position, dtype=torch.bool) if a.valid is None else a.valid
+                for a in (self, other)
+            ]
+            valid = torch.cat(both, dim=1)
+        if self.segment is not None and other.segment is not None:
+            segment = torch.cat([self.segment, other.segment], dim=1)
+        return Axis(torch.cat([self.position, other.position], dim=1), valid, segment)
 
     def select(self, rows: Tensor) -> "Axis":
         """Keep, reorder or repeat sentences: ``rows`` (B',) int64."""
-        return Axis(self.position[rows], None if self.valid is None else self.valid[rows])
+        return Axis(
+            self.position[rows],
+            None if self.valid is None else self.valid[rows],
+            None if self.segment is None else self.segment[rows],
+        )
 
 
-class Rule(ABC):
-    """A frozen, composable predicate over query and key positions."""
+class Rule(Spec, ABC):
+    """A frozen, composable predicate over two axes; a recipe may name it by its kind."""
+
+    @property
+    def causal(self) -> bool:
+        """Whether no query may attend to a later position, so that a decoder may use the rule."""
+        return False
 
     @abstractmethod
     def allows(self, queries: Axis, keys: Axis) -> Tensor:
         """Whether each query may attend to each key: bool, broadcastable to (B,Q,K)."""
 
-    def __and__(self, other: "Rule") -> "Rule":
-        return Both(self, other)
+    def __and__(self, other: "MaskRule") -> "Both":
+        return Both(first=cast("MaskRule", self), second=other)
 
-    def __or__(self, other: "Rule") -> "Rule":
-        return Either(self, other)
+    def __or__(self, other: "MaskRule") -> "Either":
+        return Either(first=cast("MaskRule", self), second=other)
 
-    def draw(self, length: int) -> str:
-        """The rule for one sentence of ``length`` tokens: a row a query, ``x`` = may attend."""
-        axis = Axis(torch.arange(length)[None])
-        matrix = self.allows(axis, axis).expand(1, length, length)[0]
+    def draw(self, *segments: int) -> str:
+        """The rule for a row of ``segments`` packed by length: a line a query, ``x`` = may attend."""
+        segment = torch.repeat_interleave(torch.arange(len(segments)), torch.tensor(segments))[None]
+        axis = Axis(torch.arange(sum(segments))[None], segment=segment)
+        matrix = self.allows(axis, axis).expand(1, sum(segments), sum(segments))[0]
         return "\n".join(" ".join("x" if cell else "." for cell in row) for row in matrix.tolist())
 
 
-@dataclass(frozen=True)
 class Everything(Rule):
     """Every query may attend to every key: an encoder, and cross-attention.
 
@@ -75,12 +118,14 @@ class Everything(Rule):
     x x x
     """
 
+    origin: ClassVar[str] = "Vaswani et al. 2017, section 3.2.3"
+    kind: Literal["everything"] = "everything"
+
+    @override
     def allows(self, queries: Axis, keys: Axis) -> Tensor:
-        """All of it, as (1,1,1)."""
         return torch.ones(1, 1, 1, dtype=torch.bool, device=queries.position.device)
 
 
-@dataclass(frozen=True)
 class Causal(Rule):
     """A query may attend to keys at its own position and before: a decoder.
 
@@ -91,28 +136,126 @@ class Causal(Rule):
     x x x x
     """
 
+    origin: ClassVar[str] = "Vaswani et al. 2017, section 3.2.3"
+    kind: Literal["causal"] = "causal"
+
+    @property
+    @override
+    def causal(self) -> bool:
+        return True
+
+    @override
     def allows(self, queries: Axis, keys: Axis) -> Tensor:
-        """(B,Q,1) against (B,1,K) -> (B,Q,K)."""
+        # (B,Q,1) against (B,1,K) -> (B,Q,K)
         return keys.position[:, None, :] <= queries.position[:, :, None]
 
 
-@dataclass(frozen=True)
+class Window(Rule):
+    """A query may attend to near keys only, so that cost grows with the length and not with its square.
+
+    >>> print(Window(left=1, right=1).draw(4))
+    x x . .
+    x x x .
+    . x x x
+    . . x x
+    """
+
+    origin: ClassVar[str] = "Beltagy et al. 2020, section 3.1"
+    kind: Literal["window"] = "window"
+    left: int = Field(ge=0)
+    """Positions before its own that a query may see."""
+    right: int = Field(ge=0)
+    """Positions after its own that a query may see; 0 for a decoder."""
+
+    @property
+    @override
+    def causal(self) -> bool:
+        return self.right == 0
+
+    @override
+    def allows(self, queries: Axis, keys: Axis) -> Tensor:
+        # (B,1,K) minus (B,Q,1) -> (B,Q,K)
+        offset = keys.position[:, None, :] - queries.position[:, :, None]
+        return (-self.left <= offset) & (offset <= self.right)
+
+
+class Chunk(Rule):
+    """A query may attend to all of its own chunk and to some before: an encoder that listens to a stream.
+
+    >>> print(Chunk(size=2, left_chunks=1).draw(6))
+    x x . . . .
+    x x . . . .
+    x x x x . .
+    x x x x . .
+    . . x x x x
+    . . x x x x
+    """
+
+    origin: ClassVar[str] = "Zhang et al. 2020 (U2), section 3.2"
+    kind: Literal["chunk"] = "chunk"
+    size: int = Field(ge=1)
+    """Positions in a chunk."""
+    left_chunks: int | None = Field(default=None, ge=0)
+    """Chunks before its own that a query may see; all of them if left out."""
+
+    @property
+    @override
+    def causal(self) -> bool:
+        return self.size == 1
+
+    @override
+    def allows(self, queries: Axis, keys: Axis) -> Tensor:
+        # (B,Q,1) minus (B,1,K) -> (B,Q,K), in chunks
+        back = queries.position[:, :, None] // self.size - keys.position[:, None, :] // self.size
+        return back >= 0 if self.left_chunks is None else (back >= 0) & (back <= self.left_chunks)
+
+
+class SameSegment(Rule):
+    """A query may attend to its own segment only: sentences packed into one row do not see each other.
+
+    >>> print((Causal() & SameSegment()).draw(2, 3))
+    x . . . .
+    x x . . .
+    . . x . .
+    . . x x .
+    . . x x x
+    """
+
+    origin: ClassVar[str] = "Raffel et al. 2020, section 3.1 (packing)"
+    kind: Literal["same_segment"] = "same_segment"
+
+    @override
+    def allows(self, queries: Axis, keys: Axis) -> Tensor:
+        # (B,Q,1) against (B,1,K) -> (B,Q,K); all of it where the axes have no segments
+        if queries.segment is None or keys.segment is None:
+            return Everything().allows(queries, keys)
+        return queries.segment[:, :, None] == keys.segment[:, None, :]
+
+
 class Both(Rule):
     """Where both rules allow: ``first & second``.
 
-    >>> (Causal() & Everything()).draw(3) == Causal().draw(3)
+    >>> (Causal() & Window(left=1, right=1)).draw(3) == Window(left=1, right=0).draw(3)
     True
     """
 
-    first: Rule
-    second: Rule
+    origin: ClassVar[str] = "set intersection"
+    kind: Literal["both"] = "both"
+    first: "MaskRule"
+    """One rule."""
+    second: "MaskRule"
+    """The other rule."""
 
+    @property
+    @override
+    def causal(self) -> bool:
+        return self.first.causal or self.second.causal
+
+    @override
     def allows(self, queries: Axis, keys: Axis) -> Tensor:
-        """The intersection."""
         return self.first.allows(queries, keys) & self.second.allows(queries, keys)
 
 
-@dataclass(frozen=True)
 class Either(Rule):
     """Where one rule or the other allows: ``first | second``.
 
@@ -120,34 +263,28 @@ class Either(Rule):
     True
     """
 
-    first: Rule
-    second: Rule
+    origin: ClassVar[str] = "set union"
+    kind: Literal["either"] = "either"
+    first: "MaskRule"
+    """One rule."""
+    second: "MaskRule"
+    """The other rule."""
 
+    @property
+    @override
+    def causal(self) -> bool:
+        return self.first.causal and self.second.causal
+
+    @override
     def allows(self, queries: Axis, keys: Axis) -> Tensor:
-        """The union."""
         return self.first.allows(queries, keys) | self.second.allows(queries, keys)
 
 
-class EverythingSpec(Spec):
-    """Attend to every real token."""
-
-    kind: Literal["everything"] = "everything"
-    causal: ClassVar[bool] = False
-
-    def build(self) -> Rule:
-        """The rule."""
-        return Everything()
-
-
-class CausalSpec(Spec):
-    """Attend to no later token."""
-
-    kind: Literal["causal"] = "causal"
-    causal: ClassVar[bool] = True
-
-    def build(self) -> Rule:
-        """The rule."""
-        return Causal()
+MaskRule = Annotated[
+    Everything | Causal | Window | Chunk | SameSegment | Both | Either, Field(discriminator="kind")
+]
+Both.model_rebuild()
+Either.model_rebuild()
 
 
 class Mask:
@@ -203,7 +340,7 @@ class Mask:
         """Whether this is just the lower triangle, for which kernels have a form without a matrix."""
         if not isinstance(self.rule, Causal) or self.queries is not self.keys or self.keys.valid is not None:
             return False
-        return bool((self.keys.position.diff(dim=1) > 0).all())
+        return self.keys.start is not None
 
 
 def _describe(x: Tensor) -> str:

@@ -45,16 +45,21 @@ def average(
 
 
 def _evaluate(run: Path, weights: Path | None, device: str, threads: int | None, batch: int) -> None:
-    from whyformer.cli.evaluate import report
+    from whyformer.cli.evaluate import fit_lines, foresee, report
+    from whyformer.tasks.causal_lm import CausalLMRecipe
     from whyformer.tasks.corpus import VALID, load_held_out
     from whyformer.tasks.evaluate import evaluate
     from whyformer.tasks.load import open_run, read_recipe
 
     folder, _ = open_run(run)
     recipe = read_recipe(folder)
+    name = f"{VALID}, {(weights or folder.weights).name}"
+    if isinstance(recipe, CausalLMRecipe):
+        fits = foresee(run, recipe, [VALID], weights, device, threads, batch)
+        typer.echo("\n".join(fit_lines({name: fits[VALID]})))
+        return
     pairs = load_held_out(recipe.data, [VALID])[VALID]
     translator = open_translator(run, weights, device, threads)
-    name = f"{VALID}, {(weights or folder.weights).name}"
     with sentence_bar(name, len(pairs)) as advance:
         evaluation = evaluate(translator, name, pairs, recipe.scoring, batch=batch, advance=advance)
     typer.echo("\n".join(report(evaluation)))

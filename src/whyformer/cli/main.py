@@ -12,7 +12,20 @@ import typer
 from typer.core import TyperGroup
 
 from whyformer import __version__
-from whyformer.cli import average, doctor, evaluate, inspect, recipes, tokenizer, train, translate
+from whyformer.cli import (
+    average,
+    compare,
+    doctor,
+    evaluate,
+    generate,
+    inspect,
+    parts,
+    recipes,
+    tokenizer,
+    train,
+    translate,
+    why,
+)
 from whyformer.errors import WhyformerError
 
 
@@ -58,11 +71,15 @@ def whyformer(
 
 app.command()(train.train)
 app.command()(translate.translate)
+app.command()(generate.generate)
 app.command()(evaluate.evaluate)
+app.command()(compare.compare)
 app.command()(inspect.inspect)
+app.command()(why.why)
 app.command()(average.average)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.command()(recipes.recipes)
+app.command()(parts.parts)
 app.command()(doctor.doctor)
 
 

@@ -12,6 +12,7 @@ from whyformer.errors import DecodingError
 from whyformer.tasks.search_choice import Kind, SearchChoice
 
 if TYPE_CHECKING:
+    from whyformer.tasks.generator import Generator
     from whyformer.tasks.translator import Translator
 
 Run = Annotated[Path, typer.Argument(help="The folder of a trained run.")]
@@ -27,13 +28,26 @@ Batch = Annotated[
 
 def open_translator(run: Path, weights: Path | None, device: str, threads: int | None) -> "Translator":
     """The translator in the folder ``run``; see ``whyformer.load`` for errors."""
-    import torch
+    from whyformer.tasks.load import load_translator
 
-    from whyformer.tasks.load import load
+    set_threads(threads)
+    return load_translator(run, device=device, weights=weights)
+
+
+def open_generator(run: Path, weights: Path | None, device: str, threads: int | None) -> "Generator":
+    """The generator in the folder ``run``; see ``whyformer.load`` for errors."""
+    from whyformer.tasks.load import load_generator
+
+    set_threads(threads)
+    return load_generator(run, device=device, weights=weights)
+
+
+def set_threads(threads: int | None) -> None:
+    """Let torch compute with so many threads, or with as many as it chooses."""
+    import torch
 
     if threads is not None:
         torch.set_num_threads(threads)
-    return load(run, device=device, weights=weights)
 
 
 def search_choice(

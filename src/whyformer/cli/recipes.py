@@ -13,23 +13,24 @@ def recipes(
         list[str] | None, typer.Argument(help="Changes to it, as path=value (training.steps=100).")
     ] = None,
     keys: Annotated[
-        bool, typer.Option("--keys", help="List every key of a recipe: type, default and meaning.")
+        bool, typer.Option("--keys", help="List every key of recipes like NAME: type, default and meaning.")
     ] = False,
 ) -> None:
     """List recipes; print one in full; list all keys."""
     if keys:
-        _list_keys()
+        _list_keys(name)
     elif name is None:
         _list_names()
     else:
         _print_recipe(name, overrides or [])
 
 
-def _list_keys() -> None:
+def _list_keys(name: str | None) -> None:
     from whyformer.schema import describe
-    from whyformer.tasks.translation import TranslationRecipe
+    from whyformer.tasks.kinds import recipe_type
+    from whyformer.tasks.recipes import task_of
 
-    for key in describe(TranslationRecipe):
+    for key in describe(recipe_type("translation" if name is None else task_of(name))):
         typer.echo(str(key))
 
 
@@ -43,7 +44,7 @@ def _list_names() -> None:
 
 
 def _print_recipe(name: str, overrides: list[str]) -> None:
-    from whyformer.tasks.recipes import load_recipe, recipe_text
-    from whyformer.tasks.translation import TranslationRecipe
+    from whyformer.tasks.kinds import load_any
+    from whyformer.tasks.recipes import recipe_text
 
-    typer.echo(recipe_text(load_recipe(TranslationRecipe, name, overrides)), nl=False)
+    typer.echo(recipe_text(load_any(name, overrides)), nl=False)

@@ -3,6 +3,8 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,13 +19,17 @@ app = typer.Typer(
 )
 
 Kind = Literal["bpe", "unigram", "wordpiece", "word", "character"]
+Files = Annotated[list[Path], typer.Argument(help="Text, one sentence a line; .gz may be packed.")]
+Criterion = Annotated[
+    Literal["likelihood", "frequency"] | None, typer.Option(help="What WordPiece merges by.")
+]
 TokenizerFile = Annotated[Path, typer.Option("--tokenizer", "-t", help="The tokenizer's file.")]
 _SHOWN = 12
 
 
 @app.command()
 def train(
-    files: Annotated[list[Path], typer.Argument(help="Text, one sentence a line; .gz may be packed.")],
+    files: Files,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
         "tokenizer.json"
     ),
@@ -39,10 +45,9 @@ def train(
         bool | None, typer.Option(help="Spell unknown characters as bytes, or call them unknown.")
     ] = None,
     special: Annotated[list[str] | None, typer.Option(help="An extra special token, e.g. [MASK].")] = None,
+    criterion: Criterion = None,
 ) -> None:
     """Train a tokenizer on text files."""
-    from whyformer.data.text.reading import read_sound_lines
-
     spec = _spec(
         kind,
         {
@@ -53,19 +58,37 @@ def train(
             "nfc": nfc,
             "byte_fallback": byte_fallback,
             "specials": special or [],
+            "criterion": criterion,
         },
     )
-    lines: list[str] = []
-    for file in files:
-        sound, bad = read_sound_lines(file)
-        lines += sound
-        if bad:
-            typer.echo(
-                f"{file}: {len(bad):,} lines left out, {bad[0].reason}; the first is {bad[0]}", err=True
-            )
-    tokenizer = spec.train(lines)
+    tokenizer = spec.train(_lines(files))
     tokenizer.save(output)
     typer.echo(f"{output}: {tokenizer.size:,} pieces, fingerprint {tokenizer.fingerprint}")
+
+
+@app.command()
+def merges(
+    files: Files,
+    kind: Annotated[Literal["bpe", "wordpiece"], typer.Option(help="How text is cut.")] = "bpe",
+    steps: Annotated[int, typer.Option(min=1, help="Most merges to show.")] = 20,
+    criterion: Criterion = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Show step by step what BPE or WordPiece learn from text files."""
+    from whyformer.data.text.tokenizer_spec import BPE, WordPiece
+    from whyformer.validation import check
+
+    given = {} if criterion is None else {"criterion": criterion}
+    spec = check(BPE if kind == "bpe" else WordPiece, given, f"the options of a {kind} tokenizer")
+    learned = list(islice(spec.merges(_lines(files)), steps))
+    if as_json:
+        typer.echo(json.dumps([asdict(merge) for merge in learned], ensure_ascii=False, indent=2))
+        return
+    typer.echo(f"{'step':>5} {'count':>9} {'score':>13}  merge")
+    for merge in learned:
+        # In quotes, because most pieces begin with a space; last, because Chinese is wider than it is long.
+        left, right, merged = map(_quoted, (merge.left, merge.right, merge.merged))
+        typer.echo(f"{merge.step:>5} {merge.count:>9,} {merge.score:>13,.1f}  {left} + {right} = {merged}")
 
 
 @app.command()
@@ -112,6 +135,25 @@ def show(
             case _:
                 shown = str(value)
         typer.echo(f"{name:<12} {shown}")
+
+
+def _quoted(piece: str) -> str:
+    return json.dumps(piece, ensure_ascii=False)
+
+
+def _lines(files: list[Path]) -> list[str]:
+    """Read all files; say which lines are not used."""
+    from whyformer.data.text.reading import read_sound_lines
+
+    lines: list[str] = []
+    for file in files:
+        sound, bad = read_sound_lines(file)
+        lines += sound
+        if bad:
+            typer.echo(
+                f"{file}: {len(bad):,} lines left out, {bad[0].reason}; the first is {bad[0]}", err=True
+            )
+    return lines
 
 
 def _spec(kind: Kind, options: dict[str, object]) -> "TokenizerSpec":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from whyformer.cli.options import Device, Threads
+from whyformer.cli.options import Device, Threads, set_threads
 
 
 def train(
@@ -23,13 +23,10 @@ def train(
     ] = False,
 ) -> None:
     """Train RECIPE into a run folder, or go on with a stopped run."""
-    import torch
-
     from whyformer.tasks.recipes import shipped
     from whyformer.tasks.train import begin, go_on
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    set_threads(threads)
     changes, folder = overrides or [], Path(recipe)
     # A folder may happen to have the name of a recipe; a run folder goes before, any other behind.
     if (folder / "recipe.yaml").is_file() or (folder.is_dir() and recipe not in shipped()):

@@ -110,7 +110,7 @@ class _Printer:
     def _written(self, line: int, source: str, candidates: Sequence["Candidate"]) -> Iterator[str]:
         if self._as_json:
             yield json.dumps(
-                {"source": source, "translations": [_object(c) for c in candidates]}, ensure_ascii=False
+                {"source": source, "translations": [as_object(c) for c in candidates]}, ensure_ascii=False
             )
             return
         for candidate in candidates if self._numbered else candidates[:1]:
@@ -133,7 +133,8 @@ def _standard_input() -> Iterator[str]:
     return read_stream(sys.stdin.buffer, "standard input")
 
 
-def _object(candidate: "Candidate") -> dict[str, object]:
+def as_object(candidate: "Candidate") -> dict[str, object]:
+    """A candidate, ready for JSON."""
     return {
         "text": candidate.text,
         "score": candidate.score,

@@ -4,7 +4,7 @@ G searches still running · W live hypotheses of a search · R = G·W rows · N 
 C candidates of a search · V vocabulary
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -18,13 +18,14 @@ from whyformer.decoding.strategy import Strategy
 
 
 class BeamSpec(ConstraintsSpec):
-    """Beam search, ranked as in Wu et al. 2016, equation 14.
+    """Follow the likeliest prefixes side by side, ranked by length and coverage.
 
     Each prefix is extended by every token. Of all extensions in a search, the ``size`` likeliest count:
     those with the end mark are finished. The ``size`` likeliest without it live on. Penalties only rank
     what is finished. The defaults are those of Vaswani et al. 2017, section 6.1.
     """
 
+    origin: ClassVar[str] = "Wu et al. 2016, equation 14"
     kind: Literal["beam"] = "beam"
     size: int = Field(default=4, ge=1)
     """Most hypotheses alive at a time."""

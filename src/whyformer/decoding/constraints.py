@@ -6,6 +6,7 @@ B batch · R rows, a live hypothesis each · T tokens so far · V vocabulary · 
 from collections.abc import Sequence
 from typing import Annotated
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -40,20 +41,25 @@ class ConstraintsSpec(Spec):
             raise ValueError(f"prefix holds the end mark ({END}), which nothing may follow; take it out")
         return self
 
-    def longest(self, source_lengths: Tensor, model_limit: int | None) -> Tensor:
+    def longest(self, source_lengths: Tensor, model_limit: Tensor | int | None) -> Tensor:
         """Most target tokens (B,) for sources of ``source_lengths`` (B,) tokens.
+
+        ``model_limit`` is what the model can write, to all of them or to each (B,).
 
         Raises:
             DecodingError: the model cannot write as much as ``shortest`` or ``prefix`` demand.
         """
         least = max(self.shortest, len(self.prefix) + 1)
-        if model_limit is not None and model_limit < least:
+        wanted = (source_lengths.float() * self.longest_factor).long() + self.longest_extra
+        if model_limit is None:
+            return wanted.clamp_min(least)
+        limit = torch.as_tensor(model_limit, device=wanted.device).expand_as(wanted)
+        if (limit < least).any():
             raise DecodingError(
                 f"shortest or prefix demand {least} target tokens, but the model writes at most "
-                f"{model_limit}; demand fewer"
+                f"{int(limit.min())}; demand fewer"
             )
-        wanted = (source_lengths.float() * self.longest_factor).long() + self.longest_extra
-        return wanted.clamp(least, model_limit)
+        return wanted.clamp_min(least).minimum(limit)
 
     def apply(self, scores: Tensor, tokens: Tensor) -> None:
         """Set ``scores`` (R,V) of all that may not follow ``tokens`` (R,T) to -inf, in place.

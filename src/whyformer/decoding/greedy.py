@@ -3,7 +3,7 @@
 G searches still running, a row each · V vocabulary
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from whyformer.decoding.strategy import Strategy
 class GreedySpec(ConstraintsSpec):
     """The likeliest token at each step: what a beam of 1 without penalties finds, in less time."""
 
+    origin: ClassVar[str] = "the limit of both others"
     kind: Literal["greedy"] = "greedy"
 
     def build(self) -> "Greedy":

@@ -5,7 +5,7 @@ G searches still running, a row each · N tokens to draw from · V vocabulary
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -24,6 +24,7 @@ class SamplingSpec(ConstraintsSpec):
     ``top_k``, ``top_p``.
     """
 
+    origin: ClassVar[str] = "Fan et al. 2018, section 5.4; Holtzman et al. 2020, section 3.1"
     kind: Literal["sampling"] = "sampling"
     temperature: float = Field(default=1.0, gt=0)
     """Divides the logits: below 1 sharpens, above 1 flattens. For its limit 0 use ``kind: greedy``."""

@@ -7,7 +7,7 @@ B batch · S source length · P searches in all · G searches still running · W
 R = G·W rows · C candidates of a search · V vocabulary
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import torch
@@ -33,15 +33,17 @@ def search(
     valid: Tensor,
     settings: SearchSpec,
     *,
-    model_limit: int | None = None,
+    model_limit: Tensor | int | None = None,
     first: Tensor | None = None,
     numbers: Sequence[int] | None = None,
+    watch: Callable[[Tensor], None] | None = None,
 ) -> list[list[Hypothesis]]:
     """Write what follows each sentence of ``source`` (B,S) with ``valid`` (B,S): hypotheses, best first.
 
-    ``model_limit`` is the most tokens that the model can write to a sentence, end mark included. ``first``
-    (B,) is what it is fed first, the start mark unless given. ``numbers`` (B) are the sentences' in the
-    caller's data, 0, 1, … unless given: they seed sampling, and name a sentence in errors.
+    ``model_limit`` is the most tokens that the model can write to a sentence, end mark included; or to each
+    of them, (B,). ``first`` (B,) is what it is fed first, the start mark unless given. ``numbers`` (B) are
+    the sentences' in the caller's data, 0, 1, … unless given: they seed sampling, and name a sentence in
+    errors. ``watch`` is shown the live prefixes (R,T) whenever they have grown.
 
     Raises:
         DecodingError: the settings do not suit the model, or its logits are not numbers.
@@ -73,6 +75,8 @@ def search(
             if len(searches) == 0:
                 break
         prefixes, last = prefixes.grow(living), living.token.flatten()
+        if watch is not None:
+            watch(prefixes.tokens)
         _select(state, living.parent.flatten(), len(scores))
     return pool.best()
 

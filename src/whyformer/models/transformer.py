@@ -8,15 +8,17 @@ from typing import Literal
 
 import torch
 from pydantic import ConfigDict, Field, JsonValue, model_validator
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import override
 
 from whyformer.attention.cache import CrossCache, KVCache
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Axis, CausalSpec
+from whyformer.attention.mask import Axis, Causal
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.tap import record
+from whyformer.models.pair import PairModel, PairState
 from whyformer.nn.block import BlockSpec
-from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
+from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.stack import Stack, StackSpec
 from whyformer.spec import Spec
@@ -36,7 +38,7 @@ class TransformerSpec(Spec):
     """Token embeddings and what they share."""
     encoder: StackSpec = StackSpec()
     """Reads the source."""
-    decoder: StackSpec = StackSpec(mask=CausalSpec(), block=BlockSpec(cross_attention=AttentionSpec()))
+    decoder: StackSpec = StackSpec(mask=Causal(), block=BlockSpec(cross_attention=AttentionSpec()))
     """Writes the target."""
     longest: int = Field(default=1024, ge=2)
     """Most tokens of a source or target sentence, marks included."""
@@ -49,9 +51,11 @@ class TransformerSpec(Spec):
             raise ValueError("encoder.block.cross_attention is set, but there is nothing to read; remove it")
         if not self.decoder.mask.causal:
             raise ValueError("decoder.mask lets a token see later ones, which leaks; use kind: causal")
-        reader, writer = self.encoder.block, self.decoder.block
-        for attention in (reader.attention, writer.attention, self.decoder.block.cross_attention):
-            attention.heads.head_dim(self.d_model)
+        for name, stack in (("encoder", self.encoder), ("decoder", self.decoder)):
+            try:
+                stack.check(self.d_model, self.longest)
+            except ValueError as error:
+                raise ValueError(f"{name}.{error}") from None
         return self
 
     def build(self, source_vocabulary: int, target_vocabulary: int) -> "Transformer":
@@ -75,7 +79,7 @@ def transformer(
         d_model=d_model,
         embedding=EmbeddingSpec(dropout=dropout),
         encoder=StackSpec(layers=layers, block=reading),
-        decoder=StackSpec(layers=layers, mask=CausalSpec(), block=writing),
+        decoder=StackSpec(layers=layers, mask=Causal(), block=writing),
     )
 
 
@@ -105,21 +109,18 @@ def presets() -> dict[str, JsonValue]:
     return {name: spec.model_dump(mode="json") for name, spec in named.items()}
 
 
-class TransformerState:
-    """What the decoder remembers of the prefixes so far, a row per hypothesis."""
+class TransformerState(PairState):
+    """The caches of the decoder."""
 
     def __init__(self, cache: KVCache, cross: CrossCache, watch_attention: bool) -> None:
         self.cache = cache
         self.cross = cross
         self.watch_attention = watch_attention
-        self.attention: Tensor | None = None
         self._sentence = torch.arange(cross.axis.position.shape[0], device=cross.axis.position.device)
 
+    @override
     def select(self, rows: Tensor) -> None:
-        """Keep, reorder or repeat hypotheses: ``rows`` (R',) int64.
-
-        Hypotheses of one sentence share its memory, so that moves only where the sentences change.
-        """
+        # Hypotheses of one sentence share its memory, so that moves only where the sentences change.
         self.cache.select(rows)
         sentence = self._sentence[rows]
         if not torch.equal(sentence, self._sentence):
@@ -127,37 +128,14 @@ class TransformerState:
             self._sentence = sentence
 
 
-class Transformer(nn.Module):
-    """Encoder and decoder over shared embeddings; each tensor is registered once, tied or not."""
+class Transformer(PairModel[TransformerState]):
+    """Encoder and decoder, two stacks over shared embeddings."""
 
     def __init__(self, spec: TransformerSpec, source_vocabulary: int, target_vocabulary: int) -> None:
-        super().__init__()
-        tie, d_model = spec.embedding.tie, spec.d_model
-        if tie == "all" and source_vocabulary != target_vocabulary:
-            raise ValueError(
-                f"source and target cannot share one embedding: the vocabularies have {source_vocabulary} "
-                f"and {target_vocabulary} tokens; train a joint tokenizer or set model.embedding.tie: output"
-            )
+        super().__init__(spec, source_vocabulary, target_vocabulary)
         self.spec = spec
-        self.source_embedding = TokenEmbedding(source_vocabulary, d_model, spec.embedding)
-        self.own_target_embedding: TokenEmbedding | None = None
-        self.own_output: TokenEmbedding | None = None
-        if tie != "all":
-            self.own_target_embedding = TokenEmbedding(target_vocabulary, d_model, spec.embedding)
-        if tie == "none":
-            self.own_output = TokenEmbedding(target_vocabulary, d_model, spec.embedding)
-        self.encoder = spec.encoder.build(d_model)
-        self.decoder = spec.decoder.build(d_model)
-
-    @property
-    def target_embedding(self) -> TokenEmbedding:
-        """The table that target tokens are read from."""
-        return self.source_embedding if self.own_target_embedding is None else self.own_target_embedding
-
-    @property
-    def output_weight(self) -> Tensor:
-        """The table (V,M) that scores the next token."""
-        return (self.target_embedding if self.own_output is None else self.own_output).weight
+        self.encoder = spec.encoder.build(spec.d_model)
+        self.decoder = spec.decoder.build(spec.d_model)
 
     def encode(self, source: Tensor, valid: Tensor) -> CrossCache:
         """The memory of ``source`` (B,S) int64 with ``valid`` (B,S) bool, as the decoder's layers see it."""
@@ -165,26 +143,18 @@ class Transformer(nn.Module):
         x = _embedded(source, axis, self.source_embedding, self.encoder)
         return self.decoder.read(self.encoder(x, axis), axis)
 
+    @override
     def forward(self, source: Tensor, source_valid: Tensor, target: Tensor, target_valid: Tensor) -> Tensor:
-        """Teacher forcing: hidden states (B,T,M), where row t has read ``target`` (B,T) up to t."""
         cross, queries = self.encode(source, source_valid), Axis.of(target_valid)
         x = _embedded(target, queries, self.target_embedding, self.decoder)
         return self.decoder(x, queries, cross=cross)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Scores (…,V) of the next token from hidden states (…,M)."""
-        return token_logits(hidden, self.output_weight)
-
+    @override
     def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> TransformerState:
-        """Read the sources and stand before the first target token, a row per sentence.
-
-        ``watch_attention`` keeps each step's cross-attention, mean over the last layer's heads, as
-        ``state.attention`` (R,S).
-        """
         return TransformerState(self.decoder.new_cache(), self.encode(source, valid), watch_attention)
 
+    @override
     def step(self, tokens: Tensor, state: TransformerState) -> Tensor:
-        """One more ``tokens`` (R,) for every hypothesis; logits (R,V) of what comes next."""
         # (R,) -> (R,1)
         queries = Axis(torch.full_like(tokens, state.cache.length)[:, None])
         x = _embedded(tokens[:, None], queries, self.target_embedding, self.decoder)
@@ -193,7 +163,7 @@ class Transformer(nn.Module):
         with watching as tape:
             hidden = self.decoder(x, queries, cache=state.cache, cross=state.cross)
         if state.watch_attention:
-            # (R,H,1,S) -> (R,S)
+            # Mean over the last layer's heads: (R,H,1,S) -> (R,S)
             state.attention = tape[_CROSS_WEIGHTS][0].mean(dim=1).squeeze(1)
         # (R,1,M) -> (R,M)
         return self.logits(hidden[:, -1])
@@ -201,4 +171,4 @@ class Transformer(nn.Module):
 
 def _embedded(tokens: Tensor, axis: Axis, table: TokenEmbedding, stack: Stack) -> Tensor:
     """Tokens (B,L) that stand at ``axis`` as vectors (B,L,M), ready for ``stack``."""
-    return table.dropout(stack.positions.embed(table(tokens), axis.position))
+    return table.dropout(stack.embed(table(tokens), axis.position))

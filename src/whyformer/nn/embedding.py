@@ -23,12 +23,14 @@ class EmbeddingSpec(Spec):
     """Which matrices are one: source, target and output; target and output; or none."""
     scale: bool = True
     """Whether embeddings are multiplied by √d_model (Vaswani et al. 2017, section 3.4)."""
+    deviation: float | None = Field(default=None, gt=0.0)
+    """Standard deviation of the first vectors; 1/√d_model if left out. BERT and GPT-2 take 0.02."""
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Probability that a component of embedding plus position is dropped in training."""
 
 
 class TokenEmbedding(nn.Module):
-    """A table of vectors drawn from N(0, 1/M), multiplied by √M when read.
+    """A table of vectors drawn from N(0, 1/M) if nothing else is asked for, multiplied by √M when read.
 
     The output layer may use the same table (Press & Wolf 2017), which wants a small variance there;
     the factor √M brings the vectors to unit variance here, on a scale with the positions.
@@ -40,7 +42,7 @@ class TokenEmbedding(nn.Module):
         self.weight = nn.Parameter(torch.empty(vocabulary, d_model))
         self.scale = math.sqrt(d_model) if spec.scale else 1.0
         self.dropout = Dropout(spec.dropout)
-        nn.init.normal_(self.weight, std=d_model**-0.5)
+        nn.init.normal_(self.weight, std=d_model**-0.5 if spec.deviation is None else spec.deviation)
         with torch.no_grad():
             self.weight[PAD].zero_()
 

@@ -3,44 +3,124 @@
 B batch · L length · M model dimension
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
 
 from whyformer.attention.dropout import Dropout
 from whyformer.spec import Spec
 
 
-class ReluSpec(Spec):
-    """Two linear layers with a ReLU between them."""
+class _HiddenSpec(Spec):
+    """What all networks with a hidden layer have in common."""
 
-    kind: Literal["relu"] = "relu"
     hidden: int = Field(default=2048, ge=1)
     """Components of the hidden layer."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability that a hidden component is dropped in training."""
 
+
+class ReluSpec(_HiddenSpec):
+    """Two linear layers with a ReLU between them."""
+
+    origin: ClassVar[str] = "Vaswani et al. 2017, equation 2"
+    kind: Literal["relu"] = "relu"
+
     def build(self, d_model: int) -> "FeedForward":
         """The network for ``d_model`` components."""
-        return FeedForward(d_model, self.hidden, self.dropout)
+        return FeedForward(d_model, self.hidden, self.dropout, F.relu)
 
 
-FeedForwardSpec = ReluSpec
+class GeluSpec(_HiddenSpec):
+    """Two linear layers with a GELU between them, which bends where ReLU breaks."""
+
+    origin: ClassVar[str] = "Hendrycks and Gimpel 2016, equation 1"
+    kind: Literal["gelu"] = "gelu"
+
+    def build(self, d_model: int) -> "FeedForward":
+        """The network for ``d_model`` components."""
+        return FeedForward(d_model, self.hidden, self.dropout, F.gelu)
+
+
+class LinearSpec(_HiddenSpec):
+    """Two linear layers with nothing between them: the parameters of a ReLU network, without its bend."""
+
+    origin: ClassVar[str] = "a control"
+    kind: Literal["linear"] = "linear"
+
+    def build(self, d_model: int) -> "FeedForward":
+        """The network for ``d_model`` components."""
+        return FeedForward(d_model, self.hidden, self.dropout, nn.Identity())
+
+
+class SwiGLUSpec(_HiddenSpec):
+    """Two linear layers, the hidden one gated by a third; two thirds of the width cost what a ReLU's does."""
+
+    origin: ClassVar[str] = "Shazeer 2020, equation 6"
+    kind: Literal["swiglu"] = "swiglu"
+
+    def build(self, d_model: int) -> "SwiGLU":
+        """The network for ``d_model`` components."""
+        return SwiGLU(d_model, self.hidden, self.dropout)
+
+
+class NoFeedForwardSpec(Spec):
+    """Leave the branch out: layers of attention alone."""
+
+    origin: ClassVar[str] = "a control"
+    kind: Literal["none"] = "none"
+
+    def build(self, d_model: int) -> None:
+        """Nothing: a block without a network has no branch for one."""
+
+
+FeedForwardSpec = Annotated[
+    ReluSpec | GeluSpec | SwiGLUSpec | LinearSpec | NoFeedForwardSpec, Field(discriminator="kind")
+]
 
 
 class FeedForward(nn.Module):
-    """FFN(x) = max(0, x W_1 + b_1) W_2 + b_2 (Vaswani et al. 2017, equation 2)."""
+    """FFN(x) = f(x W_1 + b_1) W_2 + b_2."""
 
-    def __init__(self, d_model: int, hidden: int, dropout: float) -> None:
+    def __init__(
+        self, d_model: int, hidden: int, dropout: float, activation: Callable[[Tensor], Tensor]
+    ) -> None:
         super().__init__()
         self.enter = nn.Linear(d_model, hidden)
         self.leave = nn.Linear(hidden, d_model)
         self.dropout = Dropout(dropout)
-        for layer in (self.enter, self.leave):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.activation = activation
+        _initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform every token of ``x`` (B,L,M) by itself."""
-        return self.leave(self.dropout(self.enter(x).relu_()))
+        return self.leave(self.dropout(self.activation(self.enter(x))))
+
+
+class SwiGLU(nn.Module):
+    """FFN(x) = (silu(x W) · x V) W_2, without biases."""
+
+    def __init__(self, d_model: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.gate = nn.Linear(d_model, hidden, bias=False)
+        self.enter = nn.Linear(d_model, hidden, bias=False)
+        self.leave = nn.Linear(hidden, d_model, bias=False)
+        self.dropout = Dropout(dropout)
+        _initialise(self)
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        return self.leave(self.dropout(F.silu(self.gate(x)) * self.enter(x)))
+
+
+def _initialise(network: nn.Module) -> None:
+    """Glorot uniform weights, zero biases."""
+    for name, parameter in network.named_parameters():
+        if name.endswith(".bias"):
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.xavier_uniform_(parameter)

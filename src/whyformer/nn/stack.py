@@ -3,19 +3,16 @@
 B batch · L length · S source length · M model dimension
 """
 
-from typing import Annotated
+from typing import cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from whyformer.attention.cache import CrossCache, KVCache
-from whyformer.attention.mask import Axis, CausalSpec, Everything, EverythingSpec, Mask
-from whyformer.attention.multihead import MultiHeadAttention
-from whyformer.attention.position import Positions, PositionSpec, SinusoidalSpec
-from whyformer.nn.block import Block, BlockSpec, CrossPass, Pass
+from whyformer.attention.mask import Axis, Everything, Mask, MaskRule
+from whyformer.attention.position import Positions, PositionScheme, PositionSpec, SinusoidalSpec
+from whyformer.nn.block import NO_POSITIONS, Block, BlockSpec, CrossPass, Pass
 from whyformer.spec import Spec
-
-MaskSpec = Annotated[EverythingSpec | CausalSpec, Field(discriminator="kind")]
 
 
 class StackSpec(Spec):
@@ -23,12 +20,55 @@ class StackSpec(Spec):
 
     layers: int = Field(default=6, ge=1)
     """Number of blocks."""
-    mask: MaskSpec = EverythingSpec()
+    mask: MaskRule = Everything()
     """Who may attend to whom in self-attention."""
     positions: tuple[PositionSpec, ...] = (SinusoidalSpec(),)
     """Position schemes; several are joined, none is legal."""
     block: BlockSpec = BlockSpec()
     """What every layer looks like."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "StackSpec":
+        if self.mask.causal and self.block.norm.over_batch:
+            raise ValueError(
+                "block.norm.kind batch mixes later tokens into the statistics of earlier ones, which leaks "
+                "under a causal mask; use layer or rms"
+            )
+        kinds = {scheme.kind for scheme in self.positions}
+        if {"rotary", "transformer_xl"} <= kinds:
+            raise ValueError(
+                "positions: transformer_xl weighs keys by content, but rotary has turned them; use one"
+            )
+        if self.block.attention.score.kind == "additive":
+            for index, scheme in enumerate(self.positions):
+                if scheme.dot_only:
+                    raise ValueError(
+                        f"positions.{index}.kind {scheme.kind} is a part of a dot product, which "
+                        "block.attention.score.kind additive has not; use another scheme or score"
+                    )
+        return self
+
+    def check(self, d_model: int, longest: int) -> None:
+        """Refuse what cannot serve a model of ``d_model`` components and sentences of ``longest`` tokens.
+
+        Raises:
+            ValueError: the first thing that does not fit, in a sentence.
+        """
+        block = self.block
+        for name, attention in (("attention", block.attention), ("cross_attention", block.cross_attention)):
+            try:
+                _ = attention and attention.heads.head_dim(d_model)
+            except ValueError as error:
+                raise ValueError(f"block.{name}.heads: {error}") from None
+        site = block.attention.heads.site(d_model)
+        for index, scheme in enumerate(self.positions):
+            if fault := scheme.fault(site):
+                raise ValueError(f"positions.{index}: {fault}")
+            if (reach := scheme.reach()) is not None and reach < longest:
+                raise ValueError(
+                    f"positions.{index}: {reach} learned positions cannot serve sentences of up to "
+                    f"{longest} tokens; raise it or lower model.longest"
+                )
 
     def build(self, d_model: int) -> "Stack":
         """The stack for a model of ``d_model`` components."""
@@ -40,12 +80,19 @@ class Stack(nn.Module):
 
     def __init__(self, spec: StackSpec, d_model: int) -> None:
         super().__init__()
-        self.rule = spec.mask.build()
-        self.positions = Positions([scheme.build(d_model) for scheme in spec.positions])
-        # The two sides of cross-attention count differently, so no scheme applies there.
-        self.cross_positions = Positions([])
-        self.blocks = nn.ModuleList(spec.block.build(d_model) for _ in range(spec.layers))
+        self.rule = spec.mask
+        site = spec.block.attention.heads.site(d_model, causal=spec.mask.causal)
+        self.positions = nn.ModuleList(scheme.build(site) for scheme in spec.positions if not scheme.by_layer)
+        self.layer_positions = nn.ModuleList(
+            nn.ModuleList(scheme.build(site) for scheme in spec.positions if scheme.by_layer)
+            for _ in range(spec.layers)
+        )
+        self.blocks = nn.ModuleList(spec.block.build(d_model, spec.layers) for _ in range(spec.layers))
         self.final_norm = spec.block.norm.build(d_model) if spec.block.placement.final_norm else None
+
+    def embed(self, x: Tensor, position: Tensor) -> Tensor:
+        """Tell the embedded tokens ``x`` (B,L,M) their ``position`` (B,L), by schemes that act there."""
+        return _joined(self.positions).embed(x, position)
 
     def forward(
         self, x: Tensor, queries: Axis, *, cache: KVCache | None = None, cross: CrossCache | None = None
@@ -62,10 +109,9 @@ class Stack(nn.Module):
             (B,L,M); rows of padding are finite and mean nothing.
         """
         keys = queries if cache is None else cache.with_new(queries)
-        reading = None
-        if cross is not None:
-            reading = CrossPass(cross, Mask(Everything(), queries, cross.axis), self.cross_positions)
-        shared = Pass(Mask(self.rule, queries, keys), self.positions, cache, reading)
+        reading = None if cross is None else CrossPass(cross, Mask(Everything(), queries, cross.axis))
+        positions = [_joined(self.positions, own) for own in self.layer_positions]
+        shared = Pass(Mask(self.rule, queries, keys), positions, cache, reading)
         for layer, block in enumerate(self.blocks):
             x = block(x, shared, layer)
         if cache is not None:
@@ -74,16 +120,15 @@ class Stack(nn.Module):
 
     def read(self, memory: Tensor, axis: Axis) -> CrossCache:
         """The keys and values of ``memory`` (B,S,M) for every layer, computed once."""
-        attentions = [block.cross_attention for block in self.blocks if isinstance(block, Block)]
-        return CrossCache(
-            [
-                attention.key_values(memory, self.cross_positions, axis.position)
-                for attention in attentions
-                if isinstance(attention, MultiHeadAttention)
-            ],
-            axis,
-        )
+        attentions = [block.cross_attention for block in cast("list[Block]", list(self.blocks))]
+        layers = [a.key_values(memory, NO_POSITIONS, axis.position) for a in attentions if a is not None]
+        return CrossCache(layers, axis)
 
     def new_cache(self) -> KVCache:
         """An empty cache for step-by-step decoding."""
         return KVCache(len(self.blocks))
+
+
+def _joined(*groups: nn.Module) -> Positions:
+    # ModuleList forgets the type of what it holds.
+    return Positions([cast("PositionScheme", scheme) for group in groups for scheme in group.children()])

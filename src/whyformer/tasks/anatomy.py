@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from whyformer.data.text.tokenizer_pair import TokenizerPair
+from whyformer.models.gpt import GPTSpec
+from whyformer.models.recurrent import RecurrentSpec
+from whyformer.models.transformer import TransformerSpec
 from whyformer.nn.stack import StackSpec
+from whyformer.tasks.causal_lm import CausalLMRecipe
+from whyformer.tasks.kinds import AnyRecipe
 from whyformer.tasks.load import open_run, read_recipe
 from whyformer.training.checkpoint import load_tensors
 
@@ -51,11 +56,10 @@ def dissect(run: Path, weights: Path | None = None) -> Anatomy:
     tensors, facts = load_tensors(folder.weights if weights is None else weights)
     model = recipe.model
     described = {
-        "task": f"{recipe.task}, data from {recipe.data.kind}",
+        "task": f"{recipe.task}, data from {_data_words(recipe)}",
         "tokenizer": _tokenizer_words(tokenizers),
         "model": f"{model.kind}, d_model {model.d_model}, embeddings tied: {model.embedding.tie}",
-        "encoder": _stack_words(model.encoder),
-        "decoder": _stack_words(model.decoder),
+        **_model_words(model),
         "decoding": recipe.decoding.kind,
         "trained": _training_words(facts),
     }
@@ -64,10 +68,26 @@ def dissect(run: Path, weights: Path | None = None) -> Anatomy:
     return Anatomy(described, held)
 
 
+def _data_words(recipe: AnyRecipe) -> str:
+    return "documents" if isinstance(recipe, CausalLMRecipe) else recipe.data.kind
+
+
 def _tokenizer_words(tokenizers: TokenizerPair) -> str:
     sides = [tokenizers.source] if tokenizers.joint else [tokenizers.source, tokenizers.target]
     each = [f"{side.spec['kind']} of {side.size:,} pieces" for side in sides]
     return f"joint, {each[0]}" if tokenizers.joint else f"source {each[0]}, target {each[1]}"
+
+
+def _model_words(model: TransformerSpec | RecurrentSpec | GPTSpec) -> dict[str, str]:
+    match model:
+        case TransformerSpec():
+            return {"encoder": _stack_words(model.encoder), "decoder": _stack_words(model.decoder)}
+        case GPTSpec():
+            return {"decoder": _stack_words(model.stack)}
+        case RecurrentSpec():
+            layers = f"{model.layers} of {model.cell.kind}"
+            attention = "no" if model.attention is None else model.attention.score.kind
+            return {"encoder": f"{layers}, both ways", "decoder": f"{layers}, {attention} attention"}
 
 
 def _stack_words(stack: StackSpec) -> str:

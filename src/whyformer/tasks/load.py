@@ -7,15 +7,20 @@ import torch
 from whyformer.data.text.tokenizer_pair import TokenizerPair
 from whyformer.errors import CheckpointError, DecodingError
 from whyformer.machine import best_device
-from whyformer.tasks.recipes import load_recipe
+from whyformer.tasks.causal_lm import CausalLMRecipe
+from whyformer.tasks.generator import Generator
+from whyformer.tasks.kinds import AnyRecipe, load_any
 from whyformer.tasks.translation import TranslationRecipe, build_model
 from whyformer.tasks.translator import Translator
 from whyformer.training.checkpoint import load_tensors, load_weights
 from whyformer.training.run import RunFolder
 
+Runner = Translator | Generator
+"""What ``load`` gives: the object that does what a run was trained for."""
 
-def load(run: str | Path, *, device: str = "auto", weights: str | Path | None = None) -> Translator:
-    """The translator that was trained into the folder ``run``.
+
+def load(run: str | Path, *, device: str = "auto", weights: str | Path | None = None) -> Runner:
+    """What was trained into the folder ``run``: called with a text, it translates it or writes on.
 
     Args:
         run: a folder that ``whyformer train`` has written.
@@ -36,9 +41,43 @@ def load(run: str | Path, *, device: str = "auto", weights: str | Path | None = 
     folder.check_tokenizers(facts, path)
     # A new model draws weights, for nothing here: the caller's random state shall not move.
     with torch.random.fork_rng(devices=[]):
-        model = build_model(recipe, tokenizers)
-    load_weights(model, tensors, path)
-    return Translator(model.to(choose_device(device)), tokenizers, recipe.decoding)
+        match recipe:
+            case TranslationRecipe():
+                runner = Translator(build_model(recipe, tokenizers), tokenizers, recipe.decoding)
+            case CausalLMRecipe():
+                tokenizer = tokenizers.source
+                runner = Generator(recipe.model.build(tokenizer.size), tokenizer, recipe.decoding)
+    load_weights(runner.model, tensors, path)
+    runner.model.to(choose_device(device))
+    return runner
+
+
+def load_translator(
+    run: str | Path, *, device: str = "auto", weights: str | Path | None = None
+) -> Translator:
+    """The translator that was trained into the folder ``run``; see ``load``.
+
+    Raises:
+        CheckpointError: also where the run does something else.
+    """
+    runner = load(run, device=device, weights=weights)
+    if not isinstance(runner, Translator):
+        raise CheckpointError(f"{run}: this run generates text; use `whyformer generate {run}`.")
+    return runner
+
+
+def load_generator(run: str | Path, *, device: str = "auto", weights: str | Path | None = None) -> Generator:
+    """The generator that was trained into the folder ``run``; see ``load``.
+
+    Raises:
+        CheckpointError: also where the run does something else.
+    """
+    runner = load(run, device=device, weights=weights)
+    if not isinstance(runner, Generator):
+        raise CheckpointError(
+            f"{run}: this run translates and does not write freely; use `whyformer translate {run}`."
+        )
+    return runner
 
 
 def open_run(path: Path) -> tuple[RunFolder, TokenizerPair]:
@@ -56,9 +95,9 @@ def open_run(path: Path) -> tuple[RunFolder, TokenizerPair]:
     return RunFolder(path, fingerprints(tokenizers)), tokenizers
 
 
-def read_recipe(run: RunFolder) -> TranslationRecipe:
+def read_recipe(run: RunFolder) -> AnyRecipe:
     """The recipe that ``run`` was started with."""
-    return load_recipe(TranslationRecipe, str(run.recipe))
+    return load_any(str(run.recipe))
 
 
 def fingerprints(tokenizers: TokenizerPair) -> list[str]:

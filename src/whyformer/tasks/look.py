@@ -103,23 +103,30 @@ def _forced(
 def _maps(
     weights: dict[str, NDArray[np.float32]], source: Sequence[str], target: Sequence[str]
 ) -> list[AttentionMap]:
-    """Attention by place and layer, as its tap's name tells: ``encoder.blocks.0.attention.taps.weights``."""
+    """Attention by place and layer, as its tap's name tells: ``encoder.blocks.0.attention.taps.weights``.
+
+    A recurrent model has one, between its decoder and the source: ``attention.taps.weights``.
+    """
     maps: list[AttentionMap] = []
     for name, layer_weights in weights.items():
-        stack, _, layer, module, *_ = name.split(".")
         place: Place
-        if module == "cross_attention":
-            place, queries, keys = "cross", target, source
-        elif stack == "decoder":
-            place, queries, keys = "decoder self", target, target
-        else:
-            place, queries, keys = "encoder self", source, source
+        match name.split("."):
+            case ["attention", *_]:
+                place, layer, queries, keys = "cross", "0", target, source
+            case [_, _, layer, "cross_attention", *_]:
+                place, queries, keys = "cross", target, source
+            case ["decoder", _, layer, *_]:
+                place, queries, keys = "decoder self", target, target
+            case [_, _, layer, *_]:
+                place, queries, keys = "encoder self", source, source
+            case _:
+                continue
         maps.append(AttentionMap(place, int(layer), layer_weights, queries, keys))
     return maps
 
 
 def _refuse_overlong(side: str, tokens: int, translator: Translator) -> None:
-    longest = translator.model.spec.longest
+    longest = translator.model.longest
     if tokens > longest:
         raise DecodingError(
             f"the {side} has {tokens:,} tokens with its marks, but the model takes {longest:,}; shorten it."

@@ -46,6 +46,22 @@ def load_recipe(spec_type: type[S], recipe: str, overrides: Sequence[str] = (), 
     return check(spec_type, _interpolated(data, origin), origin)
 
 
+def task_of(recipe: str, shelf: Path = SHIPPED) -> str:
+    """The task that ``recipe`` or the first of its bases names; translation where none does.
+
+    Raises:
+        RecipeError: as for ``load_recipe``.
+    """
+    path, seen = _find(recipe, shelf, Path()), set[Path]()
+    while path.resolve() not in seen:
+        seen.add(path.resolve())
+        data = _read(path)
+        if "task" in data or not isinstance(data.get("base"), str):
+            return str(data.get("task", "translation"))
+        path = _find(str(data["base"]), shelf, path.parent)
+    return "translation"  # a circle of bases; reading the recipe will say so
+
+
 def recipe_text(spec: BaseModel) -> str:
     """``spec`` as a recipe file: every key written out, so that reading it back gives ``spec`` again."""
     return OmegaConf.to_yaml(_written(spec.model_dump(mode="json")))

@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from torch import nn
 
-from whyformer.data.text.tokenizer_pair import TokenizerPair
 from whyformer.errors import RecipeError
 from whyformer.files import write_text
-from whyformer.machine import Device, automatic_precision
-from whyformer.models.transformer import Transformer
-from whyformer.tasks.corpus import Corpus, load_corpus
-from whyformer.tasks.load import choose_device, fingerprints, open_run, read_recipe
-from whyformer.tasks.recipes import load_recipe, recipe_text
-from whyformer.tasks.translation import TranslationRecipe, TranslationTask, build_model, train_tokenizers
+from whyformer.machine import Device, automatic_precision, keep_freed_memory
+from whyformer.tasks.kinds import load_any
+from whyformer.tasks.load import choose_device, fingerprints, open_run
+from whyformer.tasks.recipe import Prepared, Recipe
+from whyformer.tasks.recipes import recipe_text
 from whyformer.training.run import RunFolder, check_free, new_run
 from whyformer.training.trainer import Trainer
 
@@ -27,7 +26,7 @@ def begin(
     device: str,
     overwrite: bool,
     say: Callable[[str], None],
-) -> Trainer[Transformer]:
+) -> Trainer[nn.Module]:
     """Prepare a new run: read the data, train the tokenizers, check for leaks, write the first state.
 
     Nothing is written, and no older run is replaced, before recipe and data are known to be sound.
@@ -36,16 +35,15 @@ def begin(
     Raises:
         WhyformerError: recipe, data or folder are not fit; the sentence says which and why.
     """
-    spec = load_recipe(TranslationRecipe, recipe, overrides)
+    spec = load_any(recipe, overrides)
     path = Path("runs") / Path(recipe).stem if run is None else run
     check_free(path, overwrite=overwrite)
-    corpus = load_corpus(spec.data)
-    tokenizers = train_tokenizers(spec, corpus)
-    trainer = _trainer(spec, corpus, tokenizers, RunFolder(path, fingerprints(tokenizers)), device, say)
+    prepared = spec.prepare(None)
+    trainer = _trainer(spec, prepared, path, device, say)
     trainer.check()
     new_run(path, overwrite=overwrite)
     write_text(trainer.run.recipe, recipe_text(spec))
-    tokenizers.save(path)
+    prepared.tokenizers.save(path)
     precision = spec.training.precision
     if precision == "auto":
         precision, _ = automatic_precision(cast(Device, trainer.device.type))
@@ -55,7 +53,7 @@ def begin(
 
 def go_on(
     path: Path, overrides: Sequence[str], *, device: str, say: Callable[[str], None]
-) -> Trainer[Transformer]:
+) -> Trainer[nn.Module]:
     """Prepare to go on with the run in ``path``; ``overrides`` may only change the recipe's training.
 
     ``say`` is told what was read.
@@ -69,8 +67,8 @@ def go_on(
         # Stopped before its first state was written: nothing is lost by beginning anew.
         return begin(str(folder.recipe), overrides, path, device=device, overwrite=True, say=say)
     folder, tokenizers = open_run(path)
-    before = read_recipe(folder)
-    spec = load_recipe(TranslationRecipe, str(folder.recipe), overrides)
+    before = load_any(str(folder.recipe))
+    spec = load_any(str(folder.recipe), overrides)
     if spec.model_copy(update={"training": before.training}) != before:
         raise RecipeError(
             f"{path}: a run that goes on can change training.* only; start a new one for the rest."
@@ -79,7 +77,7 @@ def go_on(
         raise RecipeError(
             f"{path}: a run that goes on keeps its {', '.join(fixed)}; start a new one for others."
         )
-    trainer = _trainer(spec, load_corpus(spec.data), tokenizers, folder, device, say)
+    trainer = _trainer(spec, spec.prepare(tokenizers), path, device, say)
     trainer.resume()
     if spec != before:
         write_text(folder.recipe, recipe_text(spec))
@@ -87,14 +85,10 @@ def go_on(
 
 
 def _trainer(
-    spec: TranslationRecipe,
-    corpus: Corpus,
-    tokenizers: TokenizerPair,
-    folder: RunFolder,
-    device: str,
-    say: Callable[[str], None],
-) -> Trainer[Transformer]:
-    task = TranslationTask(spec, corpus, tokenizers)
-    say(task.account)
+    spec: Recipe, prepared: Prepared, path: Path, device: str, say: Callable[[str], None]
+) -> Trainer[nn.Module]:
+    say(prepared.account)
+    keep_freed_memory()
     torch.manual_seed(spec.training.seed)
-    return Trainer(build_model(spec, tokenizers), task, spec.training, folder, choose_device(device))
+    folder = RunFolder(path, fingerprints(prepared.tokenizers))
+    return Trainer(prepared.build(), prepared.task, spec.training, folder, choose_device(device))

@@ -4,13 +4,14 @@ N predicted tokens · V vocabulary · M model dimension
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
+from typing_extensions import override
 
 from whyformer.data.batch import PairBatch
 from whyformer.data.text.tokenizer_pair import JointTokenizer, TokenizerPair, TokenizersSpec
@@ -19,25 +20,28 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import DataError
 from whyformer.marks import END
-from whyformer.models.transformer import Transformer, TransformerSpec
-from whyformer.spec import Spec
-from whyformer.tasks.corpus import Corpus, DataSpec
+from whyformer.models.pair import AnyPairModel
+from whyformer.models.recurrent import RecurrentSpec
+from whyformer.models.transformer import TransformerSpec
+from whyformer.tasks.corpus import Corpus, DataSpec, load_corpus
+from whyformer.tasks.recipe import Prepared, Recipe
 from whyformer.tasks.score import ScoringSpec, score
 from whyformer.tasks.translator import Translator
 from whyformer.training.loss import token_loss
 from whyformer.training.settings import TrainingSpec
 
 
-class TranslationRecipe(Spec):
+class TranslationRecipe(Recipe):
     """Everything that makes a translator, from raw text to its scores."""
 
+    figures = ("nll", "bleu")
     task: Literal["translation"] = "translation"
     """What the model is for."""
     data: DataSpec
     """Where sentence pairs come from."""
     tokenizers: TokenizersSpec = JointTokenizer()
     """How text is cut into tokens."""
-    model: TransformerSpec = TransformerSpec()
+    model: Annotated[TransformerSpec | RecurrentSpec, Field(discriminator="kind")] = TransformerSpec()
     """The network."""
     training: TrainingSpec
     """How the network is trained."""
@@ -45,6 +49,13 @@ class TranslationRecipe(Spec):
     """How translations are searched for, unless the command line says otherwise."""
     scoring: ScoringSpec = ScoringSpec()
     """How translations are scored."""
+
+    @override
+    def prepare(self, tokenizers: TokenizerPair | None) -> Prepared:
+        corpus = load_corpus(self.data)
+        pair = train_tokenizers(self, corpus) if tokenizers is None else tokenizers
+        task = TranslationTask(self, corpus, pair)
+        return Prepared(task, lambda: build_model(self, pair), pair, task.account)
 
     @model_validator(mode="after")
     def _one_table_needs_one_tokenizer(self) -> "TranslationRecipe":
@@ -67,7 +78,7 @@ class _Examples:
 
 
 class TranslationTask:
-    """Trains a Transformer on pairs and judges it by what it translates."""
+    """Trains a model on pairs and judges it by what it translates."""
 
     def __init__(self, recipe: TranslationRecipe, corpus: Corpus, tokenizers: TokenizerPair) -> None:
         self.recipe = recipe
@@ -96,7 +107,7 @@ class TranslationTask:
         return int(self.lengths[indices, 1].sum()) - len(indices)
 
     def predict(
-        self, model: Transformer, indices: NDArray[np.int64], device: torch.device
+        self, model: AnyPairModel, indices: NDArray[np.int64], device: torch.device
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Teacher forcing: hidden states (N,M) of real tokens, output table (V,M), next tokens (N,)."""
         examples = self._examples
@@ -105,7 +116,7 @@ class TranslationTask:
         )
         return _forced(model, pairs)
 
-    def probe(self, model: Transformer) -> tuple[Tensor, Tensor]:
+    def probe(self, model: AnyPairModel) -> tuple[Tensor, Tensor]:
         """One made-up pair of eight tokens: embedded target tokens and hidden states, (1,8,M) each."""
         device = model.output_weight.device
         source = torch.full((1, 8), END, device=device)
@@ -124,7 +135,7 @@ class TranslationTask:
         # A table that both sides share is read twice, the target last.
         return embedded[-1], hidden
 
-    def validate(self, model: Transformer, device: torch.device, *, translate: bool) -> dict[str, float]:
+    def validate(self, model: AnyPairModel, device: torch.device, *, translate: bool) -> dict[str, float]:
         """Loss and negative log-likelihood per token, in nats; with ``translate`` also scores in percent."""
         loss = nll = tokens = 0.0
         smoothing = self.recipe.training.loss.label_smoothing
@@ -156,12 +167,12 @@ def train_tokenizers(recipe: TranslationRecipe, corpus: Corpus) -> TokenizerPair
     )
 
 
-def build_model(recipe: TranslationRecipe, tokenizers: TokenizerPair) -> Transformer:
+def build_model(recipe: TranslationRecipe, tokenizers: TokenizerPair) -> AnyPairModel:
     """The model of ``recipe``, its weights drawn from torch's global random state."""
     return recipe.model.build(tokenizers.source.size, tokenizers.target.size)
 
 
-def _forced(model: Transformer, pairs: PairBatch) -> tuple[Tensor, Tensor, Tensor]:
+def _forced(model: AnyPairModel, pairs: PairBatch) -> tuple[Tensor, Tensor, Tensor]:
     source, target = pairs.source, pairs.target
     hidden = model(source.tokens, source.valid, target.tokens[:, :-1], target.valid[:, 1:])
     real = target.valid[:, 1:]

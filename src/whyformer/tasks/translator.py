@@ -10,7 +10,7 @@ from whyformer.decoding.order import length_batches
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.errors import DecodingError
 from whyformer.marks import END, UNKNOWN
-from whyformer.models.transformer import Transformer
+from whyformer.models.pair import AnyPairModel
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Translator:
     '1998年11月8日星期日'
     """
 
-    def __init__(self, model: Transformer, tokenizers: TokenizerPair, settings: SearchSpec) -> None:
+    def __init__(self, model: AnyPairModel, tokenizers: TokenizerPair, settings: SearchSpec) -> None:
         self.model = model.eval()
         self.tokenizers = tokenizers
         self.settings = settings
@@ -87,7 +87,7 @@ class Translator:
                 rows.tokens,
                 rows.valid,
                 self.settings if settings is None else settings,
-                model_limit=self.model.spec.longest - 1,
+                model_limit=self.model.longest - 1,
                 numbers=[first + index for index in indices],
             )
             for index, hypotheses in zip(indices, found, strict=True):
@@ -116,7 +116,7 @@ class Translator:
 
     def _encoded(self, texts: Sequence[str], first: int) -> list[list[int]]:
         sources = self.tokenizers.source.encode_all(texts)
-        most = self.model.spec.longest - 1  # the end mark is the last
+        most = self.model.longest - 1  # the end mark is the last
         for line, source in enumerate(sources, start=first):
             if len(source) > most:
                 raise DecodingError(

@@ -1,7 +1,7 @@
 """Optimizers: torch's own, chosen and named by a spec."""
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -20,8 +20,9 @@ class _Adam(Spec):
 
 
 class Adam(_Adam):
-    """Adam (Kingma & Ba 2015), with the constants of Vaswani et al. 2017, section 5.3."""
+    """Steps scaled by running means of gradients and of their squares."""
 
+    origin: ClassVar[str] = "Kingma and Ba 2015, algorithm 1"
     kind: Literal["adam"] = "adam"
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -32,8 +33,9 @@ class Adam(_Adam):
 
 
 class AdamW(_Adam):
-    """Adam with decoupled weight decay on matrices (Loshchilov & Hutter 2019, algorithm 2)."""
+    """Adam with decoupled weight decay on matrices."""
 
+    origin: ClassVar[str] = "Loshchilov and Hutter 2019, algorithm 2"
     kind: Literal["adamw"] = "adamw"
     weight_decay: float = Field(default=0.01, ge=0.0)
     """Share of a matrix taken off in each step, times the learning rate; biases and gains are spared."""

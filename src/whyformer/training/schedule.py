@@ -25,11 +25,12 @@ class _Schedule(Spec):
 
 
 class InverseSqrt(_Schedule):
-    """Rise, then fall with the inverse square root of the step (Vaswani et al. 2017, equation 3).
+    """Rise, then fall with the inverse square root of the step.
 
     The paper's rate d^-0.5 · min(t^-0.5, t · w^-1.5) peaks at t = w with (d · w)^-0.5, which is given here.
     """
 
+    origin: ClassVar[str] = "Vaswani et al. 2017, equation 3"
     kind: Literal["inverse_sqrt"] = "inverse_sqrt"
 
     def rate(self, step: int, steps: int) -> float:
@@ -38,8 +39,9 @@ class InverseSqrt(_Schedule):
 
 
 class LinearDecay(_Schedule):
-    """Rise, then fall along a straight line to zero (Devlin et al. 2019, appendix A.2)."""
+    """Rise, then fall along a straight line to zero."""
 
+    origin: ClassVar[str] = "Devlin et al. 2019, appendix A.2"
     needs_end: ClassVar[bool] = True
     kind: Literal["linear"] = "linear"
 
@@ -49,8 +51,9 @@ class LinearDecay(_Schedule):
 
 
 class Cosine(_Schedule):
-    """Rise, then fall along half a cosine to zero (Loshchilov & Hutter 2017, equation 5)."""
+    """Rise, then fall along half a cosine to zero."""
 
+    origin: ClassVar[str] = "Loshchilov and Hutter 2017, equation 5"
     needs_end: ClassVar[bool] = True
     kind: Literal["cosine"] = "cosine"
 
@@ -62,6 +65,7 @@ class Cosine(_Schedule):
 class Constant(_Schedule):
     """Rise, then stay."""
 
+    origin: ClassVar[str] = "a control"
     kind: Literal["constant"] = "constant"
 
     def rate(self, step: int, steps: int) -> float:

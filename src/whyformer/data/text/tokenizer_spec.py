@@ -5,8 +5,9 @@ Training is deterministic: the same lines give the same file, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +16,7 @@ from whyformer.data.text import cutting
 from whyformer.data.text.cutting import Cutting, Split
 from whyformer.data.text.learning import alphabet, finished, gathered, learn, room_for
 from whyformer.data.text.specials import BYTES, UNKNOWN_NAME, Specials
+from whyformer.data.text.subword import Merge, counted_words, frequency, learned_merges, likelihood_gain
 from whyformer.data.text.tokenizer import Tokenizer
 from whyformer.errors import TokenizerError
 from whyformer.spec import Spec
@@ -22,6 +24,10 @@ from whyformer.spec import Spec
 if TYPE_CHECKING:
     from tokenizers.decoders import Decoder
     from tokenizers.models import Model
+
+
+# No part of a longer WordPiece; the hash, so that no word, and no piece but its mark, begins with "##".
+_STANDING_ALONE = (cutting.UNSPACED_CHARACTER, cutting.HASH)
 
 
 class _Trained(Spec):
@@ -55,6 +61,13 @@ class _Subword(_Trained):
     coverage: float = Field(default=0.9995, gt=0, le=1)
     """Share of the training text's characters that are pieces of their own; the rarest are left out."""
 
+    def _prepared(self, lines: Iterable[str], *patterns: str) -> tuple[list[str], Cutting, list[str]]:
+        """The text, how it is cut, and its characters that are pieces."""
+        text = gathered(lines)
+        spelled = cutting.spelled_special_pattern(self.specials)
+        cut = self._cutting(cutting.word_pattern(self.split), *patterns, spelled)
+        return text, cut, alphabet(text, cut, self.coverage)
+
 
 class BPE(_Subword):
     """Byte-pair encoding: start from characters, merge the most frequent neighbours, again and again.
@@ -64,6 +77,7 @@ class BPE(_Subword):
     Source: Sennrich, Haddow and Birch 2016, algorithm 1.
     """
 
+    origin: ClassVar[str] = "Sennrich et al. 2016, algorithm 1"
     kind: Literal["bpe"] = "bpe"
     byte_fallback: bool = True
     """Spell characters that are no pieces as UTF-8 bytes (256 pieces) instead of the unknown token."""
@@ -76,9 +90,7 @@ class BPE(_Subword):
         """
         from tokenizers import models, trainers
 
-        text = gathered(lines)
-        cut = self._cutting(cutting.word_pattern(self.split), cutting.spelled_special_pattern(self.specials))
-        characters = alphabet(text, cut, self.coverage)
+        text, cut, characters = self._prepared(lines)
         reserved = self._reserved(byte_fallback=self.byte_fallback)
         trainer = trainers.BpeTrainer(
             vocab_size=room_for(characters, reserved, self.vocabulary),
@@ -96,6 +108,15 @@ class BPE(_Subword):
         )
         return self._finished(model, cut, _bytes_to_text())
 
+    def merges(self, lines: Iterable[str]) -> Iterator[Merge]:
+        """Yield the merges that :meth:`train` learns, and those that a larger vocabulary would add.
+
+        Raises:
+            TokenizerError: no text.
+        """
+        text, cut, characters = self._prepared(lines)
+        return learned_merges(counted_words(text, cut, characters), frequency)
+
 
 class Unigram(_Subword):
     """Unigram language model: start from many substrings, drop those that the text misses least.
@@ -105,6 +126,7 @@ class Unigram(_Subword):
     Source: Kudo 2018, section 3.2.
     """
 
+    origin: ClassVar[str] = "Kudo 2018, section 3.2"
     kind: Literal["unigram"] = "unigram"
     byte_fallback: bool = True
     """Spell characters that are no pieces as UTF-8 bytes (256 pieces) instead of the unknown token."""
@@ -117,9 +139,7 @@ class Unigram(_Subword):
         """
         from tokenizers import models, trainers
 
-        text = gathered(lines)
-        cut = self._cutting(cutting.word_pattern(self.split), cutting.spelled_special_pattern(self.specials))
-        characters = alphabet(text, cut, self.coverage)
+        text, cut, characters = self._prepared(lines)
         reserved = self._reserved(byte_fallback=self.byte_fallback)
         trainer = trainers.UnigramTrainer(
             vocab_size=room_for(characters, reserved, self.vocabulary),
@@ -140,13 +160,15 @@ class WordPiece(_Subword):
     """WordPiece: each word is cut greedily into the longest known pieces; ``##`` marks a continuation.
 
     A word with an unknown character, or of more than 100 characters, becomes one unknown token; all other
-    text comes back unchanged. Characters of scripts without spaces stand alone. The pieces come from
-    merging the most frequent neighbours, because the trainer of the tokenizers library does not use the
-    likelihood criterion of the original.
+    text comes back unchanged. Characters of scripts without spaces stand alone.
     Source: Schuster and Nakajima 2012, section 3; Devlin et al. 2019 for the ``##`` mark.
     """
 
+    origin: ClassVar[str] = "Schuster and Nakajima 2012, section 3"
     kind: Literal["wordpiece"] = "wordpiece"
+    criterion: Literal["likelihood", "frequency"] = "likelihood"
+    """Which neighbours are merged next: those that most raise the likelihood of a unigram model of the text,
+    as in the paper, or the most frequent ones, as in BPE and the trainer of the tokenizers library."""
 
     def train(self, lines: Iterable[str]) -> Tokenizer:
         """Learn the pieces from ``lines``, which are held in memory.
@@ -154,35 +176,29 @@ class WordPiece(_Subword):
         Raises:
             TokenizerError: no text, or ``vocabulary`` cannot hold its characters, each in two forms.
         """
-        from tokenizers import Regex, decoders, models, trainers
+        from tokenizers import Regex, decoders, models
 
-        text = gathered(lines)
-        cut = self._cutting(
-            cutting.word_pattern(self.split),
-            cutting.UNSPACED_CHARACTER,
-            cutting.HASH,  # so that no word, and no piece but its mark, begins with "##"
-            cutting.spelled_special_pattern(self.specials),
-        )
-        characters = alphabet(text, cut, self.coverage)
+        text, cut, characters = self._prepared(lines, *_STANDING_ALONE)
         # What opens a word in this text may continue one in the next: both forms must be known.
-        standing_alone = f"{cutting.UNSPACED_CHARACTER}|{cutting.HASH}"
-        single = [
-            *characters,
-            *(f"##{character}" for character in cutting.without(standing_alone, characters)),
-        ]
+        continuing = cutting.without("|".join(_STANDING_ALONE), characters)
+        single = [*characters, *(f"##{character}" for character in continuing)]
         reserved = self._reserved(byte_fallback=False)
-        room = room_for(single, reserved, self.vocabulary)
-        trainer = trainers.WordPieceTrainer(
-            vocab_size=room,
-            min_frequency=2,
-            special_tokens=single,  # else the library numbers them, and so breaks ties, in random order
-            limit_alphabet=0,
-            show_progress=False,
-        )
-        learned = learn(models.WordPiece(), trainer, text, cut, only=characters)
-        pieces = [*reserved, *_by_id(learned["vocab"])]
-        model = models.WordPiece(vocab=_numbered(pieces), unk_token=UNKNOWN_NAME)
+        room = room_for(single, reserved, self.vocabulary) - len(single)
+        learned = (merge.merged for merge in islice(self._merges(text, cut, characters), room))
+        model = models.WordPiece(vocab=_numbered([*reserved, *single, *learned]), unk_token=UNKNOWN_NAME)
         return self._finished(model, cut, decoders.Replace(Regex("^##"), ""), _unknown_word_to_text())
+
+    def merges(self, lines: Iterable[str]) -> Iterator[Merge]:
+        """Yield the merges that :meth:`train` learns, and those that a larger vocabulary would add.
+
+        Raises:
+            TokenizerError: no text.
+        """
+        return self._merges(*self._prepared(lines, *_STANDING_ALONE))
+
+    def _merges(self, text: list[str], cut: Cutting, characters: list[str]) -> Iterator[Merge]:
+        score = likelihood_gain if self.criterion == "likelihood" else frequency
+        return learned_merges(counted_words(text, cut, characters, mark="##"), score, mark="##")
 
 
 class Word(_Trained):
@@ -191,6 +207,7 @@ class Word(_Trained):
     Text whose words are all known comes back unchanged. Characters of scripts without spaces are words.
     """
 
+    origin: ClassVar[str] = "a control"
     kind: Literal["word"] = "word"
     vocabulary: int = Field(default=32000, ge=1)
     """Most words, special tokens included; a small text may yield fewer."""
@@ -236,6 +253,7 @@ class Character(_Trained):
     unknown token.
     """
 
+    origin: ClassVar[str] = "a control"
     kind: Literal["character"] = "character"
     coverage: float = Field(default=1.0, gt=0, le=1)
     """Share of the training text's characters that are pieces; the rarest are left out."""

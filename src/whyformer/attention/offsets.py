@@ -1,0 +1,103 @@
+"""From terms by offset to terms by key, and back: what relative position schemes share.
+
+B batch · Q query length · K key length · N offsets · H heads
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from whyformer.attention.mask import Axis
+
+# Queries whose terms are made at a time: enough for a good product, few against the keys of a long text.
+_ROWS = 128
+
+
+def offsets_between(queries: Axis, keys: Axis) -> Tensor:
+    """How far each key stands from each query: (B,Q,K), or (1,Q,K) where all rows stand alike."""
+    alike = slice(None) if queries.start is None or keys.start is None else slice(1)
+    return keys.position[alike, None, :] - queries.position[alike, :, None]
+
+
+def spread(terms: Callable[[Tensor, slice], Tensor], queries: Axis, keys: Axis) -> Tensor:
+    """Terms by offset as logits (B|1,H,Q,K).
+
+    ``terms(offsets (N,), rows)`` gives (B|1,H,Q|1,N) for those rows of the queries; offsets rise by one.
+    Where positions count up, logits are cut out of them, block by block of queries; else they are looked up.
+    """
+    blocks = _blocks(queries, keys)
+    if blocks is not None:
+        parts = [_skew(terms(offsets, rows), rows, offsets) for rows, offsets in blocks]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
+    offsets, place = _places(queries, keys)
+    by_offset = terms(offsets, slice(None))
+    batch, length = max(len(by_offset), len(place)), queries.position.shape[1]
+    place = place.expand(batch, by_offset.shape[1], -1, -1)
+    return by_offset.expand(batch, -1, length, -1).gather(-1, place)
+
+
+def collect(terms: Callable[[Tensor, Tensor], Tensor], weights: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    """The reverse: weights (B,H,Q,K) are summed by offset, ``terms(weights (B,H,Q,N), offsets)`` joined."""
+    blocks = _blocks(queries, keys)
+    if blocks is not None:
+        return torch.cat([terms(_unskew(weights[:, :, rows]), offsets) for rows, offsets in blocks], dim=-2)
+    offsets, place = _places(queries, keys)
+    empty = weights.new_zeros(*weights.shape[:3], len(offsets))
+    return terms(empty.scatter_add(-1, place.expand_as(weights), weights), offsets)
+
+
+def _blocks(queries: Axis, keys: Axis) -> list[tuple[slice, Tensor]] | None:
+    """Rows of queries, and the offsets (N,) that occur in them; None where positions do not just count up.
+
+    A block of Q queries meets K+Q-1 offsets: small blocks keep what is computed close to what is needed.
+    """
+    if queries.start is None or keys.start is None:
+        return None
+    length, count = queries.position.shape[1], keys.position.shape[1]
+    ends = [(first, min(first + _ROWS, length)) for first in range(0, length, _ROWS)]
+    shift, device = keys.start - queries.start, keys.position.device
+    return [
+        (slice(first, last), torch.arange(shift - last + 1, shift - first + count, device=device))
+        for first, last in ends
+    ]
+
+
+def extent(queries: Axis, keys: Axis) -> tuple[int, int]:
+    """The lowest and the highest offset."""
+    if queries.start is not None and keys.start is not None:
+        lowest = keys.start - queries.start - queries.position.shape[1] + 1
+        return lowest, keys.start - queries.start + keys.position.shape[1] - 1
+    lowest, highest = torch.stack(offsets_between(queries, keys).aminmax()).tolist()
+    return lowest, highest
+
+
+def _places(queries: Axis, keys: Axis) -> tuple[Tensor, Tensor]:
+    """The offsets (N,) from the lowest to the highest, and the place (B,1,Q,K) of each pair's among them."""
+    lowest, highest = extent(queries, keys)
+    offsets = torch.arange(lowest, highest + 1, device=keys.position.device)
+    return offsets, (offsets_between(queries, keys) - lowest)[:, None]
+
+
+def _skew(by_offset: Tensor, rows: slice, offsets: Tensor) -> Tensor:
+    """(…,Q|1,N) by offset -> (…,Q,K) by key.
+
+    Offsets rise by one along a row and fall by one down a column. So in the flat (Q·N) what belongs to a row
+    begins N-1 after the row above: the matrix is a view, and its gradient needs no index either.
+    """
+    length, width = rows.stop - rows.start, len(offsets)
+    by_offset = by_offset.expand(*by_offset.shape[:2], length, width)
+    if length == 1:
+        return by_offset
+    flat = by_offset.flatten(-2)[..., length - 1 : -1]
+    return flat.unflatten(-1, (length, width - 1))[..., : width - length + 1]
+
+
+def _unskew(weights: Tensor) -> Tensor:
+    """(…,Q,K) by key -> (…,Q,N) by offset, zero where there is no key: the reverse of ``_skew``."""
+    length, count = weights.shape[-2:]
+    if length == 1:
+        return weights
+    flat = F.pad(weights, (0, length - 2)).flatten(-2)
+    return F.pad(flat, (length - 1, 1)).unflatten(-1, (length, length + count - 1))

@@ -1,0 +1,52 @@
+"""What every position scheme is: four hooks, of which it overrides one or two.
+
+B batch · L length · Q query length · K key length · H heads · D head dimension · M model dimension
+"""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from whyformer.attention.heads import Site
+from whyformer.attention.mask import Axis
+from whyformer.spec import Spec
+
+
+class PositionScheme(nn.Module):
+    """The base of every scheme: four hooks that change nothing."""
+
+    def embed(self, x: Tensor, position: Tensor) -> Tensor:
+        """Change the embedded tokens ``x`` (B,L,M) at ``position`` (B,L)."""
+        return x
+
+    def rotate(self, x: Tensor, position: Tensor) -> Tensor:
+        """Change queries or keys ``x`` (B,H,L,D) at ``position`` (B,L)."""
+        return x
+
+    def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor | None:
+        """A term for the logits (B,H,Q,K) from scaled query (B,H,Q,D) and key (B,H,K,D); None for no term."""
+        return None
+
+    def values(self, weights: Tensor, queries: Axis, keys: Axis) -> Tensor | None:
+        """A term for the context (B,H,Q,D) from the weights (B,H,Q,K); None for no term."""
+        return None
+
+
+class SchemeSpec(Spec):
+    """What the specs of all schemes answer."""
+
+    dot_only: ClassVar[bool] = False
+    """Whether the scheme needs a score that is a dot product."""
+
+    @property
+    def by_layer(self) -> bool:
+        """Whether every layer owns a scheme with parameters of its own; else the stack owns one for all."""
+        return False
+
+    def fault(self, site: Site) -> str | None:
+        """Why the scheme cannot serve the attention at ``site``; None where it can."""
+        return None
+
+    def reach(self) -> int | None:
+        """Positions that the scheme knows; None where there is no limit."""
+        return None

@@ -1,0 +1,64 @@
+"""``whyformer generate``: the beginning of a text in, the text out."""
+
+import json
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from whyformer.cli.options import Device, Run, Threads, Weights, open_generator, with_search_options
+from whyformer.cli.translate import as_object
+from whyformer.tasks.search_choice import SearchChoice
+
+
+@with_search_options
+def generate(
+    run: Run,
+    search: SearchChoice,
+    prompt: Annotated[str, typer.Argument(help="How the text begins; left out, a new document begins.")] = "",
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens to write; the recipe's number if left out.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", "--n-best", min=1, help="Texts to write.")
+    ] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream/--no-stream", help="Show a single text while it is written.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all texts as one JSON object.")] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    weights: Weights = None,
+) -> None:
+    """Write on from PROMPT.
+
+    A text ends where the model ends it, or after --tokens, or where the model's reach ends. How to search is
+    the recipe's choice unless the options below say otherwise. Several texts, likeliest first, stand under
+    their numbers.
+    """
+    generator = open_generator(run, weights, device, threads)
+    if tokens is not None:
+        lengths = {"longest_factor": 0.0, "longest_extra": tokens}
+        search = replace(search, settings={**search.settings, **lengths})
+    settings = search.over(generator.settings, n_best=samples)
+    strategy = settings.build()
+    begun = prompt.rstrip(" ")
+    if stream and not as_json and strategy.width * strategy.samples == 1:
+        waiting = [begun]
+
+        def write(piece: str) -> None:
+            # The prompt waits for the first piece: what cannot be done shows before anything is printed.
+            typer.echo("".join([*waiting, piece]), nl=False)
+            waiting.clear()
+
+        generator.stream(prompt, write, settings)
+        typer.echo()
+        return
+    written = generator.generate([prompt], settings)[0]
+    if as_json:
+        typer.echo(json.dumps({"prompt": begun, "texts": list(map(as_object, written))}, ensure_ascii=False))
+        return
+    for number, candidate in enumerate(written, start=1):
+        if len(written) > 1:
+            typer.echo(f"[{number}]")
+        typer.echo(begun + candidate.text)

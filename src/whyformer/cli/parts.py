@@ -1,0 +1,31 @@
+"""``whyformer parts``: every alternative there is, and which do not go together."""
+
+import dataclasses
+import json
+from itertools import groupby
+from typing import Annotated
+
+import typer
+
+
+def parts(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the catalogue as JSON.")] = False,
+) -> None:
+    """List all parts, and the pairs that a recipe cannot have.
+
+    The pairs come from the validator that checks recipes.
+    """
+    from whyformer.tasks.parts import catalogue
+
+    known = catalogue()
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(known), indent=2, ensure_ascii=False))
+        return
+    width = max(len(part.name) for part in known.parts)
+    for room, members in groupby(known.parts, key=lambda part: part.room):
+        typer.echo(room)
+        for part in members:
+            typer.echo(f"  {part.name:<{width}}  {part.meaning} [{part.origin}]")
+    typer.echo(f"\nOf {known.pairs} pairs, {len(known.refused)} are refused:")
+    for refusal in known.refused:
+        typer.echo(f"  {refusal.first} with {refusal.second}: {refusal.reason}")

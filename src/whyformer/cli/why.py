@@ -1,0 +1,56 @@
+"""``whyformer why``: a question about the Transformer, answered by an experiment."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def why(
+    number: Annotated[int | None, typer.Argument(help="The question; all are listed if left out.")] = None,
+    lang: Annotated[Literal["en", "zh"], typer.Option(help="The language of what is told.")] = "en",
+    output: Annotated[
+        Path, typer.Option("--out", "--output", "-o", help="Folder of the record, page and picture.")
+    ] = Path("runs/why"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    seeds: Annotated[int, typer.Option(min=3, help="How often the experiment runs, seeds 1, 2, 3 …")] = 3,
+) -> None:
+    """Answer a question by an experiment; list the questions.
+
+    It prints the answer, the numbers and a verdict (supported, refuted or undecided), which is computed from
+    thresholds that stand in the source.
+    """
+    from whyformer.why.catalogue import QUESTIONS, find
+
+    if number is None:
+        for question in QUESTIONS.values():
+            typer.echo(f"{question.number:>3}  {question.title.say(lang)}")
+        return
+    question = find(number)
+    from rich.console import Console
+    from rich.progress import track
+
+    runs = track(
+        range(1, seeds + 1),
+        description=question.stem,
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    findings = question.ask(runs)
+    from whyformer.why.report import record, save, told
+
+    files, note = save(findings, output, lang)
+    if note is not None:
+        typer.echo(note, err=True)
+    if as_json:
+        typer.echo(json.dumps(record(findings), ensure_ascii=False, indent=2))
+        return
+    console = Console(highlight=False, soft_wrap=False)
+    for part in told(findings, lang):
+        console.print(part, markup=False)
+        console.print()
+    for file in files:
+        typer.echo(str(file))

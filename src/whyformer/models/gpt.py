@@ -1,0 +1,171 @@
+"""GPT: the Transformer's decoder alone, which writes on from what it has read (Radford et al. 2018, 2019).
+
+B batch · L length · S prompt length · R hypotheses · M model dimension · V vocabulary
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import ConfigDict, Field, JsonValue, model_validator
+from torch import Tensor, nn
+from typing_extensions import override
+
+from whyformer.attention.cache import KVCache
+from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.mask import Axis, Causal, SameSegment
+from whyformer.attention.multihead import AttentionSpec
+from whyformer.attention.position import Learned, LearnedSpec
+from whyformer.nn.block import BlockSpec, PreNormSpec
+from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
+from whyformer.nn.feed_forward import GeluSpec
+from whyformer.nn.stack import StackSpec
+from whyformer.spec import Spec
+
+
+def _stack(*, layers: int, d_model: int, heads: int, longest: int, dropout: float) -> StackSpec:
+    """Pre-norm, GELU, learned positions, as in GPT-2."""
+    block = BlockSpec(
+        attention=AttentionSpec(heads=HeadsSpec(query=heads), dropout=dropout),
+        feed_forward=GeluSpec(hidden=4 * d_model),
+        placement=PreNormSpec(),
+        dropout=dropout,
+    )
+    positions = (LearnedSpec(longest=longest),)
+    return StackSpec(layers=layers, mask=Causal(), positions=positions, block=block)
+
+
+class GPTSpec(Spec):
+    """A decoder alone; a recipe may start from ``preset: tiny | gpt2_small``."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(presets=presets()))
+
+    kind: Literal["gpt"] = "gpt"
+    d_model: int = Field(default=768, ge=1)
+    """Components of the vector that stands for a token."""
+    embedding: EmbeddingSpec = EmbeddingSpec(tie="output", scale=False, deviation=0.02)
+    """Token embeddings; tie is output (one table reads and scores) or none."""
+    stack: StackSpec = _stack(layers=12, d_model=768, heads=12, longest=1024, dropout=0.1)
+    """Reads and writes. Documents packed into one row never see each other, whatever the mask."""
+    deviation: float | None = Field(default=0.02, gt=0.0)
+    """Standard deviation of all first matrices, those that end a residual branch divided by the root of the
+    number of branches (Radford et al. 2019, section 2.3); null leaves them as each part has them."""
+    longest: int = Field(default=1024, ge=2)
+    """Most tokens that are read at once: the length of a training row, of prompt and text together."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "GPTSpec":
+        if self.embedding.tie == "all":
+            raise ValueError("embedding.tie is all, but there is no source to share with; use output or none")
+        if self.stack.block.cross_attention is not None:
+            raise ValueError(
+                "stack.block.cross_attention is set, but there is no source to attend to; remove it"
+            )
+        if not self.stack.mask.causal:
+            raise ValueError("stack.mask lets a token see later ones, which leaks; use kind: causal")
+        try:
+            self.stack.check(self.d_model, self.longest)
+        except ValueError as error:
+            raise ValueError(f"stack.{error}") from None
+        return self
+
+    def build(self, vocabulary: int) -> "GPT":
+        """The model, freshly initialised from torch's global random state."""
+        return GPT(self, vocabulary)
+
+
+def gpt2_small() -> GPTSpec:
+    """The smallest model of Radford et al. 2019, table 2: what a recipe has that says nothing else."""
+    return GPTSpec()
+
+
+def tiny() -> GPTSpec:
+    """A model for a few books, trained in minutes on a CPU."""
+    stack = _stack(layers=4, d_model=128, heads=4, longest=256, dropout=0.1)
+    return GPTSpec(d_model=128, stack=stack, longest=256)
+
+
+def presets() -> dict[str, JsonValue]:
+    """The sizes that recipes know by name, written out."""
+    named = {"tiny": tiny(), "gpt2_small": gpt2_small()}
+    return {name: spec.model_dump(mode="json") for name, spec in named.items()}
+
+
+class GPTState:
+    """What the decoder remembers of the texts so far, a row per hypothesis."""
+
+    def __init__(self, cache: KVCache, position: Tensor) -> None:
+        self.cache = cache
+        self.position = position
+        """Where the next token of each row stands, (R,)."""
+
+    def select(self, rows: Tensor) -> None:
+        """Keep, reorder or repeat hypotheses: ``rows`` (R',) int64."""
+        self.cache.select(rows)
+        self.position = self.position[rows]
+
+
+class GPT(nn.Module):
+    """One stack over one embedding."""
+
+    def __init__(self, spec: GPTSpec, vocabulary: int) -> None:
+        super().__init__()
+        self.longest = spec.longest
+        self.embedding = TokenEmbedding(vocabulary, spec.d_model, spec.embedding)
+        self.own_output: TokenEmbedding | None = None
+        if spec.embedding.tie == "none":
+            self.own_output = TokenEmbedding(vocabulary, spec.d_model, spec.embedding)
+        apart = spec.stack.model_copy(update={"mask": spec.stack.mask & SameSegment()})
+        self.stack = apart.build(spec.d_model)
+        if spec.deviation is not None:
+            self._initialise(spec.deviation)
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The table (V,M) that scores the next token."""
+        return (self.embedding if self.own_output is None else self.own_output).weight
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores (…,V) of the next token from hidden states (…,M)."""
+        return token_logits(hidden, self.output_weight)
+
+    def embed(self, tokens: Tensor, axis: Axis) -> Tensor:
+        """Tokens (B,L) that stand at ``axis`` as vectors (B,L,M)."""
+        return self.embedding.dropout(self.stack.embed(self.embedding(tokens), axis.position))
+
+    @override
+    def forward(self, tokens: Tensor, axis: Axis) -> Tensor:
+        """Hidden states (B,L,M), where that at t has read ``tokens`` (B,L) of its segment up to t."""
+        return self.stack(self.embed(tokens, axis), axis)
+
+    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> GPTState:
+        """Read the prompts ``source`` (B,S), padded on the right, all but the last token of each.
+
+        That is for the first ``step``. There is no cross-attention to watch; a search that needs it says so.
+        """
+        last = valid.sum(dim=1) - 1
+        cache = self.stack.new_cache()
+        if source.shape[1] > 1:
+            column = torch.arange(source.shape[1] - 1, device=source.device).expand(len(source), -1)
+            axis = Axis(column, column < last[:, None])
+            self.stack(self.embed(source[:, :-1], axis), axis, cache=cache)
+        return GPTState(cache, last)
+
+    def step(self, tokens: Tensor, state: GPTState) -> Tensor:
+        """One more of ``tokens`` (R,) for every hypothesis; logits (R,V) of what comes next."""
+        # (R,) -> (R,1)
+        queries = Axis(state.position[:, None])
+        hidden = self.stack(self.embed(tokens[:, None], queries), queries, cache=state.cache)
+        state.position = state.position + 1
+        # (R,1,M) -> (R,M)
+        return self.logits(hidden[:, -1])
+
+    def _initialise(self, deviation: float) -> None:
+        """Draw the matrices of the stack and the positions from N(0, deviation²)."""
+        branches = 2 * len(self.stack.blocks)
+        for name, module in self.stack.named_modules():
+            if isinstance(module, nn.Linear):
+                ends = name.endswith(("attention.output", "feed_forward.leave"))
+                nn.init.normal_(module.weight, std=deviation / branches**0.5 if ends else deviation)
+        for scheme in self.stack.positions:
+            if isinstance(scheme, Learned):
+                nn.init.normal_(scheme.table, std=deviation)

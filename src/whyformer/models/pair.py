@@ -1,0 +1,101 @@
+"""What every model that reads one sentence and writes another has in common.
+
+B batch · S source length · T target length · M model dimension · V vocabulary
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, Generic, Protocol, TypeVar
+
+from torch import Tensor, nn
+
+from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
+
+
+class PairSpec(Protocol):
+    """What the spec of such a model tells."""
+
+    @property
+    def d_model(self) -> int:
+        """Components of the vector that stands for a token."""
+        ...
+
+    @property
+    def embedding(self) -> EmbeddingSpec:
+        """Token embeddings and what they share."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """Most tokens of a source or target sentence, marks included."""
+        ...
+
+
+class PairState(ABC):
+    """What a decoder remembers of the prefixes so far, a row per hypothesis."""
+
+    attention: Tensor | None = None
+    """The last step's attention (R,S) to the source, if it was asked for."""
+
+    @abstractmethod
+    def select(self, rows: Tensor) -> None:
+        """Keep, reorder or repeat hypotheses: ``rows`` (R',) int64."""
+
+
+State = TypeVar("State", bound=PairState)
+
+
+class PairModel(nn.Module, ABC, Generic[State]):
+    """Embeddings of source, target and output, and the four ways in which tasks and searches call a model.
+
+    Each table is registered once, shared or not.
+    """
+
+    def __init__(self, spec: PairSpec, source_vocabulary: int, target_vocabulary: int) -> None:
+        super().__init__()
+        tie, d_model = spec.embedding.tie, spec.d_model
+        if tie == "all" and source_vocabulary != target_vocabulary:
+            raise ValueError(
+                f"source and target cannot share one embedding: the vocabularies have {source_vocabulary} "
+                f"and {target_vocabulary} tokens; train a joint tokenizer or set model.embedding.tie: output"
+            )
+        self.longest = spec.longest
+        self.source_embedding = TokenEmbedding(source_vocabulary, d_model, spec.embedding)
+        self.own_target_embedding: TokenEmbedding | None = None
+        self.own_output: TokenEmbedding | None = None
+        if tie != "all":
+            self.own_target_embedding = TokenEmbedding(target_vocabulary, d_model, spec.embedding)
+        if tie == "none":
+            self.own_output = TokenEmbedding(target_vocabulary, d_model, spec.embedding)
+
+    @property
+    def target_embedding(self) -> TokenEmbedding:
+        """The table that target tokens are read from."""
+        return self.source_embedding if self.own_target_embedding is None else self.own_target_embedding
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The table (V,M) that scores the next token."""
+        return (self.target_embedding if self.own_output is None else self.own_output).weight
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores (…,V) of the next token from hidden states (…,M)."""
+        return token_logits(hidden, self.output_weight)
+
+    @abstractmethod
+    def forward(self, source: Tensor, source_valid: Tensor, target: Tensor, target_valid: Tensor) -> Tensor:
+        """Teacher forcing: hidden states (B,T,M), where row t has read ``target`` (B,T) up to t."""
+
+    @abstractmethod
+    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> State:
+        """Read the sources (B,S) and stand before the first target token, a row per sentence.
+
+        ``watch_attention`` keeps each step's attention to the source as ``state.attention`` (R,S).
+        """
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: State) -> Tensor:
+        """One more ``tokens`` (R,) for every hypothesis; logits (R,V) of what comes next."""
+
+
+AnyPairModel = PairModel[Any]
+"""For those who hand a model's own state back to it and never look inside."""

@@ -1,0 +1,1 @@
+"""The questions: each is answered by an experiment whose verdict is computed."""

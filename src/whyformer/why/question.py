@@ -1,0 +1,194 @@
+"""Questions, and how an experiment answers one.
+
+What a *seed* shows is a number for every figure, arm and place, all arms side by side. A *claim* reads one
+number off it. Over the seeds these numbers have a bootstrap interval, which is held against bounds that were
+written down before the run; from the claims follows the verdict.
+"""
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from whyformer.show.chart import Language
+from whyformer.spec import Spec
+from whyformer.tasks.bootstrap import Estimate, estimate
+
+Outcome = Literal["holds", "fails", "open"]
+Verdict = Literal["supported", "refuted", "undecided"]
+
+
+class Text(NamedTuple):
+    """The same in both languages; also the name of an arm, or of a place on an axis."""
+
+    en: str
+    zh: str
+
+    def say(self, lang: Language) -> str:
+        """The text in ``lang``."""
+        return self.en if lang == "en" else self.zh
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A quantity that arms are compared by: a table and, with a mark, a panel of the picture."""
+
+    title: Text
+    across: Text
+    """What the places on the axis are."""
+    unit: Text
+    """What the numbers count."""
+    mark: Literal["line", "heat"] | None = None
+    log: Literal["x", "xy"] | None = None
+    """Logarithmic axes."""
+    reference: Text | None = None
+    """An arm that was computed, not measured; drawn dashed."""
+    line_at: float | None = None
+    """A number that the eye should find, on the axis of the numbers."""
+
+
+Place = float | Text
+"""Where on a figure's axis a number stands."""
+
+
+class Seen(dict[tuple[Figure, Text, Place], float]):
+    """What one seed showed, by figure, arm and place; not a number where nothing can be said."""
+
+    def line(self, figure: Figure, arm: Text) -> dict[float, float]:
+        """The numbers of one arm along an axis of numbers."""
+        return {
+            at: value
+            for (of, who, at), value in self.items()
+            if of == figure and who == arm and not isinstance(at, Text)
+        }
+
+
+class Bounds(NamedTuple):
+    """Numbers from ``low`` to ``high``."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def hold(self, value: Estimate) -> bool:
+        """Whether the whole interval lies within."""
+        return self.low <= value.low and value.high <= self.high
+
+    def miss(self, value: Estimate) -> bool:
+        """Whether the whole interval lies outside."""
+        return value.high < self.low or self.high < value.low
+
+    def __str__(self) -> str:
+        """As in a table."""
+        if math.isinf(self.low):
+            return f"≤ {self.high:g}"
+        return f"≥ {self.low:g}" if math.isinf(self.high) else f"{self.low:g} … {self.high:g}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A number and the bounds it must keep for the answer to stand."""
+
+    text: Text
+    value: Callable[[Seen], float]
+    """Reads the number off what one seed showed, in which the arms are paired."""
+    expected: Bounds
+    tolerated: Bounds | None = None
+    """Beyond these the answer is refuted; None for a claim without which it is only not supported."""
+    control: bool = False
+    """Whether this says that the effect vanishes where it must; if it does not, nothing else counts."""
+
+    def judge(self, seen: Sequence[Seen]) -> "Judgement":
+        """Hold the claim against what the seeds showed; not a number leaves it open."""
+        values = [self.value(each) for each in seen]
+        if any(math.isnan(value) for value in values):
+            return Judgement(self, values, Estimate(math.nan, math.nan, math.nan), "open", refutes=False)
+        over_seeds = estimate(values)
+        outcome: Outcome = "open"
+        if self.expected.hold(over_seeds):
+            outcome = "holds"
+        elif self.expected.miss(over_seeds):
+            outcome = "fails"
+        refutes = self.tolerated is not None and self.tolerated.miss(over_seeds)
+        return Judgement(self, values, over_seeds, outcome, refutes)
+
+
+class Judgement(NamedTuple):
+    """What became of a claim."""
+
+    claim: Claim
+    values: list[float]
+    """By seed."""
+    estimate: Estimate
+    outcome: Outcome
+    refutes: bool
+
+
+def verdict(judgements: Sequence[Judgement]) -> Verdict:
+    """Refuted by one claim, supported by all; undecided otherwise, and where a control does not hold."""
+    sound = all(judged.outcome == "holds" for judged in judgements if judged.claim.control)
+    if any(judged.refutes and (sound or judged.claim.control) for judged in judgements):
+        return "refuted"
+    return "supported" if all(judged.outcome == "holds" for judged in judgements) else "undecided"
+
+
+class Experiment(Spec, ABC):
+    """Its fields are the settings; a test shrinks them, or breaks the part in question."""
+
+    @abstractmethod
+    def measure(self, seed: int) -> Seen:
+        """Put all arms to the test once, from one seed."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, the answer that is put to the test, and the test."""
+
+    number: int
+    title: Text
+    answer: Text
+    fair: Text
+    """What the arms have in common, and what the answer does not say."""
+    claims: tuple[Claim, ...]
+    figures: tuple[Figure, ...]
+    """In the order in which they are shown."""
+    experiment: Experiment
+
+    @property
+    def stem(self) -> str:
+        """The name of its files."""
+        return f"q{self.number:02}"
+
+    def ask(self, seeds: Iterable[int]) -> "Findings":
+        """Run the experiment from every seed."""
+        began = time.perf_counter()
+        seen = {seed: self.experiment.measure(seed) for seed in seeds}
+        judgements = [claim.judge([*seen.values()]) for claim in self.claims]
+        return Findings(self, seen, judgements, verdict(judgements), time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What came out."""
+
+    question: Question
+    seen: Mapping[int, Seen]
+    """By seed."""
+    judgements: Sequence[Judgement]
+    verdict: Verdict
+    seconds: float
+
+    @property
+    def arms(self) -> list[Text]:
+        """All arms, in the order in which they were measured."""
+        return list(dict.fromkeys(arm for seen in self.seen.values() for _, arm, _ in seen))
+
+    def numbers(self, figure: Figure) -> dict[tuple[Text, Place], list[float]]:
+        """The numbers of all seeds by arm and place, in the order in which they were measured."""
+        found: dict[tuple[Text, Place], list[float]] = {}
+        for seen in self.seen.values():
+            for (of, arm, place), value in seen.items():
+                if of == figure:
+                    found.setdefault((arm, place), []).append(value)
+        return found

@@ -1,0 +1,186 @@
+"""Combinations: one row of every axis, the spec that they make, what is refused, and a sample of them all."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, product
+from random import Random
+from typing import NamedTuple
+
+from conformance import rows
+from conformance.rows import LAYERS, LONGEST, M, Scheme
+from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.mask import Causal
+from whyformer.attention.multihead import KeysSpec
+from whyformer.models.transformer import TransformerSpec
+from whyformer.nn.stack import StackSpec
+
+
+class Combination(NamedTuple):
+    """The name of a row on every axis; ``padding`` is about the data, the others about the model."""
+
+    score: str
+    heads: str
+    keys: str
+    positions: str
+    mask: str
+    norm: str
+    placement: str
+    feed_forward: str
+    memory: str
+    padding: str
+
+    def __str__(self) -> str:
+        return "-".join(self)
+
+
+AXES: Mapping[str, Sequence[str]] = {
+    "score": list(rows.SCORES),
+    "heads": list(rows.HEADS),
+    "keys": list(rows.KEYS),
+    "positions": list(rows.POSITIONS),
+    "mask": list(rows.MASKS),
+    "norm": list(rows.NORMS),
+    "placement": list(rows.PLACEMENTS),
+    "feed_forward": list(rows.FEED_FORWARDS),
+    "memory": list(rows.MEMORIES),
+    "padding": list(rows.PADDINGS),
+}
+FAULTY: Mapping[str, Sequence[str]] = {
+    "heads": list(rows.FAULTY_HEADS),
+    "positions": list(rows.FAULTY_POSITIONS),
+    "memory": list(rows.FAULTY_MEMORIES),
+}
+ATTENTION = ("score", "heads", "keys", "positions", "mask", "memory")
+"""The axes inside attention."""
+AROUND = ("norm", "placement", "feed_forward", "mask", "memory", "padding")
+"""The axes around it, which meet those inside in a tensor (B,L,M) only, and the two that matter to both."""
+
+
+def heads_spec(name: str) -> HeadsSpec:
+    return {**rows.HEADS, **rows.FAULTY_HEADS}[name]
+
+
+def schemes(name: str) -> Sequence[Scheme]:
+    return {**rows.POSITIONS, **rows.FAULTY_POSITIONS}[name]
+
+
+def memory_keys(name: str) -> KeysSpec | None:
+    return {**rows.MEMORIES, **rows.FAULTY_MEMORIES}[name]
+
+
+_PLAIN = {"heads": HeadsSpec(query=2)}
+_ENCODER: Mapping[str, object] = {"layers": 1, "block": {"attention": _PLAIN}}
+_DECODER: Mapping[str, object] = {
+    "layers": 1,
+    "mask": Causal(),
+    "block": {"attention": _PLAIN, "cross_attention": _PLAIN},
+}
+
+
+def written(c: Combination, *, dropout: float = 0.0) -> dict[str, object]:
+    """A model as in a recipe, with specs for leaves, each sound by itself.
+
+    The combination is the decoder where it reads a memory, and else the encoder.
+    """
+    attention = {"heads": heads_spec(c.heads), "score": rows.SCORES[c.score].spec, "dropout": dropout}
+    keys = memory_keys(c.memory)
+    stack = {
+        "layers": LAYERS,
+        "mask": rows.MASKS[c.mask].rule,
+        "positions": [scheme.spec for scheme in schemes(c.positions)],
+        "block": {
+            "attention": {**attention, "keys": rows.KEYS[c.keys].spec},
+            "cross_attention": None if keys is None else {**attention, "keys": keys},
+            "feed_forward": rows.FEED_FORWARDS[c.feed_forward].spec,
+            "norm": rows.NORMS[c.norm].spec,
+            "placement": rows.PLACEMENTS[c.placement].spec,
+            "dropout": dropout,
+        },
+    }
+    stacks = (
+        {"encoder": stack, "decoder": _DECODER} if keys is None else {"encoder": _ENCODER, "decoder": stack}
+    )
+    return {"d_model": M, "longest": LONGEST, **stacks}
+
+
+def transformer_spec(c: Combination, *, dropout: float = 0.0) -> TransformerSpec:
+    return TransformerSpec.model_validate(written(c, dropout=dropout))
+
+
+def stack_spec(c: Combination, *, dropout: float = 0.0) -> StackSpec:
+    spec = transformer_spec(c, dropout=dropout)
+    return spec.encoder if c.memory == "alone" else spec.decoder
+
+
+def refusals(c: Combination) -> list[str]:
+    """The documented reasons to refuse a combination, by what each sentence must name; legal without."""
+    kinds = {scheme.spec.kind for scheme in schemes(c.positions)}
+    by_shared = c.memory in rows.FAULTY_MEMORIES
+    faults = {
+        "score.kind additive": c.score == "additive" and kinds & {"rotary", "shaw_keys", "transformer_xl"},
+        "keys.kind: own": (c.keys != "own" or by_shared) and c.heads in {"grouped", "multi_query"},
+        "cross_attention.keys.kind": by_shared,
+        "norm.kind batch": c.norm == "batch" and rows.MASKS[c.mask].causal,
+        "placement.kind deep": c.placement == "deep" and c.norm == "none",
+        "decoder.mask": c.memory != "alone" and not rows.MASKS[c.mask].causal,
+        "attention.heads: 5": c.heads == "undivided",
+        "positions.0": c.positions == "learned_short",
+        "rotary": c.heads == "odd" and "rotary" in kinds,
+    }
+    return [name for name, is_fault in faults.items() if is_fault]
+
+
+def legal(axes: Sequence[str]) -> Iterator[Combination]:
+    """The whole product of ``axes``; the rows of the other axes take turns, so that they too are mixed."""
+    others = [axis for axis in AXES if axis not in axes]
+    random = Random(0)
+    for chosen in product(*(AXES[axis] for axis in axes)):
+        fixed = dict(zip(axes, chosen, strict=True))
+        if (found := _completed(fixed, others, random)) is not None:
+            yield found
+
+
+def _completed(fixed: Mapping[str, str], others: Sequence[str], random: Random) -> Combination | None:
+    """``fixed`` with random rows of ``others``; None where it is refused whatever they are."""
+    for _ in range(200):
+        drawn = Combination(**{**fixed, **{axis: random.choice(AXES[axis]) for axis in others}})
+        if not refusals(drawn):
+            return drawn
+    return None
+
+
+Cell = tuple[str, str]
+"""An axis and a row of it."""
+CellPair = tuple[Cell, Cell]
+
+
+def all_pairs() -> Iterator[CellPair]:
+    for one, other in combinations(AXES, 2):
+        for row, other_row in product(AXES[one], AXES[other]):
+            yield (one, row), (other, other_row)
+
+
+def pairs_of(c: Combination) -> set[CellPair]:
+    return set(combinations(c._asdict().items(), 2))
+
+
+def pairwise() -> tuple[list[Combination], list[CellPair]]:
+    """Few legal combinations that together have every pair of rows; and the pairs that none can have."""
+    random, chosen = Random(0), list[Combination]()
+    impossible, open_pairs = list[CellPair](), dict.fromkeys(all_pairs())
+    while open_pairs:
+        pair = next(iter(open_pairs))
+        others = [axis for axis in AXES if axis not in dict(pair)]
+        drawn = [_completed(dict(pair), others, random) for _ in range(40)]
+        candidates = [c for c in drawn if c is not None]
+        if not candidates:
+            impossible.append(pair)
+            del open_pairs[pair]
+            continue
+        best = max(candidates, key=lambda c: len(pairs_of(c) & open_pairs.keys()))
+        chosen.append(best)
+        for covered in pairs_of(best):
+            open_pairs.pop(covered, None)
+    return chosen, impossible
+
+
+REDUCED, IMPOSSIBLE = pairwise()

@@ -1,0 +1,222 @@
+"""A whole stack in loops, from the rows of a combination; and an example for it to work on.
+
+B batch · L, Q query, K key length · S memory length · H heads · D head dimension · M model dimension
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from conformance import rows
+from conformance.product import Combination, schemes, stack_spec
+from conformance.rows import LAYERS, M, MaskRow, Scheme
+from conformance.slow import Pair, Token, affine
+from whyformer.attention.mask import Axis
+from whyformer.attention.multihead import MultiHeadAttention
+from whyformer.nn.block import Block
+from whyformer.nn.stack import Stack
+
+MEMORY = 4
+"""Tokens of a memory."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A stack with random parameters, and something to read."""
+
+    c: Combination
+    stack: Stack
+    x: Tensor
+    """(B,L,M) fp64."""
+    axis: Axis
+    memory: Tensor
+    """(B,S,M) fp64."""
+    memory_axis: Axis
+
+    @staticmethod
+    def of(c: Combination, *, dropout: float = 0.0) -> "Example":
+        torch.manual_seed(0)
+        stack = stack_spec(c, dropout=dropout).build(M).double()
+        with torch.no_grad():
+            for parameter in stack.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+            for name, buffer in stack.named_buffers():
+                if "running" in name:
+                    buffer.copy_(torch.rand_like(buffer) + 0.5)
+        axis = rows.PADDINGS[c.padding]()
+        x, memory = torch.randn(rows.BATCH, rows.LENGTH, M), torch.randn(rows.BATCH, MEMORY, M)
+        column, length = torch.arange(MEMORY), torch.tensor([[2], [4]])
+        valid = column >= MEMORY - length if c.padding == "left" else column < length
+        x, memory = x.double().requires_grad_(), memory.double().requires_grad_()
+        return Example(c, stack, x, axis, memory, Axis.of(valid))
+
+    @property
+    def real(self) -> Tensor:
+        """Which tokens are no padding: (B,L) bool."""
+        return real(self.axis)
+
+    @property
+    def blocks(self) -> list[Block]:
+        return cast("list[Block]", list(self.stack.blocks))
+
+    def fast(self) -> Tensor:
+        """What the library makes of it: (B,L,M)."""
+        cross = self.stack.read(self.memory, self.memory_axis) if self.c.memory == "memory" else None
+        return self.stack(self.stack.embed(self.x, self.axis.position), self.axis, cross=cross)
+
+    def gradients(self, output: Tensor) -> list[Tensor]:
+        """Gradients of x, the memory and all parameters, in a random direction without padding."""
+        direction = torch.randn(output.shape, generator=torch.Generator().manual_seed(1))
+        inputs = [self.x, self.memory, *self.stack.parameters()]
+        total = (output * direction * self.real[..., None]).sum()
+        return list(torch.autograd.grad(total, inputs, allow_unused=True, materialize_grads=True))
+
+
+def real(axis: Axis) -> Tensor:
+    return torch.ones_like(axis.position, dtype=torch.bool) if axis.valid is None else axis.valid
+
+
+def tokens(axis: Axis) -> list[list[Token]]:
+    segment = torch.zeros_like(axis.position) if axis.segment is None else axis.segment
+    columns = (axis.position.tolist(), real(axis).tolist(), segment.tolist())
+    return [[Token(*token) for token in zip(*row, strict=True)] for row in zip(*columns, strict=True)]
+
+
+def sees(mask: MaskRow, axis: Axis) -> Tensor:
+    """Whether each query sees each key: (B,L,L) bool, by the formula of the row."""
+    return torch.tensor([[[k.real and mask.sees(q, k) for k in row] for q in row] for row in tokens(axis)])
+
+
+def slow(example: Example) -> Tensor:
+    """What the formulas make of ``example``: (B,L,M)."""
+    c, x = example.c, example.x
+    norm, placement = rows.NORMS[c.norm], rows.PLACEMENTS[c.placement]
+    network, branches = (
+        rows.FEED_FORWARDS[c.feed_forward].network,
+        LAYERS * (3 if c.memory == "memory" else 2),
+    )
+
+    def normalise(module: nn.Module, x: Tensor) -> Tensor:
+        return norm.normalise(module, x, example.real, rows.EPSILON)
+
+    for scheme, module in owned(example, 0):
+        if scheme.embed is not None:
+            added = [[scheme.embed(module, t.position, M) for t in row] for row in tokens(example.axis)]
+            x = x + torch.stack([torch.stack(row) for row in added])
+    for layer, block in enumerate(example.blocks):
+        own = attention(example, block, layer)
+        x = placement.join(x, lambda y, b=block: normalise(b.attention_branch.norm, y), own, branches)
+        if block.cross_branch is not None:
+            cross = cross_attention(example, block)
+            x = placement.join(x, lambda y, b=block.cross_branch: normalise(b.norm, y), cross, branches)
+        if network is not None and block.feed_forward_branch is not None:
+            x = placement.join(
+                x,
+                lambda y, b=block.feed_forward_branch: normalise(b.norm, y),
+                lambda y, b=block: network(cast("nn.Module", b.feed_forward), y),
+                branches,
+            )
+    return normalise(cast("nn.Module", example.stack.final_norm), x) if placement.final_norm else x
+
+
+def owned(example: Example, layer: int) -> Iterator[tuple[Scheme, nn.Module]]:
+    """The schemes of a layer, each with the module that has its parameters."""
+    shared = iter(example.stack.positions)
+    own = iter(cast("nn.ModuleList", example.stack.layer_positions[layer]))
+    for scheme in schemes(example.c.positions):
+        yield scheme, next(own if scheme.spec.by_layer else shared)
+
+
+def attention(example: Example, block: Block, layer: int) -> rows.Map:
+    """Self-attention as a function of what enters it."""
+    c, places = example.c, tokens(example.axis)
+    sides = Sides(places, places, sees(rows.MASKS[c.mask], example.axis), list(owned(example, layer)))
+
+    def branch(x: Tensor) -> Tensor:
+        key = rows.KEYS[c.keys].project(block.attention, x, head_dim(block.attention))
+        return attend(c, block.attention, x, (x, key), sides)
+
+    return branch
+
+
+def cross_attention(example: Example, block: Block) -> rows.Map:
+    """Cross-attention as a function of what enters it: all of the memory is seen, and no scheme acts."""
+    module, memory = cast("MultiHeadAttention", block.cross_attention), example.memory
+    seen = real(example.memory_axis)[:, None].expand(-1, rows.LENGTH, -1)
+    sides = Sides(tokens(example.axis), tokens(example.memory_axis), seen)
+    key = rows.KEYS["own"].project(module, memory, head_dim(module))
+    return lambda x: attend(example.c, module, x, (memory, key), sides)
+
+
+def head_dim(module: MultiHeadAttention) -> int:
+    return module.query.out_features // module.heads
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Where queries and keys stand, which keys each query sees (B,Q,K), and the schemes that care."""
+
+    queries: list[list[Token]]
+    keys: list[list[Token]]
+    seen: Tensor
+    schemes: Sequence[tuple[Scheme, nn.Module]] = ()
+
+
+def attend(
+    c: Combination, module: MultiHeadAttention, x: Tensor, source: tuple[Tensor, Tensor], sides: Sides
+) -> Tensor:
+    """Each query by itself: the keys that it sees, their logits, a softmax, a mean. (B,Q,M) -> (B,Q,M).
+
+    ``source`` is what values are made of (B,K,M), and keys (B,K,H,D).
+    """
+    score, heads, dim = rows.SCORES[c.score], module.heads, head_dim(module)
+    query = affine(module.query, x).unflatten(-1, (heads, dim)) * score.scale(dim)
+    value = affine(module.value, source[0]).unflatten(-1, (-1, dim))
+    # Query head h reads the key and the value of head h // times.
+    readers = torch.arange(heads) // (heads // value.shape[2])
+    key, value = source[1][:, :, readers], value[:, :, readers]
+    turned_query, turned_key = turned(query, sides.queries, sides), turned(key, sides.keys, sides)
+    contexts: list[Tensor] = []
+    for b, row in enumerate(sides.queries):
+        for q, place in enumerate(row):
+            seen = sides.seen[b, q].nonzero().flatten().tolist()
+            if not seen:
+                contexts.append(torch.zeros(heads, dim).double())
+                continue
+            # (n,H) and (n,H,D): a row for each key that is seen
+            logits = score.fit(module.score, turned_query[b, q], turned_key[b, seen])
+            values = value[b, seen]
+            for scheme, owner in sides.schemes:
+                pairs = [
+                    Pair(
+                        scheme.spec,
+                        owner,
+                        query[b, q],
+                        key[b, k],
+                        sides.keys[b][k].position - place.position,
+                        rows.MASKS[c.mask].causal,
+                    )
+                    for k in seen
+                ]
+                if scheme.logit is not None:
+                    logits = logits + torch.stack([scheme.logit(pair) for pair in pairs])
+                if scheme.value is not None:
+                    values = values + torch.stack([scheme.value(pair) for pair in pairs])[:, None]
+            contexts.append((logits.softmax(0)[..., None] * values).sum(0))
+    # B·Q times (H,D) -> (B,Q,H·D)
+    return affine(module.output, torch.stack(contexts).view(*x.shape[:2], heads * dim))
+
+
+def turned(x: Tensor, places: list[list[Token]], sides: Sides) -> Tensor:
+    """Queries or keys (B,L,H,D) after the schemes that rotate them, token by token."""
+    for scheme, _ in sides.schemes:
+        if scheme.rotate is not None:
+            every = [
+                [scheme.rotate(scheme.spec, x[b, i], token.position) for i, token in enumerate(row)]
+                for b, row in enumerate(places)
+            ]
+            x = torch.stack([torch.stack(row) for row in every])
+    return x

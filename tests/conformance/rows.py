@@ -1,0 +1,207 @@
+"""The table: a row for every alternative of every axis, with its slow formula. A new one adds its row here.
+
+B batch · L length · H heads · D head dimension · M model dimension
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from conformance import slow
+from conformance.slow import Pair, Token
+from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.mask import Axis, Causal, Chunk, Everything, MaskRule, SameSegment, Window
+from whyformer.attention.multihead import KeysSpec, OwnKeysSpec, SharedKeysSpec, SharedUnitKeysSpec
+from whyformer.attention.position import LearnedSpec, PositionSpec, RotarySpec, SinusoidalSpec
+from whyformer.attention.relative import AlibiSpec, ShawKeysSpec, ShawValuesSpec, T5Spec, TransformerXLSpec
+from whyformer.attention.score import AdditiveSpec, DotSpec, ScaledDotSpec, ScoreSpec
+from whyformer.nn.block import DeepNormSpec, PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.nn.feed_forward import (
+    FeedForwardSpec,
+    GeluSpec,
+    LinearSpec,
+    NoFeedForwardSpec,
+    ReluSpec,
+    SwiGLUSpec,
+)
+from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, NormSpec, RMSNormSpec
+
+M, HIDDEN, LAYERS, BATCH, LENGTH, LONGEST = 12, 10, 2, 2, 6, 128
+EPSILON = 1e-3
+
+
+class ScoreRow(NamedTuple):
+    spec: ScoreSpec
+    scale: Callable[[int], float]
+    """What the query is multiplied by, from D."""
+    fit: Callable[[nn.Module, Tensor, Tensor], Tensor]
+
+
+SCORES: Mapping[str, ScoreRow] = {
+    "scaled_dot": ScoreRow(ScaledDotSpec(), lambda dim: dim**-0.5, slow.dot),
+    "dot": ScoreRow(DotSpec(), lambda dim: 1.0, slow.dot),
+    "additive": ScoreRow(AdditiveSpec(), lambda dim: 1.0, slow.additive),
+}
+
+HEADS: Mapping[str, HeadsSpec] = {
+    "multi": HeadsSpec(query=3),
+    "single": HeadsSpec(query=1),
+    "grouped": HeadsSpec(query=4, key_value=2, dim=4),
+    "multi_query": HeadsSpec(query=3, key_value=1, bias=False),
+    "full_width": HeadsSpec(query=2, dim=M),
+}
+
+
+class KeysRow(NamedTuple):
+    spec: KeysSpec
+    project: Callable[[nn.Module, Tensor, int], Tensor]
+
+
+KEYS: Mapping[str, KeysRow] = {
+    "own": KeysRow(OwnKeysSpec(), slow.own_keys),
+    "shared": KeysRow(SharedKeysSpec(), slow.shared_keys),
+    "shared_unit": KeysRow(SharedUnitKeysSpec(), slow.shared_unit_keys),
+}
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A position scheme, and what it does in each of the places that it touches."""
+
+    spec: PositionSpec
+    embed: Callable[[nn.Module, int, int], Tensor] | None = None
+    """(module, position, M) -> what is added to a token, (M,)."""
+    rotate: Callable[[PositionSpec, Tensor, int], Tensor] | None = None
+    """(spec, query or key (H,D), position) -> (H,D)."""
+    logit: Callable[[Pair], Tensor] | None = None
+    """What is added to a logit, (H,)."""
+    value: Callable[[Pair], Tensor] | None = None
+    """What is added to a value, (D,)."""
+
+
+SINUSOIDAL = Scheme(SinusoidalSpec(), embed=lambda _, position, d_model: slow.sinusoid(position, d_model))
+LEARNED = Scheme(LearnedSpec(longest=LONGEST), embed=slow.learned)
+ROTARY = Scheme(RotarySpec(), rotate=slow.rotary)
+SHAW_KEYS = Scheme(ShawKeysSpec(distance=2), logit=lambda pair: slow.shaw_keys(pair, 2))
+SHAW_VALUES = Scheme(ShawValuesSpec(distance=3, owner="stack"), value=lambda pair: slow.shaw_values(pair, 3))
+
+POSITIONS: Mapping[str, Sequence[Scheme]] = {
+    "none": (),
+    "sinusoidal": (SINUSOIDAL,),
+    "learned": (LEARNED,),
+    "rotary": (ROTARY,),
+    "rotary_partial": (Scheme(RotarySpec(fraction=0.5, base=100, stretch=2), rotate=slow.rotary),),
+    "alibi": (Scheme(AlibiSpec(), logit=slow.alibi),),
+    "t5": (Scheme(T5Spec(buckets=8, farthest=5), logit=lambda pair: slow.t5(pair, 8, 5)),),
+    "shaw_keys": (SHAW_KEYS,),
+    "shaw_values": (SHAW_VALUES,),
+    "transformer_xl": (Scheme(TransformerXLSpec(), logit=slow.transformer_xl),),
+    "sinusoidal_and_shaw": (SINUSOIDAL, SHAW_KEYS, SHAW_VALUES),
+    "learned_and_rotary": (LEARNED, ROTARY),
+}
+
+
+class MaskRow(NamedTuple):
+    rule: MaskRule
+    causal: bool
+    sees: Callable[[Token, Token], bool]
+
+
+MASKS: Mapping[str, MaskRow] = {
+    "everything": MaskRow(Everything(), False, lambda q, k: True),
+    "causal": MaskRow(Causal(), True, lambda q, k: k.position <= q.position),
+    "window": MaskRow(Window(left=1, right=1), False, lambda q, k: abs(k.position - q.position) <= 1),
+    "window_back": MaskRow(
+        Window(left=2, right=0), True, lambda q, k: q.position - 2 <= k.position <= q.position
+    ),
+    "chunk": MaskRow(
+        Chunk(size=2, left_chunks=1), False, lambda q, k: q.position // 2 - k.position // 2 in (0, 1)
+    ),
+    "packed": MaskRow(
+        SameSegment() & Causal(), True, lambda q, k: q.segment == k.segment and k.position <= q.position
+    ),
+    "either": MaskRow(Causal() | Window(left=0, right=1), False, lambda q, k: k.position <= q.position + 1),
+    "either_causal": MaskRow(
+        Window(left=1, right=0) | (Causal() & Chunk(size=3, left_chunks=0)),
+        True,
+        lambda q, k: (
+            0 <= q.position - k.position <= 1
+            or (k.position <= q.position and k.position // 3 == q.position // 3)
+        ),
+    ),
+}
+
+
+class NormRow(NamedTuple):
+    spec: NormSpec
+    normalise: Callable[[nn.Module, Tensor, Tensor, float], Tensor]
+
+
+NORMS: Mapping[str, NormRow] = {
+    "layer": NormRow(LayerNormSpec(epsilon=EPSILON), slow.layer_norm),
+    "rms": NormRow(RMSNormSpec(epsilon=EPSILON), slow.rms_norm),
+    "batch": NormRow(MaskedBatchNormSpec(epsilon=EPSILON), slow.batch_norm),
+    "none": NormRow(NoNormSpec(), slow.no_norm),
+}
+
+Map = Callable[[Tensor], Tensor]
+
+
+class PlacementRow(NamedTuple):
+    spec: PlacementSpec
+    final_norm: bool
+    join: Callable[[Tensor, Map, Map, int], Tensor]
+    """(residual, norm, branch, branches in the stack) -> the next residual."""
+
+
+PLACEMENTS: Mapping[str, PlacementRow] = {
+    "post": PlacementRow(PostNormSpec(), False, lambda x, norm, branch, _: norm(x + branch(x))),
+    "pre": PlacementRow(PreNormSpec(), True, lambda x, norm, branch, _: x + branch(norm(x))),
+    "deep": PlacementRow(DeepNormSpec(), False, lambda x, norm, branch, n: norm(x * n**0.25 + branch(x))),
+}
+
+
+class FeedForwardRow(NamedTuple):
+    spec: FeedForwardSpec
+    network: Callable[[nn.Module, Tensor], Tensor] | None
+
+
+FEED_FORWARDS: Mapping[str, FeedForwardRow] = {
+    "relu": FeedForwardRow(ReluSpec(hidden=HIDDEN), slow.relu),
+    "gelu": FeedForwardRow(GeluSpec(hidden=HIDDEN), slow.gelu),
+    "linear": FeedForwardRow(LinearSpec(hidden=HIDDEN), slow.linear),
+    "swiglu": FeedForwardRow(SwiGLUSpec(hidden=HIDDEN), slow.swiglu),
+    "none": FeedForwardRow(NoFeedForwardSpec(), None),
+}
+
+MEMORIES: Mapping[str, KeysSpec | None] = {"alone": None, "memory": OwnKeysSpec()}
+"""Whether the stack reads a memory, and by which keys."""
+
+
+def _sentences(*first_and_end: tuple[int, int]) -> Axis:
+    """A sentence a row, real from the one column up to the other."""
+    bounds, column = torch.tensor(first_and_end), torch.arange(LENGTH)
+    return Axis.of((bounds[:, :1] <= column) & (column < bounds[:, 1:]))
+
+
+def _packed() -> Axis:
+    """Two sentences a row, each counting from 0; the last row ends in padding."""
+    segment = torch.tensor([[0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 2, 2]])
+    position = torch.tensor([[0, 1, 0, 1, 2, 3], [0, 1, 0, 1, 0, 1]])
+    return Axis(position, segment < 2, segment)
+
+
+PADDINGS: Mapping[str, Callable[[], Axis]] = {
+    "unpadded": lambda: Axis(torch.arange(LENGTH).expand(BATCH, -1)),
+    "right": lambda: _sentences((0, 6), (0, 3)),
+    "left": lambda: _sentences((0, 6), (3, 6)),
+    "packed": _packed,
+}
+
+# What must always be refused, or with some rows of other axes: see refusals.py.
+FAULTY_HEADS = {"undivided": HeadsSpec(query=5), "odd": HeadsSpec(query=2, dim=5)}
+FAULTY_POSITIONS = {"learned_short": (Scheme(LearnedSpec(longest=LONGEST - 1)),)}
+FAULTY_MEMORIES = {"memory_by_shared": SharedKeysSpec(), "memory_by_unit": SharedUnitKeysSpec()}

@@ -1,0 +1,87 @@
+"""A new position scheme is a class, a member of a union and a row of the table; the rest is proven for it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+
+CLASS = '''
+class ParitySpec(SchemeSpec):
+    """A learned number a head for keys an odd number of positions away."""
+
+    origin: ClassVar[str] = "a test"
+    kind: Literal["parity"] = "parity"
+
+    def build(self, site: Site) -> PositionScheme:
+        """The scheme for the heads of ``site``."""
+        return Parity(site.heads)
+
+
+class Parity(PositionScheme):
+    """A table (H,)."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(heads))
+
+    @override
+    def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor:
+        odd = (keys.position[:, None, None, :] - queries.position[:, None, :, None]) % 2
+        return odd * self.table[:, None, None]
+
+
+'''
+MEMBER = "    | ParitySpec\n"
+ROW = """\
+    "parity": (
+        Scheme(ParitySpec(), logit=lambda pair: pair.offset % 2 * pair.module.get_parameter("table")),
+    ),
+"""
+
+
+def inserted(path: Path, before: str, text: str) -> None:
+    """Put ``text`` before the one line that begins with ``before``."""
+    old = path.read_text(encoding="utf-8")
+    assert old.count(before) == 1
+    path.write_text(old.replace(before, text + before), encoding="utf-8")
+
+
+def test_a_new_scheme_touches_one_file_one_union_and_one_row(tmp_path: Path):
+    for part in ("src", "tests/conformance", "pyproject.toml"):
+        copy = shutil.copytree if (PROJECT / part).is_dir() else shutil.copy
+        _ = copy(PROJECT / part, tmp_path / part)
+    position, table = tmp_path / "src/whyformer/attention/position.py", tmp_path / "tests/conformance/rows.py"
+    inserted(position, "PositionSpec = Annotated[", CLASS)
+    inserted(position, '    Field(discriminator="kind"),\n]\n\n\n@dataclass', MEMBER)
+    position.write_text(re.sub(r",\n    \| ParitySpec", "\n    | ParitySpec,", position.read_text()))
+    inserted(table, '    "sinusoidal_and_shaw"', ROW)
+    inserted(
+        table, "from whyformer.attention.relative", "from whyformer.attention.position import ParitySpec\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not slow",
+        "-k",
+        "parity",
+    ]
+    done = subprocess.run(
+        [*command, "tests/conformance/test_product.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None
+    assert int(passed[1]) > 50

@@ -1,0 +1,31 @@
+"""A recipe's task decides which spec reads it."""
+
+from pathlib import Path
+
+import pytest
+
+from whyformer.errors import RecipeError
+from whyformer.tasks.kinds import load_any, recipe_type
+from whyformer.tasks.recipes import task_of
+from whyformer.tasks.translation import TranslationRecipe
+
+
+def test_a_recipe_translates_unless_it_or_a_base_says_otherwise(tmp_path: Path):
+    lowest, middle, top = (tmp_path / f"{name}.yaml" for name in ("lowest", "middle", "top"))
+    lowest.write_text("task: something\n")
+    middle.write_text("base: lowest.yaml\n")
+    top.write_text("base: middle.yaml\n")
+    assert task_of(str(top)) == "something"
+    lowest.write_text("training: {epochs: 1}\n")
+    assert task_of(str(top)) == "translation"
+    lowest.write_text("base: top.yaml\n")
+    assert task_of(str(top)) == "translation"
+
+
+def test_shipped_recipes_are_read_by_their_task():
+    assert isinstance(load_any("reverse", ["training.epochs=1"]), TranslationRecipe)
+
+
+def test_an_unknown_task_is_refused():
+    with pytest.raises(RecipeError, match=r"there is no task cooking; a recipe's `task` is .*translation"):
+        recipe_type("cooking")

@@ -1,0 +1,40 @@
+"""Question 20 in small: it goes the right way, and not where the relative schemes know nothing."""
+
+from dataclasses import replace
+
+import torch
+
+from whyformer.why.order import BACK, PLACE, draw
+from whyformer.why.q20_positions import DEEP, OFFSETS, QUESTION, SCHEMES, PositionSchemes
+from whyformer.why.toy import IGNORED, Teaching
+
+SHORT = Teaching(steps=120, test_every=120, rate=5e-3)
+COLLAPSES, EXTRAPOLATES = QUESTION.claims[:2]
+
+
+def test_the_tasks_are_what_they_say():
+    tokens, target = draw(torch.Generator().manual_seed(0), 4, 10)
+    back, placed, odd = target.unbind(1)
+    assert torch.equal(back[:, BACK:], tokens[:, :-BACK])
+    assert (back[:, :BACK] == IGNORED).all()
+    assert (placed == tokens[:, PLACE, None]).all()
+    assert ((tokens == odd).sum(dim=1) == 1).all()
+
+
+def outcomes(small: PositionSchemes) -> dict[str, str]:
+    findings = replace(QUESTION, experiment=small).ask([1])
+    assert findings.verdict != "supported"  # too short for all of it
+    return {judged.claim.text.en: judged.outcome for judged in findings.judgements}
+
+
+def test_the_small_experiment_goes_the_right_way():
+    found = outcomes(PositionSchemes(lengths=(32, 64), teaching=SHORT))
+    assert [found[claim.text.en] for claim in (COLLAPSES, EXTRAPOLATES)] == ["holds", "holds"]
+
+
+def test_without_offsets_nothing_extrapolates():
+    nothing = {arm: () if arm in (*OFFSETS, DEEP) else schemes for arm, schemes in SCHEMES.items()}
+    found = outcomes(
+        PositionSchemes(schemes=nothing, lengths=(32, 64), teaching=Teaching(steps=20, test_every=20))
+    )
+    assert found[EXTRAPOLATES.text.en] == "fails"
