@@ -116,7 +116,8 @@ def _numbers(findings: Findings, figure: Figure, lang: Language) -> Table:
     arms = dict.fromkeys(arm for arm, _ in numbers)
     places = dict.fromkeys(place for _, place in numbers)
     unit = figure.unit.say(lang)
-    title = f"{figure.title.say(lang)}, {unit}" if unit else figure.title.say(lang)
+    comma = ", " if lang == "en" else "，"
+    title = comma.join(filter(None, [figure.title.say(lang), unit]))
     table = Table(title=title, title_justify="left", box=None)
     table.add_column(figure.across.say(lang))
     for place in places:
