@@ -50,6 +50,14 @@ def inserted(path: Path, before: str, text: str) -> None:
     path.write_text(old.replace(before, text + before), encoding="utf-8")
 
 
+def run(copy: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    """What ``command`` says, run on the ``copy`` of the project."""
+    path = {"PYTHONPATH": str(copy / "src")}
+    done = subprocess.run(command, cwd=copy, env={**os.environ, **path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
 def test_a_new_scheme_touches_one_file_one_union_and_one_row(tmp_path: Path):
     for part in ("src", "tests/conformance", "pyproject.toml"):
         copy = shutil.copytree if (PROJECT / part).is_dir() else shutil.copy
@@ -74,14 +82,9 @@ def test_a_new_scheme_touches_one_file_one_union_and_one_row(tmp_path: Path):
         "-k",
         "parity",
     ]
-    done = subprocess.run(
-        [*command, "tests/conformance/test_product.py"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
+    done = run(tmp_path, *command, "tests/conformance/test_product.py")
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed is not None
     assert int(passed[1]) > 50
+    program = [sys.executable, "-c", "from whyformer.cli.main import main; main()"]
+    assert "parity           A learned number a head for keys" in run(tmp_path, *program, "parts").stdout
