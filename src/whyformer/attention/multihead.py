@@ -108,6 +108,12 @@ class AttentionSpec(Spec):
             )
         return self
 
+    def across(self) -> str | None:
+        """Why this cannot attend from one sequence to another; None where it can."""
+        if not self.keys.shares:
+            return None
+        return f"keys.kind {self.keys.kind} shares a matrix between two different sequences; use own"
+
     def build(self, d_model: int) -> "MultiHeadAttention":
         """The module for a model of ``d_model`` components."""
         return MultiHeadAttention(self, d_model)

@@ -4,10 +4,13 @@ B batch · S source length · T target length · M model dimension · V vocabula
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
+from whyformer.attention.tap import record
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
 
 
@@ -33,8 +36,22 @@ class PairSpec(Protocol):
 class PairState(ABC):
     """What a decoder remembers of the prefixes so far, a row per hypothesis."""
 
-    attention: Tensor | None = None
-    """The last step's attention (R,S) to the source, if it was asked for."""
+    def __init__(self, watch_attention: bool) -> None:
+        self.watch_attention = watch_attention
+        self.attention: Tensor | None = None
+        """The last step's attention (R,S) to the source, if it was asked for."""
+
+    @contextmanager
+    def watching(self, module: nn.Module, tap: str) -> Generator[None]:
+        """Keep the weights that pass the ``tap`` of ``module`` in a step, if asked for; mean over heads."""
+        if not self.watch_attention:
+            yield
+            return
+        with record(module, tap) as tape:
+            yield
+        if tap in tape:
+            # (R,H,1,S) -> (R,S)
+            self.attention = tape[tap][0].mean(dim=1).squeeze(1)
 
     @abstractmethod
     def select(self, rows: Tensor) -> None:

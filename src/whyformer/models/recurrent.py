@@ -3,7 +3,6 @@
 B batch · S source length · T target length · R hypotheses · M model dimension · V vocabulary
 """
 
-from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -17,7 +16,6 @@ from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Axis, Everything, Mask
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import AdditiveSpec
-from whyformer.attention.tap import record
 from whyformer.models.pair import PairModel, PairState
 from whyformer.nn.block import NO_POSITIONS
 from whyformer.nn.embedding import EmbeddingSpec
@@ -55,11 +53,8 @@ class RecurrentSpec(Spec):
     def _attends(self) -> "RecurrentSpec":
         if self.attention is not None:
             self.attention.heads.head_dim(self.d_model)
-            if self.attention.keys.shares:
-                raise ValueError(
-                    f"attention.keys.kind {self.attention.keys.kind} shares a matrix between two different "
-                    "sequences; use own"
-                )
+            if fault := self.attention.across():
+                raise ValueError(f"attention.{fault}")
         return self
 
     def build(self, source_vocabulary: int, target_vocabulary: int) -> "RecurrentTranslator":
@@ -75,9 +70,9 @@ class RecurrentState(PairState):
     """What the decoder remembers, and the source as its attention sees it."""
 
     def __init__(self, memory: Memory, cross: CrossCache, watch_attention: bool) -> None:
+        super().__init__(watch_attention)
         self.memory = memory
         self.cross = cross
-        self.watch_attention = watch_attention
 
     @override
     def select(self, rows: Tensor) -> None:
@@ -117,12 +112,8 @@ class RecurrentTranslator(PairModel[RecurrentState]):
     @override
     def step(self, tokens: Tensor, state: RecurrentState) -> Tensor:
         queries = Axis(torch.zeros_like(tokens)[:, None])
-        watching = record(self, _WEIGHTS) if state.watch_attention else nullcontext({})
-        with watching as tape:
+        with state.watching(self, _WEIGHTS):
             hidden = self._write(tokens[:, None], queries, state)
-        if _WEIGHTS in tape:
-            # Mean over the heads: (R,H,1,S) -> (R,S)
-            state.attention = tape[_WEIGHTS][0].mean(dim=1).squeeze(1)
         # (R,1,M) -> (R,M)
         return self.logits(hidden[:, -1])
 

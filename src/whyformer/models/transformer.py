@@ -3,7 +3,6 @@
 B batch · S source length · T target length · R hypotheses · M model dimension · V vocabulary
 """
 
-from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -15,7 +14,6 @@ from whyformer.attention.cache import CrossCache, KVCache
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Axis, Causal
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.attention.tap import record
 from whyformer.models.pair import PairModel, PairState
 from whyformer.nn.block import BlockSpec
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding
@@ -113,9 +111,9 @@ class TransformerState(PairState):
     """The caches of the decoder."""
 
     def __init__(self, cache: KVCache, cross: CrossCache, watch_attention: bool) -> None:
+        super().__init__(watch_attention)
         self.cache = cache
         self.cross = cross
-        self.watch_attention = watch_attention
         self._sentence = torch.arange(cross.axis.position.shape[0], device=cross.axis.position.device)
 
     @override
@@ -158,13 +156,8 @@ class Transformer(PairModel[TransformerState]):
         # (R,) -> (R,1)
         queries = Axis(torch.full_like(tokens, state.cache.length)[:, None])
         x = _embedded(tokens[:, None], queries, self.target_embedding, self.decoder)
-        last = self.decoder.blocks[-1]
-        watching = record(last, _CROSS_WEIGHTS) if state.watch_attention else nullcontext({})
-        with watching as tape:
+        with state.watching(self.decoder.blocks[-1], _CROSS_WEIGHTS):
             hidden = self.decoder(x, queries, cache=state.cache, cross=state.cross)
-        if state.watch_attention:
-            # Mean over the last layer's heads: (R,H,1,S) -> (R,S)
-            state.attention = tape[_CROSS_WEIGHTS][0].mean(dim=1).squeeze(1)
         # (R,1,M) -> (R,M)
         return self.logits(hidden[:, -1])
 

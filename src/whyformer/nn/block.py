@@ -165,11 +165,8 @@ class BlockSpec(Spec):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "BlockSpec":
-        if self.cross_attention is not None and self.cross_attention.keys.shares:
-            raise ValueError(
-                f"cross_attention.keys.kind {self.cross_attention.keys.kind} shares a matrix between two "
-                "different sequences; use own"
-            )
+        if self.cross_attention is not None and (fault := self.cross_attention.across()):
+            raise ValueError(f"cross_attention.{fault}")
         if self.placement.kind == "deep" and self.norm.kind == "none":
             raise ValueError("placement.kind deep grows the residual in every layer; norm.kind none lets it")
         return self

@@ -17,34 +17,34 @@ Memory = tuple[Tensor, ...]
 """What the layers remember, (layers,B,M) each: the hidden state, and of an LSTM the cell's too."""
 
 
-class LSTMSpec(Spec):
+class _CellSpec(Spec):
+    """What both cells have in common: torch has layers of each."""
+
+    layers_type: ClassVar[type[nn.LSTM] | type[nn.GRU]]
+
+    def build(self, width: int, layers: int, dropout: float, *, both_ways: bool = False) -> "Recurrent":
+        """Layers of ``width`` components, between which ``dropout`` acts."""
+        size = width // 2 if both_ways else width
+        between = dropout if layers > 1 else 0.0
+        return Recurrent(
+            self.layers_type(width, size, layers, batch_first=True, dropout=between, bidirectional=both_ways)
+        )
+
+
+class LSTMSpec(_CellSpec):
     """Long short-term memory: gates decide what a cell keeps, takes in and lets out."""
 
     origin: ClassVar[str] = "Hochreiter and Schmidhuber 1997, section 4"
+    layers_type = nn.LSTM
     kind: Literal["lstm"] = "lstm"
 
-    def build(self, width: int, layers: int, dropout: float, *, both_ways: bool = False) -> "Recurrent":
-        """Layers of ``width`` components, between which ``dropout`` acts."""
-        size = width // 2 if both_ways else width
-        between = dropout if layers > 1 else 0.0
-        return Recurrent(
-            nn.LSTM(width, size, layers, batch_first=True, dropout=between, bidirectional=both_ways)
-        )
 
-
-class GRUSpec(Spec):
+class GRUSpec(_CellSpec):
     """Gated recurrent unit: an LSTM without a cell apart from its state."""
 
     origin: ClassVar[str] = "Cho et al. 2014, section 2.3"
+    layers_type = nn.GRU
     kind: Literal["gru"] = "gru"
-
-    def build(self, width: int, layers: int, dropout: float, *, both_ways: bool = False) -> "Recurrent":
-        """Layers of ``width`` components, between which ``dropout`` acts."""
-        size = width // 2 if both_ways else width
-        between = dropout if layers > 1 else 0.0
-        return Recurrent(
-            nn.GRU(width, size, layers, batch_first=True, dropout=between, bidirectional=both_ways)
-        )
 
 
 CellSpec = Annotated[LSTMSpec | GRUSpec, Field(discriminator="kind")]

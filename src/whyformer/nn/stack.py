@@ -87,12 +87,14 @@ class Stack(nn.Module):
             nn.ModuleList(scheme.build(site) for scheme in spec.positions if scheme.by_layer)
             for _ in range(spec.layers)
         )
+        self._shared = _joined(self.positions)
+        self._by_layer = [_joined(self.positions, own) for own in self.layer_positions]
         self.blocks = nn.ModuleList(spec.block.build(d_model, spec.layers) for _ in range(spec.layers))
         self.final_norm = spec.block.norm.build(d_model) if spec.block.placement.final_norm else None
 
     def embed(self, x: Tensor, position: Tensor) -> Tensor:
         """Tell the embedded tokens ``x`` (B,L,M) their ``position`` (B,L), by schemes that act there."""
-        return _joined(self.positions).embed(x, position)
+        return self._shared.embed(x, position)
 
     def forward(
         self, x: Tensor, queries: Axis, *, cache: KVCache | None = None, cross: CrossCache | None = None
@@ -110,8 +112,7 @@ class Stack(nn.Module):
         """
         keys = queries if cache is None else cache.with_new(queries)
         reading = None if cross is None else CrossPass(cross, Mask(Everything(), queries, cross.axis))
-        positions = [_joined(self.positions, own) for own in self.layer_positions]
-        shared = Pass(Mask(self.rule, queries, keys), positions, cache, reading)
+        shared = Pass(Mask(self.rule, queries, keys), self._by_layer, cache, reading)
         for layer, block in enumerate(self.blocks):
             x = block(x, shared, layer)
         if cache is not None:
