@@ -16,19 +16,17 @@ import torch
 from torch import Tensor
 
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Axis, Causal, Everything, Mask, MaskRule
+from whyformer.attention.mask import Causal, Everything, Mask, MaskRule
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.attention.position import (
-    AlibiSpec,
-    Positions,
-    PositionScheme,
-    RotarySpec,
-    ShawKeysSpec,
-    ShawValuesSpec,
-    T5Spec,
-    TransformerXLSpec,
-)
 from whyformer.machine import keep_freed_memory
+from whyformer.position.alibi import AlibiSpec
+from whyformer.position.axis import Axis
+from whyformer.position.positions import Positions
+from whyformer.position.rotary import RotarySpec
+from whyformer.position.scheme import PositionScheme
+from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec
+from whyformer.position.t5 import T5Spec
+from whyformer.position.transformer_xl import TransformerXLSpec
 
 D_MODEL, HEADS = 512, 8
 SITE = HeadsSpec(query=HEADS).site(D_MODEL, causal=True)

@@ -13,7 +13,8 @@ SOURCE = PROJECT / "src" / "whyformer"
 FILE_LINES = 500
 FUNCTION_LINES = 60
 CONSTRUCTOR_ARGUMENTS = 8
-ALL_LINES = 16_000
+ALL_LINES = 19_000
+ATTENTION_LINES = 900
 
 # Unfinished work, and the ways in which a pickle could come in or go out.
 UNWANTED = re.compile(
@@ -80,9 +81,10 @@ def test_every_file_of_source_keeps_the_budget(path: Path):
     assert faults(path.read_text(encoding="utf-8"), free_keywords=in_cli) == []
 
 
-def test_the_whole_source_keeps_the_budget():
-    lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES)
-    assert 0 < lines <= ALL_LINES
+@pytest.mark.parametrize(("room", "limit"), [(SOURCE, ALL_LINES), (SOURCE / "attention", ATTENTION_LINES)])
+def test_a_room_keeps_the_budget(room: Path, limit: int):
+    files = [path for path in SOURCES if path.is_relative_to(room)]
+    assert 0 < sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= limit
 
 
 def test_no_project_file_names_a_path_of_one_machine():

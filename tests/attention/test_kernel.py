@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from whyformer.attention import kernel
-from whyformer.attention.dropout import Dropout
 from whyformer.attention.kernel import Taps, attend, fused, prefers_fused
-from whyformer.attention.mask import Axis, Causal, Everything, Mask, Rule
+from whyformer.attention.mask import Causal, Everything, Mask, Rule
 from whyformer.attention.score import Additive, Dot
+from whyformer.dropout import Dropout
+from whyformer.position.axis import Axis
 
 B, H, D = 3, 2, 8
 Body = Callable[..., Tensor]

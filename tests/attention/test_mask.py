@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from whyformer.attention.mask import (
-    Axis,
     Both,
     Causal,
     Chunk,
@@ -18,6 +17,7 @@ from whyformer.attention.mask import (
     SameSegment,
     Window,
 )
+from whyformer.position.axis import Axis
 
 NEAR = Window(left=1, right=1)
 

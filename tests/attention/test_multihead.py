@@ -7,12 +7,14 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from whyformer.attention.cache import KeyValues
-from whyformer.attention.heads import HeadsSpec, Site, merge, share, split
-from whyformer.attention.mask import Axis, Causal, Mask
-from whyformer.attention.multihead import AttentionSpec, MultiHeadAttention
-from whyformer.attention.position import Positions, PositionScheme
+from whyformer.attention.heads import HeadsSpec, merge, share, split
+from whyformer.attention.mask import Causal, Mask
+from whyformer.attention.multihead import AttentionSpec, KeyValues, MultiHeadAttention
 from whyformer.attention.score import ScaledDotSpec
+from whyformer.position.axis import Axis
+from whyformer.position.positions import Positions
+from whyformer.position.scheme import PositionScheme
+from whyformer.position.site import Site
 
 M, L = 24, 6
 

@@ -17,10 +17,11 @@ from conformance import reference, rows
 from conformance.product import Combination, schemes, transformer_spec
 from conformance.reference import Example, real, sees
 from conformance.rows import LAYERS, LENGTH
-from whyformer.attention import kernel, offsets
-from whyformer.attention.mask import Axis
-from whyformer.attention.tap import record
+from whyformer.attention import kernel
 from whyformer.models.transformer import TransformerSpec
+from whyformer.position import offsets
+from whyformer.position.axis import Axis
+from whyformer.tap import record
 from whyformer.tasks.recipes import load_recipe, recipe_text
 
 SHIFT = 102

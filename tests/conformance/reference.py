@@ -14,10 +14,10 @@ from conformance import rows
 from conformance.product import Combination, schemes, stack_spec
 from conformance.rows import LAYERS, M, MaskRow, Scheme
 from conformance.slow import Pair, Token, affine
-from whyformer.attention.mask import Axis
 from whyformer.attention.multihead import MultiHeadAttention
 from whyformer.nn.block import Block
 from whyformer.nn.stack import Stack
+from whyformer.position.axis import Axis
 
 MEMORY = 4
 """Tokens of a memory."""

@@ -13,10 +13,8 @@ from torch import Tensor, nn
 from conformance import slow
 from conformance.slow import Pair, Token
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Axis, Causal, Chunk, Everything, MaskRule, SameSegment, Window
+from whyformer.attention.mask import Causal, Chunk, Everything, MaskRule, SameSegment, Window
 from whyformer.attention.multihead import KeysSpec, OwnKeysSpec, SharedKeysSpec, SharedUnitKeysSpec
-from whyformer.attention.position import LearnedSpec, PositionSpec, RotarySpec, SinusoidalSpec
-from whyformer.attention.relative import AlibiSpec, ShawKeysSpec, ShawValuesSpec, T5Spec, TransformerXLSpec
 from whyformer.attention.score import AdditiveSpec, DotSpec, ScaledDotSpec, ScoreSpec
 from whyformer.nn.block import DeepNormSpec, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.feed_forward import (
@@ -28,6 +26,14 @@ from whyformer.nn.feed_forward import (
     SwiGLUSpec,
 )
 from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, NormSpec, RMSNormSpec
+from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
+from whyformer.position.alibi import AlibiSpec
+from whyformer.position.axis import Axis
+from whyformer.position.positions import PositionSpec
+from whyformer.position.rotary import RotarySpec
+from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec
+from whyformer.position.t5 import T5Spec
+from whyformer.position.transformer_xl import TransformerXLSpec
 
 M, HIDDEN, LAYERS, BATCH, LENGTH, LONGEST = 12, 10, 2, 2, 6, 128
 EPSILON = 1e-3

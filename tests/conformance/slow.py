@@ -11,7 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from whyformer.attention.position import PositionSpec, RotarySpec
+from whyformer.position.positions import PositionSpec
+from whyformer.position.rotary import RotarySpec
 
 
 class Token(NamedTuple):

@@ -9,7 +9,20 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 
-CLASS = '''
+FILE = '''\
+"""A scheme that nobody needs."""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from whyformer.position.axis import Axis
+from whyformer.position.scheme import PositionScheme, SchemeSpec
+from whyformer.position.site import Site
+
+
 class ParitySpec(SchemeSpec):
     """A learned number a head for keys an odd number of positions away."""
 
@@ -32,9 +45,8 @@ class Parity(PositionScheme):
     def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor:
         odd = (keys.position[:, None, None, :] - queries.position[:, None, :, None]) % 2
         return odd * self.table[:, None, None]
-
-
 '''
+IMPORT = "from whyformer.position.parity import ParitySpec\n"
 MEMBER = "    | ParitySpec\n"
 ROW = """\
     "parity": (
@@ -62,14 +74,13 @@ def test_a_new_scheme_touches_one_file_one_union_and_one_row(tmp_path: Path):
     for part in ("src", "tests/conformance", "pyproject.toml"):
         copy = shutil.copytree if (PROJECT / part).is_dir() else shutil.copy
         _ = copy(PROJECT / part, tmp_path / part)
-    position, table = tmp_path / "src/whyformer/attention/position.py", tmp_path / "tests/conformance/rows.py"
-    inserted(position, "PositionSpec = Annotated[", CLASS)
-    inserted(position, '    Field(discriminator="kind"),\n]\n\n\n@dataclass', MEMBER)
-    position.write_text(re.sub(r",\n    \| ParitySpec", "\n    | ParitySpec,", position.read_text()))
+    room, table = tmp_path / "src/whyformer/position", tmp_path / "tests/conformance/rows.py"
+    (room / "parity.py").write_text(FILE, encoding="utf-8")
+    union = room / "positions.py"
+    inserted(union, "from whyformer.position.rotary", IMPORT)
+    inserted(union, "    | TransformerXLSpec", MEMBER)
     inserted(table, '    "sinusoidal_and_shaw"', ROW)
-    inserted(
-        table, "from whyformer.attention.relative", "from whyformer.attention.position import ParitySpec\n"
-    )
+    inserted(table, "from whyformer.position.rotary", IMPORT)
     command = [
         sys.executable,
         "-m",

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from conformance.product import Combination, stack_spec
 from conformance.rows import M
-from whyformer.attention.mask import Axis
 from whyformer.nn.stack import Stack
+from whyformer.position.axis import Axis
 
 PLAIN = Combination(
     score="scaled_dot",

@@ -11,16 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from whyformer.attention.heads import HeadsSpec, Site
-from whyformer.attention.mask import Axis, Causal, Mask
+from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.mask import Causal, Mask
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.attention.position import LearnedSpec, RotarySpec
-from whyformer.attention.relative import T5, Alibi, T5Spec
 from whyformer.attention.score import DotSpec
 from whyformer.nn.block import BlockSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.feed_forward import GeluSpec, ReluSpec, SwiGLUSpec
 from whyformer.nn.norm import LayerNormSpec, RMSNormSpec
 from whyformer.nn.stack import Stack, StackSpec
+from whyformer.position.absolute import LearnedSpec
+from whyformer.position.alibi import Alibi
+from whyformer.position.axis import Axis
+from whyformer.position.rotary import RotarySpec
+from whyformer.position.site import Site
+from whyformer.position.t5 import T5, T5Spec
 
 transformers = pytest.importorskip("transformers", reason="needs the extra: pip install 'whyformer[parity]'")
 

@@ -27,11 +27,11 @@ from conformance.product import (
 )
 from whyformer.attention.mask import Both, Either, MaskRule, Rule
 from whyformer.attention.multihead import KeysSpec
-from whyformer.attention.position import PositionSpec
 from whyformer.attention.score import ScoreSpec
 from whyformer.nn.block import PlacementSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
+from whyformer.position.positions import PositionSpec
 
 Check = Callable[[Combination], None]
 PRODUCTS = ((ATTENTION, "positions"), (AROUND, "feed_forward"))

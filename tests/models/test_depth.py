@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 import whyformer
-from whyformer.attention import tap
-from whyformer.attention.tap import listen
+from whyformer import tap
 from whyformer.data.text.tokenizer_pair import JointTokenizer
 from whyformer.decoding.beam import BeamSpec
 from whyformer.models.transformer import Transformer, transformer
+from whyformer.tap import listen
 from whyformer.tasks.translator import Translator
 
 CALLS, FILES = 6, 4

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from whyformer.attention.mask import Axis
 from whyformer.data.text.packing import pack
 from whyformer.errors import RecipeError
 from whyformer.models.gpt import GPT, GPTSpec, gpt2_small
+from whyformer.position.axis import Axis
 from whyformer.training.loss import token_loss
 from whyformer.validation import check
 

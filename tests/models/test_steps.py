@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from whyformer.attention.tap import record
 from whyformer.models.transformer import Transformer, TransformerSpec, transformer
 from whyformer.nn.block import PreNormSpec
+from whyformer.tap import record
 
 V = 15
 PLAIN = transformer(layers=2, d_model=16, heads=2, feed_forward=24, dropout=0.1)

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from whyformer.attention.multihead import MultiHeadAttention
-from whyformer.attention.position import sinusoids
 from whyformer.models.transformer import Transformer, TransformerSpec, transformer
 from whyformer.nn.block import Block, Placement, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.feed_forward import FeedForward
 from whyformer.nn.stack import Stack
+from whyformer.position.absolute import sinusoids
 
 LAYERS, M, HEADS, HIDDEN, V = 3, 16, 4, 24, 20
 

@@ -11,7 +11,6 @@ from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal, Everything
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import Dot
-from whyformer.attention.tap import listen, record
 from whyformer.models.transformer import (
     Transformer,
     TransformerSpec,
@@ -25,6 +24,7 @@ from whyformer.models.transformer import (
 from whyformer.nn.block import BlockSpec
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.stack import StackSpec
+from whyformer.tap import listen, record
 
 WITHOUT_MEMORY = BlockSpec()
 WITH_MEMORY = BlockSpec(cross_attention=AttentionSpec())

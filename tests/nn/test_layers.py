@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from whyformer.attention.dropout import Dropout
+from whyformer.dropout import Dropout
 from whyformer.marks import PAD
 from whyformer.nn.block import Depth, PostNormSpec, PreNormSpec
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits

@@ -6,14 +6,15 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Axis, Causal
+from whyformer.attention.mask import Causal
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.attention.position import RotarySpec
-from whyformer.attention.relative import TransformerXLSpec
-from whyformer.attention.tap import listen, record
 from whyformer.nn.block import Block, BlockSpec, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.stack import Stack, StackSpec
+from whyformer.position.axis import Axis
+from whyformer.position.rotary import RotarySpec
+from whyformer.position.transformer_xl import TransformerXLSpec
+from whyformer.tap import listen, record
 
 M, L = 8, 70
 PLACEMENTS = pytest.mark.parametrize("placement", [PostNormSpec(), PreNormSpec()], ids=["post", "pre"])

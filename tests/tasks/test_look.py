@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from whyformer.attention.tap import Tap
 from whyformer.data.batch import Batch
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import search
 from whyformer.errors import DecodingError
 from whyformer.marks import END
+from whyformer.tap import Tap
 from whyformer.tasks.anatomy import dissect
 from whyformer.tasks.load import load_translator
 from whyformer.tasks.look import look

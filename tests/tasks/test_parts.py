@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from whyformer.attention.position import PositionSpec
+from whyformer.position.positions import PositionSpec
 from whyformer.tasks.parts import catalogue
 
 KNOWN = catalogue()

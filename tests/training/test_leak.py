@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Axis, Causal, Everything, MaskRule
+from whyformer.attention.mask import Causal, Everything, MaskRule
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import TrainingError
 from whyformer.models.transformer import transformer
 from whyformer.nn.block import BlockSpec, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.stack import StackSpec
+from whyformer.position.axis import Axis
 from whyformer.training.leak import check_no_leak
 
 M, T = 16, 6

@@ -1,1 +1,1 @@
-"""Attention: scores, masks, positions and the one softmax. Tensors in, tensors out."""
+"""Attention: scores, masks, heads and the one softmax. Tensors in, tensors out."""

@@ -3,25 +3,11 @@
 B batch · L length · H heads · D head dimension · M model dimension
 """
 
-from dataclasses import dataclass
-
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from whyformer.position.site import Site
 from whyformer.spec import Spec
-
-
-@dataclass(frozen=True)
-class Site:
-    """What scores and position schemes must know of the attention they are built for."""
-
-    d_model: int
-    heads: int
-    """Query heads."""
-    dim: int
-    """Components of one head."""
-    causal: bool = False
-    """Whether queries never see later keys."""
 
 
 class HeadsSpec(Spec):

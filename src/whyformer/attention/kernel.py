@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from whyformer.attention.dropout import Dropout
 from whyformer.attention.mask import Mask
 from whyformer.attention.score import Dot, Score
-from whyformer.attention.tap import Tap
+from whyformer.dropout import Dropout
+from whyformer.tap import Tap
 
 # From this many logits a head on, a CPU takes the fused kernel, whose memory does not grow with them; for
 # sentences batched products. Where exactly the one overtakes the other has not been measured yet.

@@ -3,19 +3,18 @@
 B batch · Q query length · K key length · H heads · D head dimension · M model dimension
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from whyformer.attention.cache import KeyValues
-from whyformer.attention.dropout import Dropout
 from whyformer.attention.heads import HeadsSpec, merge, share, split
 from whyformer.attention.kernel import Taps, attend
 from whyformer.attention.mask import Mask
-from whyformer.attention.position import Positions
 from whyformer.attention.score import ScaledDotSpec, ScoreSpec
+from whyformer.dropout import Dropout
+from whyformer.position.positions import Positions
 from whyformer.spec import Spec
 
 
@@ -117,6 +116,17 @@ class AttentionSpec(Spec):
     def build(self, d_model: int) -> "MultiHeadAttention":
         """The module for a model of ``d_model`` components."""
         return MultiHeadAttention(self, d_model)
+
+
+class KeyValues(NamedTuple):
+    """Keys and values of one attention, each (B,H,K,D)."""
+
+    key: Tensor
+    value: Tensor
+
+    def select(self, rows: Tensor) -> "KeyValues":
+        """Keep, reorder or repeat sentences."""
+        return KeyValues(self.key.index_select(0, rows), self.value.index_select(0, rows))
 
 
 class MultiHeadAttention(nn.Module):

@@ -10,15 +10,16 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.attention.cache import KVCache
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Axis, Causal, SameSegment
+from whyformer.attention.mask import Causal, SameSegment
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.attention.position import Learned, LearnedSpec
 from whyformer.nn.block import BlockSpec, PreNormSpec
+from whyformer.nn.cache import KVCache
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
 from whyformer.nn.feed_forward import GeluSpec
 from whyformer.nn.stack import StackSpec
+from whyformer.position.absolute import Learned, LearnedSpec
+from whyformer.position.axis import Axis
 from whyformer.spec import Spec
 
 

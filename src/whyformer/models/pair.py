@@ -10,8 +10,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from whyformer.attention.tap import record
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
+from whyformer.tap import record
 
 
 class PairSpec(Protocol):

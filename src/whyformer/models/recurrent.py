@@ -10,16 +10,17 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.attention.cache import CrossCache
-from whyformer.attention.dropout import Dropout
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Axis, Everything, Mask
+from whyformer.attention.mask import Everything, Mask
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import AdditiveSpec
+from whyformer.dropout import Dropout
 from whyformer.models.pair import PairModel, PairState
 from whyformer.nn.block import NO_POSITIONS
+from whyformer.nn.cache import CrossCache
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.recurrent import CellSpec, LSTMSpec, Memory
+from whyformer.position.axis import Axis
 from whyformer.spec import Spec
 
 _WEIGHTS = "attention.taps.weights"

@@ -10,15 +10,16 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 from torch import Tensor
 from typing_extensions import override
 
-from whyformer.attention.cache import CrossCache, KVCache
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Axis, Causal
+from whyformer.attention.mask import Causal
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.models.pair import PairModel, PairState
 from whyformer.nn.block import BlockSpec
+from whyformer.nn.cache import CrossCache, KVCache
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.stack import Stack, StackSpec
+from whyformer.position.axis import Axis
 from whyformer.spec import Spec
 
 _CROSS_WEIGHTS = "cross_attention.taps.weights"

@@ -13,15 +13,15 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.attention.cache import CrossCache, KVCache
-from whyformer.attention.dropout import Dropout
 from whyformer.attention.mask import Mask
 from whyformer.attention.multihead import AttentionSpec, MultiHeadAttention
-from whyformer.attention.position import Positions
-from whyformer.attention.tap import Tap
+from whyformer.dropout import Dropout
+from whyformer.nn.cache import CrossCache, KVCache
 from whyformer.nn.feed_forward import FeedForwardSpec, ReluSpec
 from whyformer.nn.norm import LayerNormSpec, Norm, NormSpec
+from whyformer.position.positions import Positions
 from whyformer.spec import Spec
+from whyformer.tap import Tap
 
 NO_POSITIONS = Positions()
 """The two sides of cross-attention count differently, so no scheme applies there."""

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from whyformer.attention.dropout import Dropout
+from whyformer.dropout import Dropout
 from whyformer.marks import PAD
 from whyformer.spec import Spec
 

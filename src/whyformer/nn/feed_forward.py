@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from whyformer.attention.dropout import Dropout
+from whyformer.dropout import Dropout
 from whyformer.spec import Spec
 
 

@@ -8,10 +8,13 @@ from typing import cast
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from whyformer.attention.cache import CrossCache, KVCache
-from whyformer.attention.mask import Axis, Everything, Mask, MaskRule
-from whyformer.attention.position import Positions, PositionScheme, PositionSpec, SinusoidalSpec
+from whyformer.attention.mask import Everything, Mask, MaskRule
 from whyformer.nn.block import NO_POSITIONS, Block, BlockSpec, CrossPass, Pass
+from whyformer.nn.cache import CrossCache, KVCache
+from whyformer.position.absolute import SinusoidalSpec
+from whyformer.position.axis import Axis
+from whyformer.position.positions import Positions, PositionSpec
+from whyformer.position.scheme import PositionScheme
 from whyformer.spec import Spec
 
 

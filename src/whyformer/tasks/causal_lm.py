@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
-from whyformer.attention.mask import Axis
 from whyformer.data.text.documents import Documents, DocumentsSpec
 from whyformer.data.text.packing import Rows, pack
 from whyformer.data.text.tokenizer import Tokenizer
@@ -24,6 +23,7 @@ from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.marks import END, PAD, START
 from whyformer.models.gpt import GPT, GPTSpec
+from whyformer.position.axis import Axis
 from whyformer.tasks.recipe import Prepared, Recipe
 from whyformer.training.loss import token_loss
 from whyformer.training.settings import TrainingSpec

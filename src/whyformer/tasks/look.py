@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from whyformer.attention.tap import record
 from whyformer.data.batch import PairBatch
 from whyformer.errors import DecodingError
 from whyformer.marks import END, NAMES, START
 from whyformer.show.attention_map import AttentionMap, Place
+from whyformer.tap import record
 from whyformer.tasks.translator import Translator
 
 

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from whyformer.attention.mask import Both, Causal, Chunk, Either, MaskRule, SameSegment, Window
 from whyformer.attention.multihead import KeysSpec
-from whyformer.attention.position import PositionSpec
 from whyformer.attention.score import ScoreSpec
 from whyformer.data.text.tokenizer_spec import TokenizerSpec
 from whyformer.decoding.search import SearchSpec
@@ -21,6 +20,7 @@ from whyformer.nn.block import PlacementSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
 from whyformer.nn.stack import StackSpec
+from whyformer.position.positions import PositionSpec
 from whyformer.spec import Spec
 from whyformer.training.optimizer import OptimizerSpec
 from whyformer.training.schedule import ScheduleSpec

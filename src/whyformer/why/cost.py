@@ -13,10 +13,11 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 from typing_extensions import override
 
-from whyformer.attention.dropout import Dropout
 from whyformer.attention.kernel import Taps, attend
-from whyformer.attention.mask import Axis, Everything, Mask
+from whyformer.attention.mask import Everything, Mask
 from whyformer.attention.score import Score
+from whyformer.dropout import Dropout
+from whyformer.position.axis import Axis
 from whyformer.why.question import Text
 
 Work = Callable[[], Tensor]

@@ -8,13 +8,13 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Axis
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.attention.position import PositionSpec
 from whyformer.errors import DataError
 from whyformer.nn.block import BlockSpec, PreNormSpec
 from whyformer.nn.feed_forward import NoFeedForwardSpec
 from whyformer.nn.stack import StackSpec
+from whyformer.position.axis import Axis
+from whyformer.position.positions import PositionSpec
 from whyformer.why.question import Figure, Text
 from whyformer.why.toy import IGNORED, RIGHT, Examples
 

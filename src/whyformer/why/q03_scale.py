@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from whyformer.attention.heads import Site
 from whyformer.attention.score import DotSpec, ScaledDotSpec, ScoreSpec
+from whyformer.position.site import Site
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Question, Seen, Text
 from whyformer.why.toy import EFFORT, RIGHT, STEPS, Retrieval, Teaching, effort, retrieval
 

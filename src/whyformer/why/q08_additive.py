@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from whyformer.attention.heads import Site
 from whyformer.attention.score import AdditiveSpec, DotSpec, ScaledDotSpec, ScoreSpec
+from whyformer.position.site import Site
 from whyformer.why.cost import Sliced, attention, kept_megabytes, milliseconds
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Question, Seen, Text
 from whyformer.why.toy import RIGHT, SECONDS, Retrieval, Teaching, retrieval

@@ -6,10 +6,14 @@ import torch
 from torch import Generator
 from typing_extensions import override
 
-from whyformer.attention import position, relative
-from whyformer.attention.heads import Site
-from whyformer.attention.position import LearnedSpec, PositionSpec, RotarySpec, SinusoidalSpec
-from whyformer.attention.relative import AlibiSpec, ShawKeysSpec, ShawValuesSpec, T5Spec
+from whyformer.position import absolute, alibi, rotary, shaw, t5
+from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
+from whyformer.position.alibi import AlibiSpec
+from whyformer.position.positions import PositionSpec
+from whyformer.position.rotary import RotarySpec
+from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec
+from whyformer.position.site import Site
+from whyformer.position.t5 import T5Spec
 from whyformer.why.order import ABSOLUTE, BAG, RELATIVE, TASKS, Reader, draw, right_by_task, sentences
 from whyformer.why.question import Bounds, Claim, Experiment, Question, Seen, Text
 from whyformer.why.toy import EFFORT, Teaching, effort
@@ -34,7 +38,7 @@ SCHEMES: dict[Text, tuple[PositionSpec, ...]] = {
 
 # What is measured besides the three tasks, of which the odd token is the control: its place is nothing.
 LINES = Text("lines of code", "代码行数")
-FILES = (position.__name__, relative.__name__)
+FILES = tuple(module.__name__ for module in (absolute, rotary, alibi, t5, shaw))
 
 
 class PositionSchemes(Experiment):

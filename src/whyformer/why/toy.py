@@ -14,11 +14,12 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Axis, Everything, Mask
+from whyformer.attention.mask import Everything, Mask
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import ScoreSpec
 from whyformer.errors import TrainingError
 from whyformer.nn.block import NO_POSITIONS
+from whyformer.position.axis import Axis
 from whyformer.spec import Spec
 from whyformer.why.question import Figure, Seen, Text
 

@@ -4,24 +4,13 @@ B batch (rows) · K key length · H heads · D head dimension
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from torch import Tensor
 
-from whyformer.attention.mask import Axis
+from whyformer.attention.multihead import KeyValues
+from whyformer.position.axis import Axis
 
 _FIRST_CAPACITY = 32
-
-
-class KeyValues(NamedTuple):
-    """Keys and values of one attention, each (B,H,K,D)."""
-
-    key: Tensor
-    value: Tensor
-
-    def select(self, rows: Tensor) -> "KeyValues":
-        """Keep, reorder or repeat sentences."""
-        return KeyValues(self.key.index_select(0, rows), self.value.index_select(0, rows))
 
 
 class LayerCache:

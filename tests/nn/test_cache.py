@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from whyformer.attention.cache import CrossCache, KeyValues, KVCache, LayerCache
-from whyformer.attention.mask import Axis
+from whyformer.attention.multihead import KeyValues
+from whyformer.nn.cache import CrossCache, KVCache, LayerCache
+from whyformer.position.axis import Axis
 
 H, D = 2, 3
 

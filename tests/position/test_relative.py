@@ -7,22 +7,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from whyformer.attention.heads import HeadsSpec, Site
-from whyformer.attention.mask import Axis, Causal, Everything
+from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.mask import Causal, Everything
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.attention.position import PositionSpec
-from whyformer.attention.relative import (
-    T5,
-    AlibiSpec,
-    ShawKeysSpec,
-    ShawValuesSpec,
-    T5Spec,
-    TransformerXLSpec,
-)
-from whyformer.attention.scheme import PositionScheme
-from whyformer.attention.sinusoid import sinusoids
 from whyformer.nn.block import BlockSpec
 from whyformer.nn.stack import StackSpec
+from whyformer.position.absolute import sinusoids
+from whyformer.position.alibi import AlibiSpec
+from whyformer.position.axis import Axis
+from whyformer.position.positions import PositionSpec
+from whyformer.position.scheme import PositionScheme
+from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec
+from whyformer.position.site import Site
+from whyformer.position.t5 import T5, T5Spec
+from whyformer.position.transformer_xl import TransformerXLSpec
 
 H, D = 2, 4
 SITE = Site(d_model=8, heads=H, dim=D)

@@ -3,12 +3,13 @@
 B batch · L length · Q query length · K key length · H heads · D head dimension · M model dimension
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
+from typing_extensions import override
 
-from whyformer.attention.heads import Site
-from whyformer.attention.mask import Axis
+from whyformer.position.axis import Axis
+from whyformer.position.site import Site
 from whyformer.spec import Spec
 
 
@@ -50,3 +51,15 @@ class SchemeSpec(Spec):
     def reach(self) -> int | None:
         """Positions that the scheme knows; None where there is no limit."""
         return None
+
+
+class OwnedSpec(SchemeSpec):
+    """A scheme inside attention, whose parameters layers may share."""
+
+    owner: Literal["stack", "layer"] = "layer"
+    """Who has the parameters: one set for the whole stack, or one for every layer."""
+
+    @property
+    @override
+    def by_layer(self) -> bool:
+        return self.owner == "layer"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from whyformer.attention.tap import Tap, listen, record
+from whyformer.tap import Tap, listen, record
 
 
 class Two(nn.Module):

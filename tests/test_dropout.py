@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from whyformer.attention.dropout import Dropout, keep_mask
+from whyformer.dropout import Dropout, keep_mask
 
 
 def every_word(words: Tensor, *_: object) -> Tensor:

@@ -6,18 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from whyformer.attention.heads import Site
-from whyformer.attention.mask import Axis
-from whyformer.attention.position import (
-    LearnedSpec,
-    Positions,
-    PositionScheme,
-    RotarySpec,
-    Sinusoidal,
-    SinusoidalSpec,
-    sinusoids,
-)
 from whyformer.errors import DataError
+from whyformer.position.absolute import LearnedSpec, Sinusoidal, SinusoidalSpec, sinusoids
+from whyformer.position.axis import Axis
+from whyformer.position.positions import Positions
+from whyformer.position.rotary import RotarySpec
+from whyformer.position.scheme import PositionScheme
+from whyformer.position.site import Site
 
 
 @pytest.mark.parametrize("d_model", [1, 2, 7, 8, 512])

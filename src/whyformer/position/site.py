@@ -1,0 +1,16 @@
+"""The site of an attention: what its parts must know of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Site:
+    """What scores and position schemes must know of the attention they are built for."""
+
+    d_model: int
+    heads: int
+    """Query heads."""
+    dim: int
+    """Components of one head."""
+    causal: bool = False
+    """Whether queries never see later keys."""
