@@ -17,8 +17,9 @@ from whyformer.nn.block import BlockSpec, PreNormSpec
 from whyformer.nn.cache import KVCache
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
 from whyformer.nn.feed_forward import GeluSpec
+from whyformer.nn.initial import draw_matrices
 from whyformer.nn.stack import StackSpec
-from whyformer.position.absolute import Learned, LearnedSpec
+from whyformer.position.absolute import LearnedSpec
 from whyformer.position.axis import Axis
 from whyformer.spec import Spec
 
@@ -118,7 +119,9 @@ class GPT(nn.Module):
         apart = spec.stack.model_copy(update={"mask": spec.stack.mask & SameSegment()})
         self.stack = apart.build(spec.d_model)
         if spec.deviation is not None:
-            self._initialise(spec.deviation)
+            branches = 2 * spec.stack.layers
+            ends = ("attention.output", "feed_forward.leave")
+            draw_matrices(self, spec.deviation, lambda name: branches**0.5 if name.endswith(ends) else 1.0)
 
     @property
     def output_weight(self) -> Tensor:
@@ -159,14 +162,3 @@ class GPT(nn.Module):
         state.position = state.position + 1
         # (R,1,M) -> (R,M)
         return self.logits(hidden[:, -1])
-
-    def _initialise(self, deviation: float) -> None:
-        """Draw the matrices of the stack and the positions from N(0, deviation²)."""
-        branches = 2 * len(self.stack.blocks)
-        for name, module in self.stack.named_modules():
-            if isinstance(module, nn.Linear):
-                ends = name.endswith(("attention.output", "feed_forward.leave"))
-                nn.init.normal_(module.weight, std=deviation / branches**0.5 if ends else deviation)
-        for scheme in self.stack.positions:
-            if isinstance(scheme, Learned):
-                nn.init.normal_(scheme.table, std=deviation)

@@ -27,6 +27,7 @@ from whyformer.position.axis import Axis
 from whyformer.tasks.recipe import Prepared, Recipe
 from whyformer.training.loss import token_loss
 from whyformer.training.settings import TrainingSpec
+from whyformer.training.task import Prediction
 
 
 class CausalLMRecipe(Recipe):
@@ -103,7 +104,7 @@ class HeldOut:
         """How well ``model``, in evaluation mode, foresees them, ``batch`` rows at a time."""
         loss = nll = tokens = 0.0
         for indices in np.split(np.arange(len(self.rows)), range(batch, len(self.rows), batch)):
-            hidden, table, gold = _forced(model, self.rows, indices, model.output_weight.device)
+            hidden, table, gold, _ = _forced(model, self.rows, indices, model.output_weight.device)
             part = token_loss(hidden, table, gold, label_smoothing)
             loss, nll = loss + part.loss.item(), nll + part.negative_log_likelihood.item()
             tokens += part.tokens
@@ -129,10 +130,8 @@ class CausalLMTask:
         """Tokens of these rows: each predicts the next."""
         return int(self._lengths[indices].sum())
 
-    def predict(
-        self, model: GPT, indices: NDArray[np.int64], device: torch.device
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Hidden states (N,M) of real tokens, output table (V,M), next tokens (N,)."""
+    def predict(self, model: GPT, indices: NDArray[np.int64], device: torch.device) -> Prediction:
+        """The hidden states of real tokens and the tokens that follow."""
         return _forced(model, self.rows, indices, device)
 
     def probe(self, model: GPT) -> tuple[Tensor, Tensor]:
@@ -155,9 +154,7 @@ def _packed(documents: Sequence[str], tokenizer: Tokenizer, longest: int, *, see
     return pack([[START, *ids, END] for ids in tokenizer.encode_all(documents)], longest, seed=seed)
 
 
-def _forced(
-    model: GPT, rows: Rows, indices: NDArray[np.int64], device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
+def _forced(model: GPT, rows: Rows, indices: NDArray[np.int64], device: torch.device) -> Prediction:
     # What is padding in all of these rows is cut off.
     longest = int(rows.lengths[indices].max())
     tokens, gold, position, segment = (
@@ -167,4 +164,4 @@ def _forced(
     real = gold != PAD
     hidden = model(tokens, Axis(position, real, segment))
     # (B,L,M) -> (N,M): what predicts padding is left out of the loss
-    return hidden[real], model.output_weight, gold[real]
+    return Prediction(hidden[real], model.output_weight, gold[real])

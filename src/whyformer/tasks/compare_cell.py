@@ -152,8 +152,9 @@ def training_flops(trainer: Trainer[Model]) -> float:
     batches = plan(task.lengths, trainer.spec.batching.tokens, seed=0, epoch=0)[:_COUNTED_BATCHES]
     with _unfused(), FlopCounterMode(display=False) as counter:
         for indices in batches:
-            hidden, table, gold = task.predict(model, indices, cpu)
-            token_loss(hidden, table, gold, trainer.spec.loss.label_smoothing).loss.backward()
+            made = task.predict(model, indices, cpu)
+            loss = token_loss(made.hidden, made.table, made.gold, trainer.spec.loss.label_smoothing).loss
+            (loss if made.extra is None else loss + made.extra).backward()
     return counter.get_total_flops() / sum(task.predicted(indices) for indices in batches)
 
 

@@ -29,6 +29,7 @@ from whyformer.tasks.score import ScoringSpec, score
 from whyformer.tasks.translator import Translator
 from whyformer.training.loss import token_loss
 from whyformer.training.settings import TrainingSpec
+from whyformer.training.task import Prediction
 
 
 class TranslationRecipe(Recipe):
@@ -106,10 +107,8 @@ class TranslationTask:
         """Target tokens of these pairs, the end mark included."""
         return int(self.lengths[indices, 1].sum()) - len(indices)
 
-    def predict(
-        self, model: AnyPairModel, indices: NDArray[np.int64], device: torch.device
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Teacher forcing: hidden states (N,M) of real tokens, output table (V,M), next tokens (N,)."""
+    def predict(self, model: AnyPairModel, indices: NDArray[np.int64], device: torch.device) -> Prediction:
+        """Teacher forcing: the hidden states of real tokens and the tokens that follow."""
         examples = self._examples
         pairs = PairBatch.of(
             [(examples.sources[index], examples.targets[index]) for index in indices.tolist()], device
@@ -140,7 +139,7 @@ class TranslationTask:
         loss = nll = tokens = 0.0
         smoothing = self.recipe.training.loss.label_smoothing
         for first in range(0, len(self.corpus.valid), 128):
-            hidden, table, gold = _forced(model, self._valid.rows(first, first + 128).to(device))
+            hidden, table, gold, _ = _forced(model, self._valid.rows(first, first + 128).to(device))
             part = token_loss(hidden, table, gold, smoothing)
             loss, nll = loss + part.loss.item(), nll + part.negative_log_likelihood.item()
             tokens += part.tokens
@@ -172,12 +171,12 @@ def build_model(recipe: TranslationRecipe, tokenizers: TokenizerPair) -> AnyPair
     return recipe.model.build(tokenizers.source.size, tokenizers.target.size)
 
 
-def _forced(model: AnyPairModel, pairs: PairBatch) -> tuple[Tensor, Tensor, Tensor]:
+def _forced(model: AnyPairModel, pairs: PairBatch) -> Prediction:
     source, target = pairs.source, pairs.target
     hidden = model(source.tokens, source.valid, target.tokens[:, :-1], target.valid[:, 1:])
     real = target.valid[:, 1:]
     # (B,T,M) -> (N,M): what predicts padding is left out of the loss
-    return hidden[real], model.output_weight, target.tokens[:, 1:][real]
+    return Prediction(hidden[real], model.output_weight, target.tokens[:, 1:][real])
 
 
 def _encoded(corpus: Corpus, tokenizers: TokenizerPair, longest: int) -> _Examples:

@@ -1,6 +1,6 @@
 """What the trainer asks of a task: sentences to draw, a loss, a verdict on held-out data."""
 
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -9,6 +9,22 @@ from torch import Tensor, nn
 
 Model = TypeVar("Model", bound=nn.Module)
 Model_contra = TypeVar("Model_contra", bound=nn.Module, contravariant=True)
+
+
+class Prediction(NamedTuple):
+    """What a model makes of a batch, and what it should have been.
+
+    An output bias is one more column of the table, and a one behind every hidden state.
+    """
+
+    hidden: Tensor
+    """(N,M) states that predict tokens."""
+    table: Tensor
+    """(V,M) output table."""
+    gold: Tensor
+    """(N,) the tokens to predict."""
+    extra: Tensor | None = None
+    """A scalar in nats, minimised besides; it too is divided by the number of predicted tokens."""
 
 
 class Task(Protocol[Model_contra]):
@@ -23,10 +39,8 @@ class Task(Protocol[Model_contra]):
         """How many tokens of these examples are predicted: what the loss is divided by."""
         ...
 
-    def predict(
-        self, model: Model_contra, indices: NDArray[np.int64], device: torch.device
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Run ``model`` on training examples: hidden states (N,M), output table (V,M), gold tokens (N,)."""
+    def predict(self, model: Model_contra, indices: NDArray[np.int64], device: torch.device) -> Prediction:
+        """Run ``model`` on training examples."""
         ...
 
     def probe(self, model: Model_contra) -> tuple[Tensor, Tensor]:

@@ -164,17 +164,17 @@ class Trainer(Generic[Model]):
         sums = torch.zeros(2, device=self.device)
         for indices in group:
             with self._autocast():
-                hidden, table, gold = self.task.predict(self.model, indices, self.device)
-                if self.progress.precision == "bf16":
-                    hidden = hidden.bfloat16()
-                part = token_loss(hidden, table, gold, self.spec.loss.label_smoothing)
-            (part.loss / tokens).backward()
-            sums += torch.stack([part.loss.detach(), part.negative_log_likelihood])
+                made = self.task.predict(self.model, indices, self.device)
+                hidden = made.hidden.bfloat16() if self.progress.precision == "bf16" else made.hidden
+                part = token_loss(hidden, made.table, made.gold, self.spec.loss.label_smoothing)
+            loss = part.loss if made.extra is None else part.loss + made.extra
+            (loss / tokens).backward()
+            sums += torch.stack([loss.detach(), part.negative_log_likelihood])
         # The one look at the device in a step: each makes it wait.
-        loss, nll, norm = torch.cat([sums, self._clip()[None]]).tolist()
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        total, nll, norm = torch.cat([sums, self._clip()[None]]).tolist()
+        if not (math.isfinite(total) and math.isfinite(norm)):
             raise self._diverged("loss", step)
-        return loss, nll, norm
+        return total, nll, norm
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self.progress.precision == "fp32":
