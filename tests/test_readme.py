@@ -1,5 +1,6 @@
 """What the README tells people to type works, and both languages tell the same."""
 
+import contextlib
 import re
 import shlex
 import shutil
@@ -10,8 +11,10 @@ from typer.testing import CliRunner
 
 from whyformer.cli.main import app
 from whyformer.tasks.compare import Trial
+from whyformer.tasks.exchange import export_model
 from whyformer.tasks.kinds import load_any
 from whyformer.tasks.recipes import shipped
+from whyformer.tasks.train import begin
 
 ROOT = Path(__file__).parent.parent
 README, CHINESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
@@ -38,11 +41,38 @@ def arguments(*verbs: str) -> list[list[str]]:
     ]
 
 
+MOODS = "".join(f"{mood}\t{word} {word}\n" for mood in ("low", "high") for word in ("one", "two", "nine"))
+
+
+@pytest.fixture(scope="module")
+def house(
+    reverse_run: Path, counting_run: Path, filling_run: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """What a reader has who has followed the README: trained runs and files of their own."""
+    house = tmp_path_factory.mktemp("house")
+    made = {
+        "demo": reverse_run,
+        "multi30k-en-de": reverse_run,
+        "gpt-tiny": counting_run,
+        "bert-tiny": filling_run,
+    }
+    for name, run in made.items():
+        shutil.copytree(run, house / "runs" / name)
+    (house / "mood.tsv").write_text(MOODS, encoding="utf-8")
+    (house / "texts.txt").write_text("one two\nnine\n", encoding="utf-8")
+    for text in blocks(README, "yaml"):
+        (house / text.partition("\n")[0].removeprefix("# ")).write_text(text, encoding="utf-8")
+    with contextlib.chdir(house):
+        few = ["training.epochs=null", "training.steps=2", "data.valid=0.5"]
+        begin("mood.yaml", few, Path("runs/mood"), device="cpu", overwrite=False, say=lambda _: None).train()
+        export_model(Path("runs/multi30k-en-de"), Path("given"))
+    return house
+
+
 @pytest.fixture
-def demo(reverse_run: Path, counting_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder where ``runs/demo`` and ``runs/gpt-tiny`` are trained runs, as after ``make demo``."""
-    shutil.copytree(reverse_run, tmp_path / "runs" / "demo")
-    shutil.copytree(counting_run, tmp_path / "runs" / "gpt-tiny")
+def demo(house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the house, to work in."""
+    shutil.copytree(house, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -82,14 +112,8 @@ def test_a_command_runs(call: list[str], demo: Path):
 
 
 @pytest.mark.parametrize("call", arguments("train"), ids=" ".join)
-def test_a_training_command_is_valid(call: list[str], tmp_path: Path):
-    recipe = call[1]
-    if recipe.startswith("runs/"):
-        recipe = recipe.removeprefix("runs/")
-    elif recipe.endswith(".yaml"):
-        (tmp_path / recipe).write_text(blocks(README, "yaml")[0], encoding="utf-8")
-        recipe = str(tmp_path / recipe)
-    load_any(recipe, [argument for argument in call[2:] if "=" in argument])
+def test_a_training_command_is_valid(call: list[str], demo: Path):
+    load_any(call[1].removeprefix("runs/"), [argument for argument in call[2:] if "=" in argument])
 
 
 @pytest.mark.parametrize("call", arguments("compare"), ids=" ".join)

@@ -90,7 +90,7 @@ def test_evaluate_tells_bits_and_perplexity(whyformer: Program, counting_run: Pa
     assert f"{told[0]['perplexity']:.2f} per token" in shown
     result = whyformer("evaluate", counting_run, "--beam", 2)
     assert result.exit_code == 2
-    assert "this run generates text and is scored without writing any" in result.stderr
+    assert "this run does not translate and is scored without writing any text" in result.stderr
     result = whyformer("evaluate", counting_run, "--on", "tset")
     assert "there is no test set tset; there are: valid." in result.stderr
 

@@ -19,7 +19,7 @@ from conformance.reference import Example, real, sees
 from conformance.rows import LAYERS, LENGTH
 from whyformer.attention import kernel
 from whyformer.models.transformer import TransformerSpec
-from whyformer.position import offsets
+from whyformer.position import offsets, transformer_xl
 from whyformer.position.axis import Axis
 from whyformer.tap import record
 from whyformer.tasks.recipes import load_recipe, recipe_text
@@ -96,7 +96,7 @@ def views_are_gathers(c: Combination) -> None:
     """Terms by offset are the same cut out at once, block by block of queries, and looked up one by one."""
     at_once = Example.of(c)
     expected = results(at_once, at_once.fast())
-    for owner, name, value in ((offsets, "_ROWS", 4), (Axis, "start", None)):
+    for owner, name, value in ((offsets, "_ROWS", 4), (transformer_xl, "_ROWS", 4), (Axis, "start", None)):
         other = Example.of(c)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(owner, name, value)

@@ -20,9 +20,11 @@ from whyformer.nn.block import DeepNormSpec, PlacementSpec, PostNormSpec, PreNor
 from whyformer.nn.feed_forward import (
     FeedForwardSpec,
     GeluSpec,
+    GeluTanhSpec,
     LinearSpec,
     NoFeedForwardSpec,
     ReluSpec,
+    SiluSpec,
     SwiGLUSpec,
 )
 from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, NormSpec, RMSNormSpec
@@ -178,6 +180,8 @@ class FeedForwardRow(NamedTuple):
 FEED_FORWARDS: Mapping[str, FeedForwardRow] = {
     "relu": FeedForwardRow(ReluSpec(hidden=HIDDEN), slow.relu),
     "gelu": FeedForwardRow(GeluSpec(hidden=HIDDEN), slow.gelu),
+    "gelu_tanh": FeedForwardRow(GeluTanhSpec(hidden=HIDDEN), slow.gelu_tanh),
+    "silu": FeedForwardRow(SiluSpec(hidden=HIDDEN), slow.silu),
     "linear": FeedForwardRow(LinearSpec(hidden=HIDDEN), slow.linear),
     "swiglu": FeedForwardRow(SwiGLUSpec(hidden=HIDDEN), slow.swiglu),
     "none": FeedForwardRow(NoFeedForwardSpec(), None),

@@ -183,6 +183,17 @@ def gelu(network: nn.Module, x: Tensor) -> Tensor:
     return affine(network.get_submodule("leave"), hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2)
 
 
+def gelu_tanh(network: nn.Module, x: Tensor) -> Tensor:
+    hidden = affine(network.get_submodule("enter"), x)
+    bend = torch.tanh(math.sqrt(2 / math.pi) * (hidden + 0.044715 * hidden**3))
+    return affine(network.get_submodule("leave"), hidden * (1 + bend) / 2)
+
+
+def silu(network: nn.Module, x: Tensor) -> Tensor:
+    hidden = affine(network.get_submodule("enter"), x)
+    return affine(network.get_submodule("leave"), hidden / (1 + torch.exp(-hidden)))
+
+
 def linear(network: nn.Module, x: Tensor) -> Tensor:
     return affine(network.get_submodule("leave"), affine(network.get_submodule("enter"), x))
 

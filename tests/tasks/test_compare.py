@@ -204,7 +204,7 @@ class Counted:
         )
         lengths = trainer.task.lengths
         batches = batches_of(lengths, trainer.spec.batching.tokens, seed=0, epoch=0)[:8]
-        tokens = sum(trainer.task.predicted(batch) for batch in batches)
+        tokens = sum(trainer.task.predicted(batch, 0) for batch in batches)
         self.sources = sum(len(batch) * int(lengths[batch, 0].max()) for batch in batches) / tokens
         self.targets = sum(len(batch) * int(lengths[batch, 1].max() - 1) for batch in batches) / tokens
         self.flops = training_flops(trainer)

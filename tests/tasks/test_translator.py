@@ -190,5 +190,8 @@ def test_a_damaged_run_says_what_is_wrong_with_which_file(
 
 def test_other_weights_of_the_run_are_taken_where_they_are_named(reverse_run: Path):
     early = min((reverse_run / "snapshots").iterdir())
-    translator = whyformer.load(str(reverse_run), device="cpu", weights=early)
-    assert not torch.equal(translator.model.output_weight, whyformer.load(reverse_run).model.output_weight)
+    translator, late = (
+        load_translator(str(reverse_run), device="cpu", weights=early),
+        load_translator(reverse_run),
+    )
+    assert not torch.equal(translator.model.output_weight, late.model.output_weight)

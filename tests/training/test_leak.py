@@ -14,12 +14,14 @@ from whyformer.errors import TrainingError
 from whyformer.models.transformer import transformer
 from whyformer.nn.block import BlockSpec, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.feed_forward import ReluSpec
+from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NormSpec
 from whyformer.nn.stack import StackSpec
 from whyformer.position.axis import Axis
 from whyformer.training.leak import check_no_leak
+from whyformer.training.task import Probe
 
 M, T = 16, 6
-States = Callable[[], tuple[Tensor, Tensor]]
+States = Callable[[], Probe]
 
 
 def probe(mask: MaskRule, placement: PlacementSpec, after: Callable[[Tensor], Tensor]) -> States:
@@ -32,9 +34,9 @@ def probe(mask: MaskRule, placement: PlacementSpec, after: Callable[[Tensor], Te
     )
     stack = StackSpec(layers=2, mask=mask, block=block).build(M)
 
-    def states() -> tuple[Tensor, Tensor]:
+    def states() -> Probe:
         embedded = torch.randn(1, T, M, requires_grad=True)
-        return embedded, after(stack(embedded, Axis(torch.arange(T)[None])))
+        return Probe(embedded, after(stack(embedded, Axis(torch.arange(T)[None]))))
 
     return states
 
@@ -62,9 +64,9 @@ def test_the_transformer_passes():
     model.target_embedding.register_forward_hook(keep)
     tokens = torch.arange(4, 12)[None]
 
-    def states() -> tuple[Tensor, Tensor]:
+    def states() -> Probe:
         hidden = model(tokens, tokens > 0, tokens, tokens > 0)
-        return embedded[-1], hidden
+        return Probe(embedded[-1], hidden)
 
     check_no_leak(states)
 
@@ -100,11 +102,11 @@ def test_a_norm_that_mixes_positions_is_refused():
 
 @pytest.mark.parametrize(("reader", "read"), [(0, 1), (2, 5), (4, 5)])
 def test_a_single_leak_is_found_where_it_is(reader: int, read: int):
-    def states() -> tuple[Tensor, Tensor]:
+    def states() -> Probe:
         embedded = torch.randn(2, T, M, requires_grad=True)
         hidden = embedded.cumsum(dim=1)
         hidden[:, reader] = hidden[:, reader] + 1e-6 * embedded[:, read]
-        return embedded, hidden
+        return Probe(embedded, hidden)
 
     output, seen, _ = complaint(states)
     assert (output, seen) == (reader, read)
@@ -118,3 +120,33 @@ def test_the_check_leaves_the_random_state_alone():
     torch.manual_seed(3)
     check_no_leak(states)
     assert torch.equal(torch.get_rng_state(), expected)
+
+
+def padded(norm: NormSpec, reads: float = 0.0) -> States:
+    """A stack that reads both sides of a text of four tokens; some states also read the padding behind it."""
+    torch.manual_seed(0)
+    stack = StackSpec(
+        layers=2, block=BlockSpec(attention=AttentionSpec(heads=HeadsSpec(query=2)), norm=norm)
+    ).build(M)
+    valid = torch.arange(T) < 4
+
+    def states() -> Probe:
+        embedded = torch.randn(1, T, M, requires_grad=True)
+        hidden = stack(embedded, Axis(torch.arange(T)[None], valid[None]))
+        leak = reads * embedded[:, 5:] * (torch.arange(T) == 2)[:, None]
+        return Probe(embedded, hidden + leak, valid[None] | ~valid[:, None])
+
+    return states
+
+
+@pytest.mark.parametrize("norm", [LayerNormSpec(), MaskedBatchNormSpec()])
+def test_a_stack_that_may_read_both_sides_passes(norm: NormSpec):
+    check_no_leak(padded(norm))
+
+
+def test_a_state_that_reads_padding_is_refused():
+    with pytest.raises(TrainingError) as caught:
+        check_no_leak(padded(LayerNormSpec(), reads=1e-6))
+    message = str(caught.value)
+    assert message.startswith("the output at position 2 depends on the input at position 5, which is out of")
+    assert "causal" not in message

@@ -70,7 +70,7 @@ def test_the_gradient_of_accumulated_batches_is_that_of_one_batch(prepare: Prepa
         trainer = prepare(*NO_DROPOUT, *batching, name=batching[0])
         (group,) = trainer._groups(0)
         batches.append(len(group))
-        trainer._gradient(group, sum(trainer.task.predicted(batch) for batch in group))
+        trainer._gradient(group, sum(trainer.task.predicted(batch, 0) for batch in group))
         found.append({n: p.grad.clone() for n, p in trainer.model.named_parameters() if p.grad is not None})
     assert batches == [1, 17]
     assert found[0].keys() == found[1].keys()
@@ -112,9 +112,9 @@ def test_bf16_learns_with_weights_in_fp32_and_validates_in_fp32(prepare: Prepare
         autocast["validation"].add(torch.is_autocast_enabled("cpu"))
         return validate(model, device, translate=translate)
 
-    def watched_predict(model, indices, device):
+    def watched_predict(model, indices, epoch, device):
         autocast["training"].add(torch.is_autocast_enabled("cpu"))
-        return predict(model, indices, device)
+        return predict(model, indices, epoch, device)
 
     trainer.task.validate, trainer.task.predict = watched_validate, watched_predict
     trainer.train()
@@ -227,7 +227,7 @@ def test_without_an_interval_each_epoch_is_validated(prepare: Prepare):
 def test_a_gradient_longer_than_the_clip_is_shortened_to_it(prepare: Prepare):
     trainer = prepare("training.clip=0.01")
     group = trainer._groups(0)[0]
-    tokens = sum(trainer.task.predicted(batch) for batch in group)
+    tokens = sum(trainer.task.predicted(batch, 0) for batch in group)
     _, _, norm = trainer._gradient(group, tokens)
     gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
     assert norm > 0.1

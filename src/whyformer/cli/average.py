@@ -45,20 +45,25 @@ def average(
 
 
 def _evaluate(run: Path, weights: Path | None, device: str, threads: int | None, batch: int) -> None:
-    from whyformer.cli.evaluate import fit_lines, foresee, report
-    from whyformer.tasks.causal_lm import CausalLMRecipe
+    from whyformer.cli.evaluate import report
+    from whyformer.cli.options import set_threads
+    from whyformer.cli.tell import as_text
     from whyformer.tasks.corpus import VALID, load_held_out
     from whyformer.tasks.evaluate import evaluate
+    from whyformer.tasks.fits import fits
     from whyformer.tasks.load import open_run, read_recipe
+    from whyformer.tasks.recipe import given
+    from whyformer.tasks.translation import TranslationRecipe
 
     folder, _ = open_run(run)
     recipe = read_recipe(folder)
     name = f"{VALID}, {(weights or folder.weights).name}"
-    if isinstance(recipe, CausalLMRecipe):
-        fits = foresee(run, recipe, [VALID], weights, device, threads, batch)
-        typer.echo("\n".join(fit_lines({name: fits[VALID]})))
+    if not isinstance(recipe, TranslationRecipe):
+        set_threads(threads)
+        measured = fits(run, recipe, [VALID], weights=weights, device=device, batch=batch)
+        typer.echo(as_text({name: measured[VALID]}))
         return
-    pairs = load_held_out(recipe.data, [VALID])[VALID]
+    pairs = load_held_out(given(recipe.data), [VALID])[VALID]
     translator = open_translator(run, weights, device, threads)
     with sentence_bar(name, len(pairs)) as advance:
         evaluation = evaluate(translator, name, pairs, recipe.scoring, batch=batch, advance=advance)

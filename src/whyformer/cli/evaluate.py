@@ -1,7 +1,7 @@
 """``whyformer evaluate``: how well a run translates its test sets, or yours."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,19 +14,20 @@ from whyformer.cli.options import (
     Run,
     Threads,
     Weights,
-    open_generator,
     open_translator,
+    set_threads,
     with_search_options,
 )
 from whyformer.cli.progress import sentence_bar
+from whyformer.cli.tell import as_text
 from whyformer.errors import DataError
 from whyformer.tasks.search_choice import SearchChoice
 
 if TYPE_CHECKING:
     from whyformer.data.text.pairs import Referenced
     from whyformer.decoding.search import SearchSpec
-    from whyformer.tasks.causal_lm import CausalLMRecipe, Fit
     from whyformer.tasks.evaluate import Evaluation, Translated
+    from whyformer.tasks.fits import Fit
     from whyformer.tasks.score import Tokenize
     from whyformer.tasks.translation import TranslationRecipe
 
@@ -58,21 +59,23 @@ def evaluate(
     """Score a run on its test sets, or on yours.
 
     The scores are BLEU, chrF and exact match (the share of translations that equal a reference), each
-    with the signature that makes it comparable. How to search is the recipe's choice unless the options
-    below say otherwise.
+    with its signature. How to search is the recipe's choice unless the options below say otherwise.
 
-    A run that generates text is scored by perplexity (per token) and bits per character.
+    A run that does something else is scored by what it was trained for: perplexity and bits per character,
+    hidden tokens and next sentences told right, or accuracy and macro F1.
     """
-    from whyformer.tasks.causal_lm import CausalLMRecipe
     from whyformer.tasks.evaluate import evaluate
+    from whyformer.tasks.fits import fits
     from whyformer.tasks.load import open_run, read_recipe
+    from whyformer.tasks.translation import TranslationRecipe
 
     recipe = read_recipe(open_run(run)[0])
-    if isinstance(recipe, CausalLMRecipe):
+    if not isinstance(recipe, TranslationRecipe):
         if search != SearchChoice() or source or reference or tokenize or examples or save:
             raise _nothing_written(run)
-        fits = foresee(run, recipe, on or [*recipe.data.test] or ["valid"], weights, device, threads, batch)
-        typer.echo(_fits_as_json(fits) if as_json else "\n".join(fit_lines(fits)))
+        set_threads(threads)
+        measured = fits(run, recipe, on or [], weights=weights, device=device, batch=batch)
+        typer.echo(_fits_as_json(measured) if as_json else as_text(measured))
         return
     ways = _ways(tokenize or [])
     sets = _test_sets(recipe, on or [], source, reference or [])
@@ -107,43 +110,14 @@ def report(evaluation: "Evaluation", examples: int = 0) -> Iterator[str]:
                 yield from (f"    reference    {reference}" for reference in sentence.references)
 
 
-def foresee(
-    run: Path,
-    recipe: "CausalLMRecipe",
-    names: Sequence[str],
-    weights: Path | None,
-    device: str,
-    threads: int | None,
-    batch: int,
-) -> "dict[str, Fit]":
-    """How well a run that generates text foresees its test sets called ``names``."""
-    from whyformer.tasks.causal_lm import HeldOut
-
-    documents = {name: recipe.data.held_out(name) for name in names}
-    generator = open_generator(run, weights, device, threads)
-    model, tokenizer = generator.model, generator.tokenizer
-    return {
-        name: HeldOut(texts, tokenizer, model.longest).fit(model, batch=batch)
-        for name, texts in documents.items()
-    }
-
-
 def _nothing_written(run: Path) -> DataError:
     return DataError(
-        f"{run}: this run generates text and is scored without writing any; "
+        f"{run}: this run does not translate and is scored without writing any text; "
         "of the options it takes --on, --json, --batch, --device, --threads and --weights."
     )
 
 
-def fit_lines(fits: "dict[str, Fit]") -> Iterator[str]:
-    """What is printed of documents."""
-    for name, fit in fits.items():
-        yield f"{name}: {fit.documents:,} documents, {fit.characters:,} characters, {fit.tokens:,} tokens"
-        yield f"  bits per character  {fit.bits_per_character:.4f}"
-        yield f"  perplexity          {fit.perplexity:.2f} per token"
-
-
-def _fits_as_json(fits: "dict[str, Fit]") -> str:
+def _fits_as_json(fits: "Mapping[str, Fit]") -> str:
     sets = [{"name": name, **vars(fit), **fit.figures} for name, fit in fits.items()]
     return json.dumps({"sets": sets}, ensure_ascii=False, indent=2)
 
@@ -152,9 +126,10 @@ def _test_sets(
     recipe: "TranslationRecipe", names: Sequence[str], source: Path | None, references: Sequence[Path]
 ) -> "dict[str, list[Referenced]]":
     from whyformer.tasks.corpus import load_held_out, read_test_set
+    from whyformer.tasks.recipe import given
 
     if source is None and not references:
-        return load_held_out(recipe.data, names)
+        return load_held_out(given(recipe.data), names)
     if source is None or not references or names:
         raise DataError("a test set of your own needs --source and --reference, and goes without --on.")
     return {source.name: read_test_set(source, references)}

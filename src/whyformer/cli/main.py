@@ -14,10 +14,15 @@ from typer.core import TyperGroup
 from whyformer import __version__
 from whyformer.cli import (
     average,
+    classify,
     compare,
     doctor,
+    embed,
     evaluate,
+    export,
+    fill,
     generate,
+    import_model,
     inspect,
     parts,
     recipes,
@@ -72,11 +77,16 @@ def whyformer(
 app.command()(train.train)
 app.command()(translate.translate)
 app.command()(generate.generate)
+app.command()(fill.fill)
+app.command()(embed.embed)
+app.command()(classify.classify)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
 app.command()(inspect.inspect)
 app.command()(why.why)
 app.command()(average.average)
+app.command("import")(import_model.import_model)
+app.command()(export.export)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.command()(recipes.recipes)
 app.command()(parts.parts)

@@ -12,6 +12,7 @@ from whyformer.errors import DecodingError
 from whyformer.tasks.search_choice import Kind, SearchChoice
 
 if TYPE_CHECKING:
+    from whyformer.tasks.filler import Filler
     from whyformer.tasks.generator import Generator
     from whyformer.tasks.translator import Translator
 
@@ -40,6 +41,14 @@ def open_generator(run: Path, weights: Path | None, device: str, threads: int | 
 
     set_threads(threads)
     return load_generator(run, device=device, weights=weights)
+
+
+def open_filler(run: Path, weights: Path | None, device: str, threads: int | None) -> "Filler":
+    """The filler of holes in the folder ``run``; see ``whyformer.load`` for errors."""
+    from whyformer.tasks.load import load_filler
+
+    set_threads(threads)
+    return load_filler(run, device=device, weights=weights)
 
 
 def set_threads(threads: int | None) -> None:

@@ -15,7 +15,7 @@ from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import SameSegment
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.nn.block import BlockSpec
-from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding
+from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, with_bias
 from whyformer.nn.feed_forward import GeluSpec
 from whyformer.nn.initial import draw_matrices
 from whyformer.nn.norm import LayerNormSpec
@@ -58,13 +58,18 @@ class BERTSpec(Spec):
     """What the model predicts: masked tokens, whether a sentence follows another; none for vectors only."""
     deviation: float | None = Field(default=0.02, gt=0.0)
     """Standard deviation of all first matrices; null leaves them as each part has them."""
-    longest: int = Field(default=512, ge=4)
+    longest: int = Field(default=512, ge=5)
     """Most tokens of a text or pair, marks included."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "BERTSpec":
         if self.embedding.tie == "all":
             raise ValueError("embedding.tie is all, but there is no target to share with; use output or none")
+        if self.embedding.output_bias or self.embedding.unpredicted:
+            raise ValueError(
+                "embedding.output_bias and unpredicted are not for BERT, whose head for masked tokens has a "
+                "bias; leave them out"
+            )
         if self.stack.block.cross_attention is not None:
             raise ValueError("stack.block.cross_attention is set, but there is nothing to read; remove it")
         if self.stack.mask.causal:
@@ -72,6 +77,8 @@ class BERTSpec(Spec):
                 "stack.mask hides what follows, but a masked token is to be told from both sides; "
                 "use kind: everything"
             )
+        if "next_sentence" in self.heads and self.kinds < 2:
+            raise ValueError("heads has next_sentence, which reads pairs; set kinds: 2")
         if "next_sentence" in self.heads and not self.pooler:
             raise ValueError("heads has next_sentence, which reads the pooler; set pooler: true")
         try:
@@ -136,11 +143,9 @@ class BERT(nn.Module):
         Their product are the logits (N,V): (N,M+1) and (V,M+1).
         """
         assert self.masked is not None, "this model has no head for masked tokens"
-        x = self.masked(hidden)
         own = self.masked.own_output
         table = self.embedding.weight if own is None else own.weight
-        ones = x.new_ones(*x.shape[:-1], 1)
-        return torch.cat([x, ones], dim=-1), torch.cat([table, self.masked.bias[:, None]], dim=-1)
+        return with_bias(self.masked(hidden), table, self.masked.bias)
 
 
 class MaskedHead(nn.Module):
@@ -158,4 +163,5 @@ class MaskedHead(nn.Module):
     @override
     def forward(self, hidden: Tensor) -> Tensor:
         """(N,M) -> (N,M)."""
-        return self.norm(F.gelu(self.transform(hidden)), None)
+        # (N,M) -> (1,N,M): to a norm over a batch, one text
+        return self.norm(F.gelu(self.transform(hidden))[None], None)[0]

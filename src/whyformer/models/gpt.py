@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 from pydantic import ConfigDict, Field, JsonValue, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from whyformer.attention.heads import HeadsSpec
@@ -15,7 +15,7 @@ from whyformer.attention.mask import Causal, SameSegment
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.nn.block import BlockSpec, PreNormSpec
 from whyformer.nn.cache import KVCache
-from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
+from whyformer.nn.embedding import EmbeddingSpec, OutputTable, TokenEmbedding
 from whyformer.nn.feed_forward import GeluSpec
 from whyformer.nn.initial import draw_matrices
 from whyformer.nn.stack import StackSpec
@@ -106,16 +106,14 @@ class GPTState:
         self.position = self.position[rows]
 
 
-class GPT(nn.Module):
+class GPT(OutputTable):
     """One stack over one embedding."""
 
     def __init__(self, spec: GPTSpec, vocabulary: int) -> None:
         super().__init__()
         self.longest = spec.longest
         self.embedding = TokenEmbedding(vocabulary, spec.d_model, spec.embedding)
-        self.own_output: TokenEmbedding | None = None
-        if spec.embedding.tie == "none":
-            self.own_output = TokenEmbedding(vocabulary, spec.d_model, spec.embedding)
+        self.make_output(vocabulary, spec.d_model, spec.embedding)
         apart = spec.stack.model_copy(update={"mask": spec.stack.mask & SameSegment()})
         self.stack = apart.build(spec.d_model)
         if spec.deviation is not None:
@@ -124,13 +122,9 @@ class GPT(nn.Module):
             draw_matrices(self, spec.deviation, lambda name: branches**0.5 if name.endswith(ends) else 1.0)
 
     @property
-    def output_weight(self) -> Tensor:
-        """The table (V,M) that scores the next token."""
-        return (self.embedding if self.own_output is None else self.own_output).weight
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Scores (…,V) of the next token from hidden states (…,M)."""
-        return token_logits(hidden, self.output_weight)
+    @override
+    def target_embedding(self) -> TokenEmbedding:
+        return self.embedding
 
     def embed(self, tokens: Tensor, axis: Axis) -> Tensor:
         """Tokens (B,L) that stand at ``axis`` as vectors (B,L,M)."""

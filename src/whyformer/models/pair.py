@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
+from typing_extensions import override
 
-from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
+from whyformer.nn.embedding import EmbeddingSpec, OutputTable, TokenEmbedding
 from whyformer.tap import record
 
 
@@ -61,7 +62,7 @@ class PairState(ABC):
 State = TypeVar("State", bound=PairState)
 
 
-class PairModel(nn.Module, ABC, Generic[State]):
+class PairModel(OutputTable, ABC, Generic[State]):
     """Embeddings of source, target and output, and the four ways in which tasks and searches call a model.
 
     Each table is registered once, shared or not.
@@ -78,25 +79,14 @@ class PairModel(nn.Module, ABC, Generic[State]):
         self.longest = spec.longest
         self.source_embedding = TokenEmbedding(source_vocabulary, d_model, spec.embedding)
         self.own_target_embedding: TokenEmbedding | None = None
-        self.own_output: TokenEmbedding | None = None
         if tie != "all":
             self.own_target_embedding = TokenEmbedding(target_vocabulary, d_model, spec.embedding)
-        if tie == "none":
-            self.own_output = TokenEmbedding(target_vocabulary, d_model, spec.embedding)
+        self.make_output(target_vocabulary, d_model, spec.embedding)
 
     @property
+    @override
     def target_embedding(self) -> TokenEmbedding:
-        """The table that target tokens are read from."""
         return self.source_embedding if self.own_target_embedding is None else self.own_target_embedding
-
-    @property
-    def output_weight(self) -> Tensor:
-        """The table (V,M) that scores the next token."""
-        return (self.target_embedding if self.own_output is None else self.own_output).weight
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Scores (…,V) of the next token from hidden states (…,M)."""
-        return token_logits(hidden, self.output_weight)
 
     @abstractmethod
     def forward(self, source: Tensor, source_valid: Tensor, target: Tensor, target_valid: Tensor) -> Tensor:

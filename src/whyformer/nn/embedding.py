@@ -1,10 +1,11 @@
 """Embeddings: from tokens to vectors, and from vectors back to a score for every token.
 
-B batch · L length · M model dimension · V vocabulary
+B batch · L length · N tokens · M model dimension · V vocabulary
 """
 
 import math
-from typing import Literal
+from abc import ABC, abstractmethod
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from whyformer.dropout import Dropout
-from whyformer.marks import PAD
+from whyformer.marks import PAD, START, UNKNOWN
 from whyformer.spec import Spec
+
+NEVER = -1e4
+"""A bias that leaves no probability: e to its power is 0, and in every precision it is a number."""
 
 
 class EmbeddingSpec(Spec):
@@ -27,6 +31,10 @@ class EmbeddingSpec(Spec):
     """Standard deviation of the first vectors; 1/√d_model if left out. BERT and GPT-2 take 0.02."""
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Probability that a component of embedding plus position is dropped in training."""
+    output_bias: bool = False
+    """Whether each token has a learned bias when it is scored, as in Marian (Junczys-Dowmunt et al. 2018)."""
+    unpredicted: tuple[Annotated[int, Field(ge=UNKNOWN, le=START)], ...] = ()
+    """Marks that are never predicted, besides padding, as an imported model has none: 1 unknown, 2 start."""
 
 
 class TokenEmbedding(nn.Module):
@@ -56,8 +64,61 @@ class TokenEmbedding(nn.Module):
         return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
 
 
-def token_logits(hidden: Tensor, weight: Tensor) -> Tensor:
-    """(…,M) times the output table (V,M) -> logits (…,V); padding is never predicted: minus infinity."""
-    logits = F.linear(hidden, weight)
+def token_logits(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(…,M) times the output table (V,M), plus ``bias`` (V,): logits (…,V), minus infinity for padding."""
+    logits = F.linear(hidden, weight, bias)
     logits[..., PAD] = -torch.inf
     return logits
+
+
+def with_bias(hidden: Tensor, table: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """States (N,M) and a table (V,M), each with one more column, so that their product adds ``bias`` (V,)."""
+    ones = hidden.new_ones(*hidden.shape[:-1], 1)
+    return torch.cat([hidden, ones], dim=-1), torch.cat([table, bias[:, None]], dim=-1)
+
+
+class OutputTable(nn.Module, ABC):
+    """The part of a model that scores tokens: by the table it reads its own output from, or by another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own_output: TokenEmbedding | None = None
+        self.output_bias: nn.Parameter | None = None
+        self._never: Tensor | None
+        self.register_buffer("_never", None, persistent=False)
+
+    def make_output(self, vocabulary: int, d_model: int, spec: EmbeddingSpec) -> None:
+        """What scoring needs beside the table of the tokens that are written."""
+        if spec.tie == "none":
+            self.own_output = TokenEmbedding(vocabulary, d_model, spec)
+        if spec.output_bias:
+            self.output_bias = nn.Parameter(torch.zeros(vocabulary))
+        if spec.unpredicted:
+            never = torch.zeros(vocabulary).index_fill(0, torch.tensor(spec.unpredicted), NEVER)
+            self._never = never
+
+    @property
+    @abstractmethod
+    def target_embedding(self) -> TokenEmbedding:
+        """The table that the tokens which are written are read from."""
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The table (V,M) that scores the next token."""
+        return (self.target_embedding if self.own_output is None else self.own_output).weight
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores (…,V) of the next token from hidden states (…,M)."""
+        return token_logits(hidden, self.output_weight, self._bias)
+
+    def scored(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """States (N,M) and the output table (V,M) whose product is the logits: a bias is one more column."""
+        bias = self._bias
+        table = self.output_weight
+        return (hidden, table) if bias is None else with_bias(hidden, table, bias)
+
+    @property
+    def _bias(self) -> Tensor | None:
+        if self.output_bias is None or self._never is None:
+            return self._never if self.output_bias is None else self.output_bias
+        return self.output_bias + self._never

@@ -46,6 +46,28 @@ class GeluSpec(_HiddenSpec):
         return FeedForward(d_model, self.hidden, self.dropout, F.gelu)
 
 
+class GeluTanhSpec(_HiddenSpec):
+    """The same with GELU's approximation by a hyperbolic tangent, which GPT-2 was trained with."""
+
+    origin: ClassVar[str] = "Hendrycks and Gimpel 2016, section 2"
+    kind: Literal["gelu_tanh"] = "gelu_tanh"
+
+    def build(self, d_model: int) -> "FeedForward":
+        """The network for ``d_model`` components."""
+        return FeedForward(d_model, self.hidden, self.dropout, nn.GELU(approximate="tanh"))
+
+
+class SiluSpec(_HiddenSpec):
+    """Two linear layers with x · sigmoid(x) between them, also called swish."""
+
+    origin: ClassVar[str] = "Hendrycks and Gimpel 2016, section 2"
+    kind: Literal["silu"] = "silu"
+
+    def build(self, d_model: int) -> "FeedForward":
+        """The network for ``d_model`` components."""
+        return FeedForward(d_model, self.hidden, self.dropout, F.silu)
+
+
 class LinearSpec(_HiddenSpec):
     """Two linear layers with nothing between them: the parameters of a ReLU network, without its bend."""
 
@@ -79,7 +101,8 @@ class NoFeedForwardSpec(Spec):
 
 
 FeedForwardSpec = Annotated[
-    ReluSpec | GeluSpec | SwiGLUSpec | LinearSpec | NoFeedForwardSpec, Field(discriminator="kind")
+    ReluSpec | GeluSpec | GeluTanhSpec | SiluSpec | SwiGLUSpec | LinearSpec | NoFeedForwardSpec,
+    Field(discriminator="kind"),
 ]
 
 

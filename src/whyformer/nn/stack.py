@@ -16,6 +16,7 @@ from whyformer.position.axis import Axis
 from whyformer.position.positions import Positions, PositionSpec
 from whyformer.position.scheme import PositionScheme
 from whyformer.spec import Spec
+from whyformer.tap import listen
 
 
 class StackSpec(Spec):
@@ -121,6 +122,18 @@ class Stack(nn.Module):
         if cache is not None:
             cache.advance(keys)
         return x if self.final_norm is None else self.final_norm(x, queries.valid)
+
+    def layers(self, x: Tensor, queries: Axis) -> list[Tensor]:
+        """What enters the stack and what leaves each of its layers, the last as it leaves the stack.
+
+        For ``x`` (B,L,M) as in ``forward``: N + 1 tensors (B,L,M) from N layers, all of one graph.
+        """
+        residuals: list[Tensor] = []
+        with listen(self, "blocks.*.residual", lambda _, state: residuals.append(state)):
+            last = self(x, queries)
+        # Each layer's last branch ends in what leaves the layer.
+        branches = len(residuals) // len(self.blocks)
+        return [x, *residuals[branches - 1 : -1 : branches], last]
 
     def read(self, memory: Tensor, axis: Axis) -> CrossCache:
         """The keys and values of ``memory`` (B,S,M) for every layer, computed once."""

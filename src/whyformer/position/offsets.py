@@ -21,35 +21,41 @@ def offsets_between(queries: Axis, keys: Axis) -> Tensor:
     return keys.position[alike, None, :] - queries.position[alike, :, None]
 
 
-def spread(terms: Callable[[Tensor, slice], Tensor], queries: Axis, keys: Axis) -> Tensor:
-    """Terms by offset as logits (B|1,H,Q,K).
+Terms = Callable[[Tensor, Tensor], Tensor]
+"""``terms(x (B,H,Q,·), offsets (N,))`` for some of the queries; offsets rise by one."""
 
-    ``terms(offsets (N,), rows)`` gives (B|1,H,Q|1,N) for those rows of the queries; offsets rise by one.
+
+def spread(terms: Terms, x: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    """Terms by offset (B|1,H,Q|1,N), made of what there is for each query, as logits (B|1,H,Q,K).
+
     Where positions count up, logits are cut out of them, block by block of queries; else they are looked up.
     """
     blocks = _blocks(queries, keys)
     if blocks is not None:
-        parts = [_skew(terms(offsets, rows), rows, offsets) for rows, offsets in blocks]
+        # Not by slices: the gradient of each would be as large as all of x, and nearly all zeros.
+        split = zip(x.split(_ROWS, dim=-2), blocks, strict=True)
+        parts = [skewed(_over(rows, terms(rows, offsets))) for rows, offsets in split]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
     offsets, place = _places(queries, keys)
-    by_offset = terms(offsets, slice(None))
+    by_offset = terms(x, offsets)
     batch, length = max(len(by_offset), len(place)), queries.position.shape[1]
     place = place.expand(batch, by_offset.shape[1], -1, -1)
     return by_offset.expand(batch, -1, length, -1).gather(-1, place)
 
 
-def collect(terms: Callable[[Tensor, Tensor], Tensor], weights: Tensor, queries: Axis, keys: Axis) -> Tensor:
-    """The reverse: weights (B,H,Q,K) are summed by offset, ``terms(weights (B,H,Q,N), offsets)`` joined."""
+def collect(terms: Terms, weights: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    """The reverse: weights (B,H,Q,K) are summed by offset, and the terms for (B,H,Q,N) joined."""
     blocks = _blocks(queries, keys)
     if blocks is not None:
-        return torch.cat([terms(_unskew(weights[:, :, rows]), offsets) for rows, offsets in blocks], dim=-2)
+        split = zip(weights.split(_ROWS, dim=-2), blocks, strict=True)
+        return torch.cat([terms(_unskew(rows), offsets) for rows, offsets in split], dim=-2)
     offsets, place = _places(queries, keys)
     empty = weights.new_zeros(*weights.shape[:3], len(offsets))
     return terms(empty.scatter_add(-1, place.expand_as(weights), weights), offsets)
 
 
-def _blocks(queries: Axis, keys: Axis) -> list[tuple[slice, Tensor]] | None:
-    """Rows of queries, and the offsets (N,) that occur in them; None where positions do not just count up.
+def _blocks(queries: Axis, keys: Axis) -> list[Tensor] | None:
+    """The offsets (N,) that occur in each block of queries; None where positions do not just count up.
 
     A block of Q queries meets K+Q-1 offsets: small blocks keep what is computed close to what is needed.
     """
@@ -58,10 +64,7 @@ def _blocks(queries: Axis, keys: Axis) -> list[tuple[slice, Tensor]] | None:
     length, count = queries.position.shape[1], keys.position.shape[1]
     ends = [(first, min(first + _ROWS, length)) for first in range(0, length, _ROWS)]
     shift, device = keys.start - queries.start, keys.position.device
-    return [
-        (slice(first, last), torch.arange(shift - last + 1, shift - first + count, device=device))
-        for first, last in ends
-    ]
+    return [torch.arange(shift - last + 1, shift - first + count, device=device) for first, last in ends]
 
 
 def extent(queries: Axis, keys: Axis) -> tuple[int, int]:
@@ -80,14 +83,18 @@ def _places(queries: Axis, keys: Axis) -> tuple[Tensor, Tensor]:
     return offsets, (offsets_between(queries, keys) - lowest)[:, None]
 
 
-def _skew(by_offset: Tensor, rows: slice, offsets: Tensor) -> Tensor:
-    """(…,Q|1,N) by offset -> (…,Q,K) by key.
+def _over(rows: Tensor, by_offset: Tensor) -> Tensor:
+    """What is alike for all queries (…,1,N) for each of the ``rows`` (…,Q,·)."""
+    return by_offset.expand(*by_offset.shape[:-2], rows.shape[-2], by_offset.shape[-1])
+
+
+def skewed(by_offset: Tensor) -> Tensor:
+    """(…,Q,N) by offset as (…,Q,K) by key, a view.
 
     Offsets rise by one along a row and fall by one down a column. So in the flat (Q·N) what belongs to a row
     begins N-1 after the row above: the matrix is a view, and its gradient needs no index either.
     """
-    length, width = rows.stop - rows.start, len(offsets)
-    by_offset = by_offset.expand(*by_offset.shape[:2], length, width)
+    length, width = by_offset.shape[-2:]
     if length == 1:
         return by_offset
     flat = by_offset.flatten(-2)[..., length - 1 : -1]
@@ -95,7 +102,7 @@ def _skew(by_offset: Tensor, rows: slice, offsets: Tensor) -> Tensor:
 
 
 def _unskew(weights: Tensor) -> Tensor:
-    """(…,Q,K) by key -> (…,Q,N) by offset, zero where there is no key: the reverse of ``_skew``."""
+    """(…,Q,K) by key -> (…,Q,N) by offset, zero where there is no key: the reverse of ``skewed``."""
     length, count = weights.shape[-2:]
     if length == 1:
         return weights

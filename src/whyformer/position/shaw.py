@@ -71,16 +71,13 @@ class ShawKeys(_Shaw):
 
     @override
     def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor:
-        # (B,H,Q,D) @ (D,R) -> (B,H,Q,R)
-        products = query @ self.table.T
-
-        def terms(offsets: Tensor, rows: slice) -> Tensor:
-            known = products[:, :, rows]
+        def terms(known: Tensor, offsets: Tensor) -> Tensor:
             left, near, right = self.parts(offsets)
             far = (known[..., :1].expand(-1, -1, -1, left), known[..., -1:].expand(-1, -1, -1, right))
             return torch.cat([far[0], known[..., near], far[1]], dim=-1)
 
-        return spread(terms, queries, keys)
+        # (B,H,Q,D) @ (D,R) -> (B,H,Q,R)
+        return spread(terms, query @ self.table.T, queries, keys)
 
 
 class ShawValues(_Shaw):
@@ -90,11 +87,12 @@ class ShawValues(_Shaw):
     def values(self, weights: Tensor, queries: Axis, keys: Axis) -> Tensor:
         def terms(weights: Tensor, offsets: Tensor) -> Tensor:
             left, near, right = self.parts(offsets)
-            x = weights[..., left : len(offsets) - right] @ self.table[near]
+            before, known, after = weights.split([left, len(offsets) - left - right, right], dim=-1)
+            x = known @ self.table[near]
             if left:
-                x = x + weights[..., :left].sum(dim=-1, keepdim=True) * self.table[0]
+                x = x + before.sum(dim=-1, keepdim=True) * self.table[0]
             if right:
-                x = x + weights[..., -right:].sum(dim=-1, keepdim=True) * self.table[-1]
+                x = x + after.sum(dim=-1, keepdim=True) * self.table[-1]
             return x
 
         return collect(terms, weights, queries, keys)

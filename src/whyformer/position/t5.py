@@ -58,4 +58,6 @@ class T5(PositionScheme):
     @override
     def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor:
         # (N,H) -> (1,H,1,N)
-        return spread(lambda offset, _: self.table[self.bucket(offset)].T[None, :, None], queries, keys)
+        return spread(
+            lambda _, offsets: self.table[self.bucket(offsets)].T[None, :, None], query, queries, keys
+        )

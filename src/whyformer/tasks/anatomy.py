@@ -6,14 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from whyformer.data.text.documents import DocumentsSpec
+from whyformer.data.text.labelled import LabelledSpec
 from whyformer.data.text.tokenizer_pair import TokenizerPair
+from whyformer.models.bert import BERTSpec
+from whyformer.models.classifier import ClassifierSpec
+from whyformer.models.elmo import ELMoSpec
 from whyformer.models.gpt import GPTSpec
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
+from whyformer.models.trunk import TrunkSpec
 from whyformer.nn.stack import StackSpec
 from whyformer.tasks.causal_lm import CausalLMRecipe
 from whyformer.tasks.kinds import AnyRecipe
 from whyformer.tasks.load import open_run, read_recipe
+from whyformer.tasks.translation import TranslationRecipe
 from whyformer.training.checkpoint import load_tensors
 
 
@@ -58,9 +65,8 @@ def dissect(run: Path, weights: Path | None = None) -> Anatomy:
     described = {
         "task": f"{recipe.task}, data from {_data_words(recipe)}",
         "tokenizer": _tokenizer_words(tokenizers),
-        "model": f"{model.kind}, d_model {model.d_model}, embeddings tied: {model.embedding.tie}",
         **_model_words(model),
-        "decoding": recipe.decoding.kind,
+        **_decoding_words(recipe),
         "trained": _training_words(facts),
     }
     names = sorted(tensors, key=lambda name: re.sub(r"\d+", lambda number: number[0].zfill(6), name))
@@ -69,7 +75,20 @@ def dissect(run: Path, weights: Path | None = None) -> Anatomy:
 
 
 def _data_words(recipe: AnyRecipe) -> str:
-    return "documents" if isinstance(recipe, CausalLMRecipe) else recipe.data.kind
+    match recipe.data:
+        case None:
+            return "elsewhere: the model was imported"
+        case DocumentsSpec():
+            return "documents"
+        case LabelledSpec():
+            return "labelled texts"
+        case pairs:
+            return pairs.kind
+
+
+def _decoding_words(recipe: AnyRecipe) -> dict[str, str]:
+    decodes = isinstance(recipe, TranslationRecipe | CausalLMRecipe)
+    return {"decoding": recipe.decoding.kind} if decodes else {}
 
 
 def _tokenizer_words(tokenizers: TokenizerPair) -> str:
@@ -78,16 +97,25 @@ def _tokenizer_words(tokenizers: TokenizerPair) -> str:
     return f"joint, {each[0]}" if tokenizers.joint else f"source {each[0]}, target {each[1]}"
 
 
-def _model_words(model: TransformerSpec | RecurrentSpec | GPTSpec) -> dict[str, str]:
+def _model_words(model: TransformerSpec | RecurrentSpec | TrunkSpec | ClassifierSpec) -> dict[str, str]:
+    if isinstance(model, ClassifierSpec):
+        head = f"{model.pooling} of layers: {model.layer_mix}; training changes: {model.update}"
+        return {**_model_words(model.whole_trunk), "classifier": head}
+    named = f"{model.kind}, d_model {model.d_model}"
+    if isinstance(model, ELMoSpec):
+        return {"model": named, "encoder": f"{model.layers} of {model.cell.kind}, both ways apart"}
+    told = {"model": f"{named}, embeddings tied: {model.embedding.tie}"}
     match model:
         case TransformerSpec():
-            return {"encoder": _stack_words(model.encoder), "decoder": _stack_words(model.decoder)}
+            return {**told, "encoder": _stack_words(model.encoder), "decoder": _stack_words(model.decoder)}
+        case BERTSpec():
+            return {**told, "encoder": _stack_words(model.stack)}
         case GPTSpec():
-            return {"decoder": _stack_words(model.stack)}
+            return {**told, "decoder": _stack_words(model.stack)}
         case RecurrentSpec():
             layers = f"{model.layers} of {model.cell.kind}"
             attention = "no" if model.attention is None else model.attention.score.kind
-            return {"encoder": f"{layers}, both ways", "decoder": f"{layers}, {attention} attention"}
+            return {**told, "encoder": f"{layers}, both ways", "decoder": f"{layers}, {attention} attention"}
 
 
 def _stack_words(stack: StackSpec) -> str:

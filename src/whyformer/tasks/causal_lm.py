@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from typing_extensions import override
 
 from whyformer.data.text.documents import Documents, DocumentsSpec
@@ -24,10 +23,10 @@ from whyformer.decoding.search import SearchSpec
 from whyformer.marks import END, PAD, START
 from whyformer.models.gpt import GPT, GPTSpec
 from whyformer.position.axis import Axis
-from whyformer.tasks.recipe import Prepared, Recipe
+from whyformer.tasks.recipe import Prepared, Recipe, given
 from whyformer.training.loss import token_loss
 from whyformer.training.settings import TrainingSpec
-from whyformer.training.task import Prediction
+from whyformer.training.task import Prediction, Probe
 
 
 class CausalLMRecipe(Recipe):
@@ -36,8 +35,8 @@ class CausalLMRecipe(Recipe):
     figures = ("nll", "bits_per_character")
     task: Literal["causal_lm"] = "causal_lm"
     """What the model is for."""
-    data: DocumentsSpec
-    """Where documents come from."""
+    data: DocumentsSpec | None
+    """Where documents come from; null for an imported model."""
     tokenizer: TokenizerSpec = BPE(vocabulary=4000)
     """How text is cut into tokens."""
     model: GPTSpec = GPTSpec()
@@ -49,7 +48,7 @@ class CausalLMRecipe(Recipe):
 
     @override
     def prepare(self, tokenizers: TokenizerPair | None) -> Prepared:
-        documents = self.data.load()
+        documents = given(self.data).load()
         tokenizer = self.tokenizer.train(documents.train) if tokenizers is None else tokenizers.source
         task = CausalLMTask(self, documents, tokenizer)
         pair = TokenizerPair(tokenizer, tokenizer)
@@ -126,20 +125,20 @@ class CausalLMTask:
         """(rows, 1) tokens, padding left out."""
         return self._lengths[:, None]
 
-    def predicted(self, indices: NDArray[np.int64]) -> int:
+    def predicted(self, indices: NDArray[np.int64], epoch: int) -> int:
         """Tokens of these rows: each predicts the next."""
         return int(self._lengths[indices].sum())
 
-    def predict(self, model: GPT, indices: NDArray[np.int64], device: torch.device) -> Prediction:
+    def predict(self, model: GPT, indices: NDArray[np.int64], epoch: int, device: torch.device) -> Prediction:
         """The hidden states of real tokens and the tokens that follow."""
         return _forced(model, self.rows, indices, device)
 
-    def probe(self, model: GPT) -> tuple[Tensor, Tensor]:
+    def probe(self, model: GPT) -> Probe:
         """One made-up document of eight tokens: embedded tokens and hidden states, (1,8,M) each."""
         tokens = torch.arange(8, device=model.output_weight.device)[None]
         axis = Axis(tokens)
         embedded = model.embed(tokens % (len(model.output_weight) - 1) + 1, axis)
-        return embedded, model.stack(embedded, axis)
+        return Probe(embedded, model.stack(embedded, axis))
 
     def validate(self, model: GPT, device: torch.device, *, translate: bool) -> dict[str, float]:
         """Loss and negative log-likelihood in nats per token, perplexity, bits per character."""
@@ -164,4 +163,4 @@ def _forced(model: GPT, rows: Rows, indices: NDArray[np.int64], device: torch.de
     real = gold != PAD
     hidden = model(tokens, Axis(position, real, segment))
     # (B,L,M) -> (N,M): what predicts padding is left out of the loss
-    return Prediction(hidden[real], model.output_weight, gold[real])
+    return Prediction(*model.scored(hidden[real]), gold[real])

@@ -32,6 +32,7 @@ from whyformer.tasks.corpus import load_held_out
 from whyformer.tasks.evaluate import evaluate
 from whyformer.tasks.kinds import AnyRecipe
 from whyformer.tasks.load import load, load_translator, read_recipe
+from whyformer.tasks.recipe import given
 from whyformer.tasks.score import ScoringSpec
 from whyformer.tasks.train import go_on
 from whyformer.tasks.translation import TranslationRecipe
@@ -140,7 +141,7 @@ def _test_sets(recipe: AnyRecipe) -> dict[str, tuple[list[Referenced], ScoringSp
     """The test sets by name, and how they are scored."""
     if not isinstance(recipe, TranslationRecipe):
         raise RecipeError("--test scores translations, and such a run makes none; leave it out.")
-    return {name: (pairs, recipe.scoring) for name, pairs in load_held_out(recipe.data).items()}
+    return {name: (pairs, recipe.scoring) for name, pairs in load_held_out(given(recipe.data)).items()}
 
 
 def training_flops(trainer: Trainer[Model]) -> float:
@@ -152,10 +153,10 @@ def training_flops(trainer: Trainer[Model]) -> float:
     batches = plan(task.lengths, trainer.spec.batching.tokens, seed=0, epoch=0)[:_COUNTED_BATCHES]
     with _unfused(), FlopCounterMode(display=False) as counter:
         for indices in batches:
-            made = task.predict(model, indices, cpu)
+            made = task.predict(model, indices, 0, cpu)
             loss = token_loss(made.hidden, made.table, made.gold, trainer.spec.loss.label_smoothing).loss
             (loss if made.extra is None else loss + made.extra).backward()
-    return counter.get_total_flops() / sum(task.predicted(indices) for indices in batches)
+    return counter.get_total_flops() / sum(task.predicted(indices, 0) for indices in batches)
 
 
 @contextmanager

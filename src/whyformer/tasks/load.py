@@ -7,15 +7,28 @@ import torch
 from whyformer.data.text.tokenizer_pair import TokenizerPair
 from whyformer.errors import CheckpointError, DecodingError
 from whyformer.machine import best_device
+from whyformer.models.bert import BERTSpec
+from whyformer.models.classifier import ClassifierSpec
+from whyformer.models.elmo import ELMoSpec
+from whyformer.models.gpt import GPTSpec
+from whyformer.models.trunk import trunk_tensors, without_heads
+from whyformer.nn.pooling import Pooling
+from whyformer.tasks.bidirectional_lm import BidirectionalLMRecipe
 from whyformer.tasks.causal_lm import CausalLMRecipe
+from whyformer.tasks.classification import ClassificationRecipe
+from whyformer.tasks.classifier import Classifier
+from whyformer.tasks.elmo import WordEmbedder
+from whyformer.tasks.embedder import Embedder
+from whyformer.tasks.filler import Filler
 from whyformer.tasks.generator import Generator
 from whyformer.tasks.kinds import AnyRecipe, load_any
+from whyformer.tasks.masked_lm import MaskedLMRecipe
 from whyformer.tasks.translation import TranslationRecipe, build_model
 from whyformer.tasks.translator import Translator
 from whyformer.training.checkpoint import load_tensors, load_weights
 from whyformer.training.run import RunFolder
 
-Runner = Translator | Generator
+Runner = Translator | Generator | Filler | WordEmbedder | Classifier
 """What ``load`` gives: the object that does what a run was trained for."""
 
 
@@ -47,6 +60,16 @@ def load(run: str | Path, *, device: str = "auto", weights: str | Path | None = 
             case CausalLMRecipe():
                 tokenizer = tokenizers.source
                 runner = Generator(recipe.model.build(tokenizer.size), tokenizer, recipe.decoding)
+            case MaskedLMRecipe():
+                tokenizer = tokenizers.source
+                runner = Filler(recipe.model.build(tokenizer.size), tokenizer)
+            case BidirectionalLMRecipe():
+                tokenizer = tokenizers.source
+                runner = WordEmbedder(recipe.model.build(tokenizer.size), recipe.model, tokenizer)
+            case ClassificationRecipe():
+                tokenizer = tokenizers.source
+                model = recipe.model.build(tokenizer.size, len(recipe.data.known))
+                runner = Classifier(model, recipe.model, tokenizer, recipe.data)
     load_weights(runner.model, tensors, path)
     runner.model.to(choose_device(device))
     return runner
@@ -62,7 +85,7 @@ def load_translator(
     """
     runner = load(run, device=device, weights=weights)
     if not isinstance(runner, Translator):
-        raise CheckpointError(f"{run}: this run generates text; use `whyformer generate {run}`.")
+        raise _misplaced(run, runner)
     return runner
 
 
@@ -74,10 +97,98 @@ def load_generator(run: str | Path, *, device: str = "auto", weights: str | Path
     """
     runner = load(run, device=device, weights=weights)
     if not isinstance(runner, Generator):
-        raise CheckpointError(
-            f"{run}: this run translates and does not write freely; use `whyformer translate {run}`."
-        )
+        raise _misplaced(run, runner)
     return runner
+
+
+def load_filler(run: str | Path, *, device: str = "auto", weights: str | Path | None = None) -> Filler:
+    """The filler of holes that was trained into the folder ``run``; see ``load``.
+
+    Raises:
+        CheckpointError: also where the run does something else.
+    """
+    runner = load(run, device=device, weights=weights)
+    if not isinstance(runner, Filler):
+        raise _misplaced(run, runner)
+    return runner
+
+
+def load_word_embedder(
+    run: str | Path, *, device: str = "auto", weights: str | Path | None = None
+) -> WordEmbedder:
+    """The ELMo that was trained into the folder ``run``, for all of its layers; see ``load``.
+
+    Raises:
+        CheckpointError: also where the run does something else.
+    """
+    runner = load(run, device=device, weights=weights)
+    if not isinstance(runner, WordEmbedder):
+        raise _misplaced(run, runner)
+    return runner
+
+
+def load_classifier(
+    run: str | Path, *, device: str = "auto", weights: str | Path | None = None
+) -> Classifier:
+    """The classifier that was trained into the folder ``run``; see ``load``.
+
+    Raises:
+        CheckpointError: also where the run does something else.
+    """
+    runner = load(run, device=device, weights=weights)
+    if not isinstance(runner, Classifier):
+        raise _misplaced(run, runner)
+    return runner
+
+
+def load_embedder(
+    run: str | Path,
+    *,
+    pooling: Pooling = "mean",
+    layer: int | None = None,
+    device: str = "auto",
+    weights: str | Path | None = None,
+) -> Embedder:
+    """The embedder by the BERT, GPT or ELMo in the folder ``run``, or by what a classifier has made of it.
+
+    See ``Embedder`` for ``pooling`` and ``layer``, and ``load`` for the rest.
+
+    Raises:
+        CheckpointError: also where the run has another model.
+        DecodingError: also where layer or pooling do not suit the model.
+    """
+    folder, tokenizers = open_run(Path(run))
+    spec = read_recipe(folder).model
+    path = folder.weights if weights is None else Path(weights)
+    tensors, facts = load_tensors(path)
+    folder.check_tokenizers(facts, path)
+    if isinstance(spec, ClassifierSpec):
+        spec = spec.whole_trunk
+        named = ((name.partition("."), tensor) for name, tensor in tensors.items())
+        tensors = {name: tensor for (part, _, name), tensor in named if part == "trunk"}
+    if not isinstance(spec, BERTSpec | GPTSpec | ELMoSpec):
+        raise CheckpointError(f"{run}: a {spec.kind} makes no vectors of texts; name a BERT, GPT or ELMo.")
+    with torch.random.fork_rng(devices=[]):
+        model = without_heads(spec).build(tokenizers.source.size)
+    load_weights(model, trunk_tensors(tensors), path)
+    model.to(choose_device(device))
+    return Embedder(model, spec, tokenizers.source, pooling=pooling, layer=layer)
+
+
+def _misplaced(run: str | Path, runner: Runner) -> CheckpointError:
+    """What the run does instead, and how to have it do that."""
+    match runner:
+        case Translator():
+            does = f"translates and does not write freely; use `whyformer translate {run}`"
+        case Generator():
+            does = f"generates text; use `whyformer generate {run}`"
+        case Filler():
+            does = f"fills holes in texts; use `whyformer fill {run}`"
+        case WordEmbedder():
+            does = f"makes vectors of words; use `whyformer embed {run}`"
+        case Classifier():
+            does = f"tells classes; use `whyformer classify {run}`"
+    return CheckpointError(f"{run}: this run {does}.")
 
 
 def open_run(path: Path) -> tuple[RunFolder, TokenizerPair]:

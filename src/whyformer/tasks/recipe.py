@@ -3,14 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from torch import nn
 
 from whyformer.data.text.tokenizer_pair import TokenizerPair
+from whyformer.errors import DataError
 from whyformer.spec import Spec
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.task import Task
+
+Data = TypeVar("Data", bound=Spec)
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,17 @@ class Recipe(Spec, ABC):
             DataError: the data cannot be read, or nothing of it can be used.
             TokenizerError: there is too little text for the tokenizer.
         """
+
+
+def given(data: Data | None) -> Data:
+    """``data``, where a recipe has some.
+
+    Raises:
+        DataError: it has none, as in the run of an imported model.
+    """
+    if data is None:
+        raise DataError(
+            "the recipe has no data (data: null), as the model was imported; name files of your own, or "
+            "start a recipe of task classification from this run."
+        )
+    return data

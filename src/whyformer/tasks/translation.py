@@ -24,12 +24,12 @@ from whyformer.models.pair import AnyPairModel
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
 from whyformer.tasks.corpus import Corpus, DataSpec, load_corpus
-from whyformer.tasks.recipe import Prepared, Recipe
+from whyformer.tasks.recipe import Prepared, Recipe, given
 from whyformer.tasks.score import ScoringSpec, score
 from whyformer.tasks.translator import Translator
 from whyformer.training.loss import token_loss
 from whyformer.training.settings import TrainingSpec
-from whyformer.training.task import Prediction
+from whyformer.training.task import Prediction, Probe
 
 
 class TranslationRecipe(Recipe):
@@ -38,8 +38,8 @@ class TranslationRecipe(Recipe):
     figures = ("nll", "bleu")
     task: Literal["translation"] = "translation"
     """What the model is for."""
-    data: DataSpec
-    """Where sentence pairs come from."""
+    data: DataSpec | None
+    """Where sentence pairs come from; null for an imported model."""
     tokenizers: TokenizersSpec = JointTokenizer()
     """How text is cut into tokens."""
     model: Annotated[TransformerSpec | RecurrentSpec, Field(discriminator="kind")] = TransformerSpec()
@@ -53,7 +53,7 @@ class TranslationRecipe(Recipe):
 
     @override
     def prepare(self, tokenizers: TokenizerPair | None) -> Prepared:
-        corpus = load_corpus(self.data)
+        corpus = load_corpus(given(self.data))
         pair = train_tokenizers(self, corpus) if tokenizers is None else tokenizers
         task = TranslationTask(self, corpus, pair)
         return Prepared(task, lambda: build_model(self, pair), pair, task.account)
@@ -103,11 +103,13 @@ class TranslationTask:
         """(pairs, 2) tokens of source and target, marks included."""
         return self._examples.lengths
 
-    def predicted(self, indices: NDArray[np.int64]) -> int:
+    def predicted(self, indices: NDArray[np.int64], epoch: int) -> int:
         """Target tokens of these pairs, the end mark included."""
         return int(self.lengths[indices, 1].sum()) - len(indices)
 
-    def predict(self, model: AnyPairModel, indices: NDArray[np.int64], device: torch.device) -> Prediction:
+    def predict(
+        self, model: AnyPairModel, indices: NDArray[np.int64], epoch: int, device: torch.device
+    ) -> Prediction:
         """Teacher forcing: the hidden states of real tokens and the tokens that follow."""
         examples = self._examples
         pairs = PairBatch.of(
@@ -115,7 +117,7 @@ class TranslationTask:
         )
         return _forced(model, pairs)
 
-    def probe(self, model: AnyPairModel) -> tuple[Tensor, Tensor]:
+    def probe(self, model: AnyPairModel) -> Probe:
         """One made-up pair of eight tokens: embedded target tokens and hidden states, (1,8,M) each."""
         device = model.output_weight.device
         source = torch.full((1, 8), END, device=device)
@@ -132,7 +134,7 @@ class TranslationTask:
         finally:
             hook.remove()
         # A table that both sides share is read twice, the target last.
-        return embedded[-1], hidden
+        return Probe(embedded[-1], hidden)
 
     def validate(self, model: AnyPairModel, device: torch.device, *, translate: bool) -> dict[str, float]:
         """Loss and negative log-likelihood per token, in nats; with ``translate`` also scores in percent."""
@@ -176,7 +178,7 @@ def _forced(model: AnyPairModel, pairs: PairBatch) -> Prediction:
     hidden = model(source.tokens, source.valid, target.tokens[:, :-1], target.valid[:, 1:])
     real = target.valid[:, 1:]
     # (B,T,M) -> (N,M): what predicts padding is left out of the loss
-    return Prediction(hidden[real], model.output_weight, target.tokens[:, 1:][real])
+    return Prediction(*model.scored(hidden[real]), target.tokens[:, 1:][real])
 
 
 def _encoded(corpus: Corpus, tokenizers: TokenizerPair, longest: int) -> _Examples:

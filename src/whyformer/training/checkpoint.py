@@ -31,12 +31,31 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file; give the folder of a trained run.")
+    tensors, metadata = read_safetensors(path)
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: this file was not written by Whyformer (or by a newer one); import it instead."
+        )
+    try:
+        facts = json.loads(metadata.get("facts", "{}"))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path}: the file is damaged ({error} in what it says of itself); restore it, or train again."
+        ) from error
+    return tensors, facts
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata of a file that anybody wrote.
+
+    Raises:
+        CheckpointError: the file is damaged, or a pickle.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             # Copies: a tensor that stayed mapped to the file would hold its place on the disk.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # not a mapping
-        facts = json.loads(metadata.get("facts", "{}"))
     except (SafetensorError, OSError, ValueError) as error:
         if _looks_like_pickle(path):
             raise CheckpointError(
@@ -46,11 +65,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(
             f"{path}: the file is damaged or not safetensors ({error}); restore it, or train again."
         ) from error
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path}: this file was not written by Whyformer (or by a newer one); import it instead."
-        )
-    return tensors, facts
+    return tensors, metadata
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -27,6 +27,17 @@ class Prediction(NamedTuple):
     """A scalar in nats, minimised besides; it too is divided by the number of predicted tokens."""
 
 
+class Probe(NamedTuple):
+    """What a model makes of a small made-up batch, of one graph, for the leak check."""
+
+    embedded: Tensor
+    """(B,K,M) inputs."""
+    hidden: Tensor
+    """(B,Q,M) states."""
+    sees: Tensor | None = None
+    """(Q,K) bool, True where a state may depend on an input; its own and earlier ones if left out."""
+
+
 class Task(Protocol[Model_contra]):
     """Ties model and data together; the trainer knows neither."""
 
@@ -35,16 +46,22 @@ class Task(Protocol[Model_contra]):
         """(sentences, sides) tokens of every training example, marks included."""
         ...
 
-    def predicted(self, indices: NDArray[np.int64]) -> int:
+    def predicted(self, indices: NDArray[np.int64], epoch: int) -> int:
         """How many tokens of these examples are predicted: what the loss is divided by."""
         ...
 
-    def predict(self, model: Model_contra, indices: NDArray[np.int64], device: torch.device) -> Prediction:
-        """Run ``model`` on training examples."""
+    def predict(
+        self, model: Model_contra, indices: NDArray[np.int64], epoch: int, device: torch.device
+    ) -> Prediction:
+        """Run ``model`` on training examples.
+
+        What is drawn for an example depends on ``epoch`` (from 0), the example and the seed, and on nothing
+        else, so that a run that was killed goes on to the same weights.
+        """
         ...
 
-    def probe(self, model: Model_contra) -> tuple[Tensor, Tensor]:
-        """Embedded inputs and hidden states (B,T,M) of a small made-up batch, for the leak check."""
+    def probe(self, model: Model_contra) -> Probe:
+        """Embedded inputs and hidden states of a small made-up batch, for the leak check."""
         ...
 
     def validate(self, model: Model_contra, device: torch.device, *, translate: bool) -> dict[str, float]:

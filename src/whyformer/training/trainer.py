@@ -1,8 +1,9 @@
 """The training loop.
 
 Everything that happens in step n is a pure function of the recipe, the weights before it and n: the order
-of the data comes from (seed, epoch), dropout from (seed, step). So a run that was killed goes on to the
-very weights it would have had, on the same processor with the same number of threads.
+of the data comes from (seed, epoch), what a task draws for an example from (seed, epoch, example), dropout
+from (seed, step). So a run that was killed goes on to the very weights it would have had, on the same
+processor with the same number of threads.
 """
 
 import math
@@ -65,7 +66,7 @@ class Trainer(Generic[Model]):
         """Look before anything is written whether the model can be trained.
 
         Raises:
-            TrainingError: an output of the model sees a later input.
+            TrainingError: an output of the model sees an input that it must not see.
         """
         check_no_leak(lambda: self.task.probe(self.model))
 
@@ -142,7 +143,7 @@ class Trainer(Generic[Model]):
 
     def _step(self, group: Group, report: Report) -> None:
         began, progress = time.perf_counter(), self.progress
-        tokens = sum(self.task.predicted(indices) for indices in group)
+        tokens = sum(self.task.predicted(indices, progress.epoch) for indices in group)
         loss, nll, norm = self._gradient(group, tokens)
         # A finite gradient proves the weights of the step before sound: only now may they replace a state.
         if progress.step % self.spec.save_every == 0 and progress.step != self._saved:
@@ -164,7 +165,7 @@ class Trainer(Generic[Model]):
         sums = torch.zeros(2, device=self.device)
         for indices in group:
             with self._autocast():
-                made = self.task.predict(self.model, indices, self.device)
+                made = self.task.predict(self.model, indices, self.progress.epoch, self.device)
                 hidden = made.hidden.bfloat16() if self.progress.precision == "bf16" else made.hidden
                 part = token_loss(hidden, made.table, made.gold, self.spec.loss.label_smoothing)
             loss = part.loss if made.extra is None else part.loss + made.extra

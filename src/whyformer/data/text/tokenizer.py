@@ -7,12 +7,15 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from whyformer import marks
 from whyformer.data.text.specials import BYTES, UNKNOWN_NAME
 from whyformer.errors import TokenizerError
 from whyformer.files import write_text
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as LibraryTokenizer
 
 SPEC_KEY = "whyformer"
 """Where, inside the file's ``model``, the spec lies; the tokenizers library ignores unknown keys there."""
@@ -33,12 +36,8 @@ class Tokenizer:
     end: ClassVar[int] = marks.END
 
     def __init__(self, document: Document) -> None:
-        import tokenizers
-
         self._document = document
-        self._library = tokenizers.Tokenizer.from_str(json.dumps(document))
-        # A text that spells "</s>" is text. The library does not store this setting in its file.
-        self._library.encode_special_tokens = True
+        self._library = _library(document)
         self.size: int = self._library.get_vocab_size()
         """Number of ids, special tokens included."""
         self._silent = {token["id"] for token in document["added_tokens"]} - {marks.UNKNOWN}
@@ -61,12 +60,37 @@ class Tokenizer:
         Raises:
             TokenizerError: as :meth:`encode`.
         """
+        return _encoded(self._library, texts)
+
+    def encode_inside(self, texts: Sequence[str]) -> list[list[int]]:
+        """Encode stretches from inside of texts: no space is put in front of them.
+
+        Raises:
+            TokenizerError: as :meth:`encode`.
+        """
+        return _encoded(self._inside, texts)
+
+    def words(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the stretches that each text is cut into before the vocabulary is asked.
+
+        To a tokenizer of whole words they are its tokens as the text spells them, unknown ones too.
+
+        Raises:
+            TokenizerError: as :meth:`encode`.
+        """
+        normalizer, cut = self._library.normalizer, self._library.pre_tokenizer
         try:
-            encoded = self._library.encode_batch_fast(list(texts), add_special_tokens=False)
-        except TypeError:
+            return [
+                [word for word, _ in cut.pre_tokenize_str(normalizer.normalize_str(text))] for text in texts
+            ]
+        except UnicodeEncodeError:
             _refuse_surrogates(texts)
             raise
-        return [one.ids for one in encoded]
+
+    def word_ids(self, words: Iterable[str]) -> list[int]:
+        """Return the id of each word as it is stored, marks too; the unknown token's where there is none."""
+        found = [self._library.token_to_id(word) for word in words]
+        return [marks.UNKNOWN if id is None else id for id in found]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text that ``ids`` stand for.
@@ -109,9 +133,14 @@ class Tokenizer:
         return sorted(vocabulary, key=vocabulary.__getitem__)
 
     @property
+    def ordinary_ids(self) -> range:
+        """The ids of the pieces that stand for text: after special tokens."""
+        return range(len(self._document["added_tokens"]), self.size)
+
+    @property
     def learned_ids(self) -> range:
         """The ids of the pieces that came from the training text: after special tokens and bytes."""
-        first = len(self._document["added_tokens"])
+        first = self.ordinary_ids.start
         has_bytes = self.pieces[first : first + len(BYTES)] == list(BYTES)
         return range(first + len(BYTES) * has_bytes, self.size)
 
@@ -159,6 +188,15 @@ class Tokenizer:
         except Exception as error:  # the library raises nothing more specific
             raise TokenizerError(f"{path}: damaged ({error}); train it again.") from error
 
+    @cached_property
+    def _inside(self) -> LibraryTokenizer:
+        """The library's tokenizer without the one replacement, which puts a space in front of a text."""
+        if self.spec["kind"] == "imported":
+            return self._library  # a BERT's, which drops spaces
+        changes = self._document["normalizer"]
+        kept = [change for change in changes["normalizers"] if change["type"] != "Replace"]
+        return _library({**self._document, "normalizer": {**changes, "normalizers": kept}})
+
     def _known(self, id: int) -> int:
         if 0 <= id < self.size:
             return id
@@ -169,6 +207,24 @@ class Tokenizer:
 
     def _spoken(self, ids: Sequence[int]) -> list[int]:
         return [self._known(id) for id in ids if id not in self._silent]
+
+
+def _library(document: Document) -> LibraryTokenizer:
+    import tokenizers
+
+    library = tokenizers.Tokenizer.from_str(json.dumps(document))
+    # A text that spells "</s>" is text. The library does not store this setting in its file.
+    library.encode_special_tokens = True
+    return library
+
+
+def _encoded(library: LibraryTokenizer, texts: Sequence[str]) -> list[list[int]]:
+    try:
+        encoded = library.encode_batch_fast(list(texts), add_special_tokens=False)
+    except TypeError:
+        _refuse_surrogates(texts)
+        raise
+    return [one.ids for one in encoded]
 
 
 def _refuse_surrogates(texts: Iterable[str]) -> None:

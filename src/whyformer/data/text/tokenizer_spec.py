@@ -14,6 +14,7 @@ from pydantic import Field
 from whyformer import marks
 from whyformer.data.text import cutting
 from whyformer.data.text.cutting import Cutting, Split
+from whyformer.data.text.imported import Imported
 from whyformer.data.text.learning import alphabet, finished, gathered, learn, room_for
 from whyformer.data.text.specials import BYTES, UNKNOWN_NAME, Specials
 from whyformer.data.text.subword import Merge, counted_words, frequency, learned_merges, likelihood_gain
@@ -279,7 +280,9 @@ class Character(_Trained):
         return self._finished(model, cut, _bytes_to_text())
 
 
-TokenizerSpec = Annotated[BPE | Unigram | WordPiece | Word | Character, Field(discriminator="kind")]
+TokenizerSpec = Annotated[
+    BPE | Unigram | WordPiece | Word | Character | Imported, Field(discriminator="kind")
+]
 
 
 def _numbered(pieces: Iterable[str]) -> dict[str, int]:

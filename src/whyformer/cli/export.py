@@ -1,0 +1,25 @@
+"""``whyformer export``: the model of a run, as others read it."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from whyformer.cli.options import Run, Weights
+
+
+def export(
+    run: Run,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write: new, or empty.")],
+    to: Annotated[Literal["huggingface"], typer.Option(help="The format.")],
+    weights: Weights = None,
+) -> None:
+    """Write the model of RUN in the format of Hugging Face.
+
+    Its tokenizer goes with it. A bert becomes a BERT, a gpt a GPT-2, and a transformer (post-norm,
+    sinusoidal, one tokenizer) a Marian model, which CTranslate2 converts too. A model that the format cannot
+    express is refused.
+    """
+    from whyformer.tasks.exchange import export_model
+
+    typer.echo(export_model(run, folder, weights=weights))

@@ -1,0 +1,44 @@
+"""``whyformer fill``: texts with holes in, what fits them out."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from whyformer.cli.options import Batch, Device, Run, Threads, Weights, open_filler
+
+if TYPE_CHECKING:
+    from whyformer.tasks.filler import Filled
+
+
+def fill(
+    run: Run,
+    text: Annotated[list[str], typer.Argument(help="Texts with [MASK] in place of what is missing.")],
+    top: Annotated[int, typer.Option(min=1, help="Guesses for each hole.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each text.")] = False,
+    batch: Batch = 64,
+    device: Device = "auto",
+    threads: Threads = None,
+    weights: Weights = None,
+) -> None:
+    """Fill the holes of TEXT.
+
+    Each text is printed with the likeliest piece in every hole, and below it, for each hole, the likeliest
+    pieces with their probabilities. One piece may be less than a word. Several holes are filled
+    independently.
+    """
+    filler = open_filler(run, weights, device, threads)
+    for given, filled in zip(text, filler.fill(text, top, batch=batch), strict=True):
+        if as_json:
+            typer.echo(json.dumps({"given": given, **asdict(filled)}, ensure_ascii=False))
+        else:
+            typer.echo("\n".join(_lines(filled)))
+
+
+def _lines(filled: "Filled") -> Iterator[str]:
+    yield filled.text
+    for number, guesses in enumerate(filled.holes, start=1):
+        for guess in guesses:
+            yield f"  [{number}]  {guess.probability:6.1%}  {guess.token}"

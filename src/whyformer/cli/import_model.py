@@ -1,0 +1,27 @@
+"""``whyformer import``: a model of Hugging Face becomes a run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def import_model(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="The folder of a Hugging Face model."),
+    ],
+    run: Annotated[Path | None, typer.Option(help="Folder of the new run; runs/NAME if left out.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a run that lies in the folder.")
+    ] = False,
+) -> None:
+    """Make a run of a model in the format of Hugging Face.
+
+    It may be a BERT, a GPT-2 or a Marian model. The run is used like one that was trained here. It has no
+    data of its own; a recipe of task classification can start from it. Pickles are never read: the weights
+    have to be safetensors.
+    """
+    from whyformer.tasks.exchange import import_model
+
+    typer.echo(import_model(folder, run, overwrite=overwrite))

@@ -1,0 +1,104 @@
+"""A classifier: a trunk that reads, one vector for a text, one layer that tells its class.
+
+B batch · L length · J layers that are read · M model dimension · C classes
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
+
+from whyformer.dropout import Dropout
+from whyformer.models.trunk import TrunkSpec, depth, one_way, width
+from whyformer.nn.embedding import with_bias
+from whyformer.nn.pooling import Pooling, pool
+from whyformer.nn.scalar_mix import ScalarMix
+from whyformer.spec import Spec
+
+
+class ClassifierSpec(Spec):
+    """A trunk and what is put on top of it."""
+
+    kind: Literal["classifier"] = "classifier"
+    trunk: TrunkSpec | None = None
+    """The network that reads; left out, it is taken from the recipe's `start` and written here."""
+    update: Literal["all", "head"] = "all"
+    """What training changes: all weights (fine-tuning), or only those on top of a trunk that stays as it
+    is and drops nothing (frozen features)."""
+    pooling: Pooling = "mean"
+    """Which token stands for the text: mean of all, first or last; the first of a GPT has read nothing."""
+    layer_mix: Literal["last", "scalar_mix"] = "last"
+    """The layers that are read: the last, or a learned mix of all (Peters et al. 2018, equation 1)."""
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Probability that a component of a text's vector is dropped in training."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.pooling == "first" and self.trunk is not None and one_way(self.trunk):
+            raise ValueError("pooling is first, but a GPT's first token has read nothing; use mean or last")
+        return self
+
+    @property
+    def whole_trunk(self) -> TrunkSpec:
+        """The trunk, which must be known by now."""
+        assert self.trunk is not None, "a recipe that was read by load_any has its trunk"
+        return self.trunk
+
+    def build(self, vocabulary: int, classes: int) -> "PooledClassifier":
+        """The model, freshly initialised from torch's global random state."""
+        return PooledClassifier(self, vocabulary, classes)
+
+
+class PooledClassifier(nn.Module):
+    """Pools the layers of its trunk, mixes them, and scores classes.
+
+    Pooling comes first: it is linear as the mix is, so that what a frozen trunk makes of a text is a few
+    vectors, which need be computed only once.
+    """
+
+    def __init__(self, spec: ClassifierSpec, vocabulary: int, classes: int) -> None:
+        super().__init__()
+        trunk = spec.whole_trunk
+        self.frozen = spec.update == "head"
+        self.pooling: Pooling = spec.pooling
+        self.trunk = trunk.build(vocabulary)
+        self.read_layers = 1 if spec.layer_mix == "last" else depth(trunk)
+        """J."""
+        self.mix = None if spec.layer_mix == "last" else ScalarMix(self.read_layers)
+        self.dropout = Dropout(spec.dropout)
+        self.output = nn.Linear(width(trunk), classes)
+        nn.init.normal_(self.output.weight, std=0.02)
+        nn.init.zeros_(self.output.bias)
+        if self.frozen:
+            self.trunk.requires_grad_(False).eval()
+
+    @override
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        self.trunk.train(mode and not self.frozen)
+        return self
+
+    def pooled(self, layers: Sequence[Tensor], valid: Tensor) -> Tensor:
+        """The vectors (B,J,M) of texts from the states (B,L,M) of all layers: of the last, or of each."""
+        read = layers[-self.read_layers :]
+        return torch.stack([pool(states, valid, self.pooling) for states in read], dim=1)
+
+    @override
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(B,J,M) -> the vector (B,M) that is classified."""
+        return self.dropout(pooled[:, 0] if self.mix is None else self.mix(pooled))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(B,M) -> (B,C)."""
+        return self.output(hidden)
+
+    def scored(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """``hidden`` (B,M) and a table for ``token_loss``, each with a column for the bias.
+
+        Class c is row c + 1 of the table (C+1,M+1): row 0 is padding, which is never predicted.
+        """
+        return with_bias(hidden, F.pad(self.output.weight, (0, 0, 1, 0)), F.pad(self.output.bias, (1, 0)))

@@ -1,0 +1,311 @@
+"""A classifier from a pretrained run: what it learns, what it leaves alone, and what it refuses."""
+
+import gzip
+import random
+import shutil
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import whyformer
+from whyformer.data.text.labelled import LabelledSpec
+from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError
+from whyformer.models.classifier import PooledClassifier
+from whyformer.tasks.classification import ClassificationRecipe, ClassificationTask, Examples, macro_f1
+from whyformer.tasks.classifier import Classifier
+from whyformer.tasks.encoder import encoder
+from whyformer.tasks.kinds import load_any
+from whyformer.tasks.load import load_classifier
+from whyformer.tasks.recipes import recipe_text
+from whyformer.tasks.train import begin, go_on
+from whyformer.training.checkpoint import load_tensors
+from whyformer.training.run import RunFolder
+
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+RECIPE = """\
+task: classification
+start: {folder}/start
+data: {{train: ["{folder}/train.tsv"], valid: 0.2, test: {{test: ["{folder}/test.tsv.gz"]}}}}
+model: {{dropout: 0.0}}
+training:
+  steps: 100
+  batching: {{tokens: 384}}
+  loss: {{label_smoothing: 0.0}}
+  schedule: {{kind: constant, peak: 0.005, warmup: 10}}
+  precision: fp32
+  validation: {{every: 50, average: 1}}
+  save_every: 50
+  log_every: 50
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whyformer.show.curves.save_curves", lambda _records, _path: None)
+
+
+def examples(first: int, last: int) -> str:
+    """Three numbers that count up, and the same three the other way round: only their order tells."""
+    triples = list(combinations(WORDS, 3))
+    random.Random(1).shuffle(triples)
+    both = (f"up\t{' '.join(triple)}\ndown\t{' '.join(triple[::-1])}" for triple in triples[first:last])
+    return "\n".join(both)
+
+
+@pytest.fixture(scope="module")
+def recipe(counting_run: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("updown")
+    (folder / "train.tsv").write_text(examples(0, 90), encoding="utf-8")
+    (folder / "test.tsv.gz").write_bytes(gzip.compress(examples(90, 120).encode()))
+    shutil.copytree(counting_run, folder / "start")
+    path = folder / "updown.yaml"
+    path.write_text(RECIPE.format(folder=folder), encoding="utf-8")
+    return str(path)
+
+
+def train(recipe: str, run: Path, *changes: str) -> Path:
+    begin(recipe, changes, run, device="cpu", overwrite=False, say=print).train()
+    return run
+
+
+def classification(recipe: str, *changes: str) -> ClassificationRecipe:
+    spec = load_any(recipe, changes)
+    assert isinstance(spec, ClassificationRecipe)
+    return spec
+
+
+@pytest.fixture(scope="module")
+def tuned(recipe: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    return train(recipe, tmp_path_factory.mktemp("runs") / "tuned")
+
+
+def test_order_alone_is_learned(tuned: Path):
+    classifier = load_classifier(tuned, device="cpu")
+    fit = classifier.fit(classification(str(tuned / "recipe.yaml")).data.held_out("test"))
+    assert (fit.examples, fit.majority) == (60, 50.0)
+    assert fit.accuracy > 90.0
+    assert fit.macro_f1 > 90.0
+    classify = whyformer.load(tuned, device="cpu")
+    assert isinstance(classify, Classifier)
+    assert [classify("one five nine"), classify("nine five one")] == ["up", "down"]
+
+
+@pytest.mark.parametrize("mix", ["last", "scalar_mix"])
+def test_a_frozen_trunk_keeps_its_bits_and_the_rest_learns(recipe: str, tmp_path: Path, mix: str):
+    changes = ["model.update=head", f"model.layer_mix={mix}", "model.dropout=0.1"]
+    run = train(recipe, tmp_path / "run", *changes)
+    before, _ = load_tensors(RunFolder(classification(recipe).start).weights)
+    after, _ = load_tensors(RunFolder(run).state)
+    kept = {name.removeprefix("model.trunk."): t for name, t in after.items() if "trunk" in name}
+    assert kept.keys() == before.keys()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in kept.items())
+    assert ("model.mix.scores" in after) == (mix == "scalar_mix")
+    assert after["model.output.weight"].abs().max() > 0.1
+    # What is made only once for training is what a classifier makes of a text.
+    classifier = load_classifier(run, device="cpu")
+    valid = classification(recipe).data.load().valid
+    right = [classifier(*each.texts) == each.label for each in valid]
+    told = load_tensors(RunFolder(run).weights)[1]["scores"]
+    assert told["accuracy"] == pytest.approx(100 * sum(right) / len(right))
+
+
+def test_random_weights_are_the_same_network_with_others(recipe: str):
+    pretrained, fresh = (
+        classification(recipe, f"weights={kind}").prepare(None).build() for kind in ("pretrained", "random")
+    )
+    first, second = pretrained.state_dict(), fresh.state_dict()
+    assert {name: t.shape for name, t in first.items()} == {name: t.shape for name, t in second.items()}
+    name = "trunk.stack.blocks.0.attention.query.weight"
+    assert not torch.equal(first[name], second[name])
+
+
+@pytest.mark.parametrize("update", ["all", "head"])
+def test_a_stopped_run_goes_on_to_the_same_bits_without_its_start(recipe: str, tmp_path: Path, update: str):
+    folder = tmp_path / "start"
+    shutil.copytree(classification(recipe).start, folder)
+    changes = [f"start={folder}", f"model.update={update}", "model.dropout=0.1"]
+    once = train(recipe, tmp_path / "once", *changes, "training.steps=40")
+    twice = train(recipe, tmp_path / "twice", *changes, "training.steps=17")
+    shutil.rmtree(folder)
+    go_on(twice, ["training.steps=40"], device="cpu", say=print).train()
+    first, second = (load_tensors(RunFolder(run).state)[0] for run in (once, twice))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+    assert load_classifier(twice, device="cpu")("one two three") in {"up", "down"}
+
+
+@pytest.fixture(scope="module")
+def elmo_run(recipe: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that has hardly begun to learn."""
+    folder = tmp_path_factory.mktemp("elmo")
+    (folder / "text").write_text("\n\n".join(" ".join(WORDS[n:]) for n in range(9)), encoding="utf-8")
+    (folder / "elmo.yaml").write_text(
+        f"task: bidirectional_lm\ndata: {{train: [{folder}/text], valid: 0.3}}\n"
+        "tokenizer: {vocabulary: 20}\nmodel: {d_model: 16, characters: {filters: [[1, 8], [2, 8]]}}\n"
+        "training: {steps: 2, precision: fp32}\n",
+        encoding="utf-8",
+    )
+    return train(str(folder / "elmo.yaml"), folder / "run")
+
+
+@pytest.mark.parametrize(("run", "kind"), [("filling_run", "bert"), ("elmo_run", "elmo")])
+@pytest.mark.parametrize("update", ["all", "head"])
+def test_every_pretrained_model_can_be_the_start(
+    recipe: str, tmp_path: Path, request: pytest.FixtureRequest, run: str, kind: str, update: str
+):
+    start = request.getfixturevalue(run)
+    changes = [f"start={start}", f"model.update={update}", "model.layer_mix=scalar_mix", "training.steps=60"]
+    made = train(recipe, tmp_path / "run", *changes)
+    spec = classification(str(made / "recipe.yaml"))
+    assert spec.model.whole_trunk.kind == kind
+    before, after = (load_tensors(RunFolder(each).weights)[0] for each in (start, made))
+    trunk = {name.removeprefix("trunk."): t for name, t in after.items() if name.startswith("trunk.")}
+    assert not {name.partition(".")[0] for name in trunk} & {"masked", "pooler", "next_sentence"}
+    same = [torch.equal(tensor, before[name]) for name, tensor in trunk.items()]
+    assert all(same) == (update == "head")
+    fit = load_classifier(made, device="cpu").fit(spec.data.held_out("test"))
+    assert fit.accuracy > (80.0 if update == "all" else 40.0)
+
+
+def test_a_run_tells_its_network_and_labels(tuned: Path, tmp_path: Path):
+    spec = classification(str(tuned / "recipe.yaml"))
+    assert spec.data.labels == ("down", "up")
+    assert spec.model.whole_trunk.kind == "gpt"
+    path = tmp_path / "again.yaml"
+    path.write_text(recipe_text(spec), encoding="utf-8")
+    assert load_any(str(path)) == spec
+
+
+def test_a_text_is_judged_the_same_in_any_company(tuned: Path):
+    classifier = load_classifier(tuned, device="cpu")
+    texts = [("one",), ("two three nine one four",), ("ten nine",), ("five " * 20,)]
+    together = classifier.classify(texts, batch=4)
+    for text, verdict in zip(texts, together, strict=True):
+        alone = classifier.classify([text])[0]
+        assert alone.probabilities == pytest.approx(verdict.probabilities, abs=1e-5)
+        assert sum(verdict.probabilities.values()) == pytest.approx(1.0)
+        assert verdict.probability == max(verdict.probabilities.values())
+
+
+def test_pairs_are_read_together(recipe: str, tmp_path: Path):
+    """Whether the second number follows the first: neither tells it alone."""
+    pairs = [(a, b) for a in range(10) for b in range(10)]
+    lines = [f"{'next' if b == (a + 1) % 10 else 'no'}\t{WORDS[a]}\t{WORDS[b]}" for a, b in pairs]
+    (tmp_path / "pairs.tsv").write_text("label\tfirst\tsecond\n" + "\n".join(lines), encoding="utf-8")
+    data = f"data={{train: [{tmp_path}/pairs.tsv], texts: 2, header: true, test: {{}}}}"
+    with pytest.raises(DataError, match=r"data\.train: every example is held out"):
+        train(recipe, tmp_path / "run", data, f"data.valid=[{tmp_path}/pairs.tsv]")
+    run = train(recipe, tmp_path / "run", data, "training.steps=3")
+    classifier = load_classifier(run, device="cpu")
+    assert classifier("one", "two") in {"next", "no"}
+    a, b = classifier.classify([("one", "two three"), ("one two", "three")])
+    assert a.probability != b.probability
+    with pytest.raises(DecodingError, match="line 7 has 1 columns, but this run reads two texts with a tab"):
+        classifier.classify([("one",)], first=7)
+
+
+def test_macro_f1_by_hand():
+    gold = torch.tensor([0, 0, 0, 1, 1, 2])
+    predicted = torch.tensor([0, 0, 1, 1, 0, 0])
+    # Class 0: 2 right of 3 gold and 4 told, 4/7; class 1: 1 of 2 and 2, 1/2; class 2: 0 of 1 and 0.
+    assert macro_f1(gold, predicted) == pytest.approx(100 * (4 / 7 + 1 / 2 + 0) / 3)
+    assert macro_f1(gold, gold) == 100.0
+    assert macro_f1(gold[:3], gold[:3]) == 100.0  # a class that never occurs is not counted
+
+
+def test_the_loss_is_the_cross_entropy_of_the_logits(recipe: str):
+    prepared = classification(recipe).prepare(None)
+    model = prepared.build().eval()
+    assert isinstance(model, PooledClassifier)
+    torch.nn.init.normal_(model.output.bias)
+    spec = classification(recipe)
+    valid = spec.data.load().valid
+    ready = Examples(valid, encoder(spec.model.whole_trunk, prepared.tokenizers.source), spec.data.known)
+    with torch.no_grad():
+        logits = model.logits(model(ready.pooled(model, range(len(valid)))))
+    fit = ready.fit(model, batch=7)
+    assert fit.nll == pytest.approx(torch.nn.functional.cross_entropy(logits, ready.gold).item(), rel=1e-5)
+    assert fit.accuracy == pytest.approx(100 * (logits.argmax(1) == ready.gold).double().mean().item())
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 9), st.floats(0, 9))
+def test_accuracy_decides_and_then_likelihood(a: float, b: float, c: float, d: float):
+    task = ClassificationTask.__new__(ClassificationTask)
+    better = task.better({"accuracy": a, "nll": c}, {"accuracy": b, "nll": d})
+    assert better == (a > b or (a == b and c < d))
+
+
+def table(folder: Path, content: bytes, **settings: object) -> LabelledSpec:
+    path = folder / "data.tsv"
+    path.write_bytes(content)
+    return LabelledSpec.model_validate({"train": [path], **settings})
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "sentence"),
+    [
+        (b"", {}, "data.tsv: this file is empty."),
+        (b"label\ttext\n", {"header": True}, "data.tsv: nothing follows the header."),
+        (b"a\tx\nb\n", {}, "data.tsv:2: a line should be label tab text, none of them empty; correct"),
+        (b"a\tx\n\ty\n", {}, "data.tsv:2: a line should be label tab text"),
+        (b"a\tx\nb\t \n", {}, "data.tsv:2: a line should be label tab text"),
+        (b"a\tx\ty\n", {}, "data.tsv:1: a line should be label tab text"),
+        (b"a\tx\ty\nb\tx\n", {"texts": 2}, "data.tsv:2: a line should be label tab text tab second text"),
+        (b"a\tx\nb\t\xff\n", {}, "data.tsv:2: not UTF-8; correct this line."),
+        (b"a\tx\nc\ty\n", {"labels": ["a", "b"]}, "data.tsv:2: the label c is none of those to learn: a, b."),
+        (b"a\tx\nb\ty\n", {"valid": 1e-9}, "data.valid: 1e-09 of 2 examples is not one"),
+    ],
+)
+def test_a_bad_table_is_one_sentence(
+    tmp_path: Path, content: bytes, settings: dict[str, object], sentence: str
+):
+    with pytest.raises(DataError) as caught:
+        table(tmp_path, content, **settings).load()
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_label_is_nothing_to_learn(tmp_path: Path):
+    with pytest.raises(DataError, match=r"data\.train: every label is a; a classifier needs two or more"):
+        table(tmp_path, b"a\tx\na\ty\n").find_labels()
+
+
+def test_what_is_held_out_is_not_trained_on_whatever_its_label(tmp_path: Path):
+    lines = [f"{label}\t{number}" for number in range(50) for label in "ab"]
+    read = table(tmp_path, "\n".join(lines).encode(), valid=0.3).load()
+    assert {each.texts for each in read.train}.isdisjoint(each.texts for each in read.valid)
+    assert len(read.train) + len(read.valid) == 100
+    assert 10 < len(read.valid) < 50
+    held = len(read.valid)
+    assert read.account == f"100 examples read, {held} held out, {held} to choose by"
+
+
+def test_what_does_not_fit_the_start_is_refused(recipe: str, reverse_run: Path, tuned: Path, tmp_path: Path):
+    with pytest.raises(RecipeError, match=r"start: .*nowhere is not the folder of a run"):
+        load_any(recipe, [f"start={tmp_path}/nowhere"])
+    with pytest.raises(RecipeError, match=r"start: the model in .* is a transformer; name a BERT,"):
+        load_any(recipe, [f"start={reverse_run}"])
+    with pytest.raises(RecipeError, match="pooling is first, but a GPT's first token has read nothing"):
+        load_any(recipe, ["model.pooling=first"])
+    with pytest.raises(CheckpointError, match=r"this run translates .*; use `whyformer translate"):
+        load_classifier(reverse_run)
+
+
+def test_a_text_that_is_too_long_is_left_out_of_training_and_refused_elsewhere(recipe: str, tmp_path: Path):
+    (tmp_path / "long.tsv").write_text(f"{examples(0, 20)}\nup\t{'one ' * 60}", encoding="utf-8")
+    data = f"data={{train: [{tmp_path}/long.tsv], valid: [{Path(recipe).parent}/test.tsv.gz]}}"
+    account = classification(recipe, data).prepare(None).account
+    assert account.endswith("; 1 more are longer than the model reads (48 tokens)")
+    data = f"data={{valid: [{tmp_path}/long.tsv], train: [{Path(recipe).parent}/test.tsv.gz]}}"
+    with pytest.raises(DataError, match=r"long\.tsv:41: has \d+ tokens with its marks, but the model"):
+        classification(recipe, data).prepare(None)
