@@ -60,11 +60,14 @@ class TransformerXL(PositionScheme):
         """
         weight, farthest = self.project.weight, max(-lowest, highest)
         if farthest >= len(self.waves) or self.waves.device != weight.device:
-            distances = torch.arange(max(64, 2 * farthest), device=weight.device)
-            waves = sinusoids(distances, self.site.d_model)
-            # (N,M): all sines, then all cosines
-            self.waves = torch.cat([waves[:, 0::2], waves[:, 1::2]], dim=-1)
-        sines, cosines = self.waves[: farthest + 1].tensor_split([(self.site.d_model + 1) // 2], dim=-1)
+            # They outlive this pass: what inference mode makes could not be trained with later.
+            with torch.inference_mode(False):
+                distances = torch.arange(max(64, 2 * farthest), device=weight.device)
+                waves = sinusoids(distances, self.site.d_model)
+                # (N,M): all sines, then all cosines
+                self.waves = torch.cat([waves[:, 0::2], waves[:, 1::2]], dim=-1)
+        waves = self.waves[: farthest + 1].to(weight.dtype)
+        sines, cosines = waves.tensor_split([(self.site.d_model + 1) // 2], dim=-1)
         odd, even = F.linear(sines, weight[:, 0::2]), F.linear(cosines, weight[:, 1::2])
         mirrored = (even - odd)[1:].flip(0)
         return torch.cat([mirrored, even + odd])[farthest + lowest : farthest + highest + 1]

@@ -1,6 +1,7 @@
 """From a run folder to the object that users call."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -30,6 +31,7 @@ from whyformer.training.run import RunFolder
 
 Runner = Translator | Generator | Filler | WordEmbedder | Classifier
 """What ``load`` gives: the object that does what a run was trained for."""
+AnyRunner = TypeVar("AnyRunner", bound=Runner)
 
 
 def load(run: str | Path, *, device: str = "auto", weights: str | Path | None = None) -> Runner:
@@ -83,10 +85,7 @@ def load_translator(
     Raises:
         CheckpointError: also where the run does something else.
     """
-    runner = load(run, device=device, weights=weights)
-    if not isinstance(runner, Translator):
-        raise _misplaced(run, runner)
-    return runner
+    return _only(Translator, load(run, device=device, weights=weights), run)
 
 
 def load_generator(run: str | Path, *, device: str = "auto", weights: str | Path | None = None) -> Generator:
@@ -95,10 +94,7 @@ def load_generator(run: str | Path, *, device: str = "auto", weights: str | Path
     Raises:
         CheckpointError: also where the run does something else.
     """
-    runner = load(run, device=device, weights=weights)
-    if not isinstance(runner, Generator):
-        raise _misplaced(run, runner)
-    return runner
+    return _only(Generator, load(run, device=device, weights=weights), run)
 
 
 def load_filler(run: str | Path, *, device: str = "auto", weights: str | Path | None = None) -> Filler:
@@ -107,10 +103,7 @@ def load_filler(run: str | Path, *, device: str = "auto", weights: str | Path | 
     Raises:
         CheckpointError: also where the run does something else.
     """
-    runner = load(run, device=device, weights=weights)
-    if not isinstance(runner, Filler):
-        raise _misplaced(run, runner)
-    return runner
+    return _only(Filler, load(run, device=device, weights=weights), run)
 
 
 def load_word_embedder(
@@ -121,10 +114,7 @@ def load_word_embedder(
     Raises:
         CheckpointError: also where the run does something else.
     """
-    runner = load(run, device=device, weights=weights)
-    if not isinstance(runner, WordEmbedder):
-        raise _misplaced(run, runner)
-    return runner
+    return _only(WordEmbedder, load(run, device=device, weights=weights), run)
 
 
 def load_classifier(
@@ -135,10 +125,7 @@ def load_classifier(
     Raises:
         CheckpointError: also where the run does something else.
     """
-    runner = load(run, device=device, weights=weights)
-    if not isinstance(runner, Classifier):
-        raise _misplaced(run, runner)
-    return runner
+    return _only(Classifier, load(run, device=device, weights=weights), run)
 
 
 def load_embedder(
@@ -173,6 +160,13 @@ def load_embedder(
     load_weights(model, trunk_tensors(tensors), path)
     model.to(choose_device(device))
     return Embedder(model, spec, tokenizers.source, pooling=pooling, layer=layer)
+
+
+def _only(kind: type[AnyRunner], runner: Runner, run: str | Path) -> AnyRunner:
+    """``runner``, which must be of ``kind``."""
+    if not isinstance(runner, kind):
+        raise _misplaced(run, runner)
+    return runner
 
 
 def _misplaced(run: str | Path, runner: Runner) -> CheckpointError:
