@@ -13,7 +13,6 @@ from torch import nn
 from whyformer.data.text.tokenizer import Tokenizer
 from whyformer.data.text.tokenizer_pair import TokenizerPair
 from whyformer.files import write_text
-from whyformer.tasks.load import fingerprints
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.recipes import recipe_text
 from whyformer.training.checkpoint import save_tensors
@@ -49,7 +48,7 @@ def write_run(path: Path, recipe: Recipe, tokenizer: Tokenizer, model: nn.Module
     path.mkdir(parents=True)
     write_text(RunFolder(path).recipe, recipe_text(recipe))
     pair.save(path)
-    facts = {"tokenizers": fingerprints(pair), "step": 0, "scores": {}}
+    facts = {"tokenizers": pair.fingerprints, "step": 0, "scores": {}}
     save_tensors(RunFolder(path).weights, model.state_dict(), facts)
     return path
 

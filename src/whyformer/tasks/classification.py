@@ -24,7 +24,7 @@ from whyformer.models.classifier import ClassifierSpec, PooledClassifier
 from whyformer.models.trunk import trunk_tensors
 from whyformer.tasks.encoder import Encoder, encoder
 from whyformer.tasks.recipe import Prepared, Recipe
-from whyformer.training.checkpoint import load_tensors, load_weights
+from whyformer.training.checkpoint import load_weights
 from whyformer.training.loss import token_loss
 from whyformer.training.run import RunFolder
 from whyformer.training.settings import TrainingSpec
@@ -66,10 +66,8 @@ class ClassificationRecipe(Recipe):
         return Prepared(task, build, pair, task.account)
 
     def _pretrained(self, pair: TokenizerPair) -> dict[str, Tensor]:
-        folder = RunFolder(self.start, [pair.source.fingerprint, pair.target.fingerprint])
-        tensors, facts = load_tensors(folder.weights)
-        folder.check_tokenizers(facts, folder.weights)
-        return trunk_tensors(tensors)
+        folder = RunFolder(self.start, pair.fingerprints)
+        return trunk_tensors(folder.read_weights(folder.weights))
 
 
 @dataclass(frozen=True)

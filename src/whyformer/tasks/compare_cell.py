@@ -36,7 +36,7 @@ from whyformer.tasks.recipe import given
 from whyformer.tasks.score import ScoringSpec
 from whyformer.tasks.train import go_on
 from whyformer.tasks.translation import TranslationRecipe
-from whyformer.training.loss import token_loss
+from whyformer.training.loss import prediction_loss
 from whyformer.training.run import RunFolder
 from whyformer.training.task import Model
 from whyformer.training.trainer import Trainer
@@ -154,8 +154,7 @@ def training_flops(trainer: Trainer[Model]) -> float:
     with _unfused(), FlopCounterMode(display=False) as counter:
         for indices in batches:
             made = task.predict(model, indices, 0, cpu)
-            loss = token_loss(made.hidden, made.table, made.gold, trainer.spec.loss.label_smoothing).loss
-            (loss if made.extra is None else loss + made.extra).backward()
+            prediction_loss(made, trainer.spec.loss.label_smoothing).loss.backward()
     return counter.get_total_flops() / sum(task.predicted(indices, 0) for indices in batches)
 
 

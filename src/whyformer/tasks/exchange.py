@@ -26,11 +26,11 @@ from whyformer.models.transformer import TransformerSpec
 from whyformer.spec import Spec
 from whyformer.tasks.causal_lm import CausalLMRecipe
 from whyformer.tasks.kinds import AnyRecipe
-from whyformer.tasks.load import fingerprints, open_run, read_recipe
+from whyformer.tasks.load import open_run, read_recipe
 from whyformer.tasks.masked_lm import MaskedLMRecipe
 from whyformer.tasks.recipes import recipe_text
 from whyformer.tasks.translation import TranslationRecipe
-from whyformer.training.checkpoint import load_tensors, load_weights, read_safetensors, save_tensors
+from whyformer.training.checkpoint import load_weights, read_safetensors, save_tensors
 from whyformer.training.run import RunFolder, new_run
 from whyformer.training.settings import TrainingSpec
 
@@ -80,7 +80,7 @@ def import_model(folder: Path, run: Path | None = None, *, overwrite: bool = Fal
     new_run(path, overwrite=overwrite)
     write_text(RunFolder(path).recipe, recipe_text(recipe))
     pair.save(path)
-    facts = {"tokenizers": fingerprints(pair), "step": 0, "scores": {}}
+    facts = {"tokenizers": pair.fingerprints, "step": 0, "scores": {}}
     save_tensors(RunFolder(path).weights, tensors, facts)
     weights = sum(tensor.numel() for tensor in tensors.values())
     return f"{path}: a {data['model_type']} of {weights:,} weights and {tokenizer.size:,} tokens"
@@ -124,8 +124,7 @@ class _Source(NamedTuple):
 
     def tensors(self, model: nn.Module) -> dict[str, Tensor]:
         """The weights, which have to be those of ``model``."""
-        tensors, facts = load_tensors(self.weights)
-        self.run.check_tokenizers(facts, self.weights)
+        tensors = self.run.read_weights(self.weights)
         load_weights(model, tensors, self.weights)
         return tensors
 

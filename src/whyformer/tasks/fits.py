@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from whyformer.data.text.documents import VALID
+from whyformer.data.text.tokenizer_pair import TokenizerPair
 from whyformer.tasks import bidirectional_lm, causal_lm, classification, masked_lm
 from whyformer.tasks.bidirectional_lm import BidirectionalLMRecipe
 from whyformer.tasks.causal_lm import CausalLMRecipe
 from whyformer.tasks.classification import ClassificationRecipe
-from whyformer.tasks.load import load_classifier, load_filler, load_generator, load_word_embedder, open_run
+from whyformer.tasks.load import load_classifier, load_filler, load_generator, load_word_embedder
 from whyformer.tasks.masked_lm import MaskedLMRecipe, MaskedLMTask
 from whyformer.tasks.recipe import given
 
@@ -48,7 +49,7 @@ def _measure(
             )
         case MaskedLMRecipe():
             filler, texts = load_filler(run, device=device, weights=weights), given(recipe.data)
-            task = recipe.prepare(open_run(run)[1]).task
+            task = recipe.prepare(TokenizerPair(filler.tokenizer, filler.tokenizer)).task
             assert isinstance(task, MaskedLMTask)
             return lambda name: task.held_out(texts.held_out(name), name).fit(filler.model, batch=batch)
         case BidirectionalLMRecipe():

@@ -26,7 +26,7 @@ from whyformer.tasks.kinds import AnyRecipe, load_any
 from whyformer.tasks.masked_lm import MaskedLMRecipe
 from whyformer.tasks.translation import TranslationRecipe, build_model
 from whyformer.tasks.translator import Translator
-from whyformer.training.checkpoint import load_tensors, load_weights
+from whyformer.training.checkpoint import load_weights
 from whyformer.training.run import RunFolder
 
 Runner = Translator | Generator | Filler | WordEmbedder | Classifier
@@ -52,24 +52,19 @@ def load(run: str | Path, *, device: str = "auto", weights: str | Path | None = 
     folder, tokenizers = open_run(Path(run))
     recipe = read_recipe(folder)
     path = folder.weights if weights is None else Path(weights)
-    tensors, facts = load_tensors(path)
-    folder.check_tokenizers(facts, path)
+    tensors, tokenizer = folder.read_weights(path), tokenizers.source
     # A new model draws weights, for nothing here: the caller's random state shall not move.
     with torch.random.fork_rng(devices=[]):
         match recipe:
             case TranslationRecipe():
                 runner = Translator(build_model(recipe, tokenizers), tokenizers, recipe.decoding)
             case CausalLMRecipe():
-                tokenizer = tokenizers.source
                 runner = Generator(recipe.model.build(tokenizer.size), tokenizer, recipe.decoding)
             case MaskedLMRecipe():
-                tokenizer = tokenizers.source
                 runner = Filler(recipe.model.build(tokenizer.size), tokenizer)
             case BidirectionalLMRecipe():
-                tokenizer = tokenizers.source
                 runner = WordEmbedder(recipe.model.build(tokenizer.size), recipe.model, tokenizer)
             case ClassificationRecipe():
-                tokenizer = tokenizers.source
                 model = recipe.model.build(tokenizer.size, len(recipe.data.known))
                 runner = Classifier(model, recipe.model, tokenizer, recipe.data)
     load_weights(runner.model, tensors, path)
@@ -147,8 +142,7 @@ def load_embedder(
     folder, tokenizers = open_run(Path(run))
     spec = read_recipe(folder).model
     path = folder.weights if weights is None else Path(weights)
-    tensors, facts = load_tensors(path)
-    folder.check_tokenizers(facts, path)
+    tensors = folder.read_weights(path)
     if isinstance(spec, ClassifierSpec):
         spec = spec.whole_trunk
         named = ((name.partition("."), tensor) for name, tensor in tensors.items())
@@ -197,17 +191,12 @@ def open_run(path: Path) -> tuple[RunFolder, TokenizerPair]:
             f"{path}: this is not the folder of a run (it has no recipe.yaml); train one first."
         )
     tokenizers = TokenizerPair.load(path)
-    return RunFolder(path, fingerprints(tokenizers)), tokenizers
+    return RunFolder(path, tokenizers.fingerprints), tokenizers
 
 
 def read_recipe(run: RunFolder) -> AnyRecipe:
     """The recipe that ``run`` was started with."""
     return load_any(str(run.recipe))
-
-
-def fingerprints(tokenizers: TokenizerPair) -> list[str]:
-    """What identifies the tokenizers of source and target."""
-    return [tokenizers.source.fingerprint, tokenizers.target.fingerprint]
 
 
 def choose_device(name: str) -> torch.device:

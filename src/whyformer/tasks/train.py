@@ -11,7 +11,7 @@ from whyformer.errors import RecipeError
 from whyformer.files import write_text
 from whyformer.machine import Device, automatic_precision, keep_freed_memory
 from whyformer.tasks.kinds import load_any
-from whyformer.tasks.load import choose_device, fingerprints, open_run
+from whyformer.tasks.load import choose_device, open_run
 from whyformer.tasks.recipe import Prepared, Recipe
 from whyformer.tasks.recipes import recipe_text
 from whyformer.training.run import RunFolder, check_free, new_run
@@ -90,5 +90,5 @@ def _trainer(
     say(prepared.account)
     keep_freed_memory()
     torch.manual_seed(spec.training.seed)
-    folder = RunFolder(path, fingerprints(prepared.tokenizers))
+    folder = RunFolder(path, prepared.tokenizers.fingerprints)
     return Trainer(prepared.build(), prepared.task, spec.training, folder, choose_device(device))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from whyformer.errors import CheckpointError
 from whyformer.files import explained, write_text
@@ -138,6 +138,16 @@ class RunFolder:
     def save_weights(self, model: nn.Module, progress: Progress, scores: Mapping[str, float]) -> None:
         """Write the weights to use."""
         save_tensors(self.weights, model.state_dict(), self._facts(progress, scores))
+
+    def read_weights(self, path: Path) -> dict[str, Tensor]:
+        """Weights of this run, its own or others, such as a snapshot's.
+
+        Raises:
+            CheckpointError: they are missing or damaged, or were trained with another tokenizer.
+        """
+        tensors, facts = load_tensors(path)
+        self.check_tokenizers(facts, path)
+        return tensors
 
     def check_tokenizers(self, facts: Mapping[str, Any], path: Path) -> None:
         """Refuse weights that were trained with other tokenizers than those of this folder.

@@ -25,7 +25,7 @@ from whyformer.errors import TrainingError
 from whyformer.machine import Precision
 from whyformer.training.checkpoint import average, load_weights
 from whyformer.training.leak import check_no_leak
-from whyformer.training.loss import token_loss
+from whyformer.training.loss import prediction_loss
 from whyformer.training.report import Report
 from whyformer.training.run import Best, Progress, RunFolder, Tally
 from whyformer.training.settings import TrainingSpec
@@ -166,16 +166,16 @@ class Trainer(Generic[Model]):
         for indices in group:
             with self._autocast():
                 made = self.task.predict(self.model, indices, self.progress.epoch, self.device)
-                hidden = made.hidden.bfloat16() if self.progress.precision == "bf16" else made.hidden
-                part = token_loss(hidden, made.table, made.gold, self.spec.loss.label_smoothing)
-            loss = part.loss if made.extra is None else part.loss + made.extra
-            (loss / tokens).backward()
-            sums += torch.stack([loss.detach(), part.negative_log_likelihood])
+                if self.progress.precision == "bf16":
+                    made = made._replace(hidden=made.hidden.bfloat16())
+                part = prediction_loss(made, self.spec.loss.label_smoothing)
+            (part.loss / tokens).backward()
+            sums += torch.stack([part.loss.detach(), part.negative_log_likelihood])
         # The one look at the device in a step: each makes it wait.
-        total, nll, norm = torch.cat([sums, self._clip()[None]]).tolist()
-        if not (math.isfinite(total) and math.isfinite(norm)):
+        loss, nll, norm = torch.cat([sums, self._clip()[None]]).tolist()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
             raise self._diverged("loss", step)
-        return total, nll, norm
+        return loss, nll, norm
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self.progress.precision == "fp32":

@@ -1,13 +1,12 @@
 """Texts with labels in tables: what a classifier learns from and is judged by."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from whyformer.data.text.documents import VALID, Files
+from whyformer.data.text.documents import VALID, Files, place
 from whyformer.data.text.pairs import locate
 from whyformer.data.text.reading import BadLine, scan_lines
 from whyformer.errors import DataError
@@ -102,7 +101,7 @@ class LabelledSpec(Spec):
         if isinstance(self.valid, tuple):
             return self._read(self.valid)
         everything = self._read(self.train)
-        held = [example for example in everything if _place(example.texts) < self.valid]
+        held = [example for example in everything if place("\t".join(example.texts)) < self.valid]
         if not held:
             raise DataError(
                 f"data.valid: {self.valid:g} of {len(everything):,} examples is not one; raise the share, "
@@ -121,18 +120,13 @@ class LabelledSpec(Spec):
                 raise line.error()
             if number == 1 and self.header:
                 continue
-            place, cells = f"{file}:{number}", line.split("\t")
+            where, cells = f"{file}:{number}", line.split("\t")
             if len(cells) != 1 + self.texts or not all(cell.strip() for cell in cells):
-                raise DataError(f"{place}: a line should be {form}, none of them empty; correct this line.")
+                raise DataError(f"{where}: a line should be {form}, none of them empty; correct this line.")
             if self.labels is not None and cells[0] not in self.labels:
                 known = ", ".join(self.labels[:9]) + (" …" if len(self.labels) > 9 else "")
-                raise DataError(f"{place}: the label {cells[0]} is none of those to learn: {known}.")
+                raise DataError(f"{where}: the label {cells[0]} is none of those to learn: {known}.")
             empty = False
-            yield Labelled(cells[0], tuple(cells[1:]), place)
+            yield Labelled(cells[0], tuple(cells[1:]), where)
         if empty:
             raise DataError(f"{file}: nothing follows the header.")
-
-
-def _place(texts: tuple[str, ...]) -> float:
-    """A number from 0 to 1 that depends on the texts alone."""
-    return int.from_bytes(hashlib.sha256("\t".join(texts).encode()).digest()[:8]) / 2**64

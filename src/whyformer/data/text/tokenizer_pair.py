@@ -30,6 +30,11 @@ class TokenizerPair:
         """Whether both sides share one vocabulary, so that their embeddings may be tied."""
         return self.source is self.target
 
+    @property
+    def fingerprints(self) -> list[str]:
+        """What identifies both of them."""
+        return [self.source.fingerprint, self.target.fingerprint]
+
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json``, or ``tokenizer.source.json`` and ``tokenizer.target.json``."""
         if self.joint:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import ClassVar, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from whyformer.attention.heads import HeadsSpec
@@ -15,7 +15,7 @@ from whyformer.models.bert import BERTSpec, Head
 from whyformer.models.exchange.exchange import (
     Activation,
     Config,
-    Exchange,
+    OneStackExchange,
     Place,
     Tensors,
     activation_of,
@@ -23,8 +23,6 @@ from whyformer.models.exchange.exchange import (
     feed_forward,
     layers,
     one_name,
-    shortened,
-    with_fewer_rows,
 )
 from whyformer.nn.block import BlockSpec
 from whyformer.nn.embedding import EmbeddingSpec
@@ -49,7 +47,6 @@ _AROUND = {
     "masked.norm": "cls.predictions.transform.LayerNorm",
     "next_sentence": "cls.seq_relationship",
 }
-_POSITIONS = "stack.positions.0.table"
 _MASKED = "cls.predictions.transform.dense.weight"
 _BIAS = "cls.predictions.bias"
 _OWN_BIAS = "cls.predictions.decoder.bias"
@@ -91,7 +88,7 @@ class BertConfig(Config):
         return self.max_position_embeddings
 
 
-class HuggingFaceBert(Exchange[BertConfig, BERTSpec]):
+class HuggingFaceBert(OneStackExchange[BertConfig, BERTSpec]):
     """BertModel, BertForMaskedLM, BertForNextSentencePrediction and BertForPreTraining."""
 
     model_type = "bert"
@@ -200,22 +197,10 @@ class HuggingFaceBert(Exchange[BertConfig, BERTSpec]):
         return {
             "embedding.weight": Place("embeddings.word_embeddings.weight", tokens=True),
             "kind.weight": Place("embeddings.token_type_embeddings.weight"),
-            _POSITIONS: Place("embeddings.position_embeddings.weight"),
+            self.positions: Place("embeddings.position_embeddings.weight"),
             **around,
             **layers(spec.stack.layers, "stack.blocks", "encoder.layer", _LAYER),
         }
-
-    @override
-    def reachable(self, spec: BERTSpec) -> BERTSpec:
-        return spec.model_copy(update={"stack": shortened(spec.stack, spec.longest)})
-
-    @override
-    def outgoing(self, spec: BERTSpec, tensors: Tensors) -> dict[str, Tensor]:
-        return with_fewer_rows(tensors, _POSITIONS, spec.longest)
-
-    @override
-    def build(self, spec: BERTSpec, vocabulary: int) -> nn.Module:
-        return spec.build(vocabulary)
 
     @override
     def named(self, spec: BERTSpec, tensors: Tensors) -> dict[str, Tensor]:

@@ -15,12 +15,14 @@ from typing import ClassVar, Generic, Literal, TypeVar
 import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from torch import Tensor, nn
+from typing_extensions import override
 
 from whyformer.errors import CheckpointError
 from whyformer.marks import END, PAD, START, UNKNOWN, Numbering
+from whyformer.models.bert import BERTSpec
+from whyformer.models.gpt import GPTSpec
 from whyformer.nn.feed_forward import FeedForwardSpec, GeluSpec, GeluTanhSpec, ReluSpec, SiluSpec
 from whyformer.nn.norm import LayerNormSpec, NormSpec
-from whyformer.nn.stack import StackSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.spec import Spec
 
@@ -45,6 +47,7 @@ class Config(BaseModel, ABC):
 
 C = TypeVar("C", bound=Config)
 S = TypeVar("S", bound=Spec)
+OneStack = TypeVar("OneStack", bound=BERTSpec | GPTSpec)
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,31 @@ class Exchange(ABC, Generic[C, S]):
             )
 
 
+class OneStackExchange(Exchange[C, OneStack]):
+    """What formats of a single stack share: learned positions, as many as a text may have tokens."""
+
+    positions: ClassVar[str] = "stack.positions.0.table"
+    """Our name of their table."""
+
+    @override
+    def reachable(self, spec: OneStack) -> OneStack:
+        match spec.stack.positions:
+            case (LearnedSpec(),):
+                needed = (LearnedSpec(longest=spec.longest),)
+                stack = spec.stack.model_copy(update={"positions": needed})
+                return spec.model_copy(update={"stack": stack})
+            case _:
+                return spec
+
+    @override
+    def outgoing(self, spec: OneStack, tensors: Tensors) -> dict[str, Tensor]:
+        return {**tensors, self.positions: tensors[self.positions][: spec.longest]}
+
+    @override
+    def build(self, spec: OneStack, vocabulary: int) -> nn.Module:
+        return spec.build(vocabulary)
+
+
 def read_config(config_type: type[C], data: Mapping[str, JsonValue], path: Path) -> C:
     """The config that ``path`` holds as ``data``.
 
@@ -217,20 +245,6 @@ def their_rows(tensor: Tensor, numbering: Numbering) -> Tensor:
     # Of two tokens that are one there, either will do.
     ours = {id: row for row, id in enumerate(numbering.theirs) if id is not None}
     return tensor[[ours[id] for id in range(numbering.their_size)]]
-
-
-def shortened(stack: StackSpec, longest: int) -> StackSpec:
-    """``stack`` with as many learned positions as a text of ``longest`` tokens needs."""
-    match stack.positions:
-        case (LearnedSpec(),):
-            return stack.model_copy(update={"positions": (LearnedSpec(longest=longest),)})
-        case _:
-            return stack
-
-
-def with_fewer_rows(tensors: Tensors, name: str, rows: int) -> dict[str, Tensor]:
-    """``tensors``, of one of them the first ``rows`` only."""
-    return {**tensors, name: tensors[name][:rows]}
 
 
 def layers(count: int, ours: str, theirs: str, table: Mapping[str, str]) -> dict[str, Place]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import ClassVar, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from whyformer.attention.heads import HeadsSpec
@@ -14,14 +14,12 @@ from whyformer.marks import END, PAD, START, UNKNOWN, Numbering
 from whyformer.models.exchange.exchange import (
     Activation,
     Config,
-    Exchange,
+    OneStackExchange,
     Place,
     Tensors,
     activation_of,
     epsilon_of,
     feed_forward,
-    shortened,
-    with_fewer_rows,
 )
 from whyformer.models.gpt import GPTSpec
 from whyformer.nn.block import BlockSpec, PreNormSpec
@@ -35,7 +33,6 @@ _MATRICES = {
     "feed_forward.enter": "mlp.c_fc",
     "feed_forward.leave": "mlp.c_proj",
 }
-_POSITIONS = "stack.positions.0.table"
 _OUTPUT = "lm_head.weight"
 _MASK = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
 """Constants that old files hold."""
@@ -71,7 +68,7 @@ class GPT2Config(Config):
         return self.n_positions
 
 
-class HuggingFaceGPT2(Exchange[GPT2Config, GPTSpec]):
+class HuggingFaceGPT2(OneStackExchange[GPT2Config, GPTSpec]):
     """GPT2Model and GPT2LMHeadModel."""
 
     model_type = "gpt2"
@@ -144,7 +141,7 @@ class HuggingFaceGPT2(Exchange[GPT2Config, GPTSpec]):
     def places(self, spec: GPTSpec) -> dict[str, Place]:
         found = {
             "embedding.weight": Place("wte.weight", tokens=True),
-            _POSITIONS: Place("wpe.weight"),
+            self.positions: Place("wpe.weight"),
             "stack.final_norm.weight": Place("ln_f.weight"),
             "stack.final_norm.bias": Place("ln_f.bias"),
         }
@@ -162,18 +159,6 @@ class HuggingFaceGPT2(Exchange[GPT2Config, GPTSpec]):
                 for our, their in _MATRICES.items():
                     found[f"{ours}.{our}.{kind}"] = Place(f"{theirs}.{their}.{kind}", transposed=turned)
         return found
-
-    @override
-    def reachable(self, spec: GPTSpec) -> GPTSpec:
-        return spec.model_copy(update={"stack": shortened(spec.stack, spec.longest)})
-
-    @override
-    def outgoing(self, spec: GPTSpec, tensors: Tensors) -> dict[str, Tensor]:
-        return with_fewer_rows(tensors, _POSITIONS, spec.longest)
-
-    @override
-    def build(self, spec: GPTSpec, vocabulary: int) -> nn.Module:
-        return spec.build(vocabulary)
 
     @override
     def named(self, spec: GPTSpec, tensors: Tensors) -> dict[str, Tensor]:
