@@ -20,9 +20,14 @@ class Dropout(nn.Module):
         super().__init__()
         self.probability = probability
 
+    @property
+    def acts(self) -> bool:
+        """Whether anything is dropped at all: in training only."""
+        return self.training and self.probability > 0.0
+
     def forward(self, x: Tensor) -> Tensor:
         """Drop elements of ``x`` (any shape) in training; the identity otherwise."""
-        if not self.training or self.probability == 0.0:
+        if not self.acts:
             return x
         if x.device.type != "cpu":
             return F.dropout(x, self.probability)

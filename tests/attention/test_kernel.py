@@ -1,4 +1,4 @@
-"""The fused kernel is the reference, only faster: same outputs, same gradients, same dropout."""
+"""The fast bodies are the reference, only faster or smaller: same outputs, same gradients, same dropout."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from whyformer.attention import kernel
-from whyformer.attention.kernel import Taps, attend, fused, prefers_fused
-from whyformer.attention.mask import Causal, Everything, Mask, Rule
-from whyformer.attention.score import Additive, Dot
+from whyformer.attention import mask as masks
+from whyformer.attention.blocked import blocked
+from whyformer.attention.kernel import Taps, attend, choose, fused, weigh
+from whyformer.attention.mask import Causal, Chunk, Everything, Mask, Rule, SameSegment, Window
+from whyformer.attention.score import Additive, Dot, Score
 from whyformer.dropout import Dropout
 from whyformer.position.axis import Axis
 
@@ -34,7 +36,24 @@ def fused_body(
     return fused(query, key, value, bias=bias, mask=mask, dropout=Dropout(p))
 
 
-BODIES = pytest.mark.parametrize("body", [reference_body, fused_body])
+def blocked_body(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, mask: Mask, p: float
+) -> Tensor:
+    assert bias is None
+    dropout = Dropout(p)
+
+    def body(query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
+        return dropout(weigh(Dot(1.0)(query, key), mask)) @ value
+
+    return blocked(body, query, key, value, mask)
+
+
+BODIES = pytest.mark.parametrize("body", [reference_body, fused_body, blocked_body])
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(masks, "ROWS", 3)
 
 
 def valid_keys(keys: int, padding: str) -> Tensor | None:
@@ -56,7 +75,7 @@ def mask_of(rule: Rule, padding: str, queries: int, keys: int) -> Mask:
 
 
 def run(body: Body, mask: Mask, queries: int, keys: int, *, biased: bool, dtype: torch.dtype) -> list[Tensor]:
-    """The context, then the gradients of query, key, value and bias for a random direction."""
+    """The context of real tokens, then the gradients of query, key, value and bias for a random direction."""
     generator = torch.Generator().manual_seed(queries * 100 + keys)
 
     def random(*shape: int) -> Tensor:
@@ -65,13 +84,25 @@ def run(body: Body, mask: Mask, queries: int, keys: int, *, biased: bool, dtype:
     query, key, value = random(B, H, queries, D), random(B, H, keys, D), random(B, H, keys, D)
     bias = random(1, H, queries, keys) if biased else None
     context = body(query, key, value, bias, mask, 0.0)
+    if queries == keys and mask.keys.valid is not None:
+        # (B,K) -> (B,1,Q,1); what padding asks for means nothing
+        context = context * mask.keys.valid[:, None, :, None]
     inputs = [query, key, value, *([bias] if bias is not None else [])]
     return [context, *torch.autograd.grad((context * random(B, H, queries, D)).sum(), inputs)]
 
 
 SHAPES = pytest.mark.parametrize(("queries", "keys"), [(7, 7), (1, 7), (3, 8), (40, 40)])
 RULES = pytest.mark.parametrize(
-    "rule", [Everything(), Causal(), Causal() & Everything()], ids=["every", "causal", "both"]
+    "rule",
+    [
+        Everything(),
+        Causal(),
+        Causal() & Everything(),
+        Window(left=2, right=1),
+        Chunk(size=2, left_chunks=1),
+        Causal() | Window(left=0, right=1),
+    ],
+    ids=["every", "causal", "both", "window", "chunk", "either"],
 )
 PADDINGS = pytest.mark.parametrize("padding", ["none", "right", "left", "empty"])
 
@@ -88,13 +119,100 @@ def test_fused_is_the_reference_in_fp32(queries: int, keys: int, rule: Rule, pad
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
+@SHAPES
+@RULES
+@PADDINGS
+def test_blocked_is_the_reference_in_fp32(queries: int, keys: int, rule: Rule, padding: str):
+    mask = mask_of(rule, padding, queries, keys)
+    expected = run(reference_body, mask, queries, keys, biased=False, dtype=torch.float32)
+    actual = run(blocked_body, mask, queries, keys, biased=False, dtype=torch.float32)
+    for one, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_blocks_of_packed_sentences_leave_out_what_is_packed_beside_them():
+    position = torch.tensor([[0, 1, 2, 3, 0, 1, 2, 0, 1, 2]]).expand(B, -1)
+    segment = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 2, 2, 2]]).expand(B, -1)
+    axis = Axis(position, segment=segment)
+    mask = Mask(Causal() & SameSegment(), axis, axis)
+    assert [(keys.start, keys.stop) for _, keys in mask.blocks] == [(0, 3), (0, 6), (4, 9), (7, 10)]
+    assert mask.narrow
+    expected = run(reference_body, mask, 10, 10, biased=False, dtype=torch.float32)
+    for one, other in zip(
+        run(blocked_body, mask, 10, 10, biased=False, dtype=torch.float32), expected, strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rule", "columns"),
+    [
+        (Everything(), [(0, 6), (0, 6)]),
+        (Causal(), [(0, 3), (0, 6)]),
+        (Window(left=1, right=2), [(0, 5), (2, 6)]),
+        (Chunk(size=2, left_chunks=1), [(0, 4), (0, 6)]),
+        (Causal() & Window(left=1, right=2), [(0, 3), (2, 6)]),
+        (Causal() | Window(left=1, right=2), [(0, 5), (0, 6)]),
+    ],
+    ids=["every", "causal", "window", "chunk", "both", "either"],
+)
+def test_a_block_meets_only_the_keys_in_its_reach(rule: Rule, columns: list[tuple[int, int]]):
+    axis = Axis(torch.arange(6)[None])
+    assert [(keys.start, keys.stop) for _, keys in Mask(rule, axis, axis).blocks] == columns
+
+
+def test_dropped_blocks_drop_the_same_again_in_the_gradient():
+    axis = Axis(torch.arange(7).expand(B, -1))
+    mask = Mask(Causal(), axis, axis)
+    query, key, value = torch.randn(3, B, H, 7, D, dtype=torch.float64).unbind()
+
+    def context(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        torch.manual_seed(3)
+        return blocked_body(query, key, value, None, mask, 0.5)
+
+    inputs = [x.requires_grad_() for x in (query, key, value)]
+    assert torch.autograd.gradcheck(context, inputs, fast_mode=True)
+    total = context(*inputs).sum()
+    before = torch.get_rng_state()
+    total.backward()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_one_block_is_the_whole_with_the_very_draws_of_the_reference(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(masks, "ROWS", 7)
+    axis = Axis(torch.arange(7).expand(B, -1))
+    mask = Mask(Causal(), axis, axis)
+    query, key, value = torch.randn(3, B, H, 7, D)
+    torch.manual_seed(3)
+    dropped = blocked_body(query, key, value, None, mask, 0.5)
+    torch.manual_seed(3)
+    torch.testing.assert_close(dropped, reference_body(query, key, value, None, mask, 0.5))
+
+
+def test_blocks_are_made_in_the_gradient_as_they_were():
+    """Under autocast too, where gradients are made outside of it."""
+    mask = mask_of(Window(left=2, right=1), "right", 7, 7)
+    query, key, value = (x.requires_grad_() for x in torch.randn(3, B, H, 7, D).unbind())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        context = blocked_body(query, key, value, None, mask, 0.0)
+        whole = reference_body(query, key, value, None, mask, 0.0)
+    assert context.dtype == whole.dtype
+    for one, other in zip(
+        torch.autograd.grad(context.float().sum(), (query, key, value)),
+        torch.autograd.grad(whole.float().sum(), (query, key, value)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=0.05)
+
+
 @RULES
 @PADDINGS
 @BODIES
 def test_bf16_is_fp32_rounded(body: Body, rule: Rule, padding: str):
     mask = mask_of(rule, padding, 7, 7)
-    expected = run(reference_body, mask, 7, 7, biased=True, dtype=torch.float32)
-    actual = run(body, mask, 7, 7, biased=True, dtype=torch.bfloat16)
+    biased = body is not blocked_body
+    expected = run(reference_body, mask, 7, 7, biased=biased, dtype=torch.float32)
+    actual = run(body, mask, 7, 7, biased=biased, dtype=torch.bfloat16)
     for one, other in zip(actual, expected, strict=True):
         assert one.dtype == torch.bfloat16
         torch.testing.assert_close(one.float(), other, rtol=0.05, atol=0.05)
@@ -192,16 +310,37 @@ def test_dropout_rests_in_evaluation(body: Body):
     torch.testing.assert_close(fused(query, key, value, bias=None, mask=mask, dropout=dropout), expected)
 
 
+def test_each_body_is_chosen_where_it_is_best():
+    long, token = torch.empty(1, 1, 512, D), torch.empty(1, 1, 1, D, device="meta")
+    axis = Axis(torch.arange(512)[None])
+    dot, rest, learned = Dot(1.0), Dropout(0.0), torch.zeros(1, requires_grad=True)
+
+    def chosen(
+        query: Tensor,
+        key: Tensor,
+        rule: Rule | None = None,
+        score: Score = dot,
+        bias: Tensor | None = None,
+        dropout: Dropout = rest,
+    ) -> str:
+        return choose(
+            query, key, score=score, bias=bias, mask=Mask(rule or Causal(), axis, axis), dropout=dropout
+        )
+
+    assert chosen(long, long) == "fused"
+    assert chosen(long, long[:, :, 1:]) == "plain"
+    assert chosen(token, token) == "fused"
+    assert chosen(long, long, score=Additive(heads=1, dim=D)) == "plain"
+    assert chosen(long, long, bias=learned.detach()) == "fused"
+    assert chosen(long, long, bias=learned) == "plain"
+    assert chosen(long, long, dropout=Dropout(0.1)) == "blocked"
+    assert chosen(long, long, dropout=Dropout(0.1).eval()) == "fused"
+    assert chosen(long, long, rule=Window(left=16, right=16)) == "blocked"
+    assert chosen(long, long, rule=Window(left=200, right=200)) == "fused"
+
+
 def test_long_inputs_are_fused_and_short_ones_are_not(monkeypatch: pytest.MonkeyPatch):
-    long, token = torch.empty(1, 1, 256, D), torch.empty(1, 1, 1, D, device="meta")
-    assert prefers_fused(long, long, Dot(1.0), None)
-    assert not prefers_fused(long, long[:, :, 1:], Dot(1.0), None)
-    assert prefers_fused(token, token, Dot(1.0), None)
-    assert not prefers_fused(long, long, Additive(heads=1, dim=D), None)
-    learned = torch.zeros(1, requires_grad=True)
-    assert prefers_fused(long, long, Dot(1.0), learned.detach())
-    assert not prefers_fused(long, long, Dot(1.0), learned)
-    mask = mask_of(Causal(), "right", 9, 9)
+    mask = mask_of(Causal(), "left", 9, 9)
     query, key, value = torch.randn(3, B, H, 9, D)
 
     def run(need_weights: bool, taps: Taps) -> tuple[Tensor, Tensor | None]:

@@ -154,6 +154,9 @@ def test_reachable_marks_queries_that_see_a_key():
     axis = Axis.of(torch.tensor([[True, True], [False, False]]))
     reachable = Mask(Causal(), axis, axis).reachable
     assert reachable is not None
+    assert reachable.expand(2, 1, 2, 1).squeeze().tolist() == [[True, True], [False, False]]
+    reachable = Mask(Window(left=1, right=0), axis, axis).reachable
+    assert reachable is not None
     assert reachable.squeeze().tolist() == [[True, True], [False, False]]
     assert Mask(Causal(), plain(2), plain(2)).reachable is None
 
@@ -163,6 +166,10 @@ def test_only_the_lower_triangle_is_plain_causal():
     tied = Axis(torch.tensor([[0, 0, 1]]))
     assert Mask(Causal(), axis, axis).is_plain_causal
     assert not Mask(Everything(), axis, axis).is_plain_causal
-    assert not Mask(Causal(), padded, padded).is_plain_causal
+    assert Mask(Causal(), padded, padded).is_plain_causal
+    left = Axis.of(torch.tensor([[False, True, True]]))
+    hole = Axis(axis.position, torch.tensor([[True, False, True]]))
+    assert not Mask(Causal(), left, left).is_plain_causal
+    assert not Mask(Causal(), hole, hole).is_plain_causal
     assert not Mask(Causal(), Axis(axis.position[:, 1:]), axis).is_plain_causal
     assert not Mask(Causal(), tied, tied).is_plain_causal

@@ -18,6 +18,7 @@ from conformance.product import Combination, schemes, transformer_spec
 from conformance.reference import Example, real, sees
 from conformance.rows import LAYERS, LENGTH
 from whyformer.attention import kernel
+from whyformer.attention import mask as masks
 from whyformer.models.transformer import TransformerSpec
 from whyformer.position import offsets, transformer_xl
 from whyformer.position.axis import Axis
@@ -66,30 +67,38 @@ def fast_is_slow(c: Combination) -> None:
     assert example.fast().isfinite().all()
 
 
-def fused_is_plain(c: Combination) -> None:
-    """The fused kernel is taken wherever it can be, and computes the same."""
-    plain, fused = Example.of(c), Example.of(c)
+def every_body_is_the_plain_one(c: Combination) -> None:
+    """The fused kernel, or blocks where the mask is narrow, are taken wherever they can be: the same."""
+    plain, other = Example.of(c), Example.of(c)
     reads_weights = any(scheme.value is not None for scheme in schemes(c.positions))
     has_bias = any(scheme.logit is not None for scheme in schemes(c.positions))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernel, "LONG", 10**9)
         expected = results(plain, plain.fast())
-        calls, original = list[bool](), kernel.fused
-
-        def counted(*inputs: Any, **options: Any) -> Tensor:
-            calls.append(True)
-            return original(*inputs, **options)
-
-        patch.setattr(kernel, "fused", counted)
+        calls: list[str] = []
+        for name in ("fused", "blocked"):
+            patch.setattr(kernel, name, counted(name, calls))
         patch.setattr(kernel, "LONG", 0)
-        same(results(fused, fused.fast()), expected)
+        patch.setattr(masks, "ROWS", 2)
+        same(results(other, other.fast()), expected)
         # Where a bias has a gradient, a CPU may take the plain body; without gradients it may not.
         possible = 0 if c.score == "additive" else LAYERS * ((not reads_weights) + (c.memory == "memory"))
         assert len(calls) == possible or has_bias
         calls.clear()
         with torch.no_grad():
-            close(fused.fast()[fused.real], expected[0])
+            close(other.fast()[other.real], expected[0])
         assert len(calls) == possible
+
+
+def counted(name: str, calls: list[str]) -> Callable[..., Tensor]:
+    """The body of that name, which also notes that it was called."""
+    original: Callable[..., Tensor] = getattr(kernel, name)
+
+    def body(*inputs: Any, **options: Any) -> Tensor:
+        calls.append(name)
+        return original(*inputs, **options)
+
+    return body
 
 
 def views_are_gathers(c: Combination) -> None:
@@ -281,7 +290,7 @@ def steps_apply(c: Combination) -> bool:
 
 CHECKS: Mapping[Callable[[Combination], None], Callable[[Combination], bool]] = {
     fast_is_slow: always,
-    fused_is_plain: always,
+    every_body_is_the_plain_one: always,
     views_are_gathers: always,
     steps_are_the_whole: steps_apply,
     influence_follows_the_mask: always,

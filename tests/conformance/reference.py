@@ -43,6 +43,8 @@ class Example:
         with torch.no_grad():
             for parameter in stack.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.2)
+                # Nothing else keeps logits small there, and a softmax of large ones turns on their rounding.
+                parameter.mul_(0.5 if c.norm == "none" else 1.0)
             for name, buffer in stack.named_buffers():
                 if "running" in name:
                     buffer.copy_(torch.rand_like(buffer) + 0.5)

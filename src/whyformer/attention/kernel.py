@@ -3,18 +3,25 @@
 B batch · Q query length · K key length · H heads · D head dimension
 """
 
+from functools import partial
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from whyformer.attention.blocked import blocked
 from whyformer.attention.mask import Mask
 from whyformer.attention.score import Dot, Score
 from whyformer.dropout import Dropout
 from whyformer.tap import Tap
 
-# From this many logits a head on, a CPU takes the fused kernel, whose memory does not grow with them; for
-# sentences batched products. Where exactly the one overtakes the other has not been measured yet.
-LONG = 256 * 256
+# From this many logits a head on, a CPU takes a kernel whose memory does not grow with them; for sentences
+# batched products (docs/log.md has where the one overtakes the other).
+LONG = 512 * 512
+
+Body = Literal["plain", "fused", "blocked"]
+"""The ways to compute the same: the definition, torch's kernel, or the definition block by block."""
 
 
 class Taps(nn.Module):
@@ -55,32 +62,48 @@ def attend(
     Returns:
         Context (B,H,Q,D), and the weights (B,H,Q,K) after dropout, or None where none were formed.
     """
-    listening = taps.scores.listening or taps.weights.listening
-    if not (need_weights or listening) and prefers_fused(query, key, score, bias):
-        return taps.context(fused(query, key, value, bias=bias, mask=mask, dropout=dropout)), None
-    logits = taps.scores(score(query, key))
+    watched = need_weights or taps.scores.listening or taps.weights.listening
+    match "plain" if watched else choose(query, key, score=score, bias=bias, mask=mask, dropout=dropout):
+        case "fused":
+            context, weights = fused(query, key, value, bias=bias, mask=mask, dropout=dropout), None
+        case "blocked":
+            steps = partial(_context, score=score, dropout=dropout)
+            context, weights = blocked(steps, query, key, value, mask), None
+        case "plain":
+            logits = taps.scores(score(query, key))
+            weights = dropout(taps.weights(weigh(logits if bias is None else logits + bias, mask)))
+            context = weights @ value
+    return taps.context(context), weights
+
+
+def weigh(logits: Tensor, mask: Mask) -> Tensor:
+    """The softmax of ``logits`` (B,H,Q,K) over the keys that the mask allows: weights (B,H,Q,K)."""
     penalty = mask.penalty(logits.dtype)
-    if bias is not None:
-        logits = logits + bias
-    if penalty is not None:
-        logits = logits + penalty
-    weights = logits.softmax(dim=-1)
-    if mask.reachable is not None:
-        weights = weights * mask.reachable
-    weights = dropout(taps.weights(weights))
-    return taps.context(weights @ value), weights
+    weights = (logits if penalty is None else logits + penalty).softmax(dim=-1)
+    return weights if mask.reachable is None else weights * mask.reachable
 
 
-def prefers_fused(query: Tensor, key: Tensor, score: Score, bias: Tensor | None) -> bool:
-    """Whether the fused kernel can do it and is faster: on an accelerator always, from ``LONG`` on a CPU.
+def choose(
+    query: Tensor, key: Tensor, *, score: Score, bias: Tensor | None, mask: Mask, dropout: Dropout
+) -> Body:
+    """Which body can do it and is fastest: torch's on an accelerator, and for what is long on a CPU.
 
-    A CPU's has no gradient for a bias, so there a learned one takes the plain body.
+    A CPU's has no gradient for a bias, holds whatever mask it is given, and is slow with dropout. So there
+    a learned bias takes the plain body, and without a bias a narrow mask and dropout go block by block.
     """
     if not isinstance(score, Dot):
-        return False
+        return "plain"
     if query.device.type != "cpu":
-        return True
-    return query.shape[-2] * key.shape[-2] >= LONG and (bias is None or not bias.requires_grad)
+        return "fused"
+    if query.shape[-2] * key.shape[-2] < LONG or (bias is not None and bias.requires_grad):
+        return "plain"
+    return "blocked" if bias is None and (mask.narrow or dropout.acts) else "fused"
+
+
+def _context(
+    query: Tensor, key: Tensor, value: Tensor, mask: Mask, *, score: Score, dropout: Dropout
+) -> Tensor:
+    return dropout(weigh(score(query, key), mask)) @ value
 
 
 def fused(
@@ -95,7 +118,7 @@ def fused(
         key,
         value,
         attn_mask=penalty,
-        dropout_p=dropout.probability if dropout.training else 0.0,
+        dropout_p=dropout.probability if dropout.acts else 0.0,
         is_causal=mask.is_plain_causal and bias is None,
         scale=1.0,
     )

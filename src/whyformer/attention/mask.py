@@ -9,7 +9,7 @@ padding and streaming need no special case.
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Annotated, ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Literal, NamedTuple, cast
 
 import torch
 from pydantic import Field
@@ -19,14 +19,29 @@ from typing_extensions import override
 from whyformer.position.axis import Axis
 from whyformer.spec import Spec
 
+ROWS = 128
+"""Queries of a block: enough for good products, and few enough that their logits stay near the processor."""
+
+
+class Reach(NamedTuple):
+    """How many positions before its own a query may see at most, and how many after; None = any number."""
+
+    back: int | None
+    ahead: int | None
+
 
 class Rule(Spec, ABC):
     """A frozen, composable predicate over two axes; a recipe may name it by its kind."""
 
     @property
+    def reach(self) -> Reach:
+        """How far a query may see at most; kernels leave out the keys beyond."""
+        return Reach(None, None)
+
+    @property
     def causal(self) -> bool:
         """Whether no query may attend to a later position, so that a decoder may use the rule."""
-        return False
+        return self.reach.ahead == 0
 
     @abstractmethod
     def allows(self, queries: Axis, keys: Axis) -> Tensor:
@@ -78,8 +93,8 @@ class Causal(Rule):
 
     @property
     @override
-    def causal(self) -> bool:
-        return True
+    def reach(self) -> Reach:
+        return Reach(None, 0)
 
     @override
     def allows(self, queries: Axis, keys: Axis) -> Tensor:
@@ -106,8 +121,8 @@ class Window(Rule):
 
     @property
     @override
-    def causal(self) -> bool:
-        return self.right == 0
+    def reach(self) -> Reach:
+        return Reach(self.left, self.right)
 
     @override
     def allows(self, queries: Axis, keys: Axis) -> Tensor:
@@ -137,8 +152,9 @@ class Chunk(Rule):
 
     @property
     @override
-    def causal(self) -> bool:
-        return self.size == 1
+    def reach(self) -> Reach:
+        back = None if self.left_chunks is None else (self.left_chunks + 1) * self.size - 1
+        return Reach(back, self.size - 1)
 
     @override
     def allows(self, queries: Axis, keys: Axis) -> Tensor:
@@ -185,8 +201,9 @@ class Both(Rule):
 
     @property
     @override
-    def causal(self) -> bool:
-        return self.first.causal or self.second.causal
+    def reach(self) -> Reach:
+        one, other = self.first.reach, self.second.reach
+        return Reach(_shorter(one.back, other.back), _shorter(one.ahead, other.ahead))
 
     @override
     def allows(self, queries: Axis, keys: Axis) -> Tensor:
@@ -209,12 +226,21 @@ class Either(Rule):
 
     @property
     @override
-    def causal(self) -> bool:
-        return self.first.causal and self.second.causal
+    def reach(self) -> Reach:
+        one, other = self.first.reach, self.second.reach
+        return Reach(_longer(one.back, other.back), _longer(one.ahead, other.ahead))
 
     @override
     def allows(self, queries: Axis, keys: Axis) -> Tensor:
         return self.first.allows(queries, keys) | self.second.allows(queries, keys)
+
+
+def _shorter(one: int | None, other: int | None) -> int | None:
+    return min((reach for reach in (one, other) if reach is not None), default=None)
+
+
+def _longer(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else max(one, other)
 
 
 MaskRule = Annotated[
@@ -253,8 +279,11 @@ class Mask:
 
     @cached_property
     def reachable(self) -> Tensor | None:
-        """(B,1,Q,1) bool: queries that see at least one key; None where all of them do."""
-        if self.allowed is None:
+        """(B,1,Q,1) bool, sizes of 1 broadcast: queries that see at least one key; None where all do."""
+        if self.is_plain_causal and self.keys.valid is not None:
+            # A sentence that is not empty begins with a real token, which all of it sees: no matrix needed.
+            return self.keys.valid[:, None, :1, None]
+        if self.is_plain_causal or self.allowed is None:
             return None
         reachable = self.allowed.any(dim=-1, keepdim=True)
         return None if reachable.device.type == "cpu" and bool(reachable.all()) else reachable
@@ -274,7 +303,43 @@ class Mask:
 
     @cached_property
     def is_plain_causal(self) -> bool:
-        """Whether this is just the lower triangle, for which kernels have a form without a matrix."""
-        if not isinstance(self.rule, Causal) or self.queries is not self.keys or self.keys.valid is not None:
+        """Whether this is just the lower triangle, for which kernels have a form without a matrix.
+
+        Padding on the right changes nothing there: real tokens never see it.
+        """
+        if not isinstance(self.rule, Causal) or self.queries is not self.keys or self.keys.start is None:
             return False
-        return self.keys.start is not None
+        valid = self.keys.valid
+        return valid is None or bool((valid[:, 1:] <= valid[:, :-1]).all())
+
+    @cached_property
+    def blocks(self) -> list[tuple[slice, slice]]:
+        """Some queries after others, each time with the keys from the first to the last that they may see."""
+        length = self.queries.position.shape[1]
+        rows = (slice(first, min(first + ROWS, length)) for first in range(0, length, ROWS))
+        return [(block, self._columns(block)) for block in rows]
+
+    @property
+    def narrow(self) -> bool:
+        """Whether most keys are in no block, so that it pays to go block by block."""
+        work = sum((rows.stop - rows.start) * (keys.stop - keys.start) for rows, keys in self.blocks)
+        return 2 * work < self.queries.position.shape[1] * self.keys.position.shape[1]
+
+    def part(self, rows: slice, columns: slice) -> "Mask":
+        """The mask between some queries and some keys."""
+        return Mask(self.rule, self.queries.cut(rows), self.keys.cut(columns))
+
+    def _columns(self, rows: slice) -> slice:
+        count, (back, ahead) = self.keys.position.shape[1], self.rule.reach
+        if self.queries.start is None or self.keys.start is None:
+            # Packed sentences, padding on the left: one has to look.
+            allowed = self.part(rows, slice(0, count)).allowed
+            seen = None if allowed is None else allowed.any(dim=2).any(dim=0).flatten().nonzero()
+            if seen is None or not len(seen):
+                return slice(0, count)
+            return slice(int(seen[0]), int(seen[-1]) + 1)
+        shift = self.queries.start - self.keys.start
+        first = 0 if back is None else shift + rows.start - back
+        last = count if ahead is None else shift + rows.stop + ahead
+        first = min(max(first, 0), count)
+        return slice(first, max(first, min(last, count)))

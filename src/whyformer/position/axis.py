@@ -64,6 +64,23 @@ class Axis:
             segment = torch.cat([self.segment, other.segment], dim=1)
         return Axis(torch.cat([self.position, other.position], dim=1), valid, segment)
 
+    def cut(self, columns: slice) -> "Axis":
+        """Some of the tokens."""
+        return Axis(
+            self.position[:, columns],
+            None if self.valid is None else self.valid[:, columns],
+            None if self.segment is None else self.segment[:, columns],
+        )
+
+    def in_rows(self, rows: int) -> "Axis":
+        """The same tokens (B,L) in fewer ``rows`` (B',L'), of which each holds several of these in a row."""
+        if rows == len(self.position):
+            return self
+        parts = (self.position, self.valid, self.segment)
+        position, valid, segment = (None if part is None else part.reshape(rows, -1) for part in parts)
+        assert position is not None
+        return Axis(position, valid, segment)
+
     def select(self, rows: Tensor) -> "Axis":
         """Keep, reorder or repeat sentences: ``rows`` (B',) int64."""
         return Axis(
