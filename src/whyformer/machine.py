@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Device = Literal["cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16"]
+CPUPrecision = Literal["fp32", "bf16", "int8"]
+"""What the products of a trained model may be computed in on a CPU."""
 
 PACKAGES = ("torch", "tokenizers", "safetensors", "pydantic", "omegaconf", "sacrebleu", "altair", "typer")
 FAST_ENOUGH = 1.5
@@ -33,6 +35,9 @@ _FEATURES = (
     *("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "avx512_vnni", "avx_vnni"),
     *("amx_tile", "amx_bf16", "amx_int8", "asimd", "asimddp", "bf16", "i8mm", "sve", "sve2", "sme"),
 )
+INT8_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+"""Instructions that sum products of 8-bit numbers; any of them will do."""
+BF16_PRODUCTS = frozenset({"avx512_bf16", "amx_bf16"})
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,17 @@ def automatic_precision(device: Device) -> tuple[Precision, str]:
         case "cpu":
             ratio = f"bf16 products run at {cpu_bf16_speedup():.1f} times the speed of fp32"
             return ("bf16" if bf16_is_fast() else "fp32"), f"{ratio}; {FAST_ENOUGH} is the limit"
+
+
+def automatic_cpu_precision() -> tuple[CPUPrecision, str]:
+    """The precision that ``auto`` stands for where a trained model runs on the CPU, and the reason.
+
+    It depends on the machine alone, never on a batch, so that no result depends on one.
+    """
+    present = set(_processor().features)
+    int8, bf16 = sorted(present & INT8_PRODUCTS), sorted(present & BF16_PRODUCTS)
+    chosen: CPUPrecision = "int8" if int8 else "bf16" if bf16 else "fp32"
+    return chosen, f"int8 products by {' and '.join(int8) or 'none'}, bf16 by {' and '.join(bf16) or 'none'}"
 
 
 def keep_freed_memory() -> None:

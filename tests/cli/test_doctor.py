@@ -41,6 +41,13 @@ def test_text_report_shows_the_numbers(monkeypatch: pytest.MonkeyPatch):
     assert "fp32 100, bf16 320 GFLOP/s" in shown
 
 
+def test_text_report_says_how_a_trained_model_would_run(monkeypatch: pytest.MonkeyPatch):
+    measured(monkeypatch, 100.0, 320.0)
+    monkeypatch.setattr(machine, "_processor", lambda: Processor("one", 2, 2, ("avx_vnni",)))
+    shown = CliRunner().invoke(app, ["doctor"]).stdout
+    assert "--precision auto takes int8 on the CPU (int8 products by avx_vnni, bf16 by none)" in shown
+
+
 def test_a_missing_package_is_a_problem_and_exit_code_1(monkeypatch: pytest.MonkeyPatch):
     measured(monkeypatch, 100.0, 320.0)
     monkeypatch.setattr(machine, "PACKAGES", ("torch", "no-such-package"))

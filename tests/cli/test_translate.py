@@ -192,3 +192,19 @@ def test_on_a_terminal_each_line_is_answered_at_once(reverse_run: Path):
     assert (program.returncode, rest) == (0, "")
     assert messages.startswith("Type a sentence and press Enter; Ctrl-D ends.\n")
     assert "error: line 3 has 16 tokens" in messages
+
+
+@pytest.mark.parametrize("precision", ["auto", "bf16", "int8"])
+def test_a_precision_may_be_chosen(translate: Program, precision: str):
+    assert translate("--precision", precision, "--greedy", "0 1 2").stdout == "2 1 0\n"
+
+
+def test_an_engine_may_be_chosen(translate: Program, reverse_run: Path):
+    pytest.importorskip("ctranslate2", reason="needs: pip install 'whyformer[ctranslate2]'")
+    try:
+        assert translate("--engine", "ctranslate2", stdin=TEXT).stdout == translate(stdin=TEXT).stdout
+        result = translate("--engine", "ctranslate2", "--sample", "0 1 2")
+        assert result.exit_code == 2
+        assert "CTranslate2 does not have sampling" in result.stderr
+    finally:
+        shutil.rmtree(reverse_run / "ctranslate2", ignore_errors=True)

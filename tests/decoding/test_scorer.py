@@ -65,3 +65,16 @@ def test_highest_is_a_stable_sort(rows, count):
     assert torch.equal(values, expected_values[:, :count])
     finite = values > -math.inf
     assert torch.equal(places[finite], expected_places[:, :count][finite])
+
+
+@pytest.mark.parametrize("distinct", [3, 1000, 10**6])
+@pytest.mark.parametrize("count", [1, 4, 10])
+def test_highest_of_a_large_matrix_is_one_too(distinct, count):
+    scores = torch.randint(distinct, (40, 7001), generator=torch.Generator().manual_seed(0)).float()
+    scores[0, 7000], scores[1] = 2.0 * distinct, -math.inf
+    scores[1, 5] = 0.0
+    values, places = highest(scores, count)
+    expected_values, expected_places = scores.sort(dim=1, descending=True, stable=True)
+    assert torch.equal(values, expected_values[:, :count])
+    finite = values > -math.inf
+    assert torch.equal(places[finite], expected_places[:, :count][finite])

@@ -168,7 +168,7 @@ def test_what_a_listener_puts_in_place_is_what_the_model_uses(tap: str):
 
 def test_on_long_input_no_weights_are_formed_unless_somebody_listens(monkeypatch: pytest.MonkeyPatch):
     model, _ = example()
-    tokens = torch.full((1, 256), 5)
+    tokens = torch.full((1, 512), 5)
     inputs = (tokens, tokens > 0, tokens, tokens > 0)
     formed: list[torch.Size] = []
     score = Dot.forward
@@ -187,5 +187,5 @@ def test_on_long_input_no_weights_are_formed_unless_somebody_listens(monkeypatch
         with record(model, "*.cross_attention.*.weights") as tape:
             heard = model(*inputs)
     assert len(tape) == 2
-    assert formed == [(1, 2, 256, 256)] * 2
+    assert formed == [(1, 2, 512, 512)] * 2
     torch.testing.assert_close(heard, quiet, rtol=1e-5, atol=1e-5)

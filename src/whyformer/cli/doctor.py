@@ -29,6 +29,8 @@ def doctor(
 
 
 def _lines(machine: "Machine") -> list[str]:
+    from whyformer.machine import automatic_cpu_precision
+
     versions = ", ".join(f"{name} {version or 'MISSING'}" for name, version in machine.packages.items())
     processor, storage, arithmetic = machine.processor, machine.storage, machine.arithmetic
     memory = f"{_size(storage.memory)}, {_size(storage.memory_available)} available"
@@ -49,6 +51,8 @@ def _lines(machine: "Machine") -> list[str]:
             "GPU": ", ".join(arithmetic.accelerators) or "none",
             "auto": f"{arithmetic.precision} on {arithmetic.device}: {arithmetic.reason}",
         }
+    translation, reason = automatic_cpu_precision()
+    table["translate"] = f"--precision auto takes {translation} on the CPU ({reason})"
     rows = [f"{name:<10} {value}" for name, value in table.items()]
     problems = [f"{'problem':<10} {problem}" for problem in machine.problems]
     advice = [f"{'advice':<10} {hint}" for hint in machine.advice]

@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.options import (
-    Batch,
-    Device,
-    Run,
-    Threads,
-    Weights,
-    open_translator,
-    set_threads,
-    with_search_options,
-)
+from whyformer.cli.options import Batch, Opening, Run, set_threads, with_translation_options
 from whyformer.cli.progress import sentence_bar
 from whyformer.cli.tell import as_text
 from whyformer.errors import DataError
@@ -32,9 +23,10 @@ if TYPE_CHECKING:
     from whyformer.tasks.translation import TranslationRecipe
 
 
-@with_search_options
+@with_translation_options
 def evaluate(
     run: Run,
+    opening: Opening,
     search: SearchChoice,
     on: Annotated[
         list[str] | None, typer.Option(help="A test set of the recipe, or valid; all test sets if left out.")
@@ -52,9 +44,6 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     save: Annotated[Path | None, typer.Option(help="A file for all translations, one JSON a line.")] = None,
     batch: Batch = 64,
-    device: Device = "auto",
-    threads: Threads = None,
-    weights: Weights = None,
 ) -> None:
     """Score a run on its test sets, or on yours.
 
@@ -71,15 +60,16 @@ def evaluate(
 
     recipe = read_recipe(open_run(run)[0])
     if not isinstance(recipe, TranslationRecipe):
-        if search != SearchChoice() or source or reference or tokenize or examples or save:
+        given = search != SearchChoice() or opening.engine != "torch" or opening.precision != "fp32"
+        if given or source or reference or tokenize or examples or save:
             raise _nothing_written(run)
-        set_threads(threads)
-        measured = fits(run, recipe, on or [], weights=weights, device=device, batch=batch)
+        set_threads(opening.threads)
+        measured = fits(run, recipe, on or [], weights=opening.weights, device=opening.device, batch=batch)
         typer.echo(_fits_as_json(measured) if as_json else as_text(measured))
         return
     ways = _ways(tokenize or [])
     sets = _test_sets(recipe, on or [], source, reference or [])
-    translator = open_translator(run, weights, device, threads)
+    translator = opening.translator(run)
     settings = search.over(translator.settings)
     measure = partial(evaluate, scoring=recipe.scoring, settings=settings, tokenize=ways, batch=batch)
     done: list[Evaluation] = []

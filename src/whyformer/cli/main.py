@@ -25,6 +25,7 @@ from whyformer.cli import (
     import_model,
     inspect,
     parts,
+    profile,
     recipes,
     tokenizer,
     train,
@@ -83,6 +84,7 @@ app.command()(classify.classify)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
 app.command()(inspect.inspect)
+app.command()(profile.profile)
 app.command()(why.why)
 app.command()(average.average)
 app.command("import")(import_model.import_model)

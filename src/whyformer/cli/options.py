@@ -2,9 +2,10 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -27,12 +28,48 @@ Batch = Annotated[
 ]
 
 
-def open_translator(run: Path, weights: Path | None, device: str, threads: int | None) -> "Translator":
-    """The translator in the folder ``run``; see ``whyformer.load`` for errors."""
-    from whyformer.tasks.load import load_translator
+@dataclass(frozen=True)
+class Opening:
+    """Where and how a translator computes."""
 
-    set_threads(threads)
-    return load_translator(run, device=device, weights=weights)
+    device: str = "auto"
+    threads: int | None = None
+    weights: Path | None = None
+    precision: Literal["auto", "fp32", "bf16", "int8"] = "fp32"
+    engine: Literal["torch", "native", "ctranslate2"] = "torch"
+
+    def translator(self, run: Path) -> "Translator":
+        """The translator in the folder ``run``; see ``load_translator`` for errors."""
+        from whyformer.machine import keep_freed_memory
+        from whyformer.tasks.load import load_translator
+
+        set_threads(self.threads)
+        keep_freed_memory()
+        return load_translator(
+            run, device=self.device, weights=self.weights, precision=self.precision, engine=self.engine
+        )
+
+
+def opening(
+    device: Device = "auto",
+    threads: Threads = None,
+    weights: Weights = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "int8"],
+        typer.Option(help="Of products on a CPU: fp32 is exact, auto is what pays here (see doctor)."),
+    ] = "fp32",
+    engine: Annotated[
+        Literal["torch", "native", "ctranslate2"],
+        typer.Option(help="What searches: native for single sentences; ctranslate2 converts the run once."),
+    ] = "torch",
+) -> Opening:
+    """What the options say about where and how to compute."""
+    return Opening(device, threads, weights, precision, engine)
+
+
+def open_translator(run: Path, weights: Path | None, device: str, threads: int | None) -> "Translator":
+    """The translator in the folder ``run``, in fp32; see ``whyformer.load`` for errors."""
+    return Opening(device, threads, weights).translator(run)
 
 
 def open_generator(run: Path, weights: Path | None, device: str, threads: int | None) -> "Generator":
@@ -108,20 +145,28 @@ def search_choice(
     return SearchChoice(kinds[0] if kinds else None, {k: v for k, v in settings.items() if v is not None})
 
 
+def with_translation_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give ``verb`` the options of ``opening`` and ``search_choice``; it gets ``opening`` and ``search``."""
+    return _with_options(verb, {"opening": opening, "search": search_choice})
+
+
 def with_search_options(verb: Callable[..., None]) -> Callable[..., None]:
     """Give ``verb`` the options of ``search_choice`` as well; it gets their outcome as ``search``."""
-    own = inspect.signature(verb, eval_str=True).parameters
-    shared = inspect.signature(search_choice, eval_str=True).parameters
+    return _with_options(verb, {"search": search_choice})
 
-    # `Any`, because typer reads the values from the command line and has checked them by then.
+
+# `Any`, because typer reads the values from the command line and has checked them by then.
+def _with_options(verb: Callable[..., None], groups: Mapping[str, Callable[..., Any]]) -> Callable[..., None]:
+    own = inspect.signature(verb, eval_str=True).parameters
+    shared = {name: inspect.signature(group, eval_str=True).parameters for name, group in groups.items()}
+
     @functools.wraps(verb)
     def run(**given: Any) -> None:
-        choice = search_choice(**{name: given.pop(name) for name in shared})
-        verb(**given, search=choice)
+        taken = {name: {each: given.pop(each) for each in shared[name]} for name in groups}
+        verb(**given, **{name: group(**taken[name]) for name, group in groups.items()})
 
-    taken = [parameter for name, parameter in own.items() if name != "search"]
-    every = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*taken, *shared.values())
-    ]
+    kept = [parameter for name, parameter in own.items() if name not in groups]
+    added = [parameter for parameters in shared.values() for parameter in parameters.values()]
+    every = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*kept, *added)]
     run.__signature__ = inspect.Signature(every)  # pyright: ignore[reportAttributeAccessIssue]
     return run

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.options import Batch, Device, Run, Threads, Weights, open_translator, with_search_options
+from whyformer.cli.options import Batch, Opening, Run, with_translation_options
 from whyformer.cli.progress import sentence_bar
 from whyformer.errors import DataError, DecodingError
 from whyformer.tasks.search_choice import SearchChoice
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 PART = 16_384
 
 
-@with_search_options
+@with_translation_options
 def translate(
     run: Run,
+    opening: Opening,
     search: SearchChoice,
     text: Annotated[list[str] | None, typer.Argument(help="Sentences; else standard input's lines.")] = None,
     file: Annotated[
@@ -42,9 +43,6 @@ def translate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each sentence.")] = False,
     batch: Batch = 64,
-    device: Device = "auto",
-    threads: Threads = None,
-    weights: Weights = None,
 ) -> None:
     """Translate sentences, one a line, into one line each.
 
@@ -54,7 +52,7 @@ def translate(
     """
     if text and file:
         raise DataError("sentences come from the command line or from --file, not from both; leave one out.")
-    translator = open_translator(run, weights, device, threads)
+    translator = opening.translator(run)
     settings = search.over(translator.settings, n_best=n_best, prefix=translator.prefix(prefix))
     printer = _Printer(translator, settings, batch, scores=scores, as_json=as_json)
     if not text and file is None and sys.stdin.isatty():

@@ -83,7 +83,8 @@ class ConstraintsSpec(Spec):
 
 def forbid(scores: Tensor, tokens: Sequence[int]) -> None:
     """Allow none of ``tokens``: set their ``scores`` (R,V) to -inf, in place."""
-    scores[:, list(tokens)] = -float("inf")
+    for token in tokens:
+        scores[:, token] = -float("inf")
 
 
 def force(scores: Tensor, token: int) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from whyformer.decoding.constraints import ConstraintsSpec
 from whyformer.decoding.hypothesis import Candidates, Prefixes, Searches
+from whyformer.decoding.ranking import highest
 from whyformer.decoding.strategy import Strategy
 
 
@@ -29,7 +30,7 @@ class Greedy(Strategy):
 
     def choose(self, scores: Tensor, prefixes: Prefixes, searches: Searches) -> Candidates:
         """One candidate per search, (G,1)."""
-        # Of equal values max takes the first: (G,V) -> (G,1)
-        log_probability, token = scores.max(dim=1, keepdim=True)
+        # (G,V) -> (G,1)
+        log_probability, token = highest(scores, 1)
         parent = torch.arange(len(searches), device=scores.device)[:, None]
         return Candidates(parent, token, log_probability, prefixes.total[:, None] + log_probability)

@@ -76,6 +76,8 @@ class Candidates:
     def living(self, width: int) -> "Candidates":
         """The ``width`` best of each search that do not end here, (G,width); -inf where there are fewer."""
         total = self.total.masked_fill(self.token == END, -torch.inf)
+        if total.shape[1] == 1:  # nothing to choose from
+            return replace(self, total=total)
         total, order = total.sort(dim=1, descending=True, stable=True)
         total, order = total[:, :width], order[:, :width]
         return Candidates(

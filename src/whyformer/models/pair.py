@@ -51,8 +51,8 @@ class PairState(ABC):
         with record(module, tap) as tape:
             yield
         if tap in tape:
-            # (R,H,1,S) -> (R,S)
-            self.attention = tape[tap][0].mean(dim=1).squeeze(1)
+            # (G,H,W,S) -> (G,W,S) -> (R,S): W hypotheses of a sentence read its memory side by side
+            self.attention = tape[tap][0].mean(dim=1).flatten(0, 1)
 
     @abstractmethod
     def select(self, rows: Tensor) -> None:

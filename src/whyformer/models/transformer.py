@@ -115,16 +115,22 @@ class TransformerState(PairState):
         super().__init__(watch_attention)
         self.cache = cache
         self.cross = cross
-        self._sentence = torch.arange(cross.axis.position.shape[0], device=cross.axis.position.device)
+        self._memory = torch.arange(len(cross), device=cross.axis.position.device)
+        """Which memory each row reads (R,)."""
 
     @override
     def select(self, rows: Tensor) -> None:
-        # Hypotheses of one sentence share its memory, so that moves only where the sentences change.
         self.cache.select(rows)
-        sentence = self._sentence[rows]
-        if not torch.equal(sentence, self._sentence):
-            self.cross.select(rows)
-            self._sentence = sentence
+        memory = self._memory[rows]
+        if torch.equal(memory, self._memory):
+            return
+        # Where all sentences have as many hypotheses, each side by side, they share one memory.
+        shared, times = memory.unique_consecutive(return_counts=True)
+        if bool((times != times[0]).any()):
+            shared, times = memory, torch.ones_like(memory)
+        if not torch.equal(shared, torch.arange(len(self.cross), device=rows.device)):
+            self.cross.select(shared)
+        self._memory = torch.arange(len(shared), device=rows.device).repeat_interleave(times)
 
 
 class Transformer(PairModel[TransformerState]):
@@ -150,7 +156,9 @@ class Transformer(PairModel[TransformerState]):
 
     @override
     def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> TransformerState:
-        return TransformerState(self.decoder.new_cache(), self.encode(source, valid), watch_attention)
+        cross = self.encode(source, valid)
+        cross.settle()
+        return TransformerState(self.decoder.new_cache(), cross, watch_attention)
 
     @override
     def step(self, tokens: Tensor, state: TransformerState) -> Tensor:

@@ -232,8 +232,10 @@ class Block(nn.Module):
         x = self.attention_branch.leave(x, h, valid)
         if self.cross_attention is not None and self.cross_branch is not None:
             assert shared.cross is not None, "a block with cross-attention needs a memory"
-            h = self.cross_branch.enter(x, valid)
-            h = self.cross_attention(h, shared.cross.memory.layers[layer], shared.cross.mask, NO_POSITIONS)
+            memory, mask = shared.cross.memory.layers[layer], shared.cross.mask
+            # Rows that read the same memory are its queries, one after another: (B,L,M) -> (B/W,W·L,M)
+            h = self.cross_branch.enter(x, valid).reshape(*mask.queries.position.shape, -1)
+            h = self.cross_attention(h, memory, mask, NO_POSITIONS).view_as(x)
             x = self.cross_branch.leave(x, h, valid)
         if self.feed_forward is not None and self.feed_forward_branch is not None:
             h = self.feed_forward(self.feed_forward_branch.enter(x, valid))

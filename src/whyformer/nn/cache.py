@@ -5,6 +5,7 @@ B batch (rows) · K key length · H heads · D head dimension
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from whyformer.attention.multihead import KeyValues
@@ -18,6 +19,8 @@ class LayerCache:
 
     def __init__(self) -> None:
         self._buffers: KeyValues | None = None
+        self._spare: KeyValues | None = None
+        """Where rows move to when they are selected; then the two change places."""
 
     def append(self, new: KeyValues, length: int) -> KeyValues:
         """Write ``new`` behind the first ``length`` columns; all columns so far come back, as views."""
@@ -31,28 +34,28 @@ class LayerCache:
         return KeyValues(buffers.key[:, :, :total], buffers.value[:, :, :total])
 
     def select(self, rows: Tensor, length: int) -> None:
-        """Keep, reorder or repeat rows; only the ``length`` columns in use are moved."""
+        """Keep, reorder or repeat rows; only the ``length`` columns in use are moved, and only once."""
         if self._buffers is None:
             return
-        moved: list[Tensor] = []
-        for buffer in self._buffers:
-            kept = buffer[:, :, :length].index_select(0, rows)
-            if len(rows) > buffer.shape[0]:
-                buffer = buffer.new_empty(len(rows), *buffer.shape[1:])
-            buffer = buffer[: len(rows)]
-            buffer[:, :, :length] = kept
-            moved.append(buffer)
-        self._buffers = KeyValues(moved[0], moved[1])
+        if self._spare is None or len(rows) > len(self._spare.key):
+            self._spare = _empty_like(self._buffers, len(rows), self._buffers.key.shape[2])
+        for buffer, spare in zip(self._buffers, self._spare, strict=True):
+            torch.index_select(buffer[:, :, :length], 0, rows, out=spare[: len(rows), :, :length])
+        moved = KeyValues(self._spare.key[: len(rows)], self._spare.value[: len(rows)])
+        self._buffers, self._spare = moved, self._buffers
 
     def _grow(self, new: KeyValues, length: int, total: int) -> None:
-        capacity = max(_FIRST_CAPACITY, 2 * total)
-        grown: list[Tensor] = []
-        for which, column in enumerate(new):
-            buffer = column.new_empty(*column.shape[:2], capacity, column.shape[3])
-            if self._buffers is not None:
-                buffer[:, :, :length] = self._buffers[which][:, :, :length]
-            grown.append(buffer)
-        self._buffers = KeyValues(grown[0], grown[1])
+        grown = _empty_like(new, len(new.key), max(_FIRST_CAPACITY, 2 * total))
+        if self._buffers is not None:
+            for buffer, old in zip(grown, self._buffers, strict=True):
+                buffer[:, :, :length] = old[:, :, :length]
+        self._buffers, self._spare = grown, None
+
+
+def _empty_like(like: KeyValues, rows: int, capacity: int) -> KeyValues:
+    """Buffers (B,H,capacity,D) for what is ``like`` that."""
+    key, value = (part.new_empty(rows, part.shape[1], capacity, part.shape[3]) for part in like)
+    return KeyValues(key, value)
 
 
 class KVCache:
@@ -97,6 +100,14 @@ class CrossCache:
     def __init__(self, layers: Sequence[KeyValues], axis: Axis) -> None:
         self.layers = list(layers)
         self.axis = axis
+
+    def __len__(self) -> int:
+        """How many sentences."""
+        return len(self.axis.position)
+
+    def settle(self) -> None:
+        """Lay the keys of each head side by side, once, as every step that follows would have to."""
+        self.layers = [KeyValues(layer.key.contiguous(), layer.value.contiguous()) for layer in self.layers]
 
     def select(self, rows: Tensor) -> None:
         """Keep, reorder or repeat sentences: ``rows`` (B',) int64."""

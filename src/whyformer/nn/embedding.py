@@ -66,7 +66,11 @@ class TokenEmbedding(nn.Module):
 
 def token_logits(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(…,M) times the output table (V,M), plus ``bias`` (V,): logits (…,V), minus infinity for padding."""
-    logits = F.linear(hidden, weight, bias)
+    return without_padding(F.linear(hidden, weight, bias))
+
+
+def without_padding(logits: Tensor) -> Tensor:
+    """The same ``logits`` (…,V), minus infinity for padding."""
     logits[..., PAD] = -torch.inf
     return logits
 
@@ -84,6 +88,8 @@ class OutputTable(nn.Module, ABC):
         super().__init__()
         self.own_output: TokenEmbedding | None = None
         self.output_bias: nn.Parameter | None = None
+        self.packed_output: nn.Module | None = None
+        """The product with the table in a lower precision, (…,M) -> (…,V); see ``nn.packed``."""
         self._never: Tensor | None
         self.register_buffer("_never", None, persistent=False)
 
@@ -109,16 +115,19 @@ class OutputTable(nn.Module, ABC):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores (…,V) of the next token from hidden states (…,M)."""
-        return token_logits(hidden, self.output_weight, self._bias)
+        if self.packed_output is not None:
+            return without_padding(self.packed_output(hidden))
+        return token_logits(hidden, self.output_weight, self.scoring_bias)
 
     def scored(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """States (N,M) and the output table (V,M) whose product is the logits: a bias is one more column."""
-        bias = self._bias
+        bias = self.scoring_bias
         table = self.output_weight
         return (hidden, table) if bias is None else with_bias(hidden, table, bias)
 
     @property
-    def _bias(self) -> Tensor | None:
+    def scoring_bias(self) -> Tensor | None:
+        """What is added to the scores (V,) of the tokens, if anything."""
         if self.output_bias is None or self._never is None:
             return self._never if self.output_bias is None else self.output_bias
         return self.output_bias + self._never

@@ -109,13 +109,16 @@ class Stack(nn.Module):
             x: (B,L,M), positions already added.
             queries: where the L tokens stand and which are real.
             cache: keys and values of earlier tokens; those of ``x`` are added to it.
-            cross: keys and values of the memory, for a decoder.
+            cross: keys and values of the memory, for a decoder; of one in B/W rows, W rows of ``x`` that
+                follow each other read the same.
 
         Returns:
             (B,L,M); rows of padding are finite and mean nothing.
         """
         keys = queries if cache is None else cache.with_new(queries)
-        reading = None if cross is None else CrossPass(cross, Mask(Everything(), queries, cross.axis))
+        reading = None
+        if cross is not None:
+            reading = CrossPass(cross, Mask(Everything(), queries.in_rows(len(cross)), cross.axis))
         shared = Pass(Mask(self.rule, queries, keys), self._by_layer, cache, reading)
         for layer, block in enumerate(self.blocks):
             x = block(x, shared, layer)

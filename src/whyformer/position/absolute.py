@@ -52,9 +52,11 @@ class Sinusoidal(PositionScheme):
     def embed(self, x: Tensor, position: Tensor) -> Tensor:
         # How far positions reach is only in the data: one wait for the device in a stack's forward pass.
         longest = int(position.max()) + 1 if position.numel() else 0
-        if longest > len(self.table) or self.table.device != x.device:
-            self.table = sinusoids(torch.arange(max(64, 2 * longest)), self.d_model).to(x.device)
-        return x + self.table[position].to(x.dtype)
+        # One look at it, as another thread may be growing it, too.
+        table = self.table
+        if longest > len(table) or table.device != x.device:
+            table = self.table = sinusoids(torch.arange(max(64, 2 * longest)), self.d_model).to(x.device)
+        return x + table[position].to(x.dtype)
 
 
 class LearnedSpec(SchemeSpec):

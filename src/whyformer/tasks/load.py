@@ -20,6 +20,7 @@ from whyformer.tasks.classification import ClassificationRecipe
 from whyformer.tasks.classifier import Classifier
 from whyformer.tasks.elmo import WordEmbedder
 from whyformer.tasks.embedder import Embedder
+from whyformer.tasks.engines import EngineName, PrecisionName, equipped
 from whyformer.tasks.filler import Filler
 from whyformer.tasks.generator import Generator
 from whyformer.tasks.kinds import AnyRecipe, load_any
@@ -73,14 +74,30 @@ def load(run: str | Path, *, device: str = "auto", weights: str | Path | None = 
 
 
 def load_translator(
-    run: str | Path, *, device: str = "auto", weights: str | Path | None = None
+    run: str | Path,
+    *,
+    device: str = "auto",
+    weights: str | Path | None = None,
+    precision: PrecisionName = "fp32",
+    engine: EngineName = "torch",
 ) -> Translator:
     """The translator that was trained into the folder ``run``; see ``load``.
 
+    Args:
+        run: its folder.
+        device: auto, cpu, cuda or mps; engines other than torch, and precisions below fp32, want the CPU.
+        weights: other weights of the same run.
+        precision: of the products; fp32 is exact, ``auto`` takes what pays on this CPU.
+        engine: what searches; ``native`` is for single sentences searched greedily, ``ctranslate2`` is
+            another library, for which the run is converted once.
+
     Raises:
-        CheckpointError: also where the run does something else.
+        CheckpointError: also where the run does something else, or the engine cannot take the model.
+        DecodingError: also where the CPU cannot compute so.
     """
-    return _only(Translator, load(run, device=device, weights=weights), run)
+    translator = _only(Translator, load(run, device=device, weights=weights), run)
+    path = RunFolder(Path(run)).weights if weights is None else Path(weights)
+    return equipped(translator, Path(run), path, engine, precision)
 
 
 def load_generator(run: str | Path, *, device: str = "auto", weights: str | Path | None = None) -> Generator:

@@ -2,6 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import call
+from typing import Protocol
+
+from torch import Tensor
 
 from whyformer.data.batch import Batch
 from whyformer.data.text.tokenizer_pair import TokenizerPair
@@ -11,6 +16,10 @@ from whyformer.decoding.search import SearchSpec, search
 from whyformer.errors import DecodingError
 from whyformer.marks import END, UNKNOWN
 from whyformer.models.pair import AnyPairModel
+from whyformer.tasks.streams import side_by_side
+
+MANY = 8
+"""From so many batches on it pays to ask whether they go faster side by side."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,22 @@ class Candidate:
     """False where the length limit came before the end mark."""
 
 
+class Engine(Protocol):
+    """What searches: ``decoding.search.search`` with a model given, or another that does the same."""
+
+    def __call__(
+        self,
+        source: Tensor,
+        valid: Tensor,
+        settings: SearchSpec,
+        *,
+        model_limit: int,
+        numbers: Sequence[int],
+    ) -> list[list[Hypothesis]]:
+        """See ``search``."""
+        ...
+
+
 class Translator:
     """A trained model with its tokenizers and its way of searching.
 
@@ -36,11 +61,23 @@ class Translator:
     '1998年11月8日星期日'
     """
 
-    def __init__(self, model: AnyPairModel, tokenizers: TokenizerPair, settings: SearchSpec) -> None:
+    def __init__(
+        self,
+        model: AnyPairModel,
+        tokenizers: TokenizerPair,
+        settings: SearchSpec,
+        *,
+        engine: Engine | None = None,
+        streams: int | None = None,
+    ) -> None:
         self.model = model.eval()
         self.tokenizers = tokenizers
         self.settings = settings
         """How to search where a call does not say otherwise."""
+        self.engine: Engine = partial(search, self.model) if engine is None else engine
+        """What searches: our own loop unless given."""
+        self.streams = streams
+        """Batches searched side by side; None to measure what is faster: one, or one for each core."""
 
     def __call__(self, text: str) -> str:
         """The best translation of one sentence."""
@@ -78,20 +115,16 @@ class Translator:
         sources = self._encoded(texts, first)
         results = [[Candidate("", 0.0, (), [], finished=True)] for _ in texts]
         filled = [index for index, text in enumerate(texts) if text.strip()]
-        device = self.model.output_weight.device
-        for order in length_batches([len(sources[index]) for index in filled], batch):
-            indices = [filled[place] for place in order]
-            rows = Batch.of([[*sources[index], END] for index in indices], device)
-            found = search(
-                self.model,
-                rows.tokens,
-                rows.valid,
-                self.settings if settings is None else settings,
-                model_limit=self.model.longest - 1,
-                numbers=[first + index for index in indices],
-            )
-            for index, hypotheses in zip(indices, found, strict=True):
-                results[index] = [self._candidate(hypothesis) for hypothesis in hypotheses]
+        settings = self.settings if settings is None else settings
+        orders = length_batches([len(sources[index]) for index in filled], batch)
+        batches = [[filled[place] for place in order] for order in orders]
+        jobs = [self._job([sources[index] for index in each], each, first, settings) for each in batches]
+        few = len(jobs) < MANY or self.model.output_weight.device.type != "cpu"
+        # A few come one after another, by functions that leave no frame between here and the search.
+        found = map(call, jobs) if few and self.streams is None else side_by_side(jobs, self.streams)
+        for indices, hypotheses in zip(batches, found, strict=True):
+            for index, best in zip(indices, hypotheses, strict=True):
+                results[index] = [self._candidate(hypothesis) for hypothesis in best]
             if advance is not None:
                 advance(len(indices))
         return results
@@ -124,6 +157,14 @@ class Translator:
                     "split the sentence."
                 )
         return sources
+
+    def _job(
+        self, sources: list[list[int]], indices: Sequence[int], first: int, settings: SearchSpec
+    ) -> Callable[[], list[list[Hypothesis]]]:
+        """The search of one batch, ready to be called."""
+        rows = Batch.of([[*source, END] for source in sources], self.model.output_weight.device)
+        limit, numbers = self.model.longest - 1, [first + index for index in indices]
+        return partial(self.engine, rows.tokens, rows.valid, settings, model_limit=limit, numbers=numbers)
 
     def _candidate(self, hypothesis: Hypothesis) -> Candidate:
         target, tokens = self.tokenizers.target, hypothesis.tokens

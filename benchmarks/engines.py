@@ -1,0 +1,137 @@
+"""What translates: our translator, CTranslate2 and Hugging Face, each from text to text."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from arms import Run
+
+
+class Work(NamedTuple):
+    """What every arm is told at its beginning."""
+
+    folder: Path
+    """With ``run``, ``marian`` and ``ctranslate2`` in it."""
+    run: Path
+    batch: int
+    beam: int
+    forced: int | None
+    """Most tokens of a translation where the weights are fresh, which almost never end one by themselves."""
+    limit: int
+    """Most tokens that the model writes."""
+
+    @property
+    def longest(self) -> int:
+        """Most tokens of a translation."""
+        return self.forced or self.limit
+
+    @property
+    def shortest(self) -> int:
+        """Fewest: a beam would find an early end, and prefer it. Greedy search needs to forbid nothing."""
+        return self.forced if self.forced and self.beam > 1 else 1
+
+
+class Done(NamedTuple):
+    """What an arm tells of its part of the sentences."""
+
+    texts: list[str]
+    tokens: int
+    """Of all translations, without end marks."""
+    seconds: list[float]
+    """For each batch, where one comes after the other; else empty."""
+
+
+Some = Callable[[Sequence[str]], tuple[list[str], int]]
+"""Translates some sentences; their texts and how many tokens these have."""
+
+
+def ours(work: Work, precision: str, engine: str, threads: int, streams: int) -> Run:
+    """Our translator."""
+    from whyformer.decoding.beam import BeamSpec
+    from whyformer.decoding.greedy import GreedySpec
+    from whyformer.tasks.load import load_translator
+
+    torch.set_num_threads(threads * streams)
+    limits = {"longest_factor": 0.0, "longest_extra": work.forced, "shortest": work.shortest}
+    told: dict[str, Any] = limits if work.forced else {}
+    if work.beam == 1:
+        settings = GreedySpec(**told)
+    else:
+        settings = BeamSpec(size=work.beam, length_penalty=0.0, **told)
+    translator = load_translator(work.run, device="cpu", precision=precision, engine=engine)
+    translator.streams = streams
+
+    def some(texts: Sequence[str]) -> tuple[list[str], int]:
+        found = [best[0] for best in translator.translate(texts, settings, batch=work.batch)]
+        return [best.text for best in found], sum(len(best.ids) for best in found)
+
+    return by_batches(some, work.batch if streams == 1 else None)
+
+
+def ct2(work: Work, kind: str, threads: int, streams: int) -> Run:
+    """CTranslate2; it shares the batches of one call among its ``streams`` itself."""
+    import ctranslate2
+    from tokenizers import Tokenizer
+
+    engine = ctranslate2.Translator(
+        str(work.folder / "ctranslate2"), compute_type=kind, inter_threads=streams, intra_threads=threads
+    )
+    tokenizer = Tokenizer.from_file(str(work.folder / "marian" / "tokenizer.json"))
+    limits = {"min_decoding_length": work.shortest, "max_decoding_length": work.longest}
+
+    def some(texts: Sequence[str]) -> tuple[list[str], int]:
+        results = engine.translate_batch(
+            [encoding.tokens for encoding in tokenizer.encode_batch(list(texts))],
+            beam_size=work.beam,
+            max_batch_size=work.batch,
+            length_penalty=0.0,
+            **limits,
+        )
+        rows = [[tokenizer.token_to_id(token) for token in result.hypotheses[0]] for result in results]
+        return tokenizer.decode_batch(rows), sum(map(len, rows))
+
+    return by_batches(some, work.batch if streams == 1 else None)
+
+
+def hf(work: Work, kind: str, threads: int, streams: int) -> Run:
+    """Hugging Face's generate; it has one stream."""
+    from transformers import AutoTokenizer, MarianMTModel
+
+    torch.set_num_threads(threads)
+    folder = work.folder / "marian"
+    dtype = torch.bfloat16 if kind == "bf16" else torch.float32
+    model: Any = MarianMTModel.from_pretrained(folder, dtype=dtype).eval()
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    model.generation_config.max_length = None
+    limits = {"min_new_tokens": work.shortest, "max_new_tokens": work.longest}
+    ranked = {"num_beams": work.beam, "length_penalty": 0.0} if work.beam > 1 else {}
+
+    @torch.inference_mode()
+    def some(texts: Sequence[str]) -> tuple[list[str], int]:
+        told = tokenizer(list(texts), padding=True, return_tensors="pt")
+        rows = model.generate(**told, do_sample=False, **ranked, **limits)
+        # (B,T): the first token starts the target, and what follows the last is padding
+        marks = torch.tensor([tokenizer.pad_token_id, tokenizer.eos_token_id])
+        written = int((~torch.isin(rows, marks)).sum())
+        return tokenizer.batch_decode(rows, skip_special_tokens=True), written
+
+    return by_batches(some, work.batch)
+
+
+def by_batches(some: Some, batch: int | None) -> Run:
+    """``some`` on all sentences, ``batch`` at a time unless it shares them out itself."""
+
+    def run(texts: Sequence[str]) -> Done:
+        done = Done([], 0, [])
+        size = len(texts) if batch is None else batch
+        for first in range(0, len(texts), size):
+            began = time.perf_counter()
+            found, tokens = some(texts[first : first + size])
+            done = Done(
+                done.texts + found, done.tokens + tokens, [*done.seconds, time.perf_counter() - began]
+            )
+        return done
+
+    return run

@@ -1,0 +1,109 @@
+"""What is said of the arms: figures, the machine they hold for, tables and pictures."""
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("whyformer", "torch", "transformers", "x-transformers", "ctranslate2", "tokenizers")
+
+
+class Spread(NamedTuple):
+    """Repeated measurements of one figure."""
+
+    median: float
+    low: float
+    high: float
+
+    @staticmethod
+    def of(values: Sequence[float]) -> "Spread":
+        """The spread of ``values``."""
+        return Spread(statistics.median(values), min(values), max(values))
+
+    def text(self, digits: int = 0) -> str:
+        """Median (lowest-highest)."""
+        median, low, high = (f"{value:,.{digits}f}" for value in self)
+        return f"{median} ({low}-{high})"
+
+
+def ratios(rates: Mapping[str, Sequence[float]], name: str, peers: Iterable[str]) -> Spread | None:
+    """How many times the rate of the fastest of ``peers`` the arm ``name`` has, round by round."""
+    present = [rates[peer] for peer in peers if peer in rates]
+    if not present:
+        return None
+    fastest = [max(round_) for round_ in zip(*present, strict=True)]
+    return Spread.of([mine / best for mine, best in zip(rates[name], fastest, strict=True)])
+
+
+def machine(threads: int) -> dict[str, str]:
+    """What the figures hold for."""
+    from whyformer.machine import code_version, examine
+
+    here = examine()
+    versions = {name: _version(name) for name in PACKAGES}
+    return {
+        "machine": f"{here.processor.name}, {here.processor.usable_cores} cores, "
+        f"{(here.storage.memory or 0) / 2**30:.0f} GiB, {' '.join(here.processor.features)}",
+        "system": f"{here.system}, Python {here.python}",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
+        "commit": code_version() or "unknown",
+        "threads": f"{threads}; load at the beginning {os.getloadavg()[0]:.2f}",
+        "command": " ".join([Path(sys.executable).name, *sys.argv]),
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def table(rows: Sequence[Mapping[str, str]]) -> str:
+    """``rows`` as a Markdown table, its columns those of the first."""
+    lines = [list(rows[0]), *([row[column] for column in rows[0]] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    written = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
+    return "\n".join([written[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *written[1:]])
+
+
+def bars(rows: Sequence[tuple[str, Spread]], unit: str, title: str) -> dict[str, Any]:
+    """A chart of a bar for each row, a line from its lowest to its highest."""
+    import altair as alt
+
+    values = [{"arm": name, **spread._asdict(), "ours": name.startswith("ours")} for name, spread in rows]
+    y = alt.Y("arm:N", title=None, sort=None, axis=alt.Axis(labelLimit=300))
+    data = alt.Chart(alt.Data(values=values))
+    colour = alt.Color(
+        "ours:N", scale=alt.Scale(domain=[True, False], range=["#0072b2", "#999"]), legend=None
+    )
+    bar = data.mark_bar().encode(x=alt.X("median:Q", title=unit), y=y, color=colour)
+    line = data.mark_rule(color="#222").encode(x="low:Q", x2="high:Q", y=y)
+    return (bar + line).properties(width=480, height=alt.Step(24), title=title).to_dict()
+
+
+def publish(
+    stem: str,
+    about: Mapping[str, str],
+    rows: Sequence[Mapping[str, str]],
+    figures: Any,
+    chart: dict[str, Any],
+) -> None:
+    """Print the table and write it to ``results/`` beside all ``figures`` and a picture."""
+    from whyformer.files import write_bytes, write_text
+    from whyformer.show.chart import draw_png
+
+    text = "".join(f"{key}: {value}\n" for key, value in about.items()) + "\n" + table(rows) + "\n"
+    print(text, flush=True)
+    told = {"about": dict(about), "table": list(rows), "figures": figures}
+    write_text(RESULTS / f"{stem}.md", text)
+    write_text(RESULTS / f"{stem}.json", json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+    write_bytes(RESULTS / f"{stem}.png", draw_png(chart))
+    print(f"{RESULTS / stem}.md, .json and .png\n", flush=True)

@@ -1,0 +1,223 @@
+"""Training on real batches of Multi30k, ours beside others: the same batches, taking turns in one run.
+
+    python benchmarks/training.py [--size tiny] [--steps 10] [--threads 2] [--arms ours-bf16 marian-fp32 ...]
+
+A round is one batch of 4,096 tokens, on which every arm makes one step: padding, forward, backward, clipping,
+Adam. Before that each arm judges a batch without dropout: what has our weights has to agree. MFU is against a
+product of two matrices of 2,048 rows in the same rounds; what counts is the products of our model alone. Peak
+memory is that of the arm's own process (VmHWM), libraries included.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from arms import Run, Start, Turn, alternate, memory, started
+from multi30k import RECIPE, SIZES, Request, batches, begun
+from peers import Logits, Precision, Stepper, marian, torch_transformer, x_transformer
+from report import Spread, bars, machine, publish, ratios
+from torch import Tensor, nn
+
+from whyformer.data.batch import PairBatch
+from whyformer.errors import DataError
+from whyformer.tasks.compare_cell import training_flops
+from whyformer.tasks.exchange import export_model
+from whyformer.tasks.load import open_run, read_recipe
+from whyformer.tasks.train import go_on
+from whyformer.training.loss import prediction_loss
+
+SIDE = 2048
+AGREED = 0.003
+"""Nats by which equal weights may differ, some of them in bf16."""
+Made = tuple[nn.Module, Logits, Tensor]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One way of using another toolkit."""
+
+    make: Callable[..., Made]
+    arguments: tuple[Any, ...] = ()
+    precision: Precision = "fp32"
+    default: bool = False
+    """Whether this is what its users get who ask for nothing."""
+
+
+PEERS = {
+    "marian-fp32": Peer(marian, ("sdpa", False), default=True),
+    "marian-fp32-eager": Peer(marian, ("eager", False)),
+    "marian-bf16": Peer(marian, ("sdpa", False), "bf16"),
+    "marian-bf16-eager": Peer(marian, ("eager", False), "bf16"),
+    "marian-bf16-compile": Peer(marian, ("eager", True), "bf16"),
+    "torch-fp32": Peer(torch_transformer, default=True),
+    "torch-bf16": Peer(torch_transformer, (), "bf16"),
+    "xtransformers-fp32": Peer(x_transformer, (False,), default=True),
+    "xtransformers-fp32-flash": Peer(x_transformer, (True,)),
+    "xtransformers-bf16": Peer(x_transformer, (False,), "bf16"),
+}
+OURS: dict[str, Precision] = {"ours-fp32": "fp32", "ours-bf16": "bf16"}
+USUAL = [*OURS, "marian-fp32", "marian-bf16-eager", "torch-fp32", "torch-bf16", "xtransformers-fp32"]
+
+
+class Step(NamedTuple):
+    """What an arm tells."""
+
+    seconds: float
+    loss: float
+    """In nats per token."""
+    peak: float
+    """Memory in MB so far."""
+
+
+def ours(run: Path, precision: Precision, threads: int) -> Run:
+    """Our trainer, whose own step is measured."""
+    torch.set_num_threads(threads)
+    trainer = go_on(run, [], device="cpu", say=lambda _: None)
+    trainer.progress.precision = precision
+
+    def step(request: Request) -> Step:
+        indices = torch.tensor(request.indices).numpy()
+        trainer.model.train(request.learn)
+        began = time.perf_counter()
+        with torch.set_grad_enabled(request.learn):
+            if request.learn:
+                loss, *_ = trainer._gradient([indices], request.tokens)
+                trainer._update()
+                trainer.progress.step += 1
+            else:
+                with trainer._autocast():
+                    made = trainer.task.predict(trainer.model, indices, 0, trainer.device)
+                    loss = prediction_loss(made, 0.0).loss.item()
+        return Step(time.perf_counter() - began, loss / request.tokens, memory("VmHWM"))
+
+    return step
+
+
+def theirs(run: Path, name: str, threads: int) -> Run:
+    """A step of another toolkit."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    folder, tokenizers = open_run(run)
+    recipe: Any = read_recipe(folder)
+    peer = PEERS[name]
+    if peer.make is marian:
+        made = peer.make(run, tokenizers.source.size, *peer.arguments)
+    elif peer.make is torch_transformer:
+        made = peer.make(run, recipe.model)
+    else:
+        made = peer.make(recipe.model, tokenizers.source.size, *peer.arguments)
+    stepper = Stepper(*made, recipe.training, peer.precision)
+
+    def step(request: Request) -> Step:
+        began = time.perf_counter()
+        pairs = PairBatch.of(request.pairs)
+        loss = stepper.learn(pairs) if request.learn else stepper.judge(pairs)
+        return Step(time.perf_counter() - began, loss, memory("VmHWM"))
+
+    return step
+
+
+def product(precision: Precision, threads: int) -> Run:
+    """One product of two matrices, as fast as torch makes it: its seconds."""
+    torch.set_num_threads(threads)
+    matrix = torch.ones(SIDE, SIDE, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+
+    def step(_: Request) -> Step:
+        times: list[float] = []
+        for _turn in range(5):
+            began = time.perf_counter()
+            _ = matrix @ matrix
+            times.append(time.perf_counter() - began)
+        return Step(min(times), 0.0, 0.0)
+
+    return step
+
+
+def main() -> None:
+    """Read the arguments, measure, tell."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", choices=SIZES, default="tiny")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--arms", nargs="+", choices=[*OURS, *PEERS], default=USUAL)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            trainer = begun(asked.size, Path(folder))
+        except DataError as error:
+            print(f"training is left out: {error}")
+            return
+        measure(trainer, asked.arms, asked.size, asked.steps, asked.threads)
+
+
+def measure(trainer: Any, names: list[str], size: str, steps: int, threads: int) -> None:
+    """Start the arms, let them take turns, publish."""
+    flops = training_flops(trainer)
+    run, about = trainer.run.path, machine(threads)
+    print(export_model(run, run / "marian"))
+    requests = batches(trainer, steps + 1)
+    starts = {f"product-{kind}": Start(product, (kind, threads)) for kind in ("fp32", "bf16")}
+    for name in names:
+        starts[name] = (
+            Start(ours, (run, OURS[name], threads)) if name in OURS else Start(theirs, (run, name, threads))
+        )
+    with started(starts) as arms:
+        judged = alternate(arms, [requests[0]._replace(learn=False)])
+        # The first step of all is slow everywhere, and of a compiled model most of all.
+        alternate(arms, requests[:1])
+        turns = alternate(arms, requests[1:])
+    before = {name: judged[name][0].answers[0].loss for name in names if name in turns}
+    same = [loss for name, loss in before.items() if not name.startswith("xtransformers")]
+    if same and max(same) - min(same) > AGREED:
+        print(f"The arms with our weights do NOT agree, so they do different work: {before}", file=sys.stderr)
+    peaks = {kind: speeds(turns, f"product-{kind}", [2.0 * SIDE**3] * steps) for kind in ("fp32", "bf16")}
+    tokens = [request.tokens for request in requests[1:]]
+    rates = {name: speeds(turns, name, tokens) for name in names if name in turns}
+    rows: list[dict[str, str]] = []
+    for name, rate in rates.items():
+        kind = "bf16" if "bf16" in name else "fp32"
+        used = [flops * speed / peak for speed, peak in zip(rate, peaks[kind], strict=True)]
+        default = ratios(rates, name, [peer for peer in PEERS if PEERS[peer].default])
+        best = ratios(rates, name, PEERS)
+        rows.append(
+            {
+                "arm": name,
+                "target tokens/s": Spread.of(rate).text(),
+                "x fastest default peer": default.text(2) if default else "-",
+                "x fastest peer": best.text(2) if best else "-",
+                "GFLOP/s": f"{Spread.of(rate).median * flops / 1e9:.0f}",
+                "MFU %": f"{100 * Spread.of(used).median:.0f}",
+                "peak MB": f"{turns[name][-1].answers[0].peak:.0f}",
+                "nll before": f"{before[name]:.4f}",
+            }
+        )
+    about |= {
+        "work": f"{RECIPE}, {size}: {sum(p.numel() for p in trainer.model.parameters()):,} parameters, "
+        f"{flops / 1e6:.1f} MFLOP per target token, {steps} batches of 4,096 tokens",
+    }
+    told = {"tokens": tokens, "rates": rates, "peaks": peaks, "flops_per_token": flops}
+    chart = bars(
+        [(name, Spread.of(rate)) for name, rate in rates.items()],
+        "target tokens per second",
+        f"Training, {size}",
+    )
+    publish(f"training-{size}", about, rows, told, chart)
+
+
+def speeds(turns: dict[str, list[Turn]], name: str, work: list[Any]) -> list[float]:
+    """What an arm does of its ``work`` a second, round by round."""
+    return [done / turn.answers[0].seconds for done, turn in zip(work, turns[name], strict=True)]
+
+
+if __name__ == "__main__":
+    main()

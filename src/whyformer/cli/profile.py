@@ -1,0 +1,125 @@
+"""``whyformer profile``: where a training step, or a translated sentence, spends its time."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from whyformer.cli.options import Batch, Opening, Run, Threads, set_threads, with_search_options
+from whyformer.errors import DataError
+from whyformer.tasks.search_choice import SearchChoice
+
+if TYPE_CHECKING:
+    from whyformer.tasks.profile import Profile, Share
+    from whyformer.tasks.translation import TranslationRecipe
+
+_SENTENCES = 32
+
+
+@with_search_options
+def profile(
+    run: Run,
+    search: SearchChoice,
+    steps: Annotated[int, typer.Option(min=0, help="Training steps to profile; 0 for none.")] = 5,
+    sentences: Annotated[
+        int | None, typer.Option(min=0, help="Sentences to translate; 32 where the run translates; 0: none.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Take them from here; else from the validation set.")
+    ] = None,
+    batch: Batch = 64,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "int8"], typer.Option(help="Of a translation's products.")
+    ] = "fp32",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the page and picture; RUN/profile if left out."),
+    ] = None,
+    threads: Threads = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """See where training and translation spend their time.
+
+    Training goes on from the run's weights, on its data, in memory alone: nothing of the run changes. Each
+    moment belongs to one part of the model and to one kind of operation, so that shares sum to the whole;
+    backward is the time of the part's gradients. The CPU is profiled. RUN/profile is a page and a picture.
+    """
+    from whyformer.tasks.load import open_run, read_recipe
+    from whyformer.tasks.profile import profile_training, profile_translation
+    from whyformer.tasks.translation import TranslationRecipe
+
+    recipe, texts = read_recipe(open_run(run)[0]), list[str]()
+    if recipe.data is None and (steps or file is None):
+        raise DataError(
+            f"{run}: the model was imported and has no data; profile a run that you train, or how a run "
+            "translates a file of yours by --steps 0 --file FILE."
+        )
+    if isinstance(recipe, TranslationRecipe):
+        texts = _texts(recipe, file)[: _SENTENCES if sentences is None else sentences]
+    elif sentences is not None or file or search != SearchChoice():
+        raise DataError(
+            f"{run}: this run does not translate, so only its training is profiled; leave out --sentences, "
+            "--file and how to search."
+        )
+    if not (steps or texts):
+        raise DataError("there is nothing to profile; give --steps or --sentences above 0.")
+    set_threads(threads)
+    done: list[Profile] = []
+    if steps:
+        done.append(profile_training(run, steps, lambda line: typer.echo(line, err=True)))
+    if texts:
+        translator = Opening("cpu", threads, precision=precision).translator(run)
+        settings = search.over(translator.settings)
+        done.append(profile_translation(translator, texts, settings, batch=batch))
+    _show(run, done, run / "profile" if output is None else output, as_json=as_json)
+
+
+def _texts(recipe: "TranslationRecipe", file: Path | None) -> list[str]:
+    from whyformer.data.text.reading import read_lines
+    from whyformer.tasks.corpus import VALID, load_held_out
+    from whyformer.tasks.recipe import given
+
+    if file is not None:
+        return read_lines(file)
+    return [pair.source for pair in load_held_out(given(recipe.data), [VALID])[VALID]]
+
+
+def _show(run: Path, profiles: "Sequence[Profile]", folder: Path, *, as_json: bool) -> None:
+    from whyformer.show.profile import profile_page
+
+    records = [profile.record() for profile in profiles]
+    files = [str(file) for file in profile_page(f"Profile of {run}", records).save(folder)]
+    if as_json:
+        typer.echo(json.dumps({"profiles": records, "files": files}, ensure_ascii=False, indent=2))
+    else:
+        typer.echo("\n".join([*(line for profile in profiles for line in _lines(profile)), *files]))
+
+
+def _lines(profile: "Profile") -> Iterator[str]:
+    speed, unit = profile.speed, profile.unit
+    yield f"{profile.work}: {profile.count} {unit}s, {profile.conditions}"
+    yield from _table(profile, "part", profile.parts)
+    yield ""
+    yield from _table(profile, "operation", profile.operations)
+    yield ""
+    yield f"{1e3 * speed.seconds:,.4g} ms a {unit} undisturbed, {1e3 * profile.seconds:,.4g} ms traced"
+    rates = f"{speed.tokens_per_second:,.0f} tokens/s, peak memory {speed.peak_memory / 2**30:.2f} GiB"
+    mfu = "" if speed.mfu is None else f", MFU {speed.mfu:.1%}"
+    yield f"{rates}{mfu}"
+    yield ""
+
+
+def _table(profile: "Profile", heading: str, shares: "Sequence[Share]") -> Iterator[str]:
+    """A line for each share; milliseconds, forwards and backwards apart where there is a backward pass."""
+    both = any(share.backward for share in shares)
+    width = max(len(share.name) for share in shares)
+    ways = f"  {'forward':>9}  {'backward':>9}" if both else ""
+    calls = f"  {'calls':>6}" if heading == "part" else ""
+    yield f"{heading:<{width}}{ways}  {f'ms a {profile.unit}':>13}  {'share':>6}{calls}"
+    for share in shares:
+        ways = f"  {1e3 * share.forward:>9.2f}  {1e3 * share.backward:>9.2f}" if both else ""
+        part = share.seconds / profile.seconds
+        calls = f"  {share.calls:>6.3g}" if share.calls else ""
+        yield f"{share.name:<{width}}{ways}  {1e3 * share.seconds:>13.2f}  {part:>6.1%}{calls}"

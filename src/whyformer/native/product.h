@@ -1,0 +1,147 @@
+// Products of rows with weights that are read once, in their order: int8 or fp32.
+//
+// N rows, a token each · I inputs and O outputs of a product
+
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#if defined(__AVX512VNNI__) && !defined(WHYFORMER_PORTABLE)
+#include <immintrin.h>
+#define WHYFORMER_VNNI
+#endif
+
+struct Linear {          // f(x Wᵀ + b). O is a multiple of PANEL, filled up with zeros.
+    const void *weight;  // in panels, int8 or float
+    const float *start;  // (O) what sums begin with, as int32 or float: it takes back what `pack` adds
+    const float *scale;  // (O) what 1 is worth in each row of W
+    const float *bias;   // (O)
+    int64_t inputs, outputs, activation;
+};
+
+namespace {
+
+enum Activation : int64_t { NONE, RELU, GELU };
+
+constexpr int64_t LANES = 16;   // numbers of 32 bits in a vector
+constexpr int64_t VECTORS = 2;  // sums side by side: one alone would wait for its own last addition
+constexpr int64_t PANEL = LANES * VECTORS;
+
+// Vectors of GCC and Clang, which turn them into what the processor has.
+typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+typedef float Floats __attribute__((vector_size(4 * LANES)));
+
+// What lies at an address, wherever that is: a vector, or the bits of another type.
+template <class Type> Type load(const void *address) {
+    Type value;
+    std::memcpy(&value, address, sizeof value);
+    return value;
+}
+
+// A word is 32 bits of a row: four unsigned bytes, or a float. A cell holds what such a word is multiplied
+// with for each of sixteen outputs: four signed bytes, or a float.
+struct Int8 {
+    using Word = uint32_t;
+    using Cell = Ints;
+    static constexpr int64_t IN_WORD = 4;
+
+    static Ints add_product(Ints sum, Word word, Ints cell) {
+#ifdef WHYFORMER_VNNI
+        return (Ints)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi32(int(word)), (__m512i)cell);
+#else
+        for (int shift = 0; shift < 32; shift += 8)
+            sum += ((cell << (24 - shift)) >> 24) * int32_t(word >> shift & 255);
+        return sum;
+#endif
+    }
+
+    // Rounds `x` to integers from -127 to 127, adds 128, as the instruction wants unsigned bytes, and returns
+    // what 1 is worth. The bits of positive floats, read as integers, are in their order, infinity and NaN
+    // above all others: so the largest is found fast, and is NaN if any of `x` is.
+    static float pack(const float *x, int64_t inputs, Word *words) {
+        uint32_t bits = 0;
+        for (int64_t i = 0; i < inputs; ++i) bits = std::max(bits, load<uint32_t>(x + i) & 0x7fffffffu);
+        const float largest = load<float>(&bits), inverse = bits == 0 ? 0.0f : 127.0f / largest;
+        for (int64_t i = 0; i < inputs; ++i) {
+            const float level = std::nearbyint(x[i] * inverse), capped = level < 127.0f ? level : 127.0f;
+            reinterpret_cast<uint8_t *>(words)[i] = uint8_t(int(capped > -127.0f ? capped : -127.0f) + 128);
+        }
+        return largest / 127.0f;
+    }
+};
+
+struct Fp32 {
+    using Word = float;
+    using Cell = Floats;
+    static constexpr int64_t IN_WORD = 1;
+
+    static Floats add_product(Floats sum, Word word, Floats cell) { return sum + word * cell; }
+
+    static float pack(const float *x, int64_t inputs, Word *words) {
+        std::copy(x, x + inputs, words);
+        return 1.0f;
+    }
+};
+
+template <class Type> struct Packed {  // rows, ready for products
+    std::vector<typename Type::Word> words;
+    std::vector<float> scale;
+    int64_t rows = 0, depth = 0;  // depth: words of a row
+
+    Packed(int64_t rows, int64_t widest) : words(rows * widest), scale(rows) {}
+
+    void fill(const float *x, int64_t stride, int64_t count, int64_t inputs) {
+        rows = count, depth = (inputs + Type::IN_WORD - 1) / Type::IN_WORD;
+        for (int64_t n = 0; n < rows; ++n) scale[n] = Type::pack(x + n * stride, inputs, &words[n * depth]);
+    }
+};
+
+Floats activate(Floats y, int64_t activation) {
+    if (activation == RELU) return y < 0.0f ? Floats{} : y;
+    if (activation == GELU)
+        for (int64_t v = 0; v < LANES; ++v) y[v] *= 0.5f * (1.0f + std::erf(y[v] * 0.70710678f));
+    return y;
+}
+
+// Rows `n` to n + ROWS times a panel of weights, which holds VECTORS cells for each word, word after word:
+// so a weight is read once, in order, for all of these rows.
+template <class Type, int ROWS>
+void multiply_tile(const Linear &linear, const Packed<Type> &x, int64_t n, int64_t panel, float *y) {
+    using Cell = typename Type::Cell;
+    const auto *cell = static_cast<const Cell *>(linear.weight) + panel * x.depth * VECTORS;
+    const auto *word = &x.words[n * x.depth];
+    Cell sum[ROWS][VECTORS];
+    for (int r = 0; r < ROWS; ++r)
+        for (int v = 0; v < VECTORS; ++v) sum[r][v] = load<Cell>(linear.start + panel * PANEL + v * LANES);
+    for (int64_t k = 0; k < x.depth; ++k, cell += VECTORS)
+        for (int v = 0; v < VECTORS; ++v) {
+            const Cell weight = load<Cell>(cell + v);
+            for (int r = 0; r < ROWS; ++r)
+                sum[r][v] = Type::add_product(sum[r][v], word[r * x.depth + k], weight);
+        }
+    for (int r = 0; r < ROWS; ++r)
+        for (int v = 0; v < VECTORS; ++v) {
+            const int64_t o = panel * PANEL + v * LANES;
+            const Floats scale = load<Floats>(linear.scale + o) * x.scale[n + r];
+            const Floats total = __builtin_convertvector(sum[r][v], Floats) * scale;
+            const Floats out = activate(total + load<Floats>(linear.bias + o), linear.activation);
+            std::memcpy(y + (n + r) * linear.outputs + o, &out, sizeof out);
+        }
+}
+
+// The panels from `first` to `last` of a product y (N,O).
+template <class Type>
+void multiply(const Linear &linear, const Packed<Type> &x, int64_t first, int64_t last, float *y) {
+    for (int64_t panel = first; panel < last; ++panel) {
+        int64_t n = 0;
+        for (; n + 8 <= x.rows; n += 8) multiply_tile<Type, 8>(linear, x, n, panel, y);
+        for (; n + 4 <= x.rows; n += 4) multiply_tile<Type, 4>(linear, x, n, panel, y);
+        for (; n < x.rows; ++n) multiply_tile<Type, 1>(linear, x, n, panel, y);
+    }
+}
+
+}  // namespace

@@ -1,0 +1,100 @@
+"""Linear layers in bf16 or int8, for inference: a loaded model is given them in place of its own.
+
+R rows · I inputs · O outputs
+"""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from whyformer.nn.embedding import OutputTable
+
+LowPrecision = Literal["bf16", "int8"]
+
+_WORTH = 2**17
+"""Weights from which on a layer gains: a smaller product takes less time than rounding what enters it."""
+_STEPS = 127
+"""On each side of zero."""
+_SMALLEST = 1e-30
+"""A row of zeros has some scale, too."""
+
+
+def pack(model: nn.Module, precision: LowPrecision) -> None:
+    """Replace the large linear layers of ``model`` by ones in ``precision``, for the CPU.
+
+    Embeddings, norms, attention and softmax stay in fp32, and with bf16 the output table: logits of 8 bits
+    would be equal too often. The weights of the layers cannot be saved or trained any more.
+    """
+    for module in list(model.modules()):
+        if isinstance(module, OutputTable) and precision == "int8" and module.output_weight.numel() >= _WORTH:
+            module.packed_output = Int8Linear(*_plain(module.output_weight, module.scoring_bias))
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Linear) and child.weight.numel() >= _WORTH:
+                setattr(module, name, _packed(child.weight, child.bias, precision))
+
+
+def _packed(weight: Tensor, bias: Tensor | None, precision: LowPrecision) -> "PackedLinear":
+    match precision:
+        case "bf16":
+            return BF16Linear(*_plain(weight, bias))
+        case "int8":
+            return Int8Linear(*_plain(weight, bias))
+
+
+def _plain(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Both in fp32 and out of training's reach; zeros for no bias."""
+    weight = weight.detach().float()
+    return weight, weight.new_zeros(len(weight)) if bias is None else bias.detach().float()
+
+
+class PackedLinear(nn.Module, ABC):
+    """x W + b by weights in a layout that is made once."""
+
+    def project(self, x: Tensor, query: nn.Module) -> Tensor:
+        """As the projection of an attention's keys does; ``query`` is not needed."""
+        return self(x)
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """(…,I) -> (…,O), both fp32."""
+
+
+class BF16Linear(PackedLinear):
+    """Weights, inputs and outputs have 8 bits of mantissa; sums are fp32."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.bias = bias.bfloat16()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.bfloat16())
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        product = torch.ops.mkldnn._linear_pointwise
+        return product(x.bfloat16(), self.weight, self.bias, "none", [], "").float()
+
+
+class Int8Linear(PackedLinear):
+    """Weights are whole steps of each output's own size, inputs whole steps of each row's.
+
+    Sums of products of whole numbers are exact, so that no row's result depends on the others.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.bias = bias
+        # (O,I) -> (O,)
+        self.step = weight.abs().amax(dim=1).clamp_min(_SMALLEST) / _STEPS
+        # (O,I) -> (I,O): a view
+        self.weight = (weight / self.step[:, None]).round().to(torch.int8).T
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        # (…,I) -> (…,1)
+        step = x.abs().amax(dim=-1, keepdim=True).clamp_min_(_SMALLEST).div_(_STEPS)
+        whole = (x / step).round_().to(torch.int8)
+        # (…,I) -> (R,I) -> (R,O) -> (…,O)
+        sums = torch.ops.aten._int_mm(whole.flatten(0, -2), self.weight).view(*x.shape[:-1], -1)
+        return sums.float().mul_(self.step).mul_(step).add_(self.bias)
