@@ -124,18 +124,9 @@ def steps_are_the_whole(c: Combination) -> None:
             cache, first = stack.new_cache(), 0
             for length in pieces:
                 part = slice(first, first + length)
-                piece = stack(embedded[:, part], cut(axis, part), cache=cache, cross=cross)
+                piece = stack(embedded[:, part], axis.cut(part), cache=cache, cross=cross)
                 close(piece[example.real[:, part]], whole[:, part][example.real[:, part]])
                 first += length
-
-
-def cut(axis: Axis, columns: slice) -> Axis:
-    valid, segment = axis.valid, axis.segment
-    return Axis(
-        axis.position[:, columns],
-        None if valid is None else valid[:, columns],
-        None if segment is None else segment[:, columns],
-    )
 
 
 def influence_follows_the_mask(c: Combination) -> None:

@@ -94,8 +94,7 @@ class Packed:
         layers = [self._layer(block) for block in cast("list[Block]", list(stack.blocks))]
         array = (library.Layer * len(layers))(*layers)
         self._kept.append(array)
-        # What position schemes add to zeros they add to everything: (1,L,M)
-        position = stack.embed(torch.zeros(1, longest, table.weight.shape[1]), torch.arange(longest)[None])
+        position = stack.added(longest, table.weight.shape[1])
         return library.Stack(
             *(ctypes.addressof(array), len(layers), self._pointer(table.weight), self._pointer(position)),
             *(table.scale, library.Norm() if stack.final_norm is None else self._norm(stack.final_norm)),

@@ -5,6 +5,7 @@ B batch · L length · S source length · M model dimension
 
 from typing import cast
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -99,6 +100,11 @@ class Stack(nn.Module):
     def embed(self, x: Tensor, position: Tensor) -> Tensor:
         """Tell the embedded tokens ``x`` (B,L,M) their ``position`` (B,L), by schemes that act there."""
         return self._shared.embed(x, position)
+
+    def added(self, longest: int, d_model: int) -> Tensor:
+        """What such schemes add to any token at each of the first ``longest`` positions: (L,M)."""
+        # What they add to zeros they add to everything.
+        return self.embed(torch.zeros(1, longest, d_model), torch.arange(longest)[None])[0]
 
     def forward(
         self, x: Tensor, queries: Axis, *, cache: KVCache | None = None, cross: CrossCache | None = None

@@ -3,6 +3,7 @@
 B batch · L length
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -66,27 +67,22 @@ class Axis:
 
     def cut(self, columns: slice) -> "Axis":
         """Some of the tokens."""
-        return Axis(
-            self.position[:, columns],
-            None if self.valid is None else self.valid[:, columns],
-            None if self.segment is None else self.segment[:, columns],
-        )
+        return self._each(lambda part: part[:, columns])
 
     def in_rows(self, rows: int) -> "Axis":
         """The same tokens (B,L) in fewer ``rows`` (B',L'), of which each holds several of these in a row."""
-        if rows == len(self.position):
-            return self
-        parts = (self.position, self.valid, self.segment)
-        position, valid, segment = (None if part is None else part.reshape(rows, -1) for part in parts)
-        assert position is not None
-        return Axis(position, valid, segment)
+        return self if rows == len(self.position) else self._each(lambda part: part.reshape(rows, -1))
 
     def select(self, rows: Tensor) -> "Axis":
         """Keep, reorder or repeat sentences: ``rows`` (B',) int64."""
+        return self._each(lambda part: part[rows])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Axis":
+        """The axis whose every part is changed alike."""
         return Axis(
-            self.position[rows],
-            None if self.valid is None else self.valid[rows],
-            None if self.segment is None else self.segment[rows],
+            change(self.position),
+            None if self.valid is None else change(self.valid),
+            None if self.segment is None else change(self.segment),
         )
 
 

@@ -44,7 +44,7 @@ class CTranslate2Engine:
         kind = _TYPES[precision]
         if kind not in ctranslate2.get_supported_compute_types("cpu"):
             raise DecodingError(f"CTranslate2 has no {kind} on this CPU; take another --precision.")
-        # A thread for each caller: several threads for one sentence get in each other's way (docs/log.md).
+        # Callers work side by side, so each has one thread.
         self._engine: Any = ctranslate2.Translator(
             str(folder), device="cpu", compute_type=kind, inter_threads=callers, intra_threads=1
         )

@@ -135,9 +135,7 @@ def _shape(stack: StackSpec) -> dict[str, Any]:
 
 
 def _fill_stack(layer: Layer, stack: Stack, longest: int, d_model: int) -> None:
-    # What the schemes add to zeros at each place is what they add everywhere: (1,L,M) -> (L,M)
-    places = torch.arange(longest)[None]
-    layer.position_encodings.encodings = stack.embed(torch.zeros(1, longest, d_model), places)[0]
+    layer.position_encodings.encodings = stack.added(longest, d_model)
     if stack.final_norm is not None:
         _fill_norm(layer.layer_norm, stack.final_norm)
     for theirs, block in zip(layer.layer, cast("list[Block]", list(stack.blocks)), strict=True):
