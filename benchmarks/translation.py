@@ -125,9 +125,7 @@ def arms_of(work: Work) -> dict[str, Start]:
             starts[f"{name}-{how}"] = Start(make, (work, *kind, threads, streams), told, processes)
 
     for precision, engine in OURS:
-        # The native engine searches greedily for single sentences, and leaves all else to torch.
-        if engine != "native" or work.batch == work.beam == 1:
-            add(f"ours-{precision}-{engine}", ours, precision, engine)
+        add(f"ours-{precision}-{engine}", ours, precision, engine)
     for kind in ("fp32", "bf16"):
         add(f"hf-{kind}", hf, kind)
     for name, environment in CT2.items():

@@ -3,12 +3,14 @@
 import ctypes
 import sys
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal
@@ -17,13 +19,15 @@ from whyformer.attention.score import DotSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
+from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.errors import DecodingError
+from whyformer.marks import PAD
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import Transformer, TransformerSpec
 from whyformer.native import build as builder
 from whyformer.native.build import build
-from whyformer.native.greedy import NativeEngine
+from whyformer.native.engine import NativeEngine
 from whyformer.native.library import library, missing
 from whyformer.native.pack import NativePrecision, Packed
 from whyformer.nn.block import BlockSpec, PreNormSpec
@@ -102,6 +106,17 @@ def sentences(count: int) -> list[Tensor]:
     return [torch.randint(4, VOCABULARY, (1, 1 + index % 13)) for index in range(count)]
 
 
+def batch(count: int) -> tuple[Tensor, Tensor]:
+    """Sentences of many lengths, padded in front and behind."""
+    longest, rows = 13, [sentence[0] for sentence in sentences(count)]
+    padded = [
+        F.pad(row, ((n % 3 == 0) * (longest - len(row)), (n % 3 > 0) * (longest - len(row))))
+        for n, row in enumerate(rows)
+    ]
+    source = torch.stack(padded)
+    return source, source != PAD
+
+
 def run(
     engine: Callable[..., list[list[Hypothesis]]], source: Tensor, settings: SearchSpec = GREEDY
 ) -> Hypothesis:
@@ -139,27 +154,36 @@ def test_it_stops_at_the_end_mark_and_at_the_limit(native: Path):
         GreedySpec(longest_factor=0.0, longest_extra=3),
         GreedySpec(longest_extra=5, forbidden=(0, 2, *range(4, 40))),
         GreedySpec(longest_extra=5, shortest=4, prefix=(9, 8), no_repeat_ngram=1),
-        BeamSpec(longest_extra=5),
+        BeamSpec(longest_extra=5, n_best=4),
+        BeamSpec(longest_extra=5, coverage_penalty=0.2),
+        SamplingSpec(longest_extra=5, samples=3, top_k=9),
     ],
 )
-def test_other_settings_are_the_searchs_too(native: Path, settings: SearchSpec):
-    model = made()
-    for source in sentences(8):
-        ours, theirs = (
-            run(NativeEngine(model, "fp32", path=native), source, settings),
-            reference(model, source, settings),
-        )
-        assert ours.tokens == theirs.tokens
+@pytest.mark.parametrize("name", MODELS)
+def test_it_searches_a_batch_like_torch(native: Path, name: str, settings: SearchSpec):
+    model = MODELS[name]()
+    source, valid = batch(40)
+    found = NativeEngine(model, "fp32", path=native)(source, valid, settings, model_limit=60)
+    expected = search(model, source, valid, settings, model_limit=60)
+    assert [len(hypotheses) for hypotheses in found] == [len(hypotheses) for hypotheses in expected]
+    for ours, theirs in zip(chain(*found), chain(*expected), strict=True):
+        assert (ours.tokens, ours.finished) == (theirs.tokens, theirs.finished)
         assert ours.token_log_probabilities == pytest.approx(theirs.token_log_probabilities, abs=1e-4)
 
 
-def test_padding_changes_nothing_and_several_sentences_go_to_the_search(native: Path):
-    model = made()
-    engine = NativeEngine(model, "fp32", path=native)
-    source = torch.tensor([[0, 0, 7, 9, 3], [5, 6, 7, 8, 3]])
-    first = engine(source[:1], source[:1] != 0, GREEDY)[0][0]
-    assert first.tokens == run(engine, source[:1, 2:]).tokens
-    assert engine(source, source != 0, GREEDY) == search(model, source, source != 0, GREEDY)
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+@pytest.mark.parametrize("settings", [GREEDY, BeamSpec(size=3, longest_extra=5)])
+def test_a_sentence_depends_on_no_other_and_on_no_padding(
+    native: Path, precision: NativePrecision, settings: SearchSpec
+):
+    engine = NativeEngine(made(), precision, path=native)
+    source, valid = batch(40)
+    together = engine(source, valid, settings)
+    alone = [
+        engine(row[mask][None], mask[mask][None], settings)[0]
+        for row, mask in zip(source, valid, strict=True)
+    ]
+    assert together == alone
 
 
 @pytest.mark.parametrize("settings", [GREEDY, GreedySpec(longest_extra=100)])
@@ -222,6 +246,8 @@ def test_more_threads_change_nothing_and_none_stays(native: Path, monkeypatch: p
     for threads in (1, 2, 3, 7):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         found.append([run(engine, source) for source in sentences(2)])
+        found[-1] += [best[0] for best in engine(*batch(40), GREEDY)]
+        found[-1] += [best[0] for best in engine(*batch(5), BeamSpec(longest_extra=5))]
     assert running_threads() == before
     assert found[1:] == found[:1] * 3
 
@@ -246,6 +272,9 @@ def test_weights_that_are_no_numbers_are_reported(native: Path, precision: Nativ
     source = torch.tensor([[VOCABULARY - 1, 3]])
     with pytest.raises(DecodingError, match="sentence 0: the model's logits are not finite numbers"):
         run(NativeEngine(model, precision, path=native), source)
+    several = torch.cat([torch.tensor([[5, 3]]), source])
+    with pytest.raises(DecodingError, match=r"sentence \d: the model's logits are not finite numbers"):
+        NativeEngine(model, precision, path=native)(several, several != PAD, GREEDY)
 
 
 def test_a_model_that_it_cannot_express_is_refused(native: Path):

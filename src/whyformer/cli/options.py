@@ -60,7 +60,9 @@ def opening(
     ] = "fp32",
     engine: Annotated[
         Literal["torch", "native", "ctranslate2"],
-        typer.Option(help="What searches: native for single sentences; ctranslate2 converts the run once."),
+        typer.Option(
+            help="What computes: native is C++ for Transformers; ctranslate2 converts the run once."
+        ),
     ] = "torch",
 ) -> Opening:
     """What the options say about where and how to compute."""

@@ -1,19 +1,21 @@
-// Greedy translation of one sentence by a Transformer: one call, all cores, int8 or fp32.
+// Translation of sentences by a Transformer, without padding, int8 or fp32.
 //
-// N rows, a token each · S source length · M model dimension · D head dimension · V vocabulary
-// I inputs and O outputs of a product
+// N rows, a token each · B sentences · S length of all sources · M model dimension · D head dimension
+// V vocabulary · I inputs and O outputs of a product
 //
-// For each token a base model reads 27 million weights and uses each once, so time goes into reading them
-// and into all that is no product. Hence
-//   - weights are single bytes, in the order in which they are read (`multiply_tile`);
-//   - every thread runs the whole loop and takes its share of each product and of the heads. They meet at a
-//     barrier, which takes about 0.1 µs, and do what is cheap (residuals, norms, the choice of a token) each
-//     for itself: to wait for another's result would take longer than to repeat it;
-//   - threads live for one sentence. To start one takes 0.03 ms, and none is left to be stopped.
-// pack.py declares the same structs, fills them, and refuses what this file need not think of.
+// For each token a base model reads 27 million weights, so time goes into reading them, into multiplying
+// with them, and into all that is no product. Hence
+//   - weights are single bytes, in the order in which they are read (`multiply_tile`), and each is read once
+//     for eight rows;
+//   - a row's keys and values stay where they were written: a hypothesis that grows from another takes over
+//     the numbers of its rows, not the rows;
+//   - every thread runs all steps and takes its share of each product and of the heads. They meet at a
+//     barrier, which takes about 0.1 µs, and do what is cheap (residuals, norms) each for itself: to wait for
+//     another's result would take longer than to repeat it;
+//   - threads live for one call. To start one takes 0.03 ms, and none is left to be stopped.
+// pack.py refuses what this file need not think of.
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -22,45 +24,9 @@
 #include <vector>
 
 #include "product.h"
-
-// ---- What Python hands over ----
-
-struct Norm {
-    const float *gain, *shift;  // (M); null where there is no norm
-    double epsilon;
-};
-
-struct Attention {
-    Linear input, output;  // input: to queries, keys and values; or to queries of the memory's
-    Norm norm;
-    int64_t heads, dim;
-};
-
-struct Layer {
-    Attention own, cross;  // to its own sequence, and to the memory
-    Linear memory;         // to the keys and values that `cross` reads
-    Linear enter, leave;
-    Norm norm;  // of the feed-forward network
-};
-
-struct Stack {
-    const Layer *layers;
-    int64_t depth;
-    const float *embedding, *position;  // (V,M) and (longest,M)
-    double scale;                       // of the embedding
-    Norm last;                          // where there is one, norms stand before branches; else behind
-};
-
-struct Model {
-    Stack encoder, decoder;
-    Linear output;
-    int64_t d_model, vocabulary, start, end;
-    int64_t widest;  // components of the widest row but that of the logits
-};
+#include "search.h"
 
 namespace {
-
-// ---- What is no product ----
 
 // e^x for x <= 0, as 2^whole · e^f with a small f; the library's takes one number at a time. NaN stays NaN.
 inline float exponential(float x) {
@@ -80,24 +46,29 @@ void normalise(const Norm &norm, int64_t size, const float *x, float *y) {
     for (int64_t i = 0; i < size; ++i) y[i] = (x[i] - mean) * inverse * norm.gain[i] + norm.shift[i];
 }
 
-struct KeyValues {
-    const float *key, *value;  // in rows of `stride`
-    int64_t stride, length;
-};
-
-// One head of one query (D), which comes scaled: Vaswani et al. 2017, equation 1.
-void attend(const float *query, const KeyValues &seen, int64_t dim, float *weights, float *context) {
-    float largest = -INFINITY, total = 0.0f;
-    for (int64_t k = 0; k < seen.length; ++k) {
-        float score = 0.0f;
-        for (int64_t d = 0; d < dim; ++d) score += query[d] * seen.key[k * seen.stride + d];
-        largest = std::max(largest, score);
-        weights[k] = score;
+// Some heads (H) of one query (H,D), which comes scaled: Vaswani et al. 2017, equation 1. `seen` points at
+// their keys, and a value lies `width` behind its key; each is read once, as memory has them one by one.
+void attend(const float *query, const std::vector<const float *> &seen, int64_t width, int64_t heads,
+            int64_t dim, float *weights, float *context) {
+    const int64_t length = seen.size();
+    for (int64_t k = 0; k < length; ++k)
+        for (int64_t h = 0; h < heads; ++h) {
+            float score = 0.0f;
+            for (int64_t d = h * dim; d < (h + 1) * dim; ++d) score += query[d] * seen[k][d];
+            weights[h * length + k] = score;
+        }
+    for (float *w = weights; w < weights + heads * length; w += length) {
+        float total = 0.0f, largest = -INFINITY;
+        for (int64_t k = 0; k < length; ++k) largest = std::max(largest, w[k]);
+        for (int64_t k = 0; k < length; ++k) total += w[k] = exponential(w[k] - largest);
+        for (int64_t k = 0; k < length; ++k) w[k] /= total;
     }
-    for (int64_t k = 0; k < seen.length; ++k) total += weights[k] = exponential(weights[k] - largest);
-    std::fill(context, context + dim, 0.0f);
-    for (int64_t k = 0; k < seen.length; ++k)
-        for (int64_t d = 0; d < dim; ++d) context[d] += weights[k] / total * seen.value[k * seen.stride + d];
+    std::fill(context, context + heads * dim, 0.0f);
+    for (int64_t k = 0; k < length; ++k)
+        for (int64_t h = 0; h < heads; ++h) {
+            const float weight = weights[h * length + k];
+            for (int64_t d = h * dim; d < (h + 1) * dim; ++d) context[d] += weight * seen[k][width + d];
+        }
 }
 
 // The likeliest token that `penalty` (V) does not forbid, of equal ones the first, and its log-probability
@@ -115,71 +86,31 @@ int64_t likeliest(const float *logits, const float *penalty, int64_t vocabulary,
     return token;
 }
 
-// ---- The loop ----
-
-// Threads wait for each other. They spin, as a share takes microseconds, and sleep if it takes long: the one
-// that is late may need their core.
-struct Barrier {
-    std::atomic<int> members{0};  // 0 until it is known how many there are
-    alignas(64) std::atomic<int> arrived{0};
-    alignas(64) std::atomic<int> round{0};
-
-    void wait() {
-        const int mine = round;
-        if (++arrived == members) {
-            arrived = 0;
-            ++round;
-            round.notify_all();
-        }
-        for (int looks = 0; looks < 20000; ++looks)
-            if (round.load(std::memory_order_acquire) != mine) return;
-        round.wait(mine);
-    }
-};
-
-struct Sentence {  // what is translated, what comes of it, and what all threads read and write their share of
-    const Model &model;
-    const int64_t *source;  // (S)
-    const int64_t length, longest;
-    const float *penalty;      // (V) 0, or minus infinity for what never comes
-    int64_t *tokens;           // (longest)
-    float *log_probabilities;  // (longest)
-    int64_t written = 0;       // of these; -1 where logits are not numbers
-    Barrier barrier{};
-    std::vector<float> rows{}, context{}, branch{}, hidden{}, logits{};
-    std::vector<std::vector<float>> cache{}, memory{};  // a layer each
-
-    void reserve() {
-        for (auto *buffer : {&rows, &context, &branch, &hidden}) buffer->resize(length * model.widest);
-        logits.resize(model.output.outputs);
-        for (int64_t depth = 0; depth < model.decoder.depth; ++depth) {
-            cache.emplace_back(longest * model.decoder.layers[depth].own.input.outputs);
-            memory.emplace_back(length * model.decoder.layers[depth].memory.outputs);
-        }
-    }
-};
-
 template <class Type> struct Worker {  // one thread
     const int64_t index;
-    Sentence &sentence;
+    Search &search;
     const Model &model;
     const Stack *stack = nullptr;  // the one that runs
     int64_t rows = 0;              // in it
     Packed<Type> packed;
-    std::vector<float> x, normal, weights;  // (N,M) the residual path, and normalised; those of one query
+    std::vector<float> x{}, normal{};  // (N,M) the residual path, and normalised
+    std::vector<float> weights{};      // of one query, and the keys that it reads
+    std::vector<const float *> seen{};
 
-    Worker(Sentence &sentence, int64_t index)
-        : index(index), sentence(sentence), model(sentence.model), packed(sentence.length, model.widest),
-          x(sentence.length * model.d_model), normal(x.size()),
-          weights(std::max(sentence.length, sentence.longest)) {}
+    Worker(Search &search, int64_t index) : index(index), search(search), model(search.model) {}
 
-    int64_t share(int64_t count, int64_t whose) const { return count * whose / sentence.barrier.members; }
+    int64_t share(int64_t count, int64_t whose) const { return count * whose / search.barrier.members; }
+
+    void enter(const Stack &entered, int64_t count) {
+        stack = &entered, rows = count;
+        x.resize(rows * model.d_model), normal.resize(x.size());
+    }
 
     void product(const Linear &linear, const float *input, int64_t stride, float *y) {
         const int64_t panels = linear.outputs / PANEL;
         packed.fill(input, stride, rows, linear.inputs);
         multiply(linear, packed, share(panels, index), share(panels, index + 1), y);
-        sentence.barrier.wait();
+        search.barrier.wait();
     }
 
     void embed(int64_t row, int64_t token, int64_t position) {
@@ -189,7 +120,7 @@ template <class Type> struct Worker {  // one thread
     }
 
     // What a branch reads.
-    const float *enter(const Norm &norm) {
+    const float *branch_input(const Norm &norm) {
         if (stack->last.gain == nullptr) return x.data();
         for (int64_t at = 0; at < rows * model.d_model; at += model.d_model)
             normalise(norm, model.d_model, &x[at], &normal[at]);
@@ -198,120 +129,160 @@ template <class Type> struct Worker {  // one thread
 
     // A branch's last product, added to the residual path.
     void leave(const Linear &linear, const float *input, int64_t stride, const Norm &norm) {
-        product(linear, input, stride, sentence.branch.data());
+        product(linear, input, stride, search.branch.data());
         for (int64_t row = 0; row < rows; ++row) {
-            const float *branch = &sentence.branch[row * linear.outputs];
+            const float *branch = &search.branch[row * linear.outputs];
             float *residual = &x[row * model.d_model];
             for (int64_t i = 0; i < model.d_model; ++i) residual[i] += branch[i];
             if (stack->last.gain == nullptr) normalise(norm, model.d_model, residual, residual);
         }
     }
 
-    // Writes the queries, and what else `attention.input` makes of the rows, to `query`; then they read.
-    void read(const Attention &attention, float *query, const KeyValues &seen) {
+    // Writes the queries, and what else `attention.input` makes of the rows, to `query`; then each row reads
+    // what `see` lets it, from a certain component of the keys.
+    template <class See> void read(const Attention &attention, float *query, See see) {
         const int64_t dim = attention.dim, width = attention.heads * dim, stride = attention.input.outputs;
-        product(attention.input, enter(attention.norm), model.d_model, query);
-        for (int64_t h = share(attention.heads, index); h < share(attention.heads, index + 1); ++h)
-            for (int64_t row = 0; row < rows; ++row)
-                attend(query + row * stride + h * dim,
-                       {seen.key + h * dim, seen.value + h * dim, seen.stride, seen.length}, dim,
-                       weights.data(), &sentence.context[row * width + h * dim]);
-        sentence.barrier.wait();
-        leave(attention.output, sentence.context.data(), width, attention.norm);
+        const int64_t head = share(attention.heads, index), heads = share(attention.heads, index + 1) - head;
+        product(attention.input, branch_input(attention.norm), model.d_model, query);
+        for (int64_t row = 0; row < rows; ++row) {
+            seen.clear(), see(row, head * dim);
+            weights.resize(heads * seen.size());
+            attend(query + row * stride + head * dim, seen, width, heads, dim, weights.data(),
+                   &search.context[row * width + head * dim]);
+        }
+        search.barrier.wait();
+        leave(attention.output, search.context.data(), width, attention.norm);
     }
 
-    // `cache` has queries, keys and values of `past` rows, and gets those of the new ones, which see all.
-    void read_itself(const Attention &own, float *cache, int64_t past) {
-        const int64_t stride = own.input.outputs, width = own.heads * own.dim;
-        read(own, cache + past * stride, {cache + width, cache + 2 * width, stride, past + rows});
-    }
-
-    void read_memory(const Layer &layer, const float *memory) {
-        const int64_t width = layer.cross.heads * layer.cross.dim;
-        const int64_t stride = layer.memory.outputs;
-        read(layer.cross, sentence.rows.data(), {memory, memory + width, stride, sentence.length});
+    // Keys and values in rows of `stride`, those of one sentence.
+    void see_sentence(int64_t sentence, const float *key, int64_t stride) {
+        for (int64_t k = search.first[sentence]; k < search.first[sentence + 1]; ++k)
+            seen.push_back(key + k * stride);
     }
 
     void feed_forward(const Layer &layer) {
-        product(layer.enter, enter(layer.norm), model.d_model, sentence.hidden.data());
-        leave(layer.leave, sentence.hidden.data(), layer.enter.outputs, layer.norm);
+        product(layer.enter, branch_input(layer.norm), model.d_model, search.hidden.data());
+        leave(layer.leave, search.hidden.data(), layer.enter.outputs, layer.norm);
     }
 
     void encode() {
-        stack = &model.encoder, rows = sentence.length;
-        for (int64_t row = 0; row < rows; ++row) embed(row, sentence.source[row], row);
+        enter(model.encoder, search.source.size());
+        std::vector<int64_t> sentence;
+        for (int64_t s = 0; s + 1 < int64_t(search.first.size()); ++s) sentence.resize(search.first[s + 1], s);
+        for (int64_t row = 0; row < rows; ++row)
+            embed(row, search.source[row], row - search.first[sentence[row]]);
         for (int64_t depth = 0; depth < stack->depth; ++depth) {
-            read_itself(stack->layers[depth].own, sentence.rows.data(), 0);
+            const Attention &own = stack->layers[depth].own;
+            float *made = search.queries.data(), *key = made + own.heads * own.dim;
+            read(own, made, [&](int64_t row, int64_t from) {
+                see_sentence(sentence[row], key + from, own.input.outputs);
+            });
             feed_forward(stack->layers[depth]);
         }
-        const float *memory = enter(stack->last);
+        const float *memory = branch_input(stack->last);
         for (int64_t depth = 0; depth < model.decoder.depth; ++depth)
-            product(model.decoder.layers[depth].memory, memory, model.d_model, sentence.memory[depth].data());
+            product(model.decoder.layers[depth].memory, memory, model.d_model, search.memory[depth].data());
     }
 
-    void decode() {
-        stack = &model.decoder, rows = 1;
-        int64_t last = model.start;
-        for (int64_t position = 0; position < sentence.longest && last != model.end; ++position) {
-            float log_probability = 0.0f;
-            last = step(last, position, log_probability);
-            if (index == 0) {
-                sentence.tokens[position] = last;
-                sentence.log_probabilities[position] = log_probability;
-                sentence.written = last < 0 ? -1 : position + 1;
-            }
-            if (last < 0) return;
-        }
-    }
-
-    int64_t step(int64_t last, int64_t position, float &log_probability) {
-        embed(0, last, position);
+    // Logits (N,O) of what follows the last tokens, after `Search::grow`.
+    void step(float *logits) {
+        enter(model.decoder, search.rows.size());
+        for (int64_t row = 0; row < rows; ++row) embed(row, search.last[row], search.cache.size() - 1);
         for (int64_t depth = 0; depth < stack->depth; ++depth) {
-            read_itself(stack->layers[depth].own, sentence.cache[depth].data(), position);
-            read_memory(stack->layers[depth], sentence.memory[depth].data());
-            feed_forward(stack->layers[depth]);
+            const Layer &layer = stack->layers[depth];
+            const int64_t width = layer.own.heads * layer.own.dim, stride = layer.own.input.outputs;
+            read(layer.own, search.cache.back()[depth].data(), [&](int64_t row, int64_t from) {
+                const std::vector<int64_t> &path = search.rows[row].path;
+                for (size_t at = 0; at < path.size(); ++at)
+                    seen.push_back(search.cache[at][depth].data() + path[at] * stride + width + from);
+            });
+            const float *memory = search.memory[depth].data();
+            read(layer.cross, search.queries.data(), [&](int64_t row, int64_t from) {
+                see_sentence(search.rows[row].sentence, memory + from, layer.memory.outputs);
+            });
+            feed_forward(layer);
         }
-        product(model.output, enter(stack->last), model.d_model, sentence.logits.data());
-        return likeliest(sentence.logits.data(), sentence.penalty, model.vocabulary, log_probability);
+        product(model.output, branch_input(stack->last), model.d_model, logits);
+    }
+
+    void write(const Greedy &greedy) {
+        while (search.rows.size() > 0) {
+            alone([&] { search.grow(); });
+            step(search.logits.data());
+            for (int64_t row = share(rows, index); row < share(rows, index + 1); ++row)
+                search.last[row] = likeliest(&search.logits[row * model.output.outputs], greedy.penalty,
+                                             model.vocabulary, search.choice[row]);
+            alone([&] { search.record(greedy); });
+        }
+    }
+
+    // What one does while the others wait.
+    template <class Task> void alone(Task task) {
+        search.barrier.wait();
+        if (index == 0) task();
+        search.barrier.wait();
     }
 };
 
 // A worker for each thread, the first in this one; fewer if the system gives no more threads.
-template <class Type> void run_together(Sentence &sentence, int64_t threads) {
+template <class Type, class Task> void run_together(Search &search, int64_t threads, Task task) {
     std::vector<Worker<Type>> workers;
-    for (int64_t index = 0; index < threads; ++index) workers.emplace_back(sentence, index);
+    for (int64_t index = 0; index < threads; ++index) workers.emplace_back(search, index);
     std::vector<std::thread> others;
+    search.barrier.members = 0;
     try {
         for (int64_t index = 1; index < threads; ++index)
-            others.emplace_back([&worker = workers[index]] {
-                worker.sentence.barrier.members.wait(0);
-                worker.encode(), worker.decode();
+            others.emplace_back([&worker = workers[index], &task] {
+                worker.search.barrier.members.wait(0);
+                task(worker);
             });
     } catch (const std::system_error &) {
     }
-    sentence.barrier.members = int(others.size()) + 1;
-    sentence.barrier.members.notify_all();
-    workers[0].encode(), workers[0].decode();
+    search.barrier.members = int(others.size()) + 1;
+    search.barrier.members.notify_all();
+    task(workers[0]);
     for (std::thread &other : others) other.join();
+}
+
+template <class Task> void run(Search &search, bool int8, int64_t threads, Task task) {
+    int8 ? run_together<Int8>(search, threads, task) : run_together<Fp32>(search, threads, task);
 }
 
 }  // namespace
 
 // ---- What Python calls ----
 
-// Writes at most `longest` tokens with their log-probabilities; how many, or -1: the logits are not numbers.
-extern "C" int64_t whyformer_translate(const Model *model, bool int8, const int64_t *source, int64_t length,
-                                       int64_t longest, const float *penalty, int64_t threads,
-                                       int64_t *tokens, float *log_probabilities) {
-    Sentence sentence{*model, source, length, longest, penalty, tokens, log_probabilities};
-    sentence.reserve();
-    int8 ? run_together<Int8>(sentence, threads) : run_together<Fp32>(sentence, threads);
-    return sentence.written;
+// Reads B sentences (S tokens, one behind the other); a hypothesis each, which has nothing yet.
+extern "C" Search *whyformer_read(const Model *model, bool int8, const int64_t *source,
+                                  const int64_t *lengths, int64_t sentences, int64_t threads) {
+    auto *search = new Search(*model, source, lengths, sentences);
+    run(*search, int8, threads, [](auto &worker) { worker.encode(); });
+    return search;
 }
+
+// Feeds each hypothesis its last token (N); logits (N,O) of the next.
+extern "C" void whyformer_step(Search *search, bool int8, const int64_t *last, int64_t threads,
+                               float *logits) {
+    search->last.assign(last, last + search->rows.size());
+    search->grow();
+    run(*search, int8, threads, [logits](auto &worker) { worker.step(logits); });
+}
+
+// Keeps, reorders or repeats hypotheses.
+extern "C" void whyformer_select(Search *search, const int64_t *rows, int64_t count) {
+    search->select({rows, rows + count});
+}
+
+// Lets each hypothesis grow to its end, greedily.
+extern "C" void whyformer_write(Search *search, bool int8, const Greedy *greedy, int64_t threads) {
+    run(*search, int8, threads, [greedy](auto &worker) { worker.write(*greedy); });
+}
+
+extern "C" void whyformer_forget(Search *search) { delete search; }
 
 // One int8 product y (N,O) of x (N,I), so that its integers can be seen.
 extern "C" void whyformer_multiply(const Linear *linear, const float *x, int64_t rows, float *y) {
-    Packed<Int8> packed(rows, linear->inputs);
+    Packed<Int8> packed;
     packed.fill(x, linear->inputs, rows, linear->inputs);
     multiply(*linear, packed, 0, linear->outputs / PANEL, y);
 }

@@ -65,6 +65,15 @@ class Model(ctypes.Structure):
     ]
 
 
+class Greedy(ctypes.Structure):
+    """What a greedy search is told, and where it writes."""
+
+    _fields_: ClassVar = [
+        *(("penalty", c_void_p), ("longest", c_void_p), ("stride", c_int64)),
+        *((name, c_void_p) for name in ("tokens", "log_probabilities", "written")),
+    ]
+
+
 def missing(path: Path = LIBRARY) -> str | None:
     """Why the library at ``path`` cannot be used, in a sentence; None where it can."""
     if not path.exists():
@@ -87,8 +96,14 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL:
     loaded.whyformer_runs_here.restype = c_bool
     loaded.whyformer_multiply.argtypes = [c_void_p, c_void_p, c_int64, c_void_p]
     loaded.whyformer_multiply.restype = None
-    loaded.whyformer_translate.argtypes = [
-        *(c_void_p, c_bool, c_void_p, c_int64, c_int64, c_void_p, c_int64, c_void_p, c_void_p)
-    ]
-    loaded.whyformer_translate.restype = c_int64
+    loaded.whyformer_read.argtypes = [c_void_p, c_bool, c_void_p, c_void_p, c_int64, c_int64]
+    loaded.whyformer_read.restype = c_void_p
+    loaded.whyformer_step.argtypes = [c_void_p, c_bool, c_void_p, c_int64, c_void_p]
+    loaded.whyformer_step.restype = None
+    loaded.whyformer_select.argtypes = [c_void_p, c_void_p, c_int64]
+    loaded.whyformer_select.restype = None
+    loaded.whyformer_write.argtypes = [c_void_p, c_bool, c_void_p, c_int64]
+    loaded.whyformer_write.restype = None
+    loaded.whyformer_forget.argtypes = [c_void_p]
+    loaded.whyformer_forget.restype = None
     return loaded

@@ -92,10 +92,10 @@ template <class Type> struct Packed {  // rows, ready for products
     std::vector<float> scale;
     int64_t rows = 0, depth = 0;  // depth: words of a row
 
-    Packed(int64_t rows, int64_t widest) : words(rows * widest), scale(rows) {}
-
     void fill(const float *x, int64_t stride, int64_t count, int64_t inputs) {
         rows = count, depth = (inputs + Type::IN_WORD - 1) / Type::IN_WORD;
+        words.resize(std::max(words.size(), size_t(rows * depth)));
+        scale.resize(rows);
         for (int64_t n = 0; n < rows; ++n) scale[n] = Type::pack(x + n * stride, inputs, &words[n * depth]);
     }
 };

@@ -8,7 +8,7 @@ import torch
 from whyformer.errors import DecodingError
 from whyformer.machine import CPUPrecision, automatic_cpu_precision
 from whyformer.models.pair import AnyPairModel
-from whyformer.native.greedy import NativeEngine
+from whyformer.native.engine import NativeEngine
 from whyformer.nn.packed import pack
 from whyformer.tasks.ctranslate2 import CTranslate2Engine, converted
 from whyformer.tasks.translator import Translator

@@ -88,7 +88,7 @@ def load_translator(
         device: auto, cpu, cuda or mps; engines other than torch, and precisions below fp32, want the CPU.
         weights: other weights of the same run.
         precision: of the products; fp32 is exact, ``auto`` takes what pays on this CPU.
-        engine: what searches; ``native`` is for single sentences searched greedily, ``ctranslate2`` is
+        engine: what computes; ``native`` is our C++ program for Transformers, ``ctranslate2`` is
             another library, for which the run is converted once.
 
     Raises:
