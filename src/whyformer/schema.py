@@ -3,10 +3,12 @@
 import functools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
+
+from whyformer.spec import meanings
 
 # A JSON schema is by nature a free mapping; `Any` stays inside this file.
 Schema = Mapping[str, Any]
@@ -31,6 +33,8 @@ class Node:
     """The place's own JSON schema, references resolved."""
     definitions: Schema
     """The schemas of all specs in the tree, by name."""
+    field: tuple[str, str] | None = None
+    """The spec that has it as a key, as ``module:class``, and the key."""
 
     @classmethod
     def root(cls, spec_type: type[BaseModel]) -> "Node":
@@ -45,7 +49,7 @@ class Node:
             return self
         target = self.definitions[reference.rpartition("/")[2]]
         own = {key: value for key, value in self.schema.items() if key != "$ref"}
-        return Node({**target, **own}, self.definitions)
+        return Node({**target, **own}, self.definitions, self.field)
 
     @property
     def alternatives(self) -> "tuple[Node, ...]":
@@ -58,7 +62,11 @@ class Node:
     @property
     def keys(self) -> "dict[str, Node]":
         """The keys of a spec; empty where something else stands."""
-        return {name: self._at(schema) for name, schema in self.schema.get("properties", {}).items()}
+        spec = self.schema.get("$comment")
+        return {
+            name: replace(self._at(schema), field=spec and (spec, name))
+            for name, schema in self.schema.get("properties", {}).items()
+        }
 
     @property
     def kinds(self) -> "dict[str, Node]":
@@ -79,8 +87,10 @@ class Node:
 
     @property
     def meaning(self) -> str:
-        """The docstring under the field, on one line, without its markup."""
-        return " ".join(str(self.schema.get("description", "")).replace("``", "`").split())
+        """The docstring under the field, else of the spec there, on one line, without its markup."""
+        under = meanings(self.field[0]).get(self.field[1]) if self.field else None
+        text = self.schema.get("description", "") if under is None else under
+        return " ".join(str(text).replace("``", "`").split())
 
     @property
     def text(self) -> str:

@@ -4,6 +4,7 @@ A new verb is a file in this folder and one line below. Verb files import nothin
 that ``whyformer --help`` stays instant.
 """
 
+import gc
 import os
 import sys
 from typing import Annotated, Any
@@ -97,6 +98,9 @@ app.command()(doctor.doctor)
 
 def main() -> None:
     """Run the program on ``sys.argv``; leaves by ``SystemExit``."""
+    # torch and its kin make a million objects that stay, and by default they are all looked through again and
+    # again for garbage while more are loaded.
+    gc.set_threshold(100_000)
     try:
         try:
             app()

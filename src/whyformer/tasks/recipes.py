@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from yaml import MarkedYAMLError, YAMLError
 
 from whyformer.errors import RecipeError
@@ -39,11 +39,27 @@ def load_recipe(spec_type: type[S], recipe: str, overrides: Sequence[str] = (), 
         RecipeError: an unknown recipe, a file that is not YAML, a circle of bases, or values that do not
             fit; in the last case with one line for each fault.
     """
-    root = Node.root(spec_type)
     path = _find(recipe, shelf, Path())
+    if not overrides and (whole := _whole(spec_type, path)) is not None:
+        return whole
+    root = Node.root(spec_type)
     data = merged(completed(root, _with_bases(root, path, shelf, ())), _parsed(overrides))
     origin = f"recipe {recipe}" + (" with its overrides" if overrides else "")
     return check(spec_type, _interpolated(data, origin), origin)
+
+
+def _whole(spec_type: type[S], path: Path) -> S | None:
+    """The spec in a file that says everything, as a run's recipe does; None if there is more to it.
+
+    The schema, which fills in kinds and explains faults, takes as long to make as a translation.
+    """
+    data = _read(path)
+    if "base" in data or "${" in str(data):
+        return None
+    try:
+        return spec_type.model_validate({key: value for key, value in data.items() if key != "description"})
+    except ValidationError:
+        return None
 
 
 def task_of(recipe: str, shelf: Path = SHIPPED) -> str:
