@@ -71,6 +71,7 @@ bench: $(MEASURED)
 		$(PEERS)/python benchmarks/translation.py --size $$size --batch 128 --beam 5 --sentences 256 --rounds 2 \
 			--arms 'ours-*' 'ct2-int8-s2' 'hf-bf16-t2'; \
 	done
+	$(PEERS)/python benchmarks/time_to_quality.py --steps 270
 	$(PEERS)/python benchmarks/attention.py --lengths 512 2048 8192 --rounds 3
 	$(PEERS)/python benchmarks/cold_start.py
 	@if [ -d runs/demo ]; then $(PEERS)/whyformer profile runs/demo --output benchmarks/results; fi

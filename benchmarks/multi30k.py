@@ -12,8 +12,10 @@ VOCABULARY = 10_000
 LONGEST = 256
 
 
-def begun(size: str, folder: Path) -> Any:
-    """A training that is about to begin in ``folder / "run"``, its fresh weights saved.
+def begun(size: str, folder: Path, *others: str) -> Any:
+    """A training that is about to begin in ``folder / "run"``, with ``others`` changed in the recipe.
+
+    Its fresh weights are saved.
 
     Raises:
         DataError: Multi30k is not there.
@@ -24,6 +26,7 @@ def begun(size: str, folder: Path) -> Any:
         f"model={{preset: {SIZES[size]}, longest: {LONGEST}}}",
         f"tokenizers.both.vocabulary={VOCABULARY}",
         "training.precision=fp32",
+        *others,
     ]
     trainer = begin(RECIPE, changes, folder / "run", device="cpu", overwrite=True, say=print)
     trainer.run.save_weights(trainer.model, trainer.progress, {})
@@ -46,11 +49,11 @@ class Request(NamedTuple):
         return sum(len(target) + 1 for _, target in self.pairs)
 
 
-def batches(trainer: Any, count: int) -> list[Request]:
-    """The first batches of the epoch that our trainer would begin with."""
+def batches(trainer: Any, count: int | None = None, epoch: int = 0) -> list[Request]:
+    """The first batches of an epoch as our trainer makes them; all if ``count`` is None."""
     task = trainer.task
     spec = trainer.spec
-    chosen = plan(task.lengths, spec.batching.tokens, seed=spec.seed, epoch=0)[:count]
+    chosen = plan(task.lengths, spec.batching.tokens, seed=spec.seed, epoch=epoch)[:count]
     requests: list[Request] = []
     for indices in chosen:
         pairs = [task.corpus.train[index] for index in indices.tolist()]
@@ -58,7 +61,7 @@ def batches(trainer: Any, count: int) -> list[Request]:
         targets = task.tokenizers.target.encode_all([target for _, target in pairs])
         requests.append(Request(indices.tolist(), list(zip(sources, targets, strict=True)), learn=True))
     assert all(
-        request.tokens == task.predicted(indices, 0)
+        request.tokens == task.predicted(indices, epoch)
         for request, indices in zip(requests, chosen, strict=True)
     )
     return requests

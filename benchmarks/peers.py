@@ -40,13 +40,12 @@ class Stepper:
         optimizer = spec.optimizer
         betas = (optimizer.beta1, optimizer.beta2)
         self._parameters = list(model.parameters())
-        self._optimizer = torch.optim.Adam(
-            self._parameters, lr=1e-4, betas=betas, eps=optimizer.epsilon, fused=True
-        )
+        self._optimizer = torch.optim.Adam(self._parameters, betas=betas, eps=optimizer.epsilon, fused=True)
 
-    def learn(self, pairs: PairBatch) -> float:
-        """One step; the loss."""
+    def learn(self, pairs: PairBatch, rate: float = 1e-4) -> float:
+        """One step with a learning rate; the loss."""
         self.model.train()
+        self._optimizer.param_groups[0]["lr"] = rate
         loss = self._loss(pairs, self._spec.loss.label_smoothing)
         loss.backward()
         if self._spec.clip is not None:

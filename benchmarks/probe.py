@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from whyformer.data.text.labelled import LabelledSpec
 from whyformer.data.text.reading import read_lines
 from whyformer.files import write_text
-from whyformer.tasks.load import load_classifier
+from whyformer.tasks.classifier import Classifier
+from whyformer.tasks.load import load_as
 from whyformer.tasks.train import begin
 
 SHARED = Path(os.environ.get("WHYFORMER_SHARED", "../shared"))
@@ -193,7 +194,7 @@ def arm(folder: Path, start: Path, weights: str, how: str, seed: int) -> float:
     changes = [f"weights={weights}", f"training.seed={seed}", *HOW[how]]
     begin(str(recipe), changes, run, device="auto", overwrite=True, say=lambda _: None).train()
     data = LabelledSpec(train=(folder / "train.tsv",), test={"test": (folder / "test.tsv",)})
-    return load_classifier(run).fit(data.held_out("test")).accuracy
+    return load_as(Classifier, run).fit(data.held_out("test")).accuracy
 
 
 if __name__ == "__main__":

@@ -88,11 +88,11 @@ def ours(run: Path, precision: Precision, threads: int) -> Run:
         began = time.perf_counter()
         with torch.set_grad_enabled(request.learn):
             if request.learn:
-                loss, *_ = trainer._gradient([indices], request.tokens)
-                trainer._update()
+                loss, *_ = trainer.gradient([indices], request.tokens)
+                trainer.update()
                 trainer.progress.step += 1
             else:
-                with trainer._autocast():
+                with trainer.autocast():
                     made = trainer.task.predict(trainer.model, indices, 0, trainer.device)
                     loss = prediction_loss(made, 0.0).loss.item()
         return Step(time.perf_counter() - began, loss / request.tokens, memory("VmHWM"))

@@ -39,7 +39,7 @@ from whyformer.tasks.causal_lm import CausalLMRecipe
 from whyformer.tasks.exchange import export_model, import_model
 from whyformer.tasks.generator import Generator
 from whyformer.tasks.kinds import load_any
-from whyformer.tasks.load import load_embedder, load_generator, load_translator, open_run
+from whyformer.tasks.load import load_as, load_embedder, load_translator, open_run
 from whyformer.tasks.masked_lm import MaskedLMRecipe
 from whyformer.tasks.translation import TranslationRecipe
 from whyformer.training.checkpoint import load_tensors, load_weights
@@ -171,7 +171,7 @@ def continued(model: Any, prompts: Sequence[Sequence[int | None]], end: int) -> 
 
 def test_a_generator_goes_out_and_writes_the_same(generator_run: Path, tmp_path: Path):
     folder = exported(generator_run, tmp_path / "gpt2")
-    generator = load_generator(generator_run, device="cpu")
+    generator = load_as(Generator, generator_run, device="cpu")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
     encoded = generator.tokenizer.encode_all(SENTENCES)
@@ -216,7 +216,7 @@ def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_gpt2_comes_in_and_writes_the_same(gpt2_folder: Path, tmp_path: Path):
     import_model(gpt2_folder, tmp_path / "run")
-    generator = load_generator(tmp_path / "run", device="cpu")
+    generator = load_as(Generator, tmp_path / "run", device="cpu")
     assert isinstance(generator, Generator)
     theirs = Numbering(Imported.model_validate(generator.tokenizer.spec).ids, generator.tokenizer.size).theirs
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(gpt2_folder / "tokenizer.json"))

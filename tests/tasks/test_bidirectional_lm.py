@@ -20,8 +20,9 @@ from whyformer.nn.characters import CharactersSpec
 from whyformer.tasks import bidirectional_lm
 from whyformer.tasks.bidirectional_lm import BidirectionalLMRecipe, BidirectionalLMTask, HeldOut, Windows
 from whyformer.tasks.elmo import WordEmbedder
+from whyformer.tasks.generator import Generator
 from whyformer.tasks.kinds import load_any
-from whyformer.tasks.load import load_generator
+from whyformer.tasks.load import load_as
 from whyformer.tasks.train import begin, go_on
 from whyformer.training.checkpoint import load_tensors
 from whyformer.training.leak import check_no_leak
@@ -241,7 +242,7 @@ def test_words_and_their_ids_are_those_of_the_tokenizer(tokenizer: Tokenizer):
 
 def test_it_does_not_write(run: Path):
     with pytest.raises(CheckpointError, match="makes vectors of words; use `whyformer embed"):
-        load_generator(run)
+        load_as(Generator, run)
 
 
 @pytest.mark.parametrize(

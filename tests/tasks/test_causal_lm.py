@@ -21,7 +21,7 @@ from whyformer.tasks.compare import equal_steps, plan
 from whyformer.tasks.compare_cell import Conditions, run_trial
 from whyformer.tasks.generator import Generator
 from whyformer.tasks.kinds import load_any
-from whyformer.tasks.load import load_generator, load_translator
+from whyformer.tasks.load import load_as, load_translator
 from whyformer.tasks.recipes import recipe_text
 from whyformer.tasks.train import begin, go_on
 from whyformer.training.checkpoint import load_tensors
@@ -33,7 +33,7 @@ PROMPTS = ["one", "", "five six seven eight", "two three ", "zwölf"]
 
 @pytest.fixture(scope="module")
 def generator(counting_run: Path) -> Generator:
-    return load_generator(counting_run, device="cpu")
+    return load_as(Generator, counting_run, device="cpu")
 
 
 def test_a_trained_run_does_what_it_was_trained_for(counting_run: Path):
@@ -162,7 +162,7 @@ def test_a_run_of_the_other_kind_is_refused_with_the_verb_that_suits(counting_ru
     with pytest.raises(CheckpointError, match="this run generates text; use `whyformer generate"):
         load_translator(counting_run)
     with pytest.raises(CheckpointError, match=r"this run translates .* use `whyformer translate"):
-        load_generator(reverse_run)
+        load_as(Generator, reverse_run)
 
 
 def documents(folder: Path, content: bytes, **settings: object) -> DocumentsSpec:

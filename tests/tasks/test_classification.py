@@ -19,7 +19,7 @@ from whyformer.tasks.classification import ClassificationRecipe, ClassificationT
 from whyformer.tasks.classifier import Classifier
 from whyformer.tasks.encoder import encoder
 from whyformer.tasks.kinds import load_any
-from whyformer.tasks.load import load_classifier
+from whyformer.tasks.load import load_as
 from whyformer.tasks.recipes import recipe_text
 from whyformer.tasks.train import begin, go_on
 from whyformer.training.checkpoint import load_tensors
@@ -90,7 +90,7 @@ def tuned(recipe: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_order_alone_is_learned(tuned: Path):
-    classifier = load_classifier(tuned, device="cpu")
+    classifier = load_as(Classifier, tuned, device="cpu")
     fit = classifier.fit(classification(str(tuned / "recipe.yaml")).data.held_out("test"))
     assert (fit.examples, fit.majority) == (60, 50.0)
     assert fit.accuracy > 90.0
@@ -112,7 +112,7 @@ def test_a_frozen_trunk_keeps_its_bits_and_the_rest_learns(recipe: str, tmp_path
     assert ("model.mix.scores" in after) == (mix == "scalar_mix")
     assert after["model.output.weight"].abs().max() > 0.1
     # What is made only once for training is what a classifier makes of a text.
-    classifier = load_classifier(run, device="cpu")
+    classifier = load_as(Classifier, run, device="cpu")
     valid = classification(recipe).data.load().valid
     right = [classifier(*each.texts) == each.label for each in valid]
     told = load_tensors(RunFolder(run).weights)[1]["scores"]
@@ -141,7 +141,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits_without_its_start(recipe: str, t
     first, second = (load_tensors(RunFolder(run).state)[0] for run in (once, twice))
     assert first.keys() == second.keys()
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
-    assert load_classifier(twice, device="cpu")("one two three") in {"up", "down"}
+    assert load_as(Classifier, twice, device="cpu")("one two three") in {"up", "down"}
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def test_every_pretrained_model_can_be_the_start(
     assert not {name.partition(".")[0] for name in trunk} & {"masked", "pooler", "next_sentence"}
     same = [torch.equal(tensor, before[name]) for name, tensor in trunk.items()]
     assert all(same) == (update == "head")
-    fit = load_classifier(made, device="cpu").fit(spec.data.held_out("test"))
+    fit = load_as(Classifier, made, device="cpu").fit(spec.data.held_out("test"))
     assert fit.accuracy > (80.0 if update == "all" else 40.0)
 
 
@@ -187,7 +187,7 @@ def test_a_run_tells_its_network_and_labels(tuned: Path, tmp_path: Path):
 
 
 def test_a_text_is_judged_the_same_in_any_company(tuned: Path):
-    classifier = load_classifier(tuned, device="cpu")
+    classifier = load_as(Classifier, tuned, device="cpu")
     texts = [("one",), ("two three nine one four",), ("ten nine",), ("five " * 20,)]
     together = classifier.classify(texts, batch=4)
     for text, verdict in zip(texts, together, strict=True):
@@ -206,7 +206,7 @@ def test_pairs_are_read_together(recipe: str, tmp_path: Path):
     with pytest.raises(DataError, match=r"data\.train: every example is held out"):
         train(recipe, tmp_path / "run", data, f"data.valid=[{tmp_path}/pairs.tsv]")
     run = train(recipe, tmp_path / "run", data, "training.steps=3")
-    classifier = load_classifier(run, device="cpu")
+    classifier = load_as(Classifier, run, device="cpu")
     assert classifier("one", "two") in {"next", "no"}
     a, b = classifier.classify([("one", "two three"), ("one two", "three")])
     assert a.probability != b.probability
@@ -298,7 +298,7 @@ def test_what_does_not_fit_the_start_is_refused(recipe: str, reverse_run: Path, 
     with pytest.raises(RecipeError, match="pooling is first, but a GPT's first token has read nothing"):
         load_any(recipe, ["model.pooling=first"])
     with pytest.raises(CheckpointError, match=r"this run translates .*; use `whyformer translate"):
-        load_classifier(reverse_run)
+        load_as(Classifier, reverse_run)
 
 
 def test_a_text_that_is_too_long_is_left_out_of_training_and_refused_elsewhere(recipe: str, tmp_path: Path):

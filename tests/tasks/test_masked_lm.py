@@ -15,8 +15,9 @@ from whyformer.errors import CheckpointError, DecodingError, RecipeError, Tokeni
 from whyformer.marks import END, START
 from whyformer.models.bert import BERT, BERTSpec
 from whyformer.tasks.filler import Filler
+from whyformer.tasks.generator import Generator
 from whyformer.tasks.kinds import load_any
-from whyformer.tasks.load import load_filler, load_generator
+from whyformer.tasks.load import load_as
 from whyformer.tasks.masked_lm import MaskedLMRecipe, MaskedLMTask
 from whyformer.tasks.recipe import given
 from whyformer.tasks.train import begin, go_on
@@ -33,7 +34,7 @@ TEXTS = ["one two [MASK] four five.", "[MASK] two three.", "一二[MASK]四五�
 
 @pytest.fixture(scope="module")
 def filler(filling_run: Path) -> Filler:
-    return load_filler(filling_run, device="cpu")
+    return load_as(Filler, filling_run, device="cpu")
 
 
 def prepared(run: Path, *changes: str) -> tuple[MaskedLMRecipe, MaskedLMTask, BERT]:
@@ -262,6 +263,6 @@ def test_models_and_tokenizers_that_cannot_fill_are_told(filler: Filler):
 
 def test_a_run_of_the_other_kind_is_refused_with_the_verb_that_suits(counting_run: Path, filling_run: Path):
     with pytest.raises(CheckpointError, match="this run fills holes in texts; use `whyformer fill"):
-        load_generator(filling_run)
+        load_as(Generator, filling_run)
     with pytest.raises(CheckpointError, match="this run generates text; use `whyformer generate"):
-        load_filler(counting_run)
+        load_as(Filler, counting_run)

@@ -102,14 +102,14 @@ def assert_same_run(run: Path, undisturbed: Path) -> None:
 
 def stop_after(step: int, by: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     """Send this process a signal in the middle of a step, once."""
-    update = Trainer._update
+    update = Trainer.update
 
     def update_and_signal(trainer: Trainer[torch.nn.Module]) -> float:
         if trainer.progress.step + 1 == step:
             os.kill(os.getpid(), by)
         return update(trainer)
 
-    monkeypatch.setattr(Trainer, "_update", update_and_signal)
+    monkeypatch.setattr(Trainer, "update", update_and_signal)
 
 
 # At and around a validation (every 7), the end of an epoch (9 steps) and of the run (40).
@@ -142,7 +142,7 @@ def test_a_second_ctrl_c_stops_at_once(
     run = tmp_path / "interrupted"
     assert train(recipe, "training.steps=7", "--run", run).exit_code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_update", interrupt_twice)
+        patch.setattr(Trainer, "update", interrupt_twice)
         assert train(run, "training.steps=40").exit_code == 130
     assert signal.getsignal(signal.SIGINT) is before
     assert train(run, "training.steps=40").exit_code == 0

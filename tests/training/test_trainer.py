@@ -70,7 +70,7 @@ def test_the_gradient_of_accumulated_batches_is_that_of_one_batch(prepare: Prepa
         trainer = prepare(*NO_DROPOUT, *batching, name=batching[0])
         (group,) = trainer._groups(0)
         batches.append(len(group))
-        trainer._gradient(group, sum(trainer.task.predicted(batch, 0) for batch in group))
+        trainer.gradient(group, sum(trainer.task.predicted(batch, 0) for batch in group))
         found.append({n: p.grad.clone() for n, p in trainer.model.named_parameters() if p.grad is not None})
     assert batches == [1, 17]
     assert found[0].keys() == found[1].keys()
@@ -228,7 +228,7 @@ def test_a_gradient_longer_than_the_clip_is_shortened_to_it(prepare: Prepare):
     trainer = prepare("training.clip=0.01")
     group = trainer._groups(0)[0]
     tokens = sum(trainer.task.predicted(batch, 0) for batch in group)
-    _, _, norm = trainer._gradient(group, tokens)
+    _, _, norm = trainer.gradient(group, tokens)
     gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
     assert norm > 0.1
     assert torch.nn.utils.get_total_norm(gradients).item() == pytest.approx(0.01, rel=1e-3)

@@ -27,10 +27,11 @@ def classify(
 
     Each line gives one: the likeliest label, a tab, its probability.
     """
-    from whyformer.tasks.load import load_classifier
+    from whyformer.tasks.classifier import Classifier
+    from whyformer.tasks.load import load_as
 
     set_threads(threads)
-    classifier = load_classifier(run, device=device, weights=weights)
+    classifier = load_as(Classifier, run, device=device, weights=weights)
     texts = [tuple(line.split("\t")) for line in lines_of(file)]
     with sentence_bar("classifying", len(texts)) as advance:
         verdicts = classifier.classify(texts, batch=batch, advance=advance)

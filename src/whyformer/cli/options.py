@@ -76,18 +76,18 @@ def open_translator(run: Path, weights: Path | None, device: str, threads: int |
 
 def open_generator(run: Path, weights: Path | None, device: str, threads: int | None) -> "Generator":
     """The generator in the folder ``run``; see ``whyformer.load`` for errors."""
-    from whyformer.tasks.load import load_generator
+    from whyformer.tasks.load import load_as
 
     set_threads(threads)
-    return load_generator(run, device=device, weights=weights)
+    return load_as(Generator, run, device=device, weights=weights)
 
 
 def open_filler(run: Path, weights: Path | None, device: str, threads: int | None) -> "Filler":
     """The filler of holes in the folder ``run``; see ``whyformer.load`` for errors."""
-    from whyformer.tasks.load import load_filler
+    from whyformer.tasks.load import load_as
 
     set_threads(threads)
-    return load_filler(run, device=device, weights=weights)
+    return load_as(Filler, run, device=device, weights=weights)
 
 
 def set_threads(threads: int | None) -> None:

@@ -9,7 +9,11 @@ from whyformer.tasks import bidirectional_lm, causal_lm, classification, masked_
 from whyformer.tasks.bidirectional_lm import BidirectionalLMRecipe
 from whyformer.tasks.causal_lm import CausalLMRecipe
 from whyformer.tasks.classification import ClassificationRecipe
-from whyformer.tasks.load import load_classifier, load_filler, load_generator, load_word_embedder
+from whyformer.tasks.classifier import Classifier
+from whyformer.tasks.elmo import WordEmbedder
+from whyformer.tasks.filler import Filler
+from whyformer.tasks.generator import Generator
+from whyformer.tasks.load import load_as
 from whyformer.tasks.masked_lm import MaskedLMRecipe, MaskedLMTask
 from whyformer.tasks.recipe import given
 
@@ -42,21 +46,21 @@ def _measure(
 ) -> Callable[[str], Fit]:
     match recipe:
         case CausalLMRecipe():
-            generator, texts = load_generator(run, device=device, weights=weights), given(recipe.data)
+            generator, texts = load_as(Generator, run, device=device, weights=weights), given(recipe.data)
             model, tokenizer = generator.model, generator.tokenizer
             return lambda name: causal_lm.HeldOut(texts.held_out(name), tokenizer, model.longest).fit(
                 model, batch=batch
             )
         case MaskedLMRecipe():
-            filler, texts = load_filler(run, device=device, weights=weights), given(recipe.data)
+            filler, texts = load_as(Filler, run, device=device, weights=weights), given(recipe.data)
             task = recipe.prepare(TokenizerPair(filler.tokenizer, filler.tokenizer)).task
             assert isinstance(task, MaskedLMTask)
             return lambda name: task.held_out(texts.held_out(name), name).fit(filler.model, batch=batch)
         case BidirectionalLMRecipe():
-            embedder, texts = load_word_embedder(run, device=device, weights=weights), recipe.data
+            embedder, texts = load_as(WordEmbedder, run, device=device, weights=weights), recipe.data
             return lambda name: bidirectional_lm.HeldOut(
                 texts.held_out(name), embedder.tokenizer, recipe.model
             ).fit(embedder.model, batch=batch)
         case ClassificationRecipe():
-            classifier, examples = load_classifier(run, device=device, weights=weights), recipe.data
+            classifier, examples = load_as(Classifier, run, device=device, weights=weights), recipe.data
             return lambda name: classifier.fit(examples.held_out(name), batch=batch)

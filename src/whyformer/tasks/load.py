@@ -73,6 +73,20 @@ def load(run: str | Path, *, device: str = "auto", weights: str | Path | None = 
     return runner
 
 
+def load_as(
+    kind: type[AnyRunner], run: str | Path, *, device: str = "auto", weights: str | Path | None = None
+) -> AnyRunner:
+    """What was trained into the folder ``run``, which must be of ``kind``; see ``load``.
+
+    Raises:
+        CheckpointError: also where the run does something else.
+    """
+    runner = load(run, device=device, weights=weights)
+    if not isinstance(runner, kind):
+        raise _misplaced(run, runner)
+    return runner
+
+
 def load_translator(
     run: str | Path,
     *,
@@ -95,49 +109,9 @@ def load_translator(
         CheckpointError: also where the run does something else, or the engine cannot take the model.
         DecodingError: also where the CPU cannot compute so.
     """
-    translator = _only(Translator, load(run, device=device, weights=weights), run)
+    translator = load_as(Translator, run, device=device, weights=weights)
     path = RunFolder(Path(run)).weights if weights is None else Path(weights)
     return equipped(translator, Path(run), path, engine, precision)
-
-
-def load_generator(run: str | Path, *, device: str = "auto", weights: str | Path | None = None) -> Generator:
-    """The generator that was trained into the folder ``run``; see ``load``.
-
-    Raises:
-        CheckpointError: also where the run does something else.
-    """
-    return _only(Generator, load(run, device=device, weights=weights), run)
-
-
-def load_filler(run: str | Path, *, device: str = "auto", weights: str | Path | None = None) -> Filler:
-    """The filler of holes that was trained into the folder ``run``; see ``load``.
-
-    Raises:
-        CheckpointError: also where the run does something else.
-    """
-    return _only(Filler, load(run, device=device, weights=weights), run)
-
-
-def load_word_embedder(
-    run: str | Path, *, device: str = "auto", weights: str | Path | None = None
-) -> WordEmbedder:
-    """The ELMo that was trained into the folder ``run``, for all of its layers; see ``load``.
-
-    Raises:
-        CheckpointError: also where the run does something else.
-    """
-    return _only(WordEmbedder, load(run, device=device, weights=weights), run)
-
-
-def load_classifier(
-    run: str | Path, *, device: str = "auto", weights: str | Path | None = None
-) -> Classifier:
-    """The classifier that was trained into the folder ``run``; see ``load``.
-
-    Raises:
-        CheckpointError: also where the run does something else.
-    """
-    return _only(Classifier, load(run, device=device, weights=weights), run)
 
 
 def load_embedder(
@@ -171,13 +145,6 @@ def load_embedder(
     load_weights(model, trunk_tensors(tensors), path)
     model.to(choose_device(device))
     return Embedder(model, spec, tokenizers.source, pooling=pooling, layer=layer)
-
-
-def _only(kind: type[AnyRunner], runner: Runner, run: str | Path) -> AnyRunner:
-    """``runner``, which must be of ``kind``."""
-    if not isinstance(runner, kind):
-        raise _misplaced(run, runner)
-    return runner
 
 
 def _misplaced(run: str | Path, runner: Runner) -> CheckpointError:

@@ -138,15 +138,15 @@ class _Rehearsal(Trainer[nn.Module]):
     def rehearse(self, group: Group) -> int:
         """Take a step; the tokens that it predicts."""
         tokens = sum(self.task.predicted(indices, 0) for indices in group)
-        self._gradient(group, tokens)
-        self._update()
+        self.gradient(group, tokens)
+        self.update()
         self.progress.step += 1
         return tokens
 
     @override
-    def _gradient(self, group: Group, tokens: int) -> tuple[float, float, float]:
+    def gradient(self, group: Group, tokens: int) -> tuple[float, float, float]:
         with part(LOSS):
-            return super()._gradient(group, tokens)
+            return super().gradient(group, tokens)
 
     @override
     def _clip(self) -> Tensor:
@@ -154,9 +154,9 @@ class _Rehearsal(Trainer[nn.Module]):
             return super()._clip()
 
     @override
-    def _update(self) -> float:
+    def update(self) -> float:
         with part("optimizer"):
-            return super()._update()
+            return super().update()
 
 
 def profile_training(run: Path, steps: int, say: Callable[[str], None]) -> Profile:

@@ -144,11 +144,11 @@ class Trainer(Generic[Model]):
     def _step(self, group: Group, report: Report) -> None:
         began, progress = time.perf_counter(), self.progress
         tokens = sum(self.task.predicted(indices, progress.epoch) for indices in group)
-        loss, nll, norm = self._gradient(group, tokens)
+        loss, nll, norm = self.gradient(group, tokens)
         # A finite gradient proves the weights of the step before sound: only now may they replace a state.
         if progress.step % self.spec.save_every == 0 and progress.step != self._saved:
             self._save()
-        rate = self._update()
+        rate = self.update()
         progress.step += 1
         progress.position += 1
         progress.finished = False
@@ -158,13 +158,13 @@ class Trainer(Generic[Model]):
         if progress.step % self.spec.log_every == 0:
             self._log(report, rate, norm)
 
-    def _gradient(self, group: Group, tokens: int) -> tuple[float, float, float]:
+    def gradient(self, group: Group, tokens: int) -> tuple[float, float, float]:
         """Leave the gradient of the mean loss in the weights; the sums of loss and nll, and its norm."""
         step = self.progress.step + 1
         torch.manual_seed(_mixed(self.spec.seed, step))
         sums = torch.zeros(2, device=self.device)
         for indices in group:
-            with self._autocast():
+            with self.autocast():
                 made = self.task.predict(self.model, indices, self.progress.epoch, self.device)
                 if self.progress.precision == "bf16":
                     made = made._replace(hidden=made.hidden.bfloat16())
@@ -177,7 +177,8 @@ class Trainer(Generic[Model]):
             raise self._diverged("loss", step)
         return loss, nll, norm
 
-    def _autocast(self) -> AbstractContextManager[object]:
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision of what is computed within."""
         if self.progress.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
@@ -190,7 +191,7 @@ class Trainer(Generic[Model]):
             torch.nn.utils.clip_grads_with_norm_(parameters, self.spec.clip, norm)
         return norm
 
-    def _update(self) -> float:
+    def update(self) -> float:
         """Change the weights by their gradients; the learning rate."""
         step = self.progress.step + 1
         rate = self.spec.schedule.rate(step, self.total_steps or step)

@@ -1,0 +1,214 @@
+"""How long ours and Hugging Face's Marian train until they translate Multi30k equally well.
+
+    python benchmarks/time_to_quality.py [--steps 2412] [--looks 4] [--threads 2]
+
+Transformer-Tiny with the recipe of Wu et al. 2021 (inverse square root, peak 0.005, 2,000 steps of warm-up,
+dropout 0.3, label smoothing 0.1), the same first weights and the same batches of 4,096 tokens, sorted by
+length: ours in bf16, Marian in fp32 with attention by batched products. They take turns step by step, so
+that both train in the same hours, and only their own time counts. At each look an arm writes the mean of its
+last weights, one set from the end of each epoch. When all is over, these translate the test set by one and
+the same search, beam 5.
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from arms import Run, Start, Turn, alternate, started
+from multi30k import Request, batches, begun
+from peers import Stepper, marian
+from report import machine, publish
+from torch import Tensor, nn
+
+from whyformer.data.batch import PairBatch
+from whyformer.decoding.beam import BeamSpec
+from whyformer.errors import DataError
+from whyformer.tasks.corpus import load_held_out
+from whyformer.tasks.evaluate import evaluate
+from whyformer.tasks.exchange import export_model, import_model
+from whyformer.tasks.load import load_translator, open_run, read_recipe
+from whyformer.tasks.train import go_on
+from whyformer.training.checkpoint import save_tensors
+from whyformer.training.run import RunFolder
+
+SCHEDULE = "training.schedule={kind: inverse_sqrt, peak: 0.005, warmup: 2000}"
+KEPT = 8
+"""Epochs whose weights are averaged."""
+OURS, THEIRS = "ours-bf16", "marian-fp32-eager"
+
+
+class Lesson(NamedTuple):
+    """What all arms do next."""
+
+    request: Request
+    step: int
+    """From 1."""
+    epoch_ends: bool
+    look: Path | None
+    """Where to leave weights, in a folder for each arm; before the step."""
+
+
+class Last:
+    """The weights at the end of the last epochs."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._kept: deque[dict[str, Tensor]] = deque(maxlen=KEPT)
+
+    def keep(self) -> None:
+        """Take those of now."""
+        self._kept.append({name: each.clone() for name, each in self._model.state_dict().items()})
+
+    def mean(self) -> dict[str, Tensor]:
+        """Their mean; what is no number of the model's own stays."""
+        first = self._kept[-1]
+        return {
+            name: torch.stack([kept[name] for kept in self._kept]).mean(dim=0)
+            if each.is_floating_point()
+            else each
+            for name, each in first.items()
+        }
+
+
+def ours(run: Path, threads: int) -> Run:
+    """Our trainer."""
+    torch.set_num_threads(threads)
+    trainer = go_on(run, [], device="cpu", say=lambda _: None)
+    trainer.progress.precision = "bf16"
+    trainer.model.train()
+    last = Last(trainer.model)
+
+    def learn(lesson: Lesson) -> float:
+        if lesson.look is not None:
+            folder = lesson.look / OURS
+            shutil.copytree(run, folder, ignore=shutil.ignore_patterns("marian", "state"))
+            facts = {"tokenizers": trainer.run.tokenizers, "step": lesson.step, "scores": {}}
+            save_tensors(RunFolder(folder).weights, last.mean(), facts)
+            return 0.0
+        began = time.perf_counter()
+        trainer.gradient([torch.tensor(lesson.request.indices).numpy()], lesson.request.tokens)
+        trainer.update()
+        trainer.progress.step += 1
+        seconds = time.perf_counter() - began
+        if lesson.epoch_ends:
+            last.keep()
+        return seconds
+
+    return learn
+
+
+def theirs(run: Path, threads: int) -> Run:
+    """Marian, trained with what torch offers."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    folder, tokenizers = open_run(run)
+    recipe: Any = read_recipe(folder)
+    model, logits, gold = marian(run, tokenizers.source.size, "eager", False)
+    stepper, last = Stepper(model, logits, gold, recipe.training, "fp32"), Last(model)
+
+    def learn(lesson: Lesson) -> float:
+        if lesson.look is not None:
+            folder = lesson.look / THEIRS
+            shutil.copytree(run / "marian", folder)
+            now = {name: each.clone() for name, each in model.state_dict().items()}
+            model.load_state_dict(last.mean())
+            model.save_pretrained(folder)
+            model.load_state_dict(now)
+            return 0.0
+        began = time.perf_counter()
+        rate = recipe.training.schedule.rate(lesson.step, recipe.training.steps)
+        stepper.learn(PairBatch.of(lesson.request.pairs), rate)
+        seconds = time.perf_counter() - began
+        if lesson.epoch_ends:
+            last.keep()
+        return seconds
+
+    return learn
+
+
+def main() -> None:
+    """Read the arguments, train, compare."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=2412, help="19 epochs have about so many")
+    parser.add_argument("--looks", type=int, default=4, help="how often quality is looked at")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    asked = parser.parse_args()
+    about = machine(asked.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            trainer = begun(
+                "tiny", Path(folder), SCHEDULE, f"training={{epochs: null, steps: {asked.steps}}}"
+            )
+        except DataError as error:
+            print(f"time to quality is left out: {error}")
+            return
+        print(export_model(trainer.run.path, trainer.run.path / "marian"))
+        lessons = lessons_of(trainer, asked.steps, asked.looks, Path(folder))
+        arguments = (trainer.run.path, asked.threads)
+        with started({OURS: Start(ours, arguments), THEIRS: Start(theirs, arguments)}) as arms:
+            turns = alternate(arms, lessons)
+        about["work"] = f"Multi30k, {asked.steps} steps of 4,096 tokens, mean of {KEPT} epochs, beam 5"
+        tell(trainer.run.path, lessons, turns, about)
+
+
+def lessons_of(trainer: Any, steps: int, looks: int, folder: Path) -> list[Lesson]:
+    """All steps in their order, with a look behind each epoch that passes the next of ``looks`` parts."""
+    lessons: list[Lesson] = []
+    step = epoch = looked = 0
+    while step < steps:
+        requests = batches(trainer, steps - step, epoch)
+        lessons += [
+            Lesson(request, step + place, place == len(requests), None)
+            for place, request in enumerate(requests, start=1)
+        ]
+        step, epoch = step + len(requests), epoch + 1
+        if step * looks >= (looked + 1) * steps:
+            looked = step * looks // steps
+            lessons.append(Lesson(requests[-1], step, False, folder / str(step)))
+    return lessons
+
+
+def tell(run: Path, lessons: list[Lesson], turns: dict[str, list[Turn]], about: dict[str, str]) -> None:
+    """Translate the test set with what was left at each look, and publish."""
+    recipe: Any = read_recipe(open_run(run)[0])
+    name, pairs = next(iter(load_held_out(recipe.data).items()))
+    rows: list[dict[str, str]] = []
+    points: list[dict[str, Any]] = []
+    for arm, each in turns.items():
+        minutes = 0.0
+        for lesson, turn in zip(lessons, each, strict=True):
+            minutes += turn.answers[0] / 60
+            if lesson.look is None:
+                continue
+            folder = lesson.look / arm
+            if arm == THEIRS:
+                folder = lesson.look / "run"
+                import_model(lesson.look / arm, folder)
+            settings = BeamSpec(size=5, length_penalty=1.0)
+            judged = evaluate(load_translator(folder), name, pairs, recipe.scoring, settings=settings)
+            bleu = judged.scores[0].value
+            rows.append(
+                {"arm": arm, "steps": f"{lesson.step}", "minutes": f"{minutes:.1f}", "BLEU": f"{bleu:.2f}"}
+            )
+            points.append({"arm": arm, "steps": lesson.step, "minutes": minutes, "BLEU": bleu})
+    publish("time-to-quality", about, rows, points, lines(points))
+
+
+def lines(points: list[dict[str, Any]]) -> dict[str, Any]:
+    """BLEU by minutes, a line for each arm."""
+    import altair as alt
+
+    base = alt.Chart(alt.Data(values=points)).mark_line(point=True)
+    return base.encode(x="minutes:Q", y="BLEU:Q", color="arm:N").properties(width=420, height=240).to_dict()
+
+
+if __name__ == "__main__":
+    main()
