@@ -4,6 +4,7 @@ B batch · S source length · R rows, a live hypothesis each · T target length 
 """
 
 import ctypes
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ctypes import byref
@@ -48,10 +49,7 @@ class NativeState(DecoderState):
             *(byref(packed.struct), self._int8, tokens.data_ptr(), lengths.data_ptr(), len(source)),
             threads,
         )
-
-    def __del__(self) -> None:
-        """Free what the library holds."""
-        self._functions.whyformer_forget(self._search)
+        weakref.finalize(self, functions.whyformer_forget, self._search)
 
     @override
     def select(self, rows: Tensor) -> None:
@@ -141,7 +139,7 @@ class NativeEngine(StepDecoder[NativeState]):
     ) -> list[list[Hypothesis]]:
         """See ``search``; torch does what needs attention to be watched, or more than the tables hold."""
         longest = settings.longest(valid.sum(dim=1), model_limit)
-        if not self._fits(source[valid], valid, longest) or _watches(settings):
+        if not self._fits(source, valid, longest) or _watches(settings):
             return search(self.model, source, valid, settings, model_limit=model_limit, numbers=numbers)
         if isinstance(settings, GreedySpec) and _is_free(settings):
             found = self._write(source, valid, longest, self._penalty(settings))
@@ -176,14 +174,16 @@ class NativeEngine(StepDecoder[NativeState]):
         with ThreadPoolExecutor(workers) as pool:
             return list(chain.from_iterable(pool.map(write, groups)))
 
-    def _fits(self, tokens: Tensor, valid: Tensor, longest: Tensor) -> bool:
+    def _fits(self, source: Tensor, valid: Tensor, longest: Tensor) -> bool:
         """Whether there are positions for all tokens, and vectors for those of the source."""
-        lengths = valid.sum(dim=1)
-        if len(tokens) == 0 or int(lengths.min()) == 0:
-            return False
-        if max(int(lengths.max()), int(longest.max())) > self._longest:
-            return False
-        return int(tokens.min()) >= 0 and int(tokens.max()) < self._source_vocabulary
+        lengths, tokens = valid.sum(dim=1), source[valid]
+        return bool(
+            (lengths > 0).all()
+            and (lengths <= self._longest).all()
+            and (longest <= self._longest).all()
+            and (tokens >= 0).all()
+            and (tokens < self._source_vocabulary).all()
+        )
 
     def _penalty(self, settings: GreedySpec) -> Tensor:
         """What is added to the logits (V,): 0, or minus infinity for what is forbidden."""
