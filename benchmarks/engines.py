@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from arms import Run
 
+from whyformer.marks import END, PAD, START
+from whyformer.models.exchange.marian import HuggingFaceMarian
+from whyformer.tasks.load import open_run
+
 
 class Work(NamedTuple):
     """What every arm is told at its beginning."""
@@ -37,14 +41,22 @@ class Done(NamedTuple):
     """What an arm tells of its part of the sentences."""
 
     texts: list[str]
-    tokens: int
-    """Of all translations, without end marks."""
+    tokens: list[tuple[int, ...]]
+    """The ids of each translation, by our numbers, without marks. Texts alone would not do: of the unknown
+    token some tokenizers write a name, and others nothing."""
     seconds: list[float]
     """For each batch, where one comes after the other; else empty."""
 
 
-Some = Callable[[Sequence[str]], tuple[list[str], int]]
-"""Translates some sentences; their texts and how many tokens these have."""
+Some = Callable[[Sequence[str]], tuple[list[str], list[tuple[int, ...]]]]
+"""Translates some sentences: texts, and ids as in ``Done``."""
+
+
+def our_numbers(work: Work) -> dict[int, int]:
+    """Our id of each of Marian's, marks left out."""
+    size = open_run(work.run)[1].target.size
+    theirs = HuggingFaceMarian().own_numbering(size).theirs
+    return {id: ours for ours, id in enumerate(theirs) if id is not None and ours not in (PAD, START, END)}
 
 
 def ours(work: Work, precision: str, engine: str, threads: int, streams: int) -> Run:
@@ -65,7 +77,7 @@ def ours(work: Work, precision: str, engine: str, threads: int, streams: int) ->
 
     def some(texts: Sequence[str]) -> tuple[list[str], int]:
         found = [best[0] for best in translator.translate(texts, settings, batch=work.batch)]
-        return [best.text for best in found], sum(len(best.ids) for best in found)
+        return [best.text for best in found], [best.ids for best in found]
 
     return by_batches(some, work.batch if streams == 1 else None)
 
@@ -79,6 +91,7 @@ def ct2(work: Work, kind: str, threads: int, streams: int) -> Run:
         str(work.folder / "ctranslate2"), compute_type=kind, inter_threads=streams, intra_threads=threads
     )
     tokenizer = Tokenizer.from_file(str(work.folder / "marian" / "tokenizer.json"))
+    numbers = our_numbers(work)
     limits = {"min_decoding_length": work.shortest, "max_decoding_length": work.longest}
 
     def some(texts: Sequence[str]) -> tuple[list[str], int]:
@@ -90,7 +103,7 @@ def ct2(work: Work, kind: str, threads: int, streams: int) -> Run:
             **limits,
         )
         rows = [[tokenizer.token_to_id(token) for token in result.hypotheses[0]] for result in results]
-        return tokenizer.decode_batch(rows), sum(map(len, rows))
+        return tokenizer.decode_batch(rows), [tuple(numbers[id] for id in row) for row in rows]
 
     return by_batches(some, work.batch if streams == 1 else None)
 
@@ -104,6 +117,7 @@ def hf(work: Work, kind: str, threads: int, streams: int) -> Run:
     dtype = torch.bfloat16 if kind == "bf16" else torch.float32
     model: Any = MarianMTModel.from_pretrained(folder, dtype=dtype).eval()
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    numbers = our_numbers(work)
     model.generation_config.max_length = None
     limits = {"min_new_tokens": work.shortest, "max_new_tokens": work.longest}
     ranked = {"num_beams": work.beam, "length_penalty": 0.0} if work.beam > 1 else {}
@@ -112,10 +126,9 @@ def hf(work: Work, kind: str, threads: int, streams: int) -> Run:
     def some(texts: Sequence[str]) -> tuple[list[str], int]:
         told = tokenizer(list(texts), padding=True, return_tensors="pt")
         rows = model.generate(**told, do_sample=False, **ranked, **limits)
-        # (B,T): the first token starts the target, and what follows the last is padding
-        marks = torch.tensor([tokenizer.pad_token_id, tokenizer.eos_token_id])
-        written = int((~torch.isin(rows, marks)).sum())
-        return tokenizer.batch_decode(rows, skip_special_tokens=True), written
+        # The first token starts the target, and what follows the last is padding: marks both.
+        ids = [tuple(numbers[id] for id in row if id in numbers) for row in rows.tolist()]
+        return tokenizer.batch_decode(rows, skip_special_tokens=True), ids
 
     return by_batches(some, work.batch)
 
@@ -124,7 +137,7 @@ def by_batches(some: Some, batch: int | None) -> Run:
     """``some`` on all sentences, ``batch`` at a time unless it shares them out itself."""
 
     def run(texts: Sequence[str]) -> Done:
-        done = Done([], 0, [])
+        done = Done([], [], [])
         size = len(texts) if batch is None else batch
         for first in range(0, len(texts), size):
             began = time.perf_counter()

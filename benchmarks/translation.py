@@ -138,12 +138,15 @@ def measure(work: Work, starts: dict[str, Start], pairs: list[Referenced], round
     about = machine(os.cpu_count() or 1)
     sources = [pair.source for pair in pairs]
     with started(starts) as arms:
-        texts = {arm: in_order(each[0]) for arm, each in alternate(arms, [sources]).items()}
+        first = {arm: in_order(each[0]) for arm, each in alternate(arms, [sources]).items()}
         turns = alternate(arms, [sources] * rounds)
     rates = {arm: [len(sources) / turn.seconds for turn in each] for arm, each in turns.items()}
     rows: list[dict[str, str]] = []
     for arm, rate in rates.items():
-        tokens = [sum(done.tokens for done in turn.answers) / turn.seconds for turn in turns[arm]]
+        tokens = [
+            sum(len(ids) for done in turn.answers for ids in done.tokens) / turn.seconds
+            for turn in turns[arm]
+        ]
         row = {
             "arm": arm,
             "sentences/s": Spread.of(rate).text(1),
@@ -156,8 +159,9 @@ def measure(work: Work, starts: dict[str, Start], pairs: list[Referenced], round
         for title, prefix in (("x fastest ct2", "ct2-"), ("x fastest hf", "hf-")):
             ratio = ratios(rates, arm, [peer for peer in rates if peer.startswith(prefix)])
             row[title] = ratio.text(2) if ratio else "-"
-        row["equal %"] = f"{100 * statistics.mean(map(str.__eq__, texts[arm], texts[FIRST])):.1f}"
-        row["BLEU"] = "-" if work.forced else bleu(work, texts[arm], pairs)
+        same = [mine[1] == theirs[1] for mine, theirs in zip(first[arm], first[FIRST], strict=True)]
+        row["equal %"] = f"{100 * statistics.mean(same):.1f}"
+        row["BLEU"] = "-" if work.forced else bleu(work, [text for text, _ in first[arm]], pairs)
         rows.append(row)
     about["work"] = (
         f"{name}, {len(sources)} sentences, batch {work.batch}, beam {work.beam}, {rounds} rounds"
@@ -171,10 +175,10 @@ def measure(work: Work, starts: dict[str, Start], pairs: list[Referenced], round
     publish(stem, about, rows, told, chart)
 
 
-def in_order(turn: Turn) -> list[str]:
-    """The translations in the order of the sentences, which several processes have shared."""
-    count, total = len(turn.answers), sum(len(done.texts) for done in turn.answers)
-    return [turn.answers[index % count].texts[index // count] for index in range(total)]
+def in_order(turn: Turn) -> list[tuple[str, tuple[int, ...]]]:
+    """Text and ids of each translation in the order of the sentences, which several processes have shared."""
+    parts = [list(zip(done.texts, done.tokens, strict=True)) for done in turn.answers]
+    return [parts[index % len(parts)][index // len(parts)] for index in range(sum(map(len, parts)))]
 
 
 def bleu(work: Work, texts: Sequence[str], pairs: Sequence[Referenced]) -> str:
