@@ -7,7 +7,7 @@ from whyformer.data.batching import plan
 
 SIZES = {"tiny": "small", "base": "base"}
 """What the tables call a size, and our preset of it; tiny is the Transformer-Tiny of Wu et al. 2021."""
-RECIPE = "multi30k-en-de"
+RECIPE = "multi30k-en-de-sinusoidal"
 VOCABULARY = 10_000
 LONGEST = 256
 

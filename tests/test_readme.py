@@ -52,7 +52,7 @@ def house(
     house = tmp_path_factory.mktemp("house")
     made = {
         "demo": reverse_run,
-        "multi30k-en-de": reverse_run,
+        "multi30k-en-de-sinusoidal": reverse_run,
         "gpt-tiny": counting_run,
         "bert-tiny": filling_run,
     }
@@ -65,7 +65,7 @@ def house(
     with contextlib.chdir(house):
         few = ["training.epochs=null", "training.steps=2", "data.valid=0.5"]
         begin("mood.yaml", few, Path("runs/mood"), device="cpu", overwrite=False, say=lambda _: None).train()
-        export_model(Path("runs/multi30k-en-de"), Path("given"))
+        export_model(Path("runs/multi30k-en-de-sinusoidal"), Path("given"))
     return house
 
 

@@ -37,6 +37,7 @@ from whyformer.nn.norm import RMSNormSpec
 from whyformer.nn.stack import StackSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.positions import PositionSpec
+from whyformer.position.rotary import RotarySpec
 
 VOCABULARY = 75
 GREEDY = GreedySpec(longest_extra=8)
@@ -98,6 +99,10 @@ MODELS: dict[str, Callable[[], Transformer]] = {
         PRE_NORM, LearnedSpec(longest=64), UNTIED
     ),
     "narrow heads, no biases, an unscaled product": lambda: made(BlockSpec(attention=NARROW)),
+    "pre-norm, rotary positions in a part of each head": lambda: made(
+        BlockSpec(attention=AttentionSpec(heads=HeadsSpec(query=3, dim=8)), placement=PreNormSpec()),
+        RotarySpec(fraction=0.75, stretch=1.5),
+    ),
 }
 
 
@@ -297,6 +302,12 @@ def test_without_a_library_it_says_so(tmp_path: Path):
     foreign = tmp_path / "foreign.so"
     foreign.write_text("no library")
     assert "cannot be loaded" in (missing(foreign) or "")
+
+
+def test_a_library_of_other_sources_is_not_used(native: Path, monkeypatch: pytest.MonkeyPatch):
+    assert missing(native) is None
+    monkeypatch.setattr("whyformer.native.library.fingerprint", lambda: 7)
+    assert "was compiled from another version's source; run `python -m" in (missing(native) or "")
 
 
 def test_without_a_compiler_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -76,6 +76,7 @@ def open_translator(run: Path, weights: Path | None, device: str, threads: int |
 
 def open_generator(run: Path, weights: Path | None, device: str, threads: int | None) -> "Generator":
     """The generator in the folder ``run``; see ``whyformer.load`` for errors."""
+    from whyformer.tasks.generator import Generator
     from whyformer.tasks.load import load_as
 
     set_threads(threads)
@@ -84,6 +85,7 @@ def open_generator(run: Path, weights: Path | None, device: str, threads: int | 
 
 def open_filler(run: Path, weights: Path | None, device: str, threads: int | None) -> "Filler":
     """The filler of holes in the folder ``run``; see ``whyformer.load`` for errors."""
+    from whyformer.tasks.filler import Filler
     from whyformer.tasks.load import load_as
 
     set_threads(threads)

@@ -3,6 +3,7 @@
 The installer runs this file by itself, so it needs nothing but Python.
 """
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -19,8 +20,16 @@ _FLAGS = (
     *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"),
 )
 _NATIVE = ("-march=native",)
+_FINGERPRINT = 15
+"""Hexadecimal digits, so that it fits 64 bits."""
 _PATIENCE = 300
 """Seconds that a compiler may take."""
+
+
+def fingerprint() -> int:
+    """A number that changes with the source, and with it the structs that Python fills."""
+    texts = [path.read_bytes() for path in sorted([SOURCE, *SOURCE.parent.glob("*.h")])]
+    return int(hashlib.sha256(b"".join(texts)).hexdigest()[:_FINGERPRINT], 16)
 
 
 def build(library: Path = LIBRARY, processor: Sequence[str] = _NATIVE) -> str | None:
@@ -30,7 +39,8 @@ def build(library: Path = LIBRARY, processor: Sequence[str] = _NATIVE) -> str | 
     if compiler is None:
         return "no C++ compiler was found"
     made = library.with_name(f".{library.name}.{os.getpid()}.tmp")
-    command = [*shlex.split(compiler), *_FLAGS, *processor, str(SOURCE), "-o", str(made)]
+    told = f"-DWHYFORMER_FINGERPRINT={fingerprint()}"
+    command = [*shlex.split(compiler), *_FLAGS, told, *processor, str(SOURCE), "-o", str(made)]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=_PATIENCE)
         made.replace(library)

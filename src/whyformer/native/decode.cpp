@@ -46,6 +46,16 @@ void normalise(const Norm &norm, int64_t size, const float *x, float *y) {
     for (int64_t i = 0; i < size; ++i) y[i] = (x[i] - mean) * inverse * norm.gain[i] + norm.shift[i];
 }
 
+// Components i and i + R/2 of the first R turn together: Su et al. 2021, equation 15.
+void turn(float *x, const float *angle, int64_t turned) {
+    const int64_t half = turned / 2;
+    for (int64_t i = 0; i < half; ++i) {
+        const float first = x[i], second = x[i + half], cosine = angle[i], sine = angle[i + half];
+        x[i] = first * cosine - second * sine;
+        x[i + half] = second * cosine + first * sine;
+    }
+}
+
 // Some heads (H) of one query (H,D), which comes scaled: Vaswani et al. 2017, equation 1. `seen` points at
 // their keys, and a value lies `width` behind its key; each is read once, as memory has them one by one.
 void attend(const float *query, const std::vector<const float *> &seen, int64_t width, int64_t heads,
@@ -93,6 +103,7 @@ template <class Type> struct Worker {  // one thread
     const Stack *stack = nullptr;  // the one that runs
     int64_t rows = 0;              // in it
     Packed<Type> packed;
+    std::vector<int64_t> positions{};  // (N)
     std::vector<float> x{}, normal{};  // (N,M) the residual path, and normalised
     std::vector<float> weights{};      // of one query, and the keys that it reads
     std::vector<const float *> seen{};
@@ -103,7 +114,7 @@ template <class Type> struct Worker {  // one thread
 
     void enter(const Stack &entered, int64_t count) {
         stack = &entered, rows = count;
-        x.resize(rows * model.d_model), normal.resize(x.size());
+        x.resize(rows * model.d_model), normal.resize(x.size()), positions.resize(rows);
     }
 
     void product(const Linear &linear, const float *input, int64_t stride, float *y) {
@@ -116,6 +127,7 @@ template <class Type> struct Worker {  // one thread
     void embed(int64_t row, int64_t token, int64_t position) {
         const float *vector = stack->embedding + token * model.d_model, scale = float(stack->scale);
         const float *place = stack->position + position * model.d_model;
+        positions[row] = position;
         for (int64_t i = 0; i < model.d_model; ++i) x[row * model.d_model + i] = vector[i] * scale + place[i];
     }
 
@@ -144,6 +156,13 @@ template <class Type> struct Worker {  // one thread
         const int64_t dim = attention.dim, width = attention.heads * dim, stride = attention.input.outputs;
         const int64_t head = share(attention.heads, index), heads = share(attention.heads, index + 1) - head;
         product(attention.input, branch_input(attention.norm), model.d_model, query);
+        if (attention.turn != nullptr)  // all keys, before one is read
+            for (int64_t row = 0; row < rows; ++row)
+                for (int64_t h = head; h < head + heads; ++h) {
+                    const float *angle = attention.turn + positions[row] * attention.turned;
+                    turn(query + row * stride + h * dim, angle, attention.turned);
+                    turn(query + row * stride + width + h * dim, angle, attention.turned);
+                }
         for (int64_t row = 0; row < rows; ++row) {
             seen.clear(), see(row, head * dim);
             weights.resize(heads * seen.size());
@@ -286,6 +305,9 @@ extern "C" void whyformer_multiply(const Linear *linear, const float *x, int64_t
     packed.fill(x, linear->inputs, rows, linear->inputs);
     multiply(*linear, packed, 0, linear->outputs / PANEL, y);
 }
+
+// What `build.py` has told the compiler: a library of other sources would read structs wrongly.
+extern "C" int64_t whyformer_fingerprint() { return WHYFORMER_FINGERPRINT; }
 
 // Whether this processor has what the compiler was told to use.
 extern "C" bool whyformer_runs_here() {

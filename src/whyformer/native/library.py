@@ -9,7 +9,7 @@ from ctypes import c_bool, c_double, c_int64, c_void_p
 from pathlib import Path
 from typing import ClassVar
 
-from whyformer.native.build import LIBRARY
+from whyformer.native.build import LIBRARY, fingerprint
 
 _AGAIN = "run `python -m whyformer.native.build`, or translate with --engine torch"
 
@@ -34,7 +34,7 @@ class Attention(ctypes.Structure):
 
     _fields_: ClassVar = [
         *(("input", Linear), ("output", Linear), ("norm", Norm)),
-        *(("heads", c_int64), ("dim", c_int64)),
+        *(("heads", c_int64), ("dim", c_int64), ("turn", c_void_p), ("turned", c_int64)),
     ]
 
 
@@ -79,8 +79,11 @@ def missing(path: Path = LIBRARY) -> str | None:
     if not path.exists():
         return f"the native engine was not compiled when whyformer was installed; {_AGAIN}."
     try:
-        usable = bool(library(path).whyformer_runs_here())
-    except OSError as error:
+        found = library(path)
+        if found.whyformer_fingerprint() != fingerprint():
+            return f"the native engine was compiled from another version's source; {_AGAIN}."
+        usable = bool(found.whyformer_runs_here())
+    except (OSError, AttributeError) as error:
         return f"the native engine cannot be loaded ({error}); {_AGAIN}."
     return None if usable else f"the native engine was compiled for another processor; {_AGAIN}."
 
@@ -93,6 +96,7 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL:
         OSError: there is none, or it is one of another system.
     """
     loaded = ctypes.CDLL(str(path))
+    loaded.whyformer_fingerprint.restype = c_int64
     loaded.whyformer_runs_here.restype = c_bool
     loaded.whyformer_multiply.argtypes = [c_void_p, c_void_p, c_int64, c_void_p]
     loaded.whyformer_multiply.restype = None

@@ -22,6 +22,7 @@ from whyformer.nn.embedding import TokenEmbedding
 from whyformer.nn.feed_forward import FeedForward
 from whyformer.nn.norm import LayerNorm, Norm
 from whyformer.nn.stack import Stack, StackSpec
+from whyformer.position.rotary import Rotary
 
 NativePrecision = Literal["int8", "fp32"]
 Weights = tuple[Tensor, Tensor]
@@ -44,7 +45,8 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
     block = stack.block
     fits = {
         "mask.kind": stack.mask.kind == ("causal" if name == "decoder" else "everything"),
-        "positions": all(scheme.kind in ("sinusoidal", "learned") for scheme in stack.positions),
+        "positions": all(scheme.kind in ("sinusoidal", "learned", "rotary") for scheme in stack.positions)
+        and sum(scheme.kind == "rotary" for scheme in stack.positions) <= 1,
         "block.norm.kind": block.norm.kind == "layer",
         "block.placement.kind": block.placement.kind in ("pre", "post"),
         "block.feed_forward.kind": block.feed_forward.kind in ("relu", "gelu"),
@@ -91,7 +93,10 @@ class Packed:
         return library.Linear(*pointers, inputs, len(rows[0]), activation)
 
     def _stack(self, stack: Stack, table: TokenEmbedding, longest: int) -> library.Stack:
-        layers = [self._layer(block) for block in cast("list[Block]", list(stack.blocks))]
+        blocks = cast("list[Block]", list(stack.blocks))
+        rotary = next((scheme for scheme in stack.positions if isinstance(scheme, Rotary)), None)
+        turn = None if rotary is None else self._pointer(_turns(rotary, longest))
+        layers = [self._layer(block, turn, rotary.turned if rotary else 0) for block in blocks]
         array = (library.Layer * len(layers))(*layers)
         self._kept.append(array)
         position = stack.added(longest, table.weight.shape[1])
@@ -100,7 +105,7 @@ class Packed:
             *(table.scale, library.Norm() if stack.final_norm is None else self._norm(stack.final_norm)),
         )
 
-    def _layer(self, block: Block) -> library.Layer:
+    def _layer(self, block: Block, turn: int | None, turned: int) -> library.Layer:
         network, branch = block.feed_forward, block.feed_forward_branch
         assert isinstance(network, FeedForward), "others are refused"
         assert branch is not None, "it has one where it has a network"
@@ -109,10 +114,11 @@ class Packed:
         if cross is not None and block.cross_branch is not None:
             attention = self._attention(cross, block.cross_branch, [_query(cross)])
             memory = self.linear(*_joined(_weights(cross.key), _weights(cross.value)))
+        inputs = [_query(own), _weights(own.key), _weights(own.value)]
+        reading = self._attention(own, block.attention_branch, inputs)
+        reading.turn, reading.turned = turn, turned
         return library.Layer(
-            self._attention(
-                own, block.attention_branch, [_query(own), _weights(own.key), _weights(own.value)]
-            ),
+            reading,
             attention,
             memory,
             self.linear(*_weights(network.enter), _ACTIVATIONS[network.activation]),
@@ -141,6 +147,13 @@ class Packed:
         held = (held.float() if held.is_floating_point() else held).contiguous()
         self._kept.append(held)
         return held.data_ptr()
+
+
+def _turns(rotary: Rotary, longest: int) -> Tensor:
+    """The cosines and sines by which a head's first components turn at each position: (longest,R)."""
+    unit = torch.zeros(1, 1, longest, rotary.turned)
+    unit[..., : rotary.turned // 2] = 1.0
+    return rotary.rotate(unit, torch.arange(longest)[None])[0, 0]
 
 
 def quantised(weight: Tensor) -> tuple[Tensor, Tensor]:

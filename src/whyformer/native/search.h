@@ -23,6 +23,8 @@ struct Attention {
     Linear input, output;  // input: to queries, keys and values; or to queries of the memory's
     Norm norm;
     int64_t heads, dim;
+    const float *turn;  // (longest,turned) cosines, then sines; null without rotary positions
+    int64_t turned;     // components of a head
 };
 
 struct Layer {
