@@ -226,7 +226,11 @@ template <class Type> struct Worker {  // one thread
 
     void write(const Greedy &greedy) {
         while (search.rows.size() > 0) {
-            alone([&] { search.grow(); });
+            alone([&] {
+                search.grow();
+                search.choice.resize(search.rows.size());
+                search.logits.resize(search.rows.size() * model.output.outputs);
+            });
             step(search.logits.data());
             for (int64_t row = share(rows, index); row < share(rows, index + 1); ++row)
                 search.last[row] = likeliest(&search.logits[row * model.output.outputs], greedy.penalty,

@@ -119,8 +119,6 @@ struct Search {
     void grow() {
         const int64_t count = rows.size();
         reserve(count);
-        choice.resize(count);
-        logits.resize(count * model.output.outputs);
         cache.emplace_back();
         for (int64_t depth = 0; depth < model.decoder.depth; ++depth)
             cache.back().emplace_back(count * model.decoder.layers[depth].own.input.outputs);
