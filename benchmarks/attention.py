@@ -26,8 +26,8 @@ from report import Spread, machine, publish
 from torch import Tensor
 from torch.nn import functional as F
 
-from whyformer.attention.kernel import Taps, attend
 from whyformer.attention.mask import Causal, Chunk, Everything, Mask, MaskRule, Window
+from whyformer.attention.multihead import Taps, attend
 from whyformer.attention.score import Dot
 from whyformer.dropout import Dropout
 from whyformer.position.axis import Axis

@@ -9,8 +9,9 @@ from torch import Tensor
 from whyformer.attention import kernel
 from whyformer.attention import mask as masks
 from whyformer.attention.blocked import blocked
-from whyformer.attention.kernel import Taps, attend, choose, fused, weigh
+from whyformer.attention.kernel import choose, fused
 from whyformer.attention.mask import Causal, Chunk, Everything, Mask, Rule, SameSegment, Window
+from whyformer.attention.multihead import Taps, attend, weigh
 from whyformer.attention.score import Additive, Dot, Score
 from whyformer.dropout import Dropout
 from whyformer.position.axis import Axis

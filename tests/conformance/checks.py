@@ -17,7 +17,7 @@ from conformance import reference, rows
 from conformance.product import Combination, schemes, transformer_spec
 from conformance.reference import Example, real, sees
 from conformance.rows import LAYERS, LENGTH
-from whyformer.attention import kernel
+from whyformer.attention import kernel, multihead
 from whyformer.attention import mask as masks
 from whyformer.models.transformer import TransformerSpec
 from whyformer.position import offsets, transformer_xl
@@ -77,7 +77,7 @@ def every_body_is_the_plain_one(c: Combination) -> None:
         expected = results(plain, plain.fast())
         calls: list[str] = []
         for name in ("fused", "blocked"):
-            patch.setattr(kernel, name, counted(name, calls))
+            patch.setattr(multihead, name, counted(name, calls))
         patch.setattr(kernel, "LONG", 0)
         patch.setattr(masks, "ROWS", 2)
         same(results(other, other.fast()), expected)
@@ -92,7 +92,7 @@ def every_body_is_the_plain_one(c: Combination) -> None:
 
 def counted(name: str, calls: list[str]) -> Callable[..., Tensor]:
     """The body of that name, which also notes that it was called."""
-    original: Callable[..., Tensor] = getattr(kernel, name)
+    original: Callable[..., Tensor] = getattr(multihead, name)
 
     def body(*inputs: Any, **options: Any) -> Tensor:
         calls.append(name)

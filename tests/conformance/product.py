@@ -8,8 +8,8 @@ from typing import NamedTuple
 from conformance import rows
 from conformance.rows import LAYERS, LONGEST, M, Scheme
 from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.keys import KeysSpec
 from whyformer.attention.mask import Causal
-from whyformer.attention.multihead import KeysSpec
 from whyformer.models.transformer import TransformerSpec
 from whyformer.nn.stack import StackSpec
 

@@ -15,8 +15,7 @@ from conformance.product import Combination, schemes, stack_spec
 from conformance.rows import LAYERS, M, MaskRow, Scheme
 from conformance.slow import Pair, Token, affine
 from whyformer.attention.multihead import MultiHeadAttention
-from whyformer.nn.block import Block
-from whyformer.nn.stack import Stack
+from whyformer.nn.stack import Block, Stack
 from whyformer.position.axis import Axis
 
 MEMORY = 4

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from conformance import slow
 from conformance.slow import Pair, Token
 from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.keys import KeysSpec, OwnKeysSpec, SharedKeysSpec, SharedUnitKeysSpec
 from whyformer.attention.mask import Causal, Chunk, Everything, MaskRule, SameSegment, Window
-from whyformer.attention.multihead import KeysSpec, OwnKeysSpec, SharedKeysSpec, SharedUnitKeysSpec
 from whyformer.attention.score import AdditiveSpec, DotSpec, ScaledDotSpec, ScoreSpec
-from whyformer.nn.block import DeepNormSpec, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.feed_forward import (
     FeedForwardSpec,
     GeluSpec,
@@ -28,6 +27,7 @@ from whyformer.nn.feed_forward import (
     SwiGLUSpec,
 )
 from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, NormSpec, RMSNormSpec
+from whyformer.nn.placement import DeepNormSpec, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
 from whyformer.position.axis import Axis

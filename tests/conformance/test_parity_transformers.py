@@ -15,10 +15,10 @@ from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal, Mask
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import DotSpec
-from whyformer.nn.block import BlockSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.feed_forward import GeluSpec, ReluSpec, SwiGLUSpec
 from whyformer.nn.norm import LayerNormSpec, RMSNormSpec
-from whyformer.nn.stack import Stack, StackSpec
+from whyformer.nn.placement import PostNormSpec, PreNormSpec
+from whyformer.nn.stack import BlockSpec, Stack, StackSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.position.alibi import Alibi
 from whyformer.position.axis import Axis

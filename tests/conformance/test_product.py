@@ -25,12 +25,12 @@ from conformance.product import (
     legal,
     pairs_of,
 )
+from whyformer.attention.keys import KeysSpec
 from whyformer.attention.mask import Both, Either, MaskRule, Rule
-from whyformer.attention.multihead import KeysSpec
 from whyformer.attention.score import ScoreSpec
-from whyformer.nn.block import PlacementSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
+from whyformer.nn.placement import PlacementSpec
 from whyformer.position.positions import PositionSpec
 
 Check = Callable[[Combination], None]

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.multihead import AttentionSpec, SharedKeysSpec
+from whyformer.attention.keys import SharedKeysSpec
+from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import AdditiveSpec, ScaledDotSpec, ScoreSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.search import search

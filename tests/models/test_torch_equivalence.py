@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from whyformer.attention.multihead import MultiHeadAttention
 from whyformer.models.transformer import Transformer, TransformerSpec, transformer
-from whyformer.nn.block import Block, Placement, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.feed_forward import FeedForward
-from whyformer.nn.stack import Stack
+from whyformer.nn.placement import Placement, PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.nn.stack import Block, Stack
 from whyformer.position.absolute import sinusoids
 
 LAYERS, M, HEADS, HIDDEN, V = 3, 16, 4, 24, 20

@@ -21,9 +21,8 @@ from whyformer.models.transformer import (
     tiny,
     transformer,
 )
-from whyformer.nn.block import BlockSpec
 from whyformer.nn.embedding import EmbeddingSpec
-from whyformer.nn.stack import StackSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.tap import listen, record
 
 WITHOUT_MEMORY = BlockSpec()

@@ -30,11 +30,11 @@ from whyformer.native.build import build
 from whyformer.native.engine import NativeEngine
 from whyformer.native.library import library, missing
 from whyformer.native.pack import NativePrecision, Packed
-from whyformer.nn.block import BlockSpec, PreNormSpec
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.feed_forward import GeluSpec, ReluSpec
 from whyformer.nn.norm import RMSNormSpec
-from whyformer.nn.stack import StackSpec
+from whyformer.nn.placement import PreNormSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.positions import PositionSpec
 from whyformer.position.rotary import RotarySpec

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from whyformer.dropout import Dropout
 from whyformer.marks import PAD
-from whyformer.nn.block import Depth, PostNormSpec, PreNormSpec
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.norm import LayerNormSpec
+from whyformer.nn.placement import Depth, PostNormSpec, PreNormSpec
 
 M = 6
 

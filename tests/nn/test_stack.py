@@ -8,9 +8,9 @@ from torch import Tensor
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.nn.block import Block, BlockSpec, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.feed_forward import ReluSpec
-from whyformer.nn.stack import Stack, StackSpec
+from whyformer.nn.placement import PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.nn.stack import Block, BlockSpec, Stack, StackSpec
 from whyformer.position.axis import Axis
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.transformer_xl import TransformerXLSpec

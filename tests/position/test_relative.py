@@ -10,8 +10,7 @@ from torch import Tensor
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal, Everything
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.nn.block import BlockSpec
-from whyformer.nn.stack import StackSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import sinusoids
 from whyformer.position.alibi import AlibiSpec
 from whyformer.position.axis import Axis

@@ -12,10 +12,10 @@ from whyformer.attention.mask import Causal, Everything, MaskRule
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import TrainingError
 from whyformer.models.transformer import transformer
-from whyformer.nn.block import BlockSpec, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NormSpec
-from whyformer.nn.stack import StackSpec
+from whyformer.nn.placement import PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.axis import Axis
 from whyformer.training.leak import check_no_leak
 from whyformer.training.task import Probe

@@ -4,7 +4,6 @@ B batch · Q query length · K key length · H heads · D head dimension
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -35,7 +34,10 @@ class _Blocked(torch.autograd.Function):
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, body: Body, mask: Mask) -> Tensor:
         ctx.save_for_backward(query, key, value)
         ctx.body, ctx.mask, ctx.random = body, mask, torch.get_rng_state()
-        ctx.autocast = _autocast(query.device)
+        # For later: gradients are made outside of it.
+        kind = query.device.type
+        active, dtype = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
+        ctx.autocast = torch.autocast(kind, dtype=dtype, enabled=active)
         contexts = [
             body(query[:, :, rows], key[:, :, columns], value[:, :, columns], mask.part(rows, columns))
             for rows, columns in mask.blocks
@@ -59,10 +61,3 @@ class _Blocked(torch.autograd.Function):
                 for total, place, share in zip(totals, places, found, strict=True):
                     total[:, :, place] += share
         return *(total.to(x.dtype) for total, x in zip(totals, saved, strict=True)), None, None
-
-
-def _autocast(device: torch.device) -> AbstractContextManager[object]:
-    """The present autocast, for later: gradients are made outside of it."""
-    if not torch.is_autocast_enabled(device.type):
-        return nullcontext()
-    return torch.autocast(device.type, dtype=torch.get_autocast_dtype(device.type))

@@ -258,10 +258,8 @@ class Mask:
         self.queries = queries
         self.keys = keys
         self._penalties: dict[torch.dtype, Tensor] = {}
-        if len(queries.position) != len(keys.position):
-            raise ValueError(
-                f"queries of {len(queries.position)} sentences cannot read keys of {len(keys.position)}"
-            )
+        if (asking := len(queries.position)) != (read := len(keys.position)):
+            raise ValueError(f"queries of {asking} sentences cannot read keys of {read}")
 
     @cached_property
     def allowed(self) -> Tensor | None:

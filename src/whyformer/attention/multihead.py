@@ -1,89 +1,23 @@
-"""Multi-head attention: project, attend, project back.
+"""Multi-head attention, project, attend, project back; and the one place that owns the softmax.
 
 B batch · Q query length · K key length · H heads · D head dimension · M model dimension
 """
 
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import NamedTuple
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from whyformer.attention.blocked import blocked
 from whyformer.attention.heads import HeadsSpec, merge, share, split
-from whyformer.attention.kernel import Taps, attend
+from whyformer.attention.kernel import choose, fused
+from whyformer.attention.keys import KeysSpec, OwnKeysSpec
 from whyformer.attention.mask import Mask
-from whyformer.attention.score import ScaledDotSpec, ScoreSpec
+from whyformer.attention.score import ScaledDotSpec, Score, ScoreSpec
 from whyformer.dropout import Dropout
 from whyformer.position.positions import Positions
 from whyformer.spec import Spec
-
-
-class OwnKeysSpec(Spec):
-    """Keys are projected by a matrix of their own."""
-
-    origin: ClassVar[str] = "Vaswani et al. 2017, section 3.2.2"
-    kind: Literal["own"] = "own"
-    shares: ClassVar[bool] = False
-
-    def build(self, d_model: int, heads: HeadsSpec) -> "OwnKeys":
-        """The projection of the keys."""
-        return OwnKeys(d_model, heads.pairs * heads.head_dim(d_model), bias=heads.bias)
-
-
-class SharedKeysSpec(Spec):
-    """Queries and keys are projected by one matrix, so that what two tokens think of each other is alike."""
-
-    origin: ClassVar[str] = "Kitaev et al. 2020, section 2 (shared-QK)"
-    kind: Literal["shared"] = "shared"
-    shares: ClassVar[bool] = True
-
-    def build(self, d_model: int, heads: HeadsSpec) -> "SharedKeys":
-        """The projection of the keys."""
-        return SharedKeys()
-
-
-class SharedUnitKeysSpec(Spec):
-    """Queries and keys are projected by one matrix, and each key is brought to length 1."""
-
-    origin: ClassVar[str] = "Kitaev et al. 2020, section 2 (shared-QK)"
-    kind: Literal["shared_unit"] = "shared_unit"
-    shares: ClassVar[bool] = True
-
-    def build(self, d_model: int, heads: HeadsSpec) -> "SharedUnitKeys":
-        """The projection of the keys."""
-        return SharedUnitKeys(heads.pairs)
-
-
-KeysSpec = Annotated[OwnKeysSpec | SharedKeysSpec | SharedUnitKeysSpec, Field(discriminator="kind")]
-
-
-class OwnKeys(nn.Linear):
-    """x W_K + b_K, the projection of the queries left alone."""
-
-    def project(self, x: Tensor, query: nn.Linear) -> Tensor:
-        """Keys (B,K,H·D) of ``x`` (B,K,M); ``query`` is the projection of the queries."""
-        return self(x)
-
-
-class SharedKeys(nn.Module):
-    """x W_Q + b_Q. It has no parameters: those are the query's."""
-
-    def project(self, x: Tensor, query: nn.Linear) -> Tensor:
-        """Keys (B,K,H·D) of ``x`` (B,K,M), by the projection ``query``."""
-        return query(x)
-
-
-class SharedUnitKeys(nn.Module):
-    """The same, divided by its length in each head: a token can no longer win by being long."""
-
-    def __init__(self, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-
-    def project(self, x: Tensor, query: nn.Linear) -> Tensor:
-        """Keys (B,K,H·D) of ``x`` (B,K,M), by the projection ``query``."""
-        # (B,K,H·D) -> (B,K,H,D) -> (B,K,H·D)
-        return F.normalize(query(x).unflatten(-1, (self.heads, -1)), dim=-1).flatten(-2)
+from whyformer.tap import Tap
 
 
 class AttentionSpec(Spec):
@@ -127,6 +61,16 @@ class KeyValues(NamedTuple):
     def select(self, rows: Tensor) -> "KeyValues":
         """Keep, reorder or repeat sentences."""
         return KeyValues(self.key.index_select(0, rows), self.value.index_select(0, rows))
+
+
+class Taps(nn.Module):
+    """Where to listen inside one attention: scores and weights (B,H,Q,K), context (B,H,Q,D)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scores = Tap()
+        self.weights = Tap()
+        self.context = Tap()
 
 
 class MultiHeadAttention(nn.Module):
@@ -186,3 +130,55 @@ class MultiHeadAttention(nn.Module):
             context = context if term is None else context + term
         # (B,H,Q,D) -> (B,Q,M)
         return self.output(merge(context))
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    score: Score,
+    bias: Tensor | None,
+    mask: Mask,
+    dropout: Dropout,
+    need_weights: bool,
+    taps: Taps,
+) -> tuple[Tensor, Tensor | None]:
+    """Softmax attention (Vaswani et al. 2017, equation 1): each query takes a weighted mean of the values.
+
+    Args:
+        query: (B,H,Q,D), already prepared (scaled) by the score.
+        key: (B,H,K,D).
+        value: (B,H,K,D).
+        score: turns queries and keys into logits.
+        bias: what position schemes add to the logits, (B,H,Q,K) or broadcastable, or None.
+        mask: who may attend to whom. A query that may see no key gets zeros and gives zero gradients.
+        dropout: acts on the weights.
+        need_weights: whether the caller reads the weights; the fused kernel never forms them.
+        taps: where to listen.
+
+    Returns:
+        Context (B,H,Q,D), and the weights (B,H,Q,K) after dropout, or None where none were formed.
+    """
+    watched = need_weights or taps.scores.listening or taps.weights.listening
+    match "plain" if watched else choose(query, key, score=score, bias=bias, mask=mask, dropout=dropout):
+        case "fused":
+            context, weights = fused(query, key, value, bias=bias, mask=mask, dropout=dropout), None
+        case "blocked":
+
+            def body(query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
+                return dropout(weigh(score(query, key), mask)) @ value
+
+            context, weights = blocked(body, query, key, value, mask), None
+        case "plain":
+            logits = taps.scores(score(query, key))
+            weights = dropout(taps.weights(weigh(logits if bias is None else logits + bias, mask)))
+            context = weights @ value
+    return taps.context(context), weights
+
+
+def weigh(logits: Tensor, mask: Mask) -> Tensor:
+    """The softmax of ``logits`` (B,H,Q,K) over the keys that the mask allows: weights (B,H,Q,K)."""
+    penalty = mask.penalty(logits.dtype)
+    weights = (logits if penalty is None else logits + penalty).softmax(dim=-1)
+    return weights if mask.reachable is None else weights * mask.reachable

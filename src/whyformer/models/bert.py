@@ -14,12 +14,11 @@ from typing_extensions import override
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import SameSegment
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.nn.block import BlockSpec
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, with_bias
 from whyformer.nn.feed_forward import GeluSpec
 from whyformer.nn.initial import draw_matrices
 from whyformer.nn.norm import LayerNormSpec
-from whyformer.nn.stack import StackSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.position.axis import Axis
 from whyformer.spec import Spec

@@ -13,12 +13,12 @@ from typing_extensions import override
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal, SameSegment
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.nn.block import BlockSpec, PreNormSpec
 from whyformer.nn.cache import KVCache
 from whyformer.nn.embedding import EmbeddingSpec, OutputTable, TokenEmbedding
 from whyformer.nn.feed_forward import GeluSpec
 from whyformer.nn.initial import draw_matrices
-from whyformer.nn.stack import StackSpec
+from whyformer.nn.placement import PreNormSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.position.axis import Axis
 from whyformer.spec import Spec

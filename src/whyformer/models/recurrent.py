@@ -16,10 +16,10 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import AdditiveSpec
 from whyformer.dropout import Dropout
 from whyformer.models.pair import PairModel, PairState
-from whyformer.nn.block import NO_POSITIONS
 from whyformer.nn.cache import CrossCache
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.recurrent import CellSpec, LSTMSpec, Memory
+from whyformer.nn.stack import NO_POSITIONS
 from whyformer.position.axis import Axis
 from whyformer.spec import Spec
 

@@ -14,11 +14,10 @@ from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.models.pair import PairModel, PairState
-from whyformer.nn.block import BlockSpec
 from whyformer.nn.cache import CrossCache, KVCache
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding
 from whyformer.nn.feed_forward import ReluSpec
-from whyformer.nn.stack import Stack, StackSpec
+from whyformer.nn.stack import BlockSpec, Stack, StackSpec
 from whyformer.position.axis import Axis
 from whyformer.spec import Spec
 

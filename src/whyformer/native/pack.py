@@ -17,11 +17,11 @@ from whyformer.attention.score import Dot
 from whyformer.marks import END, PAD, START
 from whyformer.models.transformer import Transformer, TransformerSpec
 from whyformer.native import library
-from whyformer.nn.block import Block, Placement
 from whyformer.nn.embedding import TokenEmbedding
 from whyformer.nn.feed_forward import FeedForward
 from whyformer.nn.norm import LayerNorm, Norm
-from whyformer.nn.stack import Stack, StackSpec
+from whyformer.nn.placement import Placement
+from whyformer.nn.stack import Block, Stack, StackSpec
 from whyformer.position.rotary import Rotary
 
 NativePrecision = Literal["int8", "fp32"]

@@ -1,8 +1,12 @@
 """A stack of equal blocks: an encoder or a decoder.
 
+A block is attention, perhaps cross-attention, and a feed-forward network; each is a residual branch.
+
 B batch · L length · S source length · M model dimension
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -10,14 +14,55 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from whyformer.attention.mask import Everything, Mask, MaskRule
-from whyformer.nn.block import NO_POSITIONS, Block, BlockSpec, CrossPass, Pass
+from whyformer.attention.multihead import AttentionSpec, MultiHeadAttention
+from whyformer.dropout import Dropout
 from whyformer.nn.cache import CrossCache, KVCache
+from whyformer.nn.feed_forward import FeedForwardSpec, ReluSpec
+from whyformer.nn.norm import LayerNormSpec, NormSpec
+from whyformer.nn.placement import Depth, Placement, PlacementSpec, PostNormSpec
 from whyformer.position.absolute import SinusoidalSpec
 from whyformer.position.axis import Axis
 from whyformer.position.positions import Positions, PositionSpec
 from whyformer.position.scheme import PositionScheme
 from whyformer.spec import Spec
 from whyformer.tap import listen
+
+NO_POSITIONS = Positions()
+"""The two sides of cross-attention count differently, so no scheme applies there."""
+
+
+class BlockSpec(Spec):
+    """One layer of a stack."""
+
+    attention: AttentionSpec = AttentionSpec()
+    """Self-attention."""
+    cross_attention: AttentionSpec | None = None
+    """Attention to the memory, in a decoder; left out in an encoder."""
+    feed_forward: FeedForwardSpec = ReluSpec()
+    """The network that acts on each token by itself."""
+    norm: NormSpec = LayerNormSpec()
+    """How activations are normalised."""
+    placement: PlacementSpec = PostNormSpec()
+    """Where the norm sits."""
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Probability that a component of a residual branch is dropped in training."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "BlockSpec":
+        if self.cross_attention is not None and (fault := self.cross_attention.across()):
+            raise ValueError(f"cross_attention.{fault}")
+        if self.placement.kind == "deep" and self.norm.kind == "none":
+            raise ValueError("placement.kind deep grows the residual in every layer; norm.kind none lets it")
+        return self
+
+    def build(self, d_model: int, layers: int) -> "Block":
+        """One of ``layers`` layers in a model of ``d_model`` components."""
+        return Block(self, d_model, layers)
+
+    def branch(self, d_model: int, layers: int) -> Placement:
+        """The ends of one residual branch of this layer."""
+        depth = Depth(layers, branches=2 if self.cross_attention is None else 3)
+        return self.placement.build(self.norm.build(d_model), Dropout(self.dropout), depth)
 
 
 class StackSpec(Spec):
@@ -78,6 +123,68 @@ class StackSpec(Spec):
     def build(self, d_model: int) -> "Stack":
         """The stack for a model of ``d_model`` components."""
         return Stack(self, d_model)
+
+
+@dataclass(frozen=True)
+class CrossPass:
+    """What the cross-attentions of a decoder share in one forward pass."""
+
+    memory: CrossCache
+    mask: Mask
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What the layers of a stack share in one forward pass."""
+
+    mask: Mask
+    positions: Sequence[Positions]
+    """What each layer knows of positions."""
+    cache: KVCache | None = None
+    cross: CrossPass | None = None
+
+
+class Block(nn.Module):
+    """Attention mixes positions, the feed-forward network changes each (Vaswani et al. 2017, figure 1)."""
+
+    def __init__(self, spec: BlockSpec, d_model: int, layers: int) -> None:
+        super().__init__()
+        self.attention = spec.attention.build(d_model)
+        self.attention_branch = spec.branch(d_model, layers)
+        self.attention_branch.initialise(self.attention)
+        self.cross_attention: MultiHeadAttention | None = None
+        self.cross_branch: Placement | None = None
+        if spec.cross_attention is not None:
+            self.cross_attention = spec.cross_attention.build(d_model)
+            self.cross_branch = spec.branch(d_model, layers)
+            self.cross_branch.initialise(self.cross_attention)
+        self.feed_forward = spec.feed_forward.build(d_model)
+        self.feed_forward_branch: Placement | None = None
+        if self.feed_forward is not None:
+            self.feed_forward_branch = spec.branch(d_model, layers)
+            self.feed_forward_branch.initialise(self.feed_forward)
+
+    def forward(self, x: Tensor, shared: Pass, layer: int) -> Tensor:
+        """Transform ``x`` (B,L,M); ``layer`` counts from 0 and finds this block's part of what is shared."""
+        valid, position = shared.mask.queries.valid, shared.mask.queries.position
+        positions = shared.positions[layer]
+        h = self.attention_branch.enter(x, valid)
+        source = self.attention.key_values(h, positions, position)
+        if shared.cache is not None:
+            source = shared.cache.append(layer, source)
+        h = self.attention(h, source, shared.mask, positions)
+        x = self.attention_branch.leave(x, h, valid)
+        if self.cross_attention is not None and self.cross_branch is not None:
+            assert shared.cross is not None, "a block with cross-attention needs a memory"
+            memory, mask = shared.cross.memory.layers[layer], shared.cross.mask
+            # Rows that read the same memory are its queries, one after another: (B,L,M) -> (B/W,W·L,M)
+            h = self.cross_branch.enter(x, valid).reshape(*mask.queries.position.shape, -1)
+            h = self.cross_attention(h, memory, mask, NO_POSITIONS).view_as(x)
+            x = self.cross_branch.leave(x, h, valid)
+        if self.feed_forward is not None and self.feed_forward_branch is not None:
+            h = self.feed_forward(self.feed_forward_branch.enter(x, valid))
+            x = self.feed_forward_branch.leave(x, h, valid)
+        return x
 
 
 class Stack(nn.Module):

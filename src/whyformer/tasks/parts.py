@@ -11,14 +11,14 @@ from typing import Any, cast, get_args
 
 from pydantic import ValidationError
 
+from whyformer.attention.keys import KeysSpec
 from whyformer.attention.mask import Both, Causal, Chunk, Either, MaskRule, SameSegment, Window
-from whyformer.attention.multihead import KeysSpec
 from whyformer.attention.score import ScoreSpec
 from whyformer.data.text.tokenizer_spec import TokenizerSpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.nn.block import PlacementSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
+from whyformer.nn.placement import PlacementSpec
 from whyformer.nn.stack import StackSpec
 from whyformer.position.positions import PositionSpec
 from whyformer.spec import Spec

@@ -21,12 +21,11 @@ from whyformer.models.classifier import PooledClassifier
 from whyformer.models.elmo import ELMo
 from whyformer.models.gpt import GPT
 from whyformer.models.pair import PairModel, PairState
-from whyformer.nn.block import Block
 from whyformer.nn.cache import KVCache
 from whyformer.nn.embedding import TokenEmbedding
 from whyformer.nn.feed_forward import FeedForward, SwiGLU
 from whyformer.nn.recurrent import Recurrent
-from whyformer.nn.stack import Stack
+from whyformer.nn.stack import Block, Stack
 
 DATA = "data preparation"
 LOSS = "output layer and loss"

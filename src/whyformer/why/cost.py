@@ -13,8 +13,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 from typing_extensions import override
 
-from whyformer.attention.kernel import Taps, attend
 from whyformer.attention.mask import Everything, Mask
+from whyformer.attention.multihead import Taps, attend
 from whyformer.attention.score import Score
 from whyformer.dropout import Dropout
 from whyformer.position.axis import Axis

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import DataError
-from whyformer.nn.block import BlockSpec, PreNormSpec
 from whyformer.nn.feed_forward import NoFeedForwardSpec
-from whyformer.nn.stack import StackSpec
+from whyformer.nn.placement import PreNormSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.axis import Axis
 from whyformer.position.positions import PositionSpec
 from whyformer.why.question import Figure, Text

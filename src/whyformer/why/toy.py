@@ -18,7 +18,7 @@ from whyformer.attention.mask import Everything, Mask
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import ScoreSpec
 from whyformer.errors import TrainingError
-from whyformer.nn.block import NO_POSITIONS
+from whyformer.nn.stack import NO_POSITIONS
 from whyformer.position.axis import Axis
 from whyformer.spec import Spec
 from whyformer.why.question import Figure, Seen, Text

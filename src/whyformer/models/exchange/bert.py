@@ -24,10 +24,9 @@ from whyformer.models.exchange.exchange import (
     layers,
     one_name,
 )
-from whyformer.nn.block import BlockSpec
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.norm import LayerNormSpec
-from whyformer.nn.stack import StackSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
 
 _LAYER = {

@@ -14,11 +14,10 @@ from whyformer.attention.multihead import AttentionSpec, MultiHeadAttention
 from whyformer.errors import CheckpointError
 from whyformer.marks import END, PAD, START, UNKNOWN
 from whyformer.models.transformer import Transformer, TransformerSpec
-from whyformer.nn.block import Block
 from whyformer.nn.embedding import NEVER
 from whyformer.nn.feed_forward import GeluSpec, GeluTanhSpec, ReluSpec, SiluSpec, SwiGLU, SwiGLUSpec
 from whyformer.nn.norm import LayerNormSpec, RMSNormSpec
-from whyformer.nn.stack import Stack, StackSpec
+from whyformer.nn.stack import Block, Stack, StackSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.spec import Spec
 

@@ -22,10 +22,10 @@ from whyformer.models.exchange.exchange import (
     feed_forward,
 )
 from whyformer.models.gpt import GPTSpec
-from whyformer.nn.block import BlockSpec, PreNormSpec
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.norm import LayerNormSpec
-from whyformer.nn.stack import StackSpec
+from whyformer.nn.placement import PreNormSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
 
 _MATRICES = {

@@ -28,9 +28,8 @@ from whyformer.models.exchange.exchange import (
     one_name,
 )
 from whyformer.models.transformer import TransformerSpec
-from whyformer.nn.block import BlockSpec
 from whyformer.nn.embedding import EmbeddingSpec
-from whyformer.nn.stack import StackSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import sinusoids
 
 _READING = {
