@@ -45,6 +45,16 @@ def test_every_shape_and_type_is_kept(shape: tuple[int, ...]):
         assert set(mask.flatten().tolist()) <= {0.0, 2.0}
 
 
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.3, 0.9])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_types_of_two_bytes_get_the_same_mask_rounded(dtype: torch.dtype, p: float):
+    masks: list[Tensor] = []
+    for each in (torch.float32, dtype):
+        torch.manual_seed(3)
+        masks.append(keep_mask(torch.empty(5, 1001, dtype=each), p))
+    assert torch.equal(masks[0].to(dtype), masks[1])
+
+
 def test_the_module_drops_in_training_only():
     torch.manual_seed(0)
     x = torch.ones(1000, requires_grad=True)

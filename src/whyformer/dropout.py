@@ -45,5 +45,11 @@ def keep_mask(like: Tensor, probability: float) -> Tensor:
     words.random_(-(1 << 63), None)
     # (words of 64 bits) -> (elements of 16 bits, from -32768 to 32767)
     halves = words.view(torch.int16)[: like.numel()].view(like.shape)
-    kept = halves >= level - _LEVELS // 2
-    return kept.to(like.dtype).mul_(_LEVELS / (_LEVELS - level))
+    # 1 where kept, 0 where dropped, in place of the random numbers: nothing new to fill, no type to change.
+    kept = torch.ge(halves, level - _LEVELS // 2, out=halves)
+    scale = _LEVELS / (_LEVELS - level)
+    if like.dtype.itemsize != kept.dtype.itemsize:
+        return kept.to(like.dtype).mul_(scale)
+    # Of a type as wide, the bits of the scale taken once or never are the scale or 0.0.
+    bits = torch.tensor(scale, dtype=like.dtype, device=like.device).view(kept.dtype)
+    return kept.mul_(bits).view(like.dtype)
