@@ -6,7 +6,7 @@ import pytest
 
 from whyformer.errors import RecipeError
 from whyformer.tasks.kinds import load_any, recipe_type
-from whyformer.tasks.recipes import task_of
+from whyformer.tasks.recipes import read
 from whyformer.tasks.translation import TranslationRecipe
 
 
@@ -15,11 +15,12 @@ def test_a_recipe_translates_unless_it_or_a_base_says_otherwise(tmp_path: Path):
     lowest.write_text("task: something\n")
     middle.write_text("base: lowest.yaml\n")
     top.write_text("base: middle.yaml\n")
-    assert task_of(str(top)) == "something"
+    assert read(str(top)).task == "something"
     lowest.write_text("training: {epochs: 1}\n")
-    assert task_of(str(top)) == "translation"
+    assert read(str(top)).task == "translation"
     lowest.write_text("base: top.yaml\n")
-    assert task_of(str(top)) == "translation"
+    with pytest.raises(RecipeError, match="its own base"):
+        load_any(str(top))
 
 
 def test_shipped_recipes_are_read_by_their_task():

@@ -28,9 +28,9 @@ def recipes(
 def _list_keys(name: str | None) -> None:
     from whyformer.schema import describe
     from whyformer.tasks.kinds import recipe_type
-    from whyformer.tasks.recipes import task_of
+    from whyformer.tasks.recipes import read
 
-    for key in describe(recipe_type("translation" if name is None else task_of(name))):
+    for key in describe(recipe_type("translation" if name is None else read(name).task)):
         typer.echo(str(key))
 
 

@@ -11,7 +11,7 @@ from whyformer.tasks.bidirectional_lm import BidirectionalLMRecipe
 from whyformer.tasks.causal_lm import CausalLMRecipe
 from whyformer.tasks.classification import ClassificationRecipe
 from whyformer.tasks.masked_lm import MaskedLMRecipe
-from whyformer.tasks.recipes import load_recipe, task_of
+from whyformer.tasks.recipes import read
 from whyformer.tasks.translation import TranslationRecipe
 from whyformer.training.run import RunFolder
 from whyformer.validation import check
@@ -48,7 +48,8 @@ def load_any(recipe: str, overrides: Sequence[str] = ()) -> AnyRecipe:
 
     A classifier's has its network and its labels, which are read from where it starts and from its data.
     """
-    spec = load_recipe(recipe_type(task_of(recipe)), recipe, overrides)
+    source = read(recipe)
+    spec = source.spec(recipe_type(source.task), overrides)
     return _resolved(spec) if isinstance(spec, ClassificationRecipe) else spec
 
 

@@ -7,6 +7,8 @@ recipes) and ``base`` (the recipe that this one changes, by name, or by path fro
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -39,43 +41,73 @@ def load_recipe(spec_type: type[S], recipe: str, overrides: Sequence[str] = (), 
         RecipeError: an unknown recipe, a file that is not YAML, a circle of bases, or values that do not
             fit; in the last case with one line for each fault.
     """
+    return read(recipe, shelf).spec(spec_type, overrides)
+
+
+def read(recipe: str, shelf: Path = SHIPPED) -> "Source":
+    """The files behind ``recipe``, each read once; see ``load_recipe``."""
     path = _find(recipe, shelf, Path())
-    if not overrides and (whole := _whole(spec_type, path)) is not None:
-        return whole
-    root = Node.root(spec_type)
-    data = merged(completed(root, _with_bases(root, path, shelf, ())), _parsed(overrides))
-    origin = f"recipe {recipe}" + (" with its overrides" if overrides else "")
-    return check(spec_type, _interpolated(data, origin), origin)
+    layers, trail = list[Layer](), list[Path]()
+    while True:
+        trail.append(path.resolve())
+        if trail[-1] in trail[:-1]:
+            names = " -> ".join(step.stem for step in trail)
+            raise RecipeError(f"{path}: the recipe is its own base ({names}); remove one `base:`.")
+        layer = {key: value for key, value in _read(path).items() if key != "description"}
+        layers.append(layer)
+        match layer.pop("base", None):
+            case None:
+                return Source(recipe, layers)
+            case str() as base:
+                path = _find(base, shelf, path.parent)
+            case other:
+                raise RecipeError(
+                    f"{path}: `base` is {other!r}; it should be the name or file of one recipe."
+                )
 
 
-def _whole(spec_type: type[S], path: Path) -> S | None:
+Layer = dict[str, object]
+"""What one file says."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the files behind a recipe say."""
+
+    recipe: str
+    """How it was named."""
+    layers: Sequence[Layer]
+    """The file itself, then its base, and the base of that."""
+
+    @property
+    def task(self) -> str:
+        """The task that the recipe or the first of its bases names; translation where none does."""
+        return next((str(layer["task"]) for layer in self.layers if "task" in layer), "translation")
+
+    def spec(self, spec_type: type[S], overrides: Sequence[str] = ()) -> S:
+        """What they describe, changed by ``overrides``; see ``load_recipe``."""
+        if not overrides and len(self.layers) == 1:
+            whole = _whole(spec_type, self.layers[0])
+            if whole is not None:
+                return whole
+        root = Node.root(spec_type)
+        changes = [*self.layers[::-1], _parsed(overrides)]
+        data = reduce(lambda lower, upper: merged(completed(root, lower), upper), changes)
+        origin = f"recipe {self.recipe}" + (" with its overrides" if overrides else "")
+        return check(spec_type, _interpolated(data, origin), origin)
+
+
+def _whole(spec_type: type[S], layer: Layer) -> S | None:
     """The spec in a file that says everything, as a run's recipe does; None if there is more to it.
 
     The schema, which fills in kinds and explains faults, takes as long to make as a translation.
     """
-    data = _read(path)
-    if "base" in data or "${" in str(data):
+    if "${" in str(layer):
         return None
     try:
-        return spec_type.model_validate({key: value for key, value in data.items() if key != "description"})
+        return spec_type.model_validate(layer)
     except ValidationError:
         return None
-
-
-def task_of(recipe: str, shelf: Path = SHIPPED) -> str:
-    """The task that ``recipe`` or the first of its bases names; translation where none does.
-
-    Raises:
-        RecipeError: as for ``load_recipe``.
-    """
-    path, seen = _find(recipe, shelf, Path()), set[Path]()
-    while path.resolve() not in seen:
-        seen.add(path.resolve())
-        data = _read(path)
-        if "task" in data or not isinstance(data.get("base"), str):
-            return str(data.get("task", "translation"))
-        path = _find(str(data["base"]), shelf, path.parent)
-    return "translation"  # a circle of bases; reading the recipe will say so
 
 
 def recipe_text(spec: BaseModel) -> str:
@@ -98,23 +130,6 @@ def _find(recipe: str, shelf: Path, folder: Path) -> Path:
     near = difflib.get_close_matches(recipe, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the shipped ones are: {', '.join(names) or 'none'}."
     raise RecipeError(f"there is no recipe named {recipe}; {hint} A file's name must end in .yaml.")
-
-
-def _with_bases(root: Node, path: Path, shelf: Path, below: tuple[Path, ...]) -> dict[str, object]:
-    """The content of ``path`` laid over its base, and that over its own; ``below`` has led here."""
-    trail = (*below, path.resolve())
-    if trail[-1] in below:
-        names = " -> ".join(step.stem for step in trail)
-        raise RecipeError(f"{path}: the recipe is its own base ({names}); remove one `base:`.")
-    data = {key: value for key, value in _read(path).items() if key != "description"}
-    match data.pop("base", None):
-        case None:
-            return data
-        case str() as base:
-            lower = _with_bases(root, _find(base, shelf, path.parent), shelf, trail)
-            return merged(completed(root, lower), data)
-        case other:
-            raise RecipeError(f"{path}: `base` is {other!r}; it should be the name or file of one recipe.")
 
 
 def _read(path: Path) -> dict[str, object]:
