@@ -158,18 +158,22 @@ def main() -> None:
     asked = parser.parse_args()
     about = machine(asked.threads)
     found: dict[Case, list[Cost]] = {}
-    for mask in asked.masks:
-        for dtype in asked.dtypes:
-            for length in asked.lengths:
-                cases = [
-                    Case(arm, mask, dtype, length, dropout)
-                    for dropout in (False, True)
-                    for arm in ("ours", "sdpa", *(("sdpa is_causal",) if mask == "causal" else ()))
-                ]
-                found |= by_turns(cases, asked.rounds, asked.threads)
-                print(".", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    tell(found, asked.lengths, about)
+    try:
+        for mask in asked.masks:
+            for dtype in asked.dtypes:
+                for length in asked.lengths:
+                    cases = [
+                        Case(arm, mask, dtype, length, dropout)
+                        for dropout in (False, True)
+                        for arm in ("ours", "sdpa", *(("sdpa is_causal",) if mask == "causal" else ()))
+                    ]
+                    found |= by_turns(cases, asked.rounds, asked.threads)
+                    print(".", end="", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+    finally:
+        # A run that is stopped by Ctrl-C tells what it has.
+        if found:
+            tell(found, asked.lengths, about)
 
 
 def by_turns(cases: list[Case], rounds: int, threads: int) -> dict[Case, list[Cost]]:
