@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from typing import Any, NamedTuple
 
 import torch
@@ -159,18 +160,16 @@ def main() -> None:
     about = machine(asked.threads)
     found: dict[Case, list[Cost]] = {}
     try:
-        for mask in asked.masks:
-            for dtype in asked.dtypes:
-                for length in asked.lengths:
-                    cases = [
-                        Case(arm, mask, dtype, length, dropout)
-                        for dropout in (False, True)
-                        for arm in ("ours", "sdpa", *(("sdpa is_causal",) if mask == "causal" else ()))
-                    ]
-                    found |= by_turns(cases, asked.rounds, asked.threads)
-                    print(".", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
+        for mask, dtype, length in product(asked.masks, asked.dtypes, asked.lengths):
+            cases = [
+                Case(arm, mask, dtype, length, dropout)
+                for dropout in (False, True)
+                for arm in ("ours", "sdpa", *(("sdpa is_causal",) if mask == "causal" else ()))
+            ]
+            found |= by_turns(cases, asked.rounds, asked.threads)
+            print(".", end="", file=sys.stderr, flush=True)
     finally:
+        print(file=sys.stderr)
         # A run that is stopped by Ctrl-C tells what it has.
         if found:
             tell(found, asked.lengths, about)

@@ -34,7 +34,7 @@ class _Blocked(torch.autograd.Function):
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, body: Body, mask: Mask) -> Tensor:
         ctx.save_for_backward(query, key, value)
         ctx.body, ctx.mask, ctx.random = body, mask, torch.get_rng_state()
-        # For later: gradients are made outside of it.
+        # Kept for the gradients, which are made outside of the present autocast.
         kind = query.device.type
         active, dtype = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
         ctx.autocast = torch.autocast(kind, dtype=dtype, enabled=active)

@@ -1,4 +1,4 @@
-"""Multi-head attention, project, attend, project back; and the one place that owns the softmax.
+"""Multi-head attention: project, attend, project back. Here is the one softmax.
 
 B batch · Q query length · K key length · H heads · D head dimension · M model dimension
 """

@@ -23,6 +23,8 @@ from whyformer.validation import check, completed, merged
 
 S = TypeVar("S", bound=BaseModel)
 
+Layer = dict[str, object]
+"""What one file says."""
 SHIPPED = Path(__file__).parent.parent / "recipes"
 """The folder of the recipes that come with the package."""
 
@@ -64,10 +66,6 @@ def read(recipe: str, shelf: Path = SHIPPED) -> "Source":
                 raise RecipeError(
                     f"{path}: `base` is {other!r}; it should be the name or file of one recipe."
                 )
-
-
-Layer = dict[str, object]
-"""What one file says."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ def _find(recipe: str, shelf: Path, folder: Path) -> Path:
     raise RecipeError(f"there is no recipe named {recipe}; {hint} A file's name must end in .yaml.")
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read(path: Path) -> Layer:
     """The mapping in a YAML file, interpolations untouched."""
     try:
         config = OmegaConf.load(path)
@@ -152,7 +150,7 @@ def _read(path: Path) -> dict[str, object]:
     data = OmegaConf.to_container(config)
     if not isinstance(data, dict):
         raise RecipeError(f"{path}: holds a list; a recipe is a mapping of keys to values.")
-    return cast(dict[str, object], data)
+    return cast(Layer, data)
 
 
 def _parsed(overrides: Sequence[str]) -> dict[str, object]:
