@@ -64,15 +64,16 @@ format: $(INSTALLED)
 # Short runs, on fresh weights; each script has options for longer ones and for a run of your own.
 bench: $(MEASURED)
 	$(PEERS)/python benchmarks/training.py --size tiny --steps 10
-	$(PEERS)/python benchmarks/training.py --size base --steps 3
+	$(PEERS)/python benchmarks/training.py --size base --steps 5 \
+		--arms ours-bf16 marian-fp32 marian-bf16-eager torch-fp32 xtransformers-fp32
 	@set -ex; for size in tiny base; do \
-		$(PEERS)/python benchmarks/translation.py --size $$size --batch 1 --sentences 50 --rounds 3; \
-		$(PEERS)/python benchmarks/translation.py --size $$size --batch 128 --sentences 512 --rounds 2; \
+		$(PEERS)/python benchmarks/translation.py --size $$size --batch 1 --sentences 30 --rounds 3; \
+		$(PEERS)/python benchmarks/translation.py --size $$size --batch 128 --sentences 256 --rounds 2; \
 		$(PEERS)/python benchmarks/translation.py --size $$size --batch 128 --beam 5 --sentences 256 --rounds 2 \
-			--arms 'ours-*' 'ct2-int8-s2' 'hf-bf16-t2'; \
+			--arms 'ours-int8-native-[sp]2' 'ct2-int8-[sp]2' 'hf-bf16-*'; \
 	done
 	$(PEERS)/python benchmarks/time_to_quality.py --steps 270
-	$(PEERS)/python benchmarks/attention.py --lengths 512 2048 8192 --rounds 3
+	$(PEERS)/python benchmarks/attention.py --lengths 512 2048 8192 --dtypes bf16 --rounds 2
 	$(PEERS)/python benchmarks/cold_start.py
 	@if [ -d runs/demo ]; then $(PEERS)/whyformer profile runs/demo --output benchmarks/results; fi
 	$(PEERS)/python benchmarks/batch_invariance.py

@@ -50,6 +50,11 @@ HOW = {"t1": (1, 1, 1), "t2": (2, 1, 1), "s2": (1, 2, 1), "p2": (1, 1, 2)}
 """Threads of a batch, batches at a time, processes."""
 FIRST = "ours-fp32-torch-t2"
 """What the others are compared with."""
+USUAL = [
+    *("ours-*-t2", "ours-int8-*-t1", "ours-int8-*-s2", "ours-int8-native-p2"),
+    *("ct2-int8-t1", "ct2-int8-[sp]2", "hf-*"),
+]
+"""What was fastest of each toolkit, and what shows why. All arms at once need some 25 GB at base."""
 
 
 def main() -> None:
@@ -63,7 +68,7 @@ def main() -> None:
     parser.add_argument("--beam", type=int, default=1, help="1 = greedy")
     parser.add_argument("--sentences", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--arms", nargs="+", default=["*"], help="names or patterns, such as 'ct2-int8*'")
+    parser.add_argument("--arms", nargs="+", default=USUAL, help="names or patterns; '*' takes all")
     asked = parser.parse_args()
     if asked.run is not None and not asked.run.exists():
         print(f"{asked.run} is not there; train it first, or leave it out.")
