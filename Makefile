@@ -73,7 +73,8 @@ bench: $(MEASURED)
 			--arms 'ours-int8-native-[sp]2' 'ct2-int8-[sp]2' 'hf-bf16-*'; \
 	done
 	$(PEERS)/python benchmarks/time_to_quality.py --steps 270
-	$(PEERS)/python benchmarks/attention.py --lengths 512 2048 8192 --dtypes bf16 --rounds 2
+	$(PEERS)/python benchmarks/attention.py --masks causal window chunk padding --lengths 512 2048 8192 \
+		--dtypes bf16 --rounds 1
 	$(PEERS)/python benchmarks/cold_start.py
 	@if [ -d runs/demo ]; then $(PEERS)/whyformer profile runs/demo --output benchmarks/results; fi
 	$(PEERS)/python benchmarks/batch_invariance.py
