@@ -54,7 +54,7 @@ USUAL = [
     *("ours-*-t2", "ours-int8-*-t1", "ours-int8-*-s2", "ours-int8-native-p2"),
     *("ct2-int8-t1", "ct2-int8-[sp]2", "hf-*"),
 ]
-"""What was fastest of each toolkit, and what shows why. All arms at once need some 25 GB at base."""
+"""Few enough to wait in memory together at base. Left out are, above all, CTranslate2's types beside int8."""
 
 
 def main() -> None:
