@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from arms import Run
 
+from whyformer.machine import keep_freed_memory
 from whyformer.marks import END, PAD, START
 from whyformer.models.exchange.marian import HuggingFaceMarian
 from whyformer.tasks.load import open_run
@@ -66,6 +67,7 @@ def ours(work: Work, precision: str, engine: str, threads: int, streams: int) ->
     from whyformer.tasks.load import load_translator
 
     torch.set_num_threads(threads * streams)
+    keep_freed_memory()  # as `whyformer translate` does
     limits = {"longest_factor": 0.0, "longest_extra": work.forced, "shortest": work.shortest}
     told: dict[str, Any] = limits if work.forced else {}
     if work.beam == 1:

@@ -58,9 +58,12 @@ def search(
     last = torch.full_like(sentence, START) if first is None else first[sentence]
     state = model.start(source, valid, watch_attention)
     _select(state, sentence, len(source))
+    scores = torch.empty(0, device=source.device)
 
     for length in range(1, int(longest.max()) + 1):
-        scores = model.step(last, state).log_softmax(dim=1, dtype=torch.float32)
+        logits = model.step(last, state)
+        # Into the same memory each time: to take some megabytes anew costs more than to fill them.
+        torch.log_softmax(logits, 1, torch.float32, out=scores.resize_(logits.shape))
         _refuse_broken(scores, searches)
         if watch_attention:
             prefixes = prefixes.cover(_attention(state, prefixes.coverage.shape))

@@ -44,6 +44,7 @@ class NativeState(DecoderState):
         # Until it is forgotten, what it points at has to stay.
         self._packed = packed
         self._int8 = packed.precision == "int8"
+        self._logits = torch.empty(0)
         tokens = source[valid]
         self._search = functions.whyformer_read(
             *(byref(packed.struct), self._int8, tokens.data_ptr(), lengths.data_ptr(), len(source)),
@@ -57,9 +58,9 @@ class NativeState(DecoderState):
         self._functions.whyformer_select(self._search, rows.data_ptr(), len(rows))
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Feed each row its last token, ``tokens`` (R,); logits (R,V) of the next."""
+        """Feed each row its last token, ``tokens`` (R,); logits (R,V) of the next, until the next step."""
         tokens = tokens.contiguous()
-        logits = torch.empty(len(tokens), self._packed.struct.output.outputs)
+        logits = self._logits.resize_(len(tokens), self._packed.struct.output.outputs)
         self._functions.whyformer_step(
             self._search, self._int8, tokens.data_ptr(), self._threads, logits.data_ptr()
         )
