@@ -37,5 +37,8 @@ class StepDecoder(Protocol[State]):
         ...
 
     def step(self, tokens: Tensor, state: State) -> Tensor:
-        """Feed each row its last token, ``tokens`` (R,); logits (R,V) of the next. Advances ``state``."""
+        """Feed each row its last token, ``tokens`` (R,); logits (R,V) of the next. Advances ``state``.
+
+        The logits may lie in memory that the next step of ``state`` writes anew.
+        """
         ...
