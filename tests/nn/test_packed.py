@@ -22,6 +22,14 @@ def every_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "_WORTH", 0)
 
 
+@pytest.fixture(autouse=True, params=["what this processor has", "fp32 products"])
+def products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As here, and as on a processor that has neither bf16 nor int8 products."""
+    if request.param == "fp32 products":
+        monkeypatch.setattr(packing, "has_bf16_products", lambda: False)
+        monkeypatch.setattr(packing, "has_int8_products", lambda: False)
+
+
 def example(rows: int, inputs: int = 96, outputs: int = 80) -> tuple[Tensor, nn.Linear]:
     torch.manual_seed(0)
     return torch.randn(rows, inputs), nn.Linear(inputs, outputs)
@@ -54,6 +62,13 @@ def test_int8_is_what_its_formula_says():
     whole = F.linear((x / step_x).round().double(), (linear.weight / step).round().double())
     expected = whole * step_x * step.T + linear.bias
     torch.testing.assert_close(packed(linear, "int8")(x).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_the_largest_numbers_are_multiplied_exactly():
+    ones = nn.Linear(130, 5, bias=False)
+    nn.init.ones_(ones.weight)
+    torch.testing.assert_close(packed(ones, "int8")(torch.ones(3, 130)), torch.full((3, 5), 130.0))
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

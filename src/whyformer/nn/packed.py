@@ -3,11 +3,13 @@
 R rows · I inputs · O outputs
 """
 
+import functools
 from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.nn.embedding import OutputTable
@@ -44,6 +46,24 @@ def _packed(weight: Tensor, bias: Tensor | None, precision: LowPrecision) -> "Pa
             return Int8Linear(*_plain(weight, bias))
 
 
+@functools.cache
+def has_bf16_products() -> bool:
+    """Whether torch multiplies bf16 by a layout of its own here; it refuses to on older processors."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+@functools.cache
+def has_int8_products() -> bool:
+    """Whether torch's int8 products are exact here.
+
+    Without instructions for them it adds two products in 16 bits first, where the largest do not fit; that
+    is tried, as it depends on what torch uses and not on what the processor has.
+    """
+    rows, inputs = 4, 64
+    most = torch.full((rows, inputs), _STEPS, dtype=torch.int8)
+    return bool((torch.ops.aten._int_mm(most, most.T) == inputs * _STEPS**2).all())
+
+
 def _plain(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     """Both in fp32 and out of training's reach; zeros for no bias."""
     weight = weight.detach().float()
@@ -63,15 +83,21 @@ class PackedLinear(nn.Module, ABC):
 
 
 class BF16Linear(PackedLinear):
-    """Weights, inputs and outputs have 8 bits of mantissa; sums are fp32."""
+    """Weights, inputs and outputs have 8 bits of mantissa; sums are fp32.
+
+    Where the processor has no such products, fp32 ones of the same rounded numbers stand for them.
+    """
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
-        self.bias = bias.bfloat16()
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.bfloat16())
+        self.own_products = has_bf16_products()
+        self.bias, weight = bias.bfloat16(), weight.bfloat16()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight) if self.own_products else weight.float()
 
     @override
     def forward(self, x: Tensor) -> Tensor:
+        if not self.own_products:
+            return F.linear(x.bfloat16().float(), self.weight, self.bias.float()).bfloat16().float()
         product = torch.ops.mkldnn._linear_pointwise
         return product(x.bfloat16(), self.weight, self.bias, "none", [], "").float()
 
@@ -79,22 +105,26 @@ class BF16Linear(PackedLinear):
 class Int8Linear(PackedLinear):
     """Weights are whole steps of each output's own size, inputs whole steps of each row's.
 
-    Sums of products of whole numbers are exact, so that no row's result depends on the others.
+    Sums of products of whole numbers are exact, so that no row's result depends on the others. In fp32, which
+    stands in where int8 products are not, they are so below 2²⁴; larger ones lose their last bit.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
+        self.own_products = has_int8_products()
         self.bias = bias
         # (O,I) -> (O,)
         self.step = weight.abs().amax(dim=1).clamp_min(_SMALLEST) / _STEPS
         # (O,I) -> (I,O): a view
-        self.weight = (weight / self.step[:, None]).round().to(torch.int8).T
+        whole = (weight / self.step[:, None]).round()
+        self.weight = (whole.to(torch.int8) if self.own_products else whole).T
 
     @override
     def forward(self, x: Tensor) -> Tensor:
         # (…,I) -> (…,1)
         step = x.abs().amax(dim=-1, keepdim=True).clamp_min_(_SMALLEST).div_(_STEPS)
-        whole = (x / step).round_().to(torch.int8)
+        whole = (x / step).round_().to(self.weight.dtype).flatten(0, -2)
         # (…,I) -> (R,I) -> (R,O) -> (…,O)
-        sums = torch.ops.aten._int_mm(whole.flatten(0, -2), self.weight).view(*x.shape[:-1], -1)
+        product = torch.ops.aten._int_mm if self.own_products else torch.mm
+        sums = product(whole, self.weight).view(*x.shape[:-1], -1)
         return sums.float().mul_(self.step).mul_(step).add_(self.bias)
