@@ -108,7 +108,8 @@ def test_a_command_runs(call: list[str], demo: Path):
     call = [argument.replace("tokenizer.source.json", "tokenizer.json") for argument in call]
     result = CliRunner().invoke(app, call, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert result.stdout.strip()
+    # What a model writes for words that it never saw may be nothing; its line is there even so.
+    assert result.stdout if call[0] == "translate" else result.stdout.strip()
 
 
 @pytest.mark.parametrize("call", arguments("train"), ids=" ".join)
