@@ -2,6 +2,7 @@
 #   make demo       train a small translator, score it, draw its attention
 #   make test       check, then every test that takes seconds
 #   make test-slow  the tests that train or measure
+#   make test-processors  the tests that take seconds, as on other processors: half an hour
 #   make check      lint, format, types, import directions, size budget
 #   make format     let ruff put files in order
 #   make bench      time us beside other toolkits (in .venv-peers); tables and pictures in benchmarks/results
@@ -16,9 +17,21 @@ MINILM := .venv/.minilm
 # One thread per worker: several workers with several threads each would fight for the same cores.
 WORKERS ?= -n auto --maxprocesses 4
 ONE_THREAD := OMP_NUM_THREADS=1
+, := ,
+# Other processors, oldest first, as far as one can play them: kernels of torch and oneDNN, what the library is
+# told (tests/conftest.py), what the native engine is compiled for, threads.
+PRETENDED = WHYFORMER_TEST_FEATURES=$(1) WHYFORMER_TEST_BF16=$(2) OMP_NUM_THREADS=$(3)
+AVX2 := ATEN_CPU_CAPABILITY=avx2 WHYFORMER_TEST_MARCH=x86-64-v3 ONEDNN_MAX_CPU_ISA=AVX2
+PROCESSORS := \
+	"$(call PRETENDED,none,off,1) ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 WHYFORMER_TEST_MARCH=x86-64" \
+	"$(call PRETENDED,avx2,off,1) $(AVX2)" \
+	"$(call PRETENDED,avx2,off,2) $(AVX2)" \
+	"$(call PRETENDED,avx2$(,)avx_vnni,off,1) $(AVX2)_VNNI" \
+	"$(call PRETENDED,avx2$(,)avx512f$(,)avx512_vnni,off,2) ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI" \
+	"$(call PRETENDED,avx2$(,)avx512f$(,)avx512_bf16,on,1)"
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-slow check format bench clean
+.PHONY: demo test test-slow test-processors check format bench clean
 .DELETE_ON_ERROR:
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -56,6 +69,12 @@ test: check $(MINILM)
 
 test-slow: $(MINILM)
 	$(BIN)/pytest -q -m slow
+
+test-processors: $(MINILM)
+	@red=0; for processor in $(PROCESSORS); do \
+		echo "== $$processor"; \
+		env $$processor $(BIN)/pytest -q -m "not slow" $(WORKERS) || { red=1; echo "== red: $$processor"; }; \
+	done; exit $$red
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix

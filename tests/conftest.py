@@ -1,16 +1,25 @@
 """What holds for all tests, and the one trained run that many of them use."""
 
+import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
+import torch
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
+
+from whyformer import machine
 
 # Test workers share the cores with each other and with whatever else runs: a deadline would measure that.
 settings.register_profile("shared-cores", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared-cores")
+
+THREADS = torch.get_num_threads()
+# What `make test-processors` pretends; ATen and oneDNN are told by variables of their own.
+FEATURES, BF16 = (os.environ.get(f"WHYFORMER_TEST_{name}") for name in ("FEATURES", "BF16"))
 
 REVERSE = """\
 data: {kind: reverse, symbols: 5, shortest: 2, longest: 5, pairs: 1500}
@@ -96,6 +105,25 @@ training:
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def pretended_processor() -> Iterator[None]:
+    """Tell the library of instruction sets and of a speed of bf16 that this processor may not have."""
+    with pytest.MonkeyPatch.context() as patch:
+        if FEATURES is not None:
+            processor = dataclasses.replace(machine._processor(), features=tuple(FEATURES.split(",")))
+            patch.setattr(machine, "_processor", lambda: processor)
+        if BF16 is not None:
+            speeds = (100.0, {"on": 4.0, "off": 0.25}[BF16] * 100.0)
+            patch.setattr(machine, "_measured_gflops", lambda threads: speeds)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def the_usual_threads() -> None:
+    """Begin each test with as many threads as the first had, whatever others or their fixtures have set."""
+    torch.set_num_threads(THREADS)
+
+
 @pytest.fixture(scope="session")
 def filling_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that fills holes in English and Chinese counting; copy it before you change it."""
@@ -160,8 +188,6 @@ def _shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _train(recipe: str, run: Path) -> None:
-    import torch
-
     from whyformer.tasks.train import begin
 
     torch.set_num_threads(1)
