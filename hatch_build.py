@@ -6,7 +6,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-NATIVE = "src/whyformer/native"
+NATIVE = "src/whyformer/engines/native"
 
 
 class NativeBuildHook(BuildHookInterface[Any]):

@@ -31,7 +31,7 @@ from whyformer.attention.mask import Causal, Chunk, Everything, Mask, MaskRule, 
 from whyformer.attention.multihead import Taps, attend
 from whyformer.attention.score import Dot
 from whyformer.dropout import Dropout
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 
 HEADS, DIM = 8, 64
 DROPPED = 0.1

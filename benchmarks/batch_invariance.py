@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
+from whyformer.data.corpora.parallel import load_held_out
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.tasks.corpus import load_held_out
-from whyformer.tasks.load import load, open_run, read_recipe
-from whyformer.tasks.translator import Translator
+from whyformer.runs.load import load, open_run, read_recipe
+from whyformer.tasks.translation.translator import Translator
 
 BATCHES = (1, 7, 64)
 SEARCHES: dict[str, SearchSpec] = {"greedy": GreedySpec(), "beam 5": BeamSpec(size=5)}

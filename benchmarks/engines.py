@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from arms import Run
 
+from whyformer.huggingface.marian import HuggingFaceMarian
 from whyformer.machine import keep_freed_memory
-from whyformer.marks import END, PAD, START
-from whyformer.models.exchange.marian import HuggingFaceMarian
-from whyformer.tasks.load import open_run
+from whyformer.runs.load import open_run
+from whyformer.special_tokens import END, PAD, START
 
 
 class Work(NamedTuple):
@@ -64,7 +64,7 @@ def ours(work: Work, precision: str, engine: str, threads: int, streams: int) ->
     """Our translator."""
     from whyformer.decoding.beam import BeamSpec
     from whyformer.decoding.greedy import GreedySpec
-    from whyformer.tasks.load import load_translator
+    from whyformer.runs.load import load_translator
 
     torch.set_num_threads(threads * streams)
     keep_freed_memory()  # as `whyformer translate` does

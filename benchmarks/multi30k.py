@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from whyformer.data.batching import plan
+from whyformer.data.batches.planning import plan
 
 SIZES = {"tiny": "small", "base": "base"}
 """What the tables call a size, and our preset of it; tiny is the Transformer-Tiny of Wu et al. 2021."""
@@ -20,7 +20,7 @@ def begun(size: str, folder: Path, *others: str) -> Any:
     Raises:
         DataError: Multi30k is not there.
     """
-    from whyformer.tasks.train import begin
+    from whyformer.runs.train import begin
 
     changes = [
         f"model={{preset: {SIZES[size]}, longest: {LONGEST}}}",

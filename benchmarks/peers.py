@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from whyformer.data.batch import PairBatch
-from whyformer.marks import PAD, START
-from whyformer.models.exchange.marian import HuggingFaceMarian
+from whyformer.data.batches.batch import PairBatch
+from whyformer.huggingface.marian import HuggingFaceMarian
 from whyformer.models.transformer import TransformerSpec
 from whyformer.position.absolute import sinusoids
+from whyformer.special_tokens import PAD, START
 from whyformer.training.settings import TrainingSpec
 
 Precision = Literal["fp32", "bf16"]

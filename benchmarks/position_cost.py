@@ -20,7 +20,7 @@ from whyformer.attention.mask import Causal, Everything, Mask, MaskRule
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.machine import keep_freed_memory
 from whyformer.position.alibi import AlibiSpec
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 from whyformer.position.positions import Positions
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.scheme import PositionScheme

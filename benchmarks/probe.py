@@ -25,12 +25,12 @@ from statistics import mean, stdev
 import torch
 from torch import Tensor, nn
 
-from whyformer.data.text.labelled import LabelledSpec
-from whyformer.data.text.reading import read_lines
+from whyformer.data.corpora.labelled import LabelledSpec
+from whyformer.data.corpora.lines import read_lines
 from whyformer.files import write_text
-from whyformer.tasks.classifier import Classifier
-from whyformer.tasks.load import load_as
-from whyformer.tasks.train import begin
+from whyformer.runs.load import load_as
+from whyformer.runs.train import begin
+from whyformer.tasks.classification.classifier import Classifier
 
 SHARED = Path(os.environ.get("WHYFORMER_SHARED", "../shared"))
 TRAIN = ("alice", "dorian", "frankenstein", "pride", "sherlock", "treasure")

@@ -98,7 +98,7 @@ def publish(
 ) -> None:
     """Print the table and write it to ``results/`` beside all ``figures`` and a picture."""
     from whyformer.files import write_bytes, write_text
-    from whyformer.show.chart import draw_png
+    from whyformer.plots.chart import draw_png
 
     text = "".join(f"{key}: {value}\n" for key, value in about.items()) + "\n" + table(rows) + "\n"
     print(text, flush=True)

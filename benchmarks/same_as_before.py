@@ -2,9 +2,9 @@
 
     python benchmarks/same_as_before.py COMMIT [--keep FOLDER]
 
-Both train `reverse` to the end, 100 steps of `demo`, and some steps of every other task, one thread each; lines of
-metrics (times left out) and weights must be the same. Then both use the other commit's runs: what they print must be
-the same.
+Both train `reverse` to the end, 100 steps of `demo`, and some steps of every other task, one thread each;
+lines of metrics (times left out) and weights must be the same. Then both use the other commit's runs: what
+they print must be the same.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parents[1]
 TIMES = ("seconds", "tokens_per_second", "sentences_per_second")
-WORDS = "one two three four five six seven eight nine ten".split()
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 SMALL = ["training.epochs=null", "training.steps=12", "training.validation.every=6", "training.log_every=2"]
 TRAININGS = {
@@ -99,7 +99,9 @@ def compared(folder: Path, other: Path) -> list[str]:
         outputs = [_timeless(_whyformer(checkout, told, texts, folder)) for checkout in (other, HERE)]
         same = outputs[0] == outputs[1]
         print(f"{' '.join(use[:2])}: {'same' if same else 'OTHER'}, {len(outputs[0])} characters")
-        faults += [] if same else [f"whyformer {' '.join(told)} prints\n{outputs[1]}\ninstead of\n{outputs[0]}"]
+        faults += (
+            [] if same else [f"whyformer {' '.join(told)} prints\n{outputs[1]}\ninstead of\n{outputs[0]}"]
+        )
     return faults
 
 

@@ -26,14 +26,14 @@ from peers import Stepper, marian
 from report import machine, publish
 from torch import Tensor, nn
 
-from whyformer.data.batch import PairBatch
+from whyformer.data.batches.batch import PairBatch
+from whyformer.data.corpora.parallel import load_held_out
 from whyformer.decoding.beam import BeamSpec
 from whyformer.errors import DataError
-from whyformer.tasks.corpus import load_held_out
-from whyformer.tasks.evaluate import evaluate
-from whyformer.tasks.exchange import export_model, import_model
-from whyformer.tasks.load import load_translator, open_run, read_recipe
-from whyformer.tasks.train import go_on
+from whyformer.huggingface.transfer import export_model, import_model
+from whyformer.runs.load import load_translator, open_run, read_recipe
+from whyformer.runs.train import go_on
+from whyformer.tasks.translation.evaluation import evaluate
 from whyformer.training.checkpoint import save_tensors
 from whyformer.training.run import RunFolder
 

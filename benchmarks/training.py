@@ -26,12 +26,12 @@ from peers import Logits, Precision, Stepper, marian, torch_transformer, x_trans
 from report import Spread, bars, machine, publish, ratios
 from torch import Tensor, nn
 
-from whyformer.data.batch import PairBatch
+from whyformer.data.batches.batch import PairBatch
 from whyformer.errors import DataError
-from whyformer.tasks.compare_cell import training_flops
-from whyformer.tasks.exchange import export_model
-from whyformer.tasks.load import open_run, read_recipe
-from whyformer.tasks.train import go_on
+from whyformer.huggingface.transfer import export_model
+from whyformer.runs.load import open_run, read_recipe
+from whyformer.runs.train import go_on
+from whyformer.training.flops import training_flops
 from whyformer.training.loss import prediction_loss
 
 SIDE = 2048

@@ -22,17 +22,17 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from arms import Run, Start, Turn, alternate, started
-from engines import Work, ct2, hf, ours
 from multi30k import SIZES, begun
 from report import Spread, bars, machine, publish, ratios
 
-from whyformer.data.text.pairs import Referenced
+from engines import Work, ct2, hf, ours
+from whyformer.data.corpora.pair_files import Referenced
+from whyformer.data.corpora.parallel import load_held_out
 from whyformer.errors import DataError
-from whyformer.tasks.corpus import load_held_out
-from whyformer.tasks.exchange import export_model
-from whyformer.tasks.load import open_run, read_recipe
-from whyformer.tasks.score import score
-from whyformer.tasks.translation import TranslationRecipe
+from whyformer.huggingface.transfer import export_model
+from whyformer.runs.load import open_run, read_recipe
+from whyformer.tasks.translation.metrics import score
+from whyformer.tasks.translation.task import TranslationRecipe
 
 OURS = [
     *(("fp32", "torch"), ("bf16", "torch"), ("int8", "torch")),

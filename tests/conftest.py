@@ -188,7 +188,7 @@ def _shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _train(recipe: str, run: Path) -> None:
-    from whyformer.tasks.train import begin
+    from whyformer.runs.train import begin
 
     torch.set_num_threads(1)
     path, unfinished = run.with_suffix(".yaml"), run.with_name(f"{run.name}-unfinished")

@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from whyformer.cli.main import app
-from whyformer.tasks.compare import Trial
-from whyformer.tasks.exchange import export_model
-from whyformer.tasks.kinds import load_any
-from whyformer.tasks.recipes import shipped
-from whyformer.tasks.train import begin
+from whyformer.config.recipe_files import shipped
+from whyformer.experiments.grid import Trial
+from whyformer.huggingface.transfer import export_model
+from whyformer.runs.registry import load_any
+from whyformer.runs.train import begin
 
 ROOT = Path(__file__).parent.parent
 README, CHINESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
@@ -122,7 +122,7 @@ def test_a_comparison_is_valid(call: list[str], tmp_path: Path, monkeypatch: pyt
     def run(trials: list[Trial], *_: object) -> dict[Trial, str]:
         return dict.fromkeys(trials, "not here.")
 
-    monkeypatch.setattr("whyformer.tasks.compare.run", run)
+    monkeypatch.setattr("whyformer.experiments.grid.run", run)
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, call, catch_exceptions=False)
     assert "9 of 9 runs failed" in result.stderr

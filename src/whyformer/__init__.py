@@ -6,13 +6,13 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from whyformer.tasks.load import load
+    from whyformer.runs.load import load
 else:
 
     def __getattr__(name: str) -> object:
         """Import what needs torch on first use (PEP 562)."""
         if name == "load":
-            from whyformer.tasks.load import load
+            from whyformer.runs.load import load
 
             return load
         raise AttributeError(f"module 'whyformer' has no attribute {name!r}")

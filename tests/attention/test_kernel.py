@@ -14,7 +14,7 @@ from whyformer.attention.mask import Causal, Chunk, Everything, Mask, Rule, Same
 from whyformer.attention.multihead import Taps, attend, weigh
 from whyformer.attention.score import Additive, Dot, Score
 from whyformer.dropout import Dropout
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 
 B, H, D = 3, 2, 8
 Body = Callable[..., Tensor]

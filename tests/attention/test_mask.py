@@ -17,7 +17,7 @@ from whyformer.attention.mask import (
     SameSegment,
     Window,
 )
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 
 NEAR = Window(left=1, right=1)
 

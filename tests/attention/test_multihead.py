@@ -11,10 +11,10 @@ from whyformer.attention.heads import HeadsSpec, merge, share, split
 from whyformer.attention.mask import Causal, Mask
 from whyformer.attention.multihead import AttentionSpec, KeyValues, MultiHeadAttention
 from whyformer.attention.score import ScaledDotSpec
-from whyformer.position.axis import Axis
+from whyformer.position.attention_shape import Site
+from whyformer.position.layout import Axis
 from whyformer.position.positions import Positions
 from whyformer.position.scheme import PositionScheme
-from whyformer.position.site import Site
 
 M, L = 24, 6
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from whyformer.experiments.grid import Results, Trial
+from whyformer.experiments.trial import Conditions, Measured
 from whyformer.models.transformer import TransformerSpec
-from whyformer.tasks.compare import Results, Trial
-from whyformer.tasks.compare_cell import Conditions, Measured
 
 Compare = Callable[..., Result]
 
@@ -49,7 +49,7 @@ def compare(
         nll = model.encoder.layers + 0.25 * trial.seed
         return Measured({"nll": nll, "bleu": 10 * nll}, {}, 12345, 6e6, 900.0, 2.0, 7, 1)
 
-    monkeypatch.setattr("whyformer.tasks.compare.run", run)
+    monkeypatch.setattr("whyformer.experiments.grid.run", run)
     common = ("--vary", "model.encoder.layers=1,2", "--seeds", 2, "--run", tmp_path / "grid")
     return lambda *more: whyformer("compare", "reverse", *common, *more)
 

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from whyformer.cli.main import app
-from whyformer.tasks.kinds import load_any
-from whyformer.tasks.recipes import shipped
+from whyformer.config.recipe_files import shipped
+from whyformer.runs.registry import load_any
 
 
 def recipes(*arguments: str) -> Result:

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from whyformer.cli.tokenizer import app
-from whyformer.data.text.tokenizer import Tokenizer
+from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DataError, RecipeError, TokenizerError
 
 TEXT = "Two young men, outside.\n一个小女孩。\n" * 5

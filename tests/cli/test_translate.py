@@ -105,7 +105,7 @@ def test_a_prefix_begins_every_line_but_the_blank_ones(translate: Program):
 def test_one_line_in_is_one_line_out_even_if_the_model_writes_a_line_end(
     translate: Program, monkeypatch: pytest.MonkeyPatch
 ):
-    from whyformer.data.text.tokenizer import Tokenizer
+    from whyformer.data.tokenizers.tokenizer import Tokenizer
 
     monkeypatch.setattr(Tokenizer, "decode", lambda self, ids: "a\nb")
     assert translate("0 1").stdout == "a b\n"

@@ -19,11 +19,11 @@ from conformance.reference import Example, real, sees
 from conformance.rows import LAYERS, LENGTH
 from whyformer.attention import kernel, multihead
 from whyformer.attention import mask as masks
+from whyformer.config.recipe_files import load_recipe, recipe_text
 from whyformer.models.transformer import TransformerSpec
 from whyformer.position import offsets, transformer_xl
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 from whyformer.tap import record
-from whyformer.tasks.recipes import load_recipe, recipe_text
 
 SHIFT = 102
 """Positions to move by: a multiple of the sizes of chunks, since chunks begin where positions say."""

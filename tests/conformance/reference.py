@@ -16,7 +16,7 @@ from conformance.rows import LAYERS, M, MaskRow, Scheme
 from conformance.slow import Pair, Token, affine
 from whyformer.attention.multihead import MultiHeadAttention
 from whyformer.nn.stack import Block, Stack
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 
 MEMORY = 4
 """Tokens of a memory."""

@@ -30,7 +30,7 @@ from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, No
 from whyformer.nn.placement import DeepNormSpec, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 from whyformer.position.positions import PositionSpec
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 from whyformer.position.scheme import PositionScheme, SchemeSpec
-from whyformer.position.site import Site
+from whyformer.position.attention_shape import Site
 
 
 class ParitySpec(SchemeSpec):

@@ -15,7 +15,7 @@ from torch import Tensor
 from conformance.product import Combination, stack_spec
 from conformance.rows import M
 from whyformer.nn.stack import Stack
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 
 PLAIN = Combination(
     score="scaled_dot",

@@ -21,9 +21,9 @@ from whyformer.nn.placement import PostNormSpec, PreNormSpec
 from whyformer.nn.stack import BlockSpec, Stack, StackSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.position.alibi import Alibi
-from whyformer.position.axis import Axis
+from whyformer.position.attention_shape import Site
+from whyformer.position.layout import Axis
 from whyformer.position.rotary import RotarySpec
-from whyformer.position.site import Site
 from whyformer.position.t5 import T5, T5Spec
 
 transformers = pytest.importorskip("transformers", reason="needs the extra: pip install 'whyformer[parity]'")

@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from conformance.product import AXES, FAULTY, Combination, refusals, written
+from whyformer.config.validation import check
 from whyformer.errors import RecipeError
 from whyformer.models.transformer import TransformerSpec
-from whyformer.validation import check
 
 EVERY_ROW = {axis: [*AXES[axis], *FAULTY.get(axis, ())] for axis in AXES}
 Record = Callable[[str, object], None]

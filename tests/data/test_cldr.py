@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from whyformer.data.cldr import CldrSpec, Language, Pair, Splits, Topic, normalise, write
-from whyformer.data.cldr.splits import divide, split_of
+from whyformer.data.corpora.cldr import CldrSpec, Language, Pair, Splits, Topic, normalise, write
+from whyformer.data.corpora.cldr.splits import divide, split_of
 from whyformer.errors import DataError
 
 TOPICS: tuple[Topic, ...] = get_args(Topic)
@@ -188,7 +188,7 @@ def test_building_again_gives_the_same() -> None:
 
 def test_another_process_gives_the_same_bytes(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from whyformer.data.cldr import CldrSpec, write;"
+        "import sys; from pathlib import Path; from whyformer.data.corpora.cldr import CldrSpec, write;"
         "write(CldrSpec(target='de', topics=('lists', 'money')).build(), Path(sys.argv[1]))"
     )
     for name, hash_seed in (("a", "1"), ("b", "2")):
@@ -258,7 +258,7 @@ def test_write_gives_plain_columns(tmp_path: Path) -> None:
 
 def test_a_spec_alone_imports_neither_torch_nor_babel() -> None:
     code = (
-        "import sys; from whyformer.data.cldr import CldrSpec; CldrSpec();"
+        "import sys; from whyformer.data.corpora.cldr import CldrSpec; CldrSpec();"
         "sys.exit('torch' in sys.modules or 'babel' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})

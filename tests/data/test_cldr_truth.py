@@ -12,12 +12,12 @@ from babel import Locale
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyformer.data.cldr import CldrSpec, Language, Pair, Splits, Topic, normalise
-from whyformer.data.cldr.lists import _list
-from whyformer.data.cldr.locales import locale_of
-from whyformer.data.cldr.money import _written as _money
-from whyformer.data.cldr.numbers import _compact, _digits
-from whyformer.data.cldr.patterns import (
+from whyformer.data.corpora.cldr import CldrSpec, Language, Pair, Splits, Topic, normalise
+from whyformer.data.corpora.cldr.lists import _list
+from whyformer.data.corpora.cldr.locales import locale_of
+from whyformer.data.corpora.cldr.money import _written as _money
+from whyformer.data.corpora.cldr.numbers import _compact, _digits
+from whyformer.data.corpora.cldr.patterns import (
     date_style,
     shortened,
     skeleton,
@@ -26,11 +26,11 @@ from whyformer.data.cldr.patterns import (
     written,
     written_interval,
 )
-from whyformer.data.cldr.relative import _written as _relative
-from whyformer.data.cldr.times import _date_and_time, _interval_by_clock, _interval_by_part_of_day
-from whyformer.data.cldr.topics import phrases
-from whyformer.data.cldr.units import _measure, _measure_in_two_parts
-from whyformer.data.cldr.words import cardinal, is_readable, ordinal
+from whyformer.data.corpora.cldr.relative import _written as _relative
+from whyformer.data.corpora.cldr.times import _date_and_time, _interval_by_clock, _interval_by_part_of_day
+from whyformer.data.corpora.cldr.topics import phrases
+from whyformer.data.corpora.cldr.units import _measure, _measure_in_two_parts
+from whyformer.data.corpora.cldr.words import cardinal, is_readable, ordinal
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 TOPICS: tuple[Topic, ...] = get_args(Topic)

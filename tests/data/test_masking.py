@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from whyformer.data.text.masking import MASK, MaskingSpec
-from whyformer.data.text.tokenizer import Tokenizer
-from whyformer.data.text.tokenizer_spec import BPE, Unigram, WordPiece
+from whyformer.config.validation import check
+from whyformer.data.batches.masking import MASK, MaskingSpec
+from whyformer.data.tokenizers.kinds import BPE, Unigram, WordPiece
+from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import RecipeError, TokenizerError
-from whyformer.marks import END, START, UNKNOWN
-from whyformer.validation import check
+from whyformer.special_tokens import END, START, UNKNOWN
 
 TEXT = [
     "the walker walked and the talker talked",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyformer.data.text.packing import pack, place
+from whyformer.data.batches.packing import pack, place
 
 LENGTHS = st.lists(st.integers(2, 40), min_size=1, max_size=60)
 

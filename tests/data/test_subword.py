@@ -16,12 +16,12 @@ import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyformer import marks
-from whyformer.data.cldr import CldrSpec, Language
-from whyformer.data.text import cutting
-from whyformer.data.text.learning import learn
-from whyformer.data.text.reading import read_lines
-from whyformer.data.text.subword import (
+from whyformer import special_tokens
+from whyformer.data.corpora.cldr import CldrSpec, Language
+from whyformer.data.corpora.lines import read_lines
+from whyformer.data.tokenizers import pre_tokenization as cutting
+from whyformer.data.tokenizers.kinds import BPE, WordPiece
+from whyformer.data.tokenizers.merges import (
     Merge,
     Score,
     SymbolCounts,
@@ -30,8 +30,8 @@ from whyformer.data.text.subword import (
     learned_merges,
     likelihood_gain,
 )
-from whyformer.data.text.tokenizer import Tokenizer
-from whyformer.data.text.tokenizer_spec import BPE, WordPiece
+from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.data.tokenizers.training import learn
 
 SCORES = pytest.mark.parametrize("score", [frequency, likelihood_gain])
 Words = dict[Word, int]
@@ -228,11 +228,11 @@ def test_bpe_learns_the_merges_of_the_library(name: str, tmp_path: Path) -> None
 @REAL_TEXT
 def test_wordpiece_by_frequency_learns_the_pieces_of_the_library(name: str) -> None:
     spec, lines = WordPiece(vocabulary=4000, criterion="frequency"), real_text(name)
-    ours = spec.train(lines).pieces[len(marks.NAMES) :]
+    ours = spec.train(lines).pieces[len(special_tokens.NAMES) :]
     _, cut, characters = spec._prepared(lines, cutting.UNSPACED_CHARACTER, cutting.HASH)
     single = [piece for piece in ours if len(piece.removeprefix("##")) == 1]
     trainer = tokenizers.trainers.WordPieceTrainer(
-        vocab_size=4000 - len(marks.NAMES),
+        vocab_size=4000 - len(special_tokens.NAMES),
         min_frequency=2,
         special_tokens=single,
         limit_alphabet=0,

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from whyformer.data.text.cleaning import Cleaning, CleaningReport
-from whyformer.data.text.download import Download, cache_folder
-from whyformer.data.text.pairs import PairsSpec, Referenced, TextPairs, TsvPairs, group_references
-from whyformer.data.text.reading import BadLine, Pair, Reason, read_lines, read_sound_lines, read_stream
+from whyformer.data.corpora.cleaning import Cleaning, CleaningReport
+from whyformer.data.corpora.download import Download, cache_folder
+from whyformer.data.corpora.lines import BadLine, Pair, Reason, read_lines, read_sound_lines, read_stream
+from whyformer.data.corpora.pair_files import PairsSpec, Referenced, TextPairs, TsvPairs, group_references
 from whyformer.errors import DataError, WhyformerError
 
 KEEP_ALL = Cleaning(longest=None, ratio=None)

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from whyformer import marks
-from whyformer.data.text.imported import Imported
-from whyformer.data.text.reading import read_lines
-from whyformer.data.text.tokenizer import Tokenizer
-from whyformer.data.text.tokenizer_pair import JointTokenizer, SeparateTokenizers, TokenizerPair
-from whyformer.data.text.tokenizer_spec import BPE, Character, TokenizerSpec, Unigram, Word, WordPiece
+from whyformer import special_tokens
+from whyformer.data.corpora.lines import read_lines
+from whyformer.data.tokenizers.imported import Imported
+from whyformer.data.tokenizers.kinds import BPE, Character, TokenizerSpec, Unigram, Word, WordPiece
+from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair
+from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import TokenizerError
 
 LINES = [
@@ -105,7 +105,7 @@ def test_every_text_comes_back(spec: TokenizerSpec, text: str) -> None:
     tokenizer = trained(spec)
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == text
-    assert marks.UNKNOWN not in ids
+    assert special_tokens.UNKNOWN not in ids
 
 
 @each(KNOWN_TEXT)
@@ -114,7 +114,7 @@ def test_every_text_comes_back(spec: TokenizerSpec, text: str) -> None:
 def test_without_bytes_a_text_comes_back_or_shows_what_is_unknown(spec: TokenizerSpec, text: str) -> None:
     tokenizer = trained(spec)
     ids = tokenizer.encode(text)
-    if marks.UNKNOWN in ids:
+    if special_tokens.UNKNOWN in ids:
         assert "<unk>" in tokenizer.decode(ids)
     else:
         assert tokenizer.decode(ids) == text
@@ -136,7 +136,12 @@ def test_known_characters_in_any_order_come_back(spec: TokenizerSpec, text: str)
 @settings(max_examples=60, deadline=None)
 def test_no_text_becomes_a_special_token(spec: TokenizerSpec, text: str) -> None:
     tokenizer = trained(spec)
-    forbidden = {marks.PAD, marks.START, marks.END, *map(tokenizer.special, spec.specials)}
+    forbidden = {
+        special_tokens.PAD,
+        special_tokens.START,
+        special_tokens.END,
+        *map(tokenizer.special, spec.specials),
+    }
     assert not forbidden & set(tokenizer.encode(text))
 
 
@@ -152,7 +157,9 @@ def test_no_special_token_is_learned_from_a_text_full_of_its_name(spec: Tokenize
     tokenizer = spec.train(["a </s> b </s> </s>c <0x41> <unk>"] * 50)
     assert len(set(tokenizer.pieces)) == tokenizer.size
     ids = tokenizer.encode("</s> <0x41> </s>c")
-    assert not {marks.PAD, marks.UNKNOWN, marks.START, marks.END} & set(ids)
+    assert not {special_tokens.PAD, special_tokens.UNKNOWN, special_tokens.START, special_tokens.END} & set(
+        ids
+    )
     assert tokenizer.decode(ids) == "</s> <0x41> </s>c"
 
 
@@ -212,7 +219,7 @@ def test_rare_characters_are_spelled_in_bytes() -> None:
 @each(ALL)
 def test_size_and_fixed_ids(spec: TokenizerSpec) -> None:
     tokenizer = trained(spec)
-    assert tuple(tokenizer.pieces[:4]) == marks.NAMES
+    assert tuple(tokenizer.pieces[:4]) == special_tokens.NAMES
     assert (tokenizer.pad, tokenizer.unknown, tokenizer.start, tokenizer.end) == (0, 1, 2, 3)
     assert [tokenizer.special(special) for special in spec.specials] == list(range(4, 4 + len(spec.specials)))
     assert tokenizer.size == len(tokenizer.pieces) == len(set(tokenizer.pieces))
@@ -220,14 +227,16 @@ def test_size_and_fixed_ids(spec: TokenizerSpec) -> None:
         assert tokenizer.size <= spec.vocabulary
     learned = [tokenizer.pieces[id] for id in tokenizer.learned_ids]
     assert learned
-    assert not {*marks.NAMES, *spec.specials, "<0x00>", "<0xFF>"} & {*learned}
+    assert not {*special_tokens.NAMES, *spec.specials, "<0x00>", "<0xFF>"} & {*learned}
 
 
 def test_special_tokens_are_not_spoken_but_the_unknown_one_is_seen() -> None:
     tokenizer = trained(Word())
     men = tokenizer.encode("young men")
-    assert tokenizer.decode([marks.START, *men, marks.END, marks.PAD]) == "young men"
-    assert tokenizer.decode([men[0], marks.UNKNOWN, men[1]]) == "young <unk> men"
+    assert (
+        tokenizer.decode([special_tokens.START, *men, special_tokens.END, special_tokens.PAD]) == "young men"
+    )
+    assert tokenizer.decode([men[0], special_tokens.UNKNOWN, men[1]]) == "young <unk> men"
     masked = trained(Word(split="spaces", specials=("[MASK]",)))
     assert masked.decode([masked.special("[MASK]"), *masked.encode("young")]) == "young"
     with pytest.raises(TokenizerError, match=r"\[MASK\]"):
@@ -283,7 +292,7 @@ def test_training_is_deterministic_across_processes() -> None:
     script = (
         "import sys, json\n"
         "from pydantic import TypeAdapter\n"
-        "from whyformer.data.text.tokenizer_spec import TokenizerSpec\n"
+        "from whyformer.data.tokenizers.kinds import TokenizerSpec\n"
         "specs, lines = json.load(sys.stdin)\n"
         "for spec in TypeAdapter(list[TokenizerSpec]).validate_python(specs):\n"
         "    print(spec.train(lines).fingerprint)\n"
@@ -301,7 +310,8 @@ def test_training_is_deterministic_across_processes() -> None:
 
 def test_the_package_imports_neither_torch_nor_the_library() -> None:
     script = (
-        "import sys, whyformer.data.text.tokenizer_pair, whyformer.data.text.pairs, whyformer.cli.tokenizer\n"
+        "import sys, whyformer.data.tokenizers.pair, whyformer.data.corpora.pair_files\n"
+        "import whyformer.cli.tokenizer\n"
         "assert not {'torch', 'tokenizers'} & set(sys.modules)"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}

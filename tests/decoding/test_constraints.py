@@ -10,7 +10,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import DecodingError
-from whyformer.marks import END, UNKNOWN
+from whyformer.special_tokens import END, UNKNOWN
 
 SENTENCES = [(4, 5, 4), (5,), (4, 4, 5, 5, 6, 4), (6, 4)]
 KINDS = [GreedySpec(), BeamSpec(n_best=4), SamplingSpec(samples=4)]

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whyformer.data.batches.planning import length_batches
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
-from whyformer.decoding.order import length_batches
 from whyformer.decoding.sampling import SamplingSpec
 
 sentences = st.lists(st.lists(st.integers(4, 6), min_size=1, max_size=6).map(tuple), min_size=1, max_size=7)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from whyformer.decoding.sampling import SamplingSpec, draw, nucleus
-from whyformer.marks import END, START
+from whyformer.special_tokens import END, START
 
 SOURCE = (4, 5, 6)
 DRAWS = 4000

@@ -12,7 +12,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.scorer import Scorer
-from whyformer.marks import END, START, UNKNOWN
+from whyformer.special_tokens import END, START, UNKNOWN
 
 SENTENCES = [(4, 5, 4), (5,), (4, 4, 5, 5), (6, 4)]
 ALLOWED = (UNKNOWN, 4, 5)

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from whyformer.config.validation import check
 from whyformer.errors import RecipeError
 from whyformer.models.bert import BERT, BERTSpec, presets
 from whyformer.nn.embedding import token_logits
-from whyformer.position.axis import Axis
-from whyformer.validation import check
+from whyformer.position.layout import Axis
 
 V = 15
 STACK: dict[str, object] = {

@@ -8,11 +8,11 @@ from torch import Tensor
 
 import whyformer
 from whyformer import tap
-from whyformer.data.text.tokenizer_pair import JointTokenizer
+from whyformer.data.tokenizers.pair import JointTokenizer
 from whyformer.decoding.beam import BeamSpec
 from whyformer.models.transformer import Transformer, transformer
 from whyformer.tap import listen
-from whyformer.tasks.translator import Translator
+from whyformer.tasks.translation.translator import Translator
 
 CALLS, FILES = 6, 4
 OURS = str(Path(whyformer.__file__).parent)

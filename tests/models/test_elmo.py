@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from whyformer.models.elmo import ELMo, ELMoSpec, ScalarMix, Words, reverse
-from whyformer.nn.characters import CharacterCNN, CharactersSpec, Highway
+from whyformer.models.elmo import ELMo, ELMoSpec, reverse
+from whyformer.nn.characters import CharacterCNN, CharactersSpec, Highway, Words
 from whyformer.nn.recurrent import CellSpec, GRUSpec, LSTMSpec
+from whyformer.nn.scalar_mix import ScalarMix
 
 M, V = 6, 15
 CHARACTERS = CharactersSpec(width=5, filters=((1, 3), (3, 7)), highways=2, longest=12)
@@ -159,16 +160,16 @@ def test_of_an_overlong_word_the_beginning_is_read():
 
 def test_a_mix_of_layers_is_its_equation():
     layers = [torch.randn(2, 3) for _ in range(3)]
-    mix = ScalarMix(3)
-    torch.testing.assert_close(mix(layers), (layers[0] + layers[1] + layers[2]) / 3)
+    mix, joined = ScalarMix(3), torch.stack(layers, dim=1)
+    torch.testing.assert_close(mix(joined), (layers[0] + layers[1] + layers[2]) / 3)
     with torch.no_grad():
         mix.scores.copy_(torch.tensor([1.0, 2.0, 4.0]).log())
         mix.scale.fill_(7.0)
-    torch.testing.assert_close(mix(layers), layers[0] + 2 * layers[1] + 4 * layers[2])
-    mix(layers).sum().backward()
+    torch.testing.assert_close(mix(joined), layers[0] + 2 * layers[1] + 4 * layers[2])
+    mix(joined).sum().backward()
     assert all(weight.grad is not None and weight.grad.any() for weight in mix.parameters())
-    with pytest.raises(ValueError, match="zip"):
-        mix(layers[:2])
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        mix(joined[:, :2])
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from whyformer.data.text.packing import pack
+from whyformer.config.validation import check
+from whyformer.data.batches.packing import pack
 from whyformer.errors import RecipeError
 from whyformer.models.gpt import GPT, GPTSpec, gpt2_small
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 from whyformer.training.loss import token_loss
-from whyformer.validation import check
 
 V = 15
 STACK: dict[str, object] = {

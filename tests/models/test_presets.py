@@ -2,9 +2,9 @@
 
 import pytest
 
+from whyformer.config.validation import check, merged
 from whyformer.errors import RecipeError
 from whyformer.models.transformer import TransformerSpec, base, small
-from whyformer.validation import check, merged
 
 
 def test_a_preset_is_the_whole_spec() -> None:

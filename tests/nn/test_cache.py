@@ -7,7 +7,7 @@ from torch import Tensor
 
 from whyformer.attention.multihead import KeyValues
 from whyformer.nn.cache import CrossCache, KVCache, LayerCache
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 
 H, D = 2, 3
 

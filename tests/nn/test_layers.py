@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from whyformer.dropout import Dropout
-from whyformer.marks import PAD
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.norm import LayerNormSpec
 from whyformer.nn.placement import Depth, PostNormSpec, PreNormSpec
+from whyformer.special_tokens import PAD
 
 M = 6
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from whyformer.config.validation import check
 from whyformer.errors import RecipeError
-from whyformer.marks import PAD, START, UNKNOWN
 from whyformer.models.bert import BERTSpec
 from whyformer.models.gpt import GPT, GPTSpec
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
+from whyformer.special_tokens import PAD, START, UNKNOWN
 from whyformer.training.loss import token_loss
-from whyformer.validation import check
 
 V, M, N = 12, 8, 5
 STACK = {"layers": 1, "block": {"attention": {"heads": {"query": 2}}, "feed_forward": {"hidden": 8}}}

@@ -11,7 +11,7 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.placement import PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.stack import Block, BlockSpec, Stack, StackSpec
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.transformer_xl import TransformerXLSpec
 from whyformer.tap import listen, record

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from whyformer.errors import DataError
 from whyformer.position.absolute import LearnedSpec, Sinusoidal, SinusoidalSpec, sinusoids
-from whyformer.position.axis import Axis
+from whyformer.position.attention_shape import Site
+from whyformer.position.layout import Axis
 from whyformer.position.positions import Positions
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.scheme import PositionScheme
-from whyformer.position.site import Site
 
 
 @pytest.mark.parametrize("d_model", [1, 2, 7, 8, 512])

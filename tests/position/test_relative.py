@@ -13,11 +13,11 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import sinusoids
 from whyformer.position.alibi import AlibiSpec
-from whyformer.position.axis import Axis
+from whyformer.position.attention_shape import Site
+from whyformer.position.layout import Axis
 from whyformer.position.positions import PositionSpec
 from whyformer.position.scheme import PositionScheme
 from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec
-from whyformer.position.site import Site
 from whyformer.position.t5 import T5, T5Spec
 from whyformer.position.transformer_xl import TransformerXLSpec
 

@@ -12,18 +12,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import whyformer
-from whyformer.data.text.tokenizer import Tokenizer
-from whyformer.data.text.tokenizer_spec import Word
+from whyformer.data.batches.word_windows import Windows
+from whyformer.data.tokenizers.kinds import Word
+from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import CheckpointError, RecipeError, TokenizerError, TrainingError
 from whyformer.models.elmo import ELMo, ELMoSpec
 from whyformer.nn.characters import CharactersSpec
-from whyformer.tasks import bidirectional_lm
-from whyformer.tasks.bidirectional_lm import BidirectionalLMRecipe, BidirectionalLMTask, HeldOut, Windows
-from whyformer.tasks.elmo import WordEmbedder
-from whyformer.tasks.generator import Generator
-from whyformer.tasks.kinds import load_any
-from whyformer.tasks.load import load_as
-from whyformer.tasks.train import begin, go_on
+from whyformer.runs.load import load_as
+from whyformer.runs.registry import load_any
+from whyformer.runs.train import begin, go_on
+from whyformer.tasks.bidirectional_lm import task as bidirectional_lm
+from whyformer.tasks.bidirectional_lm.task import BidirectionalLMRecipe, BidirectionalLMTask, HeldOut
+from whyformer.tasks.bidirectional_lm.word_embedder import WordEmbedder
+from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.training.checkpoint import load_tensors
 from whyformer.training.leak import check_no_leak
 from whyformer.training.run import RunFolder

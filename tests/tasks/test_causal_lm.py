@@ -9,21 +9,21 @@ import pytest
 import torch
 
 import whyformer
-from whyformer.data.text.documents import DocumentsSpec
+from whyformer.config.recipe_files import recipe_text
+from whyformer.data.corpora.documents import DocumentsSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError
-from whyformer.marks import END, START
-from whyformer.tasks.causal_lm import CausalLMRecipe, HeldOut
-from whyformer.tasks.compare import equal_steps, plan
-from whyformer.tasks.compare_cell import Conditions, run_trial
-from whyformer.tasks.generator import Generator
-from whyformer.tasks.kinds import load_any
-from whyformer.tasks.load import load_as, load_translator
-from whyformer.tasks.recipes import recipe_text
-from whyformer.tasks.train import begin, go_on
+from whyformer.experiments.grid import equal_steps, plan
+from whyformer.experiments.trial import Conditions, run_trial
+from whyformer.runs.load import load_as, load_translator
+from whyformer.runs.registry import load_any
+from whyformer.runs.train import begin, go_on
+from whyformer.special_tokens import END, START
+from whyformer.tasks.causal_lm.generator import Generator
+from whyformer.tasks.causal_lm.task import CausalLMRecipe, HeldOut
 from whyformer.training.checkpoint import load_tensors
 from whyformer.training.run import RunFolder
 

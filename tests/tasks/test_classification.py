@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import whyformer
-from whyformer.data.text.labelled import LabelledSpec
+from whyformer.config.recipe_files import recipe_text
+from whyformer.data.corpora.labelled import LabelledSpec
 from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError
 from whyformer.models.classifier import PooledClassifier
-from whyformer.tasks.classification import ClassificationRecipe, ClassificationTask, Examples, macro_f1
-from whyformer.tasks.classifier import Classifier
-from whyformer.tasks.encoder import encoder
-from whyformer.tasks.kinds import load_any
-from whyformer.tasks.load import load_as
-from whyformer.tasks.recipes import recipe_text
-from whyformer.tasks.train import begin, go_on
+from whyformer.runs.load import load_as
+from whyformer.runs.registry import load_any
+from whyformer.runs.train import begin, go_on
+from whyformer.tasks.classification.classifier import Classifier
+from whyformer.tasks.classification.task import ClassificationRecipe, ClassificationTask, Examples, macro_f1
+from whyformer.tasks.embedding.encoder import encoder
 from whyformer.training.checkpoint import load_tensors
 from whyformer.training.run import RunFolder
 
@@ -50,7 +50,7 @@ def one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whyformer.show.curves.save_curves", lambda _records, _path: None)
+    monkeypatch.setattr("whyformer.plots.curves.save_curves", lambda _records, _path: None)
 
 
 def examples(first: int, last: int) -> str:

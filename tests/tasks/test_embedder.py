@@ -10,22 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from whyformer.data.text.tokenizer import Tokenizer
-from whyformer.data.text.tokenizer_spec import BPE, Word
+from whyformer.config.validation import check
+from whyformer.data.tokenizers.kinds import BPE, Word
+from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import CheckpointError, DecodingError
-from whyformer.marks import END, START
+from whyformer.models.backbone import TrunkSpec, depth, width
 from whyformer.models.bert import BERTSpec
 from whyformer.models.elmo import ELMoSpec
 from whyformer.models.gpt import GPTSpec
-from whyformer.models.trunk import TrunkSpec, depth, width
 from whyformer.nn.pooling import Pooling, pool
 from whyformer.nn.scalar_mix import ScalarMix
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
+from whyformer.runs.load import load_embedder
+from whyformer.special_tokens import END, START
 from whyformer.tap import record
-from whyformer.tasks.embedder import Embedder
-from whyformer.tasks.encoder import encoder
-from whyformer.tasks.load import load_embedder
-from whyformer.validation import check
+from whyformer.tasks.embedding.embedder import Embedder
+from whyformer.tasks.embedding.encoder import encoder
 
 TEXTS = ["the cat sat", "on", "the mat that the cat sat on was the cat's mat", "a dog", "the cat sat"]
 BLOCK = {"attention": {"heads": {"query": 2}}, "feed_forward": {"hidden": 16}}

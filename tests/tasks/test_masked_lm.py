@@ -9,23 +9,23 @@ import pytest
 import torch
 
 import whyformer
-from whyformer.data.text.tokenizer import Tokenizer
-from whyformer.data.text.tokenizer_spec import BPE, Character, Unigram, Word, WordPiece
+from whyformer.config.validation import check
+from whyformer.data.tokenizers.kinds import BPE, Character, Unigram, Word, WordPiece
+from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import CheckpointError, DecodingError, RecipeError, TokenizerError
-from whyformer.marks import END, START
 from whyformer.models.bert import BERT, BERTSpec
-from whyformer.tasks.filler import Filler
-from whyformer.tasks.generator import Generator
-from whyformer.tasks.kinds import load_any
-from whyformer.tasks.load import load_as
-from whyformer.tasks.masked_lm import MaskedLMRecipe, MaskedLMTask
+from whyformer.runs.load import load_as
+from whyformer.runs.registry import load_any
+from whyformer.runs.train import begin, go_on
+from whyformer.special_tokens import END, START
+from whyformer.tasks.causal_lm.generator import Generator
+from whyformer.tasks.masked_lm.filler import Filler
+from whyformer.tasks.masked_lm.task import MaskedLMRecipe, MaskedLMTask
 from whyformer.tasks.recipe import given
-from whyformer.tasks.train import begin, go_on
 from whyformer.training.checkpoint import load_tensors
 from whyformer.training.leak import check_no_leak
 from whyformer.training.loss import token_loss
 from whyformer.training.run import RunFolder
-from whyformer.validation import check
 
 CPU = torch.device("cpu")
 SMALL = check(BERTSpec, {"preset": "tiny", "d_model": 16}, "a test")

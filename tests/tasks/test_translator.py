@@ -11,14 +11,15 @@ import torch
 from safetensors.torch import save_file
 
 import whyformer
-from whyformer.data.text.tokenizer_spec import Word
+from whyformer.data.tokenizers.kinds import Word
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import CheckpointError, DecodingError, TokenizerError, WhyformerError
-from whyformer.tasks.load import load_translator
-from whyformer.tasks.translator import Candidate, Translator
+from whyformer.runs.load import load_translator
+from whyformer.tasks.output import Candidate
+from whyformer.tasks.translation.translator import Translator
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NormSpec
 from whyformer.nn.placement import PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 from whyformer.training.leak import check_no_leak
 from whyformer.training.task import Probe
 

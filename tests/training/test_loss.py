@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from whyformer.marks import PAD
+from whyformer.special_tokens import PAD
 from whyformer.training.loss import TokenLoss, reference_token_loss, token_loss
 
 N, M, V = 23, 8, 17

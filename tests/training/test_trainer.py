@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from typer.testing import Result
 
-from whyformer.data.batching import plan
-from whyformer.tasks.load import load
-from whyformer.tasks.train import begin
+from whyformer.data.batches.planning import plan
+from whyformer.runs.load import load
+from whyformer.runs.train import begin
 from whyformer.training.checkpoint import average, load_tensors
 from whyformer.training.run import Progress, RunFolder
 from whyformer.training.trainer import Trainer
@@ -267,7 +267,7 @@ def test_the_curves_are_drawn_when_it_ends(
 ):
     drawn: list[tuple[int, Path]] = []
     monkeypatch.setattr(
-        "whyformer.show.curves.save_curves", lambda records, path: drawn.append((len(records), path))
+        "whyformer.plots.curves.save_curves", lambda records, path: drawn.append((len(records), path))
     )
     train(recipe, "training.steps=9", "--run", tmp_path / "run")
     # 3 lines of training, validations after 7 and 9, the average

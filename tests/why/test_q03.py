@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from whyformer.attention.score import DotSpec
-from whyformer.why.q03_scale import QUESTION, Scale
-from whyformer.why.toy import Teaching
+from whyformer.why.lab.training import Teaching
+from whyformer.why.questions.q03_scale import QUESTION, Scale
 
 
 def test_the_small_experiment_supports_the_answer():

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from whyformer.attention.score import ScaledDotSpec
-from whyformer.why.q08_additive import QUESTION, AdditiveOrDot
-from whyformer.why.toy import Teaching
+from whyformer.why.lab.training import Teaching
+from whyformer.why.questions.q08_additive import QUESTION, AdditiveOrDot
 
 
 def test_the_small_experiment_goes_the_right_way():

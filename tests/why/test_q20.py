@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import torch
 
-from whyformer.why.order import BACK, PLACE, draw
-from whyformer.why.q20_positions import DEEP, OFFSETS, QUESTION, SCHEMES, PositionSchemes
-from whyformer.why.toy import IGNORED, Teaching
+from whyformer.why.lab.order import BACK, PLACE, draw
+from whyformer.why.lab.training import IGNORED, Teaching
+from whyformer.why.questions.q20_positions import DEEP, OFFSETS, QUESTION, SCHEMES, PositionSchemes
 
 SHORT = Teaching(steps=120, test_every=120, rate=5e-3)
 COLLAPSES, EXTRAPOLATES = QUESTION.claims[:2]

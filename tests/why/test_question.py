@@ -12,9 +12,12 @@ from typer.testing import CliRunner
 from whyformer.attention.score import ScaledDotSpec
 from whyformer.cli.main import app
 from whyformer.errors import TrainingError
-from whyformer.show.chart import Language
+from whyformer.plots.chart import Language
 from whyformer.why import catalogue
-from whyformer.why.picture import findings_page
+from whyformer.why.book.charts import findings_page
+from whyformer.why.book.terminal import told
+from whyformer.why.lab.retrieval import Retrieval, retrieval
+from whyformer.why.lab.training import Teaching
 from whyformer.why.question import (
     Bounds,
     Claim,
@@ -26,8 +29,7 @@ from whyformer.why.question import (
     Verdict,
     verdict,
 )
-from whyformer.why.report import record, told
-from whyformer.why.toy import Retrieval, Teaching, retrieval
+from whyformer.why.results import record
 
 SIZE, ARM, OTHER = Text("size", "大小"), Text("arm", "甲组"), Text("other", "乙组")
 LINE = Figure(Text("line", "线"), SIZE, Text("%", "%"), "line", "xy", reference=OTHER, line_at=2.0)
@@ -117,7 +119,7 @@ def test_the_picture_is_drawn(lang: Language):
 
 
 def test_without_a_chinese_font_the_picture_is_in_english(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("whyformer.why.picture.missing_glyphs", frozenset)
+    monkeypatch.setattr("whyformer.why.book.charts.missing_glyphs", frozenset)
     page = findings_page(QUESTION.ask([1, 2]), "zh")
     assert page.note is not None
     assert json.dumps(page.still).isascii()

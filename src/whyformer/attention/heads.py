@@ -6,7 +6,7 @@ B batch · L length · H heads · D head dimension · M model dimension
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from whyformer.position.site import Site
+from whyformer.position.attention_shape import Site
 from whyformer.spec import Spec
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 from whyformer.spec import Spec
 
 ROWS = 128

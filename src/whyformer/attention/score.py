@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.position.site import Site
+from whyformer.position.attention_shape import Site
 from whyformer.spec import Spec
 
 

@@ -30,7 +30,7 @@ def average(
     threads: Threads = None,
 ) -> None:
     """Write the mean of snapshots' weights, for use with --weights."""
-    from whyformer.tasks.average import last_snapshots, write_average
+    from whyformer.runs.average import last_snapshots, write_average
 
     if snapshots and last is not None:
         raise CheckpointError(
@@ -48,12 +48,12 @@ def _evaluate(run: Path, weights: Path | None, device: str, threads: int | None,
     from whyformer.cli.evaluate import report
     from whyformer.cli.options import set_threads
     from whyformer.cli.tell import as_text
-    from whyformer.tasks.corpus import VALID, load_held_out
-    from whyformer.tasks.evaluate import evaluate
-    from whyformer.tasks.fits import fits
-    from whyformer.tasks.load import open_run, read_recipe
+    from whyformer.data.corpora.parallel import VALID, load_held_out
+    from whyformer.runs.evaluate import fits
+    from whyformer.runs.load import open_run, read_recipe
     from whyformer.tasks.recipe import given
-    from whyformer.tasks.translation import TranslationRecipe
+    from whyformer.tasks.translation.evaluation import evaluate
+    from whyformer.tasks.translation.task import TranslationRecipe
 
     folder, _ = open_run(run)
     recipe = read_recipe(folder)

@@ -27,8 +27,8 @@ def classify(
 
     Each line gives one: the likeliest label, a tab, its probability.
     """
-    from whyformer.tasks.classifier import Classifier
-    from whyformer.tasks.load import load_as
+    from whyformer.runs.load import load_as
+    from whyformer.tasks.classification.classifier import Classifier
 
     set_threads(threads)
     classifier = load_as(Classifier, run, device=device, weights=weights)

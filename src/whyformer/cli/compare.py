@@ -12,9 +12,9 @@ from whyformer.cli.options import Device
 from whyformer.errors import RecipeError, TrainingError
 
 if TYPE_CHECKING:
-    from whyformer.tasks.bootstrap import Estimate
-    from whyformer.tasks.compare import Results, Trial
-    from whyformer.tasks.compare_cell import Measured
+    from whyformer.experiments.bootstrap import Estimate
+    from whyformer.experiments.grid import Results, Trial
+    from whyformer.experiments.trial import Measured
 
 _COSTS = ("parameters", "flops_per_token", "tokens_per_second", "steps")
 _NOTES = (
@@ -53,11 +53,11 @@ def compare(
     same command goes on where it was stopped. RUN/comparison is a page, a picture, and all figures as
     JSON. Where the recipe leaves the precision to the machine, it is fp32.
     """
+    from whyformer.experiments.grid import Axis, equal_minutes, equal_steps, plan
+    from whyformer.experiments.grid import run as run_all
+    from whyformer.experiments.results import save
+    from whyformer.experiments.trial import Conditions
     from whyformer.machine import examine
-    from whyformer.tasks.compare import Axis, equal_minutes, equal_steps, plan
-    from whyformer.tasks.compare import run as run_all
-    from whyformer.tasks.compare_cell import Conditions
-    from whyformer.tasks.comparison import save
 
     if steps is not None and minutes is not None:
         raise RecipeError("--steps makes the runs equal in steps, --minutes in time; give one of them.")
@@ -90,7 +90,7 @@ def _tell(trial: "Trial", result: "Measured | str") -> None:
 
 def _table(results: "Results", shown: Sequence[str]) -> list[list[str]]:
     """Columns: the cells, each figure and its difference, what it cost."""
-    from whyformer.tasks.comparison import rows
+    from whyformer.experiments.results import rows
 
     columns = [["cell", *dict.fromkeys(trial.cell for trial in results)]]
     for name in shown:

@@ -46,7 +46,7 @@ def embed(
         raise DataError(
             f"--to {to}: the name of the file must end in .npy or .jsonl, or be - for the screen."
         )
-    from whyformer.tasks.load import load_embedder
+    from whyformer.runs.load import load_embedder
 
     set_threads(threads)
     embedder = load_embedder(run, pooling=pooling, layer=layer, device=device, weights=weights)
@@ -71,7 +71,7 @@ def embed(
 
 def lines_of(file: Path | None) -> list[str]:
     """The lines of ``file``, or of standard input."""
-    from whyformer.data.text.reading import read_lines, read_stream
+    from whyformer.data.corpora.lines import read_lines, read_stream
 
     return list(read_stream(sys.stdin.buffer, "standard input")) if file is None else read_lines(file)
 

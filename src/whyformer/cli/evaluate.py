@@ -11,16 +11,16 @@ import typer
 from whyformer.cli.options import Batch, Opening, Run, set_threads, with_translation_options
 from whyformer.cli.progress import sentence_bar
 from whyformer.cli.tell import as_text
+from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import DataError
-from whyformer.tasks.search_choice import SearchChoice
 
 if TYPE_CHECKING:
-    from whyformer.data.text.pairs import Referenced
+    from whyformer.data.corpora.pair_files import Referenced
     from whyformer.decoding.search import SearchSpec
-    from whyformer.tasks.evaluate import Evaluation, Translated
-    from whyformer.tasks.fits import Fit
-    from whyformer.tasks.score import Tokenize
-    from whyformer.tasks.translation import TranslationRecipe
+    from whyformer.runs.evaluate import Fit
+    from whyformer.tasks.translation.evaluation import Evaluation, Translated
+    from whyformer.tasks.translation.metrics import Tokenize
+    from whyformer.tasks.translation.task import TranslationRecipe
 
 
 @with_translation_options
@@ -53,10 +53,10 @@ def evaluate(
     A run that does something else is scored by what it was trained for: perplexity and bits per character,
     hidden tokens and next sentences told right, or accuracy and macro F1.
     """
-    from whyformer.tasks.evaluate import evaluate
-    from whyformer.tasks.fits import fits
-    from whyformer.tasks.load import open_run, read_recipe
-    from whyformer.tasks.translation import TranslationRecipe
+    from whyformer.runs.evaluate import fits
+    from whyformer.runs.load import open_run, read_recipe
+    from whyformer.tasks.translation.evaluation import evaluate
+    from whyformer.tasks.translation.task import TranslationRecipe
 
     recipe = read_recipe(open_run(run)[0])
     if not isinstance(recipe, TranslationRecipe):
@@ -115,7 +115,7 @@ def _fits_as_json(fits: "Mapping[str, Fit]") -> str:
 def _test_sets(
     recipe: "TranslationRecipe", names: Sequence[str], source: Path | None, references: Sequence[Path]
 ) -> "dict[str, list[Referenced]]":
-    from whyformer.tasks.corpus import load_held_out, read_test_set
+    from whyformer.data.corpora.parallel import load_held_out, read_test_set
     from whyformer.tasks.recipe import given
 
     if source is None and not references:
@@ -126,8 +126,8 @@ def _test_sets(
 
 
 def _ways(names: Sequence[str]) -> "list[Tokenize]":
-    from whyformer.tasks.score import ScoringSpec
-    from whyformer.validation import check
+    from whyformer.config.validation import check
+    from whyformer.tasks.translation.metrics import ScoringSpec
 
     return [check(ScoringSpec, {"tokenize": name}, "--tokenize").tokenize for name in names]
 

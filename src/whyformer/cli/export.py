@@ -20,6 +20,6 @@ def export(
     sinusoidal, one tokenizer) a Marian model, which CTranslate2 converts too. A model that the format cannot
     express is refused.
     """
-    from whyformer.tasks.exchange import export_model
+    from whyformer.huggingface.transfer import export_model
 
     typer.echo(export_model(run, folder, weights=weights))

@@ -10,7 +10,7 @@ import typer
 from whyformer.cli.options import Batch, Device, Run, Threads, Weights, open_filler
 
 if TYPE_CHECKING:
-    from whyformer.tasks.filler import Filled
+    from whyformer.tasks.masked_lm.filler import Filled
 
 
 def fill(

@@ -8,7 +8,7 @@ import typer
 
 from whyformer.cli.options import Device, Run, Threads, Weights, open_generator, with_search_options
 from whyformer.cli.translate import as_object
-from whyformer.tasks.search_choice import SearchChoice
+from whyformer.decoding.overrides import SearchChoice
 
 
 @with_search_options

@@ -22,6 +22,6 @@ def import_model(
     data of its own; a recipe of task classification can start from it. Pickles are never read: the weights
     have to be safetensors.
     """
-    from whyformer.tasks.exchange import import_model
+    from whyformer.huggingface.transfer import import_model
 
     typer.echo(import_model(folder, run, overwrite=overwrite))

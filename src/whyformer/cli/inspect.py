@@ -11,8 +11,8 @@ from whyformer.cli.options import Run, Weights, open_translator
 from whyformer.errors import DataError
 
 if TYPE_CHECKING:
-    from whyformer.tasks.anatomy import Anatomy
-    from whyformer.tasks.look import Look
+    from whyformer.analysis.inspection import Look
+    from whyformer.analysis.summary import Anatomy
 
 
 def inspect(
@@ -41,8 +41,8 @@ def inspect(
             raise DataError("--translation and --output are about a sentence; give one after the run.")
         _print_anatomy(run, weights, as_json=as_json)
         return
-    from whyformer.show.attention import attention_page
-    from whyformer.tasks.look import look
+    from whyformer.analysis.inspection import look
+    from whyformer.plots.attention import attention_page
 
     seen = look(open_translator(run, weights, "cpu", None), text, translation)
     page = attention_page(seen.attention, str(run), source=text, translation=seen.translation, lang=lang)
@@ -58,7 +58,7 @@ def inspect(
 
 
 def _print_anatomy(run: Path, weights: Path | None, *, as_json: bool) -> None:
-    from whyformer.tasks.anatomy import dissect
+    from whyformer.analysis.summary import dissect
 
     anatomy = dissect(run, weights)
     if as_json:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from whyformer.decoding.overrides import Kind, SearchChoice
 from whyformer.errors import DecodingError
-from whyformer.tasks.search_choice import Kind, SearchChoice
 
 if TYPE_CHECKING:
-    from whyformer.tasks.filler import Filler
-    from whyformer.tasks.generator import Generator
-    from whyformer.tasks.translator import Translator
+    from whyformer.tasks.causal_lm.generator import Generator
+    from whyformer.tasks.masked_lm.filler import Filler
+    from whyformer.tasks.translation.translator import Translator
 
 Run = Annotated[Path, typer.Argument(help="The folder of a trained run.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -41,7 +41,7 @@ class Opening:
     def translator(self, run: Path) -> "Translator":
         """The translator in the folder ``run``; see ``load_translator`` for errors."""
         from whyformer.machine import keep_freed_memory
-        from whyformer.tasks.load import load_translator
+        from whyformer.runs.load import load_translator
 
         set_threads(self.threads)
         keep_freed_memory()
@@ -76,8 +76,8 @@ def open_translator(run: Path, weights: Path | None, device: str, threads: int |
 
 def open_generator(run: Path, weights: Path | None, device: str, threads: int | None) -> "Generator":
     """The generator in the folder ``run``; see ``whyformer.load`` for errors."""
-    from whyformer.tasks.generator import Generator
-    from whyformer.tasks.load import load_as
+    from whyformer.runs.load import load_as
+    from whyformer.tasks.causal_lm.generator import Generator
 
     set_threads(threads)
     return load_as(Generator, run, device=device, weights=weights)
@@ -85,8 +85,8 @@ def open_generator(run: Path, weights: Path | None, device: str, threads: int | 
 
 def open_filler(run: Path, weights: Path | None, device: str, threads: int | None) -> "Filler":
     """The filler of holes in the folder ``run``; see ``whyformer.load`` for errors."""
-    from whyformer.tasks.filler import Filler
-    from whyformer.tasks.load import load_as
+    from whyformer.runs.load import load_as
+    from whyformer.tasks.masked_lm.filler import Filler
 
     set_threads(threads)
     return load_as(Filler, run, device=device, weights=weights)

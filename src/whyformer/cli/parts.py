@@ -15,7 +15,7 @@ def parts(
 
     The pairs come from the validator that checks recipes.
     """
-    from whyformer.tasks.parts import catalogue
+    from whyformer.analysis.catalogue import catalogue
 
     known = catalogue()
     if as_json:

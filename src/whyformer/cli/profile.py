@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from whyformer.cli.options import Batch, Opening, Run, Threads, set_threads, with_search_options
+from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import DataError
-from whyformer.tasks.search_choice import SearchChoice
 
 if TYPE_CHECKING:
-    from whyformer.tasks.profile import Profile, Share
-    from whyformer.tasks.translation import TranslationRecipe
+    from whyformer.analysis.profile import Profile, Share
+    from whyformer.tasks.translation.task import TranslationRecipe
 
 _SENTENCES = 32
 
@@ -46,9 +46,9 @@ def profile(
     moment belongs to one part of the model and to one kind of operation, so that shares sum to the whole;
     backward is the time of the part's gradients. The CPU is profiled. RUN/profile is a page and a picture.
     """
-    from whyformer.tasks.load import open_run, read_recipe
-    from whyformer.tasks.profile import profile_training, profile_translation
-    from whyformer.tasks.translation import TranslationRecipe
+    from whyformer.analysis.profile import profile_training, profile_translation
+    from whyformer.runs.load import open_run, read_recipe
+    from whyformer.tasks.translation.task import TranslationRecipe
 
     recipe, texts = read_recipe(open_run(run)[0]), list[str]()
     if recipe.data is None and (steps or file is None):
@@ -77,8 +77,8 @@ def profile(
 
 
 def _texts(recipe: "TranslationRecipe", file: Path | None) -> list[str]:
-    from whyformer.data.text.reading import read_lines
-    from whyformer.tasks.corpus import VALID, load_held_out
+    from whyformer.data.corpora.lines import read_lines
+    from whyformer.data.corpora.parallel import VALID, load_held_out
     from whyformer.tasks.recipe import given
 
     if file is not None:
@@ -87,7 +87,7 @@ def _texts(recipe: "TranslationRecipe", file: Path | None) -> list[str]:
 
 
 def _show(run: Path, profiles: "Sequence[Profile]", folder: Path, *, as_json: bool) -> None:
-    from whyformer.show.profile import profile_page
+    from whyformer.plots.profile import profile_page
 
     records = [profile.record() for profile in profiles]
     files = [str(file) for file in profile_page(f"Profile of {run}", records).save(folder)]

@@ -26,16 +26,16 @@ def recipes(
 
 
 def _list_keys(name: str | None) -> None:
-    from whyformer.schema import describe
-    from whyformer.tasks.kinds import recipe_type
-    from whyformer.tasks.recipes import read
+    from whyformer.config.recipe_files import read
+    from whyformer.config.schema import describe
+    from whyformer.runs.registry import recipe_type
 
     for key in describe(recipe_type("translation" if name is None else read(name).task)):
         typer.echo(str(key))
 
 
 def _list_names() -> None:
-    from whyformer.tasks.recipes import shipped
+    from whyformer.config.recipe_files import shipped
 
     names = shipped()
     width = max(map(len, names), default=0)
@@ -44,7 +44,7 @@ def _list_names() -> None:
 
 
 def _print_recipe(name: str, overrides: list[str]) -> None:
-    from whyformer.tasks.kinds import load_any
-    from whyformer.tasks.recipes import recipe_text
+    from whyformer.config.recipe_files import recipe_text
+    from whyformer.runs.registry import load_any
 
     typer.echo(recipe_text(load_any(name, overrides)), nl=False)

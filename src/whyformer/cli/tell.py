@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from whyformer.tasks.fits import Fit
+    from whyformer.runs.evaluate import Fit
 
 
 def as_text(fits: "Mapping[str, Fit]") -> str:
@@ -13,7 +13,9 @@ def as_text(fits: "Mapping[str, Fit]") -> str:
 
 
 def _lines(name: str, fit: "Fit") -> Iterator[str]:
-    from whyformer.tasks import bidirectional_lm, causal_lm, masked_lm
+    from whyformer.tasks.bidirectional_lm import task as bidirectional_lm
+    from whyformer.tasks.causal_lm import task as causal_lm
+    from whyformer.tasks.masked_lm import task as masked_lm
 
     match fit:
         case causal_lm.Fit():

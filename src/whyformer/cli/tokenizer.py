@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from whyformer.data.text.tokenizer import Tokenizer
-    from whyformer.data.text.tokenizer_spec import TokenizerSpec
+    from whyformer.data.tokenizers.kinds import TokenizerSpec
+    from whyformer.data.tokenizers.tokenizer import Tokenizer
 
 app = typer.Typer(
     help="Train a tokenizer, use it, look into it.", no_args_is_help=True, rich_markup_mode=None
@@ -75,8 +75,8 @@ def merges(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show step by step what BPE or WordPiece learn from text files."""
-    from whyformer.data.text.tokenizer_spec import BPE, WordPiece
-    from whyformer.validation import check
+    from whyformer.config.validation import check
+    from whyformer.data.tokenizers.kinds import BPE, WordPiece
 
     given = {} if criterion is None else {"criterion": criterion}
     spec = check(BPE if kind == "bpe" else WordPiece, given, f"the options of a {kind} tokenizer")
@@ -143,7 +143,7 @@ def _quoted(piece: str) -> str:
 
 def _lines(files: list[Path]) -> list[str]:
     """Read all files; say which lines are not used."""
-    from whyformer.data.text.reading import read_sound_lines
+    from whyformer.data.corpora.lines import read_sound_lines
 
     lines: list[str] = []
     for file in files:
@@ -157,8 +157,8 @@ def _lines(files: list[Path]) -> list[str]:
 
 
 def _spec(kind: Kind, options: dict[str, object]) -> "TokenizerSpec":
-    from whyformer.data.text.tokenizer_spec import BPE, Character, Unigram, Word, WordPiece
-    from whyformer.validation import check
+    from whyformer.config.validation import check
+    from whyformer.data.tokenizers.kinds import BPE, Character, Unigram, Word, WordPiece
 
     given = {name: value for name, value in options.items() if value is not None}
     origin = f"the options of a {kind} tokenizer"
@@ -176,13 +176,13 @@ def _spec(kind: Kind, options: dict[str, object]) -> "TokenizerSpec":
 
 
 def _load(path: Path) -> "Tokenizer":
-    from whyformer.data.text.tokenizer import Tokenizer
+    from whyformer.data.tokenizers.tokenizer import Tokenizer
 
     return Tokenizer.load(path)
 
 
 def _standard_input() -> Iterator[str]:
-    from whyformer.data.text.reading import read_stream
+    from whyformer.data.corpora.lines import read_stream
 
     return read_stream(sys.stdin.buffer, "standard input")
 

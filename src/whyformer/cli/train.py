@@ -23,8 +23,8 @@ def train(
     ] = False,
 ) -> None:
     """Train RECIPE into a run folder, or go on with a stopped run."""
-    from whyformer.tasks.recipes import shipped
-    from whyformer.tasks.train import begin, go_on
+    from whyformer.config.recipe_files import shipped
+    from whyformer.runs.train import begin, go_on
 
     set_threads(threads)
     changes, folder = overrides or [], Path(recipe)

@@ -10,12 +10,13 @@ import typer
 
 from whyformer.cli.options import Batch, Opening, Run, with_translation_options
 from whyformer.cli.progress import sentence_bar
+from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import DataError, DecodingError
-from whyformer.tasks.search_choice import SearchChoice
 
 if TYPE_CHECKING:
     from whyformer.decoding.search import SearchSpec
-    from whyformer.tasks.translator import Candidate, Translator
+    from whyformer.tasks.output import Candidate
+    from whyformer.tasks.translation.translator import Translator
 
 # Sentences are sorted by length within a part; what is done of a long text is printed part by part.
 PART = 16_384
@@ -120,13 +121,13 @@ class _Printer:
 
 
 def _file(path: Path) -> list[str]:
-    from whyformer.data.text.reading import read_lines
+    from whyformer.data.corpora.lines import read_lines
 
     return read_lines(path)
 
 
 def _standard_input() -> Iterator[str]:
-    from whyformer.data.text.reading import read_stream
+    from whyformer.data.corpora.lines import read_stream
 
     return read_stream(sys.stdin.buffer, "standard input")
 

@@ -40,7 +40,8 @@ def why(
         disable=not sys.stderr.isatty(),
     )
     findings = question.ask(runs)
-    from whyformer.why.report import record, save, told
+    from whyformer.why.book.terminal import save, told
+    from whyformer.why.results import record
 
     files, note = save(findings, output, lang)
     if note is not None:

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from whyformer.errors import DecodingError
-from whyformer.marks import END, PAD, START
 from whyformer.spec import Spec
+from whyformer.special_tokens import END, PAD, START
 
 TokenId = Annotated[int, Field(ge=0)]
 

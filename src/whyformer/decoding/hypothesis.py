@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from whyformer.marks import END
+from whyformer.special_tokens import END
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from whyformer.decoding.pool import Pool
 from whyformer.decoding.protocol import AttendingState, DecoderState, State, StepDecoder
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.errors import DecodingError
-from whyformer.marks import START
+from whyformer.special_tokens import START
 
 SearchSpec = Annotated[GreedySpec | BeamSpec | SamplingSpec, Field(discriminator="kind")]
 

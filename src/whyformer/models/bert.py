@@ -20,7 +20,7 @@ from whyformer.nn.initial import draw_matrices
 from whyformer.nn.norm import LayerNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 from whyformer.spec import Spec
 
 Head = Literal["masked", "next_sentence"]

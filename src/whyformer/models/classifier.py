@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.dropout import Dropout
-from whyformer.models.trunk import TrunkSpec, depth, one_way, width
+from whyformer.models.backbone import TrunkSpec, depth, one_way, width
 from whyformer.nn.embedding import with_bias
 from whyformer.nn.pooling import Pooling, pool
 from whyformer.nn.scalar_mix import ScalarMix

@@ -3,8 +3,6 @@
 W distinct words · C bytes of a word · B batch · L length · M model dimension · V vocabulary · N layers + 1
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -14,7 +12,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.dropout import Dropout
-from whyformer.nn.characters import CharactersSpec
+from whyformer.nn.characters import CharactersSpec, Words
 from whyformer.nn.recurrent import CellSpec, LSTMSpec, Recurrent
 from whyformer.spec import Spec
 
@@ -42,18 +40,6 @@ class ELMoSpec(Spec):
     def build(self, vocabulary: int) -> "ELMo":
         """The model, freshly initialised from torch's global random state."""
         return ELMo(self, vocabulary)
-
-
-@dataclass(frozen=True)
-class Words:
-    """Texts as they are read: every distinct word once, and where it stands."""
-
-    spelling: Tensor
-    """(W,C) int64, from ``CharactersSpec.spell``."""
-    word: Tensor
-    """(B,L) int64: rows of ``spelling``; any row at padding."""
-    valid: Tensor
-    """(B,L) bool; padding is on the right."""
 
 
 class ELMo(nn.Module):
@@ -115,26 +101,6 @@ class OneWay(nn.Module):
             x = states + x if found else states
             found.append(x)
         return found
-
-
-class ScalarMix(nn.Module):
-    """γ Σ_j softmax(s)_j h_j (Peters et al. 2018, equation 1): what a task makes of all layers.
-
-    γ and s are the task's own and learned with it; at first it is the mean.
-    """
-
-    def __init__(self, layers: int) -> None:
-        super().__init__()
-        self.scores = nn.Parameter(torch.zeros(layers))
-        self.scale = nn.Parameter(torch.ones(()))
-
-    @override
-    def forward(self, layers: Sequence[Tensor]) -> Tensor:
-        """As many tensors of one shape as there are layers -> one of that shape."""
-        shares = self.scores.softmax(dim=0)
-        return self.scale * torch.stack([share * h for share, h in zip(shares, layers, strict=True)]).sum(
-            dim=0
-        )
 
 
 def reverse(x: Tensor, valid: Tensor) -> Tensor:

@@ -15,12 +15,12 @@ from whyformer.attention.mask import Everything, Mask
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import AdditiveSpec
 from whyformer.dropout import Dropout
-from whyformer.models.pair import PairModel, PairState
+from whyformer.models.encoder_decoder import PairModel, PairState
 from whyformer.nn.cache import CrossCache
+from whyformer.nn.context import NO_POSITIONS
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.recurrent import CellSpec, LSTMSpec, Memory
-from whyformer.nn.stack import NO_POSITIONS
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 from whyformer.spec import Spec
 
 _WEIGHTS = "attention.taps.weights"

@@ -13,12 +13,12 @@ from typing_extensions import override
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.models.pair import PairModel, PairState
+from whyformer.models.encoder_decoder import PairModel, PairState
 from whyformer.nn.cache import CrossCache, KVCache
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.stack import BlockSpec, Stack, StackSpec
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 from whyformer.spec import Spec
 
 _CROSS_WEIGHTS = "cross_attention.taps.weights"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from whyformer.attention.multihead import KeyValues
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 
 _FIRST_CAPACITY = 32
 

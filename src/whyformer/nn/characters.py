@@ -4,6 +4,7 @@ W words · C bytes of a word · E components of a byte · F filters · M model d
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from whyformer.marks import PAD
 from whyformer.spec import Spec
+from whyformer.special_tokens import PAD
 
 # Bytes are 1 to 256, for 0 is padding.
 _BEGIN, _END = 257, 258
@@ -101,3 +102,15 @@ class Highway(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(W,F) -> (W,F)."""
         return x + self.gate(x).sigmoid() * (F.relu(self.change(x)) - x)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Texts as they are read: every distinct word once, and where it stands."""
+
+    spelling: Tensor
+    """(W,C) int64, from ``CharactersSpec.spell``."""
+    word: Tensor
+    """(B,L) int64: rows of ``spelling``; any row at padding."""
+    valid: Tensor
+    """(B,L) bool; padding is on the right."""

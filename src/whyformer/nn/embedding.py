@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from whyformer.dropout import Dropout
-from whyformer.marks import PAD, START, UNKNOWN
 from whyformer.spec import Spec
+from whyformer.special_tokens import PAD, START, UNKNOWN
 
 NEVER = -1e4
 """A bias that leaves no probability: e to its power is 0, and in every precision it is a number."""

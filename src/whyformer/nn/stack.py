@@ -5,8 +5,6 @@ A block is attention, perhaps cross-attention, and a feed-forward network; each 
 B batch · L length · S source length · M model dimension
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -17,18 +15,16 @@ from whyformer.attention.mask import Everything, Mask, MaskRule
 from whyformer.attention.multihead import AttentionSpec, MultiHeadAttention
 from whyformer.dropout import Dropout
 from whyformer.nn.cache import CrossCache, KVCache
+from whyformer.nn.context import NO_POSITIONS, CrossPass, Pass
 from whyformer.nn.feed_forward import FeedForwardSpec, ReluSpec
 from whyformer.nn.norm import LayerNormSpec, NormSpec
 from whyformer.nn.placement import Depth, Placement, PlacementSpec, PostNormSpec
 from whyformer.position.absolute import SinusoidalSpec
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 from whyformer.position.positions import Positions, PositionSpec
 from whyformer.position.scheme import PositionScheme
 from whyformer.spec import Spec
 from whyformer.tap import listen
-
-NO_POSITIONS = Positions()
-"""The two sides of cross-attention count differently, so no scheme applies there."""
 
 
 class BlockSpec(Spec):
@@ -123,25 +119,6 @@ class StackSpec(Spec):
     def build(self, d_model: int) -> "Stack":
         """The stack for a model of ``d_model`` components."""
         return Stack(self, d_model)
-
-
-@dataclass(frozen=True)
-class CrossPass:
-    """What the cross-attentions of a decoder share in one forward pass."""
-
-    memory: CrossCache
-    mask: Mask
-
-
-@dataclass(frozen=True)
-class Pass:
-    """What the layers of a stack share in one forward pass."""
-
-    mask: Mask
-    positions: Sequence[Positions]
-    """What each layer knows of positions."""
-    cache: KVCache | None = None
-    cross: CrossPass | None = None
 
 
 class Block(nn.Module):

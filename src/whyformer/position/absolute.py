@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.errors import DataError
+from whyformer.position.attention_shape import Site
 from whyformer.position.scheme import PositionScheme, SchemeSpec
-from whyformer.position.site import Site
 
 
 def sinusoids(position: Tensor, d_model: int) -> Tensor:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from whyformer.position.axis import Axis
+from whyformer.position.attention_shape import Site
+from whyformer.position.layout import Axis
 from whyformer.position.offsets import offsets_between
 from whyformer.position.scheme import PositionScheme, SchemeSpec
-from whyformer.position.site import Site
 
 
 class AlibiSpec(SchemeSpec):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 
 # Queries whose terms are made at a time: enough for a good product, few against the keys of a long text.
 _ROWS = 128

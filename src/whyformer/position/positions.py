@@ -27,7 +27,7 @@ from torch import Tensor
 
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
-from whyformer.position.axis import Axis
+from whyformer.position.layout import Axis
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.scheme import PositionScheme
 from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec

@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
+from whyformer.position.attention_shape import Site
 from whyformer.position.scheme import PositionScheme, SchemeSpec
-from whyformer.position.site import Site
 
 
 class RotarySpec(SchemeSpec):

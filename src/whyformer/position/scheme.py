@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.position.axis import Axis
-from whyformer.position.site import Site
+from whyformer.position.attention_shape import Site
+from whyformer.position.layout import Axis
 from whyformer.spec import Spec
 
 

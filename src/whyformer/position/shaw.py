@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.position.axis import Axis
+from whyformer.position.attention_shape import Site
+from whyformer.position.layout import Axis
 from whyformer.position.offsets import collect, spread
 from whyformer.position.scheme import OwnedSpec, PositionScheme
-from whyformer.position.site import Site
 
 
 class _ShawSpec(OwnedSpec):

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.position.absolute import sinusoids
-from whyformer.position.axis import Axis
+from whyformer.position.attention_shape import Site
+from whyformer.position.layout import Axis
 from whyformer.position.offsets import extent, skewed, spread
 from whyformer.position.scheme import OwnedSpec, PositionScheme
-from whyformer.position.site import Site
 
 # Queries whose products exist at a time: enough for a good product, few against the keys of a long text.
 _ROWS = 32

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from torch import nn
 
-from whyformer.data.text.tokenizer_pair import TokenizerPair
+from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.errors import DataError
 from whyformer.spec import Spec
 from whyformer.training.settings import TrainingSpec

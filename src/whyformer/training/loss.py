@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from whyformer.marks import PAD
 from whyformer.nn.embedding import token_logits
 from whyformer.spec import Spec
+from whyformer.special_tokens import PAD
 from whyformer.training.task import Prediction
 
 

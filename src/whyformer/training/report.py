@@ -79,7 +79,7 @@ class Report:
     def _draw(self) -> None:
         """Bring curves.png up to date."""
         # Altair takes a second to import.
-        from whyformer.show.curves import save_curves
+        from whyformer.plots.curves import save_curves
 
         save_curves(self.run.records(), self.run.curves)
         self._drawn = time.monotonic()

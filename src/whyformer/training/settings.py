@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from whyformer.data.batching import BatchingSpec
+from whyformer.data.batches.planning import BatchingSpec
 from whyformer.spec import Spec
 from whyformer.training.loss import LossSpec
 from whyformer.training.optimizer import Adam, OptimizerSpec

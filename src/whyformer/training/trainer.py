@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from whyformer.data.batching import padding_waste, plan
+from whyformer.data.batches.planning import padding_waste, plan
 from whyformer.errors import TrainingError
 from whyformer.machine import Precision
 from whyformer.training.checkpoint import average, load_weights

@@ -1,8 +1,8 @@
 """All questions, by number."""
 
 from whyformer.errors import WhyformerError
-from whyformer.why import q03_scale, q08_additive, q20_positions
 from whyformer.why.question import Question
+from whyformer.why.questions import q03_scale, q08_additive, q20_positions
 
 QUESTIONS: dict[int, Question] = {
     module.QUESTION.number: module.QUESTION for module in (q03_scale, q08_additive, q20_positions)

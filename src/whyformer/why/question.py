@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from whyformer.show.chart import Language
+from whyformer.experiments.bootstrap import Estimate, estimate
+from whyformer.plots.chart import Language
 from whyformer.spec import Spec
-from whyformer.tasks.bootstrap import Estimate, estimate
 
 Outcome = Literal["holds", "fails", "open"]
 Verdict = Literal["supported", "refuted", "undecided"]

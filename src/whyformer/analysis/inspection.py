@@ -1,0 +1,133 @@
+"""A close look at one translation: how likely each token was, and who attended to whom.
+
+T target length · H heads · Q query length · K key length · V vocabulary
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from whyformer.data.batches.batch import PairBatch
+from whyformer.errors import DecodingError
+from whyformer.plots.attention_map import AttentionMap, Place
+from whyformer.special_tokens import END, NAMES, START
+from whyformer.tap import record
+from whyformer.tasks.translation.translator import Translator
+
+
+@dataclass(frozen=True)
+class Step:
+    """One token of a translation, given the source and the tokens before it."""
+
+    token: str
+    log_probability: float
+    """In nats."""
+    likeliest: str
+    """The token that the model would rather have written, or the same one."""
+    likeliest_log_probability: float
+    """In nats."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What went on inside the model for one source and one translation."""
+
+    source: str
+    translation: str
+    source_tokens: list[str]
+    """The end mark is the last."""
+    steps: list[Step]
+    """One for each token that was written; the end mark is the last."""
+    attention: list[AttentionMap]
+    """Every layer of the encoder's and the decoder's self-attention and of the cross-attention."""
+
+    @property
+    def log_probability(self) -> float:
+        """Of the whole translation, in nats."""
+        return sum(step.log_probability for step in self.steps)
+
+
+def look(translator: Translator, source: str, translation: str | None = None) -> Look:
+    """Look at how ``source`` becomes ``translation``; by default at the translator's own best one.
+
+    The model reads the translation token by token as if it had written it (teacher forcing).
+
+    Raises:
+        DecodingError: there is no source, or a side is longer than the model takes.
+    """
+    if not source.strip():
+        raise DecodingError("there is nothing to look at: the sentence is blank.")
+    tokenizers = translator.tokenizers
+    if translation is None:
+        best = translator.translate([source])[0][0]
+        translation, target_ids = best.text, list(best.ids)
+    else:
+        target_ids = tokenizers.target.encode(translation)
+    source_ids = tokenizers.source.encode(source)
+    _refuse_overlong("sentence", len(source_ids) + 1, translator)
+    _refuse_overlong("translation", len(target_ids) + 2, translator)
+    predictions, weights = _forced(translator, source_ids, target_ids)
+    source_tokens = [*tokenizers.source.tokens(source_ids), NAMES[END]]
+    target_tokens = [*tokenizers.target.tokens(target_ids), NAMES[END]]
+    likeliest = tokenizers.target.tokens(predictions.argmax(dim=1).tolist())
+    given = predictions.gather(1, torch.tensor([[*target_ids, END]]).T).squeeze(1)
+    steps = [
+        Step(*each)
+        for each in zip(
+            target_tokens, given.tolist(), likeliest, predictions.amax(dim=1).tolist(), strict=True
+        )
+    ]
+    attention = _maps(weights, source_tokens, [NAMES[START], *target_tokens[:-1]])
+    return Look(source, translation, source_tokens, steps, attention)
+
+
+@torch.inference_mode()
+def _forced(
+    translator: Translator, source: Sequence[int], target: Sequence[int]
+) -> tuple[Tensor, dict[str, NDArray[np.float32]]]:
+    """Log-probabilities (T,V) of what comes next at each target position, and attention (H,Q,K) by tap."""
+    model = translator.model
+    pair = PairBatch.of([(source, target)], model.output_weight.device)
+    read, valid = pair.target.tokens[:, :-1], pair.target.valid[:, :-1]
+    with record(model, "*.weights") as tape:
+        hidden = model(pair.source.tokens, pair.source.valid, read, valid)
+    # (1,T,M) -> (T,V)
+    predictions = model.logits(hidden[0]).log_softmax(dim=-1, dtype=torch.float32).cpu()
+    return predictions, {name: recorded[0][0].float().cpu().numpy() for name, recorded in tape.items()}
+
+
+def _maps(
+    weights: dict[str, NDArray[np.float32]], source: Sequence[str], target: Sequence[str]
+) -> list[AttentionMap]:
+    """Attention by place and layer, as its tap's name tells: ``encoder.blocks.0.attention.taps.weights``.
+
+    A recurrent model has one, between its decoder and the source: ``attention.taps.weights``.
+    """
+    maps: list[AttentionMap] = []
+    for name, layer_weights in weights.items():
+        place: Place
+        match name.split("."):
+            case ["attention", *_]:
+                place, layer, queries, keys = "cross", "0", target, source
+            case [_, _, layer, "cross_attention", *_]:
+                place, queries, keys = "cross", target, source
+            case ["decoder", _, layer, *_]:
+                place, queries, keys = "decoder self", target, target
+            case [_, _, layer, *_]:
+                place, queries, keys = "encoder self", source, source
+            case _:
+                continue
+        maps.append(AttentionMap(place, int(layer), layer_weights, queries, keys))
+    return maps
+
+
+def _refuse_overlong(side: str, tokens: int, translator: Translator) -> None:
+    longest = translator.model.longest
+    if tokens > longest:
+        raise DecodingError(
+            f"the {side} has {tokens:,} tokens with its marks, but the model takes {longest:,}; shorten it."
+        )

@@ -1,0 +1,1 @@
+"""Recipes as text: read, derived, overridden, checked, written."""

@@ -1,0 +1,197 @@
+"""Recipes: YAML files that describe a model and its training, found by name, derived, overridden, written.
+
+Two keys are about the file itself and never reach the spec: ``description`` (one line for the list of
+recipes) and ``base`` (the recipe that this one changes, by name, or by path from this file's folder).
+"""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import TypeVar, cast
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+from yaml import MarkedYAMLError, YAMLError
+
+from whyformer.config.schema import Node
+from whyformer.config.validation import check, completed, merged
+from whyformer.errors import RecipeError
+
+S = TypeVar("S", bound=BaseModel)
+
+Layer = dict[str, object]
+"""What one file says."""
+SHIPPED = Path(__file__).parent.parent / "recipes"
+"""The folder of the recipes that come with the package."""
+
+
+def load_recipe(spec_type: type[S], recipe: str, overrides: Sequence[str] = (), shelf: Path = SHIPPED) -> S:
+    """The spec that ``recipe`` describes, after its bases, the overrides and the interpolations.
+
+    Args:
+        spec_type: the type of the whole recipe.
+        recipe: the name of a recipe on the ``shelf``, or the path of a YAML file.
+        overrides: ``path=value`` each; the path is dotted, the value is YAML. A mapping changes the node
+            key by key; a new ``kind`` starts the node afresh.
+        shelf: the folder whose ``*.yaml`` have names.
+
+    Raises:
+        RecipeError: an unknown recipe, a file that is not YAML, a circle of bases, or values that do not
+            fit; in the last case with one line for each fault.
+    """
+    return read(recipe, shelf).spec(spec_type, overrides)
+
+
+def read(recipe: str, shelf: Path = SHIPPED) -> "Source":
+    """The files behind ``recipe``, each read once; see ``load_recipe``."""
+    path = _find(recipe, shelf, Path())
+    layers, trail = list[Layer](), list[Path]()
+    while True:
+        trail.append(path.resolve())
+        if trail[-1] in trail[:-1]:
+            names = " -> ".join(step.stem for step in trail)
+            raise RecipeError(f"{path}: the recipe is its own base ({names}); remove one `base:`.")
+        layer = {key: value for key, value in _read(path).items() if key != "description"}
+        layers.append(layer)
+        match layer.pop("base", None):
+            case None:
+                return Source(recipe, layers)
+            case str() as base:
+                path = _find(base, shelf, path.parent)
+            case other:
+                raise RecipeError(
+                    f"{path}: `base` is {other!r}; it should be the name or file of one recipe."
+                )
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the files behind a recipe say."""
+
+    recipe: str
+    """How it was named."""
+    layers: Sequence[Layer]
+    """The file itself, then its base, and the base of that."""
+
+    @property
+    def task(self) -> str:
+        """The task that the recipe or the first of its bases names; translation where none does."""
+        return next((str(layer["task"]) for layer in self.layers if "task" in layer), "translation")
+
+    def spec(self, spec_type: type[S], overrides: Sequence[str] = ()) -> S:
+        """What they describe, changed by ``overrides``; see ``load_recipe``."""
+        if not overrides and len(self.layers) == 1:
+            whole = _whole(spec_type, self.layers[0])
+            if whole is not None:
+                return whole
+        root = Node.root(spec_type)
+        changes = [*self.layers[::-1], _parsed(overrides)]
+        data = reduce(lambda lower, upper: merged(completed(root, lower), upper), changes)
+        origin = f"recipe {self.recipe}" + (" with its overrides" if overrides else "")
+        return check(spec_type, _interpolated(data, origin), origin)
+
+
+def _whole(spec_type: type[S], layer: Layer) -> S | None:
+    """The spec in a file that says everything, as a run's recipe does; None if there is more to it.
+
+    The schema, which fills in kinds and explains faults, takes as long to make as a translation.
+    """
+    if "${" in str(layer):
+        return None
+    try:
+        return spec_type.model_validate(layer)
+    except ValidationError:
+        return None
+
+
+def recipe_text(spec: BaseModel) -> str:
+    """``spec`` as a recipe file: every key written out, so that reading it back gives ``spec`` again."""
+    return OmegaConf.to_yaml(_written(spec.model_dump(mode="json")))
+
+
+def shipped(shelf: Path = SHIPPED) -> dict[str, str]:
+    """The names of the recipes on the ``shelf``, each with its description."""
+    return {path.stem: str(_read(path).get("description", "")) for path in sorted(shelf.glob("*.yaml"))}
+
+
+def _find(recipe: str, shelf: Path, folder: Path) -> Path:
+    """The file of a recipe named or addressed from within ``folder``."""
+    if recipe.endswith((".yaml", ".yml")):
+        return folder / Path(recipe).expanduser()
+    names = [path.stem for path in sorted(shelf.glob("*.yaml"))]
+    if recipe in names:
+        return shelf / f"{recipe}.yaml"
+    near = difflib.get_close_matches(recipe, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"the shipped ones are: {', '.join(names) or 'none'}."
+    raise RecipeError(f"there is no recipe named {recipe}; {hint} A file's name must end in .yaml.")
+
+
+def _read(path: Path) -> Layer:
+    """The mapping in a YAML file, interpolations untouched."""
+    try:
+        config = OmegaConf.load(path)
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: there is no such recipe file.") from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 at byte {error.start}; save the recipe as UTF-8.") from None
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read as a recipe ({error.strerror or error}).") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise RecipeError(f"{path}: line {line} is not YAML: {error.problem}.") from None
+    except YAMLError as error:
+        raise RecipeError(f"{path}: not YAML: {error}.") from None
+    except OmegaConfBaseException as error:
+        raise RecipeError(f"{path}: {_reason(error)}") from None
+    data = OmegaConf.to_container(config)
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: holds a list; a recipe is a mapping of keys to values.")
+    return cast(Layer, data)
+
+
+def _parsed(overrides: Sequence[str]) -> dict[str, object]:
+    """All overrides as one tree, so that their order does not matter to a change of kind."""
+    for override in overrides:
+        path, equals, _ = override.partition("=")
+        if not equals or not all(path.split(".")):
+            raise RecipeError(f"override `{override}` should read path=value, as in training.steps=1000.")
+        try:
+            OmegaConf.from_dotlist([override])
+        except YAMLError:
+            raise RecipeError(f"override `{override}`: what follows the = is not YAML; quote it.") from None
+        except OmegaConfBaseException as error:
+            raise RecipeError(f"override `{override}`: {_reason(error)}") from None
+    tree = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+    return cast(dict[str, object], tree)
+
+
+def _interpolated(data: Mapping[str, object], origin: str) -> dict[str, object]:
+    """``data`` with every ``${...}`` replaced by what it stands for."""
+    try:
+        resolved = OmegaConf.to_container(OmegaConf.create(dict(data)), resolve=True)
+    except OmegaConfBaseException as error:
+        raise RecipeError(f"{origin}: {_reason(error)}") from None
+    return cast(dict[str, object], resolved)
+
+
+def _reason(error: OmegaConfBaseException) -> str:
+    """What OmegaConf says first, after the path of the key it speaks of."""
+    return f"{error.full_key}: {str(error).splitlines()[0]}"
+
+
+def _written(value: object) -> object:
+    """``value`` with ``kind`` first in each node, and with ``${`` in texts marked as no interpolation."""
+    match value:
+        case str():
+            return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + r"\${", value)
+        case dict():
+            kind = {"kind": value["kind"]} if "kind" in value else {}
+            return {key: _written(inner) for key, inner in {**kind, **value}.items()}
+        case list():
+            return [_written(inner) for inner in value]
+        case _:
+            return value

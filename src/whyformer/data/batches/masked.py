@@ -1,0 +1,73 @@
+"""Batches of texts with holes.
+
+B batch · L tokens of a text · N hidden tokens
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from whyformer.data.batches.masking import Masking
+from whyformer.data.batches.next_sentence import Texts
+from whyformer.position.layout import Axis
+from whyformer.special_tokens import PAD
+
+
+@dataclass(frozen=True)
+class MaskedBatch:
+    """Texts with holes, padded on the right."""
+
+    tokens: Tensor
+    """(B,L) what is read."""
+    kinds: Tensor
+    """(B,L) which side of a pair it belongs to."""
+    axis: Axis
+    chosen: Tensor
+    """(B,L) True where the true token is to be told."""
+    gold: Tensor
+    """(N,) the true tokens."""
+    stranger: Tensor | None
+    """(B,) 0 where the second side follows the first, 1 where it is from elsewhere; None without pairs."""
+
+
+@dataclass(frozen=True)
+class MaskedTexts:
+    """Texts and what hides parts of them: a pure function of the epoch."""
+
+    texts: Texts
+    masking: Masking
+
+    def hidden(self, indices: NDArray[np.int64], epoch: int) -> int:
+        """N, without making a batch."""
+        return sum(
+            int(self.masking(self.texts.row(index)[0], epoch=epoch, number=index).chosen.sum())
+            for index in indices.tolist()
+        )
+
+    def batch(self, indices: NDArray[np.int64], epoch: int, device: torch.device) -> MaskedBatch:
+        """These texts with the holes of ``epoch``."""
+        lengths = self.texts.lengths[indices]
+        column = np.arange(lengths.max())
+        valid = column < lengths[:, None]
+        tokens, true, kinds = (np.full(valid.shape, PAD, dtype=np.int64) for _ in range(3))
+        chosen = np.zeros_like(valid)
+        for row, index in enumerate(indices.tolist()):
+            real = slice(lengths[row])
+            true[row, real], kinds[row, real] = self.texts.row(index)
+            tokens[row, real], chosen[row, real] = self.masking(true[row, real], epoch=epoch, number=index)
+        follows = self.texts.follows
+
+        def on_device(x: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(x).to(device)
+
+        return MaskedBatch(
+            on_device(tokens),
+            on_device(kinds),
+            Axis(on_device(np.tile(column, (len(indices), 1))), on_device(valid)),
+            on_device(chosen),
+            on_device(true[chosen]),
+            None if follows is None else on_device((~follows[indices]).astype(np.int64)),
+        )

@@ -1,0 +1,90 @@
+"""Packing: documents of any length in rows of one length, almost without padding.
+
+A document longer than a row is cut into windows; each window, and each document that fits, is a *segment*
+and stays whole. Segments that share a row shall not see each other (``SameSegment``), and each counts its
+positions from 0, so that packing changes the speed and nothing else.
+
+R rows · L tokens of a row
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyformer.special_tokens import PAD
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Packed documents: every array is (R,L) int32, and holds 0 where a row has nothing."""
+
+    tokens: NDArray[np.int32]
+    """What is read."""
+    gold: NDArray[np.int32]
+    """What follows it, and is to be predicted; of a window's last token that is the next window's first."""
+    position: NDArray[np.int32]
+    """From 0 in each segment."""
+    segment: NDArray[np.int32]
+    """From 1 in each row."""
+
+    def __len__(self) -> int:
+        """R."""
+        return len(self.tokens)
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """(R,) tokens of each row, padding left out."""
+        return (self.gold != PAD).sum(axis=1)
+
+
+def pack(documents: Sequence[Sequence[int]], length: int, *, seed: int) -> Rows:
+    """Documents of at least two tokens, marks included, in rows of ``length``.
+
+    Every token but the first of a document is predicted exactly once, and every one but the last is read
+    once. The same arguments give the same rows; ``seed`` settles what shares a row.
+    """
+    windows = [
+        (document, start, min(start + length, len(tokens) - 1))
+        for document, tokens in enumerate(documents)
+        for start in range(0, len(tokens) - 1, length)
+    ]
+    rows = place(np.array([stop - start for _, start, stop in windows]), length, seed=seed)
+    tokens, gold, position, segment = (np.zeros((len(rows), length), dtype=np.int32) for _ in range(4))
+    for row, members in enumerate(rows):
+        first = 0
+        for number, member in enumerate(members, start=1):
+            document, start, stop = windows[member]
+            cells = slice(first, first + stop - start)
+            tokens[row, cells] = documents[document][start:stop]
+            gold[row, cells] = documents[document][start + 1 : stop + 1]
+            position[row, cells] = np.arange(stop - start)
+            segment[row, cells] = number
+            first += stop - start
+    return Rows(tokens, gold, position, segment)
+
+
+def place(lengths: NDArray[np.int64], capacity: int, *, seed: int) -> list[list[int]]:
+    """Which of the pieces share a row of ``capacity``: best fit, the longest first, equals in random order.
+
+    A piece goes into the fullest row that still has room for it (Johnson 1973, best-fit decreasing).
+    """
+    ties = np.random.default_rng(seed).random(len(lengths))
+    rows: list[list[int]] = []
+    # Rows with room left, by how much it is.
+    roomy: list[tuple[int, int]] = []
+    for piece in np.lexsort((ties, -lengths)).tolist():
+        needed = int(lengths[piece])
+        found = bisect_left(roomy, (needed, 0))
+        if found < len(roomy):
+            room, row = roomy.pop(found)
+        else:
+            room, row = capacity, len(rows)
+            rows.append([])
+        rows[row].append(piece)
+        if room > needed:
+            insort(roomy, (room - needed, row))
+    return rows

@@ -1,0 +1,76 @@
+"""Which sentences form a batch, and in which order: a pure function of (seed, epoch, rank)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from whyformer.spec import Spec
+
+
+class BatchingSpec(Spec):
+    """How training sentences are grouped."""
+
+    tokens: int = Field(default=4096, ge=1)
+    """Budget of one batch: rows × longest sentence, of the longer side, padding included."""
+    accumulate: int = Field(default=1, ge=1)
+    """Batches whose gradients are summed for one step of the optimizer."""
+
+
+def plan(
+    lengths: NDArray[np.int64], budget: int, *, seed: int, epoch: int, rank: int = 0, ranks: int = 1
+) -> list[NDArray[np.int64]]:
+    """The batches of one epoch for one rank, as arrays of sentence indices.
+
+    Sentences are sorted by length, ties in random order, cut into batches under the ``budget`` of
+    tokens, and the batches are shuffled. Every rank gets the same number of batches and no sentence
+    of another: the batches that do not divide evenly wait for the next epoch's order.
+
+    Args:
+        lengths: (sentences, sides) number of tokens, marks included.
+        budget: most tokens of a batch, padding included, on its longer side.
+        seed: of the run.
+        epoch: counts from 0; every epoch has its own ties and order.
+        rank: this process, from 0.
+        ranks: number of processes.
+    """
+    random = np.random.default_rng([seed, epoch])
+    ties = random.random(len(lengths))
+    order = np.lexsort((ties, *lengths.T))
+    batches = _cut(lengths.max(axis=1)[order], order, budget)
+    random.shuffle(batches)
+    even = len(batches) - len(batches) % ranks
+    return batches[rank:even:ranks]
+
+
+def padding_waste(lengths: NDArray[np.int64], batches: Sequence[NDArray[np.int64]]) -> float:
+    """Share of the cells of all batches, on all sides, that hold padding."""
+    cells = sum(len(batch) * lengths[batch].max(axis=0).sum() for batch in batches)
+    real = sum(lengths[batch].sum() for batch in batches)
+    return 1.0 - float(real) / float(cells) if cells else 0.0
+
+
+def _cut(longer: NDArray[np.int64], order: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+    batches: list[NDArray[np.int64]] = []
+    first, longest = 0, 0
+    for index, length in enumerate(longer.tolist()):
+        longest = max(longest, length)
+        if index > first and longest * (index + 1 - first) > budget:
+            batches.append(order[first:index])
+            first, longest = index, length
+    if first < len(order):
+        batches.append(order[first:])
+    return batches
+
+
+def length_batches(lengths: Sequence[int], rows: int) -> list[list[int]]:
+    """Indices of ``lengths`` in batches of ``rows``, longest first; equal lengths keep their order.
+
+    Sentences of like length waste little padding, and a batch that does not fit into memory is the first.
+
+    >>> length_batches([3, 9, 3, 5], rows=2)
+    [[1, 3], [0, 2]]
+    """
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    return [order[start : start + rows] for start in range(0, len(order), rows)]

@@ -1,0 +1,1 @@
+"""Corpora: where text comes from, and how it is read and cleaned."""

@@ -1,0 +1,13 @@
+"""The CLDR locale that stands for each language."""
+
+from functools import cache
+
+from babel import Locale
+
+from whyformer.data.corpora.cldr.phrase import Language
+
+
+@cache
+def locale_of(language: Language) -> Locale:
+    """English, German and French without a country (CLDR's default), Chinese in simplified script."""
+    return Locale("zh", script="Hans") if language == "zh" else Locale(language)

@@ -1,0 +1,89 @@
+"""Which pairs are fit to train on.
+
+Cleaning is for training data alone: a held-out set keeps every line, or its scores cannot be compared.
+So nothing here reads files; ``pairs`` cleans in ``training(...)`` and nowhere else.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from whyformer.data.corpora.lines import BadLine, Pair, Reason
+from whyformer.spec import Spec
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class CleaningReport:
+    """What was read, kept, and dropped for which reason."""
+
+    kept: int
+    """Pairs that remain."""
+    dropped: dict[Reason, int]
+    """Pairs that were dropped, counted under the first reason that applied."""
+    bad: tuple[BadLine, ...] = ()
+    """The first lines that could not be read."""
+
+    @property
+    def read(self) -> int:
+        """Pairs in the files."""
+        return self.kept + sum(self.dropped.values())
+
+    def summary(self) -> str:
+        """Say it in one sentence for the log."""
+        if not self.dropped:
+            return f"{self.read:,} pairs read, all kept"
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
+        where = f" ({', '.join(map(str, self.bad))})" if self.bad else ""
+        return f"{self.read:,} pairs read, {self.kept:,} kept; dropped: {reasons}{where}"
+
+
+class Cleaning(Spec):
+    """Which training pairs are dropped. Pairs with an empty side always are."""
+
+    longest: int | None = Field(default=1000, ge=1)
+    """Most characters of either side; null for no limit."""
+    ratio: float | None = Field(default=9.0, ge=1)
+    """Most bytes of UTF-8 of one side for each byte of the other; null for no limit.
+
+    In bytes, because a Chinese character takes three and says about as much as three Latin letters.
+    """
+    repeated: bool = True
+    """Keep pairs that occur more than once; otherwise only the first of them."""
+
+    def apply(self, pairs: Iterable[Pair | BadLine]) -> tuple[list[Pair], CleaningReport]:
+        """Return the pairs that may stay, in their order, and the account of the others."""
+        kept: list[Pair] = []
+        dropped: Counter[Reason] = Counter()
+        bad: list[BadLine] = []
+        seen: set[Pair] = set()
+        for pair in pairs:
+            if isinstance(pair, BadLine):
+                bad.append(pair)
+                dropped[pair.reason] += 1
+            elif (reason := self._reason(pair, seen)) is not None:
+                dropped[reason] += 1
+            else:
+                kept.append(pair)
+        return kept, CleaningReport(len(kept), dict(dropped.most_common()), tuple(bad[:_SHOWN]))
+
+    def _reason(self, pair: Pair, seen: set[Pair]) -> Reason | None:
+        if not pair.source.strip() or not pair.target.strip():
+            return Reason.EMPTY
+        if self.longest is not None and max(len(pair.source), len(pair.target)) > self.longest:
+            return Reason.OVERLONG
+        if self.ratio is not None and _ratio(pair) > self.ratio:
+            return Reason.UNEVEN
+        if not self.repeated:
+            if pair in seen:
+                return Reason.REPEATED
+            seen.add(pair)
+        return None
+
+
+def _ratio(pair: Pair) -> float:
+    shorter, longer = sorted((len(pair.source.encode()), len(pair.target.encode())))
+    return longer / shorter

@@ -1,0 +1,114 @@
+"""Documents in plain text files, to train on and to hold out."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from whyformer.data.corpora.lines import read_lines
+from whyformer.data.corpora.pair_files import Location, locate
+from whyformer.errors import DataError
+from whyformer.spec import Spec
+
+Files = Annotated[tuple[Location, ...], Field(min_length=1)]
+VALID = "valid"
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What training reads."""
+
+    train: list[str]
+    valid: list[str]
+    account: str
+    """One sentence on what was read and dropped."""
+
+
+class DocumentsSpec(Spec):
+    """Documents in text files, plain or gzip-compressed, in UTF-8."""
+
+    train: Files
+    """Files to train on."""
+    valid: Files | Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
+    """Files to choose by; or the share of training documents that is held out, by a hash of their text."""
+    test: dict[str, Files] = Field(default={})
+    """Test sets by name."""
+    split: Literal["blank_lines", "file"] = "blank_lines"
+    """Where documents end: at blank lines, or at the end of a file."""
+    repeated: bool = False
+    """Keep training documents that occur more than once; otherwise only the first of them."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "DocumentsSpec":
+        if VALID in self.test:
+            raise ValueError(
+                f"test has a set named {VALID}, which is the name of the documents to choose by; rename it"
+            )
+        return self
+
+    def load(self) -> Documents:
+        """Read what training needs. Documents that are held out are not trained on.
+
+        Raises:
+            DataError: a file is missing, empty or damaged, or nothing is left for one of the sides.
+        """
+        everything, valid = self._read(self.train), self.held_out(VALID)
+        apart, seen = set(valid), set[str]()
+        dropped: Counter[str] = Counter()
+        train: list[str] = []
+        for document in everything:
+            if document in apart:
+                dropped["held out"] += 1
+            elif document in seen and not self.repeated:
+                dropped["repeated"] += 1
+            else:
+                train.append(document)
+                seen.add(document)
+        if not train:
+            raise DataError("data.train: every document is held out; name other files, or more of them.")
+        reasons = " and ".join(f"{count:,} {reason}" for reason, count in dropped.items()) or "none"
+        account = f"{len(everything):,} documents read, {reasons} left out, {len(valid):,} to choose by"
+        return Documents(train, valid, account)
+
+    def held_out(self, name: str) -> list[str]:
+        """The documents of the test set ``name``, or those to choose by if it is ``valid``.
+
+        Raises:
+            DataError: there is no such set; a file is missing, empty or damaged; or the share to hold out is
+                not one document.
+        """
+        if name != VALID:
+            if name not in self.test:
+                raise DataError(f"there is no test set {name}; there are: {', '.join([VALID, *self.test])}.")
+            return self._read(self.test[name])
+        if isinstance(self.valid, tuple):
+            return self._read(self.valid)
+        share, documents = self.valid, dict.fromkeys(self._read(self.train))
+        held = [document for document in documents if place(document) < share]
+        if not held:
+            raise DataError(
+                f"data.valid: {share:g} of {len(documents):,} different documents is not one; raise the "
+                "share, split the text into more documents, or name files."
+            )
+        return held
+
+    def _read(self, files: Iterable[Location]) -> list[str]:
+        return [document for file in files for document in self._documents(file)]
+
+    def _documents(self, file: Location) -> Iterator[str]:
+        path = locate(file)
+        lines = read_lines(path)
+        blocks = groupby(lines, key=lambda line: self.split == "file" or bool(line.strip()))
+        texts = ["\n".join(block) for real, block in blocks if real]
+        if not any(text.strip() for text in texts):
+            raise DataError(f"{path}: holds nothing but white space.")
+        yield from texts
+
+
+def place(text: str) -> float:
+    """A number from 0 to 1 that depends on the text alone: below the share to hold out, it is held out."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64

@@ -1,0 +1,254 @@
+"""The tokenizer in use: text to ids and back, with one file as its whole state."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from whyformer import special_tokens
+from whyformer.data.tokenizers.specials import BYTES, UNKNOWN_NAME
+from whyformer.errors import TokenizerError
+from whyformer.files import write_text
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as LibraryTokenizer
+
+SPEC_KEY = "whyformer"
+"""Where, inside the file's ``model``, the spec lies; the tokenizers library ignores unknown keys there."""
+
+Document = dict[str, Any]
+"""A tokenizer file, parsed: the format of the tokenizers library, version 1.0."""
+
+
+class Tokenizer:
+    """Cuts text into pieces of a fixed vocabulary and puts pieces together again.
+
+    Made by a spec's ``train(lines)`` or by :meth:`load`. Ids 0 to 3 are padding, unknown, start and end.
+    """
+
+    pad: ClassVar[int] = special_tokens.PAD
+    unknown: ClassVar[int] = special_tokens.UNKNOWN
+    start: ClassVar[int] = special_tokens.START
+    end: ClassVar[int] = special_tokens.END
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._library = _library(document)
+        self.size: int = self._library.get_vocab_size()
+        """Number of ids, special tokens included."""
+        self._silent = {token["id"] for token in document["added_tokens"]} - {special_tokens.UNKNOWN}
+
+    def __reduce__(self) -> tuple[type[Tokenizer], tuple[Document]]:
+        # Worker processes get a copy; the library's own copy would forget encode_special_tokens.
+        return Tokenizer, (self._document,)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of ``text``, without start or end marks.
+
+        Raises:
+            TokenizerError: the text has a lone surrogate, which no encoding of Unicode can write.
+        """
+        return self.encode_all([text])[0]
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Encode many texts at once, in parallel.
+
+        Raises:
+            TokenizerError: as :meth:`encode`.
+        """
+        return _encoded(self._library, texts)
+
+    def encode_inside(self, texts: Sequence[str]) -> list[list[int]]:
+        """Encode stretches from inside of texts: no space is put in front of them.
+
+        Raises:
+            TokenizerError: as :meth:`encode`.
+        """
+        return _encoded(self._inside, texts)
+
+    def words(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the stretches that each text is cut into before the vocabulary is asked.
+
+        To a tokenizer of whole words they are its tokens as the text spells them, unknown ones too.
+
+        Raises:
+            TokenizerError: as :meth:`encode`.
+        """
+        normalizer, cut = self._library.normalizer, self._library.pre_tokenizer
+        try:
+            return [
+                [word for word, _ in cut.pre_tokenize_str(normalizer.normalize_str(text))] for text in texts
+            ]
+        except UnicodeEncodeError:
+            _refuse_surrogates(texts)
+            raise
+
+    def word_ids(self, words: Iterable[str]) -> list[int]:
+        """Return the id of each word as it is stored, marks too; the unknown token's where there is none."""
+        found = [self._library.token_to_id(word) for word in words]
+        return [special_tokens.UNKNOWN if id is None else id for id in found]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text that ``ids`` stand for.
+
+        Special tokens are left out, but the unknown token shows as ``<unk>``: a hole in a text should be
+        seen. Bytes that do not form UTF-8 show as U+FFFD.
+
+        Raises:
+            TokenizerError: an id is not in the vocabulary.
+        """
+        return self._library.decode(self._spoken(ids), skip_special_tokens=False)
+
+    def decode_all(self, sentences: Sequence[Sequence[int]]) -> list[str]:
+        """Decode many lists of ids at once, in parallel; same texts as :meth:`decode` one by one."""
+        spoken = [self._spoken(ids) for ids in sentences]
+        return self._library.decode_batch(spoken, skip_special_tokens=False)
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """Return each piece for people to read: a space shows as ``▁``, a line end as a backslash and n."""
+        pieces = self.pieces
+        return [_readable(pieces[self._known(id)]) for id in ids]
+
+    def special(self, name: str) -> int:
+        """Return the id of a special token such as ``[MASK]``.
+
+        Raises:
+            TokenizerError: this tokenizer was trained without it.
+        """
+        for token in self._document["added_tokens"]:
+            if token["content"] == name:
+                return cast(int, token["id"])
+        raise TokenizerError(
+            f"this tokenizer has no special token {name!r}; train one with it among its `specials`."
+        )
+
+    @cached_property
+    def pieces(self) -> list[str]:
+        """The vocabulary in the order of ids, as stored."""
+        vocabulary = self._library.get_vocab()
+        return sorted(vocabulary, key=vocabulary.__getitem__)
+
+    @property
+    def ordinary_ids(self) -> range:
+        """The ids of the pieces that stand for text: after special tokens."""
+        return range(len(self._document["added_tokens"]), self.size)
+
+    @property
+    def learned_ids(self) -> range:
+        """The ids of the pieces that came from the training text: after special tokens and bytes."""
+        first = self.ordinary_ids.start
+        has_bytes = self.pieces[first : first + len(BYTES)] == list(BYTES)
+        return range(first + len(BYTES) * has_bytes, self.size)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The settings it was trained with, as a recipe would write them."""
+        return dict(self._document["model"][SPEC_KEY])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that are equal exactly when the tokenizer files say the same."""
+        canonical = json.dumps(self._document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    def save(self, path: Path) -> None:
+        """Write the file, which ``tokenizers.Tokenizer.from_file`` can read too, whole or not at all."""
+        write_text(path, json.dumps(self._document, ensure_ascii=False, indent=1) + "\n")
+
+    @staticmethod
+    def load(path: Path) -> Tokenizer:
+        """Read a file written by :meth:`save`.
+
+        Raises:
+            TokenizerError: the file is missing, damaged, or was not made by Whyformer.
+        """
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise TokenizerError(
+                f"{path}: no such tokenizer file; make one with `whyformer tokenizer train`."
+            ) from None
+        except OSError as error:
+            raise TokenizerError(f"{path}: cannot be read as a tokenizer file ({error.strerror}).") from error
+        except ValueError as error:  # not UTF-8, or not JSON
+            raise TokenizerError(
+                f"{path}: not a tokenizer file, or a damaged one: this is not JSON ({error})."
+            ) from error
+        if not _is_ours(document):
+            raise TokenizerError(
+                f"{path}: not a tokenizer of Whyformer (its model has no `{SPEC_KEY}` entry, "
+                f"or ids 0 to 3 are not {', '.join(special_tokens.NAMES)}); make one with "
+                "`whyformer tokenizer train`."
+            )
+        try:
+            return Tokenizer(document)
+        except Exception as error:  # the library raises nothing more specific
+            raise TokenizerError(f"{path}: damaged ({error}); train it again.") from error
+
+    @cached_property
+    def _inside(self) -> LibraryTokenizer:
+        """The library's tokenizer without the one replacement, which puts a space in front of a text."""
+        if self.spec["kind"] == "imported":
+            return self._library  # a BERT's, which drops spaces
+        changes = self._document["normalizer"]
+        kept = [change for change in changes["normalizers"] if change["type"] != "Replace"]
+        return _library({**self._document, "normalizer": {**changes, "normalizers": kept}})
+
+    def _known(self, id: int) -> int:
+        if 0 <= id < self.size:
+            return id
+        raise TokenizerError(
+            f"token id {id} is outside this tokenizer's 0 to {self.size - 1}; "
+            "the ids come from another tokenizer."
+        )
+
+    def _spoken(self, ids: Sequence[int]) -> list[int]:
+        return [self._known(id) for id in ids if id not in self._silent]
+
+
+def _library(document: Document) -> LibraryTokenizer:
+    import tokenizers
+
+    library = tokenizers.Tokenizer.from_str(json.dumps(document))
+    # A text that spells "</s>" is text. The library does not store this setting in its file.
+    library.encode_special_tokens = True
+    return library
+
+
+def _encoded(library: LibraryTokenizer, texts: Sequence[str]) -> list[list[int]]:
+    try:
+        encoded = library.encode_batch_fast(list(texts), add_special_tokens=False)
+    except TypeError:
+        _refuse_surrogates(texts)
+        raise
+    return [one.ids for one in encoded]
+
+
+def _refuse_surrogates(texts: Iterable[str]) -> None:
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise TokenizerError(
+                f"{text!r}: character {error.start + 1} is half of a surrogate pair, so this is not Unicode "
+                "text; decode it from its file or request again, as UTF-8."
+            ) from None
+
+
+def _readable(piece: str) -> str:
+    if piece == UNKNOWN_NAME:
+        return piece
+    return piece.replace(" ", "▁").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+
+
+def _is_ours(document: object) -> bool:
+    match document:
+        case {"added_tokens": [*tokens], "model": {"whyformer": {"kind": str()}}}:
+            first = [(token.get("id"), token.get("content")) for token in tokens[: len(special_tokens.NAMES)]]
+            return first == list(enumerate(special_tokens.NAMES))
+        case _:
+            return False

@@ -1,0 +1,1 @@
+"""Engines: what computes translations, and in which precision."""

@@ -1,0 +1,203 @@
+"""The native engine: greedy search in one call of the library, other searches step by step.
+
+B batch · S source length · R rows, a live hypothesis each · T target length · V vocabulary
+"""
+
+import ctypes
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ctypes import byref
+from itertools import chain
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from whyformer.decoding.beam import BeamSpec
+from whyformer.decoding.greedy import GreedySpec
+from whyformer.decoding.hypothesis import Hypothesis
+from whyformer.decoding.protocol import DecoderState, StepDecoder
+from whyformer.decoding.search import SearchSpec, search
+from whyformer.engines.native import library
+from whyformer.engines.native.pack import NativePrecision, Packed, fault
+from whyformer.errors import DecodingError
+from whyformer.models.encoder_decoder import AnyPairModel
+from whyformer.models.transformer import Transformer
+from whyformer.special_tokens import END
+
+_GROUP = 16
+"""Sentences that the library searches greedily side by side. Weights of a base model are read often enough
+with so many rows, and the keys and values of a tiny one still lie in a core's own cache (docs/log.md)."""
+
+
+class NativeState(DecoderState):
+    """Sentences that the library has read, and the hypotheses of their translations."""
+
+    def __init__(
+        self, packed: Packed, source: Tensor, valid: Tensor, functions: ctypes.CDLL, threads: int
+    ) -> None:
+        lengths = valid.sum(dim=1)
+        self._functions = functions
+        self._threads = threads
+        # Until it is forgotten, what it points at has to stay.
+        self._packed = packed
+        self._int8 = packed.precision == "int8"
+        self._logits = torch.empty(0)
+        tokens = source[valid]
+        self._search = functions.whyformer_read(
+            *(byref(packed.struct), self._int8, tokens.data_ptr(), lengths.data_ptr(), len(source)),
+            threads,
+        )
+        weakref.finalize(self, functions.whyformer_forget, self._search)
+
+    @override
+    def select(self, rows: Tensor) -> None:
+        rows = rows.contiguous()
+        self._functions.whyformer_select(self._search, rows.data_ptr(), len(rows))
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Feed each row its last token, ``tokens`` (R,); logits (R,V) of the next, until the next step."""
+        tokens = tokens.contiguous()
+        logits = self._logits.resize_(len(tokens), self._packed.struct.output.outputs)
+        self._functions.whyformer_step(
+            self._search, self._int8, tokens.data_ptr(), self._threads, logits.data_ptr()
+        )
+        return logits[:, : self._packed.struct.vocabulary]
+
+    def write(self, longest: Tensor, penalty: Tensor) -> list[Hypothesis | None]:
+        """Greedy search, where nothing was written yet.
+
+        Args:
+            longest: the most tokens of each sentence, (B,).
+            penalty: what is added to all logits, (V,): 0, or minus infinity.
+
+        Returns:
+            A hypothesis for each sentence; None where logits were not numbers.
+        """
+        stride = int(longest.max())
+        tokens = torch.empty(len(longest), stride, dtype=torch.int64)
+        log_probabilities = torch.empty(len(longest), stride)
+        written = torch.empty_like(longest)
+        told = library.Greedy(
+            *(penalty.data_ptr(), longest.data_ptr(), stride),
+            *(tokens.data_ptr(), log_probabilities.data_ptr(), written.data_ptr()),
+        )
+        self._functions.whyformer_write(self._search, self._int8, byref(told), self._threads)
+        return [
+            _hypothesis(row[:length].tolist(), summands[:length]) if length > 0 else None
+            for row, summands, length in zip(tokens, log_probabilities, written.tolist(), strict=True)
+        ]
+
+
+def _hypothesis(written: list[int], summands: Tensor) -> Hypothesis:
+    finished, total = written[-1] == END, float(summands.sum())
+    return Hypothesis(
+        tuple(written[:-1] if finished else written), total, total, tuple(summands.tolist()), finished
+    )
+
+
+class NativeEngine(StepDecoder[NativeState]):
+    """What ``search`` does with a model, computed by the library; and the model as such a search sees it.
+
+    It has a copy of the weights as they were at first; ``model`` may be packed or moved then.
+    """
+
+    def __init__(
+        self, model: AnyPairModel, precision: NativePrecision, *, path: Path = library.LIBRARY
+    ) -> None:
+        """Pack the weights for the library at ``path``.
+
+        Raises:
+            DecodingError: there is no such library, or it cannot express the model.
+        """
+        if (reason := library.missing(path)) is not None:
+            raise DecodingError(reason)
+        if not isinstance(model, Transformer):
+            raise DecodingError("the native engine runs Transformers only; translate with --engine torch.")
+        if model.output_weight.device.type != "cpu":
+            raise DecodingError("the native engine runs on the CPU; add --device cpu.")
+        if (field := fault(model.spec)) is not None:
+            raise DecodingError(
+                f"the native engine cannot express this model's model.{field}; translate with --engine torch."
+            )
+        self.model = model
+        self._functions = library.library(path)
+        self._longest = model.longest
+        self._source_vocabulary = len(model.source_embedding.weight)
+        self._packed = Packed(model, precision)
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        source: Tensor,
+        valid: Tensor,
+        settings: SearchSpec,
+        *,
+        model_limit: int | None = None,
+        numbers: Sequence[int] | None = None,
+    ) -> list[list[Hypothesis]]:
+        """See ``search``; torch does what needs attention to be watched, or more than the tables hold."""
+        longest = settings.longest(valid.sum(dim=1), model_limit)
+        if not self._fits(source, valid, longest) or _watches(settings):
+            return search(self.model, source, valid, settings, model_limit=model_limit, numbers=numbers)
+        if isinstance(settings, GreedySpec) and _is_free(settings):
+            found = self._write(source, valid, longest, self._penalty(settings))
+            if None not in found:
+                return [[hypothesis] for hypothesis in found if hypothesis is not None]
+        # It also says what is wrong where logits were not numbers.
+        return search(self, source, valid, settings, model_limit=model_limit, numbers=numbers)
+
+    @override
+    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> NativeState:
+        return NativeState(self._packed, source, valid, self._functions, torch.get_num_threads())
+
+    @override
+    def step(self, tokens: Tensor, state: NativeState) -> Tensor:
+        return state.step(tokens)
+
+    def _write(
+        self, source: Tensor, valid: Tensor, longest: Tensor, penalty: Tensor
+    ) -> list[Hypothesis | None]:
+        """Greedy search, by groups that run side by side, or by all threads if there is only one."""
+        threads = torch.get_num_threads()
+        groups = list(zip(source.split(_GROUP), valid.split(_GROUP), longest.split(_GROUP), strict=True))
+        workers = min(threads, len(groups))
+
+        def write(group: tuple[Tensor, Tensor, Tensor]) -> list[Hypothesis | None]:
+            source, valid, longest = group
+            state = NativeState(self._packed, source, valid, self._functions, threads // workers)
+            return state.write(longest, penalty)
+
+        if workers == 1:
+            return list(chain.from_iterable(map(write, groups)))
+        with ThreadPoolExecutor(workers) as pool:
+            return list(chain.from_iterable(pool.map(write, groups)))
+
+    def _fits(self, source: Tensor, valid: Tensor, longest: Tensor) -> bool:
+        """Whether there are positions for all tokens, and vectors for those of the source."""
+        lengths, tokens = valid.sum(dim=1), source[valid]
+        return bool(
+            (lengths > 0).all()
+            and (lengths <= self._longest).all()
+            and (longest <= self._longest).all()
+            and (tokens >= 0).all()
+            and (tokens < self._source_vocabulary).all()
+        )
+
+    def _penalty(self, settings: GreedySpec) -> Tensor:
+        """What is added to the logits (V,): 0, or minus infinity for what is forbidden."""
+        penalty = torch.zeros(1, self._packed.struct.vocabulary)
+        settings.apply(penalty, torch.empty(1, 0, dtype=torch.int64))
+        return penalty[0]
+
+
+def _is_free(settings: GreedySpec) -> bool:
+    """Whether nothing depends on what was written before; tokens may be forbidden."""
+    return settings.shortest == 1 and not settings.prefix and settings.no_repeat_ngram is None
+
+
+def _watches(settings: SearchSpec) -> bool:
+    """Whether it counts where the model looked."""
+    return isinstance(settings, BeamSpec) and settings.coverage_penalty > 0

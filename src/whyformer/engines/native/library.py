@@ -1,0 +1,113 @@
+"""The compiled library, and its structs: see ``decode.cpp``, whose order of fields is this one's.
+
+M model dimension · V vocabulary · O outputs of a product
+"""
+
+import ctypes
+import functools
+from ctypes import c_bool, c_double, c_int64, c_void_p
+from pathlib import Path
+from typing import ClassVar
+
+from whyformer.engines.native.build import LIBRARY, fingerprint
+
+_AGAIN = "run `python -m whyformer.engines.native.build`, or translate with --engine torch"
+
+
+class Linear(ctypes.Structure):
+    """One product, its bias and what follows."""
+
+    _fields_: ClassVar = [
+        *((name, c_void_p) for name in ("weight", "start", "scale", "bias")),
+        *((name, c_int64) for name in ("inputs", "outputs", "activation")),
+    ]
+
+
+class Norm(ctypes.Structure):
+    """A LayerNorm; null pointers where there is none."""
+
+    _fields_: ClassVar = [("gain", c_void_p), ("shift", c_void_p), ("epsilon", c_double)]
+
+
+class Attention(ctypes.Structure):
+    """An attention and the norm of its branch."""
+
+    _fields_: ClassVar = [
+        *(("input", Linear), ("output", Linear), ("norm", Norm)),
+        *(("heads", c_int64), ("dim", c_int64), ("turn", c_void_p), ("turned", c_int64)),
+    ]
+
+
+class Layer(ctypes.Structure):
+    """A layer; in an encoder ``cross`` and ``memory`` are zeros."""
+
+    _fields_: ClassVar = [
+        *(("own", Attention), ("cross", Attention), ("memory", Linear)),
+        *(("enter", Linear), ("leave", Linear), ("norm", Norm)),
+    ]
+
+
+class Stack(ctypes.Structure):
+    """A stack with the table of its tokens and that of its positions."""
+
+    _fields_: ClassVar = [
+        *(("layers", c_void_p), ("depth", c_int64), ("embedding", c_void_p), ("position", c_void_p)),
+        *(("scale", c_double), ("last", Norm)),
+    ]
+
+
+class Model(ctypes.Structure):
+    """Everything."""
+
+    _fields_: ClassVar = [
+        *(("encoder", Stack), ("decoder", Stack), ("output", Linear)),
+        *((name, c_int64) for name in ("d_model", "vocabulary", "start", "end", "widest")),
+    ]
+
+
+class Greedy(ctypes.Structure):
+    """What a greedy search is told, and where it writes."""
+
+    _fields_: ClassVar = [
+        *(("penalty", c_void_p), ("longest", c_void_p), ("stride", c_int64)),
+        *((name, c_void_p) for name in ("tokens", "log_probabilities", "written")),
+    ]
+
+
+def missing(path: Path = LIBRARY) -> str | None:
+    """Why the library at ``path`` cannot be used, in a sentence; None where it can."""
+    if not path.exists():
+        return f"the native engine was not compiled when whyformer was installed; {_AGAIN}."
+    try:
+        found = library(path)
+        if found.whyformer_fingerprint() != fingerprint():
+            return f"the native engine was compiled from another version's source; {_AGAIN}."
+        usable = bool(found.whyformer_runs_here())
+    except (OSError, AttributeError) as error:
+        return f"the native engine cannot be loaded ({error}); {_AGAIN}."
+    return None if usable else f"the native engine was compiled for another processor; {_AGAIN}."
+
+
+@functools.cache
+def library(path: Path = LIBRARY) -> ctypes.CDLL:
+    """The functions of the library at ``path``, typed.
+
+    Raises:
+        OSError: there is none, or it is one of another system.
+    """
+    loaded = ctypes.CDLL(str(path))
+    loaded.whyformer_fingerprint.restype = c_int64
+    loaded.whyformer_runs_here.restype = c_bool
+    loaded.whyformer_multiply.argtypes = [c_void_p, c_void_p, c_int64, c_void_p]
+    loaded.whyformer_multiply.restype = None
+    loaded.whyformer_read.argtypes = [c_void_p, c_bool, c_void_p, c_void_p, c_int64, c_int64]
+    loaded.whyformer_read.restype = c_void_p
+    loaded.whyformer_step.argtypes = [c_void_p, c_bool, c_void_p, c_int64, c_void_p]
+    loaded.whyformer_step.restype = None
+    loaded.whyformer_select.argtypes = [c_void_p, c_void_p, c_int64]
+    loaded.whyformer_select.restype = None
+    loaded.whyformer_write.argtypes = [c_void_p, c_bool, c_void_p, c_int64]
+    loaded.whyformer_write.restype = None
+    loaded.whyformer_forget.argtypes = [c_void_p]
+    loaded.whyformer_forget.restype = None
+    return loaded

@@ -1,0 +1,74 @@
+"""What computes translations, and in which precision."""
+
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+
+from whyformer.decoding.search import search
+from whyformer.engines.ctranslate2.engine import CTranslate2Engine, converted
+from whyformer.engines.engine import Engine
+from whyformer.engines.low_precision import pack
+from whyformer.engines.native.engine import NativeEngine
+from whyformer.errors import DecodingError
+from whyformer.machine import CPUPrecision, automatic_cpu_precision
+from whyformer.models.encoder_decoder import AnyPairModel
+
+EngineName = Literal["torch", "native", "ctranslate2"]
+PrecisionName = Literal["auto", "fp32", "bf16", "int8"]
+
+
+class Selected(NamedTuple):
+    """An engine, and how many batches it searches at a time."""
+
+    engine: Engine
+    parallel: int | None
+    """None to measure what is faster: one, or one for each core."""
+
+
+def select_engine(
+    model: AnyPairModel, run: Path, weights: Path, name: EngineName, precision: PrecisionName
+) -> Selected:
+    """The engine called ``name``, in ``precision``, for a ``model`` of ``weights`` of ``run`` in fp32.
+
+    The layers of ``model`` itself are changed where the engine leaves work to it.
+
+    Raises:
+        DecodingError: the device, the CPU or the native engine cannot compute so.
+        CheckpointError: CTranslate2 is not installed, or cannot express the model.
+    """
+    chosen = chosen_precision(precision, model.output_weight.device)
+    match name:
+        case "torch":
+            _pack(model, chosen)
+            return Selected(partial(search, model), None)
+        case "native":
+            if chosen == "bf16":
+                raise DecodingError("the native engine computes in int8 or fp32; add --precision int8.")
+            searching = NativeEngine(model, chosen)
+            # What it leaves to torch is as fast there.
+            _pack(model, chosen)
+            return Selected(searching, None)
+        case "ctranslate2":
+            folder = converted(model, run, weights, chosen)
+            callers = torch.get_num_threads()
+            return Selected(CTranslate2Engine(folder, chosen, callers), callers)
+
+
+def _pack(model: AnyPairModel, precision: CPUPrecision) -> None:
+    if precision != "fp32":
+        pack(model, precision)
+
+
+def chosen_precision(precision: PrecisionName, device: torch.device) -> CPUPrecision:
+    """What ``precision`` stands for on ``device``: ``auto`` for what pays on its CPU, elsewhere for fp32.
+
+    Raises:
+        DecodingError: it is asked for on a device that is no CPU.
+    """
+    if precision == "auto":
+        return automatic_cpu_precision()[0] if device.type == "cpu" else "fp32"
+    if precision != "fp32" and device.type != "cpu":
+        raise DecodingError(f"--precision {precision} is for the CPU; add --device cpu.")
+    return precision

@@ -1,0 +1,1 @@
+"""Experiments: one recipe under changes, from several seeds."""

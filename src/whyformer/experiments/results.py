@@ -1,0 +1,103 @@
+"""What comes out of a comparison: figures by cell with intervals, ``comparison.json``, page and picture."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from whyformer.errors import RecipeError
+from whyformer.experiments.bootstrap import Estimate, estimate, paired_difference
+from whyformer.experiments.grid import Results
+from whyformer.experiments.trial import Measured
+from whyformer.files import write_text
+from whyformer.machine import code_version
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of one cell."""
+
+    cell: str
+    values: dict[int, float]
+    """By seed; trials that failed, or lack the figure, are missing."""
+    estimate: Estimate | None
+    """Over the seeds; None where there is no value."""
+    difference: Estimate | None
+    """From the first cell, seed by seed; None for that cell itself, and where they share no seed."""
+
+
+def rows(results: Results, figure: str) -> list[Row]:
+    """How ``figure`` came out, a row for each cell.
+
+    Raises:
+        RecipeError: no trial has this figure, though some have others.
+    """
+    known = _figures(results)
+    if known and figure not in known:
+        raise RecipeError(f"there is no figure {figure}; there are: {', '.join(known)}.")
+    cells: dict[str, dict[int, float]] = {trial.cell: {} for trial in results}
+    for trial, result in results.items():
+        if isinstance(result, Measured) and figure in result.figures:
+            cells[trial.cell][trial.seed] = result.figures[figure]
+    first = next(iter(cells.values()))
+    return [
+        Row(
+            cell,
+            values,
+            estimate([*values.values()]) if values else None,
+            None if values is first else _difference(values, first),
+        )
+        for cell, values in cells.items()
+    ]
+
+
+def save(
+    folder: Path, results: Results, request: Mapping[str, object], shown: Sequence[str]
+) -> dict[str, Any]:
+    """Write ``comparison.json``, ``comparison.html`` and ``comparison.png`` into ``folder``.
+
+    Args:
+        folder: made if missing.
+        results: of all trials.
+        request: what was asked for, and where; it is written down as it is.
+        shown: names of the figures that are drawn.
+
+    Returns:
+        What stands in the JSON.
+    """
+    # Altair takes a second to import.
+    from whyformer.plots.comparison import comparison_page
+
+    record: dict[str, Any] = {
+        **request,
+        "code": code_version(),
+        "runs": [
+            {
+                "cell": trial.cell,
+                "settings": trial.settings,
+                "seed": trial.seed,
+                "folder": str(trial.folder),
+                **(asdict(result) if isinstance(result, Measured) else {"error": result}),
+            }
+            for trial, result in results.items()
+        ],
+        "figures": {name: [asdict(row) for row in rows(results, name)] for name in _figures(results)},
+    }
+    write_text(folder / "comparison.json", json.dumps(record, ensure_ascii=False, indent=2) + "\n")
+    drawn = {name: record["figures"][name] for name in shown if name in record["figures"]}
+    comparison_page(f"Comparison {folder.name}", drawn).save(folder)
+    return record
+
+
+def _figures(results: Results) -> list[str]:
+    """The names of all figures that some trial has."""
+    measured = [result for result in results.values() if isinstance(result, Measured)]
+    return list(dict.fromkeys(name for result in measured for name in result.figures))
+
+
+def _difference(values: Mapping[int, float], first: Mapping[int, float]) -> Estimate | None:
+    seeds = [seed for seed in values if seed in first]
+    if not seeds:
+        return None
+    return paired_difference([values[seed] for seed in seeds], [first[seed] for seed in seeds])

@@ -1,0 +1,163 @@
+"""One trial of a comparison in a process of its own: train or go on, measure, write ``result.json``.
+
+Its arguments are the folder and the conditions as JSON. Standard input stays open as long as the process
+that compares lives; when it closes, the trial saves its state and stops. What stops it is on standard output
+in one sentence, with exit code 2.
+"""
+
+import fcntl
+import json
+import math
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from whyformer.data.corpora.pair_files import Referenced
+from whyformer.data.corpora.parallel import load_held_out
+from whyformer.errors import RecipeError, WhyformerError
+from whyformer.files import write_text
+from whyformer.runs.load import load, load_translator, read_recipe
+from whyformer.runs.registry import AnyRecipe
+from whyformer.runs.train import go_on
+from whyformer.tasks.recipe import given
+from whyformer.tasks.translation.evaluation import evaluate
+from whyformer.tasks.translation.metrics import ScoringSpec
+from whyformer.tasks.translation.task import TranslationRecipe
+from whyformer.training.flops import training_flops
+from whyformer.training.run import RunFolder
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What every trial of a comparison has alike, besides the recipe."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    threads: int = 1
+    """CPU threads of a trial."""
+    test: bool = False
+    """Whether the test sets are translated too, in the recipe's way to search."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came out of a trial."""
+
+    valid: dict[str, float]
+    """Of the best weights on the validation set, as the task reports it, and the perplexity."""
+    test: dict[str, dict[str, Any]]
+    """Summaries by test set; empty without tests."""
+    parameters: int
+    flops_per_token: float
+    """Of the matrix products of training, forwards and backwards, per target token; padding costs, too."""
+    tokens_per_second: float
+    """Target tokens in training, the median of the log."""
+    seconds: float
+    """Of training, validations included."""
+    steps: int
+    threads: int
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Every number that can be compared, by name; those of test sets as in ``test.bleu``."""
+        tested = {
+            f"{name}.{score['name']}": float(score["value"])
+            for name, summary in self.test.items()
+            for score in summary["scores"]
+        }
+        costs = {
+            "parameters": self.parameters,
+            "flops_per_token": self.flops_per_token,
+            "tokens_per_second": self.tokens_per_second,
+            "seconds": self.seconds,
+            "steps": self.steps,
+        }
+        return self.valid | tested | costs
+
+
+def read_result(folder: Path, conditions: Conditions) -> Measured | None:
+    """What came out of the trial in ``folder``; None if it is not finished, or if its tests are missing."""
+    path = folder / "result.json"
+    if not path.exists():
+        return None
+    measured = Measured(**json.loads(path.read_text(encoding="utf-8")))
+    return None if conditions.test and not measured.test else measured
+
+
+def run_trial(folder: Path, conditions: Conditions) -> Measured:
+    """Train the run in ``folder`` to its end, from wherever it stands, and measure it.
+
+    Raises:
+        WhyformerError: as for ``whyformer train`` and ``whyformer evaluate``.
+    """
+    torch.set_num_threads(conditions.threads)
+    recipe = read_recipe(RunFolder(folder))
+    # Before training, which would be in vain without them.
+    sets = _test_sets(recipe) if conditions.test else {}
+    trainer = go_on(folder, [], device=conditions.device, say=lambda line: print(line, file=sys.stderr))
+    if not trainer.progress.finished:
+        trainer.train()
+    model = load(folder, device=conditions.device).model
+    with torch.no_grad():
+        valid = trainer.task.validate(model.eval(), trainer.device, translate=True)
+    tested = {
+        name: evaluate(load_translator(folder, device=conditions.device), name, pairs, scoring).summary()
+        for name, (pairs, scoring) in sets.items()
+    }
+    tally = trainer.progress.tally
+    speeds = [record["tokens_per_second"] for record in trainer.run.records() if record["event"] == "train"]
+    return Measured(
+        # Where it is beyond all floating-point numbers, nobody misses it.
+        valid=valid | ({"perplexity": math.exp(valid["nll"])} if valid["nll"] < 700.0 else {}),
+        test=tested,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        flops_per_token=training_flops(trainer),
+        # A training that ends before its first line of the log has a tally instead.
+        tokens_per_second=median(speeds or [tally.tokens / tally.seconds]),
+        seconds=trainer.progress.seconds,
+        steps=trainer.progress.step,
+        threads=torch.get_num_threads(),
+    )
+
+
+def _test_sets(recipe: AnyRecipe) -> dict[str, tuple[list[Referenced], ScoringSpec]]:
+    """The test sets by name, and how they are scored."""
+    if not isinstance(recipe, TranslationRecipe):
+        raise RecipeError("--test scores translations, and such a run makes none; leave it out.")
+    return {name: (pairs, recipe.scoring) for name, pairs in load_held_out(given(recipe.data)).items()}
+
+
+def _stop_with_parent() -> None:
+    # Not sys.stdin: a thread that waits in it holds a lock which the interpreter wants on its way out.
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main(folder: Path, conditions: Conditions) -> None:
+    """Run the trial in ``folder``, unless another process does so in the meantime."""
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    # One that was left by a killed comparison may still be saving its state; the lock ends with its process.
+    with Path(f"{folder}.log").open("a", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if read_result(folder, conditions) is None:
+            measured = run_trial(folder, conditions)
+            write_text(folder / "result.json", json.dumps(asdict(measured), ensure_ascii=False, indent=2))
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]), Conditions(**json.loads(sys.argv[2])))
+    except WhyformerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        with suppress(BrokenPipeError):  # nobody listens any more
+            os.write(1, str(error).encode())
+        raise SystemExit(2) from None

@@ -1,0 +1,346 @@
+"""What importing and exporting have in common, whatever the architecture.
+
+One table says where each of our tensors lies in their file; it is read in both directions, and so is the
+description of their config.json. What a format cannot say shows when it is written and read back.
+
+M model dimension · V vocabulary
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Generic, Literal, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from torch import Tensor, nn
+from typing_extensions import override
+
+from whyformer.errors import CheckpointError
+from whyformer.huggingface.token_ids import Numbering
+from whyformer.models.bert import BERTSpec
+from whyformer.models.gpt import GPTSpec
+from whyformer.nn.feed_forward import FeedForwardSpec, GeluSpec, GeluTanhSpec, ReluSpec, SiluSpec
+from whyformer.nn.norm import LayerNormSpec, NormSpec
+from whyformer.position.absolute import LearnedSpec
+from whyformer.spec import Spec
+from whyformer.special_tokens import END, PAD, START, UNKNOWN
+
+Tensors = Mapping[str, Tensor]
+Activation = Literal["relu", "gelu", "gelu_new", "gelu_pytorch_tanh", "silu", "swish"]
+
+_TRAINING_ONLY = ("dropout", "deviation")
+"""Fields that change nothing about a trained model."""
+_SHOWN = 5
+
+
+class Config(BaseModel, ABC):
+    """Their config.json, as far as it decides what a model computes; what is not named is not read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+    @property
+    @abstractmethod
+    def longest(self) -> int:
+        """Most tokens of a text, marks included."""
+
+
+C = TypeVar("C", bound=Config)
+S = TypeVar("S", bound=Spec)
+OneStack = TypeVar("OneStack", bound=BERTSpec | GPTSpec)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one of our tensors lies in their file."""
+
+    name: str
+    transposed: bool = False
+    """Whether theirs has a row for each input, not for each output."""
+    part: int | None = None
+    """Which third of theirs it is, where query, key and value are one tensor."""
+    tokens: bool = False
+    """Whether it has a row for each token."""
+    row: bool = False
+    """Whether theirs is a matrix of one row, and ours is a vector."""
+
+
+class Exchange(ABC, Generic[C, S]):
+    """The way from their models of one architecture to ours, and back."""
+
+    model_type: ClassVar[str]
+    """What config.json calls the architecture."""
+    config_type: type[C]
+    roles: ClassVar[Mapping[str, int]]
+    """Our marks, by what tokenizer_config.json calls them."""
+    framed: ClassVar[tuple[int, ...]] = ()
+    """The marks that stand around a text: start and end, the end alone, or none."""
+    inputs: ClassVar[tuple[str, ...]] = ("input_ids", "attention_mask")
+    """What their model is given of a text."""
+    writes: ClassVar[bool] = True
+    """Whether such models write text."""
+
+    @abstractmethod
+    def marks(self, config: C, roles: Mapping[str, int]) -> tuple[int | None, ...]:
+        """Their ids of padding, unknown, start and end; ``roles`` are those that the tokenizer tells.
+
+        Raises:
+            CheckpointError: the tokenizer does not tell one that is needed.
+        """
+
+    @abstractmethod
+    def canonical(self, config: C, tensors: Tensors) -> dict[str, Tensor]:
+        """Their tensors under one name each, without those that follow from the others or the config."""
+
+    @abstractmethod
+    def spec(self, config: C, names: Collection[str], unpredicted: tuple[int, ...]) -> S:
+        """Our spec of a model with ``config`` and tensors called ``names``."""
+
+    @abstractmethod
+    def config(self, spec: S, numbering: Numbering) -> C:
+        """Their config of ``spec``, which may not be able to say all of it."""
+
+    @abstractmethod
+    def places(self, spec: S) -> dict[str, Place]:
+        """Where each tensor of a model of ``spec`` lies."""
+
+    @abstractmethod
+    def build(self, spec: S, vocabulary: int) -> nn.Module:
+        """Our model."""
+
+    def own_numbering(self, size: int) -> Numbering:
+        """The ids of ``size`` tokens that were never theirs: our own, where the format does not care."""
+        return Numbering((PAD, UNKNOWN, START, END), size)
+
+    def named(self, spec: S, tensors: Tensors) -> dict[str, Tensor]:
+        """Exported tensors under the names that the whole model has for them."""
+        return dict(tensors)
+
+    def reachable(self, spec: S) -> S:
+        """The same model, without positions that no text of it reaches."""
+        return spec
+
+    def outgoing(self, spec: S, tensors: Tensors) -> dict[str, Tensor]:
+        """Our tensors as numbers that mean the same to them."""
+        return dict(tensors)
+
+    def incoming(self, spec: S, tensors: Tensors) -> dict[str, Tensor]:
+        """The inverse of ``outgoing``."""
+        return dict(tensors)
+
+    def imported(
+        self, config: C, tensors: Tensors, numbering: Numbering, path: Path
+    ) -> tuple[S, dict[str, Tensor]]:
+        """Our spec and tensors of their model in the folder ``path``.
+
+        Raises:
+            CheckpointError: tensors are missing, left over or of another shape; each is named.
+        """
+        theirs = self.canonical(config, tensors)
+        try:
+            spec = self.spec(config, theirs, numbering.added)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            raise CheckpointError(f"{path}/config.json: its numbers do not fit together: {fault}.") from None
+        with torch.device("meta"):
+            blank = self.build(spec, numbering.size).state_dict()
+        _refuse_misfit(path, self._theirs(spec, blank, numbering), theirs)
+        ours = dict[str, Tensor]()
+        for name, place in self.places(spec).items():
+            tensor = theirs[place.name]
+            tensor = tensor.T if place.transposed else tensor[0] if place.row else tensor
+            tensor = tensor if place.part is None else tensor.chunk(3)[place.part]
+            ours[name] = (our_rows(tensor, numbering) if place.tokens else tensor).contiguous()
+        return spec, self.incoming(spec, ours)
+
+    def exported(
+        self, spec: S, tensors: Tensors, numbering: Numbering
+    ) -> tuple[C, dict[str, Tensor], Numbering]:
+        """Their config, their tensors, and the numbering that these follow.
+
+        It has a token more than was asked for where one of theirs would have to be two of ours that differ.
+
+        Raises:
+            CheckpointError: the format cannot say what the model is; the first such field is named.
+        """
+        spec = self.reachable(spec)
+        self._refuse_inexpressible(spec, numbering)
+        ours = self.outgoing(spec, tensors)
+        tables = [ours[name] for name, place in self.places(spec).items() if place.tokens]
+        if numbering.one_mark and any(not torch.equal(table[START], table[END]) for table in tables):
+            numbering = numbering.start_apart
+        return self.config(spec, numbering), self._theirs(spec, ours, numbering), numbering
+
+    def _theirs(self, spec: S, ours: Tensors, numbering: Numbering) -> dict[str, Tensor]:
+        theirs, parts = dict[str, Tensor](), dict[str, list[Tensor]]()
+        for name, place in self.places(spec).items():
+            tensor = their_rows(ours[name], numbering) if place.tokens else ours[name]
+            parts.setdefault(place.name, []).append(tensor)
+            joined = torch.cat(parts[place.name])
+            joined = joined.T if place.transposed else joined[None] if place.row else joined
+            theirs[place.name] = joined.contiguous()
+        return theirs
+
+    def _refuse_inexpressible(self, spec: S, numbering: Numbering) -> None:
+        config = self.config(spec, numbering)
+        names = {place.name for place in self.places(spec).values()}
+        back = self.spec(config, names, numbering.added)
+        for path, ours, theirs in _differences(spec.model_dump(mode="json"), back.model_dump(mode="json")):
+            raise CheckpointError(
+                f"model.{path} is {_shown(ours)}, which the {self.model_type} format cannot say "
+                f"(there it is {_shown(theirs)}); such a model cannot be exported."
+            )
+
+
+class OneStackExchange(Exchange[C, OneStack]):
+    """What formats of a single stack share: learned positions, as many as a text may have tokens."""
+
+    positions: ClassVar[str] = "stack.positions.0.table"
+    """Our name of their table."""
+
+    @override
+    def reachable(self, spec: OneStack) -> OneStack:
+        match spec.stack.positions:
+            case (LearnedSpec(),):
+                needed = (LearnedSpec(longest=spec.longest),)
+                stack = spec.stack.model_copy(update={"positions": needed})
+                return spec.model_copy(update={"stack": stack})
+            case _:
+                return spec
+
+    @override
+    def outgoing(self, spec: OneStack, tensors: Tensors) -> dict[str, Tensor]:
+        return {**tensors, self.positions: tensors[self.positions][: spec.longest]}
+
+    @override
+    def build(self, spec: OneStack, vocabulary: int) -> nn.Module:
+        return spec.build(vocabulary)
+
+
+def read_config(config_type: type[C], data: Mapping[str, JsonValue], path: Path) -> C:
+    """The config that ``path`` holds as ``data``.
+
+    Raises:
+        CheckpointError: a field is missing or says what we cannot express; each is named.
+    """
+    try:
+        return config_type.model_validate(data)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc'])) or 'it'}: {fault['msg'].removeprefix('Value error, ')}"
+            + (f", not {_shown(fault['input'])}" if fault["loc"] and fault["type"] != "missing" else "")
+            for fault in error.errors(include_url=False)
+        ]
+        raise CheckpointError(f"{path}: this model cannot be imported: {'; '.join(faults)}.") from None
+
+
+def our_rows(tensor: Tensor, numbering: Numbering) -> Tensor:
+    """Their rows (V',…) in our order (V,…), with zeros for tokens that they have not."""
+    rows = [len(tensor) if id is None else id for id in numbering.theirs]
+    return torch.cat([tensor, tensor.new_zeros(1, *tensor.shape[1:])])[rows]
+
+
+def their_rows(tensor: Tensor, numbering: Numbering) -> Tensor:
+    """Our rows (V,…) in their order (V',…)."""
+    # Of two tokens that are one there, either will do.
+    ours = {id: row for row, id in enumerate(numbering.theirs) if id is not None}
+    return tensor[[ours[id] for id in range(numbering.their_size)]]
+
+
+def layers(count: int, ours: str, theirs: str, table: Mapping[str, str]) -> dict[str, Place]:
+    """The weights and biases of ``count`` equal layers; ``table`` has our and their names within a layer."""
+    return {
+        f"{ours}.{layer}.{our}.{kind}": Place(f"{theirs}.{layer}.{their}.{kind}")
+        for layer in range(count)
+        for our, their in table.items()
+        for kind in ("weight", "bias")
+    }
+
+
+def one_name(tensors: dict[str, Tensor], name: str, *aliases: str) -> None:
+    """Keep one of several names of a tensor, in place."""
+    found = [tensors.pop(each) for each in (name, *aliases) if each in tensors]
+    if found:
+        tensors[name] = found[0]
+
+
+def feed_forward(activation: Activation, hidden: int, dropout: float = 0.0) -> FeedForwardSpec:
+    """Our network with their ``activation``."""
+    match activation:
+        case "relu":
+            return ReluSpec(hidden=hidden, dropout=dropout)
+        case "gelu":
+            return GeluSpec(hidden=hidden, dropout=dropout)
+        case "gelu_new" | "gelu_pytorch_tanh":
+            return GeluTanhSpec(hidden=hidden, dropout=dropout)
+        case "silu" | "swish":
+            return SiluSpec(hidden=hidden, dropout=dropout)
+
+
+def activation_of(network: FeedForwardSpec) -> tuple[Activation, int, float]:
+    """Their name of our network's activation, its hidden components and its dropout.
+
+    Raises:
+        CheckpointError: no format has such a network.
+    """
+    match network:
+        case ReluSpec():
+            name: Activation = "relu"
+        case GeluSpec():
+            name = "gelu"
+        case GeluTanhSpec():
+            name = "gelu_new"
+        case SiluSpec():
+            name = "swish"
+        case _:
+            raise CheckpointError(
+                f"the model has feed_forward.kind {network.kind}, which no Hugging Face format that we write "
+                "can say; such a model cannot be exported."
+            )
+    return name, network.hidden, network.dropout
+
+
+def epsilon_of(norm: NormSpec) -> float:
+    """That of a layer norm; any for other norms, which no format has."""
+    return norm.epsilon if isinstance(norm, LayerNormSpec) else LayerNormSpec().epsilon
+
+
+def _refuse_misfit(path: Path, expected: Tensors, found: Tensors) -> None:
+    faults = [f"{name} is missing" for name in expected if name not in found]
+    faults += [f"{name} is not part of such a model" for name in found if name not in expected]
+    faults += [
+        f"{name} is {tuple(tensor.shape)}, but by config.json and tokenizer {tuple(expected[name].shape)}"
+        for name, tensor in found.items()
+        if name in expected and tensor.shape != expected[name].shape
+    ]
+    if faults:
+        more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise CheckpointError(f"{path}: the weights do not fit: {'; '.join(faults[:_SHOWN])}{more}.")
+
+
+def _differences(
+    ours: JsonValue, theirs: JsonValue, path: Sequence[str] = ()
+) -> Iterator[tuple[str, JsonValue, JsonValue]]:
+    """Where two specs say different things about a trained model."""
+    if isinstance(ours, dict) and isinstance(theirs, dict) and ours.get("kind") == theirs.get("kind"):
+        for key in (key for key in ours if key not in _TRAINING_ONLY):
+            yield from _differences(ours[key], theirs[key], (*path, key))
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for index, pair in enumerate(zip(ours, theirs, strict=True)):
+            yield from _differences(*pair, (*path, str(index)))
+    elif ours != theirs:
+        yield ".".join(path), ours, theirs
+
+
+def _shown(value: object) -> str:
+    """A value as a sentence shows it: of a part, its kind."""
+    match value:
+        case {"kind": str(kind)}:
+            return kind
+        case None:
+            return "null"
+        case [] | ():
+            return "empty"
+        case _:
+            return str(value)

@@ -1,0 +1,285 @@
+"""Marian's Transformer in the format of Hugging Face (Junczys-Dowmunt et al. 2018; Tiedemann et al. 2020).
+
+M model dimension · V vocabulary
+"""
+
+from collections.abc import Collection, Mapping
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import model_validator
+from torch import Tensor, nn
+from typing_extensions import override
+
+from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.mask import Causal, Everything
+from whyformer.attention.multihead import AttentionSpec
+from whyformer.errors import CheckpointError
+from whyformer.huggingface.format import (
+    Activation,
+    Config,
+    Exchange,
+    Place,
+    Tensors,
+    activation_of,
+    feed_forward,
+    layers,
+    one_name,
+)
+from whyformer.huggingface.token_ids import Numbering
+from whyformer.models.transformer import TransformerSpec
+from whyformer.nn.embedding import EmbeddingSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
+from whyformer.position.absolute import sinusoids
+from whyformer.special_tokens import END, START, UNKNOWN
+
+_READING = {
+    "attention.query": "self_attn.q_proj",
+    "attention.key": "self_attn.k_proj",
+    "attention.value": "self_attn.v_proj",
+    "attention.output": "self_attn.out_proj",
+    "attention_branch.norm": "self_attn_layer_norm",
+    "feed_forward.enter": "fc1",
+    "feed_forward.leave": "fc2",
+    "feed_forward_branch.norm": "final_layer_norm",
+}
+_WRITING = {
+    **_READING,
+    "cross_attention.query": "encoder_attn.q_proj",
+    "cross_attention.key": "encoder_attn.k_proj",
+    "cross_attention.value": "encoder_attn.v_proj",
+    "cross_attention.output": "encoder_attn.out_proj",
+    "cross_branch.norm": "encoder_attn_layer_norm",
+}
+_SHARED = "model.shared.weight"
+_SOURCE = "model.encoder.embed_tokens.weight"
+_TARGET = "model.decoder.embed_tokens.weight"
+_OUTPUT = "lm_head.weight"
+_BIAS = "final_logits_bias"
+
+
+class MarianConfig(Config):
+    """Their config.json."""
+
+    model_type: Literal["marian"] = "marian"
+    vocab_size: int = 58101
+    decoder_vocab_size: int | None = None
+    max_position_embeddings: int = 1024
+    d_model: int = 1024
+    encoder_layers: int = 12
+    encoder_ffn_dim: int = 4096
+    encoder_attention_heads: int = 16
+    decoder_layers: int = 12
+    decoder_ffn_dim: int = 4096
+    decoder_attention_heads: int = 16
+    activation_function: Activation = "gelu"
+    dropout: float = 0.1
+    attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
+    scale_embedding: bool = False
+    share_encoder_decoder_embeddings: bool = True
+    tie_word_embeddings: bool = True
+    normalize_before: Literal[False] = False
+    normalize_embedding: Literal[False] = False
+    add_final_layer_norm: Literal[False] = False
+    static_position_embeddings: Literal[True] = True
+    is_encoder_decoder: Literal[True] = True
+    decoder_start_token_id: int = 58100
+    pad_token_id: int = 58100
+    eos_token_id: int = 0
+    bos_token_id: None = None
+    forced_eos_token_id: int | None = 0
+    architectures: list[str] | None = None
+
+    @property
+    @override
+    def longest(self) -> int:
+        return self.max_position_embeddings
+
+    @model_validator(mode="after")
+    def _one_vocabulary(self) -> "MarianConfig":
+        if self.decoder_vocab_size not in (None, self.vocab_size):
+            raise ValueError("decoder_vocab_size differs from vocab_size, but a single vocabulary is needed")
+        if self.share_encoder_decoder_embeddings and not self.tie_word_embeddings:
+            raise ValueError("tie_word_embeddings is false, but share_encoder_decoder_embeddings is true")
+        return self
+
+
+class HuggingFaceMarian(Exchange[MarianConfig, TransformerSpec]):
+    """MarianMTModel.
+
+    Two things differ in more than names, and both ways leave what the model computes as it is.
+
+    Their positions have all sines before all cosines, ours take turns: all that touches the residual path is
+    reordered alike, which no norm and no product notices.
+
+    Their decoders start from a vector of zeros, ours from one that is learned: it is taken from every target
+    embedding, so that the start becomes zero, and given back by the biases of the first attention: to its
+    queries, keys and values, and to the path. A tied output then scores all tokens lower by the same amount.
+    """
+
+    model_type = "marian"
+    config_type = MarianConfig
+    roles: ClassVar = {"pad_token": START, "unk_token": UNKNOWN, "eos_token": END}
+    framed = (END,)
+
+    @override
+    def marks(self, config: MarianConfig, roles: Mapping[str, int]) -> tuple[int | None, ...]:
+        start, pad = config.decoder_start_token_id, config.pad_token_id
+        return None if pad == start else pad, roles.get("unk_token"), start, config.eos_token_id
+
+    @override
+    def canonical(self, config: MarianConfig, tensors: Tensors) -> dict[str, Tensor]:
+        found = dict(tensors)
+        for side in ("encoder", "decoder"):
+            _refuse_own_positions(found, f"model.{side}.embed_positions.weight")
+        if config.share_encoder_decoder_embeddings:
+            one_name(found, _SHARED, _SOURCE, _TARGET, _OUTPUT)
+        else:
+            found.pop(_SHARED, None)
+            if config.tie_word_embeddings:
+                one_name(found, _TARGET, _OUTPUT)
+        bias = found.pop(_BIAS, None)
+        if bias is not None and bias.any():
+            found[_BIAS] = bias
+        return found
+
+    @override
+    def spec(
+        self, config: MarianConfig, names: Collection[str], unpredicted: tuple[int, ...]
+    ) -> TransformerSpec:
+        shared, tied = config.share_encoder_decoder_embeddings, config.tie_word_embeddings
+        return TransformerSpec(
+            d_model=config.d_model,
+            embedding=EmbeddingSpec(
+                tie="all" if shared else "output" if tied else "none",
+                scale=config.scale_embedding,
+                dropout=config.dropout,
+                output_bias=_BIAS in names,
+                unpredicted=unpredicted,
+            ),
+            encoder=_stack(config, decoder=False),
+            decoder=_stack(config, decoder=True),
+            longest=config.max_position_embeddings,
+        )
+
+    @override
+    def config(self, spec: TransformerSpec, numbering: Numbering) -> MarianConfig:
+        reading, writing = spec.encoder.block, spec.decoder.block
+        activation, encoder_hidden, dropout = activation_of(reading.feed_forward)
+        _, decoder_hidden, _ = activation_of(writing.feed_forward)
+        return MarianConfig(
+            vocab_size=numbering.their_size,
+            decoder_vocab_size=numbering.their_size,
+            max_position_embeddings=spec.longest,
+            d_model=spec.d_model,
+            encoder_layers=spec.encoder.layers,
+            encoder_ffn_dim=encoder_hidden,
+            encoder_attention_heads=reading.attention.heads.query,
+            decoder_layers=spec.decoder.layers,
+            decoder_ffn_dim=decoder_hidden,
+            decoder_attention_heads=writing.attention.heads.query,
+            activation_function=activation,
+            dropout=reading.dropout,
+            attention_dropout=reading.attention.dropout,
+            activation_dropout=dropout,
+            scale_embedding=spec.embedding.scale,
+            share_encoder_decoder_embeddings=spec.embedding.tie == "all",
+            tie_word_embeddings=spec.embedding.tie != "none",
+            decoder_start_token_id=numbering.known(START),
+            pad_token_id=numbering.known(START),
+            eos_token_id=numbering.known(END),
+            forced_eos_token_id=None,
+            architectures=["MarianMTModel"],
+        )
+
+    @override
+    def places(self, spec: TransformerSpec) -> dict[str, Place]:
+        tables = {
+            "all": {"source_embedding": _SHARED},
+            "output": {"source_embedding": _SOURCE, "own_target_embedding": _TARGET},
+            "none": {"source_embedding": _SOURCE, "own_target_embedding": _TARGET, "own_output": _OUTPUT},
+        }[spec.embedding.tie]
+        found = {f"{ours}.weight": Place(theirs, tokens=True) for ours, theirs in tables.items()}
+        if spec.embedding.output_bias:
+            found["output_bias"] = Place(_BIAS, tokens=True, row=True)
+        return {
+            **found,
+            **layers(spec.encoder.layers, "encoder.blocks", "model.encoder.layers", _READING),
+            **layers(spec.decoder.layers, "decoder.blocks", "model.decoder.layers", _WRITING),
+        }
+
+    @override
+    def build(self, spec: TransformerSpec, vocabulary: int) -> nn.Module:
+        return spec.build(vocabulary, vocabulary)
+
+    @override
+    def own_numbering(self, size: int) -> Numbering:
+        # Marian's habit: the end is the first token, padding the last, and padding also starts a target.
+        return Numbering((None, 1, size - 2, 0), size)
+
+    @override
+    def outgoing(self, spec: TransformerSpec, tensors: Tensors) -> dict[str, Tensor]:
+        return _reordered(_started_from_zero(spec, tensors), _sines_first(spec.d_model))
+
+    @override
+    def incoming(self, spec: TransformerSpec, tensors: Tensors) -> dict[str, Tensor]:
+        return _reordered(tensors, _sines_first(spec.d_model).argsort())
+
+
+def _stack(config: MarianConfig, *, decoder: bool) -> StackSpec:
+    heads = config.decoder_attention_heads if decoder else config.encoder_attention_heads
+    hidden = config.decoder_ffn_dim if decoder else config.encoder_ffn_dim
+    attention = AttentionSpec(heads=HeadsSpec(query=heads), dropout=config.attention_dropout)
+    block = BlockSpec(
+        attention=attention,
+        cross_attention=attention if decoder else None,
+        feed_forward=feed_forward(config.activation_function, hidden, config.activation_dropout),
+        dropout=config.dropout,
+    )
+    count = config.decoder_layers if decoder else config.encoder_layers
+    return StackSpec(layers=count, mask=Causal() if decoder else Everything(), block=block)
+
+
+def _sines_first(d_model: int) -> Tensor:
+    """Which of our components (M,) their components are."""
+    return torch.cat([torch.arange(0, d_model, 2), torch.arange(1, d_model, 2)])
+
+
+def _reordered(tensors: Tensors, order: Tensor) -> dict[str, Tensor]:
+    """Every tensor, its components of the residual path in the ``order`` (M,)."""
+    made = dict[str, Tensor]()
+    for name, tensor in tensors.items():
+        if name == "output_bias" or name.endswith(("query.bias", "key.bias", "value.bias", "enter.bias")):
+            made[name] = tensor  # of heads, hidden components, tokens
+        elif name.endswith(("output.weight", "leave.weight")) and "own_output" not in name:
+            made[name] = tensor[order]
+        else:
+            made[name] = tensor[..., order]
+    return made
+
+
+def _started_from_zero(spec: TransformerSpec, tensors: Tensors) -> dict[str, Tensor]:
+    """The same model with zeros for the embedding of the start mark."""
+    made, shared = dict(tensors), spec.embedding.tie == "all"
+    table = "source_embedding.weight" if shared else "own_target_embedding.weight"
+    start = made[table][START]
+    made[table] = made[table] - start
+    missed = start * spec.d_model**0.5 if spec.embedding.scale else start
+    for stack in ("encoder", "decoder") if shared else ("decoder",):
+        attention = f"{stack}.blocks.0.attention"
+        for part in ("query", "key", "value"):
+            weight, bias = made[f"{attention}.{part}.weight"], made[f"{attention}.{part}.bias"]
+            made[f"{attention}.{part}.bias"] = bias + weight @ missed
+        made[f"{attention}.output.bias"] = made[f"{attention}.output.bias"] + missed
+    return made
+
+
+def _refuse_own_positions(tensors: dict[str, Tensor], name: str) -> None:
+    """Take a table of positions out, which has to be the one that everybody computes."""
+    table = tensors.pop(name, None)
+    if table is None:
+        return
+    usual = sinusoids(torch.arange(len(table)), table.shape[1])[:, _sines_first(table.shape[1])]
+    if not torch.allclose(table.float(), usual, atol=1e-4):
+        raise CheckpointError(f"{name} holds no sines and cosines; learned positions cannot be imported.")

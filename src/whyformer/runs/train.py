@@ -1,0 +1,94 @@
+"""Training as a whole: from a recipe to a run folder, anew or where it stopped."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+
+from whyformer.config.recipe_files import recipe_text
+from whyformer.errors import RecipeError
+from whyformer.files import write_text
+from whyformer.machine import Device, automatic_precision, keep_freed_memory
+from whyformer.runs.load import choose_device, open_run
+from whyformer.runs.registry import load_any
+from whyformer.tasks.recipe import Prepared, Recipe
+from whyformer.training.run import RunFolder, check_free, new_run
+from whyformer.training.trainer import Trainer
+
+
+def begin(
+    recipe: str,
+    overrides: Sequence[str],
+    run: Path | None,
+    *,
+    device: str,
+    overwrite: bool,
+    say: Callable[[str], None],
+) -> Trainer[nn.Module]:
+    """Prepare a new run: read the data, train the tokenizers, check for leaks, write the first state.
+
+    Nothing is written, and no older run is replaced, before recipe and data are known to be sound.
+    ``say`` is told what was read.
+
+    Raises:
+        WhyformerError: recipe, data or folder are not fit; the sentence says which and why.
+    """
+    spec = load_any(recipe, overrides)
+    path = Path("runs") / Path(recipe).stem if run is None else run
+    check_free(path, overwrite=overwrite)
+    prepared = spec.prepare(None)
+    trainer = _trainer(spec, prepared, path, device, say)
+    trainer.check()
+    new_run(path, overwrite=overwrite)
+    write_text(trainer.run.recipe, recipe_text(spec))
+    prepared.tokenizers.save(path)
+    precision = spec.training.precision
+    if precision == "auto":
+        precision, _ = automatic_precision(cast(Device, trainer.device.type))
+    trainer.start(precision)
+    return trainer
+
+
+def go_on(
+    path: Path, overrides: Sequence[str], *, device: str, say: Callable[[str], None]
+) -> Trainer[nn.Module]:
+    """Prepare to go on with the run in ``path``; ``overrides`` may only change the recipe's training.
+
+    ``say`` is told what was read.
+
+    Raises:
+        RecipeError: an override changes more than training, or what a run must keep.
+        CheckpointError: the folder or its state cannot be used.
+    """
+    folder = RunFolder(path)
+    if folder.recipe.exists() and not (folder.state.exists() or folder.weights.exists()):
+        # Stopped before its first state was written: nothing is lost by beginning anew.
+        return begin(str(folder.recipe), overrides, path, device=device, overwrite=True, say=say)
+    folder, tokenizers = open_run(path)
+    before = load_any(str(folder.recipe))
+    spec = load_any(str(folder.recipe), overrides)
+    if spec.model_copy(update={"training": before.training}) != before:
+        raise RecipeError(
+            f"{path}: a run that goes on can change training.* only; start a new one for the rest."
+        )
+    if fixed := spec.training.fixed_changes(before.training):
+        raise RecipeError(
+            f"{path}: a run that goes on keeps its {', '.join(fixed)}; start a new one for others."
+        )
+    trainer = _trainer(spec, spec.prepare(tokenizers), path, device, say)
+    trainer.resume()
+    if spec != before:
+        write_text(folder.recipe, recipe_text(spec))
+    return trainer
+
+
+def _trainer(
+    spec: Recipe, prepared: Prepared, path: Path, device: str, say: Callable[[str], None]
+) -> Trainer[nn.Module]:
+    say(prepared.account)
+    keep_freed_memory()
+    torch.manual_seed(spec.training.seed)
+    folder = RunFolder(path, prepared.tokenizers.fingerprints)
+    return Trainer(prepared.build(), prepared.task, spec.training, folder, choose_device(device))

@@ -1,0 +1,1 @@
+"""Classification by a pretrained model."""

@@ -1,0 +1,83 @@
+"""The embedder: texts in, one vector for each out.
+
+N texts · M model dimension
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from whyformer.data.batches.planning import length_batches
+from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.errors import DecodingError
+from whyformer.models.backbone import Trunk, TrunkSpec, depth, one_way, width
+from whyformer.nn.pooling import Pooling, pool
+from whyformer.tasks.embedding.encoder import checked_lengths, encoder
+
+
+class Embedder:
+    """A pretrained model with its tokenizer, and the choice of layer and pooling."""
+
+    def __init__(
+        self,
+        model: Trunk,
+        spec: TrunkSpec,
+        tokenizer: Tokenizer,
+        *,
+        pooling: Pooling = "mean",
+        layer: int | None = None,
+    ) -> None:
+        """``layer`` counts from 0, the embeddings; None is the last.
+
+        Raises:
+            DecodingError: the model has no such layer, or its first token has read nothing.
+        """
+        if pooling == "first" and one_way(spec):
+            raise DecodingError(
+                "pooling first is of no use here: the model reads from left to right, so its first token "
+                "has read nothing; use mean or last."
+            )
+        last = depth(spec) - 1
+        if layer is not None and not 0 <= layer <= last:
+            raise DecodingError(f"there is no layer {layer}; the model has 0 (the embeddings) to {last}.")
+        self.model = model.eval()
+        self.pooling: Pooling = pooling
+        self.layer = last if layer is None else layer
+        self.width = width(spec)
+        """M."""
+        self._encoder = encoder(spec, tokenizer)
+
+    def __call__(self, text: str) -> Tensor:
+        """The vector (M,) of ``text``."""
+        return self.embed([text])[0]
+
+    @torch.inference_mode()
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        batch: int = 64,
+        first: int = 1,
+        advance: Callable[[int], None] | None = None,
+    ) -> Tensor:
+        """The vectors (N,M) of ``texts`` in their order, fp32, on the CPU.
+
+        Args:
+            texts: none of them empty.
+            batch: texts side by side; it changes the speed, not the result.
+            first: the number of the first text in the caller's data, for errors.
+            advance: told after each batch how many texts it had.
+
+        Raises:
+            DecodingError: a text is empty or longer than the model reads.
+        """
+        rows = [(text,) for text in texts]
+        lengths = checked_lengths(self._encoder, rows, first)
+        vectors = torch.empty(len(texts), self.width)
+        for indices in length_batches(lengths, batch):
+            layers, valid = self._encoder.encode(self.model, [rows[index] for index in indices])
+            vectors[indices] = pool(layers[self.layer], valid, self.pooling).float().cpu()
+            if advance is not None:
+                advance(len(indices))
+        return vectors

@@ -1,0 +1,133 @@
+"""How pretrained models read texts: what each of their layers makes of every token.
+
+B batch · L length · M model dimension
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from whyformer.data.batches.batch import Batch
+from whyformer.data.batches.word_windows import Windows
+from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.errors import DecodingError
+from whyformer.models.backbone import TrunkSpec
+from whyformer.models.bert import BERT, BERTSpec
+from whyformer.models.elmo import ELMo, ELMoSpec
+from whyformer.models.gpt import GPT, GPTSpec
+from whyformer.position.layout import Axis
+from whyformer.special_tokens import END, START
+
+Text = tuple[str, ...]
+"""One text, or two that are read together; texts that share a call are all of one sort."""
+Model_contra = TypeVar("Model_contra", bound=nn.Module, contravariant=True)
+
+
+class Reading(NamedTuple):
+    """What a model made of some texts."""
+
+    layers: list[Tensor]
+    """(B,L,M) each, the embeddings first."""
+    valid: Tensor
+    """(B,L), True where a token is real."""
+
+
+class Encoder(Protocol[Model_contra]):
+    """Prepares texts for models of one kind."""
+
+    @property
+    def longest(self) -> int | None:
+        """Most tokens of a text or pair, marks included; None if there is no bound."""
+        ...
+
+    def lengths(self, texts: Sequence[Text]) -> list[int]:
+        """How many tokens each text or pair has, marks included."""
+        ...
+
+    def encode(self, model: Model_contra, texts: Sequence[Text]) -> Reading:
+        """Read ``texts``, none of them too long, as they stand in one batch."""
+        ...
+
+
+class TokenEncoder:
+    """For models of tokens: ``<s> text </s>`` or ``<s> text </s> second </s>``.
+
+    A model that reads from left to right has never read past the last mark, so it gets none; the last word's
+    state is what stands for all.
+    """
+
+    def __init__(self, spec: BERTSpec | GPTSpec, tokenizer: Tokenizer) -> None:
+        self.longest: int | None = spec.longest
+        self._tokenizer = tokenizer
+        self._close = [END] if isinstance(spec, BERTSpec) else []
+
+    def lengths(self, texts: Sequence[Text]) -> list[int]:
+        """How many tokens each text or pair has, marks included."""
+        return [len(ids) for ids in self._framed(texts)]
+
+    def encode(self, model: BERT | GPT, texts: Sequence[Text]) -> Reading:
+        """Read ``texts``, none of them too long, as they stand in one batch."""
+        rows = Batch.of(self._framed(texts), model.embedding.weight.device)
+        axis = Axis.of(rows.valid)
+        if isinstance(model, BERT):
+            ends = (rows.tokens == END).long()
+            # (B,L), 1 behind the first end mark: the second text
+            second = (ends.cumsum(dim=1) - ends).clamp_max(min(1, model.kind.num_embeddings - 1))
+            embedded = model.embed(rows.tokens, axis, second)
+        else:
+            embedded = model.embed(rows.tokens, axis)
+        return Reading(model.stack.layers(embedded, axis), rows.valid)
+
+    def _framed(self, texts: Sequence[Text]) -> list[list[int]]:
+        sides = [self._tokenizer.encode_all(side) for side in zip(*texts, strict=True)]
+        framed = [[START, *ids] for ids in sides[0]] if sides else []
+        for second in sides[1:]:
+            framed = [[*ids, END, *more] for ids, more in zip(framed, second, strict=True)]
+        return [[*ids, *self._close] for ids in framed]
+
+
+class WordEncoder:
+    """For models that read words by their spelling. They know no mark between texts: two are read as one."""
+
+    longest: int | None = None
+
+    def __init__(self, spec: ELMoSpec, tokenizer: Tokenizer) -> None:
+        self._spec = spec
+        self._tokenizer = tokenizer
+
+    def lengths(self, texts: Sequence[Text]) -> list[int]:
+        """How many words each text or pair has, marks included."""
+        return self._windows(texts).lengths.tolist()
+
+    def encode(self, model: ELMo, texts: Sequence[Text]) -> Reading:
+        """Read ``texts`` as they stand in one batch."""
+        words, _ = self._windows(texts).batch(np.arange(len(texts)), model.output_weight.device)
+        return Reading(model.layers(words), words.valid)
+
+    def _windows(self, texts: Sequence[Text]) -> Windows:
+        return Windows([" ".join(text) for text in texts], self._tokenizer, self._spec.characters, None)
+
+
+def encoder(spec: TrunkSpec, tokenizer: Tokenizer) -> Encoder[Any]:
+    """What reads texts for models of ``spec``, and for no others."""
+    return WordEncoder(spec, tokenizer) if isinstance(spec, ELMoSpec) else TokenEncoder(spec, tokenizer)
+
+
+def checked_lengths(encoder: Encoder[Any], texts: Sequence[Text], first: int) -> list[int]:
+    """The lengths of lines, of which the caller's number ``first`` is the first.
+
+    Raises:
+        DecodingError: one of them is empty, or longer than the model reads.
+    """
+    lengths = encoder.lengths(texts)
+    for number, (text, length) in enumerate(zip(texts, lengths, strict=True), start=first):
+        if not all(part.strip() for part in text):
+            raise DecodingError(f"line {number} holds an empty text; fill it in or remove the line.")
+        if encoder.longest is not None and length > encoder.longest:
+            raise DecodingError(
+                f"line {number} has {length:,} tokens with its marks, but the model reads "
+                f"{encoder.longest:,} at most; shorten it."
+            )
+    return lengths

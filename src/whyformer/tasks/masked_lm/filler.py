@@ -1,0 +1,138 @@
+"""The filler: a text with holes in, what fits them out.
+
+B batch · L length · N holes of a batch · V vocabulary
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from whyformer.data.batches.batch import Batch
+from whyformer.data.batches.masking import MASK
+from whyformer.data.batches.planning import length_batches
+from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.errors import DecodingError
+from whyformer.models.bert import BERT
+from whyformer.nn.embedding import token_logits
+from whyformer.position.layout import Axis
+from whyformer.special_tokens import END, NAMES, START, UNKNOWN
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A piece that may stand in a hole."""
+
+    text: str
+    """As it reads there, with the space in front if it begins a word."""
+    token: str
+    """The same, readable."""
+    probability: float
+    """Among all pieces, special tokens left out."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A text, and what may stand in its holes."""
+
+    text: str
+    """With the likeliest piece in every hole."""
+    holes: list[list[Guess]]
+    """For each hole, the likeliest pieces, best first."""
+
+
+class Filler:
+    """A trained masked language model with its tokenizer.
+
+    A hole is written [MASK] and is filled by one piece, which may be less than a word. Several holes of a
+    text are filled independently: each as if the others stayed open. A space before a hole belongs to what
+    fills it, if the tokenizer's pieces have spaces in front.
+
+    >>> fill = whyformer.load("runs/bert-tiny")  # doctest: +SKIP
+    >>> fill("I am very glad to [MASK] you.")  # doctest: +SKIP
+    'I am very glad to see you.'
+    """
+
+    def __init__(self, model: BERT, tokenizer: Tokenizer) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        # In a vocabulary of characters a space is a piece, and may not be hidden with the next.
+        self._spaces = any(piece.startswith(" ") and piece.strip() for piece in tokenizer.pieces)
+
+    def __call__(self, text: str) -> str:
+        """``text`` with the likeliest piece in every hole."""
+        return self.fill([text], top=1)[0].text
+
+    @torch.inference_mode()
+    def fill(self, texts: Sequence[str], top: int = 5, *, batch: int = 64) -> list[Filled]:
+        """What may stand in the holes of each text.
+
+        Args:
+            texts: each with one [MASK] or more.
+            top: guesses for each hole.
+            batch: texts side by side; it changes the speed, not the result.
+
+        Raises:
+            DecodingError: a text has no hole or is longer than the model reads, or the model has no head for
+                hidden tokens.
+            TokenizerError: the tokenizer was trained without [MASK].
+        """
+        if self.model.masked is None:
+            raise DecodingError(
+                "this model has no head for hidden tokens; train one with masked in model.heads."
+            )
+        mask = self.tokenizer.special(MASK)
+        parts = [self._parts(text, number) for number, text in enumerate(texts, start=1)]
+        encoded = [self._encoded(each, mask, number) for number, each in enumerate(parts, start=1)]
+        results: dict[int, Filled] = {}
+        for order in length_batches([len(ids) for ids in encoded], batch):
+            rows = Batch.of([encoded[index] for index in order], self.model.embedding.weight.device)
+            probabilities = self._probabilities(rows, mask)
+            counts = [len(parts[index]) - 1 for index in order]
+            for index, holes in zip(order, probabilities.split(counts), strict=True):
+                results[index] = self._filled(parts[index], holes, top)
+        return [results[index] for index in range(len(texts))]
+
+    def _parts(self, text: str, number: int) -> list[str]:
+        """What stands between the holes, without the spaces that go with what fills them."""
+        *before, last = text.split(MASK)
+        if not before:
+            raise DecodingError(f"text {number} has no {MASK}; write it where a piece is to be filled in.")
+        return [*(part.removesuffix(" ") if self._spaces else part for part in before), last]
+
+    def _encoded(self, parts: Sequence[str], mask: int, number: int) -> list[int]:
+        first, *others = parts
+        ids = [START, *self.tokenizer.encode(first)]
+        for part in self.tokenizer.encode_inside(others):
+            ids += [mask, *part]
+        if len(ids) >= self.model.longest:
+            raise DecodingError(
+                f"text {number} has {len(ids) - 1:,} tokens, but the model reads "
+                f"{self.model.longest - 2:,} at most; shorten it."
+            )
+        return [*ids, END]
+
+    def _probabilities(self, rows: Batch, mask: int) -> Tensor:
+        """(N,V) what stands in each hole, from the first of the first text to the last of the last."""
+        hidden = self.model(rows.tokens, Axis.of(rows.valid))
+        # (B,L,M) -> (N,M)
+        logits = token_logits(*self.model.scored(hidden[rows.tokens == mask])).float()
+        logits[:, : self.tokenizer.ordinary_ids.start] = -torch.inf
+        return logits.softmax(dim=1).cpu()
+
+    def _filled(self, parts: Sequence[str], holes: Tensor, top: int) -> Filled:
+        best = holes.topk(min(top, len(self.tokenizer.ordinary_ids)), dim=1)
+        first, *others = parts
+        text = first
+        guesses: list[list[Guess]] = []
+        for part, ids, probabilities in zip(others, best.indices.tolist(), best.values.tolist(), strict=True):
+            opens = not text or text.endswith(" ")
+            guesses.append([self._guess(*each, opens) for each in zip(ids, probabilities, strict=True)])
+            text += guesses[-1][0].text + part
+        return Filled(text, guesses)
+
+    def _guess(self, id: int, probability: float, opens: bool) -> Guess:
+        """The piece ``id`` as it reads behind a word, or where it ``opens`` a text, without a space."""
+        text = self.tokenizer.decode([UNKNOWN, id]).removeprefix(NAMES[UNKNOWN])
+        return Guess(text.removeprefix(" ") if opens else text, self.tokenizer.tokens([id])[0], probability)

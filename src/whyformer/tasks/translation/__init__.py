@@ -1,0 +1,1 @@
+"""Translation: from a sentence to a sentence."""

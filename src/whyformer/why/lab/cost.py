@@ -1,0 +1,78 @@
+"""What a computation costs: its time, and the memory that training must hold for it.
+
+B batch · Q query length · K key length · H heads · D head dimension
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.checkpoint import checkpoint
+from typing_extensions import override
+
+from whyformer.attention.mask import Everything, Mask
+from whyformer.attention.multihead import Taps, attend
+from whyformer.attention.score import Score
+from whyformer.dropout import Dropout
+from whyformer.position.layout import Axis
+from whyformer.why.question import Text
+
+Work = Callable[[], Tensor]
+
+
+@torch.no_grad()
+def milliseconds(arms: Mapping[Text, Work], turns: int) -> dict[Text, float]:
+    """The time of each arm without gradients: its fastest of so many turns, since other work only slows.
+
+    In a turn all arms run one after the other, so that what else the machine does hits all of them.
+    """
+    fastest = dict.fromkeys(arms, math.inf)
+    for _ in range(turns):
+        for arm, work in arms.items():
+            began = time.perf_counter()
+            work()
+            fastest[arm] = min(fastest[arm], 1e3 * (time.perf_counter() - began))
+    return fastest
+
+
+def kept_megabytes(work: Work) -> float:
+    """Memory that ``work`` keeps for the backward pass, each tensor counted once."""
+    storages: dict[int, int] = {}
+
+    def keep(x: Tensor) -> Tensor:
+        storages[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with saved_tensors_hooks(keep, lambda x: x):
+        held = work()  # while it lives no address is used twice
+    assert held.requires_grad
+    return sum(storages.values()) / 1e6
+
+
+class Sliced(Score):
+    """The same scores, a few queries at a time; a slice is forgotten, and made anew for the gradient."""
+
+    def __init__(self, score: Score, rows: int) -> None:
+        super().__init__()
+        self.score = score
+        self.rows = rows
+
+    @override
+    def forward(self, query: Tensor, key: Tensor) -> Tensor:
+        parts = query.split(self.rows, dim=2)
+        # (B,H,rows,D) -> (B,H,rows,K), joined to (B,H,Q,K)
+        return torch.cat([checkpoint(self.score, part, key, use_reentrant=False) for part in parts], dim=2)
+
+
+def attention(score: Score, tokens: Tensor) -> Tensor:
+    """Context (B,H,Q,D) of queries, keys and values ``tokens`` (3,B,H,Q,D)."""
+    query, key, value = tokens
+    axis = Axis(torch.arange(query.shape[2])[None])
+    mask, dropout, query = Mask(Everything(), axis, axis), Dropout(0.0), score.prepare(query)
+    # Asked for the weights, all scores run through the same plain body.
+    return attend(
+        query, key, value, score=score, bias=None, mask=mask, dropout=dropout, need_weights=True, taps=Taps()
+    )[0]

@@ -1,0 +1,109 @@
+"""What questions train: a short lesson, and the smallest task that needs attention.
+
+B batch · K keys · M model dimension
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from whyformer.errors import TrainingError
+from whyformer.spec import Spec
+from whyformer.why.question import Figure, Seen, Text
+
+IGNORED = -100
+"""The target where nothing is asked."""
+
+
+class Examples(NamedTuple):
+    """Sentences that a model reads, and the class that it should find; both in the form that it wants."""
+
+    sentences: Tensor
+    target: Tensor
+
+
+Draw = Callable[[Generator, int], Examples]
+"""Draws so many examples."""
+
+EFFORT = Figure(Text("Training", "训练"), across=Text("what it took", "所用"), unit=Text("", ""))
+STEPS, SECONDS = Text("steps", "步数"), Text("seconds", "秒")
+PARAMETERS, RIGHT = Text("parameters", "参数量"), Text("right (%)", "正确率（%）")
+
+
+class Lesson(NamedTuple):
+    """How a training went."""
+
+    accuracy: dict[int, float]
+    """In percent on fresh examples, by step."""
+    steps: int
+    seconds: float
+    """Without the tests."""
+
+    @property
+    def final(self) -> float:
+        """The last accuracy."""
+        return self.accuracy[self.steps]
+
+
+class Teaching(Spec):
+    """A training by Adam (Kingma and Ba 2015)."""
+
+    steps: int = Field(ge=1)
+    """Updates, all arms alike."""
+    seconds: float = Field(default=180.0, gt=0.0)
+    """Most that one arm may take; an arm that was cut short would prove nothing, so that is an error."""
+    batch: int = Field(default=32, ge=1)
+    """Fresh examples an update."""
+    rate: float = Field(default=1e-3, gt=0.0)
+    """Adam's learning rate; its own default, not tuned for any arm."""
+    test_every: int = Field(ge=1)
+    """Updates between two tests."""
+    test_examples: int = Field(default=512, ge=1)
+    """Examples of each test, the same ones every time."""
+
+    def teach(self, model: nn.Module, draw: Draw, seed: int, enough: float = math.inf) -> Lesson:
+        """Train ``model`` on fresh examples until it is right in ``enough`` percent, or all steps are done.
+
+        Raises:
+            TrainingError: the machine is too slow for it.
+        """
+        examples, held_out = Generator().manual_seed(seed), Generator().manual_seed(seed + 1_000_003)
+        test = draw(held_out, self.test_examples)
+        optimizer = torch.optim.Adam(model.parameters(), lr=self.rate, fused=True)
+        accuracy: dict[int, float] = {}
+        step, seconds = 0, 0.0
+        while step < self.steps and max(accuracy.values(), default=0.0) < enough:
+            if seconds > self.seconds:
+                raise TrainingError(
+                    f"a model got to step {step} of {self.steps} in {seconds:.0f} s, which proves nothing; "
+                    "ask again when the machine is idle."
+                )
+            began = time.perf_counter()
+            sentences, target = draw(examples, self.batch)
+            optimizer.zero_grad()
+            F.cross_entropy(model(sentences), target, ignore_index=IGNORED).backward()
+            optimizer.step()
+            step, seconds = step + 1, seconds + time.perf_counter() - began
+            if step % self.test_every == 0 or step == self.steps:
+                accuracy[step] = percent_right(model, test)
+        return Lesson(accuracy, step, seconds)
+
+
+@torch.no_grad()
+def percent_right(model: nn.Module, test: Examples) -> float:
+    """How many classes ``model`` finds, in percent of those asked for."""
+    right = model(test.sentences).argmax(dim=1) == test.target
+    return 100.0 * float(right.sum()) / float((test.target != IGNORED).sum())
+
+
+def effort(arm: Text, model: nn.Module, lesson: Lesson) -> Seen:
+    """What the training of an arm took, for the table."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    numbers = {STEPS: lesson.steps, SECONDS: lesson.seconds, PARAMETERS: parameters}
+    return Seen({(EFFORT, arm, place): float(number) for place, number in numbers.items()})

@@ -1,0 +1,150 @@
+"""Q08, dot product or additive scores (点乘还是加法): what they cost, and what models learn with them."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from whyformer.attention.score import AdditiveSpec, DotSpec, ScaledDotSpec, ScoreSpec
+from whyformer.position.attention_shape import Site
+from whyformer.why.lab.cost import Sliced, attention, kept_megabytes, milliseconds
+from whyformer.why.lab.retrieval import Retrieval, retrieval
+from whyformer.why.lab.training import RIGHT, SECONDS, Teaching
+from whyformer.why.question import Bounds, Claim, Experiment, Figure, Question, Seen, Text
+
+# The arms; what is slow and heavy is not the formula but the n × n × d tensor, which the control never forms.
+ADDITIVE, SCALED = Text("additive", "加法"), Text("dot product / √d_k", "点乘 / √d_k")
+UNSCALED = Text("dot product, not divided", "点乘，不除")
+SLICED = Text("control: additive in slices", "对照：分片计算的加法")
+
+# What is measured.
+DIM = Text("head dimension d_k", "每头维度 d_k")
+MILLISECONDS, MEGABYTES = Text("ms", "毫秒"), Text("MB", "MB")
+TIME = Figure(
+    Text("Time (d_k = 64)", "时间（d_k = 64）"), Text("tokens n", "词元数 n"), MILLISECONDS, "line", "xy"
+)
+MEMORY = Figure(
+    Text("Kept for the gradient (n = 256)", "为梯度保留（n = 256）"), DIM, MEGABYTES, "line", "xy"
+)
+QUALITY = Figure(Text("Retrieval among 32 keys", "在 32 个键中检索"), DIM, RIGHT, "line", "x")
+TAUGHT = Figure(Text("Training", "训练"), DIM, SECONDS)
+DIFFERENCE = Figure(Text("Whole minus slices, at most", "整体与分片之差的最大值"), DIM, Text("", ""))
+
+
+class AdditiveOrDot(Experiment):
+    """One attention of one head over random tokens; then one-layer models that learn to retrieve."""
+
+    additive: ScoreSpec = AdditiveSpec()
+    """The score of the additive arm."""
+    lengths: tuple[int, ...] = (32, 128, 256)
+    """Tokens, at d_k = 64."""
+    widths: tuple[int, ...] = (16, 64, 128)
+    """Head dimensions, at n = 256."""
+    turns: int = 15
+    """Times that all arms are timed, one after the other."""
+    dims: tuple[int, ...] = (8, 32, 128, 512)
+    """Head dimensions of the models that learn."""
+    teaching: Teaching = Teaching(steps=300, test_every=300)
+    """Training of each model."""
+
+    @override
+    def measure(self, seed: int) -> Seen:
+        torch.manual_seed(seed)
+        seen = Seen()
+        for length in self.lengths:
+            arms = self.attentions(torch.randn(3, 1, 1, length, 64))
+            seen.update({(TIME, arm, length): ms for arm, ms in milliseconds(arms, self.turns).items()})
+        for width in self.widths:
+            arms = self.attentions(torch.randn(3, 1, 1, 256, width).requires_grad_())
+            seen.update({(MEMORY, arm, width): kept_megabytes(work) for arm, work in arms.items()})
+            seen[DIFFERENCE, SLICED, width] = (arms[ADDITIVE]() - arms[SLICED]()).abs().max().item()
+        for dim in self.dims:
+            for arm, spec in ((ADDITIVE, self.additive), (SCALED, ScaledDotSpec()), (UNSCALED, DotSpec())):
+                torch.manual_seed(seed)  # the same first weights for every arm
+                model = Retrieval(spec, dim)
+                lesson = self.teaching.teach(model, retrieval(keys=32), seed)
+                seen[QUALITY, arm, dim] = lesson.final
+                seen[TAUGHT, arm, dim] = lesson.seconds
+        return seen
+
+    def attentions(self, tokens: Tensor) -> dict[Text, partial[Tensor]]:
+        """Attention over queries, keys and values ``tokens`` by the scores whose cost is compared."""
+        site = Site(tokens.shape[-1], 1, tokens.shape[-1])
+        additive, dot = self.additive.build(site), ScaledDotSpec().build(site)
+        scores = {ADDITIVE: additive, SCALED: dot, SLICED: Sliced(additive, rows=16)}
+        return {arm: partial(attention, score, tokens) for arm, score in scores.items()}
+
+
+def growth(seen: Seen) -> float:
+    """Kept memory, additive over dot product, at d_k = 128 over that at d_k = 16."""
+    ratio = {dim: seen[MEMORY, ADDITIVE, dim] / seen[MEMORY, SCALED, dim] for dim in (16, 128)}
+    return ratio[128] / ratio[16]
+
+
+def lead(seen: Seen, arm: Text, other: Text) -> float:
+    """How many points ``arm`` is ahead of ``other`` at d_k = 512."""
+    return seen[QUALITY, arm, 512] - seen[QUALITY, other, 512]
+
+
+CLAIMS = (
+    Claim(
+        Text("time at n = 256, d_k = 64: additive / dot", "n = 256、d_k = 64 时的时间：加法 / 点乘"),
+        lambda seen: seen[TIME, ADDITIVE, 256] / seen[TIME, SCALED, 256],
+        expected=Bounds(low=3.0),
+        tolerated=Bounds(low=1.0),
+    ),
+    Claim(
+        Text(
+            "memory, additive / dot: its growth from d_k = 16 to 128",
+            "内存，加法 / 点乘：d_k 从 16 到 128 的增长",
+        ),
+        growth,
+        expected=Bounds(low=2.0),
+    ),
+    Claim(
+        Text("points at d_k = 512: additive - unscaled dot", "d_k = 512 时的百分点：加法 - 不缩放点乘"),
+        lambda seen: lead(seen, ADDITIVE, UNSCALED),
+        expected=Bounds(low=5.0),
+    ),
+    Claim(
+        Text("points at d_k = 512: scaled dot - additive", "d_k = 512 时的百分点：缩放点乘 - 加法"),
+        lambda seen: lead(seen, SCALED, ADDITIVE),
+        expected=Bounds(-3.0, 3.0),
+        tolerated=Bounds(low=-5.0),
+    ),
+    Claim(
+        Text("outputs, whole - slices", "输出，整体 - 分片"),
+        lambda seen: max(seen.line(DIFFERENCE, SLICED).values()),
+        expected=Bounds(high=1e-5),
+        control=True,
+    ),
+    Claim(
+        Text("memory at d_k = 64: slices / whole", "d_k = 64 时的内存：分片 / 整体"),
+        lambda seen: seen[MEMORY, SLICED, 64] / seen[MEMORY, ADDITIVE, 64],
+        expected=Bounds(high=0.5),
+        control=True,
+    ),
+)
+
+QUESTION = Question(
+    number=8,
+    title=Text("Dot product or additive scores?", "点乘还是加法？"),
+    answer=Text(
+        "Both take O(n² d) operations. The dot product is one matrix product; additive scores need a tanh of "
+        "each number of an n × n × d tensor: they are several times slower and keep far more memory. With a "
+        "large d_k additive scores beat the unscaled dot product, and scaling closes the gap.",
+        "两者都是 O(n² d) 次运算。点乘只是一次矩阵乘法；加法要对 n × n × d 张量的每个数求 tanh：慢好几倍，"
+        "占用的内存也大得多。d_k 大时，加法胜过不缩放的点乘，而缩放补上了这一差距。",
+    ),
+    fair=Text(
+        "Models have equal steps, first weights, examples and learning rate; additive ones have d_k weights "
+        "more. Time is of the plain body; fused kernels exist for dot products only. d_k is also the "
+        "hidden width of the additive network: where it is small, additive scores learn slowest here.",
+        "各模型的步数、初始权重、样例和学习率都相同；加法多 d_k 个参数。时间按同一段朴素代码计；只有点乘有"
+        "融合内核。d_k 也是加法网络的隐藏宽度：d_k 小时，加法在这里学得最慢。",
+    ),
+    claims=CLAIMS,
+    figures=(TIME, MEMORY, QUALITY, TAUGHT, DIFFERENCE),
+    experiment=AdditiveOrDot(),
+)

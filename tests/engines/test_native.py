@@ -1,0 +1,323 @@
+"""The native engine does what the search does: exactly in fp32, nearly in int8, alike on every machine."""
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.mask import Causal
+from whyformer.attention.multihead import AttentionSpec
+from whyformer.attention.score import DotSpec
+from whyformer.decoding.beam import BeamSpec
+from whyformer.decoding.greedy import GreedySpec
+from whyformer.decoding.hypothesis import Hypothesis
+from whyformer.decoding.sampling import SamplingSpec
+from whyformer.decoding.search import SearchSpec, search
+from whyformer.engines.native import build as builder
+from whyformer.engines.native.build import build
+from whyformer.engines.native.engine import NativeEngine
+from whyformer.engines.native.library import library, missing
+from whyformer.engines.native.pack import NativePrecision, Packed
+from whyformer.errors import DecodingError
+from whyformer.models.recurrent import RecurrentSpec
+from whyformer.models.transformer import Transformer, TransformerSpec
+from whyformer.nn.embedding import EmbeddingSpec
+from whyformer.nn.feed_forward import GeluSpec, ReluSpec
+from whyformer.nn.norm import RMSNormSpec
+from whyformer.nn.placement import PreNormSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
+from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
+from whyformer.position.positions import PositionSpec
+from whyformer.position.rotary import RotarySpec
+from whyformer.special_tokens import PAD
+
+VOCABULARY = 75
+GREEDY = GreedySpec(longest_extra=8)
+MARCH = f"-march={os.environ.get('WHYFORMER_TEST_MARCH', 'native')}"
+VARIANTS = {
+    "native": (MARCH,),
+    "portable": (MARCH, "-DWHYFORMER_PORTABLE"),
+    "plain": (),
+}
+
+
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("native")
+    paths = {name: folder / f"{name}.so" for name in VARIANTS}
+    for name, flags in VARIANTS.items():
+        if reason := build(paths[name], flags):
+            pytest.skip(f"nothing can be compiled here: {reason}")
+    return paths
+
+
+@pytest.fixture(scope="module")
+def native(libraries: dict[str, Path]) -> Path:
+    return libraries["native"]
+
+
+HEADS = AttentionSpec(heads=HeadsSpec(query=4))
+BLOCK = BlockSpec(attention=HEADS, feed_forward=ReluSpec(hidden=50))
+SINUSOIDS = SinusoidalSpec()
+TIED = EmbeddingSpec()
+
+
+def made(
+    block: BlockSpec = BLOCK, positions: PositionSpec = SINUSOIDS, embedding: EmbeddingSpec = TIED
+) -> Transformer:
+    """A model whose sizes fit nothing: neither words of 4 nor panels of 32."""
+    writing = block.model_copy(update={"cross_attention": block.attention})
+    spec = TransformerSpec(
+        d_model=44,
+        embedding=embedding,
+        encoder=StackSpec(layers=2, block=block, positions=(positions,)),
+        decoder=StackSpec(layers=3, block=writing, positions=(positions,), mask=Causal()),
+        longest=64,
+    )
+    torch.manual_seed(1)
+    model = spec.build(VOCABULARY, VOCABULARY).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.15)
+    return model
+
+
+PRE_NORM = BlockSpec(attention=HEADS, feed_forward=GeluSpec(hidden=70), placement=PreNormSpec())
+UNTIED = EmbeddingSpec(tie="none", output_bias=True, unpredicted=(1,), scale=False)
+NARROW = AttentionSpec(heads=HeadsSpec(query=3, dim=7, bias=False), score=DotSpec(scale=0.3))
+
+MODELS: dict[str, Callable[[], Transformer]] = {
+    "post-norm, ReLU, sinusoids": made,
+    "pre-norm, GELU, learned positions, three tables": lambda: made(
+        PRE_NORM, LearnedSpec(longest=64), UNTIED
+    ),
+    "narrow heads, no biases, an unscaled product": lambda: made(BlockSpec(attention=NARROW)),
+    "pre-norm, rotary positions in a part of each head": lambda: made(
+        BlockSpec(attention=AttentionSpec(heads=HeadsSpec(query=3, dim=8)), placement=PreNormSpec()),
+        RotarySpec(fraction=0.75, stretch=1.5),
+    ),
+}
+
+
+def sentences(count: int) -> list[Tensor]:
+    torch.manual_seed(2)
+    return [torch.randint(4, VOCABULARY, (1, 1 + index % 13)) for index in range(count)]
+
+
+def batch(count: int) -> tuple[Tensor, Tensor]:
+    """Sentences of many lengths, padded in front and behind."""
+    longest, rows = 13, [sentence[0] for sentence in sentences(count)]
+    padded = [
+        F.pad(row, ((n % 3 == 0) * (longest - len(row)), (n % 3 > 0) * (longest - len(row))))
+        for n, row in enumerate(rows)
+    ]
+    source = torch.stack(padded)
+    return source, source != PAD
+
+
+def run(
+    engine: Callable[..., list[list[Hypothesis]]], source: Tensor, settings: SearchSpec = GREEDY
+) -> Hypothesis:
+    return engine(source, torch.ones_like(source, dtype=torch.bool), settings, model_limit=60)[0][0]
+
+
+def reference(model: Transformer, source: Tensor, settings: SearchSpec = GREEDY) -> Hypothesis:
+    valid = torch.ones_like(source, dtype=torch.bool)
+    return search(model, source, valid, settings, model_limit=60)[0][0]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_in_fp32_it_is_the_greedy_search(native: Path, name: str):
+    model = MODELS[name]()
+    engine = NativeEngine(model, "fp32", path=native)
+    found = [run(engine, source) for source in sentences(50)]
+    for source, ours in zip(sentences(50), found, strict=True):
+        theirs = reference(model, source)
+        assert (ours.tokens, ours.finished) == (theirs.tokens, theirs.finished)
+        assert ours.token_log_probabilities == pytest.approx(theirs.token_log_probabilities, abs=1e-4)
+        assert ours.score == ours.log_probability == pytest.approx(theirs.log_probability, abs=1e-3)
+
+
+def test_it_stops_at_the_end_mark_and_at_the_limit(native: Path):
+    found = [run(NativeEngine(made(), "int8", path=native), source) for source in sentences(20)]
+    assert {hypothesis.finished for hypothesis in found} == {True, False}
+    for source, hypothesis in zip(sentences(20), found, strict=True):
+        written = len(hypothesis.tokens) + hypothesis.finished
+        assert written == len(hypothesis.token_log_probabilities) <= source.shape[1] + 8
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        GreedySpec(longest_factor=0.0, longest_extra=3),
+        GreedySpec(longest_extra=5, forbidden=(0, 2, *range(4, 40))),
+        GreedySpec(longest_extra=5, shortest=4, prefix=(9, 8), no_repeat_ngram=1),
+        BeamSpec(longest_extra=5, n_best=4),
+        BeamSpec(longest_extra=5, coverage_penalty=0.2),
+        SamplingSpec(longest_extra=5, samples=3, top_k=9),
+    ],
+)
+@pytest.mark.parametrize("name", MODELS)
+def test_it_searches_a_batch_like_torch(native: Path, name: str, settings: SearchSpec):
+    model = MODELS[name]()
+    source, valid = batch(40)
+    found = NativeEngine(model, "fp32", path=native)(source, valid, settings, model_limit=60)
+    expected = search(model, source, valid, settings, model_limit=60)
+    assert [len(hypotheses) for hypotheses in found] == [len(hypotheses) for hypotheses in expected]
+    for ours, theirs in zip(chain(*found), chain(*expected), strict=True):
+        assert (ours.tokens, ours.finished) == (theirs.tokens, theirs.finished)
+        assert ours.token_log_probabilities == pytest.approx(theirs.token_log_probabilities, abs=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+@pytest.mark.parametrize("settings", [GREEDY, BeamSpec(size=3, longest_extra=5)])
+def test_a_sentence_depends_on_no_other_and_on_no_padding(
+    native: Path, precision: NativePrecision, settings: SearchSpec
+):
+    engine = NativeEngine(made(), precision, path=native)
+    source, valid = batch(40)
+    together = engine(source, valid, settings)
+    alone = [
+        engine(row[mask][None], mask[mask][None], settings)[0]
+        for row, mask in zip(source, valid, strict=True)
+    ]
+    assert together == alone
+
+
+@pytest.mark.parametrize("settings", [GREEDY, GreedySpec(longest_extra=100)])
+def test_what_is_too_long_for_its_tables_goes_to_the_search(native: Path, settings: GreedySpec):
+    model = made()
+    source = torch.full((1, 70), 5)
+    valid = torch.ones_like(source, dtype=torch.bool)
+    assert NativeEngine(model, "int8", path=native)(source, valid, settings) == search(
+        model, source, valid, settings
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_int8_is_near_fp32(native: Path, name: str):
+    model = MODELS[name]()
+    exact, rounded = (NativeEngine(model, precision, path=native) for precision in ("fp32", "int8"))
+    pairs = [(run(exact, source), run(rounded, source)) for source in sentences(50)]
+    firsts = [(a.token_log_probabilities[0], b.token_log_probabilities[0]) for a, b in pairs]
+    assert np.mean([abs(a - b) for a, b in firsts]) < 0.1
+    assert np.mean([a.tokens[:1] == b.tokens[:1] for a, b in pairs]) > 0.8
+
+
+def product(path: Path, weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+    packed = Packed(made(), "int8")
+    linear = packed.linear(weight, bias)
+    y = torch.empty(len(x), linear.outputs)
+    library(path).whyformer_multiply(ctypes.byref(linear), x.data_ptr(), len(x), y.data_ptr())
+    return y[:, : len(weight)]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 1, 1), (1, 512, 96), (5, 30, 33), (9, 257, 70)])
+def test_a_product_in_int8_is_that_of_whole_numbers(
+    libraries: dict[str, Path], variant: str, rows: int, inputs: int, outputs: int
+):
+    generator = np.random.default_rng(0)
+    weight = generator.integers(-127, 128, (outputs, inputs))
+    x = generator.uniform(-127, 127, (rows, inputs)).astype(np.float32)
+    weight[:, 0], x[:, 0] = 127, -127  # so that 1 is worth 1
+    bias = generator.integers(-9, 10, outputs)
+    exact = np.rint(x).astype(np.int64) @ weight.T + bias
+    tensors = (torch.tensor(array, dtype=torch.float32) for array in (weight, bias, x))
+    assert (product(libraries[variant], *tensors).numpy() == exact).all()
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_every_build_gives_the_same(libraries: dict[str, Path], precision: NativePrecision):
+    engines = {name: NativeEngine(made(), precision, path=path) for name, path in libraries.items()}
+    for source in sentences(20):
+        found = {name: run(engine, source) for name, engine in engines.items()}
+        assert found["portable"] == found["native"]
+        assert found["plain"].tokens == found["native"].tokens
+        assert found["plain"].score == pytest.approx(found["native"].score, abs=1e-3)
+
+
+def test_more_threads_change_nothing_and_none_stays(native: Path, monkeypatch: pytest.MonkeyPatch):
+    engine = NativeEngine(made(), "int8", path=native)
+    found: list[list[Hypothesis]] = []
+    before = running_threads()
+    for threads in (1, 2, 3, 7):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        found.append([run(engine, source) for source in sentences(2)])
+        found[-1] += [best[0] for best in engine(*batch(40), GREEDY)]
+        found[-1] += [best[0] for best in engine(*batch(5), BeamSpec(longest_extra=5))]
+    assert running_threads() == before
+    assert found[1:] == found[:1] * 3
+
+
+def running_threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir())) if sys.platform == "linux" else 0
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "decoder.blocks.1.attention.query.weight",
+        "source_embedding.weight",
+        "decoder.blocks.0.feed_forward.enter.bias",
+    ],
+)
+def test_weights_that_are_no_numbers_are_reported(native: Path, precision: NativePrecision, name: str):
+    model = made()
+    with torch.no_grad():
+        model.get_parameter(name).view(-1)[-40:] = torch.nan
+    source = torch.tensor([[VOCABULARY - 1, 3]])
+    with pytest.raises(DecodingError, match="sentence 0: the model's logits are not finite numbers"):
+        run(NativeEngine(model, precision, path=native), source)
+    several = torch.cat([torch.tensor([[5, 3]]), source])
+    with pytest.raises(DecodingError, match=r"sentence \d: the model's logits are not finite numbers"):
+        NativeEngine(model, precision, path=native)(several, several != PAD, GREEDY)
+
+
+def test_a_model_that_it_cannot_express_is_refused(native: Path):
+    model = TransformerSpec(
+        d_model=16, encoder=StackSpec(layers=1, block=BlockSpec(norm=RMSNormSpec()))
+    ).build(20, 20)
+    with pytest.raises(
+        DecodingError, match=r"cannot express this model's model\.encoder\.block\.norm\.kind; "
+    ):
+        NativeEngine(model, "int8", path=native)
+    with pytest.raises(DecodingError, match="runs Transformers only"):
+        NativeEngine(RecurrentSpec(d_model=8).build(20, 20), "int8", path=native)
+    with pytest.raises(DecodingError, match="runs on the CPU"):
+        NativeEngine(made().to("meta"), "int8", path=native)
+
+
+def test_without_a_library_it_says_so(tmp_path: Path):
+    with pytest.raises(DecodingError, match="was not compiled when whyformer was installed; run `python -m"):
+        NativeEngine(made(), "int8", path=tmp_path / "decode.so")
+    foreign = tmp_path / "foreign.so"
+    foreign.write_text("no library")
+    assert "cannot be loaded" in (missing(foreign) or "")
+
+
+def test_a_library_of_other_sources_is_not_used(native: Path, monkeypatch: pytest.MonkeyPatch):
+    assert missing(native) is None
+    monkeypatch.setattr("whyformer.engines.native.library.fingerprint", lambda: 7)
+    assert "was compiled from another version's source; run `python -m" in (missing(native) or "")
+
+
+def test_without_a_compiler_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CXX", "false --never")
+    assert build(tmp_path / "decode.so") == "false --never failed: it does not say why"
+    monkeypatch.setenv("CXX", str(tmp_path / "nowhere"))
+    assert "could not be run" in (build(tmp_path / "decode.so") or "")
+    monkeypatch.delenv("CXX")
+    monkeypatch.setattr(builder.shutil, "which", lambda _: None)
+    assert build(tmp_path / "decode.so") == "no C++ compiler was found"
+    assert list(tmp_path.iterdir()) == []

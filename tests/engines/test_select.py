@@ -1,0 +1,262 @@
+"""Engines and precisions: the same translations, or nearly, in any batch; or a sentence on why not."""
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from huggingface.examples import shaken
+from whyformer import machine
+from whyformer.config.validation import check
+from whyformer.data.tokenizers.kinds import Word
+from whyformer.data.tokenizers.pair import TokenizerPair
+from whyformer.decoding.beam import BeamSpec
+from whyformer.decoding.greedy import GreedySpec
+from whyformer.decoding.sampling import SamplingSpec
+from whyformer.decoding.search import SearchSpec
+from whyformer.engines import low_precision as packed
+from whyformer.engines.ctranslate2 import engine as engine
+from whyformer.engines.ctranslate2.engine import CTranslate2Engine, converted
+from whyformer.engines.select import chosen_precision
+from whyformer.errors import CheckpointError, DecodingError
+from whyformer.machine import CPUPrecision
+from whyformer.models.recurrent import RecurrentSpec
+from whyformer.models.transformer import TransformerSpec
+from whyformer.runs.load import load_translator
+from whyformer.tasks.output import Candidate
+from whyformer.tasks.translation.translator import Translator
+from whyformer.training.run import RunFolder
+
+BLOCK = {"attention": {"heads": {"query": 4}}, "feed_forward": {"hidden": 48}}
+
+
+@pytest.fixture(autouse=True)
+def every_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small, so that tests can be."""
+    monkeypatch.setattr(packed, "_WORTH", 0)
+
+
+@pytest.fixture(scope="module")
+def sentences() -> list[str]:
+    drawn = random.Random(2)
+    return [" ".join(drawn.choices("01234", k=drawn.randint(1, 6))) for _ in range(100)]
+
+
+def same(some: list[list[Candidate]], others: list[list[Candidate]]) -> int:
+    return sum(a[0].ids == b[0].ids for a, b in zip(some, others, strict=True))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_low_precision_translates_nearly_the_same(
+    reverse_run: Path, sentences: list[str], precision: CPUPrecision
+):
+    plain, low = load_translator(reverse_run), load_translator(reverse_run, precision=precision)
+    for settings in (GreedySpec(), BeamSpec(size=5)):
+        assert same(plain.translate(sentences, settings), low.translate(sentences, settings)) >= 95
+
+
+def test_in_int8_the_batch_does_not_matter(reverse_run: Path, sentences: list[str]):
+    translator = load_translator(reverse_run, precision="int8")
+    for settings in (GreedySpec(), BeamSpec(size=3, n_best=2)):
+        alone = translator.translate(sentences, settings, batch=1)
+        for batch in (7, 64):
+            together = translator.translate(sentences, settings, batch=batch)
+            assert same(together, alone) >= 99
+            scores = [[c.score for found in each for c in found] for each in (together, alone)]
+            # Sums of attention and norms differ in the last bit, which may move an input by a step.
+            assert scores[0] == pytest.approx(scores[1], abs=0.05)
+
+
+@pytest.mark.parametrize("streams", [1, 2, None])
+def test_batches_side_by_side_give_the_same(reverse_run: Path, sentences: list[str], streams: int | None):
+    translator = load_translator(reverse_run)
+    expected = translator.translate(sentences, SamplingSpec(temperature=2.0))
+    translator.streams = streams
+    threads, told = torch.get_num_threads(), list[int]()
+    torch.set_num_threads(2)
+    try:
+        found = translator.translate(sentences, SamplingSpec(temperature=2.0), batch=9, advance=told.append)
+    finally:
+        torch.set_num_threads(threads)
+    assert same(found, expected) == len(sentences)
+    assert sum(told) == len(sentences)
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        (("avx512_vnni", "avx512_bf16"), "int8"),
+        (("avx_vnni",), "int8"),
+        (("amx_bf16",), "bf16"),
+        (("avx2",), "fp32"),
+    ],
+)
+def test_auto_takes_what_the_cpu_has_instructions_for(
+    monkeypatch: pytest.MonkeyPatch, present: tuple[str, ...], expected: str
+):
+    processor = machine.Processor("one", 2, 2, present)
+    monkeypatch.setattr(machine, "_processor", lambda: processor)
+    chosen, reason = machine.automatic_cpu_precision()
+    assert chosen == expected == chosen_precision("auto", torch.device("cpu"))
+    assert all(feature in reason for feature in present if feature != "avx2")
+    assert chosen_precision("auto", torch.device("cuda")) == "fp32"
+
+
+def test_another_device_has_no_low_precision():
+    with pytest.raises(DecodingError, match="--precision int8 is for the CPU; add --device cpu"):
+        chosen_precision("int8", torch.device("cuda"))
+
+
+class TestCTranslate2:
+    @pytest.fixture(autouse=True)
+    def installed(self) -> None:
+        pytest.importorskip("ctranslate2", reason="needs: pip install 'whyformer[ctranslate2]'")
+
+    @pytest.fixture
+    def run(self, reverse_run: Path, tmp_path: Path) -> Path:
+        return Path(shutil.copytree(reverse_run, tmp_path / "run"))
+
+    def test_greedy_search_is_the_same(self, run: Path, sentences: list[str]):
+        ours, theirs = (load_translator(run, engine=name) for name in ("torch", "ctranslate2"))
+        greedy = GreedySpec(longest_factor=0.0, longest_extra=5)
+        for batch in (1, 64):
+            expected = ours.translate(sentences, greedy, batch=batch)
+            found = theirs.translate(sentences, greedy, batch=batch)
+            assert same(found, expected) >= 99
+            assert {c[0].finished for c in found} == {True, False}
+            for a, b in zip(found, expected, strict=True):
+                if a[0].ids == b[0].ids:
+                    # Theirs is the probability among what is not forbidden.
+                    assert (a[0].score, a[0].finished) == (pytest.approx(b[0].score, abs=0.02), b[0].finished)
+
+    def test_a_beam_finds_the_same_best(self, run: Path, sentences: list[str]):
+        ours, theirs = (load_translator(run, engine=name) for name in ("torch", "ctranslate2"))
+        beam = BeamSpec(size=4, n_best=2, length_penalty=0.6)
+        expected, found = ours.translate(sentences, beam), theirs.translate(sentences, beam)
+        assert same(found, expected) >= 95
+        for some in found:
+            assert len(some) == 2
+            assert some[0].score >= some[1].score
+        assert [c[0].score for c in found] == pytest.approx([c[0].score for c in expected], abs=0.05)
+
+    def test_each_sentence_keeps_its_own_limit(self, run: Path, sentences: list[str]):
+        theirs = load_translator(run, engine="ctranslate2")
+        short = GreedySpec(longest_factor=0.5, longest_extra=0)
+        found = theirs.translate(sentences, short)
+        for source, best in zip(sentences, found, strict=True):
+            limit = max(1, (len(source.split()) + 1) // 2)
+            assert len(best[0].ids) + best[0].finished <= limit
+
+    def test_a_run_is_converted_once_for_each_of_its_weights(self, run: Path):
+        load_translator(run, engine="ctranslate2")
+        [folder] = (run / "ctranslate2").iterdir()
+        stamp = (folder / "model.bin").stat().st_mtime_ns
+        load_translator(run, engine="ctranslate2")
+        assert (folder / "model.bin").stat().st_mtime_ns == stamp
+        early = min((run / "snapshots").iterdir())
+        load_translator(run, engine="ctranslate2", weights=early)
+        load_translator(run, engine="ctranslate2", precision="int8")
+        assert len(list((run / "ctranslate2").iterdir())) == 3
+
+    @pytest.mark.parametrize(
+        ("settings", "what"),
+        [
+            (SamplingSpec(), "sampling"),
+            (BeamSpec(coverage_penalty=0.2), "coverage_penalty"),
+            (GreedySpec(no_repeat_ngram=2), "no_repeat_ngram"),
+            (GreedySpec(prefix=(4,)), "a prefix"),
+        ],
+    )
+    def test_what_it_searches_otherwise_is_refused(self, run: Path, settings: SearchSpec, what: str):
+        with pytest.raises(DecodingError, match=f"CTranslate2 does not have .*{what}.*--engine torch"):
+            load_translator(run, engine="ctranslate2").translate(["0 1"], settings)
+
+    def test_without_the_library_it_says_how_to_get_it(self, run: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(CheckpointError, match=r"pip install 'whyformer\[ctranslate2\]'"):
+            load_translator(run, engine="ctranslate2")
+
+    def test_a_recurrent_model_is_refused(self, tmp_path: Path):
+        model = RecurrentSpec(d_model=8).build(9, 9)
+        with pytest.raises(CheckpointError, match="no recurrent models"):
+            converted(model, tmp_path, tmp_path / "model.safetensors", "fp32")
+
+    @pytest.mark.parametrize("kind", ["post", "pre"])
+    def test_models_of_several_kinds_translate_the_same(self, tmp_path: Path, kind: str):
+        """Separate vocabularies; pre-norm, RMS, gates, learned positions and a bias."""
+        block = BLOCK
+        if kind == "pre":
+            gates = {"kind": "swiglu", "hidden": 48}
+            block = {**BLOCK, "placement": {"kind": "pre"}, "norm": {"kind": "rms"}, "feed_forward": gates}
+        positions = [{"kind": "learned", "longest": 40} if kind == "pre" else {"kind": "sinusoidal"}]
+        spec = {
+            "d_model": 32,
+            "embedding": {"tie": "none", "output_bias": True, "scale": kind == "post"},
+            "encoder": {"layers": 2, "block": block, "positions": positions},
+            "decoder": {
+                "layers": 2,
+                "block": {**block, "cross_attention": {"heads": {"query": 4}}},
+                "positions": positions,
+            },
+            "longest": 40,
+        }
+        words = [
+            [" ".join(random.Random(n).choices(letters, k=6)) for n in range(60)]
+            for letters in ("abcde", "vwxyz12")
+        ]
+        source, target = (Word(split="spaces").train(each) for each in words)
+        model = shaken(check(TransformerSpec, spec, "a test").build(source.size, target.size))
+        with torch.no_grad():
+            for parameter in (parameter for parameter in model.decoder.parameters() if parameter.dim() > 1):
+                parameter *= 3  # so that what is written depends on more than the last token
+        weights = tmp_path / "some.weights"
+        weights.write_bytes(b"any")
+        folder = converted(model, tmp_path, weights, "fp32")
+        greedy, pair = GreedySpec(longest_factor=0.0, longest_extra=12), TokenizerPair(source, target)
+        theirs = Translator(model, pair, greedy, engine=CTranslate2Engine(folder, "fp32", 1))
+        expected, found = Translator(model, pair, greedy).translate(words[0]), theirs.translate(words[0])
+        assert same(found, expected) >= 59
+        assert len({c[0].ids for c in found}) > 10
+
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({"encoder": {"positions": [{"kind": "rotary"}]}}, "encoder.positions"),
+            ({"encoder": {"mask": {"kind": "window", "left": 2, "right": 2}}}, "encoder.mask"),
+            ({"decoder": {"block": {"placement": {"kind": "deep"}}}}, "decoder.block.placement.kind"),
+            ({"encoder": {"block": {"feed_forward": {"kind": "linear"}}}}, "encoder.block.feed_forward.kind"),
+            ({"encoder": {"block": {"attention": {"score": {"kind": "dot"}}}}}, "encoder.block.attention"),
+            (
+                {"decoder": {"block": {"cross_attention": {"heads": {"query": 2}}}}},
+                "decoder.block.cross_attention",
+            ),
+            ({"encoder": {"block": {"norm": {"kind": "rms"}}}}, "decoder.block.norm"),
+        ],
+    )
+    def test_a_model_it_cannot_express_is_refused_by_its_field(
+        self, tmp_path: Path, change: dict[str, object], field: str
+    ):
+        written = check(TransformerSpec, {"preset": "tiny"}, "a test").model_dump(mode="json")
+        model = check(TransformerSpec, merged(written, change), "a test").build(9, 9)
+        (tmp_path / "w").touch()
+        with pytest.raises(CheckpointError, match=f"cannot express this model's model.{field}"):
+            converted(model, tmp_path, tmp_path / "w", "fp32")
+        assert list((tmp_path / "ctranslate2").iterdir()) == []
+
+
+def merged(whole: Any, change: Any) -> Any:
+    """``whole`` with ``change`` laid over it; where a kind changes, nothing of the old one stays."""
+    result = dict(whole)
+    for key, value in change.items():
+        old = whole.get(key)
+        deeper = isinstance(value, dict) and isinstance(old, dict) and "kind" not in value
+        result[key] = merged(old, value) if deeper else value
+    return result
+
+
+def test_ours_is_the_default(reverse_run: Path):
+    assert RunFolder(reverse_run).weights.is_file()
+    assert not (reverse_run / "ctranslate2").exists()

