@@ -31,7 +31,7 @@ from whyformer.attention.mask import Causal, Chunk, Everything, Mask, MaskRule, 
 from whyformer.attention.multihead import Taps, attend
 from whyformer.attention.score import Dot
 from whyformer.dropout import Dropout
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 
 HEADS, DIM = 8, 64
 DROPPED = 0.1
@@ -68,10 +68,10 @@ class Cost(NamedTuple):
     megabytes: float
 
 
-def axis_of(case: Case, length: int) -> Axis:
+def axis_of(case: Case, length: int) -> Layout:
     """Where the tokens stand, and which are real."""
     position = torch.arange(length)[None]
-    return Axis(position, position < REAL * length if case.mask == "padding" else None)
+    return Layout(position, position < REAL * length if case.mask == "padding" else None)
 
 
 def ours(case: Case, length: int) -> Callable[[Inputs], Tensor]:
@@ -81,8 +81,8 @@ def ours(case: Case, length: int) -> Callable[[Inputs], Tensor]:
 
     def run(inputs: Inputs) -> Tensor:
         query, key, value = inputs
-        axis = axis_of(case, length)
-        mask = Mask(RULES[case.mask], axis, axis)
+        layout = axis_of(case, length)
+        mask = Mask(RULES[case.mask], layout, layout)
         context, _ = attend(
             score.prepare(query),
             key,
@@ -101,8 +101,8 @@ def ours(case: Case, length: int) -> Callable[[Inputs], Tensor]:
 
 def sdpa(case: Case, length: int) -> Callable[[Inputs], Tensor]:
     """Their fused attention: a matrix to add for a mask, or its own word for the causal one."""
-    axis, fast = axis_of(case, length), case.arm == "sdpa is_causal"
-    penalty = None if fast else Mask(RULES[case.mask], axis, axis).penalty(DTYPES[case.dtype])
+    layout, fast = axis_of(case, length), case.arm == "sdpa is_causal"
+    penalty = None if fast else Mask(RULES[case.mask], layout, layout).penalty(DTYPES[case.dtype])
 
     def run(inputs: Inputs) -> Tensor:
         query, key, value = inputs
@@ -223,9 +223,9 @@ def lines(points: list[dict[str, Any]]) -> dict[str, Any]:
     """A panel for each mask and type: time above, memory below."""
     import altair as alt
 
-    ticks = alt.Axis(values=sorted({point["length"] for point in points}), labelAngle=-45)
-    x = alt.X("length:Q", scale=alt.Scale(type="log", base=2), title="length", axis=ticks)
-    y = alt.Y("median:Q", scale=alt.Scale(type="log"), title=None, axis=alt.Axis(tickCount=5))
+    ticks = alt.Layout(values=sorted({point["length"] for point in points}), labelAngle=-45)
+    x = alt.X("length:Q", scale=alt.Scale(type="log", base=2), title="length", layout=ticks)
+    y = alt.Y("median:Q", scale=alt.Scale(type="log"), title=None, layout=alt.Layout(tickCount=5))
     base = alt.Chart(alt.Data(values=points)).mark_line(point=True).encode(x=x, y=y, color="arm:N")
     return (
         base.properties(width=150, height=130)

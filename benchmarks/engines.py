@@ -11,7 +11,7 @@ from arms import Run
 from whyformer.huggingface.marian import HuggingFaceMarian
 from whyformer.machine import keep_freed_memory
 from whyformer.runs.load import open_run
-from whyformer.special_tokens import END, PAD, START
+from whyformer.special_tokens import BOS, EOS, PAD
 
 
 class Work(NamedTuple):
@@ -56,17 +56,17 @@ Some = Callable[[Sequence[str]], tuple[list[str], list[tuple[int, ...]]]]
 def our_numbers(work: Work) -> dict[int, int]:
     """Our id of each of Marian's, marks left out."""
     size = open_run(work.run)[1].target.size
-    theirs = HuggingFaceMarian().own_numbering(size).theirs
-    return {id: ours for ours, id in enumerate(theirs) if id is not None and ours not in (PAD, START, END)}
+    theirs = HuggingFaceMarian().own_token_ids(size).theirs
+    return {id: ours for ours, id in enumerate(theirs) if id is not None and ours not in (PAD, BOS, EOS)}
 
 
-def ours(work: Work, precision: str, engine: str, threads: int, streams: int) -> Run:
+def ours(work: Work, precision: str, engine: str, threads: int, parallel: int) -> Run:
     """Our translator."""
     from whyformer.decoding.beam import BeamSpec
     from whyformer.decoding.greedy import GreedySpec
     from whyformer.runs.load import load_translator
 
-    torch.set_num_threads(threads * streams)
+    torch.set_num_threads(threads * parallel)
     keep_freed_memory()  # as `whyformer translate` does
     limits = {"longest_factor": 0.0, "longest_extra": work.forced, "shortest": work.shortest}
     told: dict[str, Any] = limits if work.forced else {}
@@ -75,22 +75,22 @@ def ours(work: Work, precision: str, engine: str, threads: int, streams: int) ->
     else:
         settings = BeamSpec(size=work.beam, length_penalty=0.0, **told)
     translator = load_translator(work.run, device="cpu", precision=precision, engine=engine)
-    translator.streams = streams
+    translator.parallel = parallel
 
     def some(texts: Sequence[str]) -> tuple[list[str], int]:
         found = [best[0] for best in translator.translate(texts, settings, batch=work.batch)]
         return [best.text for best in found], [best.ids for best in found]
 
-    return by_batches(some, work.batch if streams == 1 else None)
+    return by_batches(some, work.batch if parallel == 1 else None)
 
 
-def ct2(work: Work, kind: str, threads: int, streams: int) -> Run:
-    """CTranslate2; it shares the batches of one call among its ``streams`` itself."""
+def ct2(work: Work, kind: str, threads: int, parallel: int) -> Run:
+    """CTranslate2; it shares the batches of one call among its ``parallel`` itself."""
     import ctranslate2
     from tokenizers import Tokenizer
 
     engine = ctranslate2.Translator(
-        str(work.folder / "ctranslate2"), compute_type=kind, inter_threads=streams, intra_threads=threads
+        str(work.folder / "ctranslate2"), compute_type=kind, inter_threads=parallel, intra_threads=threads
     )
     tokenizer = Tokenizer.from_file(str(work.folder / "marian" / "tokenizer.json"))
     numbers = our_numbers(work)
@@ -107,10 +107,10 @@ def ct2(work: Work, kind: str, threads: int, streams: int) -> Run:
         rows = [[tokenizer.token_to_id(token) for token in result.hypotheses[0]] for result in results]
         return tokenizer.decode_batch(rows), [tuple(numbers[id] for id in row) for row in rows]
 
-    return by_batches(some, work.batch if streams == 1 else None)
+    return by_batches(some, work.batch if parallel == 1 else None)
 
 
-def hf(work: Work, kind: str, threads: int, streams: int) -> Run:
+def hf(work: Work, kind: str, threads: int, parallel: int) -> Run:
     """Hugging Face's generate; it has one stream."""
     from transformers import AutoTokenizer, MarianMTModel
 

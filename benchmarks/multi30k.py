@@ -20,7 +20,7 @@ def begun(size: str, folder: Path, *others: str) -> Any:
     Raises:
         DataError: Multi30k is not there.
     """
-    from whyformer.runs.train import begin
+    from whyformer.runs.train import start_run
 
     changes = [
         f"model={{preset: {SIZES[size]}, longest: {LONGEST}}}",
@@ -28,7 +28,7 @@ def begun(size: str, folder: Path, *others: str) -> Any:
         "training.precision=fp32",
         *others,
     ]
-    trainer = begin(RECIPE, changes, folder / "run", device="cpu", overwrite=True, say=print)
+    trainer = start_run(RECIPE, changes, folder / "run", device="cpu", overwrite=True, say=print)
     trainer.run.save_weights(trainer.model, trainer.progress, {})
     return trainer
 

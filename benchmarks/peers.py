@@ -20,7 +20,7 @@ from whyformer.data.batches.batch import PairBatch
 from whyformer.huggingface.marian import HuggingFaceMarian
 from whyformer.models.transformer import TransformerSpec
 from whyformer.position.absolute import sinusoids
-from whyformer.special_tokens import PAD, START
+from whyformer.special_tokens import BOS, PAD
 from whyformer.training.settings import TrainingSpec
 
 Precision = Literal["fp32", "bf16"]
@@ -65,7 +65,7 @@ class Stepper:
         with torch.autocast("cpu", dtype=torch.bfloat16) if low else nullcontext():
             logits = self._logits(pairs)
             gold, pad = self._gold[pairs.target.tokens[:, 1:]], int(self._gold[PAD])
-            if not self.model.training and pad != int(self._gold[START]):
+            if not self.model.training and pad != int(self._gold[BOS]):
                 logits[..., pad] = -torch.inf  # as ours, which never predicts padding
             # (B,T,V) -> (B·T,V)
             return F.cross_entropy(
@@ -81,8 +81,8 @@ def marian(run: Path, vocabulary: int, attention: str, compiled: bool) -> tuple[
     from transformers import MarianMTModel
 
     model: Any = MarianMTModel.from_pretrained(run / "marian", attn_implementation=attention)
-    numbering = HuggingFaceMarian().own_numbering(vocabulary)
-    theirs = torch.tensor([numbering.known(START) if id is None else id for id in numbering.theirs])
+    numbering = HuggingFaceMarian().own_token_ids(vocabulary)
+    theirs = torch.tensor([numbering.known(BOS) if id is None else id for id in numbering.theirs])
     called = torch.compile(model, dynamic=True) if compiled else model
 
     def logits(pairs: PairBatch) -> Tensor:

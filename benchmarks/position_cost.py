@@ -20,7 +20,7 @@ from whyformer.attention.mask import Causal, Everything, Mask, MaskRule
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.machine import keep_freed_memory
 from whyformer.position.alibi import AlibiSpec
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.position.positions import Positions
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.scheme import PositionScheme
@@ -29,7 +29,7 @@ from whyformer.position.t5 import T5Spec
 from whyformer.position.transformer_xl import TransformerXLSpec
 
 D_MODEL, HEADS = 512, 8
-SITE = HeadsSpec(query=HEADS).site(D_MODEL, causal=True)
+SITE = HeadsSpec(query=HEADS).attention_shape(D_MODEL, causal=True)
 SCHEMES: dict[str, tuple[PositionScheme, ...]] = {
     "none": (),
     "rotary": (RotarySpec().build(SITE),),
@@ -78,11 +78,11 @@ def main() -> None:
 def layer(x: Tensor, positions: Positions, rule: MaskRule) -> Callable[[], None]:
     """One training pass of one attention layer over ``x`` (B,L,M)."""
     attention = AttentionSpec(heads=HeadsSpec(query=HEADS)).build(D_MODEL)
-    axis = Axis(torch.arange(x.shape[1]).expand(len(x), -1))
+    layout = Layout(torch.arange(x.shape[1]).expand(len(x), -1))
 
     def run() -> None:
-        mask = Mask(rule, axis, axis)
-        source = attention.key_values(x, positions, axis.position)
+        mask = Mask(rule, layout, layout)
+        source = attention.key_values(x, positions, layout.position)
         attention(x, source, mask, positions).sum().backward()
 
     return run

@@ -29,7 +29,7 @@ from whyformer.data.corpora.labelled import LabelledSpec
 from whyformer.data.corpora.lines import read_lines
 from whyformer.files import write_text
 from whyformer.runs.load import load_as
-from whyformer.runs.train import begin
+from whyformer.runs.train import start_run
 from whyformer.tasks.classification.classifier import Classifier
 
 SHARED = Path(os.environ.get("WHYFORMER_SHARED", "../shared"))
@@ -192,7 +192,7 @@ def arm(folder: Path, start: Path, weights: str, how: str, seed: int) -> float:
     recipe, run = folder / "recipe.yaml", folder / f"{start.name}-{weights}-{how}-{seed}"
     write_text(recipe, RECIPE.format(start=start, folder=folder))
     changes = [f"weights={weights}", f"training.seed={seed}", *HOW[how]]
-    begin(str(recipe), changes, run, device="auto", overwrite=True, say=lambda _: None).train()
+    start_run(str(recipe), changes, run, device="auto", overwrite=True, say=lambda _: None).train()
     data = LabelledSpec(train=(folder / "train.tsv",), test={"test": (folder / "test.tsv",)})
     return load_as(Classifier, run).fit(data.held_out("test")).accuracy
 

@@ -32,7 +32,7 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.errors import DataError
 from whyformer.huggingface.transfer import export_model, import_model
 from whyformer.runs.load import load_translator, open_run, read_recipe
-from whyformer.runs.train import go_on
+from whyformer.runs.train import resume_run
 from whyformer.tasks.translation.evaluation import evaluate
 from whyformer.training.checkpoint import save_tensors
 from whyformer.training.run import RunFolder
@@ -79,7 +79,7 @@ class Last:
 def ours(run: Path, threads: int) -> Run:
     """Our trainer."""
     torch.set_num_threads(threads)
-    trainer = go_on(run, [], device="cpu", say=lambda _: None)
+    trainer = resume_run(run, [], device="cpu", say=lambda _: None)
     trainer.progress.precision = "bf16"
     trainer.model.train()
     last = Last(trainer.model)

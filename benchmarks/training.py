@@ -30,7 +30,7 @@ from whyformer.data.batches.batch import PairBatch
 from whyformer.errors import DataError
 from whyformer.huggingface.transfer import export_model
 from whyformer.runs.load import open_run, read_recipe
-from whyformer.runs.train import go_on
+from whyformer.runs.train import resume_run
 from whyformer.training.flops import training_flops
 from whyformer.training.loss import prediction_loss
 
@@ -80,7 +80,7 @@ class Step(NamedTuple):
 def ours(run: Path, precision: Precision, threads: int) -> Run:
     """Our trainer, whose own step is measured."""
     torch.set_num_threads(threads)
-    trainer = go_on(run, [], device="cpu", say=lambda _: None)
+    trainer = resume_run(run, [], device="cpu", say=lambda _: None)
     trainer.progress.precision = precision
 
     def step(request: Request) -> Step:

@@ -125,9 +125,9 @@ def arms_of(work: Work) -> dict[str, Start]:
             # generate() takes one batch at a time, and CTranslate2 is slowed down by a second thread.
             if (make, how) in ((hf, "s2"), (ct2, "t2")):
                 continue
-            threads, streams, processes = HOW[how]
+            threads, parallel, processes = HOW[how]
             told = {"OMP_NUM_THREADS": str(threads), **environment}
-            starts[f"{name}-{how}"] = Start(make, (work, *kind, threads, streams), told, processes)
+            starts[f"{name}-{how}"] = Start(make, (work, *kind, threads, parallel), told, processes)
 
     for precision, engine in OURS:
         add(f"ours-{precision}-{engine}", ours, precision, engine)

@@ -92,7 +92,7 @@ model:
       feed_forward: {{hidden: 64}}
       dropout: 0.0
   longest: 32
-layouts: 4
+duplicates: 4
 training:
   steps: 200
   batching: {{tokens: 512}}
@@ -188,10 +188,10 @@ def _shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _train(recipe: str, run: Path) -> None:
-    from whyformer.runs.train import begin
+    from whyformer.runs.train import start_run
 
     torch.set_num_threads(1)
     path, unfinished = run.with_suffix(".yaml"), run.with_name(f"{run.name}-unfinished")
     path.write_text(recipe, encoding="utf-8")
-    begin(str(path), [], unfinished, device="cpu", overwrite=True, say=print).train()
+    start_run(str(path), [], unfinished, device="cpu", overwrite=True, say=print).train()
     unfinished.rename(run)

@@ -14,7 +14,7 @@ from whyformer.config.recipe_files import shipped
 from whyformer.experiments.grid import Trial
 from whyformer.huggingface.transfer import export_model
 from whyformer.runs.registry import load_any
-from whyformer.runs.train import begin
+from whyformer.runs.train import start_run
 
 ROOT = Path(__file__).parent.parent
 README, CHINESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
@@ -64,7 +64,9 @@ def house(
         (house / text.partition("\n")[0].removeprefix("# ")).write_text(text, encoding="utf-8")
     with contextlib.chdir(house):
         few = ["training.epochs=null", "training.steps=2", "data.valid=0.5"]
-        begin("mood.yaml", few, Path("runs/mood"), device="cpu", overwrite=False, say=lambda _: None).train()
+        start_run(
+            "mood.yaml", few, Path("runs/mood"), device="cpu", overwrite=False, say=lambda _: None
+        ).train()
         export_model(Path("runs/multi30k-en-de-sinusoidal"), Path("given"))
     return house
 

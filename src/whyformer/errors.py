@@ -5,6 +5,10 @@ class WhyformerError(Exception):
     """Something the user can put right; the command line prints the sentence and exits with code 2."""
 
 
+class WhyformerNote(UserWarning):
+    """Something that works and that the user may want to change; the command line prints the sentence."""
+
+
 class RecipeError(WhyformerError):
     """A recipe, preset or override that is unknown or does not fit; lists every fault with its path."""
 

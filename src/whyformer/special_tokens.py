@@ -4,11 +4,11 @@ from __future__ import annotations
 
 PAD = 0
 """Fills a sentence up to the longest of its batch; never predicted, never attended to."""
-UNKNOWN = 1
+UNK = 1
 """Stands for text the tokenizer cannot represent."""
-START = 2
+BOS = 2
 """Opens a target sentence."""
-END = 3
+EOS = 3
 """Closes a source or target sentence."""
 
 NAMES = ("<pad>", "<unk>", "<s>", "</s>")

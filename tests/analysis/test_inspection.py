@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from whyformer.analysis.inspection import look
-from whyformer.analysis.summary import dissect
+from whyformer.analysis.inspection import inspect_translation
+from whyformer.analysis.summary import summarize
 from whyformer.data.batches.batch import Batch
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import search
 from whyformer.errors import DecodingError
 from whyformer.runs.load import load_translator
-from whyformer.special_tokens import END
+from whyformer.special_tokens import EOS
 from whyformer.tap import Tap
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.checkpoint import load_tensors
@@ -25,9 +25,9 @@ def translator(reverse_run: Path) -> Translator:
 
 def test_log_probabilities_are_those_of_the_search(translator: Translator):
     source = translator.tokenizers.source.encode("0 1 2 3")
-    rows = Batch.of([[*source, END]])
+    rows = Batch.of([[*source, EOS]])
     found = search(translator.model, rows.tokens, rows.valid, GreedySpec())[0][0]
-    seen = look(translator, "0 1 2 3", translator.tokenizers.target.decode(found.tokens))
+    seen = inspect_translation(translator, "0 1 2 3", translator.tokenizers.target.decode(found.tokens))
     assert [step.log_probability for step in seen.steps] == pytest.approx(
         found.token_log_probabilities, abs=1e-4
     )
@@ -37,16 +37,16 @@ def test_log_probabilities_are_those_of_the_search(translator: Translator):
 
 
 def test_a_given_translation_shows_where_the_model_disagrees(translator: Translator):
-    seen = look(translator, "0 1 2 3", "3 2 4 0")
+    seen = inspect_translation(translator, "0 1 2 3", "3 2 4 0")
     assert [step.token for step in seen.steps] == ["▁3", "▁2", "▁4", "▁0", "</s>"]
     wrong = seen.steps[2]
     assert wrong.likeliest == "▁1"
     assert wrong.likeliest_log_probability > wrong.log_probability
-    assert seen.log_probability < look(translator, "0 1 2 3").log_probability
+    assert seen.log_probability < inspect_translation(translator, "0 1 2 3").log_probability
 
 
 def test_every_layer_is_shown_over_the_tokens_it_reads(translator: Translator):
-    seen = look(translator, "0 1 2", "2 1")
+    seen = inspect_translation(translator, "0 1 2", "2 1")
     source, target = ["▁0", "▁1", "▁2", "</s>"], ["<s>", "▁2", "▁1"]
     shown = {map_.place: (map_.layer, map_.queries, map_.keys, map_.array().shape) for map_ in seen.attention}
     assert shown == {
@@ -62,7 +62,7 @@ def test_every_layer_is_shown_over_the_tokens_it_reads(translator: Translator):
 
 def test_nobody_listens_afterwards(translator: Translator):
     before = translator("0 1 2")
-    look(translator, "0 1 2")
+    inspect_translation(translator, "0 1 2")
     taps = [module for module in translator.model.modules() if isinstance(module, Tap)]
     assert taps
     assert not any(tap.listening for tap in taps)
@@ -80,11 +80,11 @@ def test_nobody_listens_afterwards(translator: Translator):
 )
 def test_what_the_model_cannot_take_is_refused(translator: Translator, source, translation, complaint):
     with pytest.raises(DecodingError, match=complaint):
-        look(translator, source.strip() or source, translation and translation.strip())
+        inspect_translation(translator, source.strip() or source, translation and translation.strip())
 
 
 def test_the_anatomy_counts_every_number_once(reverse_run: Path, translator: Translator):
-    anatomy = dissect(reverse_run)
+    anatomy = summarize(reverse_run)
     parameters = dict(translator.model.named_parameters())
     assert {weight.name: weight.shape for weight in anatomy.weights} == {
         name: tuple(parameter.shape) for name, parameter in parameters.items()

@@ -14,7 +14,7 @@ from whyformer.attention.mask import Causal, Chunk, Everything, Mask, Rule, Same
 from whyformer.attention.multihead import Taps, attend, weigh
 from whyformer.attention.score import Additive, Dot, Score
 from whyformer.dropout import Dropout
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 
 B, H, D = 3, 2, 8
 Body = Callable[..., Tensor]
@@ -69,10 +69,10 @@ def valid_keys(keys: int, padding: str) -> Tensor | None:
 def mask_of(rule: Rule, padding: str, queries: int, keys: int) -> Mask:
     """The last ``queries`` of ``keys`` positions look at all of them."""
     valid = valid_keys(keys, padding)
-    whole = Axis(torch.arange(keys).expand(B, -1)) if valid is None else Axis.of(valid)
+    whole = Layout(torch.arange(keys).expand(B, -1)) if valid is None else Layout.of(valid)
     if queries == keys:
         return Mask(rule, whole, whole)
-    return Mask(rule, Axis(whole.position[:, keys - queries :]), whole)
+    return Mask(rule, Layout(whole.position[:, keys - queries :]), whole)
 
 
 def run(body: Body, mask: Mask, queries: int, keys: int, *, biased: bool, dtype: torch.dtype) -> list[Tensor]:
@@ -134,8 +134,8 @@ def test_blocked_is_the_reference_in_fp32(queries: int, keys: int, rule: Rule, p
 def test_blocks_of_packed_sentences_leave_out_what_is_packed_beside_them():
     position = torch.tensor([[0, 1, 2, 3, 0, 1, 2, 0, 1, 2]]).expand(B, -1)
     segment = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 2, 2, 2]]).expand(B, -1)
-    axis = Axis(position, segment=segment)
-    mask = Mask(Causal() & SameSegment(), axis, axis)
+    layout = Layout(position, segment=segment)
+    mask = Mask(Causal() & SameSegment(), layout, layout)
     assert [(keys.start, keys.stop) for _, keys in mask.blocks] == [(0, 3), (0, 6), (4, 9), (7, 10)]
     assert mask.narrow
     expected = run(reference_body, mask, 10, 10, biased=False, dtype=torch.float32)
@@ -158,13 +158,13 @@ def test_blocks_of_packed_sentences_leave_out_what_is_packed_beside_them():
     ids=["every", "causal", "window", "chunk", "both", "either"],
 )
 def test_a_block_meets_only_the_keys_in_its_reach(rule: Rule, columns: list[tuple[int, int]]):
-    axis = Axis(torch.arange(6)[None])
-    assert [(keys.start, keys.stop) for _, keys in Mask(rule, axis, axis).blocks] == columns
+    layout = Layout(torch.arange(6)[None])
+    assert [(keys.start, keys.stop) for _, keys in Mask(rule, layout, layout).blocks] == columns
 
 
 def test_dropped_blocks_drop_the_same_again_in_the_gradient():
-    axis = Axis(torch.arange(7).expand(B, -1))
-    mask = Mask(Causal(), axis, axis)
+    layout = Layout(torch.arange(7).expand(B, -1))
+    mask = Mask(Causal(), layout, layout)
     query, key, value = torch.randn(3, B, H, 7, D, dtype=torch.float64).unbind()
 
     def context(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -181,8 +181,8 @@ def test_dropped_blocks_drop_the_same_again_in_the_gradient():
 
 def test_one_block_is_the_whole_with_the_very_draws_of_the_reference(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(masks, "ROWS", 7)
-    axis = Axis(torch.arange(7).expand(B, -1))
-    mask = Mask(Causal(), axis, axis)
+    layout = Layout(torch.arange(7).expand(B, -1))
+    mask = Mask(Causal(), layout, layout)
     query, key, value = torch.randn(3, B, H, 7, D)
     torch.manual_seed(3)
     dropped = blocked_body(query, key, value, None, mask, 0.5)
@@ -259,8 +259,8 @@ def test_the_reference_is_equation_1(body: Body):
 
 @BODIES
 def test_causal_compares_positions_and_not_columns(body: Body):
-    axis = Axis(torch.tensor([[0, 0, 1, 1], [3, 2, 1, 0], [0, 1, 2, 3]]))
-    mask = Mask(Causal(), axis, axis)
+    layout = Layout(torch.tensor([[0, 0, 1, 1], [3, 2, 1, 0], [0, 1, 2, 3]]))
+    mask = Mask(Causal(), layout, layout)
     value = torch.eye(4).expand(B, H, 4, 4)
     weights = body(torch.zeros(B, H, 4, D), torch.zeros(B, H, 4, D), value, None, mask, 0.0)
     half, third, quarter = 1 / 2, 1 / 3, 1 / 4
@@ -279,9 +279,9 @@ def test_causal_compares_positions_and_not_columns(body: Body):
 def test_dropout_acts_on_the_weights_and_keeps_their_mean(body: Body):
     torch.manual_seed(0)
     p, keys = 0.25, 16
-    axis = Axis(torch.arange(keys).expand(64, -1))
+    layout = Layout(torch.arange(keys).expand(64, -1))
     zeros, ones = torch.zeros(64, 4, keys, D), torch.ones(64, 4, keys, D)
-    context = body(zeros, zeros, ones, None, Mask(Everything(), axis, axis), p)
+    context = body(zeros, zeros, ones, None, Mask(Everything(), layout, layout), p)
     # One draw serves all D components of a context, which would differ if the context itself were dropped.
     assert torch.equal(context.amin(-1), context.amax(-1))
     total = context[..., 0]
@@ -313,7 +313,7 @@ def test_dropout_rests_in_evaluation(body: Body):
 
 def test_each_body_is_chosen_where_it_is_best():
     long, token = torch.empty(1, 1, 512, D), torch.empty(1, 1, 1, D, device="meta")
-    axis = Axis(torch.arange(512)[None])
+    layout = Layout(torch.arange(512)[None])
     dot, rest, learned = Dot(1.0), Dropout(0.0), torch.zeros(1, requires_grad=True)
 
     def chosen(
@@ -325,7 +325,7 @@ def test_each_body_is_chosen_where_it_is_best():
         dropout: Dropout = rest,
     ) -> str:
         return choose(
-            query, key, score=score, bias=bias, mask=Mask(rule or Causal(), axis, axis), dropout=dropout
+            query, key, score=score, bias=bias, mask=Mask(rule or Causal(), layout, layout), dropout=dropout
         )
 
     assert chosen(long, long) == "fused"

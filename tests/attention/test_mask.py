@@ -17,13 +17,13 @@ from whyformer.attention.mask import (
     SameSegment,
     Window,
 )
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 
 NEAR = Window(left=1, right=1)
 
 
-def plain(length: int, batch: int = 1) -> Axis:
-    return Axis(torch.arange(length).expand(batch, -1))
+def plain(length: int, batch: int = 1) -> Layout:
+    return Layout(torch.arange(length).expand(batch, -1))
 
 
 def test_true_means_may_attend():
@@ -66,32 +66,32 @@ def test_a_rule_knows_whether_it_is_causal(rule: MaskRule, causal: bool):
 
 
 def test_segments_are_needed_only_where_they_exist():
-    axis = Axis(plain(4).position, segment=torch.tensor([[0, 0, 1, 1]]))
-    assert SameSegment().allows(axis, axis)[0].int().tolist() == [[1, 1, 0, 0]] * 2 + [[0, 0, 1, 1]] * 2
+    layout = Layout(plain(4).position, segment=torch.tensor([[0, 0, 1, 1]]))
+    assert SameSegment().allows(layout, layout)[0].int().tolist() == [[1, 1, 0, 0]] * 2 + [[0, 0, 1, 1]] * 2
     assert SameSegment().allows(plain(4), plain(4)).all()
 
 
 @given(st.integers(1, 6), st.integers(0, 5))
 def test_causality_knows_where_a_query_stands(keys: int, back: int):
     queries = min(keys, back + 1)
-    allowed = Causal().allows(Axis(plain(keys).position[:, keys - queries :]), plain(keys))
+    allowed = Causal().allows(Layout(plain(keys).position[:, keys - queries :]), plain(keys))
     assert torch.equal(allowed[0], torch.ones(keys, keys).tril().bool()[keys - queries :])
 
 
 def test_positions_count_from_the_first_real_token():
     valid = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [0, 0, 0, 0, 0]]).bool()
-    axis = Axis.of(valid)
-    assert axis.position[0, :3].tolist() == [0, 1, 2]
-    assert axis.position[1, 2:].tolist() == [0, 1, 2]
-    assert int(axis.position.min()) == 0
-    assert axis.valid is valid
+    layout = Layout.of(valid)
+    assert layout.position[0, :3].tolist() == [0, 1, 2]
+    assert layout.position[1, 2:].tolist() == [0, 1, 2]
+    assert int(layout.position.min()) == 0
+    assert layout.valid is valid
 
 
 def test_an_axis_selects_sentences():
-    axis = Axis.of(torch.tensor([[True, False], [True, True]])).select(torch.tensor([1, 1, 0]))
-    assert axis.position.tolist() == [[0, 1], [0, 1], [0, 1]]
-    assert axis.valid is not None
-    assert axis.valid.tolist() == [[True, True], [True, True], [True, False]]
+    layout = Layout.of(torch.tensor([[True, False], [True, True]])).select(torch.tensor([1, 1, 0]))
+    assert layout.position.tolist() == [[0, 1], [0, 1], [0, 1]]
+    assert layout.valid is not None
+    assert layout.valid.tolist() == [[True, True], [True, True], [True, False]]
     assert plain(2).select(torch.tensor([0, 0])).valid is None
 
 
@@ -110,7 +110,7 @@ def test_an_axis_selects_sentences():
 )
 def test_a_wrong_axis_is_refused_at_birth(position: torch.Tensor, valid: torch.Tensor | None, complaint: str):
     with pytest.raises(TypeError, match=complaint):
-        Axis(position, valid)
+        Layout(position, valid)
 
 
 def test_a_mask_over_two_batches_is_refused_at_birth():
@@ -119,8 +119,8 @@ def test_a_mask_over_two_batches_is_refused_at_birth():
 
 
 def test_a_mask_joins_rule_and_padding():
-    axis = Axis.of(torch.tensor([[True, True, False], [False, True, True]]))
-    allowed = Mask(Causal(), axis, axis).allowed
+    layout = Layout.of(torch.tensor([[True, True, False], [False, True, True]]))
+    allowed = Mask(Causal(), layout, layout).allowed
     assert allowed is not None
     assert allowed.shape == (2, 1, 3, 3)
     # Row 1, column 0 is padding: as a query it may see what stands at position 0, as a key it is never seen.
@@ -131,16 +131,16 @@ def test_a_mask_joins_rule_and_padding():
 
 def test_where_nothing_is_forbidden_there_is_no_matrix():
     assert Mask(Everything(), plain(3), plain(3)).allowed is None
-    full = Axis.of(torch.ones(1, 3, dtype=torch.bool))
-    for mask in (Mask(Everything(), full, full), Mask(Causal(), Axis(torch.tensor([[2]])), full)):
+    full = Layout.of(torch.ones(1, 3, dtype=torch.bool))
+    for mask in (Mask(Everything(), full, full), Mask(Causal(), Layout(torch.tensor([[2]])), full)):
         assert mask.allowed is None
         assert mask.reachable is None
         assert mask.penalty(torch.float32) is None
 
 
 def test_the_penalty_is_finite_and_made_once():
-    axis = plain(2)
-    mask = Mask(Causal(), axis, axis)
+    layout = plain(2)
+    mask = Mask(Causal(), layout, layout)
     for dtype in (torch.float32, torch.bfloat16):
         penalty = mask.penalty(dtype)
         assert penalty is not None
@@ -151,25 +151,25 @@ def test_the_penalty_is_finite_and_made_once():
 
 
 def test_reachable_marks_queries_that_see_a_key():
-    axis = Axis.of(torch.tensor([[True, True], [False, False]]))
-    reachable = Mask(Causal(), axis, axis).reachable
+    layout = Layout.of(torch.tensor([[True, True], [False, False]]))
+    reachable = Mask(Causal(), layout, layout).reachable
     assert reachable is not None
     assert reachable.expand(2, 1, 2, 1).squeeze().tolist() == [[True, True], [False, False]]
-    reachable = Mask(Window(left=1, right=0), axis, axis).reachable
+    reachable = Mask(Window(left=1, right=0), layout, layout).reachable
     assert reachable is not None
     assert reachable.squeeze().tolist() == [[True, True], [False, False]]
     assert Mask(Causal(), plain(2), plain(2)).reachable is None
 
 
 def test_only_the_lower_triangle_is_plain_causal():
-    axis, padded = plain(3), Axis.of(torch.tensor([[True, True, False]]))
-    tied = Axis(torch.tensor([[0, 0, 1]]))
-    assert Mask(Causal(), axis, axis).is_plain_causal
-    assert not Mask(Everything(), axis, axis).is_plain_causal
+    layout, padded = plain(3), Layout.of(torch.tensor([[True, True, False]]))
+    tied = Layout(torch.tensor([[0, 0, 1]]))
+    assert Mask(Causal(), layout, layout).is_plain_causal
+    assert not Mask(Everything(), layout, layout).is_plain_causal
     assert Mask(Causal(), padded, padded).is_plain_causal
-    left = Axis.of(torch.tensor([[False, True, True]]))
-    hole = Axis(axis.position, torch.tensor([[True, False, True]]))
+    left = Layout.of(torch.tensor([[False, True, True]]))
+    hole = Layout(layout.position, torch.tensor([[True, False, True]]))
     assert not Mask(Causal(), left, left).is_plain_causal
     assert not Mask(Causal(), hole, hole).is_plain_causal
-    assert not Mask(Causal(), Axis(axis.position[:, 1:]), axis).is_plain_causal
+    assert not Mask(Causal(), Layout(layout.position[:, 1:]), layout).is_plain_causal
     assert not Mask(Causal(), tied, tied).is_plain_causal

@@ -7,12 +7,12 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from whyformer.attention.heads import HeadsSpec, merge, share, split
+from whyformer.attention.heads import HeadsSpec, merge, repeat_key_value_heads, split
 from whyformer.attention.mask import Causal, Mask
 from whyformer.attention.multihead import AttentionSpec, KeyValues, MultiHeadAttention
 from whyformer.attention.score import ScaledDotSpec
-from whyformer.position.attention_shape import Site
-from whyformer.position.layout import Axis
+from whyformer.position.attention_shape import AttentionShape
+from whyformer.position.layout import Layout
 from whyformer.position.positions import Positions
 from whyformer.position.scheme import PositionScheme
 
@@ -26,9 +26,9 @@ def build(**heads: int | bool) -> MultiHeadAttention:
 
 def self_attend(attention: MultiHeadAttention, x: Tensor, positions: Positions | None = None) -> Tensor:
     positions = Positions([]) if positions is None else positions
-    axis = Axis.of(torch.tensor([[True] * L, [True] * (L - 2) + [False] * 2]))
+    layout = Layout.of(torch.tensor([[True] * L, [True] * (L - 2) + [False] * 2]))
     return attention(
-        x, attention.key_values(x, positions, axis.position), Mask(Causal(), axis, axis), positions
+        x, attention.key_values(x, positions, layout.position), Mask(Causal(), layout, layout), positions
     )
 
 
@@ -47,8 +47,8 @@ def test_splitting_and_merging_are_inverse():
 
 def test_shared_heads_stand_side_by_side():
     x = torch.tensor([10, 20]).view(1, 2, 1, 1)
-    assert share(x, 3).flatten().tolist() == [10, 10, 10, 20, 20, 20]
-    assert share(x, 1) is x
+    assert repeat_key_value_heads(x, 3).flatten().tolist() == [10, 10, 10, 20, 20, 20]
+    assert repeat_key_value_heads(x, 1) is x
 
 
 @pytest.mark.parametrize("pairs", [1, 2])
@@ -97,7 +97,9 @@ def test_the_heads_decide_the_shapes():
 
 
 def test_heads_that_do_not_fit_are_refused():
-    with pytest.raises(ValidationError, match="8 query heads cannot share 3 key-value heads evenly"):
+    with pytest.raises(
+        ValidationError, match="8 query heads cannot repeat_key_value_heads 3 key-value heads evenly"
+    ):
         HeadsSpec(query=8, key_value=3)
     with pytest.raises(ValueError, match="8 heads do not divide d_model 100"):
         HeadsSpec(query=8).head_dim(100)
@@ -122,7 +124,7 @@ def test_the_start_is_glorot_with_query_key_and_value_as_one_matrix():
 def test_the_scale_keeps_the_variance_of_logits_at_one():
     generator = torch.Generator().manual_seed(0)
     for dim in (4, 64, 256):
-        score = ScaledDotSpec().build(Site(d_model=dim, heads=1, dim=dim))
+        score = ScaledDotSpec().build(AttentionShape(d_model=dim, heads=1, dim=dim))
         query, key = torch.randn(2, 1, 1, 400, dim, generator=generator)
         assert float(score(score.prepare(query), key).var()) == pytest.approx(1.0, rel=0.05)
         assert float(score(query, key).var()) == pytest.approx(dim, rel=0.05)
@@ -134,10 +136,10 @@ class Everywhere(PositionScheme):
     def rotate(self, x: Tensor, position: Tensor) -> Tensor:
         return x + position[:, None, :, None]
 
-    def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    def logits(self, query: Tensor, key: Tensor, queries: Layout, keys: Layout) -> Tensor:
         return query.sum(-1, keepdim=True) * keys.position[:, None, None, :]
 
-    def values(self, weights: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    def values(self, weights: Tensor, queries: Layout, keys: Layout) -> Tensor:
         return (weights * keys.position[:, None, None, :]).sum(-1, keepdim=True)
 
 
@@ -161,8 +163,8 @@ def test_position_schemes_reach_keys_queries_logits_and_values():
 
 def test_the_memory_is_projected_once_and_read_as_it_is():
     attention, x = build(), example()
-    axis = Axis(torch.arange(L).expand(2, -1))
-    source = attention.key_values(x, Positions([]), axis.position)
+    layout = Layout(torch.arange(L).expand(2, -1))
+    source = attention.key_values(x, Positions([]), layout.position)
     assert isinstance(source, KeyValues)
     assert source.key.shape == source.value.shape == (2, 4, L, M // 4)
     torch.testing.assert_close(merge(source.value), attention.value(x))

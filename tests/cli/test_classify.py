@@ -106,7 +106,7 @@ def test_the_other_verbs_know_such_a_run(whyformer: Program, run: Path, counting
     assert shown.count("macro F1") == 2
     shown = whyformer("inspect", run).stdout
     assert "classification, data from labelled texts" in shown
-    assert "trunk.stack.blocks.0.attention.query.weight" in shown
+    assert "backbone.stack.blocks.0.attention.query.weight" in shown
 
 
 def test_the_keys_of_such_recipes_are_listed(whyformer: Program, run: Path):

@@ -22,7 +22,7 @@ from whyformer.attention import mask as masks
 from whyformer.config.recipe_files import load_recipe, recipe_text
 from whyformer.models.transformer import TransformerSpec
 from whyformer.position import offsets, transformer_xl
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.tap import record
 
 SHIFT = 102
@@ -105,7 +105,7 @@ def views_are_gathers(c: Combination) -> None:
     """Terms by offset are the same cut out at once, block by block of queries, and looked up one by one."""
     at_once = Example.of(c)
     expected = results(at_once, at_once.fast())
-    for owner, name, value in ((offsets, "_ROWS", 4), (transformer_xl, "_ROWS", 4), (Axis, "start", None)):
+    for owner, name, value in ((offsets, "_ROWS", 4), (transformer_xl, "_ROWS", 4), (Layout, "start", None)):
         other = Example.of(c)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(owner, name, value)
@@ -115,16 +115,16 @@ def views_are_gathers(c: Combination) -> None:
 def steps_are_the_whole(c: Combination) -> None:
     """Piece by piece through a cache is the full pass."""
     example = Example.of(c)
-    stack, axis = example.stack.eval(), example.axis
+    stack, layout = example.stack.eval(), example.layout
     with torch.no_grad():
         whole = example.fast()
-        embedded = stack.embed(example.x, axis.position)
+        embedded = stack.embed(example.x, layout.position)
         cross = stack.read(example.memory, example.memory_axis) if c.memory == "memory" else None
         for pieces in ([1] * LENGTH, [2, 3, 1]):
             cache, first = stack.new_cache(), 0
             for length in pieces:
                 part = slice(first, first + length)
-                piece = stack(embedded[:, part], axis.cut(part), cache=cache, cross=cross)
+                piece = stack(embedded[:, part], layout.cut(part), cache=cache, cross=cross)
                 close(piece[example.real[:, part]], whole[:, part][example.real[:, part]])
                 first += length
 
@@ -139,8 +139,8 @@ def influence_follows_the_mask(c: Combination) -> None:
     example = Example.of(c)
     if has_batch_norm(c):
         example.stack.eval()
-    output, axis = example.fast(), example.axis
-    step = sees(rows.MASKS[c.mask], axis).int() + torch.eye(LENGTH, dtype=torch.int32)
+    output, layout = example.fast(), example.layout
+    step = sees(rows.MASKS[c.mask], layout).int() + torch.eye(LENGTH, dtype=torch.int32)
     reached = torch.linalg.matrix_power(step.float(), LAYERS) > 0
     for row in range(rows.BATCH):
         for q in example.real[row].nonzero().flatten().tolist()[1:]:
@@ -159,7 +159,7 @@ def influence_follows_the_mask(c: Combination) -> None:
             if c.norm in {"layer", "rms"}:
                 assert torch.equal(influence, expected), f"query {q} of row {row} misses what it may see"
             if is_causal(c):
-                later = axis.position[row] > axis.position[row, q]
+                later = layout.position[row] > layout.position[row, q]
                 assert not gradient[row, later].any()
             read = torch.zeros_like(real(example.memory_axis))
             read[row] = real(example.memory_axis)[row] & (c.memory == "memory")
@@ -178,8 +178,8 @@ def batch_norm_mixes_mates_in_training_only(c: Combination) -> None:
 
 def shifts_matter_to_absolute_schemes_only(c: Combination) -> None:
     example = Example.of(c)
-    axis = example.axis
-    moved = replace(example, axis=Axis(axis.position + SHIFT, axis.valid, axis.segment))
+    layout = example.layout
+    moved = replace(example, layout=Layout(layout.position + SHIFT, layout.valid, layout.segment))
     with torch.no_grad():
         output, expected = moved.fast()[example.real], example.fast()[example.real]
     if is_relative(c):
@@ -200,8 +200,8 @@ def half_empty(example: Example) -> Example:
     """The second sentence and its memory are nothing but padding."""
     valid, memory_valid = example.real.clone(), real(example.memory_axis).clone()
     valid[1] = memory_valid[1] = False
-    axis = Axis(example.axis.position, valid, example.axis.segment)
-    return replace(example, axis=axis, memory_axis=Axis(example.memory_axis.position, memory_valid))
+    layout = Layout(example.layout.position, valid, example.layout.segment)
+    return replace(example, layout=layout, memory_axis=Layout(example.memory_axis.position, memory_valid))
 
 
 def check_silence(example: Example) -> None:
@@ -215,7 +215,7 @@ def check_silence(example: Example) -> None:
             if module is not None:
                 _ = module.register_forward_hook(listen)
     output = example.fast()
-    unseeing = ~sees(rows.MASKS[example.c.mask], example.axis).any(-1)
+    unseeing = ~sees(rows.MASKS[example.c.mask], example.layout).any(-1)
     assert unseeing[1].all()
     for module, taken in heard:
         nothing = torch.zeros_like(taken) + dict(module.named_parameters()).get("output.bias", 0.0)

@@ -16,7 +16,7 @@ from conformance.rows import LAYERS, M, MaskRow, Scheme
 from conformance.slow import Pair, Token, affine
 from whyformer.attention.multihead import MultiHeadAttention
 from whyformer.nn.stack import Block, Stack
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 
 MEMORY = 4
 """Tokens of a memory."""
@@ -30,10 +30,10 @@ class Example:
     stack: Stack
     x: Tensor
     """(B,L,M) fp64."""
-    axis: Axis
+    layout: Layout
     memory: Tensor
     """(B,S,M) fp64."""
-    memory_axis: Axis
+    memory_axis: Layout
 
     @staticmethod
     def of(c: Combination, *, dropout: float = 0.0) -> "Example":
@@ -47,17 +47,17 @@ class Example:
             for name, buffer in stack.named_buffers():
                 if "running" in name:
                     buffer.copy_(torch.rand_like(buffer) + 0.5)
-        axis = rows.PADDINGS[c.padding]()
+        layout = rows.PADDINGS[c.padding]()
         x, memory = torch.randn(rows.BATCH, rows.LENGTH, M), torch.randn(rows.BATCH, MEMORY, M)
         column, length = torch.arange(MEMORY), torch.tensor([[2], [4]])
         valid = column >= MEMORY - length if c.padding == "left" else column < length
         x, memory = x.double().requires_grad_(), memory.double().requires_grad_()
-        return Example(c, stack, x, axis, memory, Axis.of(valid))
+        return Example(c, stack, x, layout, memory, Layout.of(valid))
 
     @property
     def real(self) -> Tensor:
         """Which tokens are no padding: (B,L) bool."""
-        return real(self.axis)
+        return real(self.layout)
 
     @property
     def blocks(self) -> list[Block]:
@@ -66,7 +66,7 @@ class Example:
     def fast(self) -> Tensor:
         """What the library makes of it: (B,L,M)."""
         cross = self.stack.read(self.memory, self.memory_axis) if self.c.memory == "memory" else None
-        return self.stack(self.stack.embed(self.x, self.axis.position), self.axis, cross=cross)
+        return self.stack(self.stack.embed(self.x, self.layout.position), self.layout, cross=cross)
 
     def gradients(self, output: Tensor) -> list[Tensor]:
         """Gradients of x, the memory and all parameters, in a random direction without padding."""
@@ -76,19 +76,19 @@ class Example:
         return list(torch.autograd.grad(total, inputs, allow_unused=True, materialize_grads=True))
 
 
-def real(axis: Axis) -> Tensor:
-    return torch.ones_like(axis.position, dtype=torch.bool) if axis.valid is None else axis.valid
+def real(layout: Layout) -> Tensor:
+    return torch.ones_like(layout.position, dtype=torch.bool) if layout.valid is None else layout.valid
 
 
-def tokens(axis: Axis) -> list[list[Token]]:
-    segment = torch.zeros_like(axis.position) if axis.segment is None else axis.segment
-    columns = (axis.position.tolist(), real(axis).tolist(), segment.tolist())
+def tokens(layout: Layout) -> list[list[Token]]:
+    segment = torch.zeros_like(layout.position) if layout.segment is None else layout.segment
+    columns = (layout.position.tolist(), real(layout).tolist(), segment.tolist())
     return [[Token(*token) for token in zip(*row, strict=True)] for row in zip(*columns, strict=True)]
 
 
-def sees(mask: MaskRow, axis: Axis) -> Tensor:
+def sees(mask: MaskRow, layout: Layout) -> Tensor:
     """Whether each query sees each key: (B,L,L) bool, by the formula of the row."""
-    return torch.tensor([[[k.real and mask.sees(q, k) for k in row] for q in row] for row in tokens(axis)])
+    return torch.tensor([[[k.real and mask.sees(q, k) for k in row] for q in row] for row in tokens(layout)])
 
 
 def slow(example: Example) -> Tensor:
@@ -105,7 +105,7 @@ def slow(example: Example) -> Tensor:
 
     for scheme, module in owned(example, 0):
         if scheme.embed is not None:
-            added = [[scheme.embed(module, t.position, M) for t in row] for row in tokens(example.axis)]
+            added = [[scheme.embed(module, t.position, M) for t in row] for row in tokens(example.layout)]
             x = x + torch.stack([torch.stack(row) for row in added])
     for layer, block in enumerate(example.blocks):
         own = attention(example, block, layer)
@@ -133,8 +133,8 @@ def owned(example: Example, layer: int) -> Iterator[tuple[Scheme, nn.Module]]:
 
 def attention(example: Example, block: Block, layer: int) -> rows.Map:
     """Self-attention as a function of what enters it."""
-    c, places = example.c, tokens(example.axis)
-    sides = Sides(places, places, sees(rows.MASKS[c.mask], example.axis), list(owned(example, layer)))
+    c, places = example.c, tokens(example.layout)
+    sides = Sides(places, places, sees(rows.MASKS[c.mask], example.layout), list(owned(example, layer)))
 
     def branch(x: Tensor) -> Tensor:
         key = rows.KEYS[c.keys].project(block.attention, x, head_dim(block.attention))
@@ -147,7 +147,7 @@ def cross_attention(example: Example, block: Block) -> rows.Map:
     """Cross-attention as a function of what enters it: all of the memory is seen, and no scheme acts."""
     module, memory = cast("MultiHeadAttention", block.cross_attention), example.memory
     seen = real(example.memory_axis)[:, None].expand(-1, rows.LENGTH, -1)
-    sides = Sides(tokens(example.axis), tokens(example.memory_axis), seen)
+    sides = Sides(tokens(example.layout), tokens(example.memory_axis), seen)
     key = rows.KEYS["own"].project(module, memory, head_dim(module))
     return lambda x: attend(example.c, module, x, (memory, key), sides)
 

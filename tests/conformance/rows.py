@@ -30,7 +30,7 @@ from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, No
 from whyformer.nn.placement import DeepNormSpec, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.position.positions import PositionSpec
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec
@@ -191,21 +191,21 @@ MEMORIES: Mapping[str, KeysSpec | None] = {"alone": None, "memory": OwnKeysSpec(
 """Whether the stack reads a memory, and by which keys."""
 
 
-def _sentences(*first_and_end: tuple[int, int]) -> Axis:
+def _sentences(*first_and_end: tuple[int, int]) -> Layout:
     """A sentence a row, real from the one column up to the other."""
     bounds, column = torch.tensor(first_and_end), torch.arange(LENGTH)
-    return Axis.of((bounds[:, :1] <= column) & (column < bounds[:, 1:]))
+    return Layout.of((bounds[:, :1] <= column) & (column < bounds[:, 1:]))
 
 
-def _packed() -> Axis:
+def _packed() -> Layout:
     """Two sentences a row, each counting from 0; the last row ends in padding."""
     segment = torch.tensor([[0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 2, 2]])
     position = torch.tensor([[0, 1, 0, 1, 2, 3], [0, 1, 0, 1, 0, 1]])
-    return Axis(position, segment < 2, segment)
+    return Layout(position, segment < 2, segment)
 
 
-PADDINGS: Mapping[str, Callable[[], Axis]] = {
-    "unpadded": lambda: Axis(torch.arange(LENGTH).expand(BATCH, -1)),
+PADDINGS: Mapping[str, Callable[[], Layout]] = {
+    "unpadded": lambda: Layout(torch.arange(LENGTH).expand(BATCH, -1)),
     "right": lambda: _sentences((0, 6), (0, 3)),
     "left": lambda: _sentences((0, 6), (3, 6)),
     "packed": _packed,

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.position.scheme import PositionScheme, SchemeSpec
-from whyformer.position.attention_shape import Site
+from whyformer.position.attention_shape import AttentionShape
 
 
 class ParitySpec(SchemeSpec):
@@ -29,9 +29,9 @@ class ParitySpec(SchemeSpec):
     origin: ClassVar[str] = "a test"
     kind: Literal["parity"] = "parity"
 
-    def build(self, site: Site) -> PositionScheme:
-        """The scheme for the heads of ``site``."""
-        return Parity(site.heads)
+    def build(self, shape: AttentionShape) -> PositionScheme:
+        """The scheme for the heads of ``shape``."""
+        return Parity(shape.heads)
 
 
 class Parity(PositionScheme):
@@ -42,7 +42,7 @@ class Parity(PositionScheme):
         self.table = nn.Parameter(torch.zeros(heads))
 
     @override
-    def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    def logits(self, query: Tensor, key: Tensor, queries: Layout, keys: Layout) -> Tensor:
         odd = (keys.position[:, None, None, :] - queries.position[:, None, :, None]) % 2
         return odd * self.table[:, None, None]
 '''

@@ -15,7 +15,7 @@ from torch import Tensor
 from conformance.product import Combination, stack_spec
 from conformance.rows import M
 from whyformer.nn.stack import Stack
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 
 PLAIN = Combination(
     score="scaled_dot",
@@ -54,12 +54,12 @@ def sentences(lengths: Sequence[int]) -> list[Tensor]:
 
 def alone(c: Combination, x: Tensor) -> Tensor:
     """A sentence (L,M) by itself."""
-    return passed(c, x[None], Axis(torch.arange(len(x))[None]))[0]
+    return passed(c, x[None], Layout(torch.arange(len(x))[None]))[0]
 
 
-def passed(c: Combination, x: Tensor, axis: Axis) -> Tensor:
+def passed(c: Combination, x: Tensor, layout: Layout) -> Tensor:
     with torch.no_grad():
-        return stack(c)(stack(c).embed(x, axis.position), axis)
+        return stack(c)(stack(c).embed(x, layout.position), layout)
 
 
 @SCHEMES
@@ -77,7 +77,7 @@ def test_padding_and_mates_do_not_matter(
     x = torch.full((len(rows), width, M), 100.0).double()
     for row, sentence in enumerate(rows):
         x[row, valid[row]] = sentence
-    together = passed(c, x, Axis.of(valid))
+    together = passed(c, x, Layout.of(valid))
     for row, sentence in enumerate(rows):
         torch.testing.assert_close(together[row, valid[row]], alone(c, sentence), rtol=1e-9, atol=1e-9)
 
@@ -100,7 +100,7 @@ def test_packed_is_unpacked(positions: str, packs: list[list[int]], side: str):
             position[row, place], segment[row, place] = torch.arange(len(sentence)), number
             places.append((row, place, sentence))
             first += len(sentence)
-    together = passed(c, x, Axis(position, valid, segment))
+    together = passed(c, x, Layout(position, valid, segment))
     for row, place, sentence in places:
         torch.testing.assert_close(together[row, place], alone(c, sentence), rtol=1e-9, atol=1e-9)
 
@@ -110,7 +110,7 @@ def test_one_real_token_may_train_under_batch_norm():
     alone = stack_spec(c).build(M)
     valid = torch.tensor([[False, True], [False, False]])
     x = torch.randn(2, 2, M, requires_grad=True)
-    (gradient,) = torch.autograd.grad(alone(x, Axis.of(valid))[valid].square().sum(), x)
+    (gradient,) = torch.autograd.grad(alone(x, Layout.of(valid))[valid].square().sum(), x)
     assert torch.equal(gradient.any(-1), valid)
     statistics = [buffer for name, buffer in alone.named_buffers() if "running" in name]
     assert {float(buffer.std()) for buffer in statistics} == {0.0}

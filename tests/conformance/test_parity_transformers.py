@@ -21,8 +21,8 @@ from whyformer.nn.placement import PostNormSpec, PreNormSpec
 from whyformer.nn.stack import BlockSpec, Stack, StackSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.position.alibi import Alibi
-from whyformer.position.attention_shape import Site
-from whyformer.position.layout import Axis
+from whyformer.position.attention_shape import AttentionShape
+from whyformer.position.layout import Layout
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.t5 import T5, T5Spec
 
@@ -32,7 +32,7 @@ M, HEADS, HIDDEN, LAYERS, LENGTH = 16, 4, 10, 2, 40
 # Their norms and rotations compute in fp32 whatever they are given.
 TOLERANCE = 1e-4
 VALID = torch.arange(LENGTH) < torch.tensor([[LENGTH], [LENGTH // 2]])
-AXIS = Axis.of(VALID)
+AXIS = Layout.of(VALID)
 Names = Mapping[str, str]
 
 
@@ -158,7 +158,7 @@ def test_buckets_are_those_of_t5(buckets: int, farthest: int, causal: bool):
     offset = torch.arange(-1000, 1000)
     bucket = transformers.models.t5.modeling_t5.T5Attention._relative_position_bucket
     expected = bucket(offset, bidirectional=not causal, num_buckets=buckets, max_distance=farthest)
-    ours = T5Spec(buckets=buckets, farthest=farthest).build(Site(M, HEADS, 4, causal))
+    ours = T5Spec(buckets=buckets, farthest=farthest).build(AttentionShape(M, HEADS, 4, causal))
     assert isinstance(ours, T5)
     assert torch.equal(ours.bucket(offset), expected)
 
@@ -298,8 +298,11 @@ def test_alibi_is_that_of_bloom(heads: int):
     alibi = transformers.models.bloom.modeling_bloom.build_alibi_tensor
     # Theirs grows with the key's position only, so it is the same after a softmax and not before.
     bias = alibi(torch.ones(1, LENGTH).long(), heads, torch.float32).view(1, heads, 1, LENGTH)
-    axis = Axis(torch.arange(LENGTH)[None])
-    logits, penalty = torch.randn(1, heads, LENGTH, LENGTH), Mask(Causal(), axis, axis).penalty(torch.float32)
+    layout = Layout(torch.arange(LENGTH)[None])
+    logits, penalty = (
+        torch.randn(1, heads, LENGTH, LENGTH),
+        Mask(Causal(), layout, layout).penalty(torch.float32),
+    )
     assert penalty is not None
-    ours = Alibi(heads).logits(logits, logits, axis, axis)
+    ours = Alibi(heads).logits(logits, logits, layout, layout)
     torch.testing.assert_close((logits + ours + penalty).softmax(-1), (logits + bias + penalty).softmax(-1))

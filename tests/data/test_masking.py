@@ -9,7 +9,7 @@ from whyformer.data.batches.masking import MASK, MaskingSpec
 from whyformer.data.tokenizers.kinds import BPE, Unigram, WordPiece
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import RecipeError, TokenizerError
-from whyformer.special_tokens import END, START, UNKNOWN
+from whyformer.special_tokens import BOS, EOS, UNK
 
 TEXT = [
     "the walker walked and the talker talked",
@@ -62,7 +62,7 @@ def test_a_mask_is_a_function_of_seed_epoch_and_number():
 @pytest.mark.parametrize("whole_words", [False, True])
 def test_special_tokens_are_never_hidden_and_never_drawn(whole_words: bool):
     masking = MaskingSpec(share=1.0, mask=0.0, random=1.0, whole_words=whole_words).build(TOKENIZER, seed=0)
-    row = np.concatenate([[START], texts(1, 5000)[0], [UNKNOWN, END], texts(1, 5000)[0], [END]])
+    row = np.concatenate([[BOS], texts(1, 5000)[0], [UNK, EOS], texts(1, 5000)[0], [EOS]])
     tokens, chosen = masking(row, epoch=0, number=0)
     special = row < TOKENIZER.ordinary_ids.start
     assert (chosen == ~special).all()
@@ -73,7 +73,7 @@ def test_special_tokens_are_never_hidden_and_never_drawn(whole_words: bool):
 @pytest.mark.parametrize("whole_words", [False, True])
 def test_one_token_is_hidden_however_short_the_text(whole_words: bool):
     masking = MaskingSpec(share=0.001, whole_words=whole_words).build(TOKENIZER, seed=0)
-    row = np.array([START, *TOKENIZER.encode("渔樵")[:1], UNKNOWN, END])
+    row = np.array([BOS, *TOKENIZER.encode("渔樵")[:1], UNK, EOS])
     for epoch in range(50):
         assert masking(row, epoch=epoch, number=0).chosen.tolist() == [False, True, False, False]
 
@@ -84,7 +84,7 @@ def test_whole_words_are_hidden_with_all_their_pieces_or_not_at_all(
 ):
     tokenizer = spec(vocabulary=340, specials=(MASK,)).train(TEXT)
     masking = MaskingSpec(share=0.3, whole_words=True).build(tokenizer, seed=0)
-    row = np.array([START, *tokenizer.encode(" ".join(40 * TEXT[:2])), END])
+    row = np.array([BOS, *tokenizer.encode(" ".join(40 * TEXT[:2])), EOS])
     words = masking.words(row)
     assert words.max() < len(row) - 1
     chosen = np.stack([masking(row, epoch=epoch, number=0).chosen for epoch in range(40)])

@@ -9,7 +9,7 @@ from whyformer.data.batches.next_sentence import Sentences, Texts, sentence_pair
 from whyformer.data.corpora.sentences import split_sentences
 from whyformer.data.tokenizers.kinds import Word
 from whyformer.errors import DataError
-from whyformer.special_tokens import END, START
+from whyformer.special_tokens import BOS, EOS
 
 WORDS = [f"w{number}" for number in range(60)]
 TOKENIZER = Word(split="spaces").train([" ".join(WORDS)])
@@ -23,8 +23,8 @@ documents = st.lists(
 )
 
 
-def pairs(texts: list[str], longest: int = 24, seed: int = 0, layouts: int = 1) -> tuple[Texts, Sentences]:
-    return sentence_pairs(texts, TOKENIZER, longest, seed=seed, layouts=layouts, origin="data.train")
+def pairs(texts: list[str], longest: int = 24, seed: int = 0, duplicates: int = 1) -> tuple[Texts, Sentences]:
+    return sentence_pairs(texts, TOKENIZER, longest, seed=seed, duplicates=duplicates, origin="data.train")
 
 
 @settings(max_examples=100)
@@ -48,7 +48,7 @@ def test_pairs_are_whole_sentences_that_belong_together_or_do_not(texts: list[st
         assert made.follows[index] or of_a != of_b
         tokens, kinds = made.row(index)
         own = made.tokens
-        assert tokens.tolist() == [START, *own[slice(*a)], END, *own[slice(*b)], END]
+        assert tokens.tolist() == [BOS, *own[slice(*a)], EOS, *own[slice(*b)], EOS]
         assert kinds.tolist() == (a[1] - a[0] + 2) * [0] + (b[1] - b[0] + 1) * [1]
         assert len(tokens) == made.lengths[index]
 
@@ -59,7 +59,7 @@ LONG = [
 
 
 def test_half_of_the_pairs_belong_together_and_nothing_but_the_words_tells_which():
-    made, _ = pairs(LONG, longest=64, layouts=40)
+    made, _ = pairs(LONG, longest=64, duplicates=40)
     follows = made.follows
     assert follows is not None
     assert abs(follows.mean() - 0.5) < 4 * 0.5 / np.sqrt(len(made))
@@ -69,7 +69,7 @@ def test_half_of_the_pairs_belong_together_and_nothing_but_the_words_tells_which
 
 
 def test_pairs_are_a_function_of_the_seed_and_layouts_differ():
-    first, again, other = (pairs(LONG, seed=seed, layouts=2)[0].spans for seed in (1, 1, 2))
+    first, again, other = (pairs(LONG, seed=seed, duplicates=2)[0].spans for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first[:50], other[:50])
     once = pairs(LONG, seed=1)[0].spans
@@ -87,7 +87,7 @@ def test_single_texts_hold_every_token_once_and_never_cross_documents(texts: lis
     assert (made.spans[0, 0, 0], made.spans[-1, 0, 1]) == (0, len(made.tokens))
     assert {sentences.starts[first] for first, _ in sentences.documents} <= set(made.spans[:, 0, 0].tolist())
     tokens, kinds = made.row(0)
-    assert (tokens[0], tokens[-1]) == (START, END)
+    assert (tokens[0], tokens[-1]) == (BOS, EOS)
     assert not kinds.any()
 
 

@@ -48,7 +48,7 @@ def test_another_seed_draws_other_strings():
 def test_it_is_a_corpus_like_others():
     spec = ReverseSpec(pairs=40)
     corpus = load_corpus(spec)
-    assert corpus.account == "36 training, 2 validation, 2 test pairs written by chance"
+    assert corpus.summary == "36 training, 2 validation, 2 test pairs written by chance"
     assert corpus.train == spec.build().train
     assert [(pair.source, pair.references) for pair in corpus.test["test"]] == [
         (source, [target]) for source, target in spec.build().test

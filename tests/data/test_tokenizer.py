@@ -105,7 +105,7 @@ def test_every_text_comes_back(spec: TokenizerSpec, text: str) -> None:
     tokenizer = trained(spec)
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == text
-    assert special_tokens.UNKNOWN not in ids
+    assert special_tokens.UNK not in ids
 
 
 @each(KNOWN_TEXT)
@@ -114,7 +114,7 @@ def test_every_text_comes_back(spec: TokenizerSpec, text: str) -> None:
 def test_without_bytes_a_text_comes_back_or_shows_what_is_unknown(spec: TokenizerSpec, text: str) -> None:
     tokenizer = trained(spec)
     ids = tokenizer.encode(text)
-    if special_tokens.UNKNOWN in ids:
+    if special_tokens.UNK in ids:
         assert "<unk>" in tokenizer.decode(ids)
     else:
         assert tokenizer.decode(ids) == text
@@ -138,8 +138,8 @@ def test_no_text_becomes_a_special_token(spec: TokenizerSpec, text: str) -> None
     tokenizer = trained(spec)
     forbidden = {
         special_tokens.PAD,
-        special_tokens.START,
-        special_tokens.END,
+        special_tokens.BOS,
+        special_tokens.EOS,
         *map(tokenizer.special, spec.specials),
     }
     assert not forbidden & set(tokenizer.encode(text))
@@ -157,9 +157,7 @@ def test_no_special_token_is_learned_from_a_text_full_of_its_name(spec: Tokenize
     tokenizer = spec.train(["a </s> b </s> </s>c <0x41> <unk>"] * 50)
     assert len(set(tokenizer.pieces)) == tokenizer.size
     ids = tokenizer.encode("</s> <0x41> </s>c")
-    assert not {special_tokens.PAD, special_tokens.UNKNOWN, special_tokens.START, special_tokens.END} & set(
-        ids
-    )
+    assert not {special_tokens.PAD, special_tokens.UNK, special_tokens.BOS, special_tokens.EOS} & set(ids)
     assert tokenizer.decode(ids) == "</s> <0x41> </s>c"
 
 
@@ -233,10 +231,8 @@ def test_size_and_fixed_ids(spec: TokenizerSpec) -> None:
 def test_special_tokens_are_not_spoken_but_the_unknown_one_is_seen() -> None:
     tokenizer = trained(Word())
     men = tokenizer.encode("young men")
-    assert (
-        tokenizer.decode([special_tokens.START, *men, special_tokens.END, special_tokens.PAD]) == "young men"
-    )
-    assert tokenizer.decode([men[0], special_tokens.UNKNOWN, men[1]]) == "young <unk> men"
+    assert tokenizer.decode([special_tokens.BOS, *men, special_tokens.EOS, special_tokens.PAD]) == "young men"
+    assert tokenizer.decode([men[0], special_tokens.UNK, men[1]]) == "young <unk> men"
     masked = trained(Word(split="spaces", specials=("[MASK]",)))
     assert masked.decode([masked.special("[MASK]"), *masked.encode("young")]) == "young"
     with pytest.raises(TokenizerError, match=r"\[MASK\]"):

@@ -10,7 +10,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import DecodingError
-from whyformer.special_tokens import END, UNKNOWN
+from whyformer.special_tokens import EOS, UNK
 
 SENTENCES = [(4, 5, 4), (5,), (4, 4, 5, 5, 6, 4), (6, 4)]
 KINDS = [GreedySpec(), BeamSpec(n_best=4), SamplingSpec(samples=4)]
@@ -34,7 +34,7 @@ def test_prefix_comes_first_even_if_forbidden(toy, decode, kind):
 def test_forbidden_tokens_never_come(toy, decode, kind):
     seen = set()
     for seed in range(10):
-        for hypotheses in found(toy, decode, kind, seed, forbidden=(0, UNKNOWN, 2, 6)):
+        for hypotheses in found(toy, decode, kind, seed, forbidden=(0, UNK, 2, 6)):
             seen |= {token for hypothesis in hypotheses for token in hypothesis.tokens}
     assert seen == {4, 5, 7}
 
@@ -141,8 +141,8 @@ def test_coverage_needs_attention(toy, decode):
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({"kind": "greedy", "forbidden": [0, END]}, "forbidden holds the end mark"),
-        ({"kind": "greedy", "prefix": [4, END]}, "prefix holds the end mark"),
+        ({"kind": "greedy", "forbidden": [0, EOS]}, "forbidden holds the end mark"),
+        ({"kind": "greedy", "prefix": [4, EOS]}, "prefix holds the end mark"),
         ({"kind": "beam", "size": 3, "n_best": 4}, "n_best is 4, more than the beam's size 3"),
         ({"kind": "beam", "length_penalty": -0.1}, "greater than or equal to 0"),
         ({"kind": "beam", "coverage_penalty": -0.1}, "greater than or equal to 0"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from whyformer.decoding.sampling import SamplingSpec, draw, nucleus
-from whyformer.special_tokens import END, START
+from whyformer.special_tokens import BOS, EOS
 
 SOURCE = (4, 5, 6)
 DRAWS = 4000
@@ -20,12 +20,12 @@ def first_tokens(toy_model, decode, **settings) -> dict[int, float]:
     spec = SamplingSpec(samples=DRAWS, longest_factor=0, longest_extra=1, forbidden=(), **settings)
     (hypotheses,) = decode(toy_model, [SOURCE], spec)
     assert len(hypotheses) == DRAWS
-    counts = Counter(hypothesis.tokens[0] if hypothesis.tokens else END for hypothesis in hypotheses)
+    counts = Counter(hypothesis.tokens[0] if hypothesis.tokens else EOS for hypothesis in hypotheses)
     return {token: count / DRAWS for token, count in counts.items()}
 
 
 def expected(toy_model, temperature: float = 1.0) -> torch.Tensor:
-    return (torch.tensor(toy_model.logits(SOURCE, (START,))) / temperature).softmax(0)
+    return (torch.tensor(toy_model.logits(SOURCE, (BOS,))) / temperature).softmax(0)
 
 
 def assert_drawn_by(shares: dict[int, float], probabilities: torch.Tensor) -> None:

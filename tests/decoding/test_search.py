@@ -12,15 +12,15 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.scorer import Scorer
-from whyformer.special_tokens import END, START, UNKNOWN
+from whyformer.special_tokens import BOS, EOS, UNK
 
 SENTENCES = [(4, 5, 4), (5,), (4, 4, 5, 5), (6, 4)]
-ALLOWED = (UNKNOWN, 4, 5)
+ALLOWED = (UNK, 4, 5)
 
 
 def score(toy_model, source, tokens, alpha: float, beta: float) -> float:
     """Equation 14 of Wu et al. 2016 for finished ``tokens`` (end mark included), in double precision."""
-    prefixes = [(START, *tokens[:length]) for length in range(len(tokens))]
+    prefixes = [(BOS, *tokens[:length]) for length in range(len(tokens))]
     total = sum(
         toy_model.log_probabilities(source, prefix)[token]
         for prefix, token in zip(prefixes, tokens, strict=True)
@@ -35,7 +35,7 @@ def everything(longest: int) -> Iterator[tuple[int, ...]]:
     """All finished hypotheses of at most ``longest`` tokens."""
     for length in range(longest):
         for tokens in product(ALLOWED, repeat=length):
-            yield (*tokens, END)
+            yield (*tokens, EOS)
 
 
 def plain_beam(
@@ -47,24 +47,24 @@ def plain_beam(
     for _ in range(longest):
         candidates = []
         for rank, (tokens, total) in enumerate(live):
-            row = toy_model.log_probabilities(source, (START, *tokens))
-            for token in (*ALLOWED, END):
+            row = toy_model.log_probabilities(source, (BOS, *tokens))
+            for token in (*ALLOWED, EOS):
                 # the sum in float32, so that ties are the same ties
                 grown = (torch.tensor(total) + torch.tensor(row[token])).item()
                 candidates.append((-grown, rank, -row[token], token, (*tokens, token)))
         candidates.sort()
         for *_, token, tokens in candidates[: spec.size]:
-            if token == END:
+            if token == EOS:
                 finished.append(
                     (tokens, score(toy_model, source, tokens, spec.length_penalty, spec.coverage_penalty))
                 )
-        live = [(tokens, -cost) for cost, _, _, token, tokens in candidates if token != END][: spec.size]
+        live = [(tokens, -cost) for cost, _, _, token, tokens in candidates if token != EOS][: spec.size]
     return sorted(finished, key=lambda hypothesis: -hypothesis[1])[: spec.n_best]
 
 
 def finished_tokens(hypotheses: list[Hypothesis]) -> list[tuple[int, ...]]:
     assert all(hypothesis.finished for hypothesis in hypotheses)
-    return [(*hypothesis.tokens, END) for hypothesis in hypotheses]
+    return [(*hypothesis.tokens, EOS) for hypothesis in hypotheses]
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.3])
@@ -158,9 +158,9 @@ def test_log_probabilities_are_the_models_own(toy, decode, spec):
             (hypothesis.score for hypothesis in hypotheses), reverse=True
         )
         for hypothesis in hypotheses:
-            tokens = (*hypothesis.tokens, END) if hypothesis.finished else hypothesis.tokens
+            tokens = (*hypothesis.tokens, EOS) if hypothesis.finished else hypothesis.tokens
             forced = [
-                model.log_probabilities(source, (START, *tokens[:length]))[token]
+                model.log_probabilities(source, (BOS, *tokens[:length]))[token]
                 for length, token in enumerate(tokens)
             ]
             assert hypothesis.token_log_probabilities == pytest.approx(forced, abs=1e-5)
@@ -169,12 +169,12 @@ def test_log_probabilities_are_the_models_own(toy, decode, spec):
 
 def test_the_model_may_be_fed_another_first_token(toy, decode):
     model = toy(0)
-    first = torch.tensor([4, 5, START, 4])
+    first = torch.tensor([4, 5, BOS, 4])
     found = decode(model, SENTENCES, GreedySpec(), first=first)
     for source, opening, (hypothesis,) in zip(SENTENCES, first.tolist(), found, strict=True):
         row = model.log_probabilities(source, (opening,))
         assert hypothesis.token_log_probabilities[0] == pytest.approx(
-            max(row[token] for token in (*ALLOWED, END))
+            max(row[token] for token in (*ALLOWED, EOS))
         )
 
 

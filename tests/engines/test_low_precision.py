@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from whyformer.engines import low_precision as packing
-from whyformer.engines.low_precision import Int8Linear, LowPrecision, PackedLinear, pack
+from whyformer.engines.low_precision import Int8Linear, LowPrecision, LowPrecisionLinear
 from whyformer.models.transformer import Transformer, TransformerSpec, transformer
 from whyformer.nn.feed_forward import SwiGLUSpec
 
@@ -38,7 +38,7 @@ def example(rows: int, inputs: int = 96, outputs: int = 80) -> tuple[Tensor, nn.
 def packed(linear: nn.Module, precision: LowPrecision) -> nn.Module:
     """``linear``, packed."""
     holder = nn.Sequential(linear)
-    pack(holder, precision)
+    packing.quantize_linear(holder, precision)
     return holder[0]
 
 
@@ -112,9 +112,9 @@ def test_a_packed_model_computes_every_product_so(precision: LowPrecision, netwo
         block = spec.decoder.block.model_copy(update={"feed_forward": SwiGLUSpec(hidden=96)})
         spec = spec.model_copy(update={"decoder": spec.decoder.model_copy(update={"block": block})})
     plain, low = build(spec), build(spec)
-    pack(low, precision)
+    packing.quantize_linear(low, precision)
     assert not any(isinstance(module, nn.Linear) for module in low.modules())
-    count = sum(isinstance(module, PackedLinear) for module in low.modules())
+    count = sum(isinstance(module, LowPrecisionLinear) for module in low.modules())
     assert count == sum(isinstance(module, nn.Linear) for module in plain.modules()) + (precision == "int8")
     source = torch.randint(4, V, (3, 9))
     target = torch.randint(4, V, (3, 6))
@@ -128,20 +128,20 @@ def test_a_packed_model_computes_every_product_so(precision: LowPrecision, netwo
 @torch.inference_mode()
 def test_step_by_step_a_packed_model_computes_what_it_computes_at_once():
     model = build(PLAIN)
-    pack(model, "int8")
+    packing.quantize_linear(model, "int8")
     source, target = torch.randint(4, V, (3, 9)), torch.randint(4, V, (3, 6))
     full = model.logits(model(source, source > 0, target, target > 0))
     state = model.start(source, source > 0)
     steps = torch.stack([model.step(target[:, t], state) for t in range(6)], dim=1)
     torch.testing.assert_close(steps, full, rtol=0.0, atol=0.02)
-    assert isinstance(model.packed_output, Int8Linear)
+    assert isinstance(model.low_precision_output, Int8Linear)
 
 
 def test_small_layers_stay_as_they_are(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(packing, "_WORTH", 64 * 96)
     model = build(PLAIN)
-    pack(model, "int8")
+    packing.quantize_linear(model, "int8")
     layers = dict(model.decoder.blocks[0].named_modules())
     assert isinstance(layers["feed_forward.enter"], Int8Linear)
     assert type(layers["attention.query"]) is nn.Linear
-    assert model.packed_output is None
+    assert model.low_precision_output is None

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from whyformer.engines import parallel as streams
+from whyformer.engines import parallel as parallel
 from whyformer.engines.parallel import side_by_side
 
 
@@ -46,7 +46,7 @@ def test_streams_share_the_threads():
 @pytest.mark.parametrize(("seconds", "width"), [([1.0, 0.5], 2), ([0.5, 1.0], 1)])
 def test_the_first_jobs_decide(monkeypatch: pytest.MonkeyPatch, seconds: list[float], width: int):
     clock = iter([0.0, seconds[0], 0.0, seconds[1]])
-    monkeypatch.setattr(streams.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(parallel.time, "perf_counter", lambda: next(clock))
     found = list(side_by_side(jobs(12)))
     assert [threads for _, _, threads in found] == [2, 2, 1, 1] + [1 if width == 2 else 2] * 8
 

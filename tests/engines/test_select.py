@@ -26,7 +26,7 @@ from whyformer.machine import CPUPrecision
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
 from whyformer.runs.load import load_translator
-from whyformer.tasks.output import Candidate
+from whyformer.tasks.output import TextOutput
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.run import RunFolder
 
@@ -45,7 +45,7 @@ def sentences() -> list[str]:
     return [" ".join(drawn.choices("01234", k=drawn.randint(1, 6))) for _ in range(100)]
 
 
-def same(some: list[list[Candidate]], others: list[list[Candidate]]) -> int:
+def same(some: list[list[TextOutput]], others: list[list[TextOutput]]) -> int:
     return sum(a[0].ids == b[0].ids for a, b in zip(some, others, strict=True))
 
 
@@ -70,11 +70,11 @@ def test_in_int8_the_batch_does_not_matter(reverse_run: Path, sentences: list[st
             assert scores[0] == pytest.approx(scores[1], abs=0.05)
 
 
-@pytest.mark.parametrize("streams", [1, 2, None])
-def test_batches_side_by_side_give_the_same(reverse_run: Path, sentences: list[str], streams: int | None):
+@pytest.mark.parametrize("parallel", [1, 2, None])
+def test_batches_side_by_side_give_the_same(reverse_run: Path, sentences: list[str], parallel: int | None):
     translator = load_translator(reverse_run)
     expected = translator.translate(sentences, SamplingSpec(temperature=2.0))
-    translator.streams = streams
+    translator.parallel = parallel
     threads, told = torch.get_num_threads(), list[int]()
     torch.set_num_threads(2)
     try:

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from whyformer.data.batches.planning import plan as batches_of
 from whyformer.errors import RecipeError
 from whyformer.experiments import grid as compare
-from whyformer.experiments.grid import Axis, Results, Trial, equal_minutes, equal_steps, plan, run
+from whyformer.experiments.grid import Results, Trial, Variation, equal_minutes, equal_steps, plan, run
 from whyformer.experiments.trial import Conditions, Measured, read_result, run_trial
 from whyformer.models.transformer import TransformerSpec
-from whyformer.runs.train import begin
+from whyformer.runs.train import start_run
 from whyformer.training.checkpoint import load_tensors
 from whyformer.training.flops import training_flops
 from whyformer.training.run import RunFolder
@@ -50,18 +50,18 @@ def transformer(trial: Trial) -> TransformerSpec:
     ],
 )
 def test_an_axis_is_cut_where_yaml_would_cut_it(text: str, keys: list[str], values: list[str]):
-    assert Axis.of(text) == Axis(tuple(keys), tuple(values))
+    assert Variation.of(text) == Variation(tuple(keys), tuple(values))
 
 
 @pytest.mark.parametrize("text", ["a", "a=", "a=[1", "a=1,,2", "a={b: 1"])
 def test_what_is_no_axis_is_refused(text: str):
     with pytest.raises(RecipeError, match="should read key=value,value"):
-        Axis.of(text)
+        Variation.of(text)
 
 
 def test_the_grid_is_the_product_of_axes_and_seeds(tmp_path: Path):
-    both = Axis.of(f"{HEADS.format('encoder')},{HEADS.format('decoder')}=2,4")
-    whole = Axis.of("model.encoder.positions=[{kind: sinusoidal}],[]")
+    both = Variation.of(f"{HEADS.format('encoder')},{HEADS.format('decoder')}=2,4")
+    whole = Variation.of("model.encoder.positions=[{kind: sinusoidal}],[]")
     trials = plan("reverse", [both, whole], [1, 2], tmp_path, ["training.clip=1", *equal_steps(7)])
     names = [f"query={query},positions={kind}" for query in (2, 4) for kind in ("sinusoidal", "none")]
     assert [str(trial) for trial in trials] == [f"{name}, seed {seed}" for seed in (1, 2) for name in names]
@@ -83,7 +83,7 @@ def test_without_an_axis_the_seeds_alone_are_compared(tmp_path: Path):
 
 
 def test_axes_of_one_name_are_told_apart(tmp_path: Path):
-    axes = [Axis.of("model.encoder.layers=1,2"), Axis.of("model.decoder.layers=1")]
+    axes = [Variation.of("model.encoder.layers=1,2"), Variation.of("model.decoder.layers=1")]
     names = [trial.cell for trial in plan("reverse", axes, [1], tmp_path)]
     assert names == ["encoder.layers=1,decoder.layers=1", "encoder.layers=2,decoder.layers=1"]
 
@@ -112,7 +112,7 @@ def test_a_schedule_that_decays_over_equal_time_needs_its_steps(tmp_path: Path):
 
 
 def test_all_faults_come_at_once_and_name_their_cells(tmp_path: Path):
-    axes = [Axis.of(f"{HEADS.format('encoder')}=3,4,x"), Axis.of("training.clip=1")]
+    axes = [Variation.of(f"{HEADS.format('encoder')}=3,4,x"), Variation.of("training.clip=1")]
     with pytest.raises(RecipeError) as caught:
         plan("reverse", axes, [1, 2], tmp_path)
     first, *lines = str(caught.value).splitlines()
@@ -127,14 +127,14 @@ def test_all_faults_come_at_once_and_name_their_cells(tmp_path: Path):
 @pytest.mark.parametrize("axes", [["training.clip=1", "training.clip=2"], ["training.seed=1,2"], ["a,a=1"]])
 def test_a_key_varies_once(axes: list[str], tmp_path: Path):
     with pytest.raises(RecipeError, match="is varied twice"):
-        plan("reverse", [Axis.of(axis) for axis in axes], [1], tmp_path)
+        plan("reverse", [Variation.of(axis) for axis in axes], [1], tmp_path)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Two cells side by side, of which the second diverges at once."""
     trials = plan(
-        "reverse", [Axis.of(f"{PEAK}=0.01,1e30")], [1], tmp_path_factory.mktemp("grid"), _changes(6)
+        "reverse", [Variation.of(f"{PEAK}=0.01,1e30")], [1], tmp_path_factory.mktemp("grid"), _changes(6)
     )
     return run(trials, CPU, jobs=2)
 
@@ -177,7 +177,7 @@ def test_a_finished_trial_is_read_and_one_without_its_result_is_measured_again(
 
 def test_a_folder_of_another_recipe_is_refused(finished: Results):
     folder = next(iter(finished)).folder.parent.parent
-    axes = [Axis.of(f"{PEAK}=0.01,0.02")]
+    axes = [Variation.of(f"{PEAK}=0.01,0.02")]
     with pytest.raises(RecipeError, match=r"1 of 2 cells .*\n  peak=0.01: .*holds a run of another recipe"):
         plan("reverse", axes, [1], folder, _changes(7))
     assert len(plan("reverse", axes, [1], folder, _changes(6))) == 2
@@ -200,7 +200,7 @@ class Counted:
     """Training of a small model: its FLOPs, and the cells of the batches that they are counted over."""
 
     def __init__(self, folder: Path, *changes: str) -> None:
-        trainer = begin(
+        trainer = start_run(
             "reverse", [*SMALL, *changes], folder, device="cpu", overwrite=True, say=lambda _: None
         )
         lengths = trainer.task.lengths

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from whyformer.errors import RecipeError
-from whyformer.experiments.grid import Axis, Results, plan
+from whyformer.experiments.grid import Results, Variation, plan
 from whyformer.experiments.results import rows, save
 from whyformer.experiments.trial import Measured
 
@@ -20,7 +20,7 @@ def measured(nll: float, **others: float) -> Measured:
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     """Three cells and two seeds, of which the last cell fails once and the second always."""
-    trials = plan("reverse", [Axis.of("training.clip=1,2,3")], [1, 2], tmp_path)
+    trials = plan("reverse", [Variation.of("training.clip=1,2,3")], [1, 2], tmp_path)
     found = [
         measured(1.0, bleu=3.0),
         "it failed.",

@@ -31,15 +31,15 @@ from whyformer.data.tokenizers.pair import JointTokenizer
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.errors import CheckpointError, DataError, TokenizerError, WhyformerError
-from whyformer.huggingface.token_ids import Numbering
+from whyformer.huggingface.token_ids import TokenIds
 from whyformer.huggingface.transfer import export_model, import_model
 from whyformer.models.bert import BERTSpec
 from whyformer.models.gpt import GPTSpec
 from whyformer.models.transformer import TransformerSpec
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.runs.load import load_as, load_embedder, load_translator, open_run
 from whyformer.runs.registry import load_any
-from whyformer.special_tokens import END, START
+from whyformer.special_tokens import BOS, EOS
 from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.causal_lm.task import CausalLMRecipe
 from whyformer.tasks.masked_lm.task import MaskedLMRecipe
@@ -114,9 +114,9 @@ def test_a_translator_goes_out_and_writes_the_same(translator_run: Path, tmp_pat
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.MarianMTModel.from_pretrained(folder).eval()
     ours, batch = translator.tokenizers.source, tokenizer(SENTENCES, padding=True, return_tensors="pt")
-    theirs = Numbering((None, 1, ours.size - 2, 0), ours.size).theirs
+    theirs = TokenIds((None, 1, ours.size - 2, 0), ours.size).theirs
     encoded = ours.encode_all(SENTENCES)
-    assert renumbered([[*ids, END] for ids in encoded], theirs) == tokenizer(SENTENCES)["input_ids"]
+    assert renumbered([[*ids, EOS] for ids in encoded], theirs) == tokenizer(SENTENCES)["input_ids"]
     with torch.inference_mode():
         rows = model.generate(**batch, do_sample=False, max_length=21).tolist()
     marks = (tokenizer.eos_token_id, tokenizer.pad_token_id)
@@ -149,7 +149,7 @@ def test_a_translator_comes_back_and_translates_the_same(translator_run: Path, t
     ours, back = (load_translator(run, device="cpu") for run in (translator_run, tmp_path / "back"))
     assert back.best(SENTENCES) == ours.best(SENTENCES)
     # Its start is a vector of zeros now; from there on nothing changes any more.
-    assert not after["source_embedding.weight"][START].any()
+    assert not after["source_embedding.weight"][BOS].any()
     assert_equal(*back_again(tmp_path / "back", tmp_path / "again"))
     with pytest.raises(DataError, match="the recipe has no data"):
         load_any(str(tmp_path / "back" / "recipe.yaml")).prepare(None)
@@ -178,7 +178,7 @@ def test_a_generator_goes_out_and_writes_the_same(generator_run: Path, tmp_path:
     encoded = generator.tokenizer.encode_all(SENTENCES)
     assert tokenizer(SENTENCES)["input_ids"] == encoded
     ours = generator.generate(SENTENCES, GREEDY)
-    expected = continued(model, [[START, *ids] for ids in encoded], END)
+    expected = continued(model, [[BOS, *ids] for ids in encoded], EOS)
     assert [list(candidates[0].ids) for candidates in ours] == expected
     assert len({tuple(ids) for ids in expected}) > 50
     assert_equal(*back_again(generator_run, tmp_path))
@@ -190,11 +190,11 @@ def test_a_bert_goes_out_and_reads_the_same(bert_run: Path, tmp_path: Path):
     theirs = transformers.BertForPreTraining.from_pretrained(folder).eval()
     fill: Any = whyformer.load(bert_run, device="cpu")
     batch = tokenizer(SENTENCES, padding=True, return_tensors="pt")
-    rows = Batch.of([[START, *ids, END] for ids in fill.tokenizer.encode_all(SENTENCES)], CPU)
+    rows = Batch.of([[BOS, *ids, EOS] for ids in fill.tokenizer.encode_all(SENTENCES)], CPU)
     assert torch.equal(batch["input_ids"], rows.tokens)
     with torch.inference_mode():
         expected = theirs(**batch).prediction_logits[rows.valid]
-        states, table = fill.model.scored(fill.model(rows.tokens, Axis.of(rows.valid))[rows.valid])
+        states, table = fill.model.scored(fill.model(rows.tokens, Layout.of(rows.valid))[rows.valid])
     torch.testing.assert_close(states @ table.T, expected, rtol=1e-5, atol=1e-5)
     assert tokenizer.convert_tokens_to_ids("[MASK]") == fill.tokenizer.special("[MASK]")
     one, two = (len(tokenizer(text)["input_ids"]) for text in ("one", "two"))
@@ -219,14 +219,14 @@ def test_a_gpt2_comes_in_and_writes_the_same(gpt2_folder: Path, tmp_path: Path):
     import_model(gpt2_folder, tmp_path / "run")
     generator = load_as(Generator, tmp_path / "run", device="cpu")
     assert isinstance(generator, Generator)
-    theirs = Numbering(Imported.model_validate(generator.tokenizer.spec).ids, generator.tokenizer.size).theirs
+    theirs = TokenIds(Imported.model_validate(generator.tokenizer.spec).ids, generator.tokenizer.size).theirs
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(gpt2_folder / "tokenizer.json"))
     model = transformers.GPT2LMHeadModel.from_pretrained(gpt2_folder).eval()
     encoded = generator.tokenizer.encode_all(SENTENCES)
     assert renumbered(encoded, theirs) == tokenizer(SENTENCES)["input_ids"]
     assert generator.tokenizer.decode_all(encoded) == SENTENCES
     ours = [candidates[0].ids for candidates in generator.generate(SENTENCES, GREEDY)]
-    expected = continued(model, renumbered([[START, *ids] for ids in encoded], theirs), 0)
+    expected = continued(model, renumbered([[BOS, *ids] for ids in encoded], theirs), 0)
     assert renumbered(ours, theirs) == expected
     folder = exported(tmp_path / "run", tmp_path / "out")
     assert_equal(load_file(folder / "model.safetensors"), load_file(gpt2_folder / "model.safetensors"))
@@ -260,8 +260,8 @@ def test_a_list_of_word_pieces_does_for_a_tokenizer(tmp_path: Path):
     assert tokenizer.tokens([tokenizer.special("[MASK]")]) == ["[MASK]"]
     assert tokenizer.special("[MASK]") == 4
     usual = transformers.BertTokenizer(vocab=str(folder / "vocab.txt"))
-    ids = Numbering(Imported.model_validate(tokenizer.spec).ids, tokenizer.size).theirs
-    framed = [[START, *row, END] for row in tokenizer.encode_all(SENTENCES)]
+    ids = TokenIds(Imported.model_validate(tokenizer.spec).ids, tokenizer.size).theirs
+    framed = [[BOS, *row, EOS] for row in tokenizer.encode_all(SENTENCES)]
     assert renumbered(framed, ids) == usual(SENTENCES)["input_ids"]
 
 
@@ -283,9 +283,9 @@ def test_minilm_makes_the_same_of_a_hundred_sentences(tmp_path: Path):
     assert isinstance(spec, BERTSpec)
     model = spec.build(tokenizer.size).eval()
     load_weights(model, load_tensors(opened.weights)[0], opened.weights)
-    ids = [[START, *row, END] for row in tokenizer.encode_all(SENTENCES)]
+    ids = [[BOS, *row, EOS] for row in tokenizer.encode_all(SENTENCES)]
     batch = transformers.AutoTokenizer.from_pretrained(folder)(SENTENCES, padding=True, return_tensors="pt")
-    theirs = Numbering(Imported.model_validate(tokenizer.spec).ids, tokenizer.size).theirs
+    theirs = TokenIds(Imported.model_validate(tokenizer.spec).ids, tokenizer.size).theirs
     real = batch["attention_mask"].bool()
     assert renumbered(ids, theirs) == [
         row[mask].tolist() for row, mask in zip(batch["input_ids"], real, strict=True)
@@ -293,7 +293,7 @@ def test_minilm_makes_the_same_of_a_hundred_sentences(tmp_path: Path):
     told = transformers.BertModel.from_pretrained(folder).eval()(**batch)
     rows = Batch.of(ids, CPU)
     assert torch.equal(rows.valid, real)
-    hidden = model(rows.tokens, Axis.of(rows.valid))
+    hidden = model(rows.tokens, Layout.of(rows.valid))
     torch.testing.assert_close(hidden[real], told.last_hidden_state[real], rtol=0.0, atol=1e-5)
     torch.testing.assert_close(model.pool(hidden), told.pooler_output, rtol=0.0, atol=1e-5)
     mean = (told.last_hidden_state * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True)

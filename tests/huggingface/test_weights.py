@@ -16,15 +16,15 @@ from huggingface.examples import shaken
 from whyformer.config.validation import check
 from whyformer.errors import CheckpointError
 from whyformer.huggingface.bert import HuggingFaceBert
-from whyformer.huggingface.format import Exchange, read_config
+from whyformer.huggingface.format import CheckpointFormat, read_config
 from whyformer.huggingface.gpt2 import HuggingFaceGPT2
 from whyformer.huggingface.marian import HuggingFaceMarian
-from whyformer.huggingface.token_ids import Numbering
+from whyformer.huggingface.token_ids import TokenIds
 from whyformer.models.bert import BERT, BERTSpec
 from whyformer.models.gpt import GPT, GPTSpec
 from whyformer.models.transformer import Transformer, TransformerSpec
-from whyformer.position.layout import Axis
-from whyformer.special_tokens import END, START, UNKNOWN
+from whyformer.position.layout import Layout
+from whyformer.special_tokens import BOS, EOS, UNK
 
 transformers = pytest.importorskip("transformers", reason="needs the extra: pip install 'whyformer[parity]'")
 
@@ -33,9 +33,9 @@ VALID = torch.arange(LENGTH) < torch.tensor([[LENGTH], [5], [1]])
 TOKENS = torch.randint(5, V - 1, (3, LENGTH), generator=torch.Generator().manual_seed(0))
 HERE = Path("their model")
 
-GPT2 = Numbering((None, None, V - 1, V - 1), V + 3)
-BERT_IDS = Numbering((0, 20, 21, 22, 23), V)
-MARIAN = Numbering((None, 1, V - 1, 0), V + 1)
+GPT2 = TokenIds((None, None, V - 1, V - 1), V + 3)
+BERT_IDS = TokenIds((0, 20, 21, 22, 23), V)
+MARIAN = TokenIds((None, 1, V - 1, 0), V + 1)
 
 
 def gpt2(**changes: Any) -> Any:
@@ -66,15 +66,15 @@ def marian(**changes: Any) -> Any:
     return model
 
 
-def imported(exchange: Exchange[Any, Any], theirs: Any, numbering: Numbering) -> nn.Module:
+def imported(exchange: CheckpointFormat[Any, Any], theirs: Any, token_ids: TokenIds) -> nn.Module:
     """Ours; and what is exported of it is what was imported, bit for bit."""
     state = theirs.state_dict()
     config = read_config(exchange.config_type, theirs.config.to_dict(), HERE)
-    spec, tensors = exchange.imported(config, state, numbering, HERE)
-    model = exchange.build(spec, numbering.size).eval()
+    spec, tensors = exchange.imported(config, state, token_ids, HERE)
+    model = exchange.build(spec, token_ids.size).eval()
     model.load_state_dict(tensors)
-    back, exported, same = exchange.exported(spec, tensors, numbering)
-    assert same == numbering
+    back, exported, same = exchange.exported(spec, tensors, token_ids)
+    assert same == token_ids
     named = exchange.named(spec, exported)
     assert all(torch.equal(tensor, state[name]) for name, tensor in named.items())
     # What is left out is an exported one by another name, or computed, or not used.
@@ -84,12 +84,12 @@ def imported(exchange: Exchange[Any, Any], theirs: Any, numbering: Numbering) ->
         "embed_positions.weight",
         "cls.predictions.bias",
     }
-    assert exchange.imported(back, named, numbering, HERE)[0] == spec
+    assert exchange.imported(back, named, token_ids, HERE)[0] == spec
     return model
 
 
-def ours(tokens: Tensor, numbering: Numbering) -> Tensor:
-    back = {id: row for row, id in enumerate(numbering.theirs)}
+def ours(tokens: Tensor, token_ids: TokenIds) -> Tensor:
+    back = {id: row for row, id in enumerate(token_ids.theirs)}
     return torch.tensor([[back[id] for id in row] for row in tokens.tolist()])
 
 
@@ -111,13 +111,13 @@ def test_gpt2_has_the_same_logits(changes: dict[str, Any]):
     model = imported(HuggingFaceGPT2(), theirs, GPT2)
     assert isinstance(model, GPT)
     expected = theirs(TOKENS, attention_mask=VALID.long()).logits[VALID]
-    actual = model.logits(model(ours(TOKENS, GPT2), Axis.of(VALID)))[VALID]
-    assert_close(actual[:, END], expected[:, V - 1])
-    assert_close(actual[:, END + 1 :], expected[:, : V - 1])
+    actual = model.logits(model(ours(TOKENS, GPT2), Layout.of(VALID)))[VALID]
+    assert_close(actual[:, EOS], expected[:, V - 1])
+    assert_close(actual[:, EOS + 1 :], expected[:, : V - 1])
     # The marks that theirs lacks take no probability from the others.
-    assert actual.softmax(dim=-1)[:, [UNKNOWN, START]].eq(0).all()
-    hidden, table = model.scored(model(ours(TOKENS, GPT2), Axis.of(VALID))[VALID])
-    assert_close((hidden @ table.T)[:, END:], actual[:, END:])
+    assert actual.softmax(dim=-1)[:, [UNK, BOS]].eq(0).all()
+    hidden, table = model.scored(model(ours(TOKENS, GPT2), Layout.of(VALID))[VALID])
+    assert_close((hidden @ table.T)[:, EOS:], actual[:, EOS:])
 
 
 @torch.no_grad()
@@ -126,11 +126,11 @@ def test_a_start_that_was_trained_apart_from_the_end_gets_a_token_of_its_own():
     exchange = HuggingFaceGPT2()
     config = read_config(exchange.config_type, model.config.to_dict(), HERE)
     spec, tensors = exchange.imported(config, model.state_dict(), GPT2, HERE)
-    tensors["embedding.weight"][START] += 1
-    config, exported, numbering = exchange.exported(spec, tensors, GPT2)
+    tensors["embedding.weight"][BOS] += 1
+    config, exported, token_ids = exchange.exported(spec, tensors, GPT2)
     assert (config.vocab_size, config.bos_token_id, config.eos_token_id) == (V + 1, V, V - 1)
-    assert numbering.theirs[:4] == [None, None, V, V - 1]
-    assert torch.equal(exported["wte.weight"][V], tensors["embedding.weight"][START])
+    assert token_ids.theirs[:4] == [None, None, V, V - 1]
+    assert torch.equal(exported["wte.weight"][V], tensors["embedding.weight"][BOS])
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_bert_has_the_same_states_and_logits(kind: str, changes: dict[str, Any])
     assert isinstance(model, BERT)
     kinds = (torch.arange(LENGTH) > 2).long().expand(3, -1)
     told = theirs(TOKENS, attention_mask=VALID.long(), token_type_ids=kinds, output_hidden_states=True)
-    hidden = model(ours(TOKENS, BERT_IDS), Axis.of(VALID), kinds)
+    hidden = model(ours(TOKENS, BERT_IDS), Layout.of(VALID), kinds)
     assert_close(hidden[VALID], told.hidden_states[-1][VALID])
     if kind == "BertModel":
         assert_close(model.pool(hidden), told.pooler_output)
@@ -201,7 +201,7 @@ def test_a_learned_start_becomes_zeros_and_no_probability_changes(tie: str):
     assert spec.embedding.tie == tie
     model = spec.build(MARIAN.size, MARIAN.size).eval()
     model.load_state_dict(tensors)
-    assert model.target_embedding.weight[START].abs().max() > 0.1
+    assert model.target_embedding.weight[BOS].abs().max() > 0.1
     _, exported, _ = exchange.exported(spec, tensors, MARIAN)
     theirs.load_state_dict(exported, strict=False)
     theirs.tie_weights()
@@ -213,7 +213,7 @@ def test_a_learned_start_becomes_zeros_and_no_probability_changes(tie: str):
     assert_close(logits.log_softmax(dim=-1)[..., 1:], told[..., MARIAN.theirs[1:]])
 
 
-EXCHANGES: dict[str, tuple[Exchange[Any, Any], Callable[..., Any], Numbering, type[BaseModel]]] = {
+EXCHANGES: dict[str, tuple[CheckpointFormat[Any, Any], Callable[..., Any], TokenIds, type[BaseModel]]] = {
     "gpt2": (HuggingFaceGPT2(), gpt2, GPT2, GPTSpec),
     "bert": (HuggingFaceBert(), bert, BERT_IDS, BERTSpec),
     "marian": (HuggingFaceMarian(), marian, MARIAN, TransformerSpec),
@@ -240,12 +240,12 @@ EXCHANGES: dict[str, tuple[Exchange[Any, Any], Callable[..., Any], Numbering, ty
     ],
 )
 def test_what_a_config_says_and_we_cannot_is_refused_by_name(model: str, field: str, value: bool | int | str):
-    exchange, build, numbering, _ = EXCHANGES[model]
+    exchange, build, token_ids, _ = EXCHANGES[model]
     theirs = build()
 
     def read() -> None:
         config = read_config(exchange.config_type, {**theirs.config.to_dict(), field: value}, HERE)
-        exchange.imported(config, theirs.state_dict(), numbering, HERE)
+        exchange.imported(config, theirs.state_dict(), token_ids, HERE)
 
     with pytest.raises(CheckpointError, match="3 heads do not divide" if value == 3 else field):
         read()
@@ -266,10 +266,10 @@ def test_learned_positions_in_a_marian_are_refused():
 def test_positions_that_no_text_reaches_stay_behind():
     spec = check(GPTSpec, {"preset": "tiny", "d_model": 8, "longest": 10}, "a test")
     exchange, tensors = HuggingFaceGPT2(), spec.build(V).state_dict()
-    config, exported, numbering = exchange.exported(spec, tensors, exchange.own_numbering(V))
+    config, exported, token_ids = exchange.exported(spec, tensors, exchange.own_token_ids(V))
     assert config.n_positions == 10
     assert torch.equal(exported["wpe.weight"], tensors["stack.positions.0.table"][:10])
-    back, _ = exchange.imported(config, exported, numbering, HERE)
+    back, _ = exchange.imported(config, exported, token_ids, HERE)
     assert back.longest == 10
 
 
@@ -357,4 +357,4 @@ def test_what_a_format_cannot_say_is_refused_by_name(model: str, path: str, valu
         tree = {key: tree}
     assert isinstance(tree, dict)
     with pytest.raises(CheckpointError, match=fault):
-        exchange.exported(check(spec_type, tree, "a test"), {}, exchange.own_numbering(V))
+        exchange.exported(check(spec_type, tree, "a test"), {}, exchange.own_token_ids(V))

@@ -12,7 +12,7 @@ from whyformer.config.validation import check
 from whyformer.errors import RecipeError
 from whyformer.models.bert import BERT, BERTSpec, presets
 from whyformer.nn.embedding import token_logits
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 
 V = 15
 STACK: dict[str, object] = {
@@ -55,7 +55,7 @@ texts = st.lists(st.lists(st.integers(4, V - 1), min_size=1, max_size=6), min_si
 def alone(model: BERT, text: list[int]) -> Tensor:
     """States (L,M) of ``text`` in a row of its own; its second half is of the second kind."""
     tokens, length = torch.tensor([text]), len(text)
-    return model(tokens, Axis(torch.arange(length)[None]), kinds_of(length)[None])[0]
+    return model(tokens, Layout(torch.arange(length)[None]), kinds_of(length)[None])[0]
 
 
 def kinds_of(length: int) -> Tensor:
@@ -74,7 +74,7 @@ def test_padding_whatever_it_holds_changes_nothing(
     kinds = torch.stack([torch.cat([kinds_of(n), torch.ones(longest - n).long()]) for n in lengths.tolist()])
     column = torch.arange(longest).expand(len(texts), -1)
     with torch.inference_mode():
-        hidden = model(tokens, Axis(column, column < lengths[:, None]), kinds)
+        hidden = model(tokens, Layout(column, column < lengths[:, None]), kinds)
         for text, states in zip(texts, hidden, strict=True):
             torch.testing.assert_close(states[: len(text)], alone(model, text), rtol=1e-5, atol=1e-5)
         assert hidden.isfinite().all()
@@ -85,12 +85,12 @@ def test_padding_whatever_it_holds_changes_nothing(
 @given(texts=texts)
 def test_texts_packed_into_a_row_are_those_alone(model: BERT, texts: list[list[int]]):
     tokens = torch.tensor([[*chain.from_iterable(texts)]])
-    axis = Axis(
+    layout = Layout(
         torch.cat([torch.arange(len(text)) for text in texts])[None],
         segment=torch.cat([torch.full((len(text),), number) for number, text in enumerate(texts)])[None],
     )
     with torch.inference_mode():
-        hidden = model(tokens, axis, torch.cat([kinds_of(len(text)) for text in texts])[None])[0]
+        hidden = model(tokens, layout, torch.cat([kinds_of(len(text)) for text in texts])[None])[0]
         expected = torch.cat([alone(model, text) for text in texts])
     torch.testing.assert_close(hidden, expected, rtol=1e-5, atol=1e-5)
 
@@ -98,11 +98,11 @@ def test_texts_packed_into_a_row_are_those_alone(model: BERT, texts: list[list[i
 @EACH_MODEL
 def test_a_state_reads_all_of_its_own_text_and_exactly_nothing_else(model: BERT):
     segment = torch.tensor([[1, 1, 1, 2, 2, 3, 3]])
-    axis = Axis(torch.tensor([[0, 1, 2, 0, 1, 0, 1]]), segment < 3, segment)
-    embedded = model.embed(torch.arange(4, 11)[None], axis)
+    layout = Layout(torch.tensor([[0, 1, 2, 0, 1, 0, 1]]), segment < 3, segment)
+    embedded = model.embed(torch.arange(4, 11)[None], layout)
     direction = torch.randn(16, generator=torch.Generator().manual_seed(0))
     for t in range(5):
-        state = (model.stack(embedded, axis)[0, t] * direction).sum()
+        state = (model.stack(embedded, layout)[0, t] * direction).sum()
         seen = torch.autograd.grad(state, embedded)[0][0].abs().amax(dim=1) > 0
         assert torch.equal(seen, segment[0] == segment[0, t])
 
@@ -118,9 +118,9 @@ def test_scores_are_those_of_the_transformed_state_with_the_bias(model: BERT):
 
 
 def test_kinds_are_told_apart_and_the_first_is_meant_if_none_are_given():
-    model, tokens, axis = MODELS["learned"], torch.tensor([[4, 5, 6]]), Axis(torch.arange(3)[None])
-    first, second = (model(tokens, axis, torch.full((1, 3), kind)) for kind in (0, 1))
-    assert torch.equal(model(tokens, axis), first)
+    model, tokens, layout = MODELS["learned"], torch.tensor([[4, 5, 6]]), Layout(torch.arange(3)[None])
+    first, second = (model(tokens, layout, torch.full((1, 3), kind)) for kind in (0, 1))
+    assert torch.equal(model(tokens, layout), first)
     assert not torch.allclose(first, second)
 
 

@@ -11,7 +11,7 @@ from whyformer.config.validation import check
 from whyformer.data.batches.packing import pack
 from whyformer.errors import RecipeError
 from whyformer.models.gpt import GPT, GPTSpec, gpt2_small
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.training.loss import token_loss
 
 V = 15
@@ -49,7 +49,7 @@ VALID = torch.arange(9) < LENGTHS[:, None]
 
 def alone(model: GPT, tokens: Tensor) -> Tensor:
     """Logits (V,) after ``tokens`` (L,), computed afresh and without padding."""
-    return model.logits(model(tokens[None], Axis(torch.arange(len(tokens))[None]))[0, -1])
+    return model.logits(model(tokens[None], Layout(torch.arange(len(tokens))[None]))[0, -1])
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
@@ -91,10 +91,10 @@ DOCUMENTS = [[2, *range(4, 4 + length), 3] for length in (3, 1, 6, 2, 0)]
 PREDICTED = sum(len(each) - 1 for each in DOCUMENTS)
 
 
-def influence(model: GPT, embedded: Tensor, axis: Axis, t: int) -> Tensor:
+def influence(model: GPT, embedded: Tensor, layout: Layout, t: int) -> Tensor:
     """How much each input (L,) moves the state at ``t`` of the one row."""
     direction = torch.randn(embedded.shape[2], generator=torch.Generator().manual_seed(0))
-    state = (model.stack(embedded, axis)[0, t] * direction).sum()
+    state = (model.stack(embedded, layout)[0, t] * direction).sum()
     return torch.autograd.grad(state, embedded)[0][0].abs().amax(dim=1)
 
 
@@ -104,10 +104,10 @@ def test_the_future_and_other_documents_have_exactly_no_influence():
     tokens, position, segment = (
         torch.from_numpy(part).long() for part in (rows.tokens, rows.position, rows.segment)
     )
-    axis = Axis(position, segment > 0, segment)
-    embedded = model.embed(tokens, axis)
+    layout = Layout(position, segment > 0, segment)
+    embedded = model.embed(tokens, layout)
     for t in range(int(rows.lengths[0])):
-        seen = influence(model, embedded, axis, t) > 0
+        seen = influence(model, embedded, layout, t) > 0
         own = (segment[0] == segment[0, t]) & (position[0] <= position[0, t]) & (segment[0] > 0)
         assert torch.equal(seen, own)
 
@@ -122,7 +122,7 @@ def test_packed_losses_and_gradients_are_those_of_the_documents_alone(mask: dict
             torch.from_numpy(part).long() for part in (rows.tokens, rows.gold, rows.position, rows.segment)
         )
         real = gold > 0
-        hidden = model(tokens, Axis(position, real, segment))
+        hidden = model(tokens, Layout(position, real, segment))
         return token_loss(hidden[real], model.output_weight, gold[real], 0.0).loss / PREDICTED
 
     packed = loss(20, DOCUMENTS)

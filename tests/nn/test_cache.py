@@ -7,7 +7,7 @@ from torch import Tensor
 
 from whyformer.attention.multihead import KeyValues
 from whyformer.nn.cache import CrossCache, KVCache, LayerCache
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 
 H, D = 2, 3
 
@@ -52,7 +52,7 @@ def test_a_cache_is_a_list_that_is_faster(rows: int, padded: bool, operations: l
     for number, (name, numbers) in enumerate(operations):
         if name == "append":
             new = columns(len(keys), len(numbers), number)
-            queries = Axis(
+            queries = Layout(
                 torch.arange(len(numbers)).expand(len(keys), -1) + position.shape[1],
                 torch.rand(len(keys), len(numbers)) < 0.7 if padded else None,
             )
@@ -60,36 +60,36 @@ def test_a_cache_is_a_list_that_is_faster(rows: int, padded: bool, operations: l
             position = torch.cat([position, queries.position], dim=1)
             present = torch.ones_like(queries.position).bool() if queries.valid is None else queries.valid
             valid = torch.cat([valid, present], dim=1)
-            axis = cache.with_new(queries)
+            layout = cache.with_new(queries)
             for layer in range(2):
                 assert torch.equal(cache.append(layer, new).key, keys)
-            cache.advance(axis)
+            cache.advance(layout)
         else:
             chosen = torch.tensor([number % len(keys) for number in numbers])
             cache.select(chosen)
             keys, position, valid = keys[chosen], position[chosen], valid[chosen]
         assert cache.length == position.shape[1]
-        check_axis(cache.axis, position, valid if padded else None)
+        check_axis(cache.layout, position, valid if padded else None)
 
 
-def check_axis(axis: Axis | None, position: Tensor, valid: Tensor | None) -> None:
-    if axis is None:
+def check_axis(layout: Layout | None, position: Tensor, valid: Tensor | None) -> None:
+    if layout is None:
         assert position.shape[1] == 0
         return
-    assert torch.equal(axis.position, position)
+    assert torch.equal(layout.position, position)
     if valid is None:
-        assert axis.valid is None
+        assert layout.valid is None
     else:
-        assert axis.valid is not None
-        assert torch.equal(axis.valid, valid)
+        assert layout.valid is not None
+        assert torch.equal(layout.valid, valid)
 
 
 def test_padding_may_come_late():
     cache = KVCache(layers=0)
-    cache.advance(cache.with_new(Axis(torch.tensor([[0]]))))
-    axis = cache.with_new(Axis(torch.tensor([[1]]), torch.tensor([[False]])))
-    assert axis.valid is not None
-    assert axis.valid.tolist() == [[True, False]]
+    cache.advance(cache.with_new(Layout(torch.tensor([[0]]))))
+    layout = cache.with_new(Layout(torch.tensor([[1]]), torch.tensor([[False]])))
+    assert layout.valid is not None
+    assert layout.valid.tolist() == [[True, False]]
 
 
 def test_a_selected_cache_shares_nothing_with_its_past():
@@ -110,11 +110,11 @@ def test_an_unused_layer_has_nothing_to_select():
 
 def test_a_memory_is_selected_in_every_layer():
     layers = [columns(3, 4, layer) for layer in range(2)]
-    cross = CrossCache(layers, Axis.of(torch.tensor([[True] * 4, [True] * 2 + [False] * 2, [True] * 4])))
+    cross = CrossCache(layers, Layout.of(torch.tensor([[True] * 4, [True] * 2 + [False] * 2, [True] * 4])))
     rows = torch.tensor([1, 1, 2, 0])
     cross.select(rows)
     for layer, before in zip(cross.layers, layers, strict=True):
         assert torch.equal(layer.key, before.key[rows])
         assert torch.equal(layer.value, before.value[rows])
-    assert cross.axis.valid is not None
-    assert cross.axis.valid.sum(dim=1).tolist() == [2, 2, 4, 4]
+    assert cross.layout.valid is not None
+    assert cross.layout.valid.sum(dim=1).tolist() == [2, 2, 4, 4]

@@ -13,7 +13,7 @@ from whyformer.models.bert import BERTSpec
 from whyformer.models.gpt import GPT, GPTSpec
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
-from whyformer.special_tokens import PAD, START, UNKNOWN
+from whyformer.special_tokens import BOS, PAD, UNK
 from whyformer.training.loss import token_loss
 
 V, M, N = 12, 8, 5
@@ -47,11 +47,11 @@ def test_a_bias_is_in_the_logits_and_in_the_loss_with_its_gradient(tie: str):
 
 @pytest.mark.parametrize("output_bias", [False, True])
 def test_what_is_never_predicted_takes_no_probability(output_bias: bool):
-    model, hidden = gpt(output_bias=output_bias, unpredicted=(UNKNOWN, START)), 3 * torch.randn(N, M)
+    model, hidden = gpt(output_bias=output_bias, unpredicted=(UNK, BOS)), 3 * torch.randn(N, M)
     probability = model.logits(hidden).softmax(dim=-1)
-    assert probability[:, [PAD, UNKNOWN, START]].eq(0).all()
+    assert probability[:, [PAD, UNK, BOS]].eq(0).all()
     free = gpt(output_bias=output_bias).logits(hidden)
-    expected = free.index_fill(1, torch.tensor([UNKNOWN, START]), -torch.inf).softmax(dim=-1)
+    expected = free.index_fill(1, torch.tensor([UNK, BOS]), -torch.inf).softmax(dim=-1)
     torch.testing.assert_close(probability, expected)
     gold = torch.full((N,), 5)
     part = token_loss(*model.scored(hidden), gold, 0.0)
@@ -62,7 +62,7 @@ def test_runs_from_before_have_the_same_tensors():
     assert not {name for name in gpt().state_dict() if "bias" in name and "blocks" not in name} - {
         "stack.final_norm.bias"
     }
-    assert "_never" not in gpt(unpredicted=(UNKNOWN,)).state_dict()
+    assert "_never" not in gpt(unpredicted=(UNK,)).state_dict()
     assert "output_bias" in gpt(output_bias=True).state_dict()
 
 

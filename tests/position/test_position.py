@@ -8,8 +8,8 @@ from torch import Tensor
 
 from whyformer.errors import DataError
 from whyformer.position.absolute import LearnedSpec, Sinusoidal, SinusoidalSpec, sinusoids
-from whyformer.position.attention_shape import Site
-from whyformer.position.layout import Axis
+from whyformer.position.attention_shape import AttentionShape
+from whyformer.position.layout import Layout
 from whyformer.position.positions import Positions
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.scheme import PositionScheme
@@ -79,21 +79,21 @@ class Constant(PositionScheme):
     def rotate(self, x: Tensor, position: Tensor) -> Tensor:
         return x * self.number + position[:, None, :, None]
 
-    def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    def logits(self, query: Tensor, key: Tensor, queries: Layout, keys: Layout) -> Tensor:
         return torch.full((1, 1, 1, 1), self.number)
 
-    def values(self, weights: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    def values(self, weights: Tensor, queries: Layout, keys: Layout) -> Tensor:
         return weights * self.number
 
 
 def test_schemes_chain_in_the_first_two_places_and_add_up_in_the_last_two():
     both = Positions([Constant(2.0), Constant(3.0)])
-    axis = Axis(torch.tensor([[1]]))
+    layout = Layout(torch.tensor([[1]]))
     one = torch.ones(1, 1, 1)
     # (1 · 2 + 1) · 3 + 1
-    assert both.embed(one, axis.position).item() == 10
-    assert both.rotate(one[None], axis.position).item() == 10
-    logits, values = both.logits(one[None], one[None], axis, axis), both.values(one[None], axis, axis)
+    assert both.embed(one, layout.position).item() == 10
+    assert both.rotate(one[None], layout.position).item() == 10
+    logits, values = both.logits(one[None], one[None], layout, layout), both.values(one[None], layout, layout)
     assert logits is not None
     assert values is not None
     assert (logits.item(), values.item()) == (5, 5)
@@ -101,28 +101,28 @@ def test_schemes_chain_in_the_first_two_places_and_add_up_in_the_last_two():
 
 
 def test_no_scheme_is_legal_and_changes_nothing():
-    none, axis, x = Positions([]), Axis(torch.zeros(1, 1, dtype=torch.int64)), torch.ones(1, 1, 1)
-    assert none.embed(x, axis.position) is x
-    assert none.rotate(x, axis.position) is x
-    assert none.logits(x[None], x[None], axis, axis) is None
-    assert none.values(x[None], axis, axis) is None
+    none, layout, x = Positions([]), Layout(torch.zeros(1, 1, dtype=torch.int64)), torch.ones(1, 1, 1)
+    assert none.embed(x, layout.position) is x
+    assert none.rotate(x, layout.position) is x
+    assert none.logits(x[None], x[None], layout, layout) is None
+    assert none.values(x[None], layout, layout) is None
     assert not none.reads_weights
 
 
 def test_sinusoids_touch_the_input_only():
-    scheme, axis, x = (
-        SinusoidalSpec().build(Site(d_model=4, heads=1, dim=4)),
-        Axis(torch.zeros(1, 1, dtype=torch.int64)),
+    scheme, layout, x = (
+        SinusoidalSpec().build(AttentionShape(d_model=4, heads=1, dim=4)),
+        Layout(torch.zeros(1, 1, dtype=torch.int64)),
         torch.ones(1, 1, 1, 4),
     )
     assert isinstance(scheme, Sinusoidal)
     assert not list(scheme.parameters())
-    assert scheme.rotate(x, axis.position) is x
-    assert scheme.logits(x, x, axis, axis) is None
+    assert scheme.rotate(x, layout.position) is x
+    assert scheme.logits(x, x, layout, layout) is None
     assert not Positions([scheme]).reads_weights
 
 
-SITE = Site(d_model=8, heads=1, dim=8)
+SITE = AttentionShape(d_model=8, heads=1, dim=8)
 
 
 def test_learned_vectors_are_looked_up_and_added():
@@ -136,14 +136,14 @@ def test_learned_vectors_are_looked_up_and_added():
 
 def test_beyond_the_learned_vectors_a_sentence_is_refused():
     spec = LearnedSpec(longest=5)
-    assert spec.reach() == 5
+    assert spec.max_positions() == 5
     with pytest.raises(DataError, match=r"6 tokens is longer than the 5 learned positions.*`longest`"):
         spec.build(SITE).embed(torch.ones(1, 2, 8), torch.tensor([[0, 5]]))
 
 
 def turned(x: Tensor, position: int, spec: RotarySpec) -> Tensor:
     """A query or key (D,) at ``position``."""
-    scheme = spec.build(Site(d_model=len(x), heads=1, dim=len(x)))
+    scheme = spec.build(AttentionShape(d_model=len(x), heads=1, dim=len(x)))
     return scheme.rotate(x[None, None, None], torch.tensor([[position]]))[0, 0, 0]
 
 
@@ -186,6 +186,6 @@ def test_in_bf16_late_positions_are_told_apart():
     [(1.0, 8, True), (1.0, 5, False), (0.5, 8, True), (0.5, 6, False), (0.1, 8, False), (0.07, 200, True)],
 )
 def test_only_whole_pairs_turn(fraction: float, dim: int, fits: bool):
-    fault = RotarySpec(fraction=fraction).fault(Site(d_model=dim, heads=1, dim=dim))
+    fault = RotarySpec(fraction=fraction).incompatibility(AttentionShape(d_model=dim, heads=1, dim=dim))
     assert (fault is None) == fits
     assert fits or "make it even" in str(fault)

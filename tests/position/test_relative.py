@@ -13,8 +13,8 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import sinusoids
 from whyformer.position.alibi import AlibiSpec
-from whyformer.position.attention_shape import Site
-from whyformer.position.layout import Axis
+from whyformer.position.attention_shape import AttentionShape
+from whyformer.position.layout import Layout
 from whyformer.position.positions import PositionSpec
 from whyformer.position.scheme import PositionScheme
 from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec
@@ -22,36 +22,36 @@ from whyformer.position.t5 import T5, T5Spec
 from whyformer.position.transformer_xl import TransformerXLSpec
 
 H, D = 2, 4
-SITE = Site(d_model=8, heads=H, dim=D)
+SITE = AttentionShape(d_model=8, heads=H, dim=D)
 
 
-def along(*position: int) -> Axis:
-    return Axis(torch.tensor([position]))
+def along(*position: int) -> Layout:
+    return Layout(torch.tensor([position]))
 
 
 def random(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
 
 
-def built(spec: PositionSpec, site: Site = SITE) -> PositionScheme:
+def built(spec: PositionSpec, shape: AttentionShape = SITE) -> PositionScheme:
     """The scheme, its parameters drawn at random."""
-    scheme = spec.build(site)
+    scheme = spec.build(shape)
     with torch.no_grad():
         for parameter in scheme.parameters():
             parameter.copy_(random(*parameter.shape))
     return scheme
 
 
-def logits(scheme: PositionScheme, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor:
+def logits(scheme: PositionScheme, query: Tensor, key: Tensor, queries: Layout, keys: Layout) -> Tensor:
     term = scheme.logits(query, key, queries, keys)
     assert term is not None
     return term
 
 
 def test_the_slopes_are_those_of_the_paper():
-    eight = AlibiSpec().build(Site(d_model=8, heads=8, dim=1)).get_buffer("slopes")
+    eight = AlibiSpec().build(AttentionShape(d_model=8, heads=8, dim=1)).get_buffer("slopes")
     assert eight.tolist() == [2.0**-i for i in range(1, 9)]
-    twelve = AlibiSpec().build(Site(d_model=12, heads=12, dim=1)).get_buffer("slopes")
+    twelve = AlibiSpec().build(AttentionShape(d_model=12, heads=12, dim=1)).get_buffer("slopes")
     # Those of eight heads, then every other one of sixteen.
     expected = torch.tensor([*(2.0**-i for i in range(1, 9)), *(2.0 ** -(i + 0.5) for i in range(4))])
     torch.testing.assert_close(twelve, expected)
@@ -76,7 +76,7 @@ def test_alibi_grows_with_the_distance_to_both_sides_and_without_end():
     ],
 )
 def test_buckets_widen_and_the_last_has_no_end(causal: bool, buckets: dict[int, int]):
-    scheme = built(T5Spec(buckets=8, farthest=16), Site(8, H, D, causal))
+    scheme = built(T5Spec(buckets=8, farthest=16), AttentionShape(8, H, D, causal))
     assert isinstance(scheme, T5)
     assert scheme.bucket(torch.tensor(list(buckets))).tolist() == list(buckets.values())
 
@@ -89,29 +89,29 @@ def test_t5_adds_the_number_of_the_bucket():
 
 
 POSITIONS = pytest.mark.parametrize(
-    "axis", [along(0, 1, 2, 3, 4, 5), along(0, 1, 2, 0, 1, 2), along(9, 2, 5, 5, 0, 1)]
+    "layout", [along(0, 1, 2, 3, 4, 5), along(0, 1, 2, 0, 1, 2), along(9, 2, 5, 5, 0, 1)]
 )
 
 
-def vectors(scheme: PositionScheme, axis: Axis, distance: int) -> Tensor:
+def vectors(scheme: PositionScheme, layout: Layout, distance: int) -> Tensor:
     """Shaw's a_ij: (Q,K,D)."""
-    position = axis.position[0]
+    position = layout.position[0]
     offset = position[None, :] - position[:, None]
     return scheme.get_parameter("table")[offset.clamp(-distance, distance) + distance]
 
 
 @POSITIONS
-def test_shaw_keys_are_q_times_a(axis: Axis):
+def test_shaw_keys_are_q_times_a(layout: Layout):
     scheme, query = built(ShawKeysSpec(distance=2)), random(3, H, 6, D)
-    expected = torch.einsum("bhqd,qkd->bhqk", query, vectors(scheme, axis, 2))
-    torch.testing.assert_close(logits(scheme, query, query, axis, axis).expand_as(expected), expected)
+    expected = torch.einsum("bhqd,qkd->bhqk", query, vectors(scheme, layout, 2))
+    torch.testing.assert_close(logits(scheme, query, query, layout, layout).expand_as(expected), expected)
 
 
 @POSITIONS
-def test_shaw_values_are_the_weighted_sum_of_a(axis: Axis):
+def test_shaw_values_are_the_weighted_sum_of_a(layout: Layout):
     scheme, weights = built(ShawValuesSpec(distance=2)), random(3, H, 6, 6).softmax(-1)
-    expected = torch.einsum("bhqk,qkd->bhqd", weights, vectors(scheme, axis, 2))
-    actual = scheme.values(weights, axis, axis)
+    expected = torch.einsum("bhqk,qkd->bhqd", weights, vectors(scheme, layout, 2))
+    actual = scheme.values(weights, layout, layout)
     assert actual is not None
     torch.testing.assert_close(actual, expected)
 
@@ -130,9 +130,9 @@ def test_all_that_is_far_has_the_vector_of_the_distance(side: int):
 
 
 @POSITIONS
-def test_transformer_xl_has_three_terms_beside_the_product(axis: Axis):
+def test_transformer_xl_has_three_terms_beside_the_product(layout: Layout):
     scheme, query, key = built(TransformerXLSpec()), random(1, H, 6, D), random(1, H, 6, D).flip(2)
-    position = axis.position[0]
+    position = layout.position[0]
     offset = position[None, :] - position[:, None]
     projected = sinusoids(offset.flatten(), 8) @ scheme.get_parameter("project.weight").T
     # (Q·K,H·D) -> (Q,K,H,D)
@@ -143,7 +143,7 @@ def test_transformer_xl_has_three_terms_beside_the_product(axis: Axis):
         + torch.einsum("hd,bhkd->bhk", u, key)[:, :, None]
         + torch.einsum("hd,qkhd->hqk", v, place)
     )
-    torch.testing.assert_close(logits(scheme, query, key, axis, axis), expected)
+    torch.testing.assert_close(logits(scheme, query, key, layout, layout), expected)
 
 
 def test_transformer_xl_reaches_to_any_offset():

@@ -49,13 +49,13 @@ def test_fewer_snapshots_than_asked_for_are_an_error(reverse_run: Path, tmp_path
 def test_snapshots_of_another_run_are_refused(reverse_run: Path, tmp_path: Path):
     own = last_snapshots(reverse_run, 1)
     tensors, facts = load_tensors(own[0])
-    stranger = tmp_path / "stranger.safetensors"
-    save_tensors(stranger, tensors, {**facts, "tokenizers": ["0", "1"]})
+    is_not_next = tmp_path / "is_not_next.safetensors"
+    save_tensors(is_not_next, tensors, {**facts, "tokenizers": ["0", "1"]})
     with pytest.raises(
-        CheckpointError, match=r"stranger\.safetensors: these weights were trained with another"
+        CheckpointError, match=r"is_not_next\.safetensors: these weights were trained with another"
     ):
-        write_average(reverse_run, [*own, stranger], tmp_path / "mean.safetensors")
-    save_tensors(stranger, {"weight": torch.zeros(2)}, facts)
-    with pytest.raises(CheckpointError, match=r"stranger\.safetensors: its tensors differ from those of"):
-        write_average(reverse_run, [*own, stranger], tmp_path / "mean.safetensors")
-    assert list(tmp_path.iterdir()) == [stranger]
+        write_average(reverse_run, [*own, is_not_next], tmp_path / "mean.safetensors")
+    save_tensors(is_not_next, {"weight": torch.zeros(2)}, facts)
+    with pytest.raises(CheckpointError, match=r"is_not_next\.safetensors: its tensors differ from those of"):
+        write_average(reverse_run, [*own, is_not_next], tmp_path / "mean.safetensors")
+    assert list(tmp_path.iterdir()) == [is_not_next]

@@ -20,7 +20,7 @@ from whyformer.models.elmo import ELMo, ELMoSpec
 from whyformer.nn.characters import CharactersSpec
 from whyformer.runs.load import load_as
 from whyformer.runs.registry import load_any
-from whyformer.runs.train import begin, go_on
+from whyformer.runs.train import resume_run, start_run
 from whyformer.tasks.bidirectional_lm import task as bidirectional_lm
 from whyformer.tasks.bidirectional_lm.task import BidirectionalLMRecipe, BidirectionalLMTask, HeldOut
 from whyformer.tasks.bidirectional_lm.word_embedder import WordEmbedder
@@ -60,7 +60,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = folder / "counting.txt"
     text.write_text("\n\n".join(" ".join(WORDS[a:b]) for a in range(9) for b in range(a + 2, 11)))
     (folder / "recipe.yaml").write_text(RECIPE.format(text=text))
-    begin(str(folder / "recipe.yaml"), [], folder / "run", device="cpu", overwrite=False, say=print).train()
+    start_run(
+        str(folder / "recipe.yaml"), [], folder / "run", device="cpu", overwrite=False, say=print
+    ).train()
     return folder / "run"
 
 
@@ -96,8 +98,10 @@ def test_a_stopped_run_goes_on_to_the_same_bits(run: Path, tmp_path: Path):
     torch.set_num_threads(1)
     recipe, runs = str(run / "recipe.yaml"), (tmp_path / "once", tmp_path / "twice")
     for folder, steps in zip(runs, (12, 5), strict=True):
-        begin(recipe, [f"training.steps={steps}"], folder, device="cpu", overwrite=False, say=print).train()
-    go_on(runs[1], ["training.steps=12"], device="cpu", say=print).train()
+        start_run(
+            recipe, [f"training.steps={steps}"], folder, device="cpu", overwrite=False, say=print
+        ).train()
+    resume_run(runs[1], ["training.steps=12"], device="cpu", say=print).train()
     first, second = (load_tensors(RunFolder(folder).state)[0] for folder in runs)
     assert first.keys() == second.keys()
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())

@@ -20,8 +20,8 @@ from whyformer.experiments.grid import equal_steps, plan
 from whyformer.experiments.trial import Conditions, run_trial
 from whyformer.runs.load import load_as, load_translator
 from whyformer.runs.registry import load_any
-from whyformer.runs.train import begin, go_on
-from whyformer.special_tokens import END, START
+from whyformer.runs.train import resume_run, start_run
+from whyformer.special_tokens import BOS, EOS
 from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.causal_lm.task import CausalLMRecipe, HeldOut
 from whyformer.training.checkpoint import load_tensors
@@ -115,10 +115,10 @@ def test_perplexity_and_bits_are_those_of_the_likelihoods_that_the_search_tells(
     ids = tuple(generator.tokenizer.encode(document))
     settings = GreedySpec(prefix=ids, longest_factor=0.0, longest_extra=len(ids) + 1, shortest=1)
     with torch.inference_mode():
-        tokens = torch.tensor([[START]])
+        tokens = torch.tensor([[BOS]])
         state = generator.model.start(tokens, tokens > 0)
         nll = 0.0
-        for fed, gold in zip([START, *ids], [*ids, END], strict=True):
+        for fed, gold in zip([BOS, *ids], [*ids, EOS], strict=True):
             nll -= float(generator.model.step(torch.tensor([fed]), state).log_softmax(dim=1)[0, gold])
     assert generator.generate([""], settings)[0][0].text.startswith(document)
     fit = HeldOut([document], generator.tokenizer, generator.model.longest).fit(generator.model)
@@ -140,8 +140,8 @@ def test_a_stopped_run_goes_on_to_the_same_bits(counting_run: Path, tmp_path: Pa
     steady = ["training.schedule.kind=constant", "training.validation.average=1"]
     for run, steps in zip(runs, (40, 17), strict=True):
         changes = [*steady, f"training.steps={steps}"]
-        begin(recipe, changes, run, device="cpu", overwrite=False, say=print).train()
-    go_on(runs[1], ["training.steps=40"], device="cpu", say=print).train()
+        start_run(recipe, changes, run, device="cpu", overwrite=False, say=print).train()
+    resume_run(runs[1], ["training.steps=40"], device="cpu", say=print).train()
     first, second = (load_tensors(RunFolder(run).state)[0] for run in runs)
     assert first.keys() == second.keys()
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
@@ -188,7 +188,7 @@ def test_what_is_held_out_or_repeated_is_not_trained_on(tmp_path: Path):
     assert sorted([*read.train, *read.valid], key=int) == [str(number) for number in range(90)]
     assert 10 < len(read.valid) < 50
     held = len(read.valid) + sum(int(each) < 10 for each in read.valid)
-    assert read.account == (
+    assert read.summary == (
         f"100 documents read, {held} held out and {100 - held - len(read.train)} repeated left out, "
         f"{len(read.valid)} to choose by"
     )

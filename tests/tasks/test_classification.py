@@ -18,7 +18,7 @@ from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeEr
 from whyformer.models.classifier import PooledClassifier
 from whyformer.runs.load import load_as
 from whyformer.runs.registry import load_any
-from whyformer.runs.train import begin, go_on
+from whyformer.runs.train import resume_run, start_run
 from whyformer.tasks.classification.classifier import Classifier
 from whyformer.tasks.classification.task import ClassificationRecipe, ClassificationTask, Examples, macro_f1
 from whyformer.tasks.embedding.encoder import encoder
@@ -73,7 +73,7 @@ def recipe(counting_run: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def train(recipe: str, run: Path, *changes: str) -> Path:
-    begin(recipe, changes, run, device="cpu", overwrite=False, say=print).train()
+    start_run(recipe, changes, run, device="cpu", overwrite=False, say=print).train()
     return run
 
 
@@ -106,7 +106,7 @@ def test_a_frozen_trunk_keeps_its_bits_and_the_rest_learns(recipe: str, tmp_path
     run = train(recipe, tmp_path / "run", *changes)
     before, _ = load_tensors(RunFolder(classification(recipe).start).weights)
     after, _ = load_tensors(RunFolder(run).state)
-    kept = {name.removeprefix("model.trunk."): t for name, t in after.items() if "trunk" in name}
+    kept = {name.removeprefix("model.backbone."): t for name, t in after.items() if "backbone" in name}
     assert kept.keys() == before.keys()
     assert all(torch.equal(tensor, before[name]) for name, tensor in kept.items())
     assert ("model.mix.scores" in after) == (mix == "scalar_mix")
@@ -125,7 +125,7 @@ def test_random_weights_are_the_same_network_with_others(recipe: str):
     )
     first, second = pretrained.state_dict(), fresh.state_dict()
     assert {name: t.shape for name, t in first.items()} == {name: t.shape for name, t in second.items()}
-    name = "trunk.stack.blocks.0.attention.query.weight"
+    name = "backbone.stack.blocks.0.attention.query.weight"
     assert not torch.equal(first[name], second[name])
 
 
@@ -137,7 +137,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits_without_its_start(recipe: str, t
     once = train(recipe, tmp_path / "once", *changes, "training.steps=40")
     twice = train(recipe, tmp_path / "twice", *changes, "training.steps=17")
     shutil.rmtree(folder)
-    go_on(twice, ["training.steps=40"], device="cpu", say=print).train()
+    resume_run(twice, ["training.steps=40"], device="cpu", say=print).train()
     first, second = (load_tensors(RunFolder(run).state)[0] for run in (once, twice))
     assert first.keys() == second.keys()
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
@@ -167,11 +167,13 @@ def test_every_pretrained_model_can_be_the_start(
     changes = [f"start={start}", f"model.update={update}", "model.layer_mix=scalar_mix", "training.steps=60"]
     made = train(recipe, tmp_path / "run", *changes)
     spec = classification(str(made / "recipe.yaml"))
-    assert spec.model.whole_trunk.kind == kind
+    assert spec.model.whole_backbone.kind == kind
     before, after = (load_tensors(RunFolder(each).weights)[0] for each in (start, made))
-    trunk = {name.removeprefix("trunk."): t for name, t in after.items() if name.startswith("trunk.")}
-    assert not {name.partition(".")[0] for name in trunk} & {"masked", "pooler", "next_sentence"}
-    same = [torch.equal(tensor, before[name]) for name, tensor in trunk.items()]
+    backbone = {
+        name.removeprefix("backbone."): t for name, t in after.items() if name.startswith("backbone.")
+    }
+    assert not {name.partition(".")[0] for name in backbone} & {"masked", "pooler", "next_sentence"}
+    same = [torch.equal(tensor, before[name]) for name, tensor in backbone.items()]
     assert all(same) == (update == "head")
     fit = load_as(Classifier, made, device="cpu").fit(spec.data.held_out("test"))
     assert fit.accuracy > (80.0 if update == "all" else 40.0)
@@ -180,7 +182,7 @@ def test_every_pretrained_model_can_be_the_start(
 def test_a_run_tells_its_network_and_labels(tuned: Path, tmp_path: Path):
     spec = classification(str(tuned / "recipe.yaml"))
     assert spec.data.labels == ("down", "up")
-    assert spec.model.whole_trunk.kind == "gpt"
+    assert spec.model.whole_backbone.kind == "gpt"
     path = tmp_path / "again.yaml"
     path.write_text(recipe_text(spec), encoding="utf-8")
     assert load_any(str(path)) == spec
@@ -230,7 +232,7 @@ def test_the_loss_is_the_cross_entropy_of_the_logits(recipe: str):
     torch.nn.init.normal_(model.output.bias)
     spec = classification(recipe)
     valid = spec.data.load().valid
-    ready = Examples(valid, encoder(spec.model.whole_trunk, prepared.tokenizers.source), spec.data.known)
+    ready = Examples(valid, encoder(spec.model.whole_backbone, prepared.tokenizers.source), spec.data.known)
     with torch.no_grad():
         logits = model.logits(model(ready.pooled(model, range(len(valid)))))
     fit = ready.fit(model, batch=7)
@@ -287,7 +289,7 @@ def test_what_is_held_out_is_not_trained_on_whatever_its_label(tmp_path: Path):
     assert len(read.train) + len(read.valid) == 100
     assert 10 < len(read.valid) < 50
     held = len(read.valid)
-    assert read.account == f"100 examples read, {held} held out, {held} to choose by"
+    assert read.summary == f"100 examples read, {held} held out, {held} to choose by"
 
 
 def test_what_does_not_fit_the_start_is_refused(recipe: str, reverse_run: Path, tuned: Path, tmp_path: Path):
@@ -304,8 +306,8 @@ def test_what_does_not_fit_the_start_is_refused(recipe: str, reverse_run: Path, 
 def test_a_text_that_is_too_long_is_left_out_of_training_and_refused_elsewhere(recipe: str, tmp_path: Path):
     (tmp_path / "long.tsv").write_text(f"{examples(0, 20)}\nup\t{'one ' * 60}", encoding="utf-8")
     data = f"data={{train: [{tmp_path}/long.tsv], valid: [{Path(recipe).parent}/test.tsv.gz]}}"
-    account = classification(recipe, data).prepare(None).account
-    assert account.endswith("; 1 more are longer than the model reads (48 tokens)")
+    summary = classification(recipe, data).prepare(None).summary
+    assert summary.endswith("; 1 more are longer than the model reads (48 tokens)")
     data = f"data={{valid: [{tmp_path}/long.tsv], train: [{Path(recipe).parent}/test.tsv.gz]}}"
     with pytest.raises(DataError, match=r"long\.tsv:41: has \d+ tokens with its marks, but the model"):
         classification(recipe, data).prepare(None)

@@ -14,15 +14,15 @@ from whyformer.config.validation import check
 from whyformer.data.tokenizers.kinds import BPE, Word
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import CheckpointError, DecodingError
-from whyformer.models.backbone import TrunkSpec, depth, width
+from whyformer.models.backbone import BackboneSpec, depth, width
 from whyformer.models.bert import BERTSpec
 from whyformer.models.elmo import ELMoSpec
 from whyformer.models.gpt import GPTSpec
 from whyformer.nn.pooling import Pooling, pool
 from whyformer.nn.scalar_mix import ScalarMix
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.runs.load import load_embedder
-from whyformer.special_tokens import END, START
+from whyformer.special_tokens import BOS, EOS
 from whyformer.tap import record
 from whyformer.tasks.embedding.embedder import Embedder
 from whyformer.tasks.embedding.encoder import encoder
@@ -30,7 +30,7 @@ from whyformer.tasks.embedding.encoder import encoder
 TEXTS = ["the cat sat", "on", "the mat that the cat sat on was the cat's mat", "a dog", "the cat sat"]
 BLOCK = {"attention": {"heads": {"query": 2}}, "feed_forward": {"hidden": 16}}
 STACK = {"layers": 3, "positions": [{"kind": "learned", "longest": 64}], "block": BLOCK}
-SPECS: dict[str, TrunkSpec] = {
+SPECS: dict[str, BackboneSpec] = {
     "bert": check(BERTSpec, {"d_model": 8, "longest": 64, "stack": STACK}, "a test"),
     "gpt": check(GPTSpec, {"d_model": 8, "longest": 64, "stack": STACK}, "a test"),
     "elmo": check(
@@ -98,18 +98,18 @@ def test_the_layers_of_a_stack_are_what_its_blocks_say(kind: str, changes: dict[
 
     for each in model.stack.blocks:
         each.register_forward_hook(keep)
-    axis = Axis(torch.arange(7).expand(2, -1))
+    layout = Layout(torch.arange(7).expand(2, -1))
     x = torch.randn(2, 7, 8, requires_grad=True)
     torch.manual_seed(1)
-    found = model.stack.layers(x, axis)
+    found = model.stack.layers(x, layout)
     torch.manual_seed(1)
-    last = model.stack(x, axis)
+    last = model.stack(x, layout)
     assert found[0] is x
     assert all(torch.equal(a, b) for a, b in zip(found[1:-1], said, strict=False))
     assert torch.equal(found[-1], last)
     assert torch.autograd.grad(found[1].sum(), x, retain_graph=True)[0].abs().sum() > 0
     with record(model) as tape:
-        model.stack(x, axis)
+        model.stack(x, layout)
     assert tape  # taps that were listened to listen to others as before
 
 
@@ -138,8 +138,8 @@ def test_mixing_and_pooling_may_change_places(seed: int, layers: int):
 def test_two_texts_have_a_mark_between_them_and_a_kind_each():
     cut = tokenizer("bert")
     pair, (a, b) = ("the cat", "sat on"), cut.encode_all(["the cat", "sat on"])
-    for kind, closing in (("bert", [END]), ("gpt", [])):
-        assert encoder(SPECS[kind], cut).lengths([pair]) == [len([START, *a, END, *b, *closing])]
+    for kind, closing in (("bert", [EOS]), ("gpt", [])):
+        assert encoder(SPECS[kind], cut).lengths([pair]) == [len([BOS, *a, EOS, *b, *closing])]
         assert encoder(SPECS[kind], cut).lengths([("the cat",), ("",)]) == [
             1 + len(a) + len(closing),
             1 + len(closing),
@@ -149,9 +149,9 @@ def test_two_texts_have_a_mark_between_them_and_a_kind_each():
     assert isinstance(spec, BERTSpec)
     model = spec.build(cut.size).eval()
     layers, valid = encoder(spec, cut).encode(model, [pair, ("the", "a")])
-    tokens = torch.tensor([[START, *a, END, *b, END]])
+    tokens = torch.tensor([[BOS, *a, EOS, *b, EOS]])
     kinds = torch.tensor([[0] * (len(a) + 2) + [1] * (len(b) + 1)])
-    expected = model(tokens, Axis(torch.arange(tokens.shape[1])[None]), kinds)
+    expected = model(tokens, Layout(torch.arange(tokens.shape[1])[None]), kinds)
     assert torch.allclose(layers[-1][:1], expected, atol=1e-5)
     assert valid.sum(dim=1).tolist() == [tokens.shape[1], 3 + len(cut.encode("the")) + len(cut.encode("a"))]
 

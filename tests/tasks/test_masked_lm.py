@@ -16,12 +16,12 @@ from whyformer.errors import CheckpointError, DecodingError, RecipeError, Tokeni
 from whyformer.models.bert import BERT, BERTSpec
 from whyformer.runs.load import load_as
 from whyformer.runs.registry import load_any
-from whyformer.runs.train import begin, go_on
-from whyformer.special_tokens import END, START
+from whyformer.runs.train import resume_run, start_run
+from whyformer.special_tokens import BOS, EOS
 from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.masked_lm.filler import Filler
 from whyformer.tasks.masked_lm.task import MaskedLMRecipe, MaskedLMTask
-from whyformer.tasks.recipe import given
+from whyformer.tasks.recipe import require_data
 from whyformer.training.checkpoint import load_tensors
 from whyformer.training.leak import check_no_leak
 from whyformer.training.loss import token_loss
@@ -42,7 +42,7 @@ def prepared(run: Path, *changes: str) -> tuple[MaskedLMRecipe, MaskedLMTask, BE
     recipe = load_any(str(run / "recipe.yaml"), changes)
     assert isinstance(recipe, MaskedLMRecipe)
     tokenizer = Tokenizer.load(run / "tokenizer.json")
-    task = MaskedLMTask(recipe, given(recipe.data).load(), tokenizer)
+    task = MaskedLMTask(recipe, require_data(recipe.data).load(), tokenizer)
     return recipe, task, recipe.model.build(tokenizer.size)
 
 
@@ -68,16 +68,16 @@ def test_a_stopped_run_goes_on_to_the_same_bits_across_epochs(filling_run: Path,
     recipe, runs = str(filling_run / "recipe.yaml"), (tmp_path / "once", tmp_path / "twice")
     steady = [
         "training.schedule.kind=constant",
-        "layouts=1",
+        "duplicates=1",
         f"model.heads={heads}",
         "model.stack.block.dropout=0.1",
     ]
     for run, steps in zip(runs, (30, 7), strict=True):
         changes = [*steady, f"training.steps={steps}"]
-        begin(recipe, changes, run, device="cpu", overwrite=False, say=print).train()
+        start_run(recipe, changes, run, device="cpu", overwrite=False, say=print).train()
     # Seven steps are within an epoch; nineteen are in the next; thirty in the one after that.
     for steps in (19, 30):
-        trainer = go_on(runs[1], [f"training.steps={steps}"], device="cpu", say=print)
+        trainer = resume_run(runs[1], [f"training.steps={steps}"], device="cpu", say=print)
         assert trainer.steps_per_epoch < 12
         trainer.train()
     first, second = (load_tensors(RunFolder(run).state)[0] for run in runs)
@@ -127,7 +127,7 @@ def test_masks_change_with_the_epoch_and_not_with_the_batch(filling_run: Path):
     _, task, _ = prepared(filling_run)
     one, other = (task.examples.batch(np.arange(20), epoch, CPU) for epoch in (0, 1))
     assert not torch.equal(one.tokens, other.tokens)
-    assert torch.equal(one.kinds, other.kinds)
+    assert torch.equal(one.token_types, other.token_types)
     alone = task.examples.batch(np.array([7]), 0, CPU)
     width = alone.tokens.shape[1]
     assert torch.equal(alone.tokens[0], one.tokens[7, :width])
@@ -136,7 +136,7 @@ def test_masks_change_with_the_epoch_and_not_with_the_batch(filling_run: Path):
 
 def test_validation_is_the_same_in_any_batch(filling_run: Path, filler: Filler):
     recipe, task, _ = prepared(filling_run)
-    held = task.held_out(given(recipe.data).held_out("valid"), "valid")
+    held = task.held_out(require_data(recipe.data).held_out("valid"), "valid")
     found = held.fit(filler.model)
     assert found.figures == pytest.approx(held.fit(filler.model, batch=3).figures, rel=1e-5)
     told = RunFolder(filling_run).records()[-1]
@@ -150,10 +150,10 @@ def test_a_sound_model_passes_the_leak_check(filling_run: Path, norm: str):
 
 
 def test_without_pairs_texts_stand_alone(filling_run: Path):
-    _, task, model = prepared(filling_run, "model.heads=[masked]", "layouts=1")
+    _, task, model = prepared(filling_run, "model.heads=[masked]", "duplicates=1")
     made = task.predict(model, np.arange(4), 0, CPU)
     assert made.extra is None
-    assert task.account.endswith("texts")
+    assert task.summary.endswith("texts")
     figures = task.validate(model.eval(), CPU, translate=False)
     assert figures.keys() == {"loss", "nll", "masked_accuracy", "unigram_accuracy"}
     assert figures["loss"] == figures["nll"]
@@ -164,9 +164,9 @@ def test_without_pairs_texts_stand_alone(filling_run: Path):
     [
         (["tokenizer.specials=[]"], r"tokenizer.specials has no \[MASK\]"),
         (["model.heads=[next_sentence]"], "model.heads has no masked, which this task trains; add it"),
-        (["model.heads=[masked]"], "layouts is above 1, but without the head next_sentence"),
+        (["model.heads=[masked]"], "duplicates is above 1, but without the head next_sentence"),
         (["masking.mask=1"], "mask and random are shares of one whole"),
-        (["model.kinds=1"], "heads has next_sentence, which reads pairs; set kinds: 2"),
+        (["model.token_types=1"], "heads has next_sentence, which reads pairs; set kinds: 2"),
     ],
 )
 def test_faults_of_a_recipe_are_told(filling_run: Path, changes: list[str], sentence: str):
@@ -210,7 +210,7 @@ def test_several_holes_are_filled_independently(filler: Filler):
 def hidden(filler: Filler, text: str) -> list[int]:
     """The tokens that the model reads of ``text``, without the marks at its ends."""
     ids = filler._encoded(filler._parts(text, 1), filler.tokenizer.special("[MASK]"), 1)
-    assert (ids[0], ids[-1]) == (START, END)
+    assert (ids[0], ids[-1]) == (BOS, EOS)
     return ids[1:-1]
 
 

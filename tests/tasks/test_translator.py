@@ -18,7 +18,7 @@ from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import CheckpointError, DecodingError, TokenizerError, WhyformerError
 from whyformer.runs.load import load_translator
-from whyformer.tasks.output import Candidate
+from whyformer.tasks.output import TextOutput
 from whyformer.tasks.translation.translator import Translator
 
 
@@ -35,7 +35,7 @@ def sentences() -> list[str]:
     return [*filled[:40], "", *filled[40:], "  "]
 
 
-def texts(found: list[list[Candidate]]) -> list[list[str]]:
+def texts(found: list[list[TextOutput]]) -> list[list[str]]:
     return [[candidate.text for candidate in candidates] for candidates in found]
 
 
@@ -75,7 +75,7 @@ def test_data_may_be_translated_in_parts(translator: Translator, sentences: list
 def test_a_blank_sentence_becomes_an_empty_one(translator: Translator):
     for blank in ("", "   ", "\u3000"):
         assert translator.translate([blank, "0 1"], BeamSpec(n_best=2))[0] == [
-            Candidate("", 0.0, (), [], True)
+            TextOutput("", 0.0, (), [], True)
         ]
     assert translator.translate([]) == []
 

@@ -16,7 +16,7 @@ from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NormSpec
 from whyformer.nn.placement import PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.training.leak import check_no_leak
 from whyformer.training.task import Probe
 
@@ -36,7 +36,7 @@ def probe(mask: MaskRule, placement: PlacementSpec, after: Callable[[Tensor], Te
 
     def states() -> Probe:
         embedded = torch.randn(1, T, M, requires_grad=True)
-        return Probe(embedded, after(stack(embedded, Axis(torch.arange(T)[None]))))
+        return Probe(embedded, after(stack(embedded, Layout(torch.arange(T)[None]))))
 
     return states
 
@@ -132,7 +132,7 @@ def padded(norm: NormSpec, reads: float = 0.0) -> States:
 
     def states() -> Probe:
         embedded = torch.randn(1, T, M, requires_grad=True)
-        hidden = stack(embedded, Axis(torch.arange(T)[None], valid[None]))
+        hidden = stack(embedded, Layout(torch.arange(T)[None], valid[None]))
         leak = reads * embedded[:, 5:] * (torch.arange(T) == 2)[:, None]
         return Probe(embedded, hidden + leak, valid[None] | ~valid[:, None])
 

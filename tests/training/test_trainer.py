@@ -12,7 +12,7 @@ from typer.testing import Result
 
 from whyformer.data.batches.planning import plan
 from whyformer.runs.load import load
-from whyformer.runs.train import begin
+from whyformer.runs.train import start_run
 from whyformer.training.checkpoint import average, load_tensors
 from whyformer.training.run import Progress, RunFolder
 from whyformer.training.trainer import Trainer
@@ -29,7 +29,7 @@ def prepare(tmp_path: Path, recipe: str) -> Prepare:
 
     def prepared(*changes: str, name: str = "run") -> Trainer[nn.Module]:
         quiet: Callable[[str], None] = lambda line: None  # noqa: E731
-        return begin(recipe, changes, tmp_path / name, device="cpu", overwrite=False, say=quiet)
+        return start_run(recipe, changes, tmp_path / name, device="cpu", overwrite=False, say=quiet)
 
     return prepared
 

@@ -3,18 +3,18 @@
 from dataclasses import replace
 
 from whyformer.attention.score import DotSpec
-from whyformer.why.lab.training import Teaching
+from whyformer.why.lab.training import ToyTraining
 from whyformer.why.questions.q03_scale import QUESTION, Scale
 
 
 def test_the_small_experiment_supports_the_answer():
-    small = Scale(teaching=Teaching(steps=180, test_every=10, test_examples=256))
+    small = Scale(training=ToyTraining(steps=180, test_every=10, test_examples=256))
     findings = replace(QUESTION, experiment=small).ask([1])
     assert findings.verdict == "supported", findings.judgements
 
 
 def test_without_the_scale_it_does_not():
-    broken = Scale(scaled=DotSpec(), teaching=Teaching(steps=40, test_every=40))
+    broken = Scale(scaled=DotSpec(), training=ToyTraining(steps=40, test_every=40))
     findings = replace(QUESTION, experiment=broken).ask([1])
     assert [judged.outcome for judged in findings.judgements] == ["holds", "fails", "fails", "holds"]
     assert findings.verdict == "undecided"

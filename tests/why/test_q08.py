@@ -3,21 +3,21 @@
 from dataclasses import replace
 
 from whyformer.attention.score import ScaledDotSpec
-from whyformer.why.lab.training import Teaching
+from whyformer.why.lab.training import ToyTraining
 from whyformer.why.questions.q08_additive import QUESTION, AdditiveOrDot
 
 
 def test_the_small_experiment_goes_the_right_way():
-    short = Teaching(steps=220, batch=24, test_every=220)
-    small = AdditiveOrDot(lengths=(256,), turns=5, dims=(512,), teaching=short)
+    short = ToyTraining(steps=220, batch=24, test_every=220)
+    small = AdditiveOrDot(lengths=(256,), turns=5, dims=(512,), training=short)
     [time, memory, beats_unscaled, _, same, lighter] = replace(QUESTION, experiment=small).ask([1]).judgements
     assert [each.outcome for each in (time, memory, beats_unscaled, same, lighter)] == ["holds"] * 5
 
 
 def test_a_dot_product_in_its_place_is_not_slower():
-    once = Teaching(steps=1, test_every=1)
+    once = ToyTraining(steps=1, test_every=1)
     broken = AdditiveOrDot(
-        additive=ScaledDotSpec(), lengths=(256,), widths=(16, 64, 128), turns=5, dims=(512,), teaching=once
+        additive=ScaledDotSpec(), lengths=(256,), widths=(16, 64, 128), turns=5, dims=(512,), training=once
     )
     findings = replace(QUESTION, experiment=broken).ask([1])
     assert [judged.outcome for judged in findings.judgements[:2]] == ["fails", "fails"]

@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 
 from whyformer.why.lab.order import BACK, PLACE, draw
-from whyformer.why.lab.training import IGNORED, Teaching
+from whyformer.why.lab.training import IGNORED, ToyTraining
 from whyformer.why.questions.q20_positions import DEEP, OFFSETS, QUESTION, SCHEMES, PositionSchemes
 
-SHORT = Teaching(steps=120, test_every=120, rate=5e-3)
+SHORT = ToyTraining(steps=120, test_every=120, rate=5e-3)
 COLLAPSES, EXTRAPOLATES = QUESTION.claims[:2]
 
 
@@ -28,13 +28,13 @@ def outcomes(small: PositionSchemes) -> dict[str, str]:
 
 
 def test_the_small_experiment_goes_the_right_way():
-    found = outcomes(PositionSchemes(lengths=(32, 64), teaching=SHORT))
+    found = outcomes(PositionSchemes(lengths=(32, 64), training=SHORT))
     assert [found[claim.text.en] for claim in (COLLAPSES, EXTRAPOLATES)] == ["holds", "holds"]
 
 
 def test_without_offsets_nothing_extrapolates():
     nothing = {arm: () if arm in (*OFFSETS, DEEP) else schemes for arm, schemes in SCHEMES.items()}
     found = outcomes(
-        PositionSchemes(schemes=nothing, lengths=(32, 64), teaching=Teaching(steps=20, test_every=20))
+        PositionSchemes(schemes=nothing, lengths=(32, 64), training=ToyTraining(steps=20, test_every=20))
     )
     assert found[EXTRAPOLATES.text.en] == "fails"

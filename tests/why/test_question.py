@@ -15,16 +15,16 @@ from whyformer.errors import TrainingError
 from whyformer.plots.chart import Language
 from whyformer.why import catalogue
 from whyformer.why.book.charts import findings_page
-from whyformer.why.book.terminal import told
+from whyformer.why.book.terminal import render
 from whyformer.why.lab.retrieval import Retrieval, retrieval
-from whyformer.why.lab.training import Teaching
+from whyformer.why.lab.training import ToyTraining
 from whyformer.why.question import (
     Bounds,
     Claim,
     Experiment,
     Figure,
+    Measurements,
     Question,
-    Seen,
     Text,
     Verdict,
     verdict,
@@ -40,19 +40,19 @@ class Toy(Experiment):
     """The seed comes back."""
 
     @staticmethod
-    def seen(seed: int) -> Seen:
-        seen = Seen({(LINE, arm, at): float(at + seed) for arm in (ARM, OTHER) for at in (1, 2)})
-        seen[HEAT, ARM, Text("here", "此处")] = 40.0 + seed
-        return seen
+    def measured(seed: int) -> Measurements:
+        measured = Measurements({(LINE, arm, at): float(at + seed) for arm in (ARM, OTHER) for at in (1, 2)})
+        measured[HEAT, ARM, Text("here", "此处")] = 40.0 + seed
+        return measured
 
-    def measure(self, seed: int) -> Seen:
-        return self.seen(seed)
+    def measure(self, seed: int) -> Measurements:
+        return self.measured(seed)
 
 
 def claim(
     expected: Bounds, tolerated: Bounds | None = None, *, control: bool = False, at: float = 1
 ) -> Claim:
-    return Claim(Text("it", "它"), lambda seen: seen[LINE, ARM, at], expected, tolerated, control)
+    return Claim(Text("it", "它"), lambda measured: measured[LINE, ARM, at], expected, tolerated, control)
 
 
 HOLDS, FAILS, OPEN = Bounds(low=0.0), Bounds(low=9.0), Bounds(low=3.0)
@@ -81,14 +81,14 @@ QUESTION = Question(
     ],
 )
 def test_the_verdict_follows_from_the_claims(claims: list[Claim], expected: Verdict):
-    seen = [Toy.seen(seed) for seed in (1, 2, 3)]
-    assert verdict([each.judge(seen) for each in claims]) == expected
+    measured = [Toy.measured(seed) for seed in (1, 2, 3)]
+    assert verdict([each.judge(measured) for each in claims]) == expected
 
 
 def test_what_was_not_measured_leaves_a_claim_open():
-    seen = Toy.seen(1)
-    seen[LINE, ARM, 1] = nan
-    assert claim(HOLDS).judge([seen, Toy.seen(2)]).outcome == "open"
+    measured = Toy.measured(1)
+    measured[LINE, ARM, 1] = nan
+    assert claim(HOLDS).judge([measured, Toy.measured(2)]).outcome == "open"
 
 
 def test_bounds_read_like_a_table():
@@ -105,7 +105,7 @@ def test_the_record_is_json_and_holds_the_verdict():
 
 @pytest.mark.parametrize(("lang", "word"), [("en", "Verdict: supported"), ("zh", "结论：支持")])
 def test_it_is_told_in_both_languages(lang: Language, word: str):
-    parts = [*told(QUESTION.ask([1, 2]), lang)]
+    parts = [*render(QUESTION.ask([1, 2]), lang)]
     assert isinstance(parts[-1], str)
     assert parts[-1].startswith(word)
     assert sum(isinstance(part, Table) for part in parts) == 3
@@ -129,7 +129,7 @@ def test_without_a_chinese_font_the_picture_is_in_english(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("question", catalogue.QUESTIONS.values(), ids=lambda question: question.stem)
 def test_every_question_is_whole(question: Question):
     assert catalogue.find(question.number) is question
-    texts = [question.title, question.answer, question.fair, *(each.text for each in question.claims)]
+    texts = [question.title, question.answer, question.caveats, *(each.text for each in question.claims)]
     assert all(text.en.isprintable() and text.zh and text.en != text.zh for text in texts)
     assert any(each.control for each in question.claims)
     assert any(each.tolerated for each in question.claims)
@@ -154,6 +154,6 @@ def test_an_unknown_question_is_a_sentence():
 
 
 def test_an_arm_that_the_clock_stops_proves_nothing():
-    teaching = Teaching(steps=9, seconds=1e-9, batch=2, test_every=9, test_examples=2)
+    training = ToyTraining(steps=9, seconds=1e-9, batch=2, test_every=9, test_examples=2)
     with pytest.raises(TrainingError, match="step 1 of 9"):
-        teaching.teach(Retrieval(ScaledDotSpec(), 4), retrieval(keys=2), seed=1)
+        training.run(Retrieval(ScaledDotSpec(), 4), retrieval(keys=2), seed=1)

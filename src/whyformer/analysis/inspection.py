@@ -14,7 +14,7 @@ from torch import Tensor
 from whyformer.data.batches.batch import PairBatch
 from whyformer.errors import DecodingError
 from whyformer.plots.attention_map import AttentionMap, Place
-from whyformer.special_tokens import END, NAMES, START
+from whyformer.special_tokens import BOS, EOS, NAMES
 from whyformer.tap import record
 from whyformer.tasks.translation.translator import Translator
 
@@ -33,7 +33,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Look:
+class Inspection:
     """What went on inside the model for one source and one translation."""
 
     source: str
@@ -51,8 +51,8 @@ class Look:
         return sum(step.log_probability for step in self.steps)
 
 
-def look(translator: Translator, source: str, translation: str | None = None) -> Look:
-    """Look at how ``source`` becomes ``translation``; by default at the translator's own best one.
+def inspect_translation(translator: Translator, source: str, translation: str | None = None) -> Inspection:
+    """Inspection at how ``source`` becomes ``translation``; by default at the translator's own best one.
 
     The model reads the translation token by token as if it had written it (teacher forcing).
 
@@ -71,18 +71,18 @@ def look(translator: Translator, source: str, translation: str | None = None) ->
     _refuse_overlong("sentence", len(source_ids) + 1, translator)
     _refuse_overlong("translation", len(target_ids) + 2, translator)
     predictions, weights = _forced(translator, source_ids, target_ids)
-    source_tokens = [*tokenizers.source.tokens(source_ids), NAMES[END]]
-    target_tokens = [*tokenizers.target.tokens(target_ids), NAMES[END]]
+    source_tokens = [*tokenizers.source.tokens(source_ids), NAMES[EOS]]
+    target_tokens = [*tokenizers.target.tokens(target_ids), NAMES[EOS]]
     likeliest = tokenizers.target.tokens(predictions.argmax(dim=1).tolist())
-    given = predictions.gather(1, torch.tensor([[*target_ids, END]]).T).squeeze(1)
+    given = predictions.gather(1, torch.tensor([[*target_ids, EOS]]).T).squeeze(1)
     steps = [
         Step(*each)
         for each in zip(
             target_tokens, given.tolist(), likeliest, predictions.amax(dim=1).tolist(), strict=True
         )
     ]
-    attention = _maps(weights, source_tokens, [NAMES[START], *target_tokens[:-1]])
-    return Look(source, translation, source_tokens, steps, attention)
+    attention = _maps(weights, source_tokens, [NAMES[BOS], *target_tokens[:-1]])
+    return Inspection(source, translation, source_tokens, steps, attention)
 
 
 @torch.inference_mode()

@@ -171,7 +171,7 @@ def profile_training(run: Path, steps: int, say: Callable[[str], None]) -> Profi
     folder, tokenizers = open_run(run)
     recipe = read_recipe(folder)
     prepared = recipe.prepare(tokenizers)
-    say(prepared.account)
+    say(prepared.summary)
     keep_freed_memory()
     model = prepared.build()
     load_weights(model, folder.read_weights(folder.weights), folder.weights)

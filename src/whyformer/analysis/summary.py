@@ -9,7 +9,7 @@ from typing import Any
 from whyformer.data.corpora.documents import DocumentsSpec
 from whyformer.data.corpora.labelled import LabelledSpec
 from whyformer.data.tokenizers.pair import TokenizerPair
-from whyformer.models.backbone import TrunkSpec
+from whyformer.models.backbone import BackboneSpec
 from whyformer.models.bert import BERTSpec
 from whyformer.models.classifier import ClassifierSpec
 from whyformer.models.elmo import ELMoSpec
@@ -35,7 +35,7 @@ class Weight:
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class ModelSummary:
     """A run, described."""
 
     recipe: dict[str, str]
@@ -56,7 +56,7 @@ class Anatomy:
         return dict(sums)
 
 
-def dissect(run: Path, weights: Path | None = None) -> Anatomy:
+def summarize(run: Path, weights: Path | None = None) -> ModelSummary:
     """What the run in the folder ``run`` is made of; see ``whyformer.load`` for arguments and errors."""
     folder, tokenizers = open_run(run)
     recipe = read_recipe(folder)
@@ -71,7 +71,7 @@ def dissect(run: Path, weights: Path | None = None) -> Anatomy:
     }
     names = sorted(tensors, key=lambda name: re.sub(r"\d+", lambda number: number[0].zfill(6), name))
     held = [Weight(name, tuple(tensors[name].shape), tensors[name].numel()) for name in names]
-    return Anatomy(described, held)
+    return ModelSummary(described, held)
 
 
 def _data_words(recipe: AnyRecipe) -> str:
@@ -97,10 +97,10 @@ def _tokenizer_words(tokenizers: TokenizerPair) -> str:
     return f"joint, {each[0]}" if tokenizers.joint else f"source {each[0]}, target {each[1]}"
 
 
-def _model_words(model: TransformerSpec | RecurrentSpec | TrunkSpec | ClassifierSpec) -> dict[str, str]:
+def _model_words(model: TransformerSpec | RecurrentSpec | BackboneSpec | ClassifierSpec) -> dict[str, str]:
     if isinstance(model, ClassifierSpec):
         head = f"{model.pooling} of layers: {model.layer_mix}; training changes: {model.update}"
-        return {**_model_words(model.whole_trunk), "classifier": head}
+        return {**_model_words(model.whole_backbone), "classifier": head}
     named = f"{model.kind}, d_model {model.d_model}"
     if isinstance(model, ELMoSpec):
         return {"model": named, "encoder": f"{model.layers} of {model.cell.kind}, both ways apart"}

@@ -19,7 +19,7 @@ from whyformer.dropout import Dropout
 from whyformer.models.bert import BERT
 from whyformer.models.classifier import PooledClassifier
 from whyformer.models.elmo import ELMo
-from whyformer.models.encoder_decoder import PairModel, PairState
+from whyformer.models.encoder_decoder import EncoderDecoder, EncoderDecoderState
 from whyformer.models.gpt import GPT
 from whyformer.nn.cache import KVCache
 from whyformer.nn.embedding import TokenEmbedding
@@ -204,7 +204,7 @@ def mark_parts(model: nn.Module) -> None:
                 _mark_stack(module)
             case BERT() | GPT() | ELMo() | PooledClassifier():
                 _mark_reader(module)
-            case PairModel():
+            case EncoderDecoder():
                 _mark_pair(module)
             case _:
                 pass
@@ -240,10 +240,10 @@ def _mark_reader(model: BERT | GPT | ELMo | PooledClassifier) -> None:
         model.scored = part(LOSS)(model.scored)
 
 
-def _mark_pair(model: "PairModel[PairState]") -> None:
+def _mark_pair(model: "EncoderDecoder[EncoderDecoderState]") -> None:
     begin = model.start
 
-    def start(source: Tensor, valid: Tensor, watch_attention: bool = False) -> PairState:
+    def start(source: Tensor, valid: Tensor, watch_attention: bool = False) -> EncoderDecoderState:
         state = begin(source, valid, watch_attention)
         state.select = part(_CACHE)(state.select)
         return state

@@ -6,7 +6,7 @@ B batch · L length · H heads · D head dimension · M model dimension
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from whyformer.position.attention_shape import Site
+from whyformer.position.attention_shape import AttentionShape
 from whyformer.spec import Spec
 
 
@@ -42,12 +42,12 @@ class HeadsSpec(Spec):
             )
         return d_model // self.query
 
-    def site(self, d_model: int, *, causal: bool = False) -> Site:
+    def attention_shape(self, d_model: int, *, causal: bool = False) -> AttentionShape:
         """An attention with these heads in a model of ``d_model``."""
-        return Site(d_model, self.query, self.head_dim(d_model), causal)
+        return AttentionShape(d_model, self.query, self.head_dim(d_model), causal)
 
     @property
-    def pairs(self) -> int:
+    def key_value_heads(self) -> int:
         """Number of key-value heads."""
         return self.query if self.key_value is None else self.key_value
 
@@ -62,6 +62,6 @@ def merge(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
-def share(x: Tensor, times: int) -> Tensor:
+def repeat_key_value_heads(x: Tensor, times: int) -> Tensor:
     """Let ``times`` query heads read each key-value head: (B,H/times,L,D) -> (B,H,L,D)."""
     return x if times == 1 else x.repeat_interleave(times, dim=1)

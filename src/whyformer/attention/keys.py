@@ -21,7 +21,7 @@ class OwnKeysSpec(Spec):
 
     def build(self, d_model: int, heads: HeadsSpec) -> "OwnKeys":
         """The projection of the keys."""
-        return OwnKeys(d_model, heads.pairs * heads.head_dim(d_model), bias=heads.bias)
+        return OwnKeys(d_model, heads.key_value_heads * heads.head_dim(d_model), bias=heads.bias)
 
 
 class SharedKeysSpec(Spec):
@@ -45,7 +45,7 @@ class SharedUnitKeysSpec(Spec):
 
     def build(self, d_model: int, heads: HeadsSpec) -> "SharedUnitKeys":
         """The projection of the keys."""
-        return SharedUnitKeys(heads.pairs)
+        return SharedUnitKeys(heads.key_value_heads)
 
 
 KeysSpec = Annotated[OwnKeysSpec | SharedKeysSpec | SharedUnitKeysSpec, Field(discriminator="kind")]

@@ -16,14 +16,14 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.spec import Spec
 
 ROWS = 128
 """Queries of a block: enough for good products, and few enough that their logits stay near the processor."""
 
 
-class Reach(NamedTuple):
+class VisibleRange(NamedTuple):
     """How many positions before its own a query may see at most, and how many after; None = any number."""
 
     back: int | None
@@ -34,17 +34,17 @@ class Rule(Spec, ABC):
     """A frozen, composable predicate over two axes; a recipe may name it by its kind."""
 
     @property
-    def reach(self) -> Reach:
+    def visible_range(self) -> VisibleRange:
         """How far a query may see at most; kernels leave out the keys beyond."""
-        return Reach(None, None)
+        return VisibleRange(None, None)
 
     @property
     def causal(self) -> bool:
         """Whether no query may attend to a later position, so that a decoder may use the rule."""
-        return self.reach.ahead == 0
+        return self.visible_range.ahead == 0
 
     @abstractmethod
-    def allows(self, queries: Axis, keys: Axis) -> Tensor:
+    def allows(self, queries: Layout, keys: Layout) -> Tensor:
         """Whether each query may attend to each key: bool, broadcastable to (B,Q,K)."""
 
     def __and__(self, other: "MaskRule") -> "Both":
@@ -56,8 +56,8 @@ class Rule(Spec, ABC):
     def draw(self, *segments: int) -> str:
         """The rule for a row of ``segments`` packed by length: a line a query, ``x`` = may attend."""
         segment = torch.repeat_interleave(torch.arange(len(segments)), torch.tensor(segments))[None]
-        axis = Axis(torch.arange(sum(segments))[None], segment=segment)
-        matrix = self.allows(axis, axis).expand(1, sum(segments), sum(segments))[0]
+        layout = Layout(torch.arange(sum(segments))[None], segment=segment)
+        matrix = self.allows(layout, layout).expand(1, sum(segments), sum(segments))[0]
         return "\n".join(" ".join("x" if cell else "." for cell in row) for row in matrix.tolist())
 
 
@@ -74,7 +74,7 @@ class Everything(Rule):
     kind: Literal["everything"] = "everything"
 
     @override
-    def allows(self, queries: Axis, keys: Axis) -> Tensor:
+    def allows(self, queries: Layout, keys: Layout) -> Tensor:
         return torch.ones(1, 1, 1, dtype=torch.bool, device=queries.position.device)
 
 
@@ -93,11 +93,11 @@ class Causal(Rule):
 
     @property
     @override
-    def reach(self) -> Reach:
-        return Reach(None, 0)
+    def visible_range(self) -> VisibleRange:
+        return VisibleRange(None, 0)
 
     @override
-    def allows(self, queries: Axis, keys: Axis) -> Tensor:
+    def allows(self, queries: Layout, keys: Layout) -> Tensor:
         # (B,Q,1) against (B,1,K) -> (B,Q,K)
         return keys.position[:, None, :] <= queries.position[:, :, None]
 
@@ -121,11 +121,11 @@ class Window(Rule):
 
     @property
     @override
-    def reach(self) -> Reach:
-        return Reach(self.left, self.right)
+    def visible_range(self) -> VisibleRange:
+        return VisibleRange(self.left, self.right)
 
     @override
-    def allows(self, queries: Axis, keys: Axis) -> Tensor:
+    def allows(self, queries: Layout, keys: Layout) -> Tensor:
         # (B,1,K) minus (B,Q,1) -> (B,Q,K)
         offset = keys.position[:, None, :] - queries.position[:, :, None]
         return (-self.left <= offset) & (offset <= self.right)
@@ -152,12 +152,12 @@ class Chunk(Rule):
 
     @property
     @override
-    def reach(self) -> Reach:
+    def visible_range(self) -> VisibleRange:
         back = None if self.left_chunks is None else (self.left_chunks + 1) * self.size - 1
-        return Reach(back, self.size - 1)
+        return VisibleRange(back, self.size - 1)
 
     @override
-    def allows(self, queries: Axis, keys: Axis) -> Tensor:
+    def allows(self, queries: Layout, keys: Layout) -> Tensor:
         # (B,Q,1) minus (B,1,K) -> (B,Q,K), in chunks
         back = queries.position[:, :, None] // self.size - keys.position[:, None, :] // self.size
         return back >= 0 if self.left_chunks is None else (back >= 0) & (back <= self.left_chunks)
@@ -178,7 +178,7 @@ class SameSegment(Rule):
     kind: Literal["same_segment"] = "same_segment"
 
     @override
-    def allows(self, queries: Axis, keys: Axis) -> Tensor:
+    def allows(self, queries: Layout, keys: Layout) -> Tensor:
         # (B,Q,1) against (B,1,K) -> (B,Q,K); all of it where the axes have no segments
         if queries.segment is None or keys.segment is None:
             return Everything().allows(queries, keys)
@@ -201,12 +201,12 @@ class Both(Rule):
 
     @property
     @override
-    def reach(self) -> Reach:
-        one, other = self.first.reach, self.second.reach
-        return Reach(_shorter(one.back, other.back), _shorter(one.ahead, other.ahead))
+    def visible_range(self) -> VisibleRange:
+        one, other = self.first.visible_range, self.second.visible_range
+        return VisibleRange(_shorter(one.back, other.back), _shorter(one.ahead, other.ahead))
 
     @override
-    def allows(self, queries: Axis, keys: Axis) -> Tensor:
+    def allows(self, queries: Layout, keys: Layout) -> Tensor:
         return self.first.allows(queries, keys) & self.second.allows(queries, keys)
 
 
@@ -226,12 +226,12 @@ class Either(Rule):
 
     @property
     @override
-    def reach(self) -> Reach:
-        one, other = self.first.reach, self.second.reach
-        return Reach(_longer(one.back, other.back), _longer(one.ahead, other.ahead))
+    def visible_range(self) -> VisibleRange:
+        one, other = self.first.visible_range, self.second.visible_range
+        return VisibleRange(_longer(one.back, other.back), _longer(one.ahead, other.ahead))
 
     @override
-    def allows(self, queries: Axis, keys: Axis) -> Tensor:
+    def allows(self, queries: Layout, keys: Layout) -> Tensor:
         return self.first.allows(queries, keys) | self.second.allows(queries, keys)
 
 
@@ -253,7 +253,7 @@ Either.model_rebuild()
 class Mask:
     """A rule joined with the padding of one batch; built once per stack per forward pass."""
 
-    def __init__(self, rule: Rule, queries: Axis, keys: Axis) -> None:
+    def __init__(self, rule: Rule, queries: Layout, keys: Layout) -> None:
         self.rule = rule
         self.queries = queries
         self.keys = keys
@@ -328,7 +328,7 @@ class Mask:
         return Mask(self.rule, self.queries.cut(rows), self.keys.cut(columns))
 
     def _columns(self, rows: slice) -> slice:
-        count, (back, ahead) = self.keys.position.shape[1], self.rule.reach
+        count, (back, ahead) = self.keys.position.shape[1], self.rule.visible_range
         if self.queries.start is None or self.keys.start is None:
             # Packed sentences, padding on the left: one has to look.
             allowed = self.part(rows, slice(0, count)).allowed

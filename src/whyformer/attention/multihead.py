@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from whyformer.attention.blocked import blocked
-from whyformer.attention.heads import HeadsSpec, merge, share, split
+from whyformer.attention.heads import HeadsSpec, merge, repeat_key_value_heads, split
 from whyformer.attention.kernel import choose, fused
 from whyformer.attention.keys import KeysSpec, OwnKeysSpec
 from whyformer.attention.mask import Mask
@@ -34,10 +34,10 @@ class AttentionSpec(Spec):
 
     @model_validator(mode="after")
     def _shares_heads(self) -> "AttentionSpec":
-        if self.keys.shares and self.heads.pairs != self.heads.query:
+        if self.keys.shares and self.heads.key_value_heads != self.heads.query:
             raise ValueError(
-                f"{self.heads.query} query heads and {self.heads.pairs} key heads cannot share a matrix; "
-                "set heads.key_value: null or keys.kind: own"
+                f"{self.heads.query} query heads and {self.heads.key_value_heads} key heads cannot share a "
+                "matrix; set heads.key_value: null or keys.kind: own"
             )
         return self
 
@@ -82,12 +82,12 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, spec: AttentionSpec, d_model: int) -> None:
         super().__init__()
         heads, dim = spec.heads, spec.heads.head_dim(d_model)
-        self.heads, self.pairs = heads.query, heads.pairs
+        self.heads, self.key_value_heads = heads.query, heads.key_value_heads
         self.query = nn.Linear(d_model, heads.query * dim, bias=heads.bias)
         self.key = spec.keys.build(d_model, heads)
-        self.value = nn.Linear(d_model, heads.pairs * dim, bias=heads.bias)
+        self.value = nn.Linear(d_model, heads.key_value_heads * dim, bias=heads.bias)
         self.output = nn.Linear(heads.query * dim, d_model, bias=heads.bias)
-        self.score = spec.score.build(heads.site(d_model))
+        self.score = spec.score.build(heads.attention_shape(d_model))
         self.dropout = Dropout(spec.dropout)
         self.taps = Taps()
         self.reset_parameters()
@@ -104,16 +104,16 @@ class MultiHeadAttention(nn.Module):
     def key_values(self, source: Tensor, positions: Positions, position: Tensor) -> KeyValues:
         """Keys and values of ``source`` (B,K,M), whose tokens stand at ``position`` (B,K)."""
         # (B,K,M) -> (B,H,K,D)
-        key = split(self.key.project(source, self.query), self.pairs)
-        value = split(self.value(source), self.pairs)
+        key = split(self.key.project(source, self.query), self.key_value_heads)
+        value = split(self.value(source), self.key_value_heads)
         return KeyValues(positions.rotate(key, position), value)
 
     def forward(self, x: Tensor, source: KeyValues, mask: Mask, positions: Positions) -> Tensor:
         """Let ``x`` (B,Q,M) attend to ``source``; returns (B,Q,M)."""
         # (B,Q,M) -> (B,H,Q,D)
         query = self.score.prepare(split(self.query(x), self.heads))
-        times = self.heads // self.pairs
-        key, value = share(source.key, times), share(source.value, times)
+        times = self.heads // self.key_value_heads
+        key, value = repeat_key_value_heads(source.key, times), repeat_key_value_heads(source.value, times)
         context, weights = attend(
             positions.rotate(query, mask.queries.position),
             key,

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.position.attention_shape import Site
+from whyformer.position.attention_shape import AttentionShape
 from whyformer.spec import Spec
 
 
@@ -22,9 +22,9 @@ class ScaledDotSpec(Spec):
     origin: ClassVar[str] = "Vaswani et al. 2017, equation 1"
     kind: Literal["scaled_dot"] = "scaled_dot"
 
-    def build(self, site: Site) -> "Score":
-        """The score for the heads of ``site``."""
-        return Dot(1.0 / math.sqrt(site.dim))
+    def build(self, shape: AttentionShape) -> "Score":
+        """The score for the heads of ``shape``."""
+        return Dot(1.0 / math.sqrt(shape.dim))
 
 
 class DotSpec(Spec):
@@ -35,8 +35,8 @@ class DotSpec(Spec):
     scale: float = Field(default=1.0, gt=0.0)
     """The number; 1 leaves the product unscaled."""
 
-    def build(self, site: Site) -> "Score":
-        """The score for the heads of ``site``."""
+    def build(self, shape: AttentionShape) -> "Score":
+        """The score for the heads of ``shape``."""
         return Dot(self.scale)
 
 
@@ -46,9 +46,9 @@ class AdditiveSpec(Spec):
     origin: ClassVar[str] = "Bahdanau et al. 2015, appendix A.1.2"
     kind: Literal["additive"] = "additive"
 
-    def build(self, site: Site) -> "Score":
-        """The score for the heads of ``site``."""
-        return Additive(site.heads, site.dim)
+    def build(self, shape: AttentionShape) -> "Score":
+        """The score for the heads of ``shape``."""
+        return Additive(shape.heads, shape.dim)
 
 
 ScoreSpec = Annotated[ScaledDotSpec | DotSpec | AdditiveSpec, Field(discriminator="kind")]

@@ -51,7 +51,7 @@ def _evaluate(run: Path, weights: Path | None, device: str, threads: int | None,
     from whyformer.data.corpora.parallel import VALID, load_held_out
     from whyformer.runs.evaluate import fits
     from whyformer.runs.load import open_run, read_recipe
-    from whyformer.tasks.recipe import given
+    from whyformer.tasks.recipe import require_data
     from whyformer.tasks.translation.evaluation import evaluate
     from whyformer.tasks.translation.task import TranslationRecipe
 
@@ -63,7 +63,7 @@ def _evaluate(run: Path, weights: Path | None, device: str, threads: int | None,
         measured = fits(run, recipe, [VALID], weights=weights, device=device, batch=batch)
         typer.echo(as_text({name: measured[VALID]}))
         return
-    pairs = load_held_out(given(recipe.data), [VALID])[VALID]
+    pairs = load_held_out(require_data(recipe.data), [VALID])[VALID]
     translator = open_translator(run, weights, device, threads)
     with sentence_bar(name, len(pairs)) as advance:
         evaluation = evaluate(translator, name, pairs, recipe.scoring, batch=batch, advance=advance)

@@ -53,7 +53,7 @@ def compare(
     same command goes on where it was stopped. RUN/comparison is a page, a picture, and all figures as
     JSON. Where the recipe leaves the precision to the machine, it is fp32.
     """
-    from whyformer.experiments.grid import Axis, equal_minutes, equal_steps, plan
+    from whyformer.experiments.grid import Variation, equal_minutes, equal_steps, plan
     from whyformer.experiments.grid import run as run_all
     from whyformer.experiments.results import save
     from whyformer.experiments.trial import Conditions
@@ -65,7 +65,7 @@ def compare(
     changes += [] if minutes is None else equal_minutes(minutes)
     changes += overrides or []
     folder = run or Path("runs") / f"compare-{Path(recipe).stem}"
-    axes, conditions = [Axis.of(text) for text in vary or []], Conditions(device, threads, test)
+    axes, conditions = [Variation.of(text) for text in vary or []], Conditions(device, threads, test)
     trials = plan(recipe, axes, range(1, seeds + 1), folder, changes)
     machine = examine()
     jobs = jobs or max(1, machine.processor.usable_cores // threads)

@@ -116,10 +116,10 @@ def _test_sets(
     recipe: "TranslationRecipe", names: Sequence[str], source: Path | None, references: Sequence[Path]
 ) -> "dict[str, list[Referenced]]":
     from whyformer.data.corpora.parallel import load_held_out, read_test_set
-    from whyformer.tasks.recipe import given
+    from whyformer.tasks.recipe import require_data
 
     if source is None and not references:
-        return load_held_out(given(recipe.data), names)
+        return load_held_out(require_data(recipe.data), names)
     if source is None or not references or names:
         raise DataError("a test set of your own needs --source and --reference, and goes without --on.")
     return {source.name: read_test_set(source, references)}

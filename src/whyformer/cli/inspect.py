@@ -11,8 +11,8 @@ from whyformer.cli.options import Run, Weights, open_translator
 from whyformer.errors import DataError
 
 if TYPE_CHECKING:
-    from whyformer.analysis.inspection import Look
-    from whyformer.analysis.summary import Anatomy
+    from whyformer.analysis.inspection import Inspection
+    from whyformer.analysis.summary import ModelSummary
 
 
 def inspect(
@@ -25,7 +25,7 @@ def inspect(
         typer.Option("--output", "-o", help="Folder of the page and picture; RUN/inspect if left out."),
     ] = None,
     translation: Annotated[
-        str | None, typer.Option(help="Look at this translation of TEXT instead of the run's own.")
+        str | None, typer.Option(help="Inspection at this translation of TEXT instead of the run's own.")
     ] = None,
     lang: Annotated[Literal["en", "zh"], typer.Option(help="The language of the page.")] = "en",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -41,10 +41,10 @@ def inspect(
             raise DataError("--translation and --output are about a sentence; give one after the run.")
         _print_anatomy(run, weights, as_json=as_json)
         return
-    from whyformer.analysis.inspection import look
+    from whyformer.analysis.inspection import inspect_translation
     from whyformer.plots.attention import attention_page
 
-    seen = look(open_translator(run, weights, "cpu", None), text, translation)
+    seen = inspect_translation(open_translator(run, weights, "cpu", None), text, translation)
     page = attention_page(seen.attention, str(run), source=text, translation=seen.translation, lang=lang)
     files = page.save(run / "inspect" if output is None else output)
     if page.note is not None:
@@ -58,9 +58,9 @@ def inspect(
 
 
 def _print_anatomy(run: Path, weights: Path | None, *, as_json: bool) -> None:
-    from whyformer.analysis.summary import dissect
+    from whyformer.analysis.summary import summarize
 
-    anatomy = dissect(run, weights)
+    anatomy = summarize(run, weights)
     if as_json:
         shown = {
             "recipe": anatomy.recipe,
@@ -73,7 +73,7 @@ def _print_anatomy(run: Path, weights: Path | None, *, as_json: bool) -> None:
         typer.echo("\n".join(_anatomy_lines(anatomy)))
 
 
-def _anatomy_lines(anatomy: "Anatomy") -> Iterator[str]:
+def _anatomy_lines(anatomy: "ModelSummary") -> Iterator[str]:
     yield from (f"{name:<10} {value}" for name, value in anatomy.recipe.items())
     yield ""
     width = max(len(weight.name) for weight in anatomy.weights)
@@ -85,7 +85,7 @@ def _anatomy_lines(anatomy: "Anatomy") -> Iterator[str]:
     yield f"{'all':<{width}}  {'':>14}  {anatomy.numbers:>12,}"
 
 
-def _look_lines(seen: "Look") -> Iterator[str]:
+def _look_lines(seen: "Inspection") -> Iterator[str]:
     yield f"source       {' '.join(seen.source_tokens)}"
     yield f"translation  {seen.translation}"
     yield f"ln P         {seen.log_probability:.3f}"
@@ -96,7 +96,7 @@ def _look_lines(seen: "Look") -> Iterator[str]:
         yield f"  {step.log_probability:>8.3f}  {step.token}{rather}"
 
 
-def _steps(seen: "Look") -> dict[str, object]:
+def _steps(seen: "Inspection") -> dict[str, object]:
     return {
         "source": seen.source,
         "translation": seen.translation,

@@ -7,6 +7,7 @@ that ``whyformer --help`` stays instant.
 import gc
 import os
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +34,7 @@ from whyformer.cli import (
     translate,
     why,
 )
-from whyformer.errors import WhyformerError
+from whyformer.errors import WhyformerError, WhyformerNote
 
 
 class _Verbs(TyperGroup):
@@ -96,11 +97,21 @@ app.command()(parts.parts)
 app.command()(doctor.doctor)
 
 
+def _note(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+    """What is meant for the user, as one sentence; other warnings as Python writes them."""
+    told = message if issubclass(category, WhyformerNote) else None
+    typer.echo(
+        f"note: {told}" if told else warnings.formatwarning(message, category, filename, lineno).rstrip(),
+        err=True,
+    )
+
+
 def main() -> None:
     """Run the program on ``sys.argv``; leaves by ``SystemExit``."""
     # torch and its kin make a million objects that stay, and by default they are all looked through again and
     # again for garbage while more are loaded.
     gc.set_threshold(100_000)
+    warnings.showwarning = _note
     try:
         try:
             app()

@@ -79,11 +79,11 @@ def profile(
 def _texts(recipe: "TranslationRecipe", file: Path | None) -> list[str]:
     from whyformer.data.corpora.lines import read_lines
     from whyformer.data.corpora.parallel import VALID, load_held_out
-    from whyformer.tasks.recipe import given
+    from whyformer.tasks.recipe import require_data
 
     if file is not None:
         return read_lines(file)
-    return [pair.source for pair in load_held_out(given(recipe.data), [VALID])[VALID]]
+    return [pair.source for pair in load_held_out(require_data(recipe.data), [VALID])[VALID]]
 
 
 def _show(run: Path, profiles: "Sequence[Profile]", folder: Path, *, as_json: bool) -> None:

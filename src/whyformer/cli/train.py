@@ -24,7 +24,7 @@ def train(
 ) -> None:
     """Train RECIPE into a run folder, or go on with a stopped run."""
     from whyformer.config.recipe_files import shipped
-    from whyformer.runs.train import begin, go_on
+    from whyformer.runs.train import resume_run, start_run
 
     set_threads(threads)
     changes, folder = overrides or [], Path(recipe)
@@ -34,9 +34,9 @@ def train(
             raise typer.BadParameter(
                 f"{folder} is a run to go on with; --run and --overwrite are for a new run."
             )
-        trainer = go_on(folder, changes, device=device, say=_say)
+        trainer = resume_run(folder, changes, device=device, say=_say)
     else:
-        trainer = begin(recipe, changes, run, device=device, overwrite=overwrite, say=_say)
+        trainer = start_run(recipe, changes, run, device=device, overwrite=overwrite, say=_say)
     progress = trainer.train()
     best = "  ".join(f"{name} {value:.4g}" for name, value in progress.best.scores.items())
     typer.echo(f"{trainer.run.path}: {progress.step} steps, best at step {progress.best.step}: {best}")

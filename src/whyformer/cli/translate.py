@@ -15,7 +15,7 @@ from whyformer.errors import DataError, DecodingError
 
 if TYPE_CHECKING:
     from whyformer.decoding.search import SearchSpec
-    from whyformer.tasks.output import Candidate
+    from whyformer.tasks.output import TextOutput
     from whyformer.tasks.translation.translator import Translator
 
 # Sentences are sorted by length within a part; what is done of a long text is printed part by part.
@@ -106,7 +106,7 @@ class _Printer:
             for written in self._written(line, sentence, candidates):
                 typer.echo(written)
 
-    def _written(self, line: int, source: str, candidates: Sequence["Candidate"]) -> Iterator[str]:
+    def _written(self, line: int, source: str, candidates: Sequence["TextOutput"]) -> Iterator[str]:
         if self._as_json:
             yield json.dumps(
                 {"source": source, "translations": [as_object(c) for c in candidates]}, ensure_ascii=False
@@ -132,7 +132,7 @@ def _standard_input() -> Iterator[str]:
     return read_stream(sys.stdin.buffer, "standard input")
 
 
-def as_object(candidate: "Candidate") -> dict[str, object]:
+def as_object(candidate: "TextOutput") -> dict[str, object]:
     """A candidate, ready for JSON."""
     return {
         "text": candidate.text,

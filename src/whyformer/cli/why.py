@@ -40,7 +40,7 @@ def why(
         disable=not sys.stderr.isatty(),
     )
     findings = question.ask(runs)
-    from whyformer.why.book.terminal import save, told
+    from whyformer.why.book.terminal import render, save
     from whyformer.why.results import record
 
     files, note = save(findings, output, lang)
@@ -50,7 +50,7 @@ def why(
         typer.echo(json.dumps(record(findings), ensure_ascii=False, indent=2))
         return
     console = Console(highlight=False, soft_wrap=False)
-    for part in told(findings, lang):
+    for part in render(findings, lang):
         console.print(part, markup=False)
         console.print()
     for file in files:

@@ -69,6 +69,12 @@ class Node:
         }
 
     @property
+    def renamed(self) -> dict[str, str]:
+        """The present names of a spec's keys by what they were called once (``formerly`` of their fields)."""
+        properties = self.schema.get("properties", {})
+        return {schema["formerly"]: name for name, schema in properties.items() if "formerly" in schema}
+
+    @property
     def kinds(self) -> "dict[str, Node]":
         """The specs to choose among by ``kind``."""
         return {

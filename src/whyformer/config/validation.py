@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from whyformer.config.schema import ANYTHING, Node
-from whyformer.errors import RecipeError
+from whyformer.errors import RecipeError, WhyformerNote
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -68,6 +69,7 @@ def completed(node: Node, value: Mapping[str, object]) -> dict[str, object]:
     """
     default = node.schema.get("default")
     usual = node.spec(default) if isinstance(default, Mapping) else None
+    value = _renamed(value, (node.spec(value) or usual or node).renamed)
     presets = (node.spec(value) or usual or node).schema.get("presets", {})
     if value.get("preset") in presets:
         default = presets[value["preset"]]
@@ -76,6 +78,17 @@ def completed(node: Node, value: Mapping[str, object]) -> dict[str, object]:
         value = merged(default, value)
     spec = node.spec(value) or node
     return {key: _completed(spec.child(key), inner) for key, inner in value.items()}
+
+
+def _renamed(value: Mapping[str, object], names: Mapping[str, str]) -> Mapping[str, object]:
+    """``value`` with keys by their present names; where both stand, the old one was laid over the other."""
+    old = [key for key in value if key in names]
+    for key in old:
+        warnings.warn(
+            f"the key {key} is called {names[key]} now; please rename it.", WhyformerNote, stacklevel=2
+        )
+    kept = {key: inner for key, inner in value.items() if key not in names}
+    return {**kept, **{names[key]: value[key] for key in old}} if old else value
 
 
 def _completed(node: Node | None, value: object) -> object:

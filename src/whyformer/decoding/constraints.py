@@ -12,7 +12,7 @@ from torch import Tensor
 
 from whyformer.errors import DecodingError
 from whyformer.spec import Spec
-from whyformer.special_tokens import END, PAD, START
+from whyformer.special_tokens import BOS, EOS, PAD
 
 TokenId = Annotated[int, Field(ge=0)]
 
@@ -28,17 +28,17 @@ class ConstraintsSpec(Spec):
     """Fewest target tokens: no end mark comes before. Prevails over the two limits above."""
     prefix: tuple[TokenId, ...] = ()
     """Token ids that every hypothesis begins with, forbidden or not."""
-    forbidden: tuple[TokenId, ...] = (PAD, START)
+    forbidden: tuple[TokenId, ...] = (PAD, BOS)
     """Token ids that never come; add 1 to forbid the unknown token."""
     no_repeat_ngram: int | None = Field(default=None, ge=1)
     """Size in tokens of n-grams that may not come twice in a hypothesis."""
 
     @model_validator(mode="after")
     def _can_end(self) -> "ConstraintsSpec":
-        if END in self.forbidden:
-            raise ValueError(f"forbidden holds the end mark ({END}), so nothing could finish; take it out")
-        if END in self.prefix:
-            raise ValueError(f"prefix holds the end mark ({END}), which nothing may follow; take it out")
+        if EOS in self.forbidden:
+            raise ValueError(f"forbidden holds the end mark ({EOS}), so nothing could finish; take it out")
+        if EOS in self.prefix:
+            raise ValueError(f"prefix holds the end mark ({EOS}), which nothing may follow; take it out")
         return self
 
     def longest(self, source_lengths: Tensor, model_limit: Tensor | int | None) -> Tensor:
@@ -76,7 +76,7 @@ class ConstraintsSpec(Spec):
             return
         forbid(scores, self.forbidden)
         if length + 1 < self.shortest:
-            forbid(scores, (END,))
+            forbid(scores, (EOS,))
         if self.no_repeat_ngram is not None:
             forbid_repeated_ngrams(scores, tokens, self.no_repeat_ngram)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from whyformer.special_tokens import END
+from whyformer.special_tokens import EOS
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ class Candidates:
 
     def ended(self, width: int) -> Tensor:
         """Mask (G,C) of those that end here and are among the ``width`` best of their search."""
-        ended = self.token == END
+        ended = self.token == EOS
         ended[:, width:] = False
         return ended
 
     def living(self, width: int) -> "Candidates":
         """The ``width`` best of each search that do not end here, (G,width); -inf where there are fewer."""
-        total = self.total.masked_fill(self.token == END, -torch.inf)
+        total = self.total.masked_fill(self.token == EOS, -torch.inf)
         if total.shape[1] == 1:  # nothing to choose from
             return replace(self, total=total)
         total, order = total.sort(dim=1, descending=True, stable=True)

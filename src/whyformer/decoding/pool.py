@@ -45,7 +45,7 @@ class Pool:
             )
         self._add(searches.index, alive, living, prefixes, finished=False)
 
-    def settled(self, searches: Searches, living: Candidates) -> Tensor:
+    def is_decided(self, searches: Searches, living: Candidates) -> Tensor:
         """Mask (G,) of ``searches`` that nothing of ``living`` (G,C) can improve: see ``Scorer.bound``."""
         return self._scores[searches.index, -1] >= self._strategy.scorer.bound(living.total, searches.longest)
 

@@ -21,7 +21,7 @@ from whyformer.decoding.pool import Pool
 from whyformer.decoding.protocol import AttendingState, DecoderState, State, StepDecoder
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.errors import DecodingError
-from whyformer.special_tokens import START
+from whyformer.special_tokens import BOS
 
 SearchSpec = Annotated[GreedySpec | BeamSpec | SamplingSpec, Field(discriminator="kind")]
 
@@ -55,7 +55,7 @@ def search(
     searches, sentence = _all_searches(longest, numbers, strategy.samples)
     pool = Pool(len(searches), strategy, source.device)
     prefixes = Prefixes.empty(~valid[sentence] if watch_attention else valid.new_empty(len(sentence), 0))
-    last = torch.full_like(sentence, START) if first is None else first[sentence]
+    last = torch.full_like(sentence, BOS) if first is None else first[sentence]
     state = model.start(source, valid, watch_attention)
     _select(state, sentence, len(source))
     scores = torch.empty(0, device=source.device)
@@ -71,7 +71,7 @@ def search(
         candidates = strategy.choose(scores, prefixes, searches)
         pool.add_finished(searches, candidates, prefixes)
         living = candidates.living(strategy.width)
-        over = pool.settled(searches, living) | (searches.longest == length)
+        over = pool.is_decided(searches, living) | (searches.longest == length)
         if over.any():
             pool.add_cut_off(searches[over], living[over], prefixes)
             searches, living = searches[~over], living[~over]

@@ -24,7 +24,7 @@ _SMALLEST = 1e-30
 """A row of zeros has some scale, too."""
 
 
-def pack(model: nn.Module, precision: LowPrecision) -> None:
+def quantize_linear(model: nn.Module, precision: LowPrecision) -> None:
     """Replace the large linear layers of ``model`` by ones in ``precision``, for the CPU.
 
     Embeddings, norms, attention and softmax stay in fp32, and with bf16 the output table: logits of 8 bits
@@ -32,13 +32,13 @@ def pack(model: nn.Module, precision: LowPrecision) -> None:
     """
     for module in list(model.modules()):
         if isinstance(module, OutputTable) and precision == "int8" and module.output_weight.numel() >= _WORTH:
-            module.packed_output = Int8Linear(*_plain(module.output_weight, module.scoring_bias))
+            module.low_precision_output = Int8Linear(*_plain(module.output_weight, module.scoring_bias))
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Linear) and child.weight.numel() >= _WORTH:
-                setattr(module, name, _packed(child.weight, child.bias, precision))
+                setattr(module, name, _in_precision(child.weight, child.bias, precision))
 
 
-def _packed(weight: Tensor, bias: Tensor | None, precision: LowPrecision) -> "PackedLinear":
+def _in_precision(weight: Tensor, bias: Tensor | None, precision: LowPrecision) -> "LowPrecisionLinear":
     match precision:
         case "bf16":
             return BF16Linear(*_plain(weight, bias))
@@ -70,7 +70,7 @@ def _plain(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     return weight, weight.new_zeros(len(weight)) if bias is None else bias.detach().float()
 
 
-class PackedLinear(nn.Module, ABC):
+class LowPrecisionLinear(nn.Module, ABC):
     """x W + b by weights in a layout that is made once."""
 
     def project(self, x: Tensor, query: nn.Module) -> Tensor:
@@ -82,7 +82,7 @@ class PackedLinear(nn.Module, ABC):
         """(…,I) -> (…,O), both fp32."""
 
 
-class BF16Linear(PackedLinear):
+class BF16Linear(LowPrecisionLinear):
     """Weights, inputs and outputs have 8 bits of mantissa; sums are fp32.
 
     Where the processor has no such products, fp32 ones of the same rounded numbers stand for them.
@@ -102,7 +102,7 @@ class BF16Linear(PackedLinear):
         return product(x.bfloat16(), self.weight, self.bias, "none", [], "").float()
 
 
-class Int8Linear(PackedLinear):
+class Int8Linear(LowPrecisionLinear):
     """Weights are whole steps of each output's own size, inputs whole steps of each row's.
 
     Sums of products of whole numbers are exact, so that no row's result depends on the others. In fp32, which

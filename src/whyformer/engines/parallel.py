@@ -11,16 +11,16 @@ Result = TypeVar("Result")
 Job = Callable[[], Result]
 
 
-def side_by_side(jobs: Sequence[Job[Result]], streams: int | None = None) -> Iterator[Result]:
+def side_by_side(jobs: Sequence[Job[Result]], parallel: int | None = None) -> Iterator[Result]:
     """The results of ``jobs``, in their order.
 
-    ``streams`` of them run at a time, each on its share of torch's threads. If left out, the first jobs are
+    ``parallel`` of them run at a time, each on its share of torch's threads. If left out, the first jobs are
     the measurement: some on all threads, as many again with a thread each; the rest goes the faster way.
     Small products gain little from a second thread, so that often is the latter (docs/log.md).
     """
     threads = torch.get_num_threads()
-    if streams is not None or threads == 1:
-        yield from _run(jobs, streams or 1)
+    if parallel is not None or threads == 1:
+        yield from _run(jobs, parallel or 1)
         return
     took: list[float] = []
     for start, width in ((0, 1), (threads, threads)):
@@ -30,14 +30,14 @@ def side_by_side(jobs: Sequence[Job[Result]], streams: int | None = None) -> Ite
     yield from _run(jobs[2 * threads :], threads if took[1] < took[0] else 1)
 
 
-def _run(jobs: Sequence[Job[Result]], streams: int) -> Iterator[Result]:
-    if streams == 1:
+def _run(jobs: Sequence[Job[Result]], parallel: int) -> Iterator[Result]:
+    if parallel == 1:
         yield from (job() for job in jobs)
         return
     threads = torch.get_num_threads()
-    share = max(1, threads // streams)
+    share = max(1, threads // parallel)
     # Eager operations let go of Python's lock, so that threads do run side by side.
-    pool = ThreadPoolExecutor(streams, initializer=torch.set_num_threads, initargs=(share,))
+    pool = ThreadPoolExecutor(parallel, initializer=torch.set_num_threads, initargs=(share,))
     try:
         for future in [pool.submit(job) for job in jobs]:
             yield future.result()

@@ -9,11 +9,11 @@ import torch
 from whyformer.decoding.search import search
 from whyformer.engines.ctranslate2.engine import CTranslate2Engine, converted
 from whyformer.engines.engine import Engine
-from whyformer.engines.low_precision import pack
+from whyformer.engines.low_precision import quantize_linear
 from whyformer.engines.native.engine import NativeEngine
 from whyformer.errors import DecodingError
 from whyformer.machine import CPUPrecision, automatic_cpu_precision
-from whyformer.models.encoder_decoder import AnyPairModel
+from whyformer.models.encoder_decoder import AnyEncoderDecoder
 
 EngineName = Literal["torch", "native", "ctranslate2"]
 PrecisionName = Literal["auto", "fp32", "bf16", "int8"]
@@ -28,7 +28,7 @@ class Selected(NamedTuple):
 
 
 def select_engine(
-    model: AnyPairModel, run: Path, weights: Path, name: EngineName, precision: PrecisionName
+    model: AnyEncoderDecoder, run: Path, weights: Path, name: EngineName, precision: PrecisionName
 ) -> Selected:
     """The engine called ``name``, in ``precision``, for a ``model`` of ``weights`` of ``run`` in fp32.
 
@@ -41,14 +41,14 @@ def select_engine(
     chosen = chosen_precision(precision, model.output_weight.device)
     match name:
         case "torch":
-            _pack(model, chosen)
+            _quantize(model, chosen)
             return Selected(partial(search, model), None)
         case "native":
             if chosen == "bf16":
                 raise DecodingError("the native engine computes in int8 or fp32; add --precision int8.")
             searching = NativeEngine(model, chosen)
             # What it leaves to torch is as fast there.
-            _pack(model, chosen)
+            _quantize(model, chosen)
             return Selected(searching, None)
         case "ctranslate2":
             folder = converted(model, run, weights, chosen)
@@ -56,9 +56,9 @@ def select_engine(
             return Selected(CTranslate2Engine(folder, chosen, callers), callers)
 
 
-def _pack(model: AnyPairModel, precision: CPUPrecision) -> None:
+def _quantize(model: AnyEncoderDecoder, precision: CPUPrecision) -> None:
     if precision != "fp32":
-        pack(model, precision)
+        quantize_linear(model, precision)
 
 
 def chosen_precision(precision: PrecisionName, device: torch.device) -> CPUPrecision:

@@ -4,7 +4,7 @@ The values of the axes multiply to *cells*; a cell and a seed are a *trial*: an 
 ``<cell>/seed-<n>``, its figures in ``result.json`` there, its output in ``<cell>/seed-<n>.log``. A comparison
 that was killed goes on: finished trials are read, half-done ones resumed. For example::
 
-    axes = [Axis.of("model.encoder.block.attention.heads.query=1,2,4")]
+    axes = [Variation.of("model.encoder.block.attention.heads.query=1,2,4")]
     trials = plan("demo", axes, [1, 2, 3], Path("runs/heads"), equal_steps(500))
     results = run(trials, Conditions(), jobs=2)
     for row in rows(results, "nll"):  # from tasks.comparison
@@ -35,14 +35,14 @@ from whyformer.training.run import RunFolder
 
 
 @dataclass(frozen=True)
-class Axis:
+class Variation:
     """Keys of the recipe that take the same value, and the values they take in turn, written as YAML."""
 
     keys: tuple[str, ...]
     values: tuple[str, ...]
 
     @staticmethod
-    def of(text: str) -> "Axis":
+    def of(text: str) -> "Variation":
         """Read ``key,key=value,value``; a comma within brackets or quotes belongs to the value.
 
         Raises:
@@ -57,7 +57,7 @@ class Axis:
         if not nodes:
             raise RecipeError(f"`{text}` should read key=value,value with values in YAML; quote odd ones.")
         found = (listed[node.start_mark.index : node.end_mark.index] for node in nodes)
-        return Axis(tuple(key.strip() for key in keys.split(",")), tuple(found))
+        return Variation(tuple(key.strip() for key in keys.split(",")), tuple(found))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ _ENDLESS = ("training.epochs=null", "training.validation.patience=null")
 
 
 def plan(
-    recipe: str, axes: Sequence[Axis], seeds: Sequence[int], folder: Path, overrides: Sequence[str] = ()
+    recipe: str, axes: Sequence[Variation], seeds: Sequence[int], folder: Path, overrides: Sequence[str] = ()
 ) -> list[Trial]:
     """All trials, seed by seed; the axes go over the ``overrides``, of which a later goes over an earlier.
 
@@ -117,7 +117,9 @@ def plan(
         changes = (f"{key}={value}" for key, value in settings.items())
         try:
             spec = load_any(recipe, [*overrides, *changes, f"training.seed={seed}"])
-            trials.append(Trial(cell, settings, seed, _settled(spec), folder / cell / f"seed-{seed}"))
+            trials.append(
+                Trial(cell, settings, seed, _in_fixed_precision(spec), folder / cell / f"seed-{seed}")
+            )
             _check_unchanged(trials[-1])
         except RecipeError as error:
             faults.setdefault(cell, str(error).replace("\n", "\n  "))
@@ -163,7 +165,7 @@ def run(
     return {trial: results[trial] for trial in trials}
 
 
-def _cells(axes: Sequence[Axis]) -> dict[str, dict[str, str]]:
+def _cells(axes: Sequence[Variation]) -> dict[str, dict[str, str]]:
     """The settings of each cell, by a name that can be a folder."""
     # The end of an axis's first key, as short as tells it from the others.
     ends = ([".".join(axis.keys[0].split(".")[-depth:]) for axis in axes] for depth in count(1))
@@ -186,7 +188,7 @@ def _labels(values: Sequence[str]) -> list[str]:
     return [f"{number}-{label}" for number, label in enumerate(plain, start=1)]
 
 
-def _settled(recipe: AnyRecipe) -> AnyRecipe:
+def _in_fixed_precision(recipe: AnyRecipe) -> AnyRecipe:
     """Automatic precision is fp32 here: else each run would measure what is faster, beside the others."""
     if recipe.training.precision != "auto":
         return recipe

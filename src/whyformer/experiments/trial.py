@@ -26,8 +26,8 @@ from whyformer.errors import RecipeError, WhyformerError
 from whyformer.files import write_text
 from whyformer.runs.load import load, load_translator, read_recipe
 from whyformer.runs.registry import AnyRecipe
-from whyformer.runs.train import go_on
-from whyformer.tasks.recipe import given
+from whyformer.runs.train import resume_run
+from whyformer.tasks.recipe import require_data
 from whyformer.tasks.translation.evaluation import evaluate
 from whyformer.tasks.translation.metrics import ScoringSpec
 from whyformer.tasks.translation.task import TranslationRecipe
@@ -102,7 +102,7 @@ def run_trial(folder: Path, conditions: Conditions) -> Measured:
     recipe = read_recipe(RunFolder(folder))
     # Before training, which would be in vain without them.
     sets = _test_sets(recipe) if conditions.test else {}
-    trainer = go_on(folder, [], device=conditions.device, say=lambda line: print(line, file=sys.stderr))
+    trainer = resume_run(folder, [], device=conditions.device, say=lambda line: print(line, file=sys.stderr))
     if not trainer.progress.finished:
         trainer.train()
     model = load(folder, device=conditions.device).model
@@ -132,7 +132,7 @@ def _test_sets(recipe: AnyRecipe) -> dict[str, tuple[list[Referenced], ScoringSp
     """The test sets by name, and how they are scored."""
     if not isinstance(recipe, TranslationRecipe):
         raise RecipeError("--test scores translations, and such a run makes none; leave it out.")
-    return {name: (pairs, recipe.scoring) for name, pairs in load_held_out(given(recipe.data)).items()}
+    return {name: (pairs, recipe.scoring) for name, pairs in load_held_out(require_data(recipe.data)).items()}
 
 
 def _stop_with_parent() -> None:

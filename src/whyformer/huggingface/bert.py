@@ -13,7 +13,7 @@ from whyformer.errors import CheckpointError
 from whyformer.huggingface.format import (
     Activation,
     Config,
-    OneStackExchange,
+    OneStackFormat,
     Place,
     Tensors,
     activation_of,
@@ -22,13 +22,13 @@ from whyformer.huggingface.format import (
     layers,
     one_name,
 )
-from whyformer.huggingface.token_ids import Numbering
+from whyformer.huggingface.token_ids import TokenIds
 from whyformer.models.bert import BERTSpec, Head
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.norm import LayerNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
-from whyformer.special_tokens import END, PAD, START, UNKNOWN
+from whyformer.special_tokens import BOS, EOS, PAD, UNK
 
 _LAYER = {
     "attention.query": "attention.self.query",
@@ -88,13 +88,13 @@ class BertConfig(Config):
         return self.max_position_embeddings
 
 
-class HuggingFaceBert(OneStackExchange[BertConfig, BERTSpec]):
+class HuggingFaceBert(OneStackFormat[BertConfig, BERTSpec]):
     """BertModel, BertForMaskedLM, BertForNextSentencePrediction and BertForPreTraining."""
 
     model_type = "bert"
     config_type = BertConfig
-    roles: ClassVar = {"pad_token": PAD, "unk_token": UNKNOWN, "cls_token": START, "sep_token": END}
-    framed = (START, END)
+    roles: ClassVar = {"pad_token": PAD, "unk_token": UNK, "cls_token": BOS, "sep_token": EOS}
+    framed = (BOS, EOS)
     inputs = ("input_ids", "token_type_ids", "attention_mask")
     writes = False
 
@@ -107,7 +107,7 @@ class HuggingFaceBert(OneStackExchange[BertConfig, BERTSpec]):
         return tuple(roles[role] for role in self.roles)
 
     @override
-    def canonical(self, config: BertConfig, tensors: Tensors) -> dict[str, Tensor]:
+    def one_name_each(self, config: BertConfig, tensors: Tensors) -> dict[str, Tensor]:
         # The first checkpoints kept the names that TensorFlow has for a norm's parameters.
         olden = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
         named = {
@@ -142,7 +142,7 @@ class HuggingFaceBert(OneStackExchange[BertConfig, BERTSpec]):
         positions = (LearnedSpec(longest=config.max_position_embeddings),)
         return BERTSpec(
             d_model=config.hidden_size,
-            kinds=config.type_vocab_size,
+            token_types=config.type_vocab_size,
             embedding=EmbeddingSpec(
                 tie="none" if _OUTPUT in names else "output",
                 scale=False,
@@ -156,11 +156,11 @@ class HuggingFaceBert(OneStackExchange[BertConfig, BERTSpec]):
         )
 
     @override
-    def config(self, spec: BERTSpec, numbering: Numbering) -> BertConfig:
+    def config(self, spec: BERTSpec, token_ids: TokenIds) -> BertConfig:
         block = spec.stack.block
         activation, hidden, _ = activation_of(block.feed_forward)
         return BertConfig(
-            vocab_size=numbering.their_size,
+            vocab_size=token_ids.their_size,
             hidden_size=spec.d_model,
             num_hidden_layers=spec.stack.layers,
             num_attention_heads=block.attention.heads.query,
@@ -169,10 +169,10 @@ class HuggingFaceBert(OneStackExchange[BertConfig, BERTSpec]):
             hidden_dropout_prob=block.dropout,
             attention_probs_dropout_prob=block.attention.dropout,
             max_position_embeddings=spec.longest,
-            type_vocab_size=spec.kinds,
+            type_vocab_size=spec.token_types,
             layer_norm_eps=epsilon_of(block.norm),
             tie_word_embeddings=spec.embedding.tie == "output",
-            pad_token_id=numbering.first[PAD] or 0,
+            pad_token_id=token_ids.first[PAD] or 0,
             architectures=[_ARCHITECTURES[tuple(sorted(spec.heads))]],
         )
 

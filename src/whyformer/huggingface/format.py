@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from whyformer.errors import CheckpointError
-from whyformer.huggingface.token_ids import Numbering
+from whyformer.huggingface.token_ids import TokenIds
 from whyformer.models.bert import BERTSpec
 from whyformer.models.gpt import GPTSpec
 from whyformer.nn.feed_forward import FeedForwardSpec, GeluSpec, GeluTanhSpec, ReluSpec, SiluSpec
 from whyformer.nn.norm import LayerNormSpec, NormSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.spec import Spec
-from whyformer.special_tokens import END, PAD, START, UNKNOWN
+from whyformer.special_tokens import BOS, EOS, PAD, UNK
 
 Tensors = Mapping[str, Tensor]
 Activation = Literal["relu", "gelu", "gelu_new", "gelu_pytorch_tanh", "silu", "swish"]
@@ -66,7 +66,7 @@ class Place:
     """Whether theirs is a matrix of one row, and ours is a vector."""
 
 
-class Exchange(ABC, Generic[C, S]):
+class CheckpointFormat(ABC, Generic[C, S]):
     """The way from their models of one architecture to ours, and back."""
 
     model_type: ClassVar[str]
@@ -90,7 +90,7 @@ class Exchange(ABC, Generic[C, S]):
         """
 
     @abstractmethod
-    def canonical(self, config: C, tensors: Tensors) -> dict[str, Tensor]:
+    def one_name_each(self, config: C, tensors: Tensors) -> dict[str, Tensor]:
         """Their tensors under one name each, without those that follow from the others or the config."""
 
     @abstractmethod
@@ -98,7 +98,7 @@ class Exchange(ABC, Generic[C, S]):
         """Our spec of a model with ``config`` and tensors called ``names``."""
 
     @abstractmethod
-    def config(self, spec: S, numbering: Numbering) -> C:
+    def config(self, spec: S, token_ids: TokenIds) -> C:
         """Their config of ``spec``, which may not be able to say all of it."""
 
     @abstractmethod
@@ -109,9 +109,9 @@ class Exchange(ABC, Generic[C, S]):
     def build(self, spec: S, vocabulary: int) -> nn.Module:
         """Our model."""
 
-    def own_numbering(self, size: int) -> Numbering:
+    def own_token_ids(self, size: int) -> TokenIds:
         """The ids of ``size`` tokens that were never theirs: our own, where the format does not care."""
-        return Numbering((PAD, UNKNOWN, START, END), size)
+        return TokenIds((PAD, UNK, BOS, EOS), size)
 
     def named(self, spec: S, tensors: Tensors) -> dict[str, Tensor]:
         """Exported tensors under the names that the whole model has for them."""
@@ -121,43 +121,43 @@ class Exchange(ABC, Generic[C, S]):
         """The same model, without positions that no text of it reaches."""
         return spec
 
-    def outgoing(self, spec: S, tensors: Tensors) -> dict[str, Tensor]:
+    def to_theirs(self, spec: S, tensors: Tensors) -> dict[str, Tensor]:
         """Our tensors as numbers that mean the same to them."""
         return dict(tensors)
 
-    def incoming(self, spec: S, tensors: Tensors) -> dict[str, Tensor]:
-        """The inverse of ``outgoing``."""
+    def from_theirs(self, spec: S, tensors: Tensors) -> dict[str, Tensor]:
+        """The inverse of ``to_theirs``."""
         return dict(tensors)
 
     def imported(
-        self, config: C, tensors: Tensors, numbering: Numbering, path: Path
+        self, config: C, tensors: Tensors, token_ids: TokenIds, path: Path
     ) -> tuple[S, dict[str, Tensor]]:
         """Our spec and tensors of their model in the folder ``path``.
 
         Raises:
             CheckpointError: tensors are missing, left over or of another shape; each is named.
         """
-        theirs = self.canonical(config, tensors)
+        theirs = self.one_name_each(config, tensors)
         try:
-            spec = self.spec(config, theirs, numbering.added)
+            spec = self.spec(config, theirs, token_ids.added)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
             raise CheckpointError(f"{path}/config.json: its numbers do not fit together: {fault}.") from None
         with torch.device("meta"):
-            blank = self.build(spec, numbering.size).state_dict()
-        _refuse_misfit(path, self._theirs(spec, blank, numbering), theirs)
+            blank = self.build(spec, token_ids.size).state_dict()
+        _refuse_misfit(path, self._theirs(spec, blank, token_ids), theirs)
         ours = dict[str, Tensor]()
         for name, place in self.places(spec).items():
             tensor = theirs[place.name]
             tensor = tensor.T if place.transposed else tensor[0] if place.row else tensor
             tensor = tensor if place.part is None else tensor.chunk(3)[place.part]
-            ours[name] = (our_rows(tensor, numbering) if place.tokens else tensor).contiguous()
-        return spec, self.incoming(spec, ours)
+            ours[name] = (our_rows(tensor, token_ids) if place.tokens else tensor).contiguous()
+        return spec, self.from_theirs(spec, ours)
 
     def exported(
-        self, spec: S, tensors: Tensors, numbering: Numbering
-    ) -> tuple[C, dict[str, Tensor], Numbering]:
-        """Their config, their tensors, and the numbering that these follow.
+        self, spec: S, tensors: Tensors, token_ids: TokenIds
+    ) -> tuple[C, dict[str, Tensor], TokenIds]:
+        """Their config, their tensors, and the token_ids that these follow.
 
         It has a token more than was asked for where one of theirs would have to be two of ours that differ.
 
@@ -165,27 +165,27 @@ class Exchange(ABC, Generic[C, S]):
             CheckpointError: the format cannot say what the model is; the first such field is named.
         """
         spec = self.reachable(spec)
-        self._refuse_inexpressible(spec, numbering)
-        ours = self.outgoing(spec, tensors)
+        self._refuse_inexpressible(spec, token_ids)
+        ours = self.to_theirs(spec, tensors)
         tables = [ours[name] for name, place in self.places(spec).items() if place.tokens]
-        if numbering.one_mark and any(not torch.equal(table[START], table[END]) for table in tables):
-            numbering = numbering.start_apart
-        return self.config(spec, numbering), self._theirs(spec, ours, numbering), numbering
+        if token_ids.one_mark and any(not torch.equal(table[BOS], table[EOS]) for table in tables):
+            token_ids = token_ids.start_apart
+        return self.config(spec, token_ids), self._theirs(spec, ours, token_ids), token_ids
 
-    def _theirs(self, spec: S, ours: Tensors, numbering: Numbering) -> dict[str, Tensor]:
+    def _theirs(self, spec: S, ours: Tensors, token_ids: TokenIds) -> dict[str, Tensor]:
         theirs, parts = dict[str, Tensor](), dict[str, list[Tensor]]()
         for name, place in self.places(spec).items():
-            tensor = their_rows(ours[name], numbering) if place.tokens else ours[name]
+            tensor = their_rows(ours[name], token_ids) if place.tokens else ours[name]
             parts.setdefault(place.name, []).append(tensor)
             joined = torch.cat(parts[place.name])
             joined = joined.T if place.transposed else joined[None] if place.row else joined
             theirs[place.name] = joined.contiguous()
         return theirs
 
-    def _refuse_inexpressible(self, spec: S, numbering: Numbering) -> None:
-        config = self.config(spec, numbering)
+    def _refuse_inexpressible(self, spec: S, token_ids: TokenIds) -> None:
+        config = self.config(spec, token_ids)
         names = {place.name for place in self.places(spec).values()}
-        back = self.spec(config, names, numbering.added)
+        back = self.spec(config, names, token_ids.added)
         for path, ours, theirs in _differences(spec.model_dump(mode="json"), back.model_dump(mode="json")):
             raise CheckpointError(
                 f"model.{path} is {_shown(ours)}, which the {self.model_type} format cannot say "
@@ -193,7 +193,7 @@ class Exchange(ABC, Generic[C, S]):
             )
 
 
-class OneStackExchange(Exchange[C, OneStack]):
+class OneStackFormat(CheckpointFormat[C, OneStack]):
     """What formats of a single stack share: learned positions, as many as a text may have tokens."""
 
     positions: ClassVar[str] = "stack.positions.0.table"
@@ -210,7 +210,7 @@ class OneStackExchange(Exchange[C, OneStack]):
                 return spec
 
     @override
-    def outgoing(self, spec: OneStack, tensors: Tensors) -> dict[str, Tensor]:
+    def to_theirs(self, spec: OneStack, tensors: Tensors) -> dict[str, Tensor]:
         return {**tensors, self.positions: tensors[self.positions][: spec.longest]}
 
     @override
@@ -235,17 +235,17 @@ def read_config(config_type: type[C], data: Mapping[str, JsonValue], path: Path)
         raise CheckpointError(f"{path}: this model cannot be imported: {'; '.join(faults)}.") from None
 
 
-def our_rows(tensor: Tensor, numbering: Numbering) -> Tensor:
+def our_rows(tensor: Tensor, token_ids: TokenIds) -> Tensor:
     """Their rows (V',…) in our order (V,…), with zeros for tokens that they have not."""
-    rows = [len(tensor) if id is None else id for id in numbering.theirs]
+    rows = [len(tensor) if id is None else id for id in token_ids.theirs]
     return torch.cat([tensor, tensor.new_zeros(1, *tensor.shape[1:])])[rows]
 
 
-def their_rows(tensor: Tensor, numbering: Numbering) -> Tensor:
+def their_rows(tensor: Tensor, token_ids: TokenIds) -> Tensor:
     """Our rows (V,…) in their order (V',…)."""
     # Of two tokens that are one there, either will do.
-    ours = {id: row for row, id in enumerate(numbering.theirs) if id is not None}
-    return tensor[[ours[id] for id in range(numbering.their_size)]]
+    ours = {id: row for row, id in enumerate(token_ids.theirs) if id is not None}
+    return tensor[[ours[id] for id in range(token_ids.their_size)]]
 
 
 def layers(count: int, ours: str, theirs: str, table: Mapping[str, str]) -> dict[str, Place]:

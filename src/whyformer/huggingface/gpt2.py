@@ -13,21 +13,21 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.huggingface.format import (
     Activation,
     Config,
-    OneStackExchange,
+    OneStackFormat,
     Place,
     Tensors,
     activation_of,
     epsilon_of,
     feed_forward,
 )
-from whyformer.huggingface.token_ids import Numbering
+from whyformer.huggingface.token_ids import TokenIds
 from whyformer.models.gpt import GPTSpec
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.norm import LayerNormSpec
 from whyformer.nn.placement import PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
-from whyformer.special_tokens import END, PAD, START, UNKNOWN
+from whyformer.special_tokens import BOS, EOS, PAD, UNK
 
 _MATRICES = {
     "attention.output": "attn.c_proj",
@@ -69,12 +69,12 @@ class GPT2Config(Config):
         return self.n_positions
 
 
-class HuggingFaceGPT2(OneStackExchange[GPT2Config, GPTSpec]):
+class HuggingFaceGPT2(OneStackFormat[GPT2Config, GPTSpec]):
     """GPT2Model and GPT2LMHeadModel."""
 
     model_type = "gpt2"
     config_type = GPT2Config
-    roles: ClassVar = {"pad_token": PAD, "unk_token": UNKNOWN, "bos_token": START, "eos_token": END}
+    roles: ClassVar = {"pad_token": PAD, "unk_token": UNK, "bos_token": BOS, "eos_token": EOS}
 
     @override
     def marks(self, config: GPT2Config, roles: Mapping[str, int]) -> tuple[int | None, ...]:
@@ -86,7 +86,7 @@ class HuggingFaceGPT2(OneStackExchange[GPT2Config, GPTSpec]):
         return pad, unknown, start, end
 
     @override
-    def canonical(self, config: GPT2Config, tensors: Tensors) -> dict[str, Tensor]:
+    def one_name_each(self, config: GPT2Config, tensors: Tensors) -> dict[str, Tensor]:
         named = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
         tied = {_OUTPUT} if config.tie_word_embeddings else set[str]()
         return {name: each for name, each in named.items() if name not in tied and not _MASK.fullmatch(name)}
@@ -116,11 +116,11 @@ class HuggingFaceGPT2(OneStackExchange[GPT2Config, GPTSpec]):
         )
 
     @override
-    def config(self, spec: GPTSpec, numbering: Numbering) -> GPT2Config:
+    def config(self, spec: GPTSpec, token_ids: TokenIds) -> GPT2Config:
         block = spec.stack.block
         activation, hidden, _ = activation_of(block.feed_forward)
         return GPT2Config(
-            vocab_size=numbering.their_size,
+            vocab_size=token_ids.their_size,
             n_positions=spec.longest,
             n_embd=spec.d_model,
             n_layer=spec.stack.layers,
@@ -132,9 +132,9 @@ class HuggingFaceGPT2(OneStackExchange[GPT2Config, GPTSpec]):
             attn_pdrop=block.attention.dropout,
             layer_norm_epsilon=epsilon_of(block.norm),
             tie_word_embeddings=spec.embedding.tie == "output",
-            bos_token_id=numbering.known(START),
-            eos_token_id=numbering.known(END),
-            pad_token_id=numbering.first[PAD],
+            bos_token_id=token_ids.known(BOS),
+            eos_token_id=token_ids.known(EOS),
+            pad_token_id=token_ids.first[PAD],
             architectures=["GPT2LMHeadModel"],
         )
 

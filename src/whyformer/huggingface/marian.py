@@ -17,8 +17,8 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import CheckpointError
 from whyformer.huggingface.format import (
     Activation,
+    CheckpointFormat,
     Config,
-    Exchange,
     Place,
     Tensors,
     activation_of,
@@ -26,12 +26,12 @@ from whyformer.huggingface.format import (
     layers,
     one_name,
 )
-from whyformer.huggingface.token_ids import Numbering
+from whyformer.huggingface.token_ids import TokenIds
 from whyformer.models.transformer import TransformerSpec
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import sinusoids
-from whyformer.special_tokens import END, START, UNKNOWN
+from whyformer.special_tokens import BOS, EOS, UNK
 
 _READING = {
     "attention.query": "self_attn.q_proj",
@@ -105,7 +105,7 @@ class MarianConfig(Config):
         return self
 
 
-class HuggingFaceMarian(Exchange[MarianConfig, TransformerSpec]):
+class HuggingFaceMarian(CheckpointFormat[MarianConfig, TransformerSpec]):
     """MarianMTModel.
 
     Two things differ in more than names, and both ways leave what the model computes as it is.
@@ -120,8 +120,8 @@ class HuggingFaceMarian(Exchange[MarianConfig, TransformerSpec]):
 
     model_type = "marian"
     config_type = MarianConfig
-    roles: ClassVar = {"pad_token": START, "unk_token": UNKNOWN, "eos_token": END}
-    framed = (END,)
+    roles: ClassVar = {"pad_token": BOS, "unk_token": UNK, "eos_token": EOS}
+    framed = (EOS,)
 
     @override
     def marks(self, config: MarianConfig, roles: Mapping[str, int]) -> tuple[int | None, ...]:
@@ -129,7 +129,7 @@ class HuggingFaceMarian(Exchange[MarianConfig, TransformerSpec]):
         return None if pad == start else pad, roles.get("unk_token"), start, config.eos_token_id
 
     @override
-    def canonical(self, config: MarianConfig, tensors: Tensors) -> dict[str, Tensor]:
+    def one_name_each(self, config: MarianConfig, tensors: Tensors) -> dict[str, Tensor]:
         found = dict(tensors)
         for side in ("encoder", "decoder"):
             _refuse_own_positions(found, f"model.{side}.embed_positions.weight")
@@ -164,13 +164,13 @@ class HuggingFaceMarian(Exchange[MarianConfig, TransformerSpec]):
         )
 
     @override
-    def config(self, spec: TransformerSpec, numbering: Numbering) -> MarianConfig:
+    def config(self, spec: TransformerSpec, token_ids: TokenIds) -> MarianConfig:
         reading, writing = spec.encoder.block, spec.decoder.block
         activation, encoder_hidden, dropout = activation_of(reading.feed_forward)
         _, decoder_hidden, _ = activation_of(writing.feed_forward)
         return MarianConfig(
-            vocab_size=numbering.their_size,
-            decoder_vocab_size=numbering.their_size,
+            vocab_size=token_ids.their_size,
+            decoder_vocab_size=token_ids.their_size,
             max_position_embeddings=spec.longest,
             d_model=spec.d_model,
             encoder_layers=spec.encoder.layers,
@@ -186,9 +186,9 @@ class HuggingFaceMarian(Exchange[MarianConfig, TransformerSpec]):
             scale_embedding=spec.embedding.scale,
             share_encoder_decoder_embeddings=spec.embedding.tie == "all",
             tie_word_embeddings=spec.embedding.tie != "none",
-            decoder_start_token_id=numbering.known(START),
-            pad_token_id=numbering.known(START),
-            eos_token_id=numbering.known(END),
+            decoder_start_token_id=token_ids.known(BOS),
+            pad_token_id=token_ids.known(BOS),
+            eos_token_id=token_ids.known(EOS),
             forced_eos_token_id=None,
             architectures=["MarianMTModel"],
         )
@@ -214,16 +214,16 @@ class HuggingFaceMarian(Exchange[MarianConfig, TransformerSpec]):
         return spec.build(vocabulary, vocabulary)
 
     @override
-    def own_numbering(self, size: int) -> Numbering:
+    def own_token_ids(self, size: int) -> TokenIds:
         # Marian's habit: the end is the first token, padding the last, and padding also starts a target.
-        return Numbering((None, 1, size - 2, 0), size)
+        return TokenIds((None, 1, size - 2, 0), size)
 
     @override
-    def outgoing(self, spec: TransformerSpec, tensors: Tensors) -> dict[str, Tensor]:
+    def to_theirs(self, spec: TransformerSpec, tensors: Tensors) -> dict[str, Tensor]:
         return _reordered(_started_from_zero(spec, tensors), _sines_first(spec.d_model))
 
     @override
-    def incoming(self, spec: TransformerSpec, tensors: Tensors) -> dict[str, Tensor]:
+    def from_theirs(self, spec: TransformerSpec, tensors: Tensors) -> dict[str, Tensor]:
         return _reordered(tensors, _sines_first(spec.d_model).argsort())
 
 
@@ -263,7 +263,7 @@ def _started_from_zero(spec: TransformerSpec, tensors: Tensors) -> dict[str, Ten
     """The same model with zeros for the embedding of the start mark."""
     made, shared = dict(tensors), spec.embedding.tie == "all"
     table = "source_embedding.weight" if shared else "own_target_embedding.weight"
-    start = made[table][START]
+    start = made[table][BOS]
     made[table] = made[table] - start
     missed = start * spec.d_model**0.5 if spec.embedding.scale else start
     for stack in ("encoder", "decoder") if shared else ("decoder",):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from whyformer.special_tokens import END, NAMES, START, UNKNOWN
+from whyformer.special_tokens import BOS, EOS, NAMES, UNK
 
 
 @dataclass(frozen=True)
-class Numbering:
+class TokenIds:
     """Which ids our tokens have in another format."""
 
     first: tuple[int | None, ...]
@@ -42,14 +42,14 @@ class Numbering:
     @property
     def one_mark(self) -> bool:
         """Whether one token of theirs is both start and end."""
-        return self.first[START] == self.first[END]
+        return self.first[BOS] == self.first[EOS]
 
     @property
     def added(self) -> tuple[int, ...]:
         """Our marks that their model has never predicted: the unknown token or a start mark of our own."""
-        return tuple(mark for mark in (UNKNOWN, START) if self.first[mark] in (None, self.first[END]))
+        return tuple(mark for mark in (UNK, BOS) if self.first[mark] in (None, self.first[EOS]))
 
     @property
-    def start_apart(self) -> Numbering:
+    def start_apart(self) -> TokenIds:
         """The same with a token more, so that start and end are two."""
-        return Numbering((*self.first[:START], self.their_size, *self.first[END:]), self.size)
+        return TokenIds((*self.first[:BOS], self.their_size, *self.first[EOS:]), self.size)

@@ -9,8 +9,8 @@ from typing import Any
 from whyformer.data.tokenizers.imported import Imported
 from whyformer.data.tokenizers.tokenizer import SPEC_KEY, Document
 from whyformer.errors import TokenizerError
-from whyformer.huggingface.token_ids import Numbering
-from whyformer.special_tokens import NAMES, UNKNOWN
+from whyformer.huggingface.token_ids import TokenIds
+from whyformer.special_tokens import NAMES, UNK
 
 
 def pieces_of(document: Document) -> list[str]:
@@ -35,7 +35,7 @@ def pieces_of(document: Document) -> list[str]:
     return [by_id[id] for id in range(len(by_id))]
 
 
-def from_theirs(document: Document, marks: Sequence[int | None], model: str) -> tuple[Document, Numbering]:
+def from_theirs(document: Document, marks: Sequence[int | None], model: str) -> tuple[Document, TokenIds]:
     """Their file, which came with a ``model``, in our ids and with our marks, whose ids there are ``marks``.
 
     Raises:
@@ -45,8 +45,8 @@ def from_theirs(document: Document, marks: Sequence[int | None], model: str) -> 
     added = {token["id"]: token for token in document["added_tokens"]}
     first = (*marks, *(id for id in sorted(added) if id not in marks))
     present = {id for id in first if id is not None}
-    numbering = Numbering(first, len(theirs) + len(first) - len(present))
-    kept = [theirs[id] for id in numbering.theirs[len(NAMES) :] if id is not None]
+    token_ids = TokenIds(first, len(theirs) + len(first) - len(present))
+    kept = [theirs[id] for id in token_ids.theirs[len(NAMES) :] if id is not None]
     if taken := set(kept) & set(NAMES):
         raise TokenizerError(f"tokenizer.json has pieces called {', '.join(sorted(taken))}; rename them.")
     tokens = [_mark(id, name) for id, name in enumerate(NAMES)]
@@ -56,26 +56,26 @@ def from_theirs(document: Document, marks: Sequence[int | None], model: str) -> 
     if spec is None:
         names = tuple("" if id is None else theirs[id] for id in first)
         spec = Imported(model=model, ids=first, names=names).model_dump(mode="json")
-    made = _renumbered(document, [*NAMES, *kept], tokens, unknown=UNKNOWN)
+    made = _renumbered(document, [*NAMES, *kept], tokens, unknown=UNK)
     made["model"][SPEC_KEY] = spec
-    return {**made, "truncation": None, "padding": None, "post_processor": None}, numbering
+    return {**made, "truncation": None, "padding": None, "post_processor": None}, token_ids
 
 
-def to_theirs(document: Document, numbering: Numbering, names: Sequence[str]) -> Document:
+def to_theirs(document: Document, token_ids: TokenIds, names: Sequence[str]) -> Document:
     """Our file in their ids and with their ``names`` of the first tokens."""
     ours = pieces_of(document)
     ours[: len(names)] = names
-    theirs = [""] * numbering.their_size
+    theirs = [""] * token_ids.their_size
     # The end goes before a start that is the same token there.
-    for id, piece in reversed([*zip(numbering.theirs, ours, strict=True)]):
+    for id, piece in reversed([*zip(token_ids.theirs, ours, strict=True)]):
         if id is not None and not theirs[id]:
             theirs[id] = piece
     tokens = {
         id: {**token, "id": id, "content": theirs[id]}
         for token in document["added_tokens"]
-        if (id := numbering.theirs[token["id"]]) is not None
+        if (id := token_ids.theirs[token["id"]]) is not None
     }
-    made = _renumbered(document, theirs, [tokens[id] for id in sorted(tokens)], numbering.first[UNKNOWN])
+    made = _renumbered(document, theirs, [tokens[id] for id in sorted(tokens)], token_ids.first[UNK])
     if document["model"][SPEC_KEY]["kind"] == "imported":
         del made["model"][SPEC_KEY]
     return made

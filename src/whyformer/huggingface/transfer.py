@@ -18,17 +18,17 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import CheckpointError, TokenizerError
 from whyformer.files import write_bytes, write_text
 from whyformer.huggingface.bert import HuggingFaceBert
-from whyformer.huggingface.format import Config, Exchange, read_config
+from whyformer.huggingface.format import CheckpointFormat, Config, read_config
 from whyformer.huggingface.gpt2 import HuggingFaceGPT2
 from whyformer.huggingface.marian import HuggingFaceMarian
-from whyformer.huggingface.token_ids import Numbering
+from whyformer.huggingface.token_ids import TokenIds
 from whyformer.huggingface.tokenizer_files import read_foreign, read_json
 from whyformer.huggingface.tokenizers import framing, from_theirs, pieces_of, to_theirs
 from whyformer.models.transformer import TransformerSpec
 from whyformer.runs.load import open_run, read_recipe
 from whyformer.runs.registry import AnyRecipe
 from whyformer.spec import Spec
-from whyformer.special_tokens import END, NAMES, PAD, START, UNKNOWN
+from whyformer.special_tokens import BOS, EOS, NAMES, PAD, UNK
 from whyformer.tasks.causal_lm.task import CausalLMRecipe
 from whyformer.tasks.masked_lm.task import MaskedLMRecipe
 from whyformer.tasks.translation.task import TranslationRecipe
@@ -131,15 +131,17 @@ class _Source(NamedTuple):
         return tensors
 
 
-def _write(exchange: Exchange[C, S], spec: S, source: _Source, forbidden: Sequence[int], folder: Path) -> str:
+def _write(
+    exchange: CheckpointFormat[C, S], spec: S, source: _Source, forbidden: Sequence[int], folder: Path
+) -> str:
     """Write all files of the folder."""
-    numbering, names = _numbering(exchange, source.tokenizer)
+    token_ids, names = _numbering(exchange, source.tokenizer)
     with torch.random.fork_rng(devices=[]):
         tensors = source.tensors(exchange.build(spec, source.tokenizer.size))
-    config, theirs, numbering = exchange.exported(spec, tensors, numbering)
-    if numbering.first[START] != numbering.first[END] and names[START] == names[END]:
-        names = (*names[:START], NAMES[START], *names[END:])
-    document = to_theirs(read_json(source.run.path / "tokenizer.json"), numbering, names)
+    config, theirs, token_ids = exchange.exported(spec, tensors, token_ids)
+    if token_ids.first[BOS] != token_ids.first[EOS] and names[BOS] == names[EOS]:
+        names = (*names[:BOS], NAMES[BOS], *names[EOS:])
+    document = to_theirs(read_json(source.run.path / "tokenizer.json"), token_ids, names)
     framed = framing(document, [names[mark] for mark in exchange.framed])
     told = config.model_dump(mode="json")
     files: dict[str, Any] = {
@@ -150,36 +152,36 @@ def _write(exchange: Exchange[C, S], spec: S, source: _Source, forbidden: Sequen
             "model_max_length": config.longest,
             "model_input_names": exchange.inputs,
             "clean_up_tokenization_spaces": False,
-            **{role: names[mark] for role, mark in exchange.roles.items() if numbering.has(mark)},
+            **{role: names[mark] for role, mark in exchange.roles.items() if token_ids.has(mark)},
         },
     }
     if exchange.writes:
-        silent = {numbering.first[mark] for mark in (PAD, *forbidden) if mark < len(NAMES)}
+        silent = {token_ids.first[mark] for mark in (PAD, *forbidden) if mark < len(NAMES)}
         files["generation_config.json"] = {
             **{key: told[key] for key in _GENERATION if told.get(key) is not None},
             "max_length": config.longest,
-            "suppress_tokens": sorted(id for id in silent - {numbering.first[END]} if id is not None),
+            "suppress_tokens": sorted(id for id in silent - {token_ids.first[EOS]} if id is not None),
         }
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         write_text(folder / name, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
     write_bytes(folder / _WEIGHTS, save(exchange.named(spec, theirs), {"format": "pt"}))
-    return f"{folder}: {told['architectures'][0]} of {numbering.their_size:,} tokens"
+    return f"{folder}: {told['architectures'][0]} of {token_ids.their_size:,} tokens"
 
 
-def _numbering(exchange: Exchange[C, S], tokenizer: Tokenizer) -> tuple[Numbering, tuple[str, ...]]:
+def _numbering(exchange: CheckpointFormat[C, S], tokenizer: Tokenizer) -> tuple[TokenIds, tuple[str, ...]]:
     """The ids and names of our tokens there: those they came with, where they came from such a model."""
     if tokenizer.spec["kind"] == "imported":
         imported = Imported.model_validate(tokenizer.spec)
         if imported.model == exchange.model_type:
-            return Numbering(imported.ids, tokenizer.size), imported.names
-    numbering = exchange.own_numbering(tokenizer.size)
-    serves_as_pad = numbering.first[PAD] is None
-    return numbering, (NAMES[PAD], NAMES[UNKNOWN], NAMES[PAD] if serves_as_pad else NAMES[START], NAMES[END])
+            return TokenIds(imported.ids, tokenizer.size), imported.names
+    token_ids = exchange.own_token_ids(tokenizer.size)
+    serves_as_pad = token_ids.first[PAD] is None
+    return token_ids, (NAMES[PAD], NAMES[UNK], NAMES[PAD] if serves_as_pad else NAMES[BOS], NAMES[EOS])
 
 
 def _read(
-    exchange: Exchange[C, S], folder: Path, data: dict[str, Any]
+    exchange: CheckpointFormat[C, S], folder: Path, data: dict[str, Any]
 ) -> tuple[S, dict[str, Tensor], Tokenizer]:
     """Our spec, our tensors and our tokenizer of the model in ``folder``."""
     config = read_config(exchange.config_type, data, folder / "config.json")
@@ -189,8 +191,8 @@ def _read(
         raise CheckpointError(
             f"{folder}: config.json names token {beyond[0]}, but the tokenizer ends at {size - 1}."
         )
-    ours, numbering = from_theirs(document, marks, data["model_type"])
-    spec, tensors = exchange.imported(config, _tensors(folder), numbering, folder)
+    ours, token_ids = from_theirs(document, marks, data["model_type"])
+    spec, tensors = exchange.imported(config, _tensors(folder), token_ids, folder)
     try:
         return spec, tensors, Tokenizer(ours)
     except Exception as error:  # the library raises nothing more specific

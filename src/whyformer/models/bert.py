@@ -20,7 +20,7 @@ from whyformer.nn.initial import draw_matrices
 from whyformer.nn.norm import LayerNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.spec import Spec
 
 Head = Literal["masked", "next_sentence"]
@@ -45,7 +45,7 @@ class BERTSpec(Spec):
     kind: Literal["bert"] = "bert"
     d_model: int = Field(default=768, ge=1)
     """Components of the vector that stands for a token."""
-    kinds: int = Field(default=2, ge=1)
+    token_types: int = Field(default=2, ge=1, json_schema_extra={"formerly": "kinds"})
     """Kinds of token (the paper's segments): first and second sentence of a pair."""
     embedding: EmbeddingSpec = EmbeddingSpec(tie="output", scale=False, deviation=0.02)
     """Token embeddings; tie is output (one table reads and scores) or none."""
@@ -76,8 +76,8 @@ class BERTSpec(Spec):
                 "stack.mask hides what follows, but a masked token is to be told from both sides; "
                 "use kind: everything"
             )
-        if "next_sentence" in self.heads and self.kinds < 2:
-            raise ValueError("heads has next_sentence, which reads pairs; set kinds: 2")
+        if "next_sentence" in self.heads and self.token_types < 2:
+            raise ValueError("heads has next_sentence, which reads pairs; set token_types: 2")
         if "next_sentence" in self.heads and not self.pooler:
             raise ValueError("heads has next_sentence, which reads the pooler; set pooler: true")
         try:
@@ -110,7 +110,7 @@ class BERT(nn.Module):
         d_model = spec.d_model
         self.longest = spec.longest
         self.embedding = TokenEmbedding(vocabulary, d_model, spec.embedding)
-        self.kind = nn.Embedding(spec.kinds, d_model)
+        self.token_type = nn.Embedding(spec.token_types, d_model)
         self.embedding_norm = spec.stack.block.norm.build(d_model)
         # Texts that are packed into one row never see each other.
         self.stack = spec.stack.model_copy(update={"mask": spec.stack.mask & SameSegment()}).build(d_model)
@@ -120,16 +120,16 @@ class BERT(nn.Module):
         if spec.deviation is not None:
             draw_matrices(self, spec.deviation)
 
-    def embed(self, tokens: Tensor, axis: Axis, kinds: Tensor | None = None) -> Tensor:
-        """Tokens (B,L) of ``kinds`` (B,L), all of the first if left out, as vectors (B,L,M)."""
-        x = self.stack.embed(self.embedding(tokens), axis.position)
-        x = x + self.kind(torch.zeros_like(tokens) if kinds is None else kinds).to(x.dtype)
-        return self.embedding.dropout(self.embedding_norm(x, axis.valid))
+    def embed(self, tokens: Tensor, layout: Layout, token_types: Tensor | None = None) -> Tensor:
+        """Tokens (B,L) of ``token_types`` (B,L), all of the first if left out, as vectors (B,L,M)."""
+        x = self.stack.embed(self.embedding(tokens), layout.position)
+        x = x + self.token_type(torch.zeros_like(tokens) if token_types is None else token_types).to(x.dtype)
+        return self.embedding.dropout(self.embedding_norm(x, layout.valid))
 
     @override
-    def forward(self, tokens: Tensor, axis: Axis, kinds: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, layout: Layout, token_types: Tensor | None = None) -> Tensor:
         """Hidden states (B,L,M) of ``tokens`` (B,L); rows of padding are finite and mean nothing."""
-        return self.stack(self.embed(tokens, axis, kinds), axis)
+        return self.stack(self.embed(tokens, layout, token_types), layout)
 
     def pool(self, hidden: Tensor) -> Tensor:
         """One vector (B,M) for each text, from the state of its first token."""

@@ -1,4 +1,4 @@
-"""A classifier: a trunk that reads, one vector for a text, one layer that tells its class.
+"""A classifier: a backbone that reads, one vector for a text, one layer that tells its class.
 
 B batch · L length · J layers that are read · M model dimension · C classes
 """
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.dropout import Dropout
-from whyformer.models.backbone import TrunkSpec, depth, one_way, width
+from whyformer.models.backbone import BackboneSpec, depth, one_way, width
 from whyformer.nn.embedding import with_bias
 from whyformer.nn.pooling import Pooling, pool
 from whyformer.nn.scalar_mix import ScalarMix
@@ -21,13 +21,13 @@ from whyformer.spec import Spec
 
 
 class ClassifierSpec(Spec):
-    """A trunk and what is put on top of it."""
+    """A backbone and what is put on top of it."""
 
     kind: Literal["classifier"] = "classifier"
-    trunk: TrunkSpec | None = None
+    backbone: BackboneSpec | None = Field(default=None, json_schema_extra={"formerly": "trunk"})
     """The network that reads; left out, it is taken from the recipe's `start` and written here."""
     update: Literal["all", "head"] = "all"
-    """What training changes: all weights (fine-tuning), or only those on top of a trunk that stays as it
+    """What training changes: all weights (fine-tuning), or only those on top of a backbone that stays as it
     is and drops nothing (frozen features)."""
     pooling: Pooling = "mean"
     """Which token stands for the text: mean of all, first or last; the first of a GPT has read nothing."""
@@ -38,15 +38,15 @@ class ClassifierSpec(Spec):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.pooling == "first" and self.trunk is not None and one_way(self.trunk):
+        if self.pooling == "first" and self.backbone is not None and one_way(self.backbone):
             raise ValueError("pooling is first, but a GPT's first token has read nothing; use mean or last")
         return self
 
     @property
-    def whole_trunk(self) -> TrunkSpec:
-        """The trunk, which must be known by now."""
-        assert self.trunk is not None, "a recipe that was read by load_any has its trunk"
-        return self.trunk
+    def whole_backbone(self) -> BackboneSpec:
+        """The backbone, which must be known by now."""
+        assert self.backbone is not None, "a recipe that was read by load_any has its backbone"
+        return self.backbone
 
     def build(self, vocabulary: int, classes: int) -> "PooledClassifier":
         """The model, freshly initialised from torch's global random state."""
@@ -54,32 +54,32 @@ class ClassifierSpec(Spec):
 
 
 class PooledClassifier(nn.Module):
-    """Pools the layers of its trunk, mixes them, and scores classes.
+    """Pools the layers of its backbone, mixes them, and scores classes.
 
-    Pooling comes first: it is linear as the mix is, so that what a frozen trunk makes of a text is a few
+    Pooling comes first: it is linear as the mix is, so that what a frozen backbone makes of a text is a few
     vectors, which need be computed only once.
     """
 
     def __init__(self, spec: ClassifierSpec, vocabulary: int, classes: int) -> None:
         super().__init__()
-        trunk = spec.whole_trunk
+        backbone = spec.whole_backbone
         self.frozen = spec.update == "head"
         self.pooling: Pooling = spec.pooling
-        self.trunk = trunk.build(vocabulary)
-        self.read_layers = 1 if spec.layer_mix == "last" else depth(trunk)
+        self.backbone = backbone.build(vocabulary)
+        self.read_layers = 1 if spec.layer_mix == "last" else depth(backbone)
         """J."""
         self.mix = None if spec.layer_mix == "last" else ScalarMix(self.read_layers)
         self.dropout = Dropout(spec.dropout)
-        self.output = nn.Linear(width(trunk), classes)
+        self.output = nn.Linear(width(backbone), classes)
         nn.init.normal_(self.output.weight, std=0.02)
         nn.init.zeros_(self.output.bias)
         if self.frozen:
-            self.trunk.requires_grad_(False).eval()
+            self.backbone.requires_grad_(False).eval()
 
     @override
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
-        self.trunk.train(mode and not self.frozen)
+        self.backbone.train(mode and not self.frozen)
         return self
 
     def pooled(self, layers: Sequence[Tensor], valid: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from whyformer.nn.embedding import EmbeddingSpec, OutputTable, TokenEmbedding
 from whyformer.tap import record
 
 
-class PairSpec(Protocol):
+class EncoderDecoderSpec(Protocol):
     """What the spec of such a model tells."""
 
     @property
@@ -34,7 +34,7 @@ class PairSpec(Protocol):
         ...
 
 
-class PairState(ABC):
+class EncoderDecoderState(ABC):
     """What a decoder remembers of the prefixes so far, a row per hypothesis."""
 
     def __init__(self, watch_attention: bool) -> None:
@@ -59,16 +59,16 @@ class PairState(ABC):
         """Keep, reorder or repeat hypotheses: ``rows`` (R',) int64."""
 
 
-State = TypeVar("State", bound=PairState)
+State = TypeVar("State", bound=EncoderDecoderState)
 
 
-class PairModel(OutputTable, ABC, Generic[State]):
+class EncoderDecoder(OutputTable, ABC, Generic[State]):
     """Embeddings of source, target and output, and the four ways in which tasks and searches call a model.
 
     Each table is registered once, shared or not.
     """
 
-    def __init__(self, spec: PairSpec, source_vocabulary: int, target_vocabulary: int) -> None:
+    def __init__(self, spec: EncoderDecoderSpec, source_vocabulary: int, target_vocabulary: int) -> None:
         super().__init__()
         tie, d_model = spec.embedding.tie, spec.d_model
         if tie == "all" and source_vocabulary != target_vocabulary:
@@ -104,5 +104,5 @@ class PairModel(OutputTable, ABC, Generic[State]):
         """One more ``tokens`` (R,) for every hypothesis; logits (R,V) of what comes next."""
 
 
-AnyPairModel = PairModel[Any]
+AnyEncoderDecoder = EncoderDecoder[Any]
 """For those who hand a model's own state back to it and never look inside."""

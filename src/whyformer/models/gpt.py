@@ -20,7 +20,7 @@ from whyformer.nn.initial import draw_matrices
 from whyformer.nn.placement import PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.spec import Spec
 
 
@@ -126,14 +126,14 @@ class GPT(OutputTable):
     def target_embedding(self) -> TokenEmbedding:
         return self.embedding
 
-    def embed(self, tokens: Tensor, axis: Axis) -> Tensor:
-        """Tokens (B,L) that stand at ``axis`` as vectors (B,L,M)."""
-        return self.embedding.dropout(self.stack.embed(self.embedding(tokens), axis.position))
+    def embed(self, tokens: Tensor, layout: Layout) -> Tensor:
+        """Tokens (B,L) that stand at ``layout`` as vectors (B,L,M)."""
+        return self.embedding.dropout(self.stack.embed(self.embedding(tokens), layout.position))
 
     @override
-    def forward(self, tokens: Tensor, axis: Axis) -> Tensor:
+    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """Hidden states (B,L,M), where that at t has read ``tokens`` (B,L) of its segment up to t."""
-        return self.stack(self.embed(tokens, axis), axis)
+        return self.stack(self.embed(tokens, layout), layout)
 
     def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> GPTState:
         """Read the prompts ``source`` (B,S), padded on the right, all but the last token of each.
@@ -144,14 +144,14 @@ class GPT(OutputTable):
         cache = self.stack.new_cache()
         if source.shape[1] > 1:
             column = torch.arange(source.shape[1] - 1, device=source.device).expand(len(source), -1)
-            axis = Axis(column, column < last[:, None])
-            self.stack(self.embed(source[:, :-1], axis), axis, cache=cache)
+            layout = Layout(column, column < last[:, None])
+            self.stack(self.embed(source[:, :-1], layout), layout, cache=cache)
         return GPTState(cache, last)
 
     def step(self, tokens: Tensor, state: GPTState) -> Tensor:
         """One more of ``tokens`` (R,) for every hypothesis; logits (R,V) of what comes next."""
         # (R,) -> (R,1)
-        queries = Axis(state.position[:, None])
+        queries = Layout(state.position[:, None])
         hidden = self.stack(self.embed(tokens[:, None], queries), queries, cache=state.cache)
         state.position = state.position + 1
         # (R,1,M) -> (R,M)

@@ -15,12 +15,12 @@ from whyformer.attention.mask import Everything, Mask
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import AdditiveSpec
 from whyformer.dropout import Dropout
-from whyformer.models.encoder_decoder import PairModel, PairState
+from whyformer.models.encoder_decoder import EncoderDecoder, EncoderDecoderState
 from whyformer.nn.cache import CrossCache
 from whyformer.nn.context import NO_POSITIONS
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.recurrent import CellSpec, LSTMSpec, Memory
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.spec import Spec
 
 _WEIGHTS = "attention.taps.weights"
@@ -67,7 +67,7 @@ class RecurrentSpec(Spec):
         return RecurrentTranslator(self, source_vocabulary, target_vocabulary)
 
 
-class RecurrentState(PairState):
+class RecurrentState(EncoderDecoderState):
     """What the decoder remembers, and the source as its attention sees it."""
 
     def __init__(self, memory: Memory, cross: CrossCache, watch_attention: bool) -> None:
@@ -81,7 +81,7 @@ class RecurrentState(PairState):
         self.cross.select(rows)
 
 
-class RecurrentTranslator(PairModel[RecurrentState]):
+class RecurrentTranslator(EncoderDecoder[RecurrentState]):
     """Recurrent encoder, recurrent decoder, and between them attention or only the last state."""
 
     def __init__(self, spec: RecurrentSpec, source_vocabulary: int, target_vocabulary: int) -> None:
@@ -98,32 +98,32 @@ class RecurrentTranslator(PairModel[RecurrentState]):
     @override
     def forward(self, source: Tensor, source_valid: Tensor, target: Tensor, target_valid: Tensor) -> Tensor:
         state = self.start(source, source_valid)
-        return self._write(target, Axis.of(target_valid), state)
+        return self._write(target, Layout.of(target_valid), state)
 
     @override
     def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> RecurrentState:
-        table, axis = self.source_embedding, Axis.of(valid)
+        table, layout = self.source_embedding, Layout.of(valid)
         states, memory = self.encoder.read(table.dropout(table(source)), valid)
         first = tuple(torch.tanh(self.bridge(part)) for part in memory)
         layers = []
         if self.attention is not None:
-            layers.append(self.attention.key_values(self.dropout(states), NO_POSITIONS, axis.position))
-        return RecurrentState(first, CrossCache(layers, axis), watch_attention)
+            layers.append(self.attention.key_values(self.dropout(states), NO_POSITIONS, layout.position))
+        return RecurrentState(first, CrossCache(layers, layout), watch_attention)
 
     @override
     def step(self, tokens: Tensor, state: RecurrentState) -> Tensor:
-        queries = Axis(torch.zeros_like(tokens)[:, None])
+        queries = Layout(torch.zeros_like(tokens)[:, None])
         with state.watching(self, _WEIGHTS):
             hidden = self._write(tokens[:, None], queries, state)
         # (R,1,M) -> (R,M)
         return self.logits(hidden[:, -1])
 
-    def _write(self, tokens: Tensor, queries: Axis, state: RecurrentState) -> Tensor:
+    def _write(self, tokens: Tensor, queries: Layout, state: RecurrentState) -> Tensor:
         """Feed ``tokens`` (B,T), advance ``state``; hidden states (B,T,M)."""
         table = self.target_embedding
         hidden, state.memory = self.decoder(table.dropout(table(tokens)), state.memory)
         if self.attention is not None and self.combine is not None:
-            mask = Mask(Everything(), queries, state.cross.axis)
+            mask = Mask(Everything(), queries, state.cross.layout)
             context = self.attention(hidden, state.cross.layers[0], mask, NO_POSITIONS)
             hidden = torch.tanh(self.combine(torch.cat([hidden, context], dim=-1)))
         return self.dropout(hidden)

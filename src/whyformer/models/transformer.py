@@ -13,12 +13,12 @@ from typing_extensions import override
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.models.encoder_decoder import PairModel, PairState
+from whyformer.models.encoder_decoder import EncoderDecoder, EncoderDecoderState
 from whyformer.nn.cache import CrossCache, KVCache
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.stack import BlockSpec, Stack, StackSpec
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.spec import Spec
 
 _CROSS_WEIGHTS = "cross_attention.taps.weights"
@@ -107,14 +107,14 @@ def presets() -> dict[str, JsonValue]:
     return {name: spec.model_dump(mode="json") for name, spec in named.items()}
 
 
-class TransformerState(PairState):
+class TransformerState(EncoderDecoderState):
     """The caches of the decoder."""
 
     def __init__(self, cache: KVCache, cross: CrossCache, watch_attention: bool) -> None:
         super().__init__(watch_attention)
         self.cache = cache
         self.cross = cross
-        self._memory = torch.arange(len(cross), device=cross.axis.position.device)
+        self._memory = torch.arange(len(cross), device=cross.layout.position.device)
         """Which memory each row reads (R,)."""
 
     @override
@@ -132,7 +132,7 @@ class TransformerState(PairState):
         self._memory = torch.arange(len(shared), device=rows.device).repeat_interleave(times)
 
 
-class Transformer(PairModel[TransformerState]):
+class Transformer(EncoderDecoder[TransformerState]):
     """Encoder and decoder, two stacks over shared embeddings."""
 
     def __init__(self, spec: TransformerSpec, source_vocabulary: int, target_vocabulary: int) -> None:
@@ -143,26 +143,26 @@ class Transformer(PairModel[TransformerState]):
 
     def encode(self, source: Tensor, valid: Tensor) -> CrossCache:
         """The memory of ``source`` (B,S) int64 with ``valid`` (B,S) bool, as the decoder's layers see it."""
-        axis = Axis.of(valid)
-        x = _embedded(source, axis, self.source_embedding, self.encoder)
-        return self.decoder.read(self.encoder(x, axis), axis)
+        layout = Layout.of(valid)
+        x = _embedded(source, layout, self.source_embedding, self.encoder)
+        return self.decoder.read(self.encoder(x, layout), layout)
 
     @override
     def forward(self, source: Tensor, source_valid: Tensor, target: Tensor, target_valid: Tensor) -> Tensor:
-        cross, queries = self.encode(source, source_valid), Axis.of(target_valid)
+        cross, queries = self.encode(source, source_valid), Layout.of(target_valid)
         x = _embedded(target, queries, self.target_embedding, self.decoder)
         return self.decoder(x, queries, cross=cross)
 
     @override
     def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> TransformerState:
         cross = self.encode(source, valid)
-        cross.settle()
+        cross.make_contiguous()
         return TransformerState(self.decoder.new_cache(), cross, watch_attention)
 
     @override
     def step(self, tokens: Tensor, state: TransformerState) -> Tensor:
         # (R,) -> (R,1)
-        queries = Axis(torch.full_like(tokens, state.cache.length)[:, None])
+        queries = Layout(torch.full_like(tokens, state.cache.length)[:, None])
         x = _embedded(tokens[:, None], queries, self.target_embedding, self.decoder)
         with state.watching(self.decoder.blocks[-1], _CROSS_WEIGHTS):
             hidden = self.decoder(x, queries, cache=state.cache, cross=state.cross)
@@ -170,6 +170,6 @@ class Transformer(PairModel[TransformerState]):
         return self.logits(hidden[:, -1])
 
 
-def _embedded(tokens: Tensor, axis: Axis, table: TokenEmbedding, stack: Stack) -> Tensor:
-    """Tokens (B,L) that stand at ``axis`` as vectors (B,L,M), ready for ``stack``."""
-    return table.dropout(stack.embed(table(tokens), axis.position))
+def _embedded(tokens: Tensor, layout: Layout, table: TokenEmbedding, stack: Stack) -> Tensor:
+    """Tokens (B,L) that stand at ``layout`` as vectors (B,L,M), ready for ``stack``."""
+    return table.dropout(stack.embed(table(tokens), layout.position))

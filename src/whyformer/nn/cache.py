@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from whyformer.attention.multihead import KeyValues
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 
 _FIRST_CAPACITY = 32
 
@@ -66,50 +66,50 @@ class KVCache:
 
     def __init__(self, layers: int) -> None:
         self.layers = [LayerCache() for _ in range(layers)]
-        self.axis: Axis | None = None
+        self.layout: Layout | None = None
 
     @property
     def length(self) -> int:
         """Columns in use."""
-        return 0 if self.axis is None else self.axis.position.shape[1]
+        return 0 if self.layout is None else self.layout.position.shape[1]
 
-    def with_new(self, queries: Axis) -> Axis:
-        """The axis of all cached keys followed by those of ``queries``."""
-        if self.axis is None:
+    def with_new(self, queries: Layout) -> Layout:
+        """The layout of all cached keys followed by those of ``queries``."""
+        if self.layout is None:
             return queries
-        return self.axis.followed_by(queries)
+        return self.layout.followed_by(queries)
 
     def append(self, layer: int, new: KeyValues) -> KeyValues:
         """Add the keys and values of the present step in ``layer``; those of all steps come back."""
         return self.layers[layer].append(new, self.length)
 
-    def advance(self, axis: Axis) -> None:
-        """Accept the columns that every layer has appended; ``axis`` is that of ``with_new``."""
-        self.axis = axis
+    def advance(self, layout: Layout) -> None:
+        """Accept the columns that every layer has appended; ``layout`` is that of ``with_new``."""
+        self.layout = layout
 
     def select(self, rows: Tensor) -> None:
         """Keep, reorder or repeat hypotheses: ``rows`` (B',) int64."""
         for layer in self.layers:
             layer.select(rows, self.length)
-        self.axis = None if self.axis is None else self.axis.select(rows)
+        self.layout = None if self.layout is None else self.layout.select(rows)
 
 
 class CrossCache:
     """The keys and values of the memory, computed once per sentence for every layer."""
 
-    def __init__(self, layers: Sequence[KeyValues], axis: Axis) -> None:
+    def __init__(self, layers: Sequence[KeyValues], layout: Layout) -> None:
         self.layers = list(layers)
-        self.axis = axis
+        self.layout = layout
 
     def __len__(self) -> int:
         """How many sentences."""
-        return len(self.axis.position)
+        return len(self.layout.position)
 
-    def settle(self) -> None:
+    def make_contiguous(self) -> None:
         """Lay the keys of each head side by side, once, as every step that follows would have to."""
         self.layers = [KeyValues(layer.key.contiguous(), layer.value.contiguous()) for layer in self.layers]
 
     def select(self, rows: Tensor) -> None:
         """Keep, reorder or repeat sentences: ``rows`` (B',) int64."""
         self.layers = [layer.select(rows) for layer in self.layers]
-        self.axis = self.axis.select(rows)
+        self.layout = self.layout.select(rows)

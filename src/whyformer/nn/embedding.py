@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from whyformer.dropout import Dropout
 from whyformer.spec import Spec
-from whyformer.special_tokens import PAD, START, UNKNOWN
+from whyformer.special_tokens import BOS, PAD, UNK
 
 NEVER = -1e4
 """A bias that leaves no probability: e to its power is 0, and in every precision it is a number."""
@@ -33,7 +33,7 @@ class EmbeddingSpec(Spec):
     """Probability that a component of embedding plus position is dropped in training."""
     output_bias: bool = False
     """Whether each token has a learned bias when it is scored, as in Marian (Junczys-Dowmunt et al. 2018)."""
-    unpredicted: tuple[Annotated[int, Field(ge=UNKNOWN, le=START)], ...] = ()
+    unpredicted: tuple[Annotated[int, Field(ge=UNK, le=BOS)], ...] = ()
     """Marks that are never predicted, besides padding, as an imported model has none: 1 unknown, 2 start."""
 
 
@@ -88,7 +88,7 @@ class OutputTable(nn.Module, ABC):
         super().__init__()
         self.own_output: TokenEmbedding | None = None
         self.output_bias: nn.Parameter | None = None
-        self.packed_output: nn.Module | None = None
+        self.low_precision_output: nn.Module | None = None
         """The product with the table in a lower precision, (…,M) -> (…,V); see ``nn.packed``."""
         self._never: Tensor | None
         self.register_buffer("_never", None, persistent=False)
@@ -115,8 +115,8 @@ class OutputTable(nn.Module, ABC):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores (…,V) of the next token from hidden states (…,M)."""
-        if self.packed_output is not None:
-            return without_padding(self.packed_output(hidden))
+        if self.low_precision_output is not None:
+            return without_padding(self.low_precision_output(hidden))
         return token_logits(hidden, self.output_weight, self.scoring_bias)
 
     def scored(self, hidden: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,7 @@ from whyformer.nn.feed_forward import FeedForwardSpec, ReluSpec
 from whyformer.nn.norm import LayerNormSpec, NormSpec
 from whyformer.nn.placement import Depth, Placement, PlacementSpec, PostNormSpec
 from whyformer.position.absolute import SinusoidalSpec
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.position.positions import Positions, PositionSpec
 from whyformer.position.scheme import PositionScheme
 from whyformer.spec import Spec
@@ -106,13 +106,13 @@ class StackSpec(Spec):
                 _ = attention and attention.heads.head_dim(d_model)
             except ValueError as error:
                 raise ValueError(f"block.{name}.heads: {error}") from None
-        site = block.attention.heads.site(d_model)
+        shape = block.attention.heads.attention_shape(d_model)
         for index, scheme in enumerate(self.positions):
-            if fault := scheme.fault(site):
+            if fault := scheme.incompatibility(shape):
                 raise ValueError(f"positions.{index}: {fault}")
-            if (reach := scheme.reach()) is not None and reach < longest:
+            if (most := scheme.max_positions()) is not None and most < longest:
                 raise ValueError(
-                    f"positions.{index}: {reach} learned positions cannot serve sentences of up to "
+                    f"positions.{index}: {most} learned positions cannot serve sentences of up to "
                     f"{longest} tokens; raise it or lower model.longest"
                 )
 
@@ -170,10 +170,12 @@ class Stack(nn.Module):
     def __init__(self, spec: StackSpec, d_model: int) -> None:
         super().__init__()
         self.rule = spec.mask
-        site = spec.block.attention.heads.site(d_model, causal=spec.mask.causal)
-        self.positions = nn.ModuleList(scheme.build(site) for scheme in spec.positions if not scheme.by_layer)
+        shape = spec.block.attention.heads.attention_shape(d_model, causal=spec.mask.causal)
+        self.positions = nn.ModuleList(
+            scheme.build(shape) for scheme in spec.positions if not scheme.by_layer
+        )
         self.layer_positions = nn.ModuleList(
-            nn.ModuleList(scheme.build(site) for scheme in spec.positions if scheme.by_layer)
+            nn.ModuleList(scheme.build(shape) for scheme in spec.positions if scheme.by_layer)
             for _ in range(spec.layers)
         )
         self._shared = _joined(self.positions)
@@ -191,7 +193,7 @@ class Stack(nn.Module):
         return self.embed(torch.zeros(1, longest, d_model), torch.arange(longest)[None])[0]
 
     def forward(
-        self, x: Tensor, queries: Axis, *, cache: KVCache | None = None, cross: CrossCache | None = None
+        self, x: Tensor, queries: Layout, *, cache: KVCache | None = None, cross: CrossCache | None = None
     ) -> Tensor:
         """Transform embedded tokens.
 
@@ -208,7 +210,7 @@ class Stack(nn.Module):
         keys = queries if cache is None else cache.with_new(queries)
         reading = None
         if cross is not None:
-            reading = CrossPass(cross, Mask(Everything(), queries.in_rows(len(cross)), cross.axis))
+            reading = CrossPass(cross, Mask(Everything(), queries.in_rows(len(cross)), cross.layout))
         shared = Pass(Mask(self.rule, queries, keys), self._by_layer, cache, reading)
         for layer, block in enumerate(self.blocks):
             x = block(x, shared, layer)
@@ -216,7 +218,7 @@ class Stack(nn.Module):
             cache.advance(keys)
         return x if self.final_norm is None else self.final_norm(x, queries.valid)
 
-    def layers(self, x: Tensor, queries: Axis) -> list[Tensor]:
+    def layers(self, x: Tensor, queries: Layout) -> list[Tensor]:
         """What enters the stack and what leaves each of its layers, the last as it leaves the stack.
 
         For ``x`` (B,L,M) as in ``forward``: N + 1 tensors (B,L,M) from N layers, all of one graph.
@@ -228,11 +230,11 @@ class Stack(nn.Module):
         branches = len(residuals) // len(self.blocks)
         return [x, *residuals[branches - 1 : -1 : branches], last]
 
-    def read(self, memory: Tensor, axis: Axis) -> CrossCache:
+    def read(self, memory: Tensor, layout: Layout) -> CrossCache:
         """The keys and values of ``memory`` (B,S,M) for every layer, computed once."""
         attentions = [block.cross_attention for block in cast("list[Block]", list(self.blocks))]
-        layers = [a.key_values(memory, NO_POSITIONS, axis.position) for a in attentions if a is not None]
-        return CrossCache(layers, axis)
+        layers = [a.key_values(memory, NO_POSITIONS, layout.position) for a in attentions if a is not None]
+        return CrossCache(layers, layout)
 
     def new_cache(self) -> KVCache:
         """An empty cache for step-by-step decoding."""

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.errors import DataError
-from whyformer.position.attention_shape import Site
+from whyformer.position.attention_shape import AttentionShape
 from whyformer.position.scheme import PositionScheme, SchemeSpec
 
 
@@ -31,9 +31,9 @@ class SinusoidalSpec(SchemeSpec):
     origin: ClassVar[str] = "Vaswani et al. 2017, section 3.5"
     kind: Literal["sinusoidal"] = "sinusoidal"
 
-    def build(self, site: Site) -> PositionScheme:
-        """The scheme for the embeddings of ``site``."""
-        return Sinusoidal(site.d_model)
+    def build(self, shape: AttentionShape) -> PositionScheme:
+        """The scheme for the embeddings of ``shape``."""
+        return Sinusoidal(shape.d_model)
 
 
 class Sinusoidal(PositionScheme):
@@ -68,12 +68,12 @@ class LearnedSpec(SchemeSpec):
     """Positions that have a vector."""
 
     @override
-    def reach(self) -> int | None:
+    def max_positions(self) -> int | None:
         return self.longest
 
-    def build(self, site: Site) -> PositionScheme:
-        """The scheme for the embeddings of ``site``."""
-        return Learned(self.longest, site.d_model)
+    def build(self, shape: AttentionShape) -> PositionScheme:
+        """The scheme for the embeddings of ``shape``."""
+        return Learned(self.longest, shape.d_model)
 
 
 class Learned(PositionScheme):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from whyformer.position.attention_shape import Site
-from whyformer.position.layout import Axis
+from whyformer.position.attention_shape import AttentionShape
+from whyformer.position.layout import Layout
 from whyformer.position.offsets import offsets_between
 from whyformer.position.scheme import PositionScheme, SchemeSpec
 
@@ -24,9 +24,9 @@ class AlibiSpec(SchemeSpec):
     origin: ClassVar[str] = "Press et al. 2022, section 3"
     kind: Literal["alibi"] = "alibi"
 
-    def build(self, site: Site) -> PositionScheme:
-        """The scheme for the heads of ``site``."""
-        return Alibi(site.heads)
+    def build(self, shape: AttentionShape) -> PositionScheme:
+        """The scheme for the heads of ``shape``."""
+        return Alibi(shape.heads)
 
 
 class Alibi(PositionScheme):
@@ -42,6 +42,6 @@ class Alibi(PositionScheme):
         self.slopes: Tensor
 
     @override
-    def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    def logits(self, query: Tensor, key: Tensor, queries: Layout, keys: Layout) -> Tensor:
         # (H,1,1) · (B,1,Q,K) -> (B,H,Q,K)
         return self.slopes[:, None, None] * -offsets_between(queries, keys)[:, None].abs()

@@ -1,10 +1,10 @@
-"""The site of an attention: what its parts must know of it."""
+"""The shape of an attention: what its parts must know of it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Site:
+class AttentionShape:
     """What scores and position schemes must know of the attention they are built for."""
 
     d_model: int

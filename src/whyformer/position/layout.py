@@ -1,4 +1,4 @@
-"""An axis: where the tokens on one side of an attention stand.
+"""An layout: where the tokens on one side of an attention stand.
 
 B batch · L length
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Axis:
+class Layout:
     """One side of an attention: where its tokens stand, which of them are real, which belong together.
 
     ``position`` (B,L) int64; ``valid`` (B,L) bool, or None where all are real; ``segment`` (B,L) int64
@@ -46,14 +46,14 @@ class Axis:
         return int(first[0, 0]) if counts_up else None
 
     @staticmethod
-    def of(valid: Tensor) -> "Axis":
-        """The axis of sentences ``valid`` (B,L) padded on either side: the first real token stands at 0."""
+    def of(valid: Tensor) -> "Layout":
+        """The layout of sentences ``valid`` (B,L) padded on either side: the first real token stands at 0."""
         column = torch.arange(valid.shape[1], device=valid.device)
         first = valid.int().argmax(dim=1, keepdim=True)
-        return Axis((column - first).clamp_min(0), valid)
+        return Layout((column - first).clamp_min(0), valid)
 
-    def followed_by(self, other: "Axis") -> "Axis":
-        """The tokens of this axis, then those of ``other``; segments count only where both have them."""
+    def followed_by(self, other: "Layout") -> "Layout":
+        """The tokens of this layout, then those of ``other``; segments count only where both have them."""
         valid = segment = None
         if self.valid is not None or other.valid is not None:
             both = [
@@ -63,23 +63,23 @@ class Axis:
             valid = torch.cat(both, dim=1)
         if self.segment is not None and other.segment is not None:
             segment = torch.cat([self.segment, other.segment], dim=1)
-        return Axis(torch.cat([self.position, other.position], dim=1), valid, segment)
+        return Layout(torch.cat([self.position, other.position], dim=1), valid, segment)
 
-    def cut(self, columns: slice) -> "Axis":
+    def cut(self, columns: slice) -> "Layout":
         """Some of the tokens."""
         return self._each(lambda part: part[:, columns])
 
-    def in_rows(self, rows: int) -> "Axis":
+    def in_rows(self, rows: int) -> "Layout":
         """The same tokens (B,L) in fewer ``rows`` (B',L'), of which each holds several of these in a row."""
         return self if rows == len(self.position) else self._each(lambda part: part.reshape(rows, -1))
 
-    def select(self, rows: Tensor) -> "Axis":
+    def select(self, rows: Tensor) -> "Layout":
         """Keep, reorder or repeat sentences: ``rows`` (B',) int64."""
         return self._each(lambda part: part[rows])
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Axis":
-        """The axis whose every part is changed alike."""
-        return Axis(
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Layout":
+        """The layout whose every part is changed alike."""
+        return Layout(
             change(self.position),
             None if self.valid is None else change(self.valid),
             None if self.segment is None else change(self.segment),

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 
 # Queries whose terms are made at a time: enough for a good product, few against the keys of a long text.
 _ROWS = 128
 
 
-def offsets_between(queries: Axis, keys: Axis) -> Tensor:
+def offsets_between(queries: Layout, keys: Layout) -> Tensor:
     """How far each key stands from each query: (B,Q,K), or (1,Q,K) where all rows stand alike."""
     alike = slice(None) if queries.start is None or keys.start is None else slice(1)
     return keys.position[alike, None, :] - queries.position[alike, :, None]
@@ -25,7 +25,7 @@ Terms = Callable[[Tensor, Tensor], Tensor]
 """``terms(x (B,H,Q,·), offsets (N,))`` for some of the queries; offsets rise by one."""
 
 
-def spread(terms: Terms, x: Tensor, queries: Axis, keys: Axis) -> Tensor:
+def spread(terms: Terms, x: Tensor, queries: Layout, keys: Layout) -> Tensor:
     """Terms by offset (B|1,H,Q|1,N), made of what there is for each query, as logits (B|1,H,Q,K).
 
     Where positions count up, logits are cut out of them, block by block of queries; else they are looked up.
@@ -43,7 +43,7 @@ def spread(terms: Terms, x: Tensor, queries: Axis, keys: Axis) -> Tensor:
     return by_offset.expand(batch, -1, length, -1).gather(-1, place)
 
 
-def collect(terms: Terms, weights: Tensor, queries: Axis, keys: Axis) -> Tensor:
+def collect(terms: Terms, weights: Tensor, queries: Layout, keys: Layout) -> Tensor:
     """The reverse: weights (B,H,Q,K) are summed by offset, and the terms for (B,H,Q,N) joined."""
     blocks = _blocks(queries, keys)
     if blocks is not None:
@@ -54,7 +54,7 @@ def collect(terms: Terms, weights: Tensor, queries: Axis, keys: Axis) -> Tensor:
     return terms(empty.scatter_add(-1, place.expand_as(weights), weights), offsets)
 
 
-def _blocks(queries: Axis, keys: Axis) -> list[Tensor] | None:
+def _blocks(queries: Layout, keys: Layout) -> list[Tensor] | None:
     """The offsets (N,) that occur in each block of queries; None where positions do not just count up.
 
     A block of Q queries meets K+Q-1 offsets: small blocks keep what is computed close to what is needed.
@@ -67,7 +67,7 @@ def _blocks(queries: Axis, keys: Axis) -> list[Tensor] | None:
     return [torch.arange(shift - last + 1, shift - first + count, device=device) for first, last in ends]
 
 
-def extent(queries: Axis, keys: Axis) -> tuple[int, int]:
+def extent(queries: Layout, keys: Layout) -> tuple[int, int]:
     """The lowest and the highest offset."""
     if queries.start is not None and keys.start is not None:
         lowest = keys.start - queries.start - queries.position.shape[1] + 1
@@ -76,7 +76,7 @@ def extent(queries: Axis, keys: Axis) -> tuple[int, int]:
     return lowest, highest
 
 
-def _places(queries: Axis, keys: Axis) -> tuple[Tensor, Tensor]:
+def _places(queries: Layout, keys: Layout) -> tuple[Tensor, Tensor]:
     """The offsets (N,) from the lowest to the highest, and the place (B,1,Q,K) of each pair's among them."""
     lowest, highest = extent(queries, keys)
     offsets = torch.arange(lowest, highest + 1, device=keys.position.device)

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.scheme import PositionScheme
 from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec
@@ -65,11 +65,11 @@ class Positions:
             x = scheme.rotate(x, position)
         return x
 
-    def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor | None:
+    def logits(self, query: Tensor, key: Tensor, queries: Layout, keys: Layout) -> Tensor | None:
         """Add up the terms for the logits."""
         return _total([scheme.logits(query, key, queries, keys) for scheme in self.schemes])
 
-    def values(self, weights: Tensor, queries: Axis, keys: Axis) -> Tensor | None:
+    def values(self, weights: Tensor, queries: Layout, keys: Layout) -> Tensor | None:
         """Add up the terms for the context."""
         return _total([scheme.values(weights, queries, keys) for scheme in self.schemes])
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from whyformer.position.attention_shape import Site
+from whyformer.position.attention_shape import AttentionShape
 from whyformer.position.scheme import PositionScheme, SchemeSpec
 
 
@@ -31,16 +31,16 @@ class RotarySpec(SchemeSpec):
     """Number that positions are divided by, to reach further after training (Chen et al. 2023)."""
 
     @override
-    def fault(self, site: Site) -> str | None:
+    def incompatibility(self, shape: AttentionShape) -> str | None:
         # 0.07 of 200 is 14, not 14.000000000000002.
-        turned = round(self.fraction * site.dim, 6)
+        turned = round(self.fraction * shape.dim, 6)
         if turned >= 2 and turned % 2 == 0:
             return None
-        return f"rotary turns pairs, but {turned:g} of {site.dim} components are to be turned; make it even"
+        return f"rotary turns pairs, but {turned:g} of {shape.dim} components are to be turned; make it even"
 
-    def build(self, site: Site) -> PositionScheme:
-        """The scheme for the heads of ``site``."""
-        return Rotary(round(self.fraction * site.dim), self.base, self.stretch)
+    def build(self, shape: AttentionShape) -> PositionScheme:
+        """The scheme for the heads of ``shape``."""
+        return Rotary(round(self.fraction * shape.dim), self.base, self.stretch)
 
 
 class Rotary(PositionScheme):

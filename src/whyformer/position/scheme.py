@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.position.attention_shape import Site
-from whyformer.position.layout import Axis
+from whyformer.position.attention_shape import AttentionShape
+from whyformer.position.layout import Layout
 from whyformer.spec import Spec
 
 
@@ -24,11 +24,11 @@ class PositionScheme(nn.Module):
         """Change queries or keys ``x`` (B,H,L,D) at ``position`` (B,L)."""
         return x
 
-    def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor | None:
+    def logits(self, query: Tensor, key: Tensor, queries: Layout, keys: Layout) -> Tensor | None:
         """A term for the logits (B,H,Q,K) from scaled query (B,H,Q,D) and key (B,H,K,D); None for no term."""
         return None
 
-    def values(self, weights: Tensor, queries: Axis, keys: Axis) -> Tensor | None:
+    def values(self, weights: Tensor, queries: Layout, keys: Layout) -> Tensor | None:
         """A term for the context (B,H,Q,D) from the weights (B,H,Q,K); None for no term."""
         return None
 
@@ -44,11 +44,11 @@ class SchemeSpec(Spec):
         """Whether every layer owns a scheme with parameters of its own; else the stack owns one for all."""
         return False
 
-    def fault(self, site: Site) -> str | None:
-        """Why the scheme cannot serve the attention at ``site``; None where it can."""
+    def incompatibility(self, shape: AttentionShape) -> str | None:
+        """Why the scheme cannot serve the attention at ``shape``; None where it can."""
         return None
 
-    def reach(self) -> int | None:
+    def max_positions(self) -> int | None:
         """Positions that the scheme knows; None where there is no limit."""
         return None
 

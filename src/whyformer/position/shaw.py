@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.position.attention_shape import Site
-from whyformer.position.layout import Axis
+from whyformer.position.attention_shape import AttentionShape
+from whyformer.position.layout import Layout
 from whyformer.position.offsets import collect, spread
 from whyformer.position.scheme import OwnedSpec, PositionScheme
 
@@ -30,9 +30,9 @@ class ShawKeysSpec(_ShawSpec):
     dot_only: ClassVar[bool] = True
     kind: Literal["shaw_keys"] = "shaw_keys"
 
-    def build(self, site: Site) -> PositionScheme:
-        """The scheme for the heads of ``site``."""
-        return ShawKeys(self.distance, site.dim)
+    def build(self, shape: AttentionShape) -> PositionScheme:
+        """The scheme for the heads of ``shape``."""
+        return ShawKeys(self.distance, shape.dim)
 
 
 class ShawValuesSpec(_ShawSpec):
@@ -41,9 +41,9 @@ class ShawValuesSpec(_ShawSpec):
     origin: ClassVar[str] = "Shaw et al. 2018, equation 3"
     kind: Literal["shaw_values"] = "shaw_values"
 
-    def build(self, site: Site) -> PositionScheme:
-        """The scheme for the heads of ``site``."""
-        return ShawValues(self.distance, site.dim)
+    def build(self, shape: AttentionShape) -> PositionScheme:
+        """The scheme for the heads of ``shape``."""
+        return ShawValues(self.distance, shape.dim)
 
 
 class _Shaw(PositionScheme):
@@ -70,7 +70,7 @@ class ShawKeys(_Shaw):
     """q · a(offset)."""
 
     @override
-    def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    def logits(self, query: Tensor, key: Tensor, queries: Layout, keys: Layout) -> Tensor:
         def terms(known: Tensor, offsets: Tensor) -> Tensor:
             left, near, right = self.parts(offsets)
             far = (known[..., :1].expand(-1, -1, -1, left), known[..., -1:].expand(-1, -1, -1, right))
@@ -84,7 +84,7 @@ class ShawValues(_Shaw):
     """Σ weight · a(offset), weights of one vector summed first."""
 
     @override
-    def values(self, weights: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    def values(self, weights: Tensor, queries: Layout, keys: Layout) -> Tensor:
         def terms(weights: Tensor, offsets: Tensor) -> Tensor:
             left, near, right = self.parts(offsets)
             before, known, after = weights.split([left, len(offsets) - left - right, right], dim=-1)

@@ -11,8 +11,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.position.attention_shape import Site
-from whyformer.position.layout import Axis
+from whyformer.position.attention_shape import AttentionShape
+from whyformer.position.layout import Layout
 from whyformer.position.offsets import spread
 from whyformer.position.scheme import OwnedSpec, PositionScheme
 
@@ -32,18 +32,18 @@ class T5Spec(OwnedSpec):
     farthest: int = Field(default=128, ge=2)
     """Distance from which on all share the last bucket."""
 
-    def build(self, site: Site) -> PositionScheme:
-        """The scheme for the heads of ``site``."""
-        return T5(site, self.buckets, self.farthest)
+    def build(self, shape: AttentionShape) -> PositionScheme:
+        """The scheme for the heads of ``shape``."""
+        return T5(shape, self.buckets, self.farthest)
 
 
 class T5(PositionScheme):
     """A table (buckets, H), zero at first. Memory: H·Q·K numbers."""
 
-    def __init__(self, site: Site, buckets: int, farthest: int) -> None:
+    def __init__(self, shape: AttentionShape, buckets: int, farthest: int) -> None:
         super().__init__()
-        self.causal, self.farthest = site.causal, farthest
-        self.table = nn.Parameter(torch.zeros(buckets, site.heads))
+        self.causal, self.farthest = shape.causal, farthest
+        self.table = nn.Parameter(torch.zeros(buckets, shape.heads))
 
     def bucket(self, offset: Tensor) -> Tensor:
         """The bucket of each offset: one a distance while they are near, then by logarithm."""
@@ -56,7 +56,7 @@ class T5(PositionScheme):
         return bucket if self.causal else bucket + (offset > 0) * buckets
 
     @override
-    def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    def logits(self, query: Tensor, key: Tensor, queries: Layout, keys: Layout) -> Tensor:
         # (N,H) -> (1,H,1,N)
         return spread(
             lambda _, offsets: self.table[self.bucket(offsets)].T[None, :, None], query, queries, keys

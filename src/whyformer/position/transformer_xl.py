@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.position.absolute import sinusoids
-from whyformer.position.attention_shape import Site
-from whyformer.position.layout import Axis
+from whyformer.position.attention_shape import AttentionShape
+from whyformer.position.layout import Layout
 from whyformer.position.offsets import extent, skewed, spread
 from whyformer.position.scheme import OwnedSpec, PositionScheme
 
@@ -32,9 +32,9 @@ class TransformerXLSpec(OwnedSpec):
     dot_only: ClassVar[bool] = True
     kind: Literal["transformer_xl"] = "transformer_xl"
 
-    def build(self, site: Site) -> PositionScheme:
-        """The scheme for the heads of ``site``."""
-        return TransformerXL(site)
+    def build(self, shape: AttentionShape) -> PositionScheme:
+        """The scheme for the heads of ``shape``."""
+        return TransformerXL(shape)
 
 
 class TransformerXL(PositionScheme):
@@ -43,12 +43,12 @@ class TransformerXL(PositionScheme):
     u and v (H,D) join the query after it was scaled, so they hold the paper's times the scale.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, shape: AttentionShape) -> None:
         super().__init__()
-        self.site = site
-        self.content = nn.Parameter(torch.zeros(site.heads, site.dim))
-        self.offset = nn.Parameter(torch.zeros(site.heads, site.dim))
-        self.project = nn.Linear(site.d_model, site.heads * site.dim, bias=False)
+        self.shape = shape
+        self.content = nn.Parameter(torch.zeros(shape.heads, shape.dim))
+        self.offset = nn.Parameter(torch.zeros(shape.heads, shape.dim))
+        self.project = nn.Linear(shape.d_model, shape.heads * shape.dim, bias=False)
         nn.init.xavier_uniform_(self.project.weight)
         # Not a buffer: how far it has grown is no part of the model, to be saved, cast or synchronised.
         self.waves = torch.empty(0, 0)
@@ -63,21 +63,21 @@ class TransformerXL(PositionScheme):
             # They outlive this pass: what inference mode makes could not be trained with later.
             with torch.inference_mode(False):
                 distances = torch.arange(max(64, 2 * farthest), device=weight.device)
-                waves = sinusoids(distances, self.site.d_model)
+                waves = sinusoids(distances, self.shape.d_model)
                 # (N,M): all sines, then all cosines
                 self.waves = torch.cat([waves[:, 0::2], waves[:, 1::2]], dim=-1)
         waves = self.waves[: farthest + 1].to(weight.dtype)
-        sines, cosines = waves.tensor_split([(self.site.d_model + 1) // 2], dim=-1)
+        sines, cosines = waves.tensor_split([(self.shape.d_model + 1) // 2], dim=-1)
         odd, even = F.linear(sines, weight[:, 0::2]), F.linear(cosines, weight[:, 1::2])
         mirrored = (even - odd)[1:].flip(0)
         return torch.cat([mirrored, even + odd])[farthest + lowest : farthest + highest + 1]
 
     @override
-    def logits(self, query: Tensor, key: Tensor, queries: Axis, keys: Axis) -> Tensor:
+    def logits(self, query: Tensor, key: Tensor, queries: Layout, keys: Layout) -> Tensor:
         lowest, highest = extent(queries, keys)
         # (N,H·D) -> (H,D,N)
         encodings = self.encodings(lowest, highest).to(query.dtype)
-        encodings = encodings.unflatten(-1, (self.site.heads, -1)).permute(1, 2, 0)
+        encodings = encodings.unflatten(-1, (self.shape.heads, -1)).permute(1, 2, 0)
         x = query + self.offset[:, None].to(query.dtype)
         # (H,1,D) @ (B,H,D,K) -> (B,H,1,K)
         content = self.content[:, None].to(query.dtype) @ key.transpose(-2, -1)

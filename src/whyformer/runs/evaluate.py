@@ -18,7 +18,7 @@ from whyformer.tasks.classification.task import ClassificationRecipe
 from whyformer.tasks.masked_lm import task as masked_lm
 from whyformer.tasks.masked_lm.filler import Filler
 from whyformer.tasks.masked_lm.task import MaskedLMRecipe, MaskedLMTask
-from whyformer.tasks.recipe import given
+from whyformer.tasks.recipe import require_data
 
 Fit = causal_lm.Fit | masked_lm.Fit | bidirectional_lm.Fit | classification.Fit
 Foretelling = CausalLMRecipe | MaskedLMRecipe | BidirectionalLMRecipe | ClassificationRecipe
@@ -41,7 +41,7 @@ def fits(
         WhyformerError: see ``load``, and the data's own ``held_out``.
     """
     measure = _measure(run, recipe, weights, device, batch)
-    return {name: measure(name) for name in names or [*given(recipe.data).test] or [VALID]}
+    return {name: measure(name) for name in names or [*require_data(recipe.data).test] or [VALID]}
 
 
 def _measure(
@@ -49,13 +49,16 @@ def _measure(
 ) -> Callable[[str], Fit]:
     match recipe:
         case CausalLMRecipe():
-            generator, texts = load_as(Generator, run, device=device, weights=weights), given(recipe.data)
+            generator, texts = (
+                load_as(Generator, run, device=device, weights=weights),
+                require_data(recipe.data),
+            )
             model, tokenizer = generator.model, generator.tokenizer
             return lambda name: causal_lm.HeldOut(texts.held_out(name), tokenizer, model.longest).fit(
                 model, batch=batch
             )
         case MaskedLMRecipe():
-            filler, texts = load_as(Filler, run, device=device, weights=weights), given(recipe.data)
+            filler, texts = load_as(Filler, run, device=device, weights=weights), require_data(recipe.data)
             task = recipe.prepare(TokenizerPair(filler.tokenizer, filler.tokenizer)).task
             assert isinstance(task, MaskedLMTask)
             return lambda name: task.held_out(texts.held_out(name), name).fit(filler.model, batch=batch)

@@ -9,7 +9,7 @@ from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.engines.select import EngineName, PrecisionName, select_engine
 from whyformer.errors import CheckpointError, DecodingError
 from whyformer.machine import best_device
-from whyformer.models.backbone import trunk_tensors, without_heads
+from whyformer.models.backbone import backbone_tensors, without_heads
 from whyformer.models.bert import BERTSpec
 from whyformer.models.classifier import ClassifierSpec
 from whyformer.models.elmo import ELMoSpec
@@ -136,14 +136,14 @@ def load_embedder(
     path = folder.weights if weights is None else Path(weights)
     tensors = folder.read_weights(path)
     if isinstance(spec, ClassifierSpec):
-        spec = spec.whole_trunk
+        spec = spec.whole_backbone
         named = ((name.partition("."), tensor) for name, tensor in tensors.items())
-        tensors = {name: tensor for (part, _, name), tensor in named if part == "trunk"}
+        tensors = {name: tensor for (part, _, name), tensor in named if part == "backbone"}
     if not isinstance(spec, BERTSpec | GPTSpec | ELMoSpec):
         raise CheckpointError(f"{run}: a {spec.kind} makes no vectors of texts; name a BERT, GPT or ELMo.")
     with torch.random.fork_rng(devices=[]):
         model = without_heads(spec).build(tokenizers.source.size)
-    load_weights(model, trunk_tensors(tensors), path)
+    load_weights(model, backbone_tensors(tensors), path)
     model.to(choose_device(device))
     return Embedder(model, spec, tokenizers.source, pooling=pooling, layer=layer)
 

@@ -54,10 +54,10 @@ def load_any(recipe: str, overrides: Sequence[str] = ()) -> AnyRecipe:
 
 
 def _resolved(recipe: ClassificationRecipe) -> ClassificationRecipe:
-    if recipe.model.trunk is not None and recipe.data.labels is not None:
+    if recipe.model.backbone is not None and recipe.data.labels is not None:
         return recipe
     told = recipe.model_dump(mode="json")
-    if recipe.model.trunk is None:
+    if recipe.model.backbone is None:
         path = RunFolder(recipe.start).recipe
         if not path.is_file():
             raise RecipeError(f"start: {recipe.start} is not the folder of a run (it has no recipe.yaml).")
@@ -66,7 +66,7 @@ def _resolved(recipe: ClassificationRecipe) -> ClassificationRecipe:
             raise RecipeError(
                 f"start: the model in {recipe.start} is a {pretrained.kind}; name a BERT, GPT or ELMo."
             )
-        told["model"]["trunk"] = without_heads(pretrained).model_dump(mode="json")
+        told["model"]["backbone"] = without_heads(pretrained).model_dump(mode="json")
     if recipe.data.labels is None:
         told["data"]["labels"] = recipe.data.find_labels()
     return check(ClassificationRecipe, told, f"the recipe with the network of {recipe.start}")

@@ -18,7 +18,7 @@ from whyformer.training.run import RunFolder, check_free, new_run
 from whyformer.training.trainer import Trainer
 
 
-def begin(
+def start_run(
     recipe: str,
     overrides: Sequence[str],
     run: Path | None,
@@ -51,7 +51,7 @@ def begin(
     return trainer
 
 
-def go_on(
+def resume_run(
     path: Path, overrides: Sequence[str], *, device: str, say: Callable[[str], None]
 ) -> Trainer[nn.Module]:
     """Prepare to go on with the run in ``path``; ``overrides`` may only change the recipe's training.
@@ -65,7 +65,7 @@ def go_on(
     folder = RunFolder(path)
     if folder.recipe.exists() and not (folder.state.exists() or folder.weights.exists()):
         # Stopped before its first state was written: nothing is lost by beginning anew.
-        return begin(str(folder.recipe), overrides, path, device=device, overwrite=True, say=say)
+        return start_run(str(folder.recipe), overrides, path, device=device, overwrite=True, say=say)
     folder, tokenizers = open_run(path)
     before = load_any(str(folder.recipe))
     spec = load_any(str(folder.recipe), overrides)
@@ -87,7 +87,7 @@ def go_on(
 def _trainer(
     spec: Recipe, prepared: Prepared, path: Path, device: str, say: Callable[[str], None]
 ) -> Trainer[nn.Module]:
-    say(prepared.account)
+    say(prepared.summary)
     keep_freed_memory()
     torch.manual_seed(spec.training.seed)
     folder = RunFolder(path, prepared.tokenizers.fingerprints)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Candidate:
+class TextOutput:
     """One translation of a sentence."""
 
     text: str

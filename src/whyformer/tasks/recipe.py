@@ -25,7 +25,7 @@ class Prepared:
     build: Callable[[], nn.Module]
     """A new model, its weights drawn from torch's global random state."""
     tokenizers: TokenizerPair
-    account: str
+    summary: str
     """One sentence on what was read and dropped."""
 
 
@@ -48,7 +48,7 @@ class Recipe(Spec, ABC):
         """
 
 
-def given(data: Data | None) -> Data:
+def require_data(data: Data | None) -> Data:
     """``data``, where a recipe has some.
 
     Raises:

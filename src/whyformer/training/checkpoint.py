@@ -1,6 +1,7 @@
 """Weights on disk: safetensors with a JSON header, written atomically; nothing is ever unpickled."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ from whyformer.errors import CheckpointError
 from whyformer.files import write_bytes
 
 FORMAT = "whyformer-1"
+
+_RENAMED = (
+    (re.compile(r"(^|\.)trunk\."), r"\1backbone."),
+    (re.compile(r"(^|\.)kind\.weight$"), r"\1token_type.weight"),
+)
+"""Names that tensors had in older files, and have now."""
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -42,7 +49,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(
             f"{path}: the file is damaged ({error} in what it says of itself); restore it, or train again."
         ) from error
-    return tensors, facts
+    return {_present_name(name): tensor for name, tensor in tensors.items()}, facts
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -131,6 +138,12 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tenso
             )
         state.setdefault(int(index), {})[field] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _present_name(name: str) -> str:
+    for old, new in _RENAMED:
+        name = old.sub(new, name)
+    return name
 
 
 def _looks_like_pickle(path: Path) -> bool:

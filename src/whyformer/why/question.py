@@ -53,7 +53,7 @@ Place = float | Text
 """Where on a figure's axis a number stands."""
 
 
-class Seen(dict[tuple[Figure, Text, Place], float]):
+class Measurements(dict[tuple[Figure, Text, Place], float]):
     """What one seed showed, by figure, arm and place; not a number where nothing can be said."""
 
     def line(self, figure: Figure, arm: Text) -> dict[float, float]:
@@ -91,7 +91,7 @@ class Claim:
     """A number and the bounds it must keep for the answer to stand."""
 
     text: Text
-    value: Callable[[Seen], float]
+    value: Callable[[Measurements], float]
     """Reads the number off what one seed showed, in which the arms are paired."""
     expected: Bounds
     tolerated: Bounds | None = None
@@ -99,9 +99,9 @@ class Claim:
     control: bool = False
     """Whether this says that the effect vanishes where it must; if it does not, nothing else counts."""
 
-    def judge(self, seen: Sequence[Seen]) -> "Judgement":
+    def judge(self, measured: Sequence[Measurements]) -> "Judgement":
         """Hold the claim against what the seeds showed; not a number leaves it open."""
-        values = [self.value(each) for each in seen]
+        values = [self.value(each) for each in measured]
         if any(math.isnan(value) for value in values):
             return Judgement(self, values, Estimate(math.nan, math.nan, math.nan), "open", refutes=False)
         over_seeds = estimate(values)
@@ -137,7 +137,7 @@ class Experiment(Spec, ABC):
     """Its fields are the settings; a test shrinks them, or breaks the part in question."""
 
     @abstractmethod
-    def measure(self, seed: int) -> Seen:
+    def measure(self, seed: int) -> Measurements:
         """Put all arms to the test once, from one seed."""
 
 
@@ -148,7 +148,7 @@ class Question:
     number: int
     title: Text
     answer: Text
-    fair: Text
+    caveats: Text
     """What the arms have in common, and what the answer does not say."""
     claims: tuple[Claim, ...]
     figures: tuple[Figure, ...]
@@ -163,9 +163,9 @@ class Question:
     def ask(self, seeds: Iterable[int]) -> "Findings":
         """Run the experiment from every seed."""
         began = time.perf_counter()
-        seen = {seed: self.experiment.measure(seed) for seed in seeds}
-        judgements = [claim.judge([*seen.values()]) for claim in self.claims]
-        return Findings(self, seen, judgements, verdict(judgements), time.perf_counter() - began)
+        measured = {seed: self.experiment.measure(seed) for seed in seeds}
+        judgements = [claim.judge([*measured.values()]) for claim in self.claims]
+        return Findings(self, measured, judgements, verdict(judgements), time.perf_counter() - began)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Findings:
     """What came out."""
 
     question: Question
-    seen: Mapping[int, Seen]
+    measured: Mapping[int, Measurements]
     """By seed."""
     judgements: Sequence[Judgement]
     verdict: Verdict
@@ -182,13 +182,13 @@ class Findings:
     @property
     def arms(self) -> list[Text]:
         """All arms, in the order in which they were measured."""
-        return list(dict.fromkeys(arm for seen in self.seen.values() for _, arm, _ in seen))
+        return list(dict.fromkeys(arm for measured in self.measured.values() for _, arm, _ in measured))
 
     def numbers(self, figure: Figure) -> dict[tuple[Text, Place], list[float]]:
         """The numbers of all seeds by arm and place, in the order in which they were measured."""
         found: dict[tuple[Text, Place], list[float]] = {}
-        for seen in self.seen.values():
-            for (of, arm, place), value in seen.items():
+        for measured in self.measured.values():
+            for (of, arm, place), value in measured.items():
                 if of == figure:
                     found.setdefault((arm, place), []).append(value)
         return found

@@ -33,7 +33,7 @@ def record(findings: Findings) -> dict[str, object]:
             for figure in question.figures
         ],
         "settings": question.experiment.model_dump(mode="json"),
-        "seeds": [*findings.seen],
+        "seeds": [*findings.measured],
         "seconds": findings.seconds,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from whyformer.special_tokens import END, PAD, START
+from whyformer.special_tokens import BOS, EOS, PAD
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class PairBatch:
     ) -> "PairBatch":
         """Add the marks and pad: ``pairs`` hold the ids of (source, target) without marks."""
         return PairBatch(
-            Batch.of([[*source, END] for source, _ in pairs], device),
-            Batch.of([[START, *target, END] for _, target in pairs], device),
+            Batch.of([[*source, EOS] for source, _ in pairs], device),
+            Batch.of([[BOS, *target, EOS] for _, target in pairs], device),
         )
 
     def to(self, device: torch.device | str) -> "PairBatch":

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from whyformer.data.batches.masking import Masking
 from whyformer.data.batches.next_sentence import Texts
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.special_tokens import PAD
 
 
@@ -22,14 +22,14 @@ class MaskedBatch:
 
     tokens: Tensor
     """(B,L) what is read."""
-    kinds: Tensor
+    token_types: Tensor
     """(B,L) which side of a pair it belongs to."""
-    axis: Axis
+    layout: Layout
     chosen: Tensor
     """(B,L) True where the true token is to be told."""
     gold: Tensor
     """(N,) the true tokens."""
-    stranger: Tensor | None
+    is_not_next: Tensor | None
     """(B,) 0 where the second side follows the first, 1 where it is from elsewhere; None without pairs."""
 
 
@@ -52,11 +52,11 @@ class MaskedTexts:
         lengths = self.texts.lengths[indices]
         column = np.arange(lengths.max())
         valid = column < lengths[:, None]
-        tokens, true, kinds = (np.full(valid.shape, PAD, dtype=np.int64) for _ in range(3))
+        tokens, true, token_types = (np.full(valid.shape, PAD, dtype=np.int64) for _ in range(3))
         chosen = np.zeros_like(valid)
         for row, index in enumerate(indices.tolist()):
             real = slice(lengths[row])
-            true[row, real], kinds[row, real] = self.texts.row(index)
+            true[row, real], token_types[row, real] = self.texts.row(index)
             tokens[row, real], chosen[row, real] = self.masking(true[row, real], epoch=epoch, number=index)
         follows = self.texts.follows
 
@@ -65,8 +65,8 @@ class MaskedTexts:
 
         return MaskedBatch(
             on_device(tokens),
-            on_device(kinds),
-            Axis(on_device(np.tile(column, (len(indices), 1))), on_device(valid)),
+            on_device(token_types),
+            Layout(on_device(np.tile(column, (len(indices), 1))), on_device(valid)),
             on_device(chosen),
             on_device(true[chosen]),
             None if follows is None else on_device((~follows[indices]).astype(np.int64)),

@@ -79,12 +79,14 @@ class Masking:
         random = np.random.default_rng([self.seed, epoch, number + 1])
         word = self.words(tokens) if spec.whole_words else np.arange(len(tokens))
         ordinary = tokens >= self.first
-        # (W,) -> (L,): the pieces of a word share its luck
-        luck = np.where(ordinary, random.random(len(tokens))[word], np.inf)
-        chosen = ordinary & ((luck < spec.share) | (luck == luck.min(initial=np.inf)))
-        fate = random.random(len(tokens))
+        # (W,) -> (L,): the pieces of a word share its draw
+        draw = np.where(ordinary, random.random(len(tokens))[word], np.inf)
+        chosen = ordinary & ((draw < spec.share) | (draw == draw.min(initial=np.inf)))
+        action = random.random(len(tokens))
         other = random.integers(self._drawn.start, self._drawn.stop, len(tokens))
-        read = np.where(fate < spec.mask, self.mask, np.where(fate < spec.mask + spec.random, other, tokens))
+        read = np.where(
+            action < spec.mask, self.mask, np.where(action < spec.mask + spec.random, other, tokens)
+        )
         return Masked(np.where(chosen, read, tokens), chosen)
 
     def words(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from whyformer.data.corpora.sentences import split_sentences
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DataError
-from whyformer.special_tokens import END, START, UNKNOWN
+from whyformer.special_tokens import BOS, EOS, UNK
 
 Span = tuple[int, int]
 """Where a text begins and ends among all tokens."""
@@ -50,7 +50,7 @@ class Sentences:
         for document in split:
             for _, ids in zip(document, encoded, strict=False):
                 parts = [ids[start : start + longest] for start in range(0, len(ids), longest)]
-                kept += [part for part in parts if any(token != UNKNOWN for token in part)]
+                kept += [part for part in parts if any(token != UNK for token in part)]
                 cut += len(parts) > 1
             ends.append(len(kept))
         starts = [*accumulate(map(len, kept), initial=0)]
@@ -91,10 +91,10 @@ class Texts:
         return (self.spans[:, :, 1] - self.spans[:, :, 0] + 1).sum(axis=1) + 1
 
     def row(self, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """A text's tokens (L,) and their kinds (L,): 0 for A and the marks around it, 1 for B and its end."""
-        sides = [np.append(self.tokens[start:stop], END) for start, stop in self.spans[index]]
-        kinds = np.repeat(np.arange(len(sides)), [len(side) for side in sides])
-        return np.concatenate([[START], *sides]), np.concatenate([[0], kinds])
+        """A text's tokens (L,) and their types (L,): 0 for A and the marks around it, 1 for B and its end."""
+        sides = [np.append(self.tokens[start:stop], EOS) for start, stop in self.spans[index]]
+        token_types = np.repeat(np.arange(len(sides)), [len(side) for side in sides])
+        return np.concatenate([[BOS], *sides]), np.concatenate([[0], token_types])
 
 
 def single_texts(
@@ -119,7 +119,7 @@ def single_texts(
 
 
 def sentence_pairs(
-    documents: Sequence[str], tokenizer: Tokenizer, longest: int, *, seed: int, layouts: int, origin: str
+    documents: Sequence[str], tokenizer: Tokenizer, longest: int, *, seed: int, duplicates: int, origin: str
 ) -> tuple[Texts, Sentences]:
     """Pairs of up to ``longest`` tokens, marks included.
 
@@ -131,7 +131,7 @@ def sentence_pairs(
         tokenizer: cuts them into tokens.
         longest: of a pair; five or more.
         seed: settles cuts and partners.
-        layouts: times that all documents are cut into pairs, each time otherwise.
+        duplicates: times that all documents are cut into pairs, each time otherwise.
         origin: the documents' name, for errors.
 
     Raises:
@@ -145,7 +145,7 @@ def sentence_pairs(
             "others; split it at blank lines, add files, or take next_sentence out of model.heads."
         )
     random = np.random.default_rng(seed)
-    drawn = [pair for _ in range(layouts) for pair in _pairs(sentences, longest - 3, half, random)]
+    drawn = [pair for _ in range(duplicates) for pair in _pairs(sentences, longest - 3, half, random)]
     if not drawn:
         raise DataError(
             f"{origin}: no document has two sentences, so that none follows another; split documents "

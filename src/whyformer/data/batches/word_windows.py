@@ -13,7 +13,7 @@ from torch import Tensor
 
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.nn.characters import CharactersSpec, Words
-from whyformer.special_tokens import END, NAMES, PAD, START
+from whyformer.special_tokens import BOS, EOS, NAMES, PAD
 
 
 class Windows:
@@ -30,7 +30,7 @@ class Windows:
         longest: int | None,
     ) -> None:
         # No word of a text is spelled like a mark: the tokenizer cuts such a one.
-        words = [[NAMES[START], *cut, NAMES[END]] for cut in tokenizer.words(texts)]
+        words = [[NAMES[BOS], *cut, NAMES[EOS]] for cut in tokenizer.words(texts)]
         rows: dict[str, int] = {}
         self._words = np.array([rows.setdefault(word, len(rows)) for word in chain(*words)], dtype=np.int32)
         self._ids = np.array(tokenizer.word_ids(rows), dtype=np.int64)

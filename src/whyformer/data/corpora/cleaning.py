@@ -55,7 +55,7 @@ class Cleaning(Spec):
     """Keep pairs that occur more than once; otherwise only the first of them."""
 
     def apply(self, pairs: Iterable[Pair | BadLine]) -> tuple[list[Pair], CleaningReport]:
-        """Return the pairs that may stay, in their order, and the account of the others."""
+        """Return the pairs that may stay, in their order, and the summary of the others."""
         kept: list[Pair] = []
         dropped: Counter[Reason] = Counter()
         bad: list[BadLine] = []

@@ -24,7 +24,7 @@ class Documents:
 
     train: list[str]
     valid: list[str]
-    account: str
+    summary: str
     """One sentence on what was read and dropped."""
 
 
@@ -71,8 +71,8 @@ class DocumentsSpec(Spec):
         if not train:
             raise DataError("data.train: every document is held out; name other files, or more of them.")
         reasons = " and ".join(f"{count:,} {reason}" for reason, count in dropped.items()) or "none"
-        account = f"{len(everything):,} documents read, {reasons} left out, {len(valid):,} to choose by"
-        return Documents(train, valid, account)
+        summary = f"{len(everything):,} documents read, {reasons} left out, {len(valid):,} to choose by"
+        return Documents(train, valid, summary)
 
     def held_out(self, name: str) -> list[str]:
         """The documents of the test set ``name``, or those to choose by if it is ``valid``.

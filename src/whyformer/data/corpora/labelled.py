@@ -28,7 +28,7 @@ class LabelledTexts:
 
     train: list[Labelled]
     valid: list[Labelled]
-    account: str
+    summary: str
     """One sentence on what was read and dropped."""
 
 
@@ -85,8 +85,8 @@ class LabelledSpec(Spec):
         if not train:
             raise DataError("data.train: every example is held out; name other files, or more of them.")
         held = len(everything) - len(train)
-        account = f"{len(everything):,} examples read, {held:,} held out, {len(valid):,} to choose by"
-        return LabelledTexts(train, valid, account)
+        summary = f"{len(everything):,} examples read, {held:,} held out, {len(valid):,} to choose by"
+        return LabelledTexts(train, valid, summary)
 
     def held_out(self, name: str) -> list[Labelled]:
         """The test set ``name``, or the examples to choose by if it is ``valid``.

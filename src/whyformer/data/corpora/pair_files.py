@@ -44,7 +44,7 @@ class _Pairs(Spec):
         """
 
     def training(self, cleaning: Cleaning) -> tuple[list[Pair], CleaningReport]:
-        """Return the pairs that are fit to train on, and the account of the others.
+        """Return the pairs that are fit to train on, and the summary of the others.
 
         Raises:
             DataError: as :meth:`scan`, and where no pair is left.

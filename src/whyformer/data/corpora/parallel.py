@@ -29,7 +29,7 @@ class Corpus:
     valid: list[Referenced]
     test: dict[str, list[Referenced]]
     """Test sets by name."""
-    account: str
+    summary: str
     """One sentence on what was read and dropped."""
 
 
@@ -74,10 +74,10 @@ def load_corpus(spec: AnyData) -> Corpus:
     pairs = [(pair.source, pair.target) for pair in splits.train]
     valid, test = _referenced(splits.valid), _referenced(splits.test)
     author = "CLDR" if isinstance(spec, CldrSpec) else "chance"
-    account = (
+    summary = (
         f"{len(pairs):,} training, {len(valid):,} validation, {len(test):,} test pairs written by {author}"
     )
-    return Corpus(pairs, valid, {"test": test}, account)
+    return Corpus(pairs, valid, {"test": test}, summary)
 
 
 def load_held_out(spec: AnyData, names: Sequence[str] = ()) -> dict[str, list[Referenced]]:

@@ -150,8 +150,8 @@ class Unigram(_Subword):
         learned = learn(models.Unigram(), trainer, text, cut, only=characters)
         model = models.Unigram(
             # Reserved pieces are never looked up: no text can spell them (see cutting).
-            vocab=[*((name, 0.0) for name in reserved), *_settled(learned["vocab"])],
-            unk_id=special_tokens.UNKNOWN,
+            vocab=[*((name, 0.0) for name in reserved), *_ties_apart(learned["vocab"])],
+            unk_id=special_tokens.UNK,
             byte_fallback=self.byte_fallback,
         )
         return self._finished(model, cut, _bytes_to_text())
@@ -293,7 +293,7 @@ def _by_id(vocabulary: dict[str, int]) -> list[str]:
     return sorted(vocabulary, key=vocabulary.__getitem__)
 
 
-def _settled(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
+def _ties_apart(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
     """Take out of a Unigram vocabulary what differs between two trainings on the same text.
 
     The library sums in random order, so the last digits of scores differ; and characters that no surviving

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from whyformer.special_tokens import NAMES, UNKNOWN
+from whyformer.special_tokens import NAMES, UNK
 
-UNKNOWN_NAME = NAMES[UNKNOWN]
+UNKNOWN_NAME = NAMES[UNK]
 
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 """One piece per byte value: what a character without a piece of its own is spelled with."""

@@ -31,16 +31,16 @@ class Tokenizer:
     """
 
     pad: ClassVar[int] = special_tokens.PAD
-    unknown: ClassVar[int] = special_tokens.UNKNOWN
-    start: ClassVar[int] = special_tokens.START
-    end: ClassVar[int] = special_tokens.END
+    unknown: ClassVar[int] = special_tokens.UNK
+    start: ClassVar[int] = special_tokens.BOS
+    end: ClassVar[int] = special_tokens.EOS
 
     def __init__(self, document: Document) -> None:
         self._document = document
         self._library = _library(document)
         self.size: int = self._library.get_vocab_size()
         """Number of ids, special tokens included."""
-        self._silent = {token["id"] for token in document["added_tokens"]} - {special_tokens.UNKNOWN}
+        self._silent = {token["id"] for token in document["added_tokens"]} - {special_tokens.UNK}
 
     def __reduce__(self) -> tuple[type[Tokenizer], tuple[Document]]:
         # Worker processes get a copy; the library's own copy would forget encode_special_tokens.
@@ -90,7 +90,7 @@ class Tokenizer:
     def word_ids(self, words: Iterable[str]) -> list[int]:
         """Return the id of each word as it is stored, marks too; the unknown token's where there is none."""
         found = [self._library.token_to_id(word) for word in words]
-        return [special_tokens.UNKNOWN if id is None else id for id in found]
+        return [special_tokens.UNK if id is None else id for id in found]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text that ``ids`` stand for.

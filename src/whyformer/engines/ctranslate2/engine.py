@@ -23,9 +23,9 @@ from whyformer.engines.ctranslate2.weights import convert
 from whyformer.errors import CheckpointError, DecodingError
 from whyformer.files import explained
 from whyformer.machine import CPUPrecision
-from whyformer.models.encoder_decoder import AnyPairModel
+from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.transformer import Transformer
-from whyformer.special_tokens import END, PAD
+from whyformer.special_tokens import EOS, PAD
 
 _TYPES = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
 
@@ -98,11 +98,11 @@ def _ranked(settings: SearchSpec, rows: list[list[int]], totals: list[float]) ->
     alpha = settings.length_penalty if isinstance(settings, BeamSpec) else 0.0
     found = [
         Hypothesis(
-            tokens=tuple(row[:-1] if row[-1:] == [END] else row),
+            tokens=tuple(row[:-1] if row[-1:] == [EOS] else row),
             score=total / float(length_penalty(torch.tensor(len(row)), alpha)),
             log_probability=total,
             token_log_probabilities=(),
-            finished=row[-1:] == [END],
+            finished=row[-1:] == [EOS],
         )
         for row, total in zip(rows, totals, strict=True)
     ]
@@ -124,7 +124,7 @@ def _refuse(settings: SearchSpec) -> None:
             raise DecodingError(f"CTranslate2 does not have {what}; translate with --engine torch.")
 
 
-def converted(model: AnyPairModel, run: Path, weights: Path, precision: CPUPrecision) -> Path:
+def converted(model: AnyEncoderDecoder, run: Path, weights: Path, precision: CPUPrecision) -> Path:
     """The folder of ``run`` with ``model`` as CTranslate2 reads it, written on first use.
 
     Args:

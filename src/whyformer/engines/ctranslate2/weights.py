@@ -19,7 +19,7 @@ from whyformer.nn.norm import LayerNormSpec, RMSNormSpec
 from whyformer.nn.stack import Block, Stack, StackSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.spec import Spec
-from whyformer.special_tokens import END, PAD, START, UNKNOWN
+from whyformer.special_tokens import BOS, EOS, PAD, UNK
 
 # Their layers are attributes that are filled in, and have no types.
 Layer = Any
@@ -84,7 +84,7 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
 def _is_plain(attention: AttentionSpec, first: AttentionSpec) -> bool:
     """Whether it is that of Vaswani et al. 2017, with as many heads as the ``first`` of its layer."""
     heads = attention.heads
-    usual = heads.pairs == heads.query == first.heads.query and heads.dim is None
+    usual = heads.key_value_heads == heads.query == first.heads.query and heads.dim is None
     return usual and attention.keys.kind == "own" and attention.score.kind == "scaled_dot"
 
 
@@ -104,8 +104,8 @@ def _converted(model: Transformer) -> Layer:
     made: Layer = specs.TransformerSpec(encoder, decoder)
     made.register_source_vocabulary([str(id) for id in range(len(model.source_embedding.weight))])
     made.register_target_vocabulary([str(id) for id in range(len(model.output_weight))])
-    made.config.unk_token, made.config.eos_token = str(UNKNOWN), str(END)
-    made.config.bos_token = made.config.decoder_start_token = str(START)
+    made.config.unk_token, made.config.eos_token = str(UNK), str(EOS)
+    made.config.bos_token = made.config.decoder_start_token = str(BOS)
     norm = spec.encoder.block.norm
     assert isinstance(norm, LayerNormSpec | RMSNormSpec)
     made.config.layer_norm_epsilon = norm.epsilon

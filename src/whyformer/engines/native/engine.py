@@ -23,9 +23,9 @@ from whyformer.decoding.search import SearchSpec, search
 from whyformer.engines.native import library
 from whyformer.engines.native.pack import NativePrecision, Packed, fault
 from whyformer.errors import DecodingError
-from whyformer.models.encoder_decoder import AnyPairModel
+from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.transformer import Transformer
-from whyformer.special_tokens import END
+from whyformer.special_tokens import EOS
 
 _GROUP = 16
 """Sentences that the library searches greedily side by side. Weights of a base model are read often enough
@@ -92,7 +92,7 @@ class NativeState(DecoderState):
 
 
 def _hypothesis(written: list[int], summands: Tensor) -> Hypothesis:
-    finished, total = written[-1] == END, float(summands.sum())
+    finished, total = written[-1] == EOS, float(summands.sum())
     return Hypothesis(
         tuple(written[:-1] if finished else written), total, total, tuple(summands.tolist()), finished
     )
@@ -105,7 +105,7 @@ class NativeEngine(StepDecoder[NativeState]):
     """
 
     def __init__(
-        self, model: AnyPairModel, precision: NativePrecision, *, path: Path = library.LIBRARY
+        self, model: AnyEncoderDecoder, precision: NativePrecision, *, path: Path = library.LIBRARY
     ) -> None:
         """Pack the weights for the library at ``path``.
 

@@ -22,7 +22,7 @@ from whyformer.nn.norm import LayerNorm, Norm
 from whyformer.nn.placement import Placement
 from whyformer.nn.stack import Block, Stack, StackSpec
 from whyformer.position.rotary import Rotary
-from whyformer.special_tokens import END, PAD, START
+from whyformer.special_tokens import BOS, EOS, PAD
 
 NativePrecision = Literal["int8", "fp32"]
 Weights = tuple[Tensor, Tensor]
@@ -58,7 +58,7 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
 
 def _is_plain(attention: AttentionSpec) -> bool:
     """Whether each query head has keys and values of its own, compared by a dot product."""
-    own = attention.keys.kind == "own" and attention.heads.pairs == attention.heads.query
+    own = attention.keys.kind == "own" and attention.heads.key_value_heads == attention.heads.query
     return own and attention.score.kind in ("scaled_dot", "dot")
 
 
@@ -77,7 +77,7 @@ class Packed:
             bias = table.new_zeros(len(table)) if bias is None else bias
             output = self.linear(table, bias.index_fill(0, torch.tensor([PAD]), -torch.inf))
         vocabulary, d_model = table.shape
-        self.struct = library.Model(encoder, decoder, output, d_model, vocabulary, START, END, widest)
+        self.struct = library.Model(encoder, decoder, output, d_model, vocabulary, BOS, EOS, widest)
 
     def linear(self, weight: Tensor, bias: Tensor, activation: int = _NONE) -> library.Linear:
         """The product with ``weight`` (O,I), plus ``bias`` (O,), and what follows."""

@@ -50,7 +50,7 @@ class BidirectionalLMRecipe(Recipe):
         tokenizer = self.tokenizer.train(documents.train) if tokenizers is None else tokenizers.source
         task = BidirectionalLMTask(self, documents, tokenizer)
         pair = TokenizerPair(tokenizer, tokenizer)
-        return Prepared(task, lambda: self.model.build(tokenizer.size), pair, documents.account)
+        return Prepared(task, lambda: self.model.build(tokenizer.size), pair, documents.summary)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class BidirectionalLMTask:
         words = torch.arange(8, device=model.output_weight.device)
         text = Words(words[:, None] + 1, words[None], words[None] >= 0)
         embedded = model.embed(text)
-        hidden = torch.cat(_foreseeing(model, embedded, text.valid), dim=1)
+        hidden = torch.cat(_predicting_states(model, embedded, text.valid), dim=1)
         every = torch.ones(8, 8, dtype=torch.bool)
         return Probe(embedded, hidden, torch.cat([every.tril()[:-1], every.triu()[1:]]))
 
@@ -156,7 +156,7 @@ class BidirectionalLMTask:
 
 def _foretold(model: ELMo, words: Words, ids: Tensor) -> Prediction:
     # (B,L-1,M) twice -> (2,B,L-1,M)
-    hidden = torch.stack(_foreseeing(model, model.embed(words), words.valid))
+    hidden = torch.stack(_predicting_states(model, model.embed(words), words.valid))
     gold = torch.stack([ids[:, 1:], ids[:, :-1]])
     # Neighbours are real where the second is; padding is left out of the loss.
     real = words.valid[:, 1:].expand(2, -1, -1)
@@ -164,7 +164,7 @@ def _foretold(model: ELMo, words: Words, ids: Tensor) -> Prediction:
     return Prediction(hidden[real], model.output_weight, gold[real])
 
 
-def _foreseeing(model: ELMo, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+def _predicting_states(model: ELMo, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """States (B,L-1,M) that are to tell the word after theirs, and those that are to tell the one before."""
     forwards, backwards = model(x, valid)
     return forwards[:, :-1], backwards[:, 1:]

@@ -12,8 +12,8 @@ from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.errors import DecodingError
 from whyformer.models.gpt import GPT
-from whyformer.special_tokens import NAMES, START, UNKNOWN
-from whyformer.tasks.output import Candidate
+from whyformer.special_tokens import BOS, NAMES, UNK
+from whyformer.tasks.output import TextOutput
 
 
 class Generator:
@@ -40,7 +40,7 @@ class Generator:
         *,
         batch: int = 64,
         first: int = 1,
-    ) -> list[list[Candidate]]:
+    ) -> list[list[TextOutput]]:
         """What follows each prompt, best first; a candidate's text leaves the prompt out.
 
         Args:
@@ -53,7 +53,7 @@ class Generator:
             DecodingError: a prompt is longer than the model reads, or the settings do not suit the model.
         """
         encoded = self._encoded(prompts, first)
-        results: list[list[Candidate]] = [[] for _ in prompts]
+        results: list[list[TextOutput]] = [[] for _ in prompts]
         for order in length_batches([len(ids) for ids in encoded], batch):
             rows, last, limit = self._rows([encoded[index] for index in order])
             found = search(
@@ -113,7 +113,7 @@ class Generator:
 
     def _encoded(self, prompts: Sequence[str], first: int) -> list[list[int]]:
         stripped = [prompt.rstrip(" ") for prompt in prompts]
-        encoded = [[START, *ids] for ids in self.tokenizer.encode_all(stripped)]
+        encoded = [[BOS, *ids] for ids in self.tokenizer.encode_all(stripped)]
         for number, ids in enumerate(encoded, start=first):
             if len(ids) > self.model.longest:
                 raise DecodingError(
@@ -130,13 +130,13 @@ class Generator:
         # The last token that is written need not be read.
         return Batch.of(encoded, device), last, self.model.longest - lengths + 1
 
-    def _candidate(self, hypothesis: Hypothesis, opens: bool) -> Candidate:
+    def _candidate(self, hypothesis: Hypothesis, opens: bool) -> TextOutput:
         ids = hypothesis.tokens
         text, readable = self._text(ids, opens), self.tokenizer.tokens(ids)
-        return Candidate(text, hypothesis.score, ids, readable, hypothesis.finished)
+        return TextOutput(text, hypothesis.score, ids, readable, hypothesis.finished)
 
     def _text(self, ids: Sequence[int], opens: bool) -> str:
         """The text of ``ids``, which open a document or follow something: then a space in front is kept."""
         if opens:
             return self.tokenizer.decode(ids)
-        return self.tokenizer.decode([UNKNOWN, *ids]).removeprefix(NAMES[UNKNOWN])
+        return self.tokenizer.decode([UNK, *ids]).removeprefix(NAMES[UNK])

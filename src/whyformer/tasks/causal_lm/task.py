@@ -21,9 +21,9 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.models.gpt import GPT, GPTSpec
-from whyformer.position.layout import Axis
-from whyformer.special_tokens import END, PAD, START
-from whyformer.tasks.recipe import Prepared, Recipe, given
+from whyformer.position.layout import Layout
+from whyformer.special_tokens import BOS, EOS, PAD
+from whyformer.tasks.recipe import Prepared, Recipe, require_data
 from whyformer.training.loss import token_loss
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.task import Prediction, Probe
@@ -48,11 +48,11 @@ class CausalLMRecipe(Recipe):
 
     @override
     def prepare(self, tokenizers: TokenizerPair | None) -> Prepared:
-        documents = given(self.data).load()
+        documents = require_data(self.data).load()
         tokenizer = self.tokenizer.train(documents.train) if tokenizers is None else tokenizers.source
         task = CausalLMTask(self, documents, tokenizer)
         pair = TokenizerPair(tokenizer, tokenizer)
-        return Prepared(task, lambda: self.model.build(tokenizer.size), pair, documents.account)
+        return Prepared(task, lambda: self.model.build(tokenizer.size), pair, documents.summary)
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,9 @@ class CausalLMTask:
     def probe(self, model: GPT) -> Probe:
         """One made-up document of eight tokens: embedded tokens and hidden states, (1,8,M) each."""
         tokens = torch.arange(8, device=model.output_weight.device)[None]
-        axis = Axis(tokens)
-        embedded = model.embed(tokens % (len(model.output_weight) - 1) + 1, axis)
-        return Probe(embedded, model.stack(embedded, axis))
+        layout = Layout(tokens)
+        embedded = model.embed(tokens % (len(model.output_weight) - 1) + 1, layout)
+        return Probe(embedded, model.stack(embedded, layout))
 
     def validate(self, model: GPT, device: torch.device, *, translate: bool) -> dict[str, float]:
         """Loss and negative log-likelihood in nats per token, perplexity, bits per character."""
@@ -150,7 +150,7 @@ class CausalLMTask:
 
 
 def _packed(documents: Sequence[str], tokenizer: Tokenizer, longest: int, *, seed: int) -> Rows:
-    return pack([[START, *ids, END] for ids in tokenizer.encode_all(documents)], longest, seed=seed)
+    return pack([[BOS, *ids, EOS] for ids in tokenizer.encode_all(documents)], longest, seed=seed)
 
 
 def _forced(model: GPT, rows: Rows, indices: NDArray[np.int64], device: torch.device) -> Prediction:
@@ -161,6 +161,6 @@ def _forced(model: GPT, rows: Rows, indices: NDArray[np.int64], device: torch.de
         for part in (rows.tokens, rows.gold, rows.position, rows.segment)
     )
     real = gold != PAD
-    hidden = model(tokens, Axis(position, real, segment))
+    hidden = model(tokens, Layout(position, real, segment))
     # (B,L,M) -> (N,M): what predicts padding is left out of the loss
     return Prediction(*model.scored(hidden[real]), gold[real])

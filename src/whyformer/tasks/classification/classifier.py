@@ -42,7 +42,7 @@ class Classifier:
         self.labels = data.known
         self.texts = data.texts
         """Texts of an example: one, or two."""
-        self._encoder = encoder(spec.whole_trunk, tokenizer)
+        self._encoder = encoder(spec.whole_backbone, tokenizer)
 
     def __call__(self, *texts: str) -> str:
         """The likeliest label of a text, or of two if the run was trained on pairs."""
@@ -69,7 +69,7 @@ class Classifier:
         lengths = checked_lengths(self._encoder, texts, first)
         rows = torch.empty(len(texts), len(self.labels))
         for indices in length_batches(lengths, batch):
-            layers, valid = self._encoder.encode(self.model.trunk, [texts[index] for index in indices])
+            layers, valid = self._encoder.encode(self.model.backbone, [texts[index] for index in indices])
             logits = self.model.logits(self.model(self.model.pooled(layers, valid)))
             rows[indices] = logits.float().softmax(dim=1).cpu()
             if advance is not None:

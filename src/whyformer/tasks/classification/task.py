@@ -20,7 +20,7 @@ from whyformer.data.corpora.labelled import Labelled, LabelledSpec, LabelledText
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DataError
-from whyformer.models.backbone import trunk_tensors
+from whyformer.models.backbone import backbone_tensors
 from whyformer.models.classifier import ClassifierSpec, PooledClassifier
 from whyformer.tasks.embedding.encoder import Encoder, encoder
 from whyformer.tasks.recipe import Prepared, Recipe
@@ -40,7 +40,7 @@ class ClassificationRecipe(Recipe):
     start: Path
     """Folder of the pretrained run, whose tokenizer, network and weights are taken when training begins."""
     weights: Literal["pretrained", "random"] = "pretrained"
-    """Where the trunk begins: at the run's weights; or, to compare, at fresh ones."""
+    """Where the backbone begins: at the run's weights; or, to compare, at fresh ones."""
     data: LabelledSpec
     """Where labelled texts come from."""
     model: ClassifierSpec = ClassifierSpec()
@@ -59,15 +59,15 @@ class ClassificationRecipe(Recipe):
         def build() -> PooledClassifier:
             model = self.model.build(pair.source.size, len(self.data.known))
             if tensors is not None:
-                load_weights(model.trunk, tensors, RunFolder(self.start).weights)
+                load_weights(model.backbone, tensors, RunFolder(self.start).weights)
             return model
 
         task = ClassificationTask(self, self.data.load(), pair.source)
-        return Prepared(task, build, pair, task.account)
+        return Prepared(task, build, pair, task.summary)
 
     def _pretrained(self, pair: TokenizerPair) -> dict[str, Tensor]:
         folder = RunFolder(self.start, pair.fingerprints)
-        return trunk_tensors(folder.read_weights(folder.weights))
+        return backbone_tensors(folder.read_weights(folder.weights))
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def macro_f1(gold: Tensor, predicted: Tensor) -> float:
 
 
 class Examples:
-    """Labelled texts, ready for a classifier, and what its trunk makes of them if that never changes."""
+    """Labelled texts, ready for a classifier, and what its backbone makes of them if that never changes."""
 
     def __init__(self, examples: Sequence[Labelled], encoder: Encoder[Any], labels: Sequence[str]) -> None:
         self._encoder = encoder
@@ -118,7 +118,7 @@ class Examples:
         self._features: Tensor | None = None
 
     def pooled(self, model: PooledClassifier, indices: Sequence[int]) -> Tensor:
-        """What the trunk of ``model`` makes of some of the texts: (B,J,M)."""
+        """What the backbone of ``model`` makes of some of the texts: (B,J,M)."""
         if not model.frozen:
             return self._read(model, indices)
         if self._features is None:
@@ -151,7 +151,7 @@ class Examples:
         )
 
     def _read(self, model: PooledClassifier, indices: Sequence[int]) -> Tensor:
-        layers, valid = self._encoder.encode(model.trunk, [self._texts[index] for index in indices])
+        layers, valid = self._encoder.encode(model.backbone, [self._texts[index] for index in indices])
         return model.pooled(layers, valid)
 
     @torch.no_grad()
@@ -170,7 +170,7 @@ class ClassificationTask:
 
     def __init__(self, recipe: ClassificationRecipe, data: LabelledTexts, tokenizer: Tokenizer) -> None:
         self._label_smoothing = recipe.training.loss.label_smoothing
-        reader, labels = encoder(recipe.model.whole_trunk, tokenizer), recipe.data.known
+        reader, labels = encoder(recipe.model.whole_backbone, tokenizer), recipe.data.known
         train = Examples(data.train, reader, labels)
         most = math.inf if reader.longest is None else reader.longest
         kept = [example for example, n in zip(data.train, train.lengths.tolist(), strict=True) if n <= most]
@@ -180,7 +180,7 @@ class ClassificationTask:
         self._train = Examples(kept, reader, labels) if overlong else train
         self._valid = held_out_examples(data.valid, reader, labels)
         left_out = f"; {overlong:,} more are longer than the model reads ({most} tokens)"
-        self.account = data.account + (left_out if overlong else "")
+        self.summary = data.summary + (left_out if overlong else "")
         """One sentence on what was read and left out."""
 
     @property

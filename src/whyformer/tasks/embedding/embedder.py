@@ -11,7 +11,7 @@ from torch import Tensor
 from whyformer.data.batches.planning import length_batches
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
-from whyformer.models.backbone import Trunk, TrunkSpec, depth, one_way, width
+from whyformer.models.backbone import Backbone, BackboneSpec, depth, one_way, width
 from whyformer.nn.pooling import Pooling, pool
 from whyformer.tasks.embedding.encoder import checked_lengths, encoder
 
@@ -21,8 +21,8 @@ class Embedder:
 
     def __init__(
         self,
-        model: Trunk,
-        spec: TrunkSpec,
+        model: Backbone,
+        spec: BackboneSpec,
         tokenizer: Tokenizer,
         *,
         pooling: Pooling = "mean",

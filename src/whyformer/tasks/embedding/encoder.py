@@ -13,12 +13,12 @@ from whyformer.data.batches.batch import Batch
 from whyformer.data.batches.word_windows import Windows
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
-from whyformer.models.backbone import TrunkSpec
+from whyformer.models.backbone import BackboneSpec
 from whyformer.models.bert import BERT, BERTSpec
 from whyformer.models.elmo import ELMo, ELMoSpec
 from whyformer.models.gpt import GPT, GPTSpec
-from whyformer.position.layout import Axis
-from whyformer.special_tokens import END, START
+from whyformer.position.layout import Layout
+from whyformer.special_tokens import BOS, EOS
 
 Text = tuple[str, ...]
 """One text, or two that are read together; texts that share a call are all of one sort."""
@@ -61,7 +61,7 @@ class TokenEncoder:
     def __init__(self, spec: BERTSpec | GPTSpec, tokenizer: Tokenizer) -> None:
         self.longest: int | None = spec.longest
         self._tokenizer = tokenizer
-        self._close = [END] if isinstance(spec, BERTSpec) else []
+        self._close = [EOS] if isinstance(spec, BERTSpec) else []
 
     def lengths(self, texts: Sequence[Text]) -> list[int]:
         """How many tokens each text or pair has, marks included."""
@@ -70,21 +70,21 @@ class TokenEncoder:
     def encode(self, model: BERT | GPT, texts: Sequence[Text]) -> Reading:
         """Read ``texts``, none of them too long, as they stand in one batch."""
         rows = Batch.of(self._framed(texts), model.embedding.weight.device)
-        axis = Axis.of(rows.valid)
+        layout = Layout.of(rows.valid)
         if isinstance(model, BERT):
-            ends = (rows.tokens == END).long()
+            ends = (rows.tokens == EOS).long()
             # (B,L), 1 behind the first end mark: the second text
-            second = (ends.cumsum(dim=1) - ends).clamp_max(min(1, model.kind.num_embeddings - 1))
-            embedded = model.embed(rows.tokens, axis, second)
+            second = (ends.cumsum(dim=1) - ends).clamp_max(min(1, model.token_type.num_embeddings - 1))
+            embedded = model.embed(rows.tokens, layout, second)
         else:
-            embedded = model.embed(rows.tokens, axis)
-        return Reading(model.stack.layers(embedded, axis), rows.valid)
+            embedded = model.embed(rows.tokens, layout)
+        return Reading(model.stack.layers(embedded, layout), rows.valid)
 
     def _framed(self, texts: Sequence[Text]) -> list[list[int]]:
         sides = [self._tokenizer.encode_all(side) for side in zip(*texts, strict=True)]
-        framed = [[START, *ids] for ids in sides[0]] if sides else []
+        framed = [[BOS, *ids] for ids in sides[0]] if sides else []
         for second in sides[1:]:
-            framed = [[*ids, END, *more] for ids, more in zip(framed, second, strict=True)]
+            framed = [[*ids, EOS, *more] for ids, more in zip(framed, second, strict=True)]
         return [[*ids, *self._close] for ids in framed]
 
 
@@ -110,7 +110,7 @@ class WordEncoder:
         return Windows([" ".join(text) for text in texts], self._tokenizer, self._spec.characters, None)
 
 
-def encoder(spec: TrunkSpec, tokenizer: Tokenizer) -> Encoder[Any]:
+def encoder(spec: BackboneSpec, tokenizer: Tokenizer) -> Encoder[Any]:
     """What reads texts for models of ``spec``, and for no others."""
     return WordEncoder(spec, tokenizer) if isinstance(spec, ELMoSpec) else TokenEncoder(spec, tokenizer)
 

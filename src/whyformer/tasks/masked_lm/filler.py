@@ -16,8 +16,8 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
 from whyformer.models.bert import BERT
 from whyformer.nn.embedding import token_logits
-from whyformer.position.layout import Axis
-from whyformer.special_tokens import END, NAMES, START, UNKNOWN
+from whyformer.position.layout import Layout
+from whyformer.special_tokens import BOS, EOS, NAMES, UNK
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Filler:
 
     def _encoded(self, parts: Sequence[str], mask: int, number: int) -> list[int]:
         first, *others = parts
-        ids = [START, *self.tokenizer.encode(first)]
+        ids = [BOS, *self.tokenizer.encode(first)]
         for part in self.tokenizer.encode_inside(others):
             ids += [mask, *part]
         if len(ids) >= self.model.longest:
@@ -111,11 +111,11 @@ class Filler:
                 f"text {number} has {len(ids) - 1:,} tokens, but the model reads "
                 f"{self.model.longest - 2:,} at most; shorten it."
             )
-        return [*ids, END]
+        return [*ids, EOS]
 
     def _probabilities(self, rows: Batch, mask: int) -> Tensor:
         """(N,V) what stands in each hole, from the first of the first text to the last of the last."""
-        hidden = self.model(rows.tokens, Axis.of(rows.valid))
+        hidden = self.model(rows.tokens, Layout.of(rows.valid))
         # (B,L,M) -> (N,M)
         logits = token_logits(*self.model.scored(hidden[rows.tokens == mask])).float()
         logits[:, : self.tokenizer.ordinary_ids.start] = -torch.inf
@@ -134,5 +134,5 @@ class Filler:
 
     def _guess(self, id: int, probability: float, opens: bool) -> Guess:
         """The piece ``id`` as it reads behind a word, or where it ``opens`` a text, without a space."""
-        text = self.tokenizer.decode([UNKNOWN, id]).removeprefix(NAMES[UNKNOWN])
+        text = self.tokenizer.decode([UNK, id]).removeprefix(NAMES[UNK])
         return Guess(text.removeprefix(" ") if opens else text, self.tokenizer.tokens([id])[0], probability)

@@ -26,8 +26,8 @@ from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.models.bert import BERT, BERTSpec
 from whyformer.nn.embedding import token_logits
-from whyformer.position.layout import Axis
-from whyformer.tasks.recipe import Prepared, Recipe, given
+from whyformer.position.layout import Layout
+from whyformer.tasks.recipe import Prepared, Recipe, require_data
 from whyformer.training.loss import token_loss
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.task import Prediction, Probe
@@ -47,7 +47,7 @@ class MaskedLMRecipe(Recipe):
     """The network; with the head next_sentence it reads pairs, otherwise single texts."""
     masking: MaskingSpec = MaskingSpec()
     """What is hidden, anew in every epoch."""
-    layouts: int = Field(default=1, ge=1)
+    duplicates: int = Field(default=1, ge=1, json_schema_extra={"formerly": "layouts"})
     """Times that an epoch reads all documents, each time in other pairs; between epochs only masks differ."""
     training: TrainingSpec
     """How the network is trained."""
@@ -60,15 +60,15 @@ class MaskedLMRecipe(Recipe):
             raise ValueError(f"tokenizer.specials has no {MASK}, which stands for what is hidden; add it")
         if "masked" not in self.model.heads:
             raise ValueError("model.heads has no masked, which this task trains; add it")
-        if self.layouts > 1 and "next_sentence" not in self.model.heads:
+        if self.duplicates > 1 and "next_sentence" not in self.model.heads:
             raise ValueError(
-                "layouts is above 1, but without the head next_sentence all layouts are the same; remove it"
+                "duplicates is above 1, but without the head next_sentence all are the same; remove it"
             )
         return self
 
     @override
     def prepare(self, tokenizers: TokenizerPair | None) -> Prepared:
-        documents = given(self.data).load()
+        documents = require_data(self.data).load()
         if tokenizers is None:
             sentences = (each for document in documents.train for each in split_sentences(document))
             tokenizer = self.tokenizer.train(sentences)
@@ -76,7 +76,7 @@ class MaskedLMRecipe(Recipe):
             tokenizer = tokenizers.source
         task = MaskedLMTask(self, documents, tokenizer)
         pair = TokenizerPair(tokenizer, tokenizer)
-        return Prepared(task, lambda: self.model.build(tokenizer.size), pair, task.account)
+        return Prepared(task, lambda: self.model.build(tokenizer.size), pair, task.summary)
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,9 @@ class HeldOut:
             guessed = token_logits(told.states, told.table).argmax(dim=1)
             right += (guessed == masked.gold).sum().item()
             common += (masked.gold == self._commonest).sum().item()
-            if told.stranger is not None and masked.stranger is not None:
-                loss += _next_sentence_loss(told.stranger, masked.stranger, masked.chosen).item()
-                followed += (told.stranger.argmax(dim=1) == masked.stranger).sum().item()
+            if told.is_not_next is not None and masked.is_not_next is not None:
+                loss += _next_sentence_loss(told.is_not_next, masked.is_not_next, masked.chosen).item()
+                followed += (told.is_not_next.argmax(dim=1) == masked.is_not_next).sum().item()
         shares = (100.0 * right / tokens, 100.0 * common / tokens)
         known = None if texts.follows is None else 100.0 * followed / len(texts)
         return Fit(len(texts), tokens, loss / tokens, nll / tokens, *shares, known)
@@ -146,9 +146,11 @@ class MaskedLMTask:
     def __init__(self, recipe: MaskedLMRecipe, documents: Documents, tokenizer: Tokenizer) -> None:
         self._recipe = recipe
         self._tokenizer = tokenizer
-        texts, sentences = self._laid_out(documents.train, recipe.training.seed, recipe.layouts, "data.train")
+        texts, sentences = self._laid_out(
+            documents.train, recipe.training.seed, recipe.duplicates, "data.train"
+        )
         self.examples = MaskedTexts(texts, recipe.masking.build(tokenizer, recipe.training.seed))
-        self.account = f"{documents.account}; {_account(texts, sentences)}"
+        self.summary = f"{documents.summary}; {_account(texts, sentences)}"
         self._lengths = texts.lengths[:, None]
         first = tokenizer.ordinary_ids.start
         self._commonest = first + int(np.bincount(sentences.tokens)[first:].argmax())
@@ -178,18 +180,18 @@ class MaskedLMTask:
         """The states of hidden tokens alone, those tokens, and the loss of the next sentences."""
         masked = self.examples.batch(indices, epoch, device)
         told, extra = _told(model, masked), None
-        if told.stranger is not None and masked.stranger is not None:
-            extra = _next_sentence_loss(told.stranger, masked.stranger, masked.chosen)
+        if told.is_not_next is not None and masked.is_not_next is not None:
+            extra = _next_sentence_loss(told.is_not_next, masked.is_not_next, masked.chosen)
         return Prediction(told.states, told.table, masked.gold, extra)
 
     def probe(self, model: BERT) -> Probe:
         """A made-up text of six tokens and two of padding, which the six must not see."""
         weight = model.embedding.weight
         tokens = torch.arange(8, device=weight.device)[None]
-        axis = Axis(tokens, tokens < 6)
-        embedded = model.embed(tokens % (len(weight) - 1) + 1, axis)
+        layout = Layout(tokens, tokens < 6)
+        embedded = model.embed(tokens % (len(weight) - 1) + 1, layout)
         # (1,8) -> (8,8); what padding sees does not matter
-        return Probe(embedded, model.stack(embedded, axis), (tokens < 6) | (tokens.T >= 6))
+        return Probe(embedded, model.stack(embedded, layout), (tokens < 6) | (tokens.T >= 6))
 
     def validate(self, model: BERT, device: torch.device, *, translate: bool) -> dict[str, float]:
         """Loss and negative log-likelihood in nats per hidden token, accuracies in percent."""
@@ -200,12 +202,14 @@ class MaskedLMTask:
         return new["nll"] < old["nll"]
 
     def _laid_out(
-        self, documents: Sequence[str], seed: int, layouts: int, origin: str
+        self, documents: Sequence[str], seed: int, duplicates: int, origin: str
     ) -> tuple[Texts, Sentences]:
         model, tokenizer = self._recipe.model, self._tokenizer
         if "next_sentence" not in model.heads:
             return single_texts(documents, tokenizer, model.longest, origin=origin)
-        return sentence_pairs(documents, tokenizer, model.longest, seed=seed, layouts=layouts, origin=origin)
+        return sentence_pairs(
+            documents, tokenizer, model.longest, seed=seed, duplicates=duplicates, origin=origin
+        )
 
 
 class _Told(NamedTuple):
@@ -213,21 +217,21 @@ class _Told(NamedTuple):
     """(N,M) of hidden tokens."""
     table: Tensor
     """(V,M) that scores them."""
-    stranger: Tensor | None
+    is_not_next: Tensor | None
     """(B,2) logits: the second side follows the first, or is from elsewhere; None without the head."""
 
 
 def _told(model: BERT, masked: MaskedBatch) -> _Told:
-    hidden = model(masked.tokens, masked.axis, masked.kinds)
+    hidden = model(masked.tokens, masked.layout, masked.token_types)
     # (B,L,M) -> (N,M)
     states, table = model.scored(hidden[masked.chosen])
-    stranger = None if model.next_sentence is None else model.next_sentence(model.pool(hidden)).float()
-    return _Told(states, table, stranger)
+    is_not_next = None if model.next_sentence is None else model.next_sentence(model.pool(hidden)).float()
+    return _Told(states, table, is_not_next)
 
 
-def _next_sentence_loss(logits: Tensor, stranger: Tensor, chosen: Tensor) -> Tensor:
+def _next_sentence_loss(logits: Tensor, is_not_next: Tensor, chosen: Tensor) -> Tensor:
     """The sum over pairs, each as often as it has hidden tokens: (B,2), (B,), (B,L)."""
-    return (F.cross_entropy(logits, stranger, reduction="none") * chosen.sum(dim=1)).sum()
+    return (F.cross_entropy(logits, is_not_next, reduction="none") * chosen.sum(dim=1)).sum()
 
 
 def _account(texts: Texts, sentences: Sentences) -> str:

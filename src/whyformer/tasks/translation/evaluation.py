@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from whyformer.data.corpora.pair_files import Referenced
 from whyformer.decoding.search import SearchSpec
-from whyformer.tasks.output import Candidate
+from whyformer.tasks.output import TextOutput
 from whyformer.tasks.translation.metrics import Score, ScoringSpec, Tokenize, is_right, score
 from whyformer.tasks.translation.translator import Translator
 
@@ -73,7 +73,7 @@ def evaluate(
     began = time.perf_counter()
     found = translator.translate([pair.source for pair in pairs], settings, batch=batch, advance=advance)
     seconds = time.perf_counter() - began
-    best: list[Candidate] = [candidates[0] for candidates in found]
+    best: list[TextOutput] = [candidates[0] for candidates in found]
     sentences = [
         Translated(
             pair.source,

@@ -20,11 +20,11 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import DataError
-from whyformer.models.encoder_decoder import AnyPairModel
+from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
-from whyformer.special_tokens import END
-from whyformer.tasks.recipe import Prepared, Recipe, given
+from whyformer.special_tokens import EOS
+from whyformer.tasks.recipe import Prepared, Recipe, require_data
 from whyformer.tasks.translation.metrics import ScoringSpec, score
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.loss import token_loss
@@ -53,10 +53,10 @@ class TranslationRecipe(Recipe):
 
     @override
     def prepare(self, tokenizers: TokenizerPair | None) -> Prepared:
-        corpus = load_corpus(given(self.data))
+        corpus = load_corpus(require_data(self.data))
         pair = train_tokenizers(self, corpus) if tokenizers is None else tokenizers
         task = TranslationTask(self, corpus, pair)
-        return Prepared(task, lambda: build_model(self, pair), pair, task.account)
+        return Prepared(task, lambda: build_model(self, pair), pair, task.summary)
 
     @model_validator(mode="after")
     def _one_table_needs_one_tokenizer(self) -> "TranslationRecipe":
@@ -91,12 +91,12 @@ class TranslationTask:
         self._valid = PairBatch.of(list(zip(sources, targets, strict=True)))
 
     @property
-    def account(self) -> str:
+    def summary(self) -> str:
         """One sentence on the pairs that were read, dropped, and left out as too long for the model."""
         overlong = len(self.corpus.train) - len(self._examples.sources)
         longest = self.recipe.model.longest
         left_out = f"; {overlong:,} more are longer than model.longest ({longest} tokens)" if overlong else ""
-        return self.corpus.account + left_out
+        return self.corpus.summary + left_out
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -108,7 +108,7 @@ class TranslationTask:
         return int(self.lengths[indices, 1].sum()) - len(indices)
 
     def predict(
-        self, model: AnyPairModel, indices: NDArray[np.int64], epoch: int, device: torch.device
+        self, model: AnyEncoderDecoder, indices: NDArray[np.int64], epoch: int, device: torch.device
     ) -> Prediction:
         """Teacher forcing: the hidden states of real tokens and the tokens that follow."""
         examples = self._examples
@@ -117,10 +117,10 @@ class TranslationTask:
         )
         return _forced(model, pairs)
 
-    def probe(self, model: AnyPairModel) -> Probe:
+    def probe(self, model: AnyEncoderDecoder) -> Probe:
         """One made-up pair of eight tokens: embedded target tokens and hidden states, (1,8,M) each."""
         device = model.output_weight.device
-        source = torch.full((1, 8), END, device=device)
+        source = torch.full((1, 8), EOS, device=device)
         target = torch.arange(8, device=device)[None] % (len(model.output_weight) - 1) + 1
         embedded: list[Tensor] = []
         valid = torch.ones_like(source, dtype=torch.bool)
@@ -136,7 +136,9 @@ class TranslationTask:
         # A table that both sides share is read twice, the target last.
         return Probe(embedded[-1], hidden)
 
-    def validate(self, model: AnyPairModel, device: torch.device, *, translate: bool) -> dict[str, float]:
+    def validate(
+        self, model: AnyEncoderDecoder, device: torch.device, *, translate: bool
+    ) -> dict[str, float]:
         """Loss and negative log-likelihood per token, in nats; with ``translate`` also scores in percent."""
         loss = nll = tokens = 0.0
         smoothing = self.recipe.training.loss.label_smoothing
@@ -168,12 +170,12 @@ def train_tokenizers(recipe: TranslationRecipe, corpus: Corpus) -> TokenizerPair
     )
 
 
-def build_model(recipe: TranslationRecipe, tokenizers: TokenizerPair) -> AnyPairModel:
+def build_model(recipe: TranslationRecipe, tokenizers: TokenizerPair) -> AnyEncoderDecoder:
     """The model of ``recipe``, its weights drawn from torch's global random state."""
     return recipe.model.build(tokenizers.source.size, tokenizers.target.size)
 
 
-def _forced(model: AnyPairModel, pairs: PairBatch) -> Prediction:
+def _forced(model: AnyEncoderDecoder, pairs: PairBatch) -> Prediction:
     source, target = pairs.source, pairs.target
     hidden = model(source.tokens, source.valid, target.tokens[:, :-1], target.valid[:, 1:])
     real = target.valid[:, 1:]

@@ -12,9 +12,9 @@ from whyformer.decoding.search import SearchSpec, search
 from whyformer.engines.engine import Engine
 from whyformer.engines.parallel import side_by_side
 from whyformer.errors import DecodingError
-from whyformer.models.encoder_decoder import AnyPairModel
-from whyformer.special_tokens import END, UNKNOWN
-from whyformer.tasks.output import Candidate
+from whyformer.models.encoder_decoder import AnyEncoderDecoder
+from whyformer.special_tokens import EOS, UNK
+from whyformer.tasks.output import TextOutput
 
 MANY = 8
 """From so many batches on it pays to ask whether they go faster side by side."""
@@ -30,12 +30,12 @@ class Translator:
 
     def __init__(
         self,
-        model: AnyPairModel,
+        model: AnyEncoderDecoder,
         tokenizers: TokenizerPair,
         settings: SearchSpec,
         *,
         engine: Engine | None = None,
-        streams: int | None = None,
+        parallel: int | None = None,
     ) -> None:
         self.model = model.eval()
         self.tokenizers = tokenizers
@@ -43,13 +43,13 @@ class Translator:
         """How to search where a call does not say otherwise."""
         self.engine: Engine = partial(search, self.model) if engine is None else engine
         """What searches: our own loop unless given."""
-        self.streams = streams
+        self.parallel = parallel
         """Batches searched side by side; None to measure what is faster: one, or one for each core."""
 
     def use(self, engine: Engine, parallel: int | None) -> None:
         """Search by ``engine`` from now on, ``parallel`` batches at a time; None measures what is faster."""
         self.engine = engine
-        self.streams = parallel
+        self.parallel = parallel
 
     def __call__(self, text: str) -> str:
         """The best translation of one sentence."""
@@ -67,7 +67,7 @@ class Translator:
         batch: int = 64,
         first: int = 1,
         advance: Callable[[int], None] | None = None,
-    ) -> list[list[Candidate]]:
+    ) -> list[list[TextOutput]]:
         """The translations of each sentence, best first.
 
         Sentences of like length are searched side by side, and come back in their own order. A blank
@@ -85,7 +85,7 @@ class Translator:
             DecodingError: a sentence is longer than the model takes, or the settings do not suit the model.
         """
         sources = self._encoded(texts, first)
-        results = [[Candidate("", 0.0, (), [], finished=True)] for _ in texts]
+        results = [[TextOutput("", 0.0, (), [], finished=True)] for _ in texts]
         filled = [index for index, text in enumerate(texts) if text.strip()]
         settings = self.settings if settings is None else settings
         orders = length_batches([len(sources[index]) for index in filled], batch)
@@ -93,7 +93,7 @@ class Translator:
         jobs = [self._job([sources[index] for index in each], each, first, settings) for each in batches]
         few = len(jobs) < MANY or self.model.output_weight.device.type != "cpu"
         # A few come one after another, by functions that leave no frame between here and the search.
-        found = map(call, jobs) if few and self.streams is None else side_by_side(jobs, self.streams)
+        found = map(call, jobs) if few and self.parallel is None else side_by_side(jobs, self.parallel)
         for indices, hypotheses in zip(batches, found, strict=True):
             for index, best in zip(indices, hypotheses, strict=True):
                 results[index] = [self._candidate(hypothesis) for hypothesis in best]
@@ -111,7 +111,7 @@ class Translator:
             DecodingError: the target tokenizer has no piece for a character of ``text``.
         """
         ids = tuple(self.tokenizers.target.encode(text.rstrip()))
-        if UNKNOWN in ids:
+        if UNK in ids:
             written = self.tokenizers.target.decode(ids)
             raise DecodingError(
                 f"the target tokenizer can write the prefix {text!r} only as {written!r}; "
@@ -134,11 +134,11 @@ class Translator:
         self, sources: list[list[int]], indices: Sequence[int], first: int, settings: SearchSpec
     ) -> Callable[[], list[list[Hypothesis]]]:
         """The search of one batch, ready to be called."""
-        rows = Batch.of([[*source, END] for source in sources], self.model.output_weight.device)
+        rows = Batch.of([[*source, EOS] for source in sources], self.model.output_weight.device)
         limit, numbers = self.model.longest - 1, [first + index for index in indices]
         return partial(self.engine, rows.tokens, rows.valid, settings, model_limit=limit, numbers=numbers)
 
-    def _candidate(self, hypothesis: Hypothesis) -> Candidate:
+    def _candidate(self, hypothesis: Hypothesis) -> TextOutput:
         target, tokens = self.tokenizers.target, hypothesis.tokens
         text, readable = target.decode(tokens), target.tokens(tokens)
-        return Candidate(text, hypothesis.score, tokens, readable, hypothesis.finished)
+        return TextOutput(text, hypothesis.score, tokens, readable, hypothesis.finished)

@@ -37,7 +37,7 @@ def findings_page(findings: Findings, lang: Language) -> Page:
         paragraphs=(
             *_headings(findings, _both(lang))[1:],
             question.answer.say(lang),
-            question.fair.say(lang),
+            question.caveats.say(lang),
         ),
         interactive=_chart(findings, _both(lang)),
         still={
@@ -56,7 +56,7 @@ def _headings(findings: Findings, langs: Sequence[Language]) -> list[str]:
     """The title in all ``langs``, and the verdict."""
     title, *others = (findings.question.title.say(lang) for lang in langs)
     verdict = [VERDICTS[findings.verdict].say(lang) for lang in langs]
-    seeds = SEEDS.say(langs[0]).format(seeds=len(findings.seen))
+    seeds = SEEDS.say(langs[0]).format(seeds=len(findings.measured))
     return [f"Q{findings.question.number:02} · {title}", *others, " · ".join([*verdict, seeds])]
 
 
@@ -86,7 +86,7 @@ def _means(findings: Findings, figure: Figure, lang: Language) -> list[dict[str,
             "by seed": ", ".join(f"{value:.4g}" for value in values),
         }
         for (arm, place), values in findings.numbers(figure).items()
-        if len(values) == len(findings.seen)
+        if len(values) == len(findings.measured)
     ]
 
 
@@ -94,8 +94,8 @@ def _singles(findings: Findings, figure: Figure, lang: Language) -> list[dict[st
     """A row for each arm, place and seed."""
     return [
         {"arm": arm.say(lang), "place": place, "value": value, "seed": seed}
-        for seed, seen in findings.seen.items()
-        for (of, arm, place), value in seen.items()
+        for seed, measured in findings.measured.items()
+        for (of, arm, place), value in measured.items()
         if of == figure
     ]
 

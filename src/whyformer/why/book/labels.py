@@ -29,7 +29,7 @@ VERDICT = Text(
     "Verdict: {verdict} ({seeds} seeds, {seconds:.0f} s)",
     "结论：{verdict}（{seeds} 个随机种子，{seconds:.0f} 秒）",
 )
-ANSWER, FAIR = Text("Answer. ", "回答："), Text("Mind. ", "注意：")
+ANSWER, CAVEATS = Text("Answer. ", "回答："), Text("Mind. ", "注意：")
 
 
 def place_name(place: Place, lang: Language) -> str:

@@ -12,10 +12,10 @@ from whyformer.plots.chart import Language
 from whyformer.why.book.charts import findings_page
 from whyformer.why.book.labels import (
     ANSWER,
+    CAVEATS,
     CLAIM,
     CONTROL,
     EXPECTED,
-    FAIR,
     MEASURED,
     OUTCOME,
     OUTCOMES,
@@ -44,7 +44,7 @@ def save(findings: Findings, folder: Path, lang: Language) -> tuple[list[Path], 
     return [path, *page.save(folder)], page.note
 
 
-def told(findings: Findings, lang: Language) -> Iterator[str | Table]:
+def render(findings: Findings, lang: Language) -> Iterator[str | Table]:
     """What is printed: the answer, the numbers, the claims and the verdict."""
     question = findings.question
     yield f"Q{question.number:02} {question.title.say(lang)}"
@@ -54,8 +54,8 @@ def told(findings: Findings, lang: Language) -> Iterator[str | Table]:
         if len(table.columns) - 1 <= _MOST_COLUMNS:
             yield table
     yield _claims(findings.judgements, lang)
-    yield FAIR.say(lang) + question.fair.say(lang)
-    verdict, seeds = VERDICTS[findings.verdict].say(lang), len(findings.seen)
+    yield CAVEATS.say(lang) + question.caveats.say(lang)
+    verdict, seeds = VERDICTS[findings.verdict].say(lang), len(findings.measured)
     yield VERDICT.say(lang).format(verdict=verdict, seeds=seeds, seconds=findings.seconds)
 
 

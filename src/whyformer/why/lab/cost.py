@@ -17,7 +17,7 @@ from whyformer.attention.mask import Everything, Mask
 from whyformer.attention.multihead import Taps, attend
 from whyformer.attention.score import Score
 from whyformer.dropout import Dropout
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.why.question import Text
 
 Work = Callable[[], Tensor]
@@ -70,8 +70,8 @@ class Sliced(Score):
 def attention(score: Score, tokens: Tensor) -> Tensor:
     """Context (B,H,Q,D) of queries, keys and values ``tokens`` (3,B,H,Q,D)."""
     query, key, value = tokens
-    axis = Axis(torch.arange(query.shape[2])[None])
-    mask, dropout, query = Mask(Everything(), axis, axis), Dropout(0.0), score.prepare(query)
+    layout = Layout(torch.arange(query.shape[2])[None])
+    mask, dropout, query = Mask(Everything(), layout, layout), Dropout(0.0), score.prepare(query)
     # Asked for the weights, all scores run through the same plain body.
     return attend(
         query, key, value, score=score, bias=None, mask=mask, dropout=dropout, need_weights=True, taps=Taps()

@@ -13,7 +13,7 @@ from whyformer.errors import DataError
 from whyformer.nn.feed_forward import NoFeedForwardSpec
 from whyformer.nn.placement import PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.position.positions import PositionSpec
 from whyformer.why.lab.training import IGNORED, RIGHT, Examples
 from whyformer.why.question import Figure, Text
@@ -42,8 +42,8 @@ class Reader(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (B,L) -> scores (B,V,3,L)."""
-        axis = Axis(torch.arange(tokens.shape[1]).expand_as(tokens))
-        hidden = self.stack(self.stack.embed(self.embedding(tokens), axis.position), axis)
+        layout = Layout(torch.arange(tokens.shape[1]).expand_as(tokens))
+        hidden = self.stack(self.stack.embed(self.embedding(tokens), layout.position), layout)
         # (B,L,3·V) -> (B,L,3,V) -> (B,V,3,L)
         return self.output(hidden).unflatten(-1, (len(TASKS), -1)).permute(0, 3, 2, 1)
 

@@ -11,7 +11,7 @@ from whyformer.attention.mask import Everything, Mask
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import ScoreSpec
 from whyformer.nn.context import NO_POSITIONS
-from whyformer.position.layout import Axis
+from whyformer.position.layout import Layout
 from whyformer.why.lab.training import Draw, Examples
 
 
@@ -38,7 +38,7 @@ class Retrieval(nn.Module):
         """Sentences (B,2K+1): K names, their K values, the name asked for -> scores (B,CLASSES)."""
         names, values, asked = sentences.tensor_split((sentences.shape[1] // 2, -1), dim=1)
         position = torch.arange(names.shape[1]).expand_as(names)
-        queries, keys = Axis(position[:, :1]), Axis(position)
+        queries, keys = Layout(position[:, :1]), Layout(position)
         # Two vectors of variance 1 -> one of variance 1
         source = (self.names(names) + self.values(values)) * 0.5**0.5
         memory = self.attention.key_values(source, NO_POSITIONS, position)

@@ -1,4 +1,4 @@
-"""What questions train: a short lesson, and the smallest task that needs attention.
+"""What questions train: a short log, and the smallest task that needs attention.
 
 B batch · K keys · M model dimension
 """
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from whyformer.errors import TrainingError
 from whyformer.spec import Spec
-from whyformer.why.question import Figure, Seen, Text
+from whyformer.why.question import Figure, Measurements, Text
 
 IGNORED = -100
 """The target where nothing is asked."""
@@ -31,12 +31,12 @@ class Examples(NamedTuple):
 Draw = Callable[[Generator, int], Examples]
 """Draws so many examples."""
 
-EFFORT = Figure(Text("Training", "训练"), across=Text("what it took", "所用"), unit=Text("", ""))
+TRAINING_COST = Figure(Text("Training", "训练"), across=Text("what it took", "所用"), unit=Text("", ""))
 STEPS, SECONDS = Text("steps", "步数"), Text("seconds", "秒")
 PARAMETERS, RIGHT = Text("parameters", "参数量"), Text("right (%)", "正确率（%）")
 
 
-class Lesson(NamedTuple):
+class TrainingLog(NamedTuple):
     """How a training went."""
 
     accuracy: dict[int, float]
@@ -51,7 +51,7 @@ class Lesson(NamedTuple):
         return self.accuracy[self.steps]
 
 
-class Teaching(Spec):
+class ToyTraining(Spec):
     """A training by Adam (Kingma and Ba 2015)."""
 
     steps: int = Field(ge=1)
@@ -67,7 +67,7 @@ class Teaching(Spec):
     test_examples: int = Field(default=512, ge=1)
     """Examples of each test, the same ones every time."""
 
-    def teach(self, model: nn.Module, draw: Draw, seed: int, enough: float = math.inf) -> Lesson:
+    def run(self, model: nn.Module, draw: Draw, seed: int, enough: float = math.inf) -> TrainingLog:
         """Train ``model`` on fresh examples until it is right in ``enough`` percent, or all steps are done.
 
         Raises:
@@ -92,7 +92,7 @@ class Teaching(Spec):
             step, seconds = step + 1, seconds + time.perf_counter() - began
             if step % self.test_every == 0 or step == self.steps:
                 accuracy[step] = percent_right(model, test)
-        return Lesson(accuracy, step, seconds)
+        return TrainingLog(accuracy, step, seconds)
 
 
 @torch.no_grad()
@@ -102,8 +102,8 @@ def percent_right(model: nn.Module, test: Examples) -> float:
     return 100.0 * float(right.sum()) / float((test.target != IGNORED).sum())
 
 
-def effort(arm: Text, model: nn.Module, lesson: Lesson) -> Seen:
+def training_cost(arm: Text, model: nn.Module, log: TrainingLog) -> Measurements:
     """What the training of an arm took, for the table."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    numbers = {STEPS: lesson.steps, SECONDS: lesson.seconds, PARAMETERS: parameters}
-    return Seen({(EFFORT, arm, place): float(number) for place, number in numbers.items()})
+    numbers = {STEPS: log.steps, SECONDS: log.seconds, PARAMETERS: parameters}
+    return Measurements({(TRAINING_COST, arm, place): float(number) for place, number in numbers.items()})

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.attention.score import DotSpec, ScaledDotSpec, ScoreSpec
-from whyformer.position.attention_shape import Site
+from whyformer.position.attention_shape import AttentionShape
 from whyformer.why.lab.retrieval import Retrieval, retrieval
-from whyformer.why.lab.training import EFFORT, RIGHT, STEPS, Teaching, effort
-from whyformer.why.question import Bounds, Claim, Experiment, Figure, Question, Seen, Text
+from whyformer.why.lab.training import RIGHT, STEPS, TRAINING_COST, ToyTraining, training_cost
+from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text
 
 # The arms; the control makes the first scores small by its weights instead.
 SCALED, UNSCALED = Text("divided by √d_k", "除以 √d_k"), Text("not divided", "不除")
@@ -39,22 +39,22 @@ class Scale(Experiment):
     """The score of the arm that scales."""
     dims: tuple[int, ...] = (4, 16, 64, 256, 512)
     """Head dimensions of the sweep."""
-    teaching: Teaching = Teaching(steps=1000, test_every=5)
+    training: ToyTraining = ToyTraining(steps=1000, test_every=5)
     """Training of each arm; it ends at 95 % right."""
 
     @override
-    def measure(self, seed: int) -> Seen:
+    def measure(self, seed: int) -> Measurements:
         torch.manual_seed(seed)
-        seen = Seen()
+        measured = Measurements()
         for dim in self.dims:
             # (B,H,Q,D), components independent with mean 0 and variance 1
             query, key = torch.randn(2, 64, 1, 32, dim)
             for arm, spec in ((SCALED, self.scaled), (UNSCALED, DotSpec())):
-                score = spec.build(Site(dim, 1, dim))
+                score = spec.build(AttentionShape(dim, 1, dim))
                 logits = score(score.prepare(query), key)
-                seen[DEVIATION, arm, dim] = float(logits.std())
-                seen[JACOBIAN, arm, dim] = jacobian_norm(logits)
-            seen[DEVIATION, THEORY, dim] = dim**0.5
+                measured[DEVIATION, arm, dim] = float(logits.std())
+                measured[JACOBIAN, arm, dim] = jacobian_norm(logits)
+            measured[DEVIATION, THEORY, dim] = dim**0.5
         for arm, spec, shrink in (
             (SCALED, self.scaled, 1.0),
             (UNSCALED, DotSpec(), 1.0),
@@ -64,11 +64,11 @@ class Scale(Experiment):
             model = Retrieval(spec, 256)
             with torch.no_grad():
                 model.attention.query.weight.mul_(shrink)
-            seen[GRADIENT, arm, 256] = query_gradient(model, seed)
-            lesson = self.teaching.teach(model, retrieval(keys=16), seed, enough=95.0)
-            seen.update({(LEARNING, arm, step): right for step, right in lesson.accuracy.items()})
-            seen.update(effort(arm, model, lesson))
-        return seen
+            measured[GRADIENT, arm, 256] = query_gradient(model, seed)
+            log = self.training.run(model, retrieval(keys=16), seed, enough=95.0)
+            measured.update({(LEARNING, arm, step): right for step, right in log.accuracy.items()})
+            measured.update(training_cost(arm, model, log))
+        return measured
 
 
 def jacobian_norm(logits: Tensor) -> float:
@@ -86,9 +86,9 @@ def query_gradient(model: Retrieval, seed: int) -> float:
     return float(gradient.norm())
 
 
-def exponent(seen: Seen) -> float:
+def exponent(measured: Measurements) -> float:
     """Of the unscaled deviation over d_k, both as logarithms, by least squares."""
-    line = seen.line(DEVIATION, UNSCALED)
+    line = measured.line(DEVIATION, UNSCALED)
     return linear_regression([log(dim) for dim in line], [log(value) for value in line.values()]).slope
 
 
@@ -101,17 +101,17 @@ CLAIMS = (
     ),
     Claim(
         Text("Jacobian at d_k = 512: unscaled / scaled", "d_k = 512 时的雅可比范数：不缩放 / 缩放"),
-        lambda seen: seen[JACOBIAN, UNSCALED, 512] / seen[JACOBIAN, SCALED, 512],
+        lambda measured: measured[JACOBIAN, UNSCALED, 512] / measured[JACOBIAN, SCALED, 512],
         expected=Bounds(high=0.4),
     ),
     Claim(
         Text("steps to 95 %: unscaled / scaled", "达到 95 % 的步数：不缩放 / 缩放"),
-        lambda seen: seen[EFFORT, UNSCALED, STEPS] / seen[EFFORT, SCALED, STEPS],
+        lambda measured: measured[TRAINING_COST, UNSCALED, STEPS] / measured[TRAINING_COST, SCALED, STEPS],
         expected=Bounds(low=2.0),
     ),
     Claim(
         Text("steps to 95 %: small W_Q / scaled", "达到 95 % 的步数：小 W_Q / 缩放"),
-        lambda seen: seen[EFFORT, SMALL, STEPS] / seen[EFFORT, SCALED, STEPS],
+        lambda measured: measured[TRAINING_COST, SMALL, STEPS] / measured[TRAINING_COST, SCALED, STEPS],
         expected=Bounds(high=1.25),
         tolerated=Bounds(high=1.25),
         control=True,
@@ -128,7 +128,7 @@ QUESTION = Question(
         "若 q 与 k 的分量相互独立、均值 0、方差 1，则 q·k 的方差为 d_k。不缩放时，d_k 越大 softmax 越饱和："
         "几乎全部权重偶然落在一个键上，雅可比 diag(p) - ppᵀ 趋于零，学得慢。除以 √d_k，方差就保持为 1。",
     ),
-    fair=Text(
+    caveats=Text(
         "All arms have the same parameters, first weights, examples and learning rate. The gradient of W_Q "
         "itself is not smaller unscaled, for it lacks the factor 1/√d_k as well: what suffers is what passes "
         "the softmax. The control shows that only the size of the first scores counts, not its cause.",
@@ -136,6 +136,6 @@ QUESTION = Question(
         "受损的是穿过 softmax 的部分。对照组表明，要紧的只是最初打分的大小，不在于它由什么造成。",
     ),
     claims=CLAIMS,
-    figures=(DEVIATION, JACOBIAN, LEARNING, GRADIENT, EFFORT),
+    figures=(DEVIATION, JACOBIAN, LEARNING, GRADIENT, TRAINING_COST),
     experiment=Scale(),
 )

@@ -7,11 +7,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from whyformer.attention.score import AdditiveSpec, DotSpec, ScaledDotSpec, ScoreSpec
-from whyformer.position.attention_shape import Site
+from whyformer.position.attention_shape import AttentionShape
 from whyformer.why.lab.cost import Sliced, attention, kept_megabytes, milliseconds
 from whyformer.why.lab.retrieval import Retrieval, retrieval
-from whyformer.why.lab.training import RIGHT, SECONDS, Teaching
-from whyformer.why.question import Bounds, Claim, Experiment, Figure, Question, Seen, Text
+from whyformer.why.lab.training import RIGHT, SECONDS, ToyTraining
+from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text
 
 # The arms; what is slow and heavy is not the formula but the n × n × d tensor, which the control never forms.
 ADDITIVE, SCALED = Text("additive", "加法"), Text("dot product / √d_k", "点乘 / √d_k")
@@ -45,52 +45,52 @@ class AdditiveOrDot(Experiment):
     """Times that all arms are timed, one after the other."""
     dims: tuple[int, ...] = (8, 32, 128, 512)
     """Head dimensions of the models that learn."""
-    teaching: Teaching = Teaching(steps=300, test_every=300)
+    training: ToyTraining = ToyTraining(steps=300, test_every=300)
     """Training of each model."""
 
     @override
-    def measure(self, seed: int) -> Seen:
+    def measure(self, seed: int) -> Measurements:
         torch.manual_seed(seed)
-        seen = Seen()
+        measured = Measurements()
         for length in self.lengths:
             arms = self.attentions(torch.randn(3, 1, 1, length, 64))
-            seen.update({(TIME, arm, length): ms for arm, ms in milliseconds(arms, self.turns).items()})
+            measured.update({(TIME, arm, length): ms for arm, ms in milliseconds(arms, self.turns).items()})
         for width in self.widths:
             arms = self.attentions(torch.randn(3, 1, 1, 256, width).requires_grad_())
-            seen.update({(MEMORY, arm, width): kept_megabytes(work) for arm, work in arms.items()})
-            seen[DIFFERENCE, SLICED, width] = (arms[ADDITIVE]() - arms[SLICED]()).abs().max().item()
+            measured.update({(MEMORY, arm, width): kept_megabytes(work) for arm, work in arms.items()})
+            measured[DIFFERENCE, SLICED, width] = (arms[ADDITIVE]() - arms[SLICED]()).abs().max().item()
         for dim in self.dims:
             for arm, spec in ((ADDITIVE, self.additive), (SCALED, ScaledDotSpec()), (UNSCALED, DotSpec())):
                 torch.manual_seed(seed)  # the same first weights for every arm
                 model = Retrieval(spec, dim)
-                lesson = self.teaching.teach(model, retrieval(keys=32), seed)
-                seen[QUALITY, arm, dim] = lesson.final
-                seen[TAUGHT, arm, dim] = lesson.seconds
-        return seen
+                log = self.training.run(model, retrieval(keys=32), seed)
+                measured[QUALITY, arm, dim] = log.final
+                measured[TAUGHT, arm, dim] = log.seconds
+        return measured
 
     def attentions(self, tokens: Tensor) -> dict[Text, partial[Tensor]]:
         """Attention over queries, keys and values ``tokens`` by the scores whose cost is compared."""
-        site = Site(tokens.shape[-1], 1, tokens.shape[-1])
-        additive, dot = self.additive.build(site), ScaledDotSpec().build(site)
+        shape = AttentionShape(tokens.shape[-1], 1, tokens.shape[-1])
+        additive, dot = self.additive.build(shape), ScaledDotSpec().build(shape)
         scores = {ADDITIVE: additive, SCALED: dot, SLICED: Sliced(additive, rows=16)}
         return {arm: partial(attention, score, tokens) for arm, score in scores.items()}
 
 
-def growth(seen: Seen) -> float:
+def growth(measured: Measurements) -> float:
     """Kept memory, additive over dot product, at d_k = 128 over that at d_k = 16."""
-    ratio = {dim: seen[MEMORY, ADDITIVE, dim] / seen[MEMORY, SCALED, dim] for dim in (16, 128)}
+    ratio = {dim: measured[MEMORY, ADDITIVE, dim] / measured[MEMORY, SCALED, dim] for dim in (16, 128)}
     return ratio[128] / ratio[16]
 
 
-def lead(seen: Seen, arm: Text, other: Text) -> float:
+def lead(measured: Measurements, arm: Text, other: Text) -> float:
     """How many points ``arm`` is ahead of ``other`` at d_k = 512."""
-    return seen[QUALITY, arm, 512] - seen[QUALITY, other, 512]
+    return measured[QUALITY, arm, 512] - measured[QUALITY, other, 512]
 
 
 CLAIMS = (
     Claim(
         Text("time at n = 256, d_k = 64: additive / dot", "n = 256、d_k = 64 时的时间：加法 / 点乘"),
-        lambda seen: seen[TIME, ADDITIVE, 256] / seen[TIME, SCALED, 256],
+        lambda measured: measured[TIME, ADDITIVE, 256] / measured[TIME, SCALED, 256],
         expected=Bounds(low=3.0),
         tolerated=Bounds(low=1.0),
     ),
@@ -104,24 +104,24 @@ CLAIMS = (
     ),
     Claim(
         Text("points at d_k = 512: additive - unscaled dot", "d_k = 512 时的百分点：加法 - 不缩放点乘"),
-        lambda seen: lead(seen, ADDITIVE, UNSCALED),
+        lambda measured: lead(measured, ADDITIVE, UNSCALED),
         expected=Bounds(low=5.0),
     ),
     Claim(
         Text("points at d_k = 512: scaled dot - additive", "d_k = 512 时的百分点：缩放点乘 - 加法"),
-        lambda seen: lead(seen, SCALED, ADDITIVE),
+        lambda measured: lead(measured, SCALED, ADDITIVE),
         expected=Bounds(-3.0, 3.0),
         tolerated=Bounds(low=-5.0),
     ),
     Claim(
         Text("outputs, whole - slices", "输出，整体 - 分片"),
-        lambda seen: max(seen.line(DIFFERENCE, SLICED).values()),
+        lambda measured: max(measured.line(DIFFERENCE, SLICED).values()),
         expected=Bounds(high=1e-5),
         control=True,
     ),
     Claim(
         Text("memory at d_k = 64: slices / whole", "d_k = 64 时的内存：分片 / 整体"),
-        lambda seen: seen[MEMORY, SLICED, 64] / seen[MEMORY, ADDITIVE, 64],
+        lambda measured: measured[MEMORY, SLICED, 64] / measured[MEMORY, ADDITIVE, 64],
         expected=Bounds(high=0.5),
         control=True,
     ),
@@ -137,7 +137,7 @@ QUESTION = Question(
         "两者都是 O(n² d) 次运算。点乘只是一次矩阵乘法；加法要对 n × n × d 张量的每个数求 tanh：慢好几倍，"
         "占用的内存也大得多。d_k 大时，加法胜过不缩放的点乘，而缩放补上了这一差距。",
     ),
-    fair=Text(
+    caveats=Text(
         "Models have equal steps, first weights, examples and learning rate; additive ones have d_k weights "
         "more. Time is of the plain body; fused kernels exist for dot products only. d_k is also the "
         "hidden width of the additive network: where it is small, additive scores learn slowest here.",

@@ -9,14 +9,14 @@ from typing_extensions import override
 from whyformer.position import absolute, alibi, rotary, shaw, t5
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
-from whyformer.position.attention_shape import Site
+from whyformer.position.attention_shape import AttentionShape
 from whyformer.position.positions import PositionSpec
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec
 from whyformer.position.t5 import T5Spec
 from whyformer.why.lab.order import ABSOLUTE, BAG, RELATIVE, TASKS, Reader, draw, right_by_task, sentences
-from whyformer.why.lab.training import EFFORT, Teaching, effort
-from whyformer.why.question import Bounds, Claim, Experiment, Question, Seen, Text
+from whyformer.why.lab.training import TRAINING_COST, ToyTraining, training_cost
+from whyformer.why.question import Bounds, Claim, Experiment, Measurements, Question, Text
 
 # The arms.
 NONE, SINUSOIDAL, LEARNED = Text("none", "无"), Text("sinusoidal", "正弦"), Text("learned", "可学习")
@@ -48,29 +48,29 @@ class PositionSchemes(Experiment):
     """The schemes of every arm."""
     lengths: tuple[int, ...] = (32, 64, 128)
     """Tokens of the sentences in the tests."""
-    teaching: Teaching = Teaching(steps=500, test_every=500, rate=5e-3)
+    training: ToyTraining = ToyTraining(steps=500, test_every=500, rate=5e-3)
     """Training of each model."""
 
     @override
-    def measure(self, seed: int) -> Seen:
-        seen = Seen()
+    def measure(self, seed: int) -> Measurements:
+        measured = Measurements()
         for arm, schemes in self.schemes.items():
             torch.manual_seed(seed)
             model = Reader(schemes, layers=2 if arm == DEEP else 1)
-            lesson = self.teaching.teach(model, sentences, seed)
-            seen.update(effort(arm, model, lesson))
-            seen[EFFORT, arm, LINES] = lines_of_code(schemes)
+            log = self.training.run(model, sentences, seed)
+            measured.update(training_cost(arm, model, log))
+            measured[TRAINING_COST, arm, LINES] = lines_of_code(schemes)
             for length in self.lengths:
                 tests = draw(Generator().manual_seed(seed), 128, length)
                 for task, percent in zip(TASKS, right_by_task(model, tests), strict=True):
-                    seen[task, arm, length] = percent
-        return seen
+                    measured[task, arm, length] = percent
+        return measured
 
 
 def lines_of_code(schemes: tuple[PositionSpec, ...]) -> int:
     """Of specs and modules, with the bases that they have for themselves but not those of all schemes."""
-    site = Site(d_model=64, heads=4, dim=16)
-    built = [part for scheme in schemes for part in (scheme, scheme.build(site))]
+    shape = AttentionShape(d_model=64, heads=4, dim=16)
+    built = [part for scheme in schemes for part in (scheme, scheme.build(shape))]
     parts = {part for each in built for part in type(each).__mro__ if part.__module__ in FILES}
     return sum(len(inspect.getsource(part).splitlines()) for part in parts)
 
@@ -81,13 +81,13 @@ CLAIMS = (
             "learned: points lost on position 5, from 32 to 64 tokens",
             "可学习：位置 5 任务从 32 到 64 个词元损失的百分点",
         ),
-        lambda seen: seen[ABSOLUTE, LEARNED, 32] - seen[ABSOLUTE, LEARNED, 64],
+        lambda measured: measured[ABSOLUTE, LEARNED, 32] - measured[ABSOLUTE, LEARNED, 64],
         expected=Bounds(low=30.0),
         tolerated=Bounds(low=10.0),
     ),
     Claim(
         Text("3 back, 64 tokens: best relative scheme (%)", "往前第 3 个，64 个词元：最好的相对方案（%）"),
-        lambda seen: max(seen[RELATIVE, arm, 64] for arm in OFFSETS),
+        lambda measured: max(measured[RELATIVE, arm, 64] for arm in OFFSETS),
         expected=Bounds(low=90.0),
         tolerated=Bounds(low=90.0),
     ),
@@ -96,7 +96,7 @@ CLAIMS = (
             "position 5, 32 tokens: worst absolute or mixed scheme (%)",
             "位置 5，32 个词元：最差的绝对或混合方案（%）",
         ),
-        lambda seen: min(seen[ABSOLUTE, arm, 32] for arm in (SINUSOIDAL, LEARNED, MIXED)),
+        lambda measured: min(measured[ABSOLUTE, arm, 32] for arm in (SINUSOIDAL, LEARNED, MIXED)),
         expected=Bounds(low=90.0),
     ),
     Claim(
@@ -104,17 +104,19 @@ CLAIMS = (
             "position 5, 32 tokens: best other scheme in one layer (%)",
             "位置 5，32 个词元：一层中最好的其他方案（%）",
         ),
-        lambda seen: max(seen[ABSOLUTE, arm, 32] for arm in (NONE, *OFFSETS)),
+        lambda measured: max(measured[ABSOLUTE, arm, 32] for arm in (NONE, *OFFSETS)),
         expected=Bounds(high=50.0),
     ),
     Claim(
         Text("position 5, 32 tokens: Shaw in two layers (%)", "位置 5，32 个词元：两层的 Shaw（%）"),
-        lambda seen: seen[ABSOLUTE, DEEP, 32],
+        lambda measured: measured[ABSOLUTE, DEEP, 32],
         expected=Bounds(low=90.0),
     ),
     Claim(
         Text("odd token, 32 tokens: worst scheme (%)", "异类词元，32 个词元：最差的方案（%）"),
-        lambda seen: min(value for (figure, _, at), value in seen.items() if (figure, at) == (BAG, 32)),
+        lambda measured: min(
+            value for (figure, _, at), value in measured.items() if (figure, at) == (BAG, 32)
+        ),
         expected=Bounds(low=90.0),
         control=True,
     ),
@@ -130,7 +132,7 @@ QUESTION = Question(
         "可学习的表简单，但到最后一行为止。Shaw 的向量、T5 的偏置和旋转编码知道偏移；ALiBi 亦然，它随"
         "距离衰减，但在编码器里分不清左右。只有一层时，它们找不到绝对位置；与绝对编码相加则可以。",
     ),
-    fair=Text(
+    caveats=Text(
         "Steps, examples and learning rate are equal; parameters differ by a scheme's own. It was predicted "
         "that relative schemes find no absolute position at any depth. A first look refuted that: in two "
         "layers Shaw's values betray a sentence's edges. The claim was added then, for seeds not yet seen. "
@@ -140,6 +142,6 @@ QUESTION = Question(
         "可学习的表得 0 处，是它拒绝了输入。",
     ),
     claims=CLAIMS,
-    figures=(RELATIVE, ABSOLUTE, BAG, EFFORT),
+    figures=(RELATIVE, ABSOLUTE, BAG, TRAINING_COST),
     experiment=PositionSchemes(),
 )
