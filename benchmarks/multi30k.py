@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from whyformer.data.batches.planning import plan
+from whyformer.data.batches.planning import plan_batches
 
 SIZES = {"tiny": "small", "base": "base"}
 """What the tables call a size, and our preset of it; tiny is the Transformer-Tiny of Wu et al. 2021."""
@@ -53,7 +53,7 @@ def batches(trainer: Any, count: int | None = None, epoch: int = 0) -> list[Requ
     """The first batches of an epoch as our trainer makes them; all if ``count`` is None."""
     task = trainer.task
     spec = trainer.spec
-    chosen = plan(task.lengths, spec.batching.tokens, seed=spec.seed, epoch=epoch)[:count]
+    chosen = plan_batches(task.lengths, spec.batching.tokens, seed=spec.seed, epoch=epoch)[:count]
     requests: list[Request] = []
     for indices in chosen:
         pairs = [task.corpus.train[index] for index in indices.tolist()]

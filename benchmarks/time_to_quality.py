@@ -33,7 +33,7 @@ from whyformer.errors import DataError
 from whyformer.huggingface.transfer import export_model, import_model
 from whyformer.runs.load import load_translator, open_run, read_recipe
 from whyformer.runs.train import resume_run
-from whyformer.tasks.translation.evaluation import evaluate
+from whyformer.tasks.translation.evaluation import evaluate_translator
 from whyformer.training.checkpoint import save_tensors
 from whyformer.training.run import RunFolder
 
@@ -193,7 +193,9 @@ def tell(run: Path, lessons: list[Lesson], turns: dict[str, list[Turn]], about: 
                 folder = lesson.look / "run"
                 import_model(lesson.look / arm, folder)
             settings = BeamSpec(size=5, length_penalty=1.0)
-            judged = evaluate(load_translator(folder), name, pairs, recipe.scoring, settings=settings)
+            judged = evaluate_translator(
+                load_translator(folder), name, pairs, recipe.scoring, settings=settings
+            )
             bleu = judged.scores[0].value
             rows.append(
                 {"arm": arm, "steps": f"{lesson.step}", "minutes": f"{minutes:.1f}", "BLEU": f"{bleu:.2f}"}

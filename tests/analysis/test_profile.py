@@ -13,7 +13,7 @@ from whyformer.analysis.trace import PYTHON, Cell, Event, Trace, mark_parts, par
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.models.elmo import ELMoSpec
 from whyformer.models.recurrent import RecurrentSpec
-from whyformer.nn.characters import CharactersSpec, Words
+from whyformer.nn.characters import CharactersSpec, SpelledWords
 from whyformer.runs.load import load_translator
 
 _IN_TRANSFORMER = {
@@ -165,7 +165,7 @@ def test_recurrent_models_have_their_parts():
     trace = Trace("whole")
     with trace.watching():
         forwards, backwards = elmo(
-            elmo.embed(Words(spelling, torch.tensor([[0, 1]]), real[:1, :2])), real[:1, :2]
+            elmo.embed(SpelledWords(spelling, torch.tensor([[0, 1]]), real[:1, :2])), real[:1, :2]
         )
         (forwards + backwards).sum().backward()
     assert {cell.part for cell in trace.seconds if cell.backward} >= {"embedding", "recurrent layers"}

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from whyformer.data.corpora.cldr import CldrSpec, Language, Pair, Splits, Topic, normalise, write
+from whyformer.data.corpora.cldr import CldrPair, CldrSpec, CorpusLanguage, Splits, Topic, normalise, write
 from whyformer.data.corpora.cldr.splits import divide, split_of
 from whyformer.errors import DataError
 
 TOPICS: tuple[Topic, ...] = get_args(Topic)
-DIRECTIONS: list[tuple[Language, Language]] = [
+DIRECTIONS: list[tuple[CorpusLanguage, CorpusLanguage]] = [
     ("en", "zh"),
     ("en", "de"),
     ("en", "fr"),
@@ -28,7 +28,7 @@ DIRECTIONS: list[tuple[Language, Language]] = [
 FROM_ENGLISH = [direction for direction in DIRECTIONS if direction[0] == "en"]
 SMALL = CldrSpec(topics=("relative",))
 
-Corpora = dict[tuple[Language, Language], Splits]
+Corpora = dict[tuple[CorpusLanguage, CorpusLanguage], Splits]
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +36,11 @@ def corpora() -> Corpora:
     return {(source, target): CldrSpec(source=source, target=target).build() for source, target in DIRECTIONS}
 
 
-def everything(splits: Splits) -> list[Pair]:
+def everything(splits: Splits) -> list[CldrPair]:
     return splits.train + splits.valid + splits.test
 
 
-def about(splits: Splits, topic: Topic) -> Iterator[Pair]:
+def about(splits: Splits, topic: Topic) -> Iterator[CldrPair]:
     return (pair for pair in everything(splits) if pair.topic == topic)
 
 
@@ -49,7 +49,7 @@ def about(splits: Splits, topic: Topic) -> Iterator[Pair]:
 
 @pytest.mark.parametrize("direction", FROM_ENGLISH)
 def test_there_are_about_fifty_thousand_distinct_pairs_of_every_topic(
-    corpora: Corpora, direction: tuple[Language, Language]
+    corpora: Corpora, direction: tuple[CorpusLanguage, CorpusLanguage]
 ) -> None:
     pairs = everything(corpora[direction])
     assert len({(pair.source, pair.target) for pair in pairs}) == len(pairs) >= 45_000
@@ -58,7 +58,9 @@ def test_there_are_about_fifty_thousand_distinct_pairs_of_every_topic(
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_about_a_tenth_is_held_out(corpora: Corpora, direction: tuple[Language, Language]) -> None:
+def test_about_a_tenth_is_held_out(
+    corpora: Corpora, direction: tuple[CorpusLanguage, CorpusLanguage]
+) -> None:
     splits = corpora[direction]
     total = len(everything(splits))
     assert 0.03 < len(splits.valid) / total < 0.05
@@ -74,14 +76,18 @@ def test_the_demo_has_a_thousand_short_test_pairs() -> None:
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_each_source_has_one_target(corpora: Corpora, direction: tuple[Language, Language]) -> None:
+def test_each_source_has_one_target(
+    corpora: Corpora, direction: tuple[CorpusLanguage, CorpusLanguage]
+) -> None:
     sources = [pair.source for pair in everything(corpora[direction])]
     assert len(set(sources)) == len(sources)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("field", ["source", "target", "content"])
-def test_splits_share_nothing(corpora: Corpora, direction: tuple[Language, Language], field: str) -> None:
+def test_splits_share_nothing(
+    corpora: Corpora, direction: tuple[CorpusLanguage, CorpusLanguage], field: str
+) -> None:
     splits = corpora[direction]
     for first, second in combinations((splits.train, splits.valid, splits.test), 2):
         assert not {getattr(pair, field) for pair in first} & {getattr(pair, field) for pair in second}
@@ -91,9 +97,9 @@ def test_a_target_that_two_contents_share_is_dropped_from_the_held_out_side() ->
     contents = {
         split: next(c for c in map(str, range(999)) if split_of(c) == split) for split in ("train", "test")
     }
-    filler = [Pair(f"a{n}", f"b{n}", "dates", str(n)) for n in range(1000, 1100)]
-    seen = Pair("one", "same", "dates", contents["train"])
-    leak = Pair("other", "same", "dates", contents["test"])
+    filler = [CldrPair(f"a{n}", f"b{n}", "dates", str(n)) for n in range(1000, 1100)]
+    seen = CldrPair("one", "same", "dates", contents["train"])
+    leak = CldrPair("other", "same", "dates", contents["test"])
     splits = divide([leak, seen, *filler], names=(), most=None)
     assert seen in splits.train
     assert leak not in everything(splits)
@@ -108,9 +114,9 @@ def test_what_is_held_out_does_not_depend_on_language_topics_or_seed(corpora: Co
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_every_name_in_a_held_out_pair_is_in_training(
-    corpora: Corpora, direction: tuple[Language, Language]
+    corpora: Corpora, direction: tuple[CorpusLanguage, CorpusLanguage]
 ) -> None:
-    def names(pair: Pair) -> list[str]:
+    def names(pair: CldrPair) -> list[str]:
         return (
             pair.content.split("+")
             if pair.topic == "lists"
@@ -131,7 +137,9 @@ def test_every_name_in_a_held_out_pair_is_in_training(
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_text_is_composed_and_plainly_spaced(corpora: Corpora, direction: tuple[Language, Language]) -> None:
+def test_text_is_composed_and_plainly_spaced(
+    corpora: Corpora, direction: tuple[CorpusLanguage, CorpusLanguage]
+) -> None:
     for pair in everything(corpora[direction]):
         for text in (pair.source, pair.target):
             assert text
@@ -140,7 +148,9 @@ def test_text_is_composed_and_plainly_spaced(corpora: Corpora, direction: tuple[
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_no_identifier_or_placeholder_shows(corpora: Corpora, direction: tuple[Language, Language]) -> None:
+def test_no_identifier_or_placeholder_shows(
+    corpora: Corpora, direction: tuple[CorpusLanguage, CorpusLanguage]
+) -> None:
     pairs = everything(corpora[direction])
     units = {match for pair in pairs for match in re.findall(r"[a-z]+-[a-z-]+", pair.content)}
     assert len(units) > 60
@@ -248,7 +258,7 @@ def test_write_gives_plain_columns(tmp_path: Path) -> None:
     splits = SMALL.build()
     write(splits, tmp_path / "corpus")
     lines = (tmp_path / "corpus" / "test.tsv").read_text(encoding="utf-8").splitlines()
-    assert [Pair(*line.split("\t")) for line in lines] == splits.test
+    assert [CldrPair(*line.split("\t")) for line in lines] == splits.test
     assert sorted(path.name for path in (tmp_path / "corpus").iterdir()) == [
         "test.tsv",
         "train.tsv",

@@ -12,7 +12,7 @@ from babel import Locale
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyformer.data.corpora.cldr import CldrSpec, Language, Pair, Splits, Topic, normalise
+from whyformer.data.corpora.cldr import CldrPair, CldrSpec, CorpusLanguage, Splits, Topic, normalise
 from whyformer.data.corpora.cldr.lists import _list
 from whyformer.data.corpora.cldr.locales import locale_of
 from whyformer.data.corpora.cldr.money import _written as _money
@@ -32,7 +32,7 @@ from whyformer.data.corpora.cldr.topics import phrases
 from whyformer.data.corpora.cldr.units import _measure, _measure_in_two_parts
 from whyformer.data.corpora.cldr.words import cardinal, is_readable, ordinal
 
-LANGUAGES: tuple[Language, ...] = get_args(Language)
+LANGUAGES: tuple[CorpusLanguage, ...] = get_args(CorpusLanguage)
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 
 
@@ -40,7 +40,7 @@ def built(topic: Topic) -> Splits:
     return CldrSpec(topics=(topic,)).build()
 
 
-def everything(splits: Splits) -> list[Pair]:
+def everything(splits: Splits) -> list[CldrPair]:
     return splits.train + splits.valid + splits.test
 
 
@@ -267,7 +267,7 @@ def test_digits_mean_their_number(number: int | Decimal) -> None:
 
 def test_different_contents_never_look_alike() -> None:
     """Else the first one drawn would win, and what a source means would depend on the seed."""
-    meant: dict[tuple[Language, str], tuple[str, str]] = {}
+    meant: dict[tuple[CorpusLanguage, str], tuple[str, str]] = {}
     for topic in TOPICS:
         for phrase in phrases(topic, seed=3):
             meaning = (topic, phrase.content)

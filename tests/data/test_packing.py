@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyformer.data.batches.packing import pack, place
+from whyformer.data.batches.packing import fill_rows, pack
 
 LENGTHS = st.lists(st.integers(2, 40), min_size=1, max_size=60)
 
@@ -48,7 +48,7 @@ def test_the_rows_are_a_function_of_documents_length_and_seed(lengths: list[int]
 
 def test_another_seed_lets_others_share_a_row():
     lengths = np.full(100, 3)
-    assert place(lengths, 6, seed=0) != place(lengths, 6, seed=1)
+    assert fill_rows(lengths, 6, seed=0) != fill_rows(lengths, 6, seed=1)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from whyformer.data.batches.batch import Batch, PairBatch
-from whyformer.data.batches.planning import padding_waste, plan
+from whyformer.data.batches.planning import padding_waste, plan_batches
 
 Lengths = NDArray[np.int64]
 BUDGET = 60
@@ -30,27 +30,28 @@ def as_lists(batches: list[NDArray[np.int64]]) -> list[list[int]]:
 
 @given(corpora(), st.integers(0, 2**32), st.integers(0, 9))
 def test_every_sentence_comes_once_an_epoch(lengths: Lengths, seed: int, epoch: int):
-    batches = plan(lengths, BUDGET, seed=seed, epoch=epoch)
+    batches = plan_batches(lengths, BUDGET, seed=seed, epoch=epoch)
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
 
 
 @given(corpora(), st.integers(1, 200), st.integers(0, 9))
 def test_the_budget_holds_but_for_a_sentence_that_exceeds_it_alone(lengths: Lengths, budget: int, epoch: int):
-    for batch in plan(lengths, budget, seed=0, epoch=epoch):
+    for batch in plan_batches(lengths, budget, seed=0, epoch=epoch):
         assert int(lengths[batch].max()) * len(batch) <= budget or len(batch) == 1
 
 
 def test_the_budget_is_used_up():
     lengths = np.full((12, 2), 5)
-    assert sorted(len(batch) for batch in plan(lengths, 20, seed=0, epoch=0)) == [4, 4, 4]
-    assert sorted(len(batch) for batch in plan(lengths, 19, seed=0, epoch=0)) == [3, 3, 3, 3]
+    assert sorted(len(batch) for batch in plan_batches(lengths, 20, seed=0, epoch=0)) == [4, 4, 4]
+    assert sorted(len(batch) for batch in plan_batches(lengths, 19, seed=0, epoch=0)) == [3, 3, 3, 3]
 
 
 @given(corpora(), st.integers(1, 4), st.integers(0, 9))
 def test_ranks_share_nothing_and_work_equally_long(lengths: Lengths, ranks: int, epoch: int):
-    whole = as_lists(plan(lengths, BUDGET, seed=1, epoch=epoch))
+    whole = as_lists(plan_batches(lengths, BUDGET, seed=1, epoch=epoch))
     shares = [
-        as_lists(plan(lengths, BUDGET, seed=1, epoch=epoch, rank=rank, ranks=ranks)) for rank in range(ranks)
+        as_lists(plan_batches(lengths, BUDGET, seed=1, epoch=epoch, rank=rank, ranks=ranks))
+        for rank in range(ranks)
     ]
     assert {len(share) for share in shares} == {len(whole) // ranks}
     dealt = [batch for share in shares for batch in share]
@@ -59,10 +60,12 @@ def test_ranks_share_nothing_and_work_equally_long(lengths: Lengths, ranks: int,
 
 def test_the_order_is_a_function_of_seed_and_epoch():
     lengths = random_corpus()
-    first = as_lists(plan(lengths, 400, seed=1, epoch=0))
-    assert as_lists(plan(lengths.copy(), 400, seed=1, epoch=0)) == first
+    first = as_lists(plan_batches(lengths, 400, seed=1, epoch=0))
+    assert as_lists(plan_batches(lengths.copy(), 400, seed=1, epoch=0)) == first
     np.random.default_rng(5).random()
-    others = [as_lists(plan(lengths, 400, seed=seed, epoch=epoch)) for seed, epoch in ((1, 1), (2, 0))]
+    others = [
+        as_lists(plan_batches(lengths, 400, seed=seed, epoch=epoch)) for seed, epoch in ((1, 1), (2, 0))
+    ]
     assert others[0] != others[1]
     for other in others:
         assert other != first
@@ -72,13 +75,13 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 
 def test_batches_come_in_no_order_of_length():
     lengths = random_corpus()
-    longest = [int(lengths[batch].max()) for batch in plan(lengths, 400, seed=0, epoch=0)]
+    longest = [int(lengths[batch].max()) for batch in plan_batches(lengths, 400, seed=0, epoch=0)]
     assert abs(float(np.corrcoef(longest, np.arange(len(longest)))[0, 1])) < 0.3
 
 
 def test_sorting_by_length_saves_padding():
     lengths = random_corpus()
-    sorted_waste = padding_waste(lengths, plan(lengths, 400, seed=0, epoch=0))
+    sorted_waste = padding_waste(lengths, plan_batches(lengths, 400, seed=0, epoch=0))
     order = np.random.default_rng(0).permutation(len(lengths))
     random_waste = padding_waste(lengths, np.array_split(order, len(order) // 12))
     assert sorted_waste < random_waste / 2
@@ -93,7 +96,7 @@ def test_waste_is_the_share_of_padding():
 
 
 def test_an_empty_corpus_has_no_batches():
-    assert plan(np.empty((0, 2), dtype=np.int64), 10, seed=0, epoch=0) == []
+    assert plan_batches(np.empty((0, 2), dtype=np.int64), 10, seed=0, epoch=0) == []
 
 
 def test_padding_is_on_the_right():

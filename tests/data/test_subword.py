@@ -17,15 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whyformer import special_tokens
-from whyformer.data.corpora.cldr import CldrSpec, Language
+from whyformer.data.corpora.cldr import CldrSpec, CorpusLanguage
 from whyformer.data.corpora.lines import read_lines
 from whyformer.data.tokenizers import pre_tokenization as cutting
 from whyformer.data.tokenizers.kinds import BPE, WordPiece
 from whyformer.data.tokenizers.merges import (
     Merge,
-    Score,
+    MergeScore,
     SymbolCounts,
-    Word,
+    Symbols,
     frequency,
     learned_merges,
     likelihood_gain,
@@ -34,7 +34,7 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.data.tokenizers.training import learn
 
 SCORES = pytest.mark.parametrize("score", [frequency, likelihood_gain])
-Words = dict[Word, int]
+Words = dict[Symbols, int]
 Names = tuple[str, str]
 
 plain = st.dictionaries(st.text("abc", min_size=1, max_size=8).map(tuple), st.integers(1, 4), max_size=6)
@@ -43,7 +43,7 @@ marked = plain.map(
 )
 
 
-def joined(word: Word, pair: Names, merged: str) -> Word:
+def joined(word: Symbols, pair: Names, merged: str) -> Symbols:
     """The pair made one symbol, from the left, by nothing but the definition."""
     match word:
         case (first, second, *rest) if (first, second) == pair:
@@ -54,12 +54,12 @@ def joined(word: Word, pair: Names, merged: str) -> Word:
             return ()
 
 
-def replaced(words: list[tuple[Word, int]], pair: Names) -> list[tuple[Word, int]]:
+def replaced(words: list[tuple[Symbols, int]], pair: Names) -> list[tuple[Symbols, int]]:
     merged = pair[0] + pair[1].removeprefix("##")
     return [(joined(word, pair, merged), times) for word, times in words]
 
 
-def symbols_in(words: list[tuple[Word, int]]) -> Counter[str]:
+def symbols_in(words: list[tuple[Symbols, int]]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for word, times in words:
         for symbol in word:
@@ -67,7 +67,7 @@ def symbols_in(words: list[tuple[Word, int]]) -> Counter[str]:
     return counts
 
 
-def pairs_in(words: list[tuple[Word, int]]) -> Counter[Names]:
+def pairs_in(words: list[tuple[Symbols, int]]) -> Counter[Names]:
     counts: Counter[Names] = Counter()
     for word, times in words:
         for pair in pairwise(word):
@@ -75,12 +75,12 @@ def pairs_in(words: list[tuple[Word, int]]) -> Counter[Names]:
     return counts
 
 
-def log_likelihood(words: list[tuple[Word, int]]) -> float:
+def log_likelihood(words: list[tuple[Symbols, int]]) -> float:
     counts = symbols_in(words)
     return sum(count * log(count / counts.total()) for count in counts.values())
 
 
-def gain(words: list[tuple[Word, int]], pair: Names) -> float:
+def gain(words: list[tuple[Symbols, int]], pair: Names) -> float:
     """What a merge does to the log-likelihood, measured; for runs of one symbol, as it is defined."""
     if pair[0] != pair[1]:
         return log_likelihood(replaced(words, pair)) - log_likelihood(words)
@@ -150,7 +150,7 @@ def test_wordpiece_takes_the_merge_that_raises_the_likelihood_most(words: Words,
 @SCORES
 @given(words=plain | marked, data=st.data())
 def test_the_order_of_the_words_does_not_matter_and_no_piece_is_made_twice(
-    score: Score, words: Words, data: st.DataObject
+    score: MergeScore, words: Words, data: st.DataObject
 ) -> None:
     merges = list(learned_merges(words, score, mark="##"))
     shuffled = dict(data.draw(st.permutations(list(words.items()))))
@@ -182,7 +182,7 @@ def shared(file: str) -> list[str]:
 
 
 @cache
-def embedded(target: Language) -> list[str]:
+def embedded(target: CorpusLanguage) -> list[str]:
     pairs = CldrSpec(source="en", target=target, topics=("relative", "units")).build().train[:1500]
     return [line for pair in pairs for line in (pair.source, pair.target)]
 
@@ -315,7 +315,7 @@ def test_the_likelihood_makes_held_out_text_likelier() -> None:
 
 @pytest.mark.slow
 @SCORES
-def test_ten_thousand_merges_of_a_real_corpus_take_seconds(score: Score) -> None:
+def test_ten_thousand_merges_of_a_real_corpus_take_seconds(score: MergeScore) -> None:
     lines = shared("multi30k/raw/train.de.gz")
     criterion = "frequency" if score is frequency else "likelihood"
     started = time.process_time()

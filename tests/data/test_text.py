@@ -13,7 +13,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from whyformer.data.corpora.cleaning import Cleaning, CleaningReport
 from whyformer.data.corpora.download import Download, cache_folder
-from whyformer.data.corpora.lines import BadLine, Pair, Reason, read_lines, read_sound_lines, read_stream
+from whyformer.data.corpora.lines import (
+    BadLine,
+    Reason,
+    SentencePair,
+    read_lines,
+    read_sound_lines,
+    read_stream,
+)
 from whyformer.data.corpora.pair_files import PairsSpec, Referenced, TextPairs, TsvPairs, group_references
 from whyformer.errors import DataError, WhyformerError
 
@@ -133,7 +140,7 @@ def test_two_files_are_read_side_by_side(tmp_path: Path) -> None:
     pairs = written(tmp_path, "one\n\nthree\u2028\n".encode(), b"eins\nzwei\n\n")
     assert pairs.held_out() == [("one", "eins"), ("", "zwei"), ("three\u2028", "")]
     kept, report = pairs.training(Cleaning())
-    assert kept == [Pair("one", "eins")]
+    assert kept == [SentencePair("one", "eins")]
     assert report == CleaningReport(1, {Reason.EMPTY: 2})
 
 
@@ -225,7 +232,7 @@ def test_references_are_grouped_only_where_asked_for(tmp_path: Path) -> None:
 
 
 def test_grouping_keeps_the_order_of_first_appearance() -> None:
-    pairs = [Pair("b", "1"), Pair("a", "2"), Pair("b", "3"), Pair("b", "1")]
+    pairs = [SentencePair("b", "1"), SentencePair("a", "2"), SentencePair("b", "3"), SentencePair("b", "1")]
     assert group_references(pairs) == [("b", ["1", "3"]), ("a", ["2"])]
     assert group_references([]) == []
 
@@ -244,25 +251,27 @@ def test_a_recipe_chooses_the_kind_of_pairs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pair", "reason"),
     [
-        (Pair("one", "eins"), None),
-        (Pair(" \t", "eins"), Reason.EMPTY),
-        (Pair("one", "\u3000"), Reason.EMPTY),
-        (Pair("x" * 21, "x" * 20), Reason.OVERLONG),
-        (Pair("x" * 20, "x" * 20), None),
-        (Pair("xxxxxxx", "xx"), Reason.UNEVEN),
-        (Pair("xxxxxx", "xx"), None),
-        (Pair("nothing", "没事"), None),  # 7 bytes and 6
-        (Pair("一二三四", "no"), Reason.UNEVEN),
+        (SentencePair("one", "eins"), None),
+        (SentencePair(" \t", "eins"), Reason.EMPTY),
+        (SentencePair("one", "\u3000"), Reason.EMPTY),
+        (SentencePair("x" * 21, "x" * 20), Reason.OVERLONG),
+        (SentencePair("x" * 20, "x" * 20), None),
+        (SentencePair("xxxxxxx", "xx"), Reason.UNEVEN),
+        (SentencePair("xxxxxx", "xx"), None),
+        (SentencePair("nothing", "没事"), None),  # 7 bytes and 6
+        (SentencePair("一二三四", "no"), Reason.UNEVEN),
     ],
 )
-def test_cleaning_drops_one_pair_for_one_reason(pair: Pair, reason: Reason | None) -> None:
+def test_cleaning_drops_one_pair_for_one_reason(pair: SentencePair, reason: Reason | None) -> None:
     kept, report = Cleaning(longest=20, ratio=3.0).apply([pair])
     assert kept == ([] if reason else [pair])
     assert report.dropped == ({reason: 1} if reason else {})
 
 
 @given(
-    pairs=st.lists(st.tuples(st.text("ab ", max_size=5), st.text("ab ", max_size=5)).map(lambda p: Pair(*p))),
+    pairs=st.lists(
+        st.tuples(st.text("ab ", max_size=5), st.text("ab ", max_size=5)).map(lambda p: SentencePair(*p))
+    ),
     cleaning=st.builds(
         Cleaning,
         longest=st.none() | st.integers(1, 5),
@@ -272,7 +281,7 @@ def test_cleaning_drops_one_pair_for_one_reason(pair: Pair, reason: Reason | Non
 )
 @settings(max_examples=100, deadline=None)
 def test_cleaning_accounts_for_every_pair_and_is_done_after_once(
-    pairs: list[Pair], cleaning: Cleaning
+    pairs: list[SentencePair], cleaning: Cleaning
 ) -> None:
     kept, report = cleaning.apply(pairs)
     assert report.kept == len(kept)
@@ -283,7 +292,7 @@ def test_cleaning_accounts_for_every_pair_and_is_done_after_once(
 
 
 def test_cleaning_with_no_limit_drops_only_empty_pairs() -> None:
-    pairs = [Pair("x" * 9999, "y"), Pair("x", "y"), Pair("x", "y")]
+    pairs = [SentencePair("x" * 9999, "y"), SentencePair("x", "y"), SentencePair("x", "y")]
     kept, report = KEEP_ALL.apply(pairs)
     assert kept == pairs
     assert report.summary() == "3 pairs read, all kept"
@@ -291,7 +300,7 @@ def test_cleaning_with_no_limit_drops_only_empty_pairs() -> None:
 
 def test_the_report_lists_the_first_bad_lines_only() -> None:
     bad = [BadLine(Path("x"), number, Reason.NOT_UTF8) for number in range(1, 100)]
-    _, report = KEEP_ALL.apply([*bad, Pair("a", "b")])
+    _, report = KEEP_ALL.apply([*bad, SentencePair("a", "b")])
     assert report.dropped == {Reason.NOT_UTF8: 99}
     assert "x:5)" in report.summary()
     assert "x:6" not in report.summary()

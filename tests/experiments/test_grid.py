@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyformer.data.batches.planning import plan as batches_of
+from whyformer.data.batches.planning import plan_batches as batches_of
 from whyformer.errors import RecipeError
 from whyformer.experiments import grid as compare
-from whyformer.experiments.grid import Results, Trial, Variation, equal_minutes, equal_steps, plan, run
+from whyformer.experiments.grid import Results, Trial, Variation, equal_minutes, equal_steps, plan_trials, run
 from whyformer.experiments.trial import Conditions, Measured, read_result, run_trial
 from whyformer.models.transformer import TransformerSpec
 from whyformer.runs.train import start_run
@@ -62,7 +62,7 @@ def test_what_is_no_axis_is_refused(text: str):
 def test_the_grid_is_the_product_of_axes_and_seeds(tmp_path: Path):
     both = Variation.of(f"{HEADS.format('encoder')},{HEADS.format('decoder')}=2,4")
     whole = Variation.of("model.encoder.positions=[{kind: sinusoidal}],[]")
-    trials = plan("reverse", [both, whole], [1, 2], tmp_path, ["training.clip=1", *equal_steps(7)])
+    trials = plan_trials("reverse", [both, whole], [1, 2], tmp_path, ["training.clip=1", *equal_steps(7)])
     names = [f"query={query},positions={kind}" for query in (2, 4) for kind in ("sinusoidal", "none")]
     assert [str(trial) for trial in trials] == [f"{name}, seed {seed}" for seed in (1, 2) for name in names]
     assert [trial.folder for trial in trials[:2]] == [tmp_path / name / "seed-1" for name in names[:2]]
@@ -76,7 +76,7 @@ def test_the_grid_is_the_product_of_axes_and_seeds(tmp_path: Path):
 
 
 def test_without_an_axis_the_seeds_alone_are_compared(tmp_path: Path):
-    assert [str(trial) for trial in plan("reverse", [], [5, 7], tmp_path)] == [
+    assert [str(trial) for trial in plan_trials("reverse", [], [5, 7], tmp_path)] == [
         "unchanged, seed 5",
         "unchanged, seed 7",
     ]
@@ -84,7 +84,7 @@ def test_without_an_axis_the_seeds_alone_are_compared(tmp_path: Path):
 
 def test_axes_of_one_name_are_told_apart(tmp_path: Path):
     axes = [Variation.of("model.encoder.layers=1,2"), Variation.of("model.decoder.layers=1")]
-    names = [trial.cell for trial in plan("reverse", axes, [1], tmp_path)]
+    names = [trial.cell for trial in plan_trials("reverse", axes, [1], tmp_path)]
     assert names == ["encoder.layers=1,decoder.layers=1", "encoder.layers=2,decoder.layers=1"]
 
 
@@ -98,7 +98,7 @@ def test_every_cell_has_a_folder_of_its_own(values: list[str]):
 def test_equal_steps_and_equal_minutes_leave_no_other_end(tmp_path: Path):
     base = ["training.epochs=3", "training.validation.patience=2", "training.schedule.kind=inverse_sqrt"]
     for ends, bounds in ((equal_steps(9), (9, None)), (equal_minutes(0.5), (None, 0.5))):
-        [trial] = plan("reverse", [], [1], tmp_path, [*base, *ends])
+        [trial] = plan_trials("reverse", [], [1], tmp_path, [*base, *ends])
         training = trial.recipe.training
         assert (training.steps, training.minutes) == bounds
         assert (training.epochs, training.validation.patience) == (None, None)
@@ -106,15 +106,15 @@ def test_equal_steps_and_equal_minutes_leave_no_other_end(tmp_path: Path):
 
 def test_a_schedule_that_decays_over_equal_time_needs_its_steps(tmp_path: Path):
     with pytest.raises(RecipeError, match="schedule linear falls towards an end"):
-        plan("reverse", [], [1], tmp_path, equal_minutes(1))
-    [trial] = plan("reverse", [], [1], tmp_path, [*equal_minutes(1), "training.steps=900"])
+        plan_trials("reverse", [], [1], tmp_path, equal_minutes(1))
+    [trial] = plan_trials("reverse", [], [1], tmp_path, [*equal_minutes(1), "training.steps=900"])
     assert (trial.recipe.training.steps, trial.recipe.training.minutes) == (900, 1.0)
 
 
 def test_all_faults_come_at_once_and_name_their_cells(tmp_path: Path):
     axes = [Variation.of(f"{HEADS.format('encoder')}=3,4,x"), Variation.of("training.clip=1")]
     with pytest.raises(RecipeError) as caught:
-        plan("reverse", axes, [1, 2], tmp_path)
+        plan_trials("reverse", axes, [1, 2], tmp_path)
     first, *lines = str(caught.value).splitlines()
     assert first == "2 of 3 cells cannot be trained:"
     assert [line.split(":")[0] for line in lines if line.startswith("  query")] == [
@@ -127,13 +127,13 @@ def test_all_faults_come_at_once_and_name_their_cells(tmp_path: Path):
 @pytest.mark.parametrize("axes", [["training.clip=1", "training.clip=2"], ["training.seed=1,2"], ["a,a=1"]])
 def test_a_key_varies_once(axes: list[str], tmp_path: Path):
     with pytest.raises(RecipeError, match="is varied twice"):
-        plan("reverse", [Variation.of(axis) for axis in axes], [1], tmp_path)
+        plan_trials("reverse", [Variation.of(axis) for axis in axes], [1], tmp_path)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Two cells side by side, of which the second diverges at once."""
-    trials = plan(
+    trials = plan_trials(
         "reverse", [Variation.of(f"{PEAK}=0.01,1e30")], [1], tmp_path_factory.mktemp("grid"), _changes(6)
     )
     return run(trials, CPU, jobs=2)
@@ -179,8 +179,8 @@ def test_a_folder_of_another_recipe_is_refused(finished: Results):
     folder = next(iter(finished)).folder.parent.parent
     axes = [Variation.of(f"{PEAK}=0.01,0.02")]
     with pytest.raises(RecipeError, match=r"1 of 2 cells .*\n  peak=0.01: .*holds a run of another recipe"):
-        plan("reverse", axes, [1], folder, _changes(7))
-    assert len(plan("reverse", axes, [1], folder, _changes(6))) == 2
+        plan_trials("reverse", axes, [1], folder, _changes(7))
+    assert len(plan_trials("reverse", axes, [1], folder, _changes(6))) == 2
 
 
 def test_tests_are_scored_where_that_is_asked_for(reverse_run: Path, tmp_path: Path):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from whyformer.errors import RecipeError
-from whyformer.experiments.grid import Results, Variation, plan
-from whyformer.experiments.results import rows, save
+from whyformer.experiments.grid import Results, Variation, plan_trials
+from whyformer.experiments.results import rows, save_comparison
 from whyformer.experiments.trial import Measured
 
 
@@ -20,7 +20,7 @@ def measured(nll: float, **others: float) -> Measured:
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     """Three cells and two seeds, of which the last cell fails once and the second always."""
-    trials = plan("reverse", [Variation.of("training.clip=1,2,3")], [1, 2], tmp_path)
+    trials = plan_trials("reverse", [Variation.of("training.clip=1,2,3")], [1, 2], tmp_path)
     found = [
         measured(1.0, bleu=3.0),
         "it failed.",
@@ -53,7 +53,7 @@ def test_a_figure_that_only_some_have_is_missing_elsewhere(results: Results):
 
 
 def test_the_json_tells_everything(results: Results, tmp_path: Path):
-    record = save(tmp_path / "out", results, {"recipe": "reverse"}, ["nll", "seconds"])
+    record = save_comparison(tmp_path / "out", results, {"recipe": "reverse"}, ["nll", "seconds"])
     read = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
     assert read["recipe"] == "reverse"
     assert read["code"] is None or len(read["code"].rstrip("+")) == 40
@@ -77,7 +77,7 @@ def test_the_json_tells_everything(results: Results, tmp_path: Path):
 
 def test_a_comparison_in_which_all_fails_is_written_too(results: Results, tmp_path: Path):
     failed: Results = dict.fromkeys(results, "it failed.")
-    record = save(tmp_path / "out", failed, {}, ["nll"])
+    record = save_comparison(tmp_path / "out", failed, {}, ["nll"])
     assert record["figures"] == {}
     assert [row.estimate for row in rows(failed, "nll")] == [None, None, None]
     assert (tmp_path / "out" / "comparison.png").exists()

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from whyformer.models.elmo import ELMo, ELMoSpec, reverse
-from whyformer.nn.characters import CharacterCNN, CharactersSpec, Highway, Words
+from whyformer.nn.characters import CharacterCNN, CharactersSpec, Highway, SpelledWords
 from whyformer.nn.recurrent import CellSpec, GRUSpec, LSTMSpec
 from whyformer.nn.scalar_mix import ScalarMix
 
@@ -28,11 +28,11 @@ MODELS = pytest.mark.parametrize("model", [build(LSTMSpec()), build(GRUSpec())],
 SENTENCES = [[0, 2, 3, 4, 5, 6, 1], [0, 6, 1], [0, 3, 3, 2, 1]]
 
 
-def batch(sentences: list[list[int]], filler: int = 0) -> Words:
+def batch(sentences: list[list[int]], filler: int = 0) -> SpelledWords:
     longest = max(map(len, sentences))
     rows = [[*sentence, *[filler] * (longest - len(sentence))] for sentence in sentences]
     valid = torch.arange(longest) < torch.tensor([[len(sentence)] for sentence in sentences])
-    return Words(torch.from_numpy(CHARACTERS.spell(VOCABULARY)).long(), torch.tensor(rows), valid)
+    return SpelledWords(torch.from_numpy(CHARACTERS.spell(VOCABULARY)).long(), torch.tensor(rows), valid)
 
 
 @MODELS

@@ -14,7 +14,7 @@ import vl_convert
 from whyformer.errors import WhyformerError
 from whyformer.plots import attention
 from whyformer.plots.attention import PLACES, attention_page
-from whyformer.plots.attention_map import AttentionMap, Place
+from whyformer.plots.attention_map import AttentionKind, AttentionMap
 from whyformer.plots.chart import Page
 
 SOURCE, TARGET = ["the", "</script>", "sat", "</s>"], ["<s>", "die", "猫"]
@@ -24,7 +24,7 @@ def maps(layers: int = 2, heads: int = 3) -> list[AttentionMap]:
     """Random attention of a small model, in an order that is not that of the page."""
     rng = np.random.default_rng(1)
 
-    def layer_map(place: Place, layer: int) -> AttentionMap:
+    def layer_map(place: AttentionKind, layer: int) -> AttentionMap:
         queries = SOURCE if place == "encoder self" else TARGET
         keys = TARGET if place == "decoder self" else SOURCE
         weights = rng.dirichlet(np.ones(len(keys)), size=(heads, len(queries)))

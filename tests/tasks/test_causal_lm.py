@@ -16,7 +16,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError
-from whyformer.experiments.grid import equal_steps, plan
+from whyformer.experiments.grid import equal_steps, plan_trials
 from whyformer.experiments.trial import Conditions, run_trial
 from whyformer.runs.load import load_as, load_translator
 from whyformer.runs.registry import load_any
@@ -148,7 +148,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(counting_run: Path, tmp_path: Pa
 
 
 def test_a_comparison_measures_it_too(counting_run: Path, tmp_path: Path):
-    trial = plan(str(counting_run / "recipe.yaml"), [], [1], tmp_path, equal_steps(3))[0]
+    trial = plan_trials(str(counting_run / "recipe.yaml"), [], [1], tmp_path, equal_steps(3))[0]
     trial.folder.mkdir(parents=True)
     (trial.folder / "recipe.yaml").write_text(recipe_text(trial.recipe), encoding="utf-8")
     with pytest.raises(RecipeError, match="--test scores translations, and such a run makes none"):

@@ -20,7 +20,12 @@ from whyformer.runs.load import load_as
 from whyformer.runs.registry import load_any
 from whyformer.runs.train import resume_run, start_run
 from whyformer.tasks.classification.classifier import Classifier
-from whyformer.tasks.classification.task import ClassificationRecipe, ClassificationTask, Examples, macro_f1
+from whyformer.tasks.classification.task import (
+    ClassificationRecipe,
+    ClassificationTask,
+    LabelledExamples,
+    macro_f1,
+)
 from whyformer.tasks.embedding.encoder import encoder
 from whyformer.training.checkpoint import load_tensors
 from whyformer.training.run import RunFolder
@@ -232,7 +237,9 @@ def test_the_loss_is_the_cross_entropy_of_the_logits(recipe: str):
     torch.nn.init.normal_(model.output.bias)
     spec = classification(recipe)
     valid = spec.data.load().valid
-    ready = Examples(valid, encoder(spec.model.whole_backbone, prepared.tokenizers.source), spec.data.known)
+    ready = LabelledExamples(
+        valid, encoder(spec.model.whole_backbone, prepared.tokenizers.source), spec.data.known
+    )
     with torch.no_grad():
         logits = model.logits(model(ready.pooled(model, range(len(valid)))))
     fit = ready.fit(model, batch=7)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from whyformer.errors import CheckpointError
 from whyformer.training.checkpoint import (
-    average,
+    average_weights,
     load_optimizer,
     load_tensors,
     load_weights,
@@ -146,7 +146,7 @@ def test_the_average_is_the_mean_in_its_own_type(tmp_path: Path):
     # Summed in fp32, the ones would be lost beside 2^24.
     for path, value in zip(paths, (2.0**24, 1.0, 1.0), strict=True):
         save_tensors(path, {"w": torch.full((2,), value), "n": torch.tensor(int(value))}, {})
-    mean = average(paths)
+    mean = average_weights(paths)
     assert mean["w"].tolist() == [torch.tensor((2.0**24 + 2.0) / 3.0).item()] * 2
     assert (mean["w"].dtype, mean["n"].dtype) == (torch.float32, torch.int64)
 
@@ -156,7 +156,7 @@ def test_files_of_different_models_are_not_averaged(tmp_path: Path):
     save_tensors(one, {"w": torch.zeros(2)}, {})
     save_tensors(other, {"w": torch.zeros(3)}, {})
     with pytest.raises(CheckpointError, match="its tensors differ from those of"):
-        average([one, other])
+        average_weights([one, other])
 
 
 def stepped(spec: Adam | AdamW) -> tuple[nn.Linear, torch.optim.Optimizer]:

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from typer.testing import Result
 
-from whyformer.data.batches.planning import plan
+from whyformer.data.batches.planning import plan_batches
 from whyformer.runs.load import load
 from whyformer.runs.train import start_run
-from whyformer.training.checkpoint import average, load_tensors
+from whyformer.training.checkpoint import average_weights, load_tensors
 from whyformer.training.run import Progress, RunFolder
 from whyformer.training.trainer import Trainer
 
@@ -162,7 +162,7 @@ def test_it_ends_after_the_steps_or_the_epochs_whichever_is_sooner(prepare: Prep
 def test_every_epoch_has_as_many_steps_as_the_first(prepare: Prepare):
     trainer = prepare()
     lengths = trainer.task.lengths
-    plans = [plan(lengths, 64, seed=1, epoch=epoch) for epoch in range(5)]
+    plans = [plan_batches(lengths, 64, seed=1, epoch=epoch) for epoch in range(5)]
     assert {len(batches) for batches in plans} == {17}
     assert any((a != b).any() for a, b in zip(plans[0], plans[1], strict=True) if len(a) == len(b))
 
@@ -194,7 +194,7 @@ def test_the_average_is_kept_only_where_it_is_better(found: float, wins: bool, p
     snapshots = trainer.run.snapshots
     assert [path.stem for path in snapshots] == ["step-00000004", "step-00000006", "step-00000008"]
     kept, facts = load_tensors(trainer.run.weights)
-    expected = average(snapshots) if wins else load_tensors(trainer.run.snapshot(6))[0]
+    expected = average_weights(snapshots) if wins else load_tensors(trainer.run.snapshot(6))[0]
     assert all(torch.equal(kept[name], expected[name]) for name in expected)
     assert facts["scores"]["nll"] == min(1.0, found) == progress.best.scores["nll"]
     assert progress.best.step == (8 if wins else 6)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from whyformer.why.lab.order import BACK, PLACE, draw
+from whyformer.why.lab.order import BACK, PLACE, draw_sentences
 from whyformer.why.lab.training import IGNORED, ToyTraining
 from whyformer.why.questions.q20_positions import DEEP, OFFSETS, QUESTION, SCHEMES, PositionSchemes
 
@@ -13,7 +13,7 @@ COLLAPSES, EXTRAPOLATES = QUESTION.claims[:2]
 
 
 def test_the_tasks_are_what_they_say():
-    tokens, target = draw(torch.Generator().manual_seed(0), 4, 10)
+    tokens, target = draw_sentences(torch.Generator().manual_seed(0), 4, 10)
     back, placed, odd = target.unbind(1)
     assert torch.equal(back[:, BACK:], tokens[:, :-BACK])
     assert (back[:, :BACK] == IGNORED).all()

@@ -29,7 +29,7 @@ from whyformer.why.question import (
     Verdict,
     verdict,
 )
-from whyformer.why.results import record
+from whyformer.why.results import result_record
 
 SIZE, ARM, OTHER = Text("size", "大小"), Text("arm", "甲组"), Text("other", "乙组")
 LINE = Figure(Text("line", "线"), SIZE, Text("%", "%"), "line", "xy", reference=OTHER, line_at=2.0)
@@ -96,7 +96,7 @@ def test_bounds_read_like_a_table():
 
 
 def test_the_record_is_json_and_holds_the_verdict():
-    kept = json.loads(json.dumps(record(QUESTION.ask([1, 2])), allow_nan=False))
+    kept = json.loads(json.dumps(result_record(QUESTION.ask([1, 2])), allow_nan=False))
     assert kept["verdict"] == "supported"
     assert kept["seeds"] == [1, 2]
     assert kept["claims"][0]["expected"] == [0.0, None]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from whyformer.data.batches.batch import PairBatch
 from whyformer.errors import DecodingError
-from whyformer.plots.attention_map import AttentionMap, Place
+from whyformer.plots.attention_map import AttentionKind, AttentionMap
 from whyformer.special_tokens import BOS, EOS, NAMES
 from whyformer.tap import record
 from whyformer.tasks.translation.translator import Translator
@@ -109,7 +109,7 @@ def _maps(
     """
     maps: list[AttentionMap] = []
     for name, layer_weights in weights.items():
-        place: Place
+        place: AttentionKind
         match name.split("."):
             case ["attention", *_]:
                 place, layer, queries, keys = "cross", "0", target, source

@@ -12,11 +12,11 @@ from torch.autograd.function import once_differentiable
 
 from whyformer.attention.mask import Mask
 
-Body = Callable[[Tensor, Tensor, Tensor, Mask], Tensor]
+BlockBody = Callable[[Tensor, Tensor, Tensor, Mask], Tensor]
 """Attention of some queries (B,H,Q,D) to keys and values (B,H,K,D) under a mask: their context (B,H,Q,D)."""
 
 
-def blocked(body: Body, query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
+def blocked(body: BlockBody, query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
     """The context (B,H,Q,D) that ``body`` computes, without ever holding more weights than one block has.
 
     The gradient computes each block once more (Chen et al. 2016, "Training deep nets with sublinear memory
@@ -31,7 +31,7 @@ class _Blocked(torch.autograd.Function):
     """Keys that no query of a block can reach are left out; nothing else is different."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, body: Body, mask: Mask) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, body: BlockBody, mask: Mask) -> Tensor:
         ctx.save_for_backward(query, key, value)
         ctx.body, ctx.mask, ctx.random = body, mask, torch.get_rng_state()
         # Kept for the gradients, which are made outside of the present autocast.

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from whyformer.cli.options import Batch, Device, Run, Threads, open_translator
+from whyformer.cli.options import BatchOption, DeviceOption, RunArgument, ThreadsOption, open_translator
 from whyformer.cli.progress import sentence_bar
 from whyformer.errors import CheckpointError
 
 
 def average(
-    run: Run,
+    run: RunArgument,
     snapshots: Annotated[
         list[Path] | None, typer.Argument(help="Files of weights; the run's snapshots if left out.")
     ] = None,
@@ -25,9 +25,9 @@ def average(
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Score it on the validation set, beside the run's own weights.")
     ] = False,
-    batch: Batch = 64,
-    device: Device = "auto",
-    threads: Threads = None,
+    batch: BatchOption = 64,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
 ) -> None:
     """Write the mean of snapshots' weights, for use with --weights."""
     from whyformer.runs.average import last_snapshots, write_average
@@ -52,7 +52,7 @@ def _evaluate(run: Path, weights: Path | None, device: str, threads: int | None,
     from whyformer.runs.evaluate import fits
     from whyformer.runs.load import open_run, read_recipe
     from whyformer.tasks.recipe import require_data
-    from whyformer.tasks.translation.evaluation import evaluate
+    from whyformer.tasks.translation.evaluation import evaluate_translator
     from whyformer.tasks.translation.task import TranslationRecipe
 
     folder, _ = open_run(run)
@@ -66,5 +66,7 @@ def _evaluate(run: Path, weights: Path | None, device: str, threads: int | None,
     pairs = load_held_out(require_data(recipe.data), [VALID])[VALID]
     translator = open_translator(run, weights, device, threads)
     with sentence_bar(name, len(pairs)) as advance:
-        evaluation = evaluate(translator, name, pairs, recipe.scoring, batch=batch, advance=advance)
+        evaluation = evaluate_translator(
+            translator, name, pairs, recipe.scoring, batch=batch, advance=advance
+        )
     typer.echo("\n".join(report(evaluation)))

@@ -6,20 +6,27 @@ from typing import Annotated
 import typer
 
 from whyformer.cli.embed import Lines, lines_of
-from whyformer.cli.options import Batch, Device, Run, Threads, Weights, set_threads
+from whyformer.cli.options import (
+    BatchOption,
+    DeviceOption,
+    RunArgument,
+    ThreadsOption,
+    WeightsOption,
+    set_threads,
+)
 from whyformer.cli.progress import sentence_bar
 
 
 def classify(
-    run: Run,
+    run: RunArgument,
     file: Lines = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object for each line, with all probabilities.")
     ] = False,
-    batch: Batch = 64,
-    device: Device = "auto",
-    threads: Threads = None,
-    weights: Weights = None,
+    batch: BatchOption = 64,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    weights: WeightsOption = None,
 ) -> None:
     """Tell the label of texts, one a line, or of pairs.
 

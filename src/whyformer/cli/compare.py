@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.options import Device
+from whyformer.cli.options import DeviceOption
 from whyformer.errors import RecipeError, TrainingError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def compare(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of a run.")] = 1,
     run: Annotated[Path | None, typer.Option(help="Folder; runs/compare-RECIPE if left out.")] = None,
-    device: Device = "auto",
+    device: DeviceOption = "auto",
     test: Annotated[bool, typer.Option("--test", help="Score the test sets as well.")] = False,
     figure: Annotated[
         list[str] | None, typer.Option(help="What to show, such as nll, bleu or test.bleu; again for more.")
@@ -53,9 +53,9 @@ def compare(
     same command goes on where it was stopped. RUN/comparison is a page, a picture, and all figures as
     JSON. Where the recipe leaves the precision to the machine, it is fp32.
     """
-    from whyformer.experiments.grid import Variation, equal_minutes, equal_steps, plan
+    from whyformer.experiments.grid import Variation, equal_minutes, equal_steps, plan_trials
     from whyformer.experiments.grid import run as run_all
-    from whyformer.experiments.results import save
+    from whyformer.experiments.results import save_comparison
     from whyformer.experiments.trial import Conditions
     from whyformer.machine import examine
 
@@ -66,7 +66,7 @@ def compare(
     changes += overrides or []
     folder = run or Path("runs") / f"compare-{Path(recipe).stem}"
     axes, conditions = [Variation.of(text) for text in vary or []], Conditions(device, threads, test)
-    trials = plan(recipe, axes, range(1, seeds + 1), folder, changes)
+    trials = plan_trials(recipe, axes, range(1, seeds + 1), folder, changes)
     machine = examine()
     jobs = jobs or max(1, machine.processor.usable_cores // threads)
     typer.echo(f"{len(trials)} runs, {jobs} at a time", err=True)
@@ -74,7 +74,9 @@ def compare(
     shown = figure or trials[0].recipe.figures
     lines = _lines(_table(results, shown), markdown)
     facts = {"recipe": recipe, "changes": changes, "vary": vary or [], "seeds": seeds, "jobs": jobs}
-    record = save(folder, results, facts | asdict(conditions) | {"machine": asdict(machine)}, shown)
+    record = save_comparison(
+        folder, results, facts | asdict(conditions) | {"machine": asdict(machine)}, shown
+    )
     if as_json:
         typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
     else:

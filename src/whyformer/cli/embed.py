@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from whyformer.cli.options import Batch, Device, Run, Threads, Weights, set_threads
+from whyformer.cli.options import (
+    BatchOption,
+    DeviceOption,
+    RunArgument,
+    ThreadsOption,
+    WeightsOption,
+    set_threads,
+)
 from whyformer.cli.progress import sentence_bar
 from whyformer.errors import DataError
 
@@ -20,7 +27,7 @@ Lines = Annotated[
 
 
 def embed(
-    run: Run,
+    run: RunArgument,
     file: Lines = None,
     to: Annotated[
         str, typer.Option(help="A file, OUT.npy or OUT.jsonl; - prints a JSON object for each text.")
@@ -32,10 +39,10 @@ def embed(
     layer: Annotated[
         int | None, typer.Option(min=0, help="The layer to read; 0 are the embeddings, the last if left out.")
     ] = None,
-    batch: Batch = 64,
-    device: Device = "auto",
-    threads: Threads = None,
-    weights: Weights = None,
+    batch: BatchOption = 64,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    weights: WeightsOption = None,
 ) -> None:
     """Turn texts, one a line, into vectors, by a pretrained run.
 

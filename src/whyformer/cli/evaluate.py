@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.options import Batch, Opening, Run, set_threads, with_translation_options
+from whyformer.cli.options import BatchOption, Opening, RunArgument, set_threads, with_translation_options
 from whyformer.cli.progress import sentence_bar
 from whyformer.cli.tell import as_text
 from whyformer.decoding.overrides import SearchChoice
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @with_translation_options
 def evaluate(
-    run: Run,
+    run: RunArgument,
     opening: Opening,
     search: SearchChoice,
     on: Annotated[
@@ -43,7 +43,7 @@ def evaluate(
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     save: Annotated[Path | None, typer.Option(help="A file for all translations, one JSON a line.")] = None,
-    batch: Batch = 64,
+    batch: BatchOption = 64,
 ) -> None:
     """Score a run on its test sets, or on yours.
 
@@ -55,7 +55,7 @@ def evaluate(
     """
     from whyformer.runs.evaluate import fits
     from whyformer.runs.load import open_run, read_recipe
-    from whyformer.tasks.translation.evaluation import evaluate
+    from whyformer.tasks.translation.evaluation import evaluate_translator
     from whyformer.tasks.translation.task import TranslationRecipe
 
     recipe = read_recipe(open_run(run)[0])
@@ -71,7 +71,9 @@ def evaluate(
     sets = _test_sets(recipe, on or [], source, reference or [])
     translator = opening.translator(run)
     settings = search.over(translator.settings)
-    measure = partial(evaluate, scoring=recipe.scoring, settings=settings, tokenize=ways, batch=batch)
+    measure = partial(
+        evaluate_translator, scoring=recipe.scoring, settings=settings, tokenize=ways, batch=batch
+    )
     done: list[Evaluation] = []
     for name, pairs in sets.items():
         with sentence_bar(name, len(pairs)) as advance:

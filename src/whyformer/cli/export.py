@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from whyformer.cli.options import Run, Weights
+from whyformer.cli.options import RunArgument, WeightsOption
 
 
 def export(
-    run: Run,
+    run: RunArgument,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write: new, or empty.")],
     to: Annotated[Literal["huggingface"], typer.Option(help="The format.")],
-    weights: Weights = None,
+    weights: WeightsOption = None,
 ) -> None:
     """Write the model of RUN in the format of Hugging Face.
 

@@ -7,21 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.options import Batch, Device, Run, Threads, Weights, open_filler
+from whyformer.cli.options import (
+    BatchOption,
+    DeviceOption,
+    RunArgument,
+    ThreadsOption,
+    WeightsOption,
+    open_filler,
+)
 
 if TYPE_CHECKING:
     from whyformer.tasks.masked_lm.filler import Filled
 
 
 def fill(
-    run: Run,
+    run: RunArgument,
     text: Annotated[list[str], typer.Argument(help="Texts with [MASK] in place of what is missing.")],
     top: Annotated[int, typer.Option(min=1, help="Guesses for each hole.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each text.")] = False,
-    batch: Batch = 64,
-    device: Device = "auto",
-    threads: Threads = None,
-    weights: Weights = None,
+    batch: BatchOption = 64,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    weights: WeightsOption = None,
 ) -> None:
     """Fill the holes of TEXT.
 

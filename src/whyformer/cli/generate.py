@@ -6,14 +6,21 @@ from typing import Annotated
 
 import typer
 
-from whyformer.cli.options import Device, Run, Threads, Weights, open_generator, with_search_options
+from whyformer.cli.options import (
+    DeviceOption,
+    RunArgument,
+    ThreadsOption,
+    WeightsOption,
+    open_generator,
+    with_search_options,
+)
 from whyformer.cli.translate import as_object
 from whyformer.decoding.overrides import SearchChoice
 
 
 @with_search_options
 def generate(
-    run: Run,
+    run: RunArgument,
     search: SearchChoice,
     prompt: Annotated[str, typer.Argument(help="How the text begins; left out, a new document begins.")] = "",
     tokens: Annotated[
@@ -26,9 +33,9 @@ def generate(
         bool, typer.Option("--stream/--no-stream", help="Show a single text while it is written.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print all texts as one JSON object.")] = False,
-    device: Device = "auto",
-    threads: Threads = None,
-    weights: Weights = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    weights: WeightsOption = None,
 ) -> None:
     """Write on from PROMPT.
 

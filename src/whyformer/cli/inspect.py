@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from whyformer.cli.options import Run, Weights, open_translator
+from whyformer.cli.options import RunArgument, WeightsOption, open_translator
 from whyformer.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    run: Run,
+    run: RunArgument,
     text: Annotated[
         str | None, typer.Argument(help="A sentence to look at; the parameters are listed if left out.")
     ] = None,
@@ -29,7 +29,7 @@ def inspect(
     ] = None,
     lang: Annotated[Literal["en", "zh"], typer.Option(help="The language of the page.")] = "en",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    weights: Weights = None,
+    weights: WeightsOption = None,
 ) -> None:
     """List a run's parameters, or look inside one translation.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from whyformer.decoding.overrides import Kind, SearchChoice
+from whyformer.decoding.overrides import SearchChoice, SearchKind
 from whyformer.errors import DecodingError
 
 if TYPE_CHECKING:
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from whyformer.tasks.masked_lm.filler import Filler
     from whyformer.tasks.translation.translator import Translator
 
-Run = Annotated[Path, typer.Argument(help="The folder of a trained run.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's choice if left out.")]
-Weights = Annotated[
+RunArgument = Annotated[Path, typer.Argument(help="The folder of a trained run.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's choice if left out.")]
+WeightsOption = Annotated[
     Path | None, typer.Option(help="Other weights of the run, such as a snapshot; its best if left out.")
 ]
-Batch = Annotated[
+BatchOption = Annotated[
     int, typer.Option(min=1, help="Sentences side by side; it changes the speed, not the result.")
 ]
 
@@ -51,9 +51,9 @@ class Opening:
 
 
 def opening(
-    device: Device = "auto",
-    threads: Threads = None,
-    weights: Weights = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    weights: WeightsOption = None,
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "int8"],
         typer.Option(help="Of products on a CPU: fp32 is exact, auto is what pays here (see doctor)."),
@@ -132,8 +132,8 @@ def search_choice(
     Raises:
         DecodingError: two ways to search are asked for at once.
     """
-    asked: dict[Kind, bool] = {"beam": beam is not None, "greedy": greedy, "sampling": sample}
-    kinds: list[Kind] = [kind for kind, given in asked.items() if given]
+    asked: dict[SearchKind, bool] = {"beam": beam is not None, "greedy": greedy, "sampling": sample}
+    kinds: list[SearchKind] = [kind for kind, given in asked.items() if given]
     if len(kinds) > 1:
         raise DecodingError("--beam, --greedy and --sample are three ways to search; give one of them.")
     settings = {

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from whyformer.cli.options import Batch, Opening, Run, Threads, set_threads, with_search_options
+from whyformer.cli.options import (
+    BatchOption,
+    Opening,
+    RunArgument,
+    ThreadsOption,
+    set_threads,
+    with_search_options,
+)
 from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import DataError
 
@@ -20,7 +27,7 @@ _SENTENCES = 32
 
 @with_search_options
 def profile(
-    run: Run,
+    run: RunArgument,
     search: SearchChoice,
     steps: Annotated[int, typer.Option(min=0, help="Training steps to profile; 0 for none.")] = 5,
     sentences: Annotated[
@@ -29,7 +36,7 @@ def profile(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Take them from here; else from the validation set.")
     ] = None,
-    batch: Batch = 64,
+    batch: BatchOption = 64,
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "int8"], typer.Option(help="Of a translation's products.")
     ] = "fp32",
@@ -37,7 +44,7 @@ def profile(
         Path | None,
         typer.Option("--output", "-o", help="Folder of the page and picture; RUN/profile if left out."),
     ] = None,
-    threads: Threads = None,
+    threads: ThreadsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """See where training and translation spend their time.

@@ -18,8 +18,8 @@ app = typer.Typer(
     help="Train a tokenizer, use it, look into it.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Kind = Literal["bpe", "unigram", "wordpiece", "word", "character"]
-Files = Annotated[list[Path], typer.Argument(help="Text, one sentence a line; .gz may be packed.")]
+TokenizerKind = Literal["bpe", "unigram", "wordpiece", "word", "character"]
+FilesArgument = Annotated[list[Path], typer.Argument(help="Text, one sentence a line; .gz may be packed.")]
 Criterion = Annotated[
     Literal["likelihood", "frequency"] | None, typer.Option(help="What WordPiece merges by.")
 ]
@@ -29,11 +29,11 @@ _SHOWN = 12
 
 @app.command()
 def train(
-    files: Files,
+    files: FilesArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
         "tokenizer.json"
     ),
-    kind: Annotated[Kind, typer.Option(help="How text is cut.")] = "bpe",
+    kind: Annotated[TokenizerKind, typer.Option(help="How text is cut.")] = "bpe",
     vocabulary: Annotated[int | None, typer.Option(help="Most pieces.")] = None,
     split: Annotated[
         Literal["words", "spaces"] | None, typer.Option(help="words: raw text; spaces: tokenised text.")
@@ -68,7 +68,7 @@ def train(
 
 @app.command()
 def merges(
-    files: Files,
+    files: FilesArgument,
     kind: Annotated[Literal["bpe", "wordpiece"], typer.Option(help="How text is cut.")] = "bpe",
     steps: Annotated[int, typer.Option(min=1, help="Most merges to show.")] = 20,
     criterion: Criterion = None,
@@ -156,7 +156,7 @@ def _lines(files: list[Path]) -> list[str]:
     return lines
 
 
-def _spec(kind: Kind, options: dict[str, object]) -> "TokenizerSpec":
+def _spec(kind: TokenizerKind, options: dict[str, object]) -> "TokenizerSpec":
     from whyformer.config.validation import check
     from whyformer.data.tokenizers.kinds import BPE, Character, Unigram, Word, WordPiece
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from whyformer.cli.options import Device, Threads, set_threads
+from whyformer.cli.options import DeviceOption, ThreadsOption, set_threads
 
 
 def train(
@@ -16,8 +16,8 @@ def train(
         list[str] | None, typer.Argument(help="Changes to the recipe, such as model.encoder.layers=4.")
     ] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of the new run; runs/RECIPE if left out.")] = None,
-    device: Device = "auto",
-    threads: Threads = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a run that lies in the folder.")
     ] = False,

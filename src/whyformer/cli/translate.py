@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.options import Batch, Opening, Run, with_translation_options
+from whyformer.cli.options import BatchOption, Opening, RunArgument, with_translation_options
 from whyformer.cli.progress import sentence_bar
 from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import DataError, DecodingError
@@ -24,7 +24,7 @@ PART = 16_384
 
 @with_translation_options
 def translate(
-    run: Run,
+    run: RunArgument,
     opening: Opening,
     search: SearchChoice,
     text: Annotated[list[str] | None, typer.Argument(help="Sentences; else standard input's lines.")] = None,
@@ -43,7 +43,7 @@ def translate(
         bool, typer.Option("--scores", help="Print SCORE (in nats) and TEXT in columns.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each sentence.")] = False,
-    batch: Batch = 64,
+    batch: BatchOption = 64,
 ) -> None:
     """Translate sentences, one a line, into one line each.
 

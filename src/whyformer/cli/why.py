@@ -40,14 +40,14 @@ def why(
         disable=not sys.stderr.isatty(),
     )
     findings = question.ask(runs)
-    from whyformer.why.book.terminal import render, save
-    from whyformer.why.results import record
+    from whyformer.why.book.terminal import render, save_findings
+    from whyformer.why.results import result_record
 
-    files, note = save(findings, output, lang)
+    files, note = save_findings(findings, output, lang)
     if note is not None:
         typer.echo(note, err=True)
     if as_json:
-        typer.echo(json.dumps(record(findings), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(result_record(findings), ensure_ascii=False, indent=2))
         return
     console = Console(highlight=False, soft_wrap=False)
     for part in render(findings, lang):

@@ -21,15 +21,17 @@ from whyformer.config.schema import Node
 from whyformer.config.validation import check, completed, merged
 from whyformer.errors import RecipeError
 
-S = TypeVar("S", bound=BaseModel)
+SpecT = TypeVar("SpecT", bound=BaseModel)
 
-Layer = dict[str, object]
+RecipeLayer = dict[str, object]
 """What one file says."""
 SHIPPED = Path(__file__).parent.parent / "recipes"
 """The folder of the recipes that come with the package."""
 
 
-def load_recipe(spec_type: type[S], recipe: str, overrides: Sequence[str] = (), shelf: Path = SHIPPED) -> S:
+def load_recipe(
+    spec_type: type[SpecT], recipe: str, overrides: Sequence[str] = (), shelf: Path = SHIPPED
+) -> SpecT:
     """The spec that ``recipe`` describes, after its bases, the overrides and the interpolations.
 
     Args:
@@ -49,7 +51,7 @@ def load_recipe(spec_type: type[S], recipe: str, overrides: Sequence[str] = (), 
 def read(recipe: str, shelf: Path = SHIPPED) -> "Source":
     """The files behind ``recipe``, each read once; see ``load_recipe``."""
     path = _find(recipe, shelf, Path())
-    layers, trail = list[Layer](), list[Path]()
+    layers, trail = list[RecipeLayer](), list[Path]()
     while True:
         trail.append(path.resolve())
         if trail[-1] in trail[:-1]:
@@ -74,7 +76,7 @@ class Source:
 
     recipe: str
     """How it was named."""
-    layers: Sequence[Layer]
+    layers: Sequence[RecipeLayer]
     """The file itself, then its base, and the base of that."""
 
     @property
@@ -82,7 +84,7 @@ class Source:
         """The task that the recipe or the first of its bases names; translation where none does."""
         return next((str(layer["task"]) for layer in self.layers if "task" in layer), "translation")
 
-    def spec(self, spec_type: type[S], overrides: Sequence[str] = ()) -> S:
+    def spec(self, spec_type: type[SpecT], overrides: Sequence[str] = ()) -> SpecT:
         """What they describe, changed by ``overrides``; see ``load_recipe``."""
         if not overrides and len(self.layers) == 1:
             whole = _whole(spec_type, self.layers[0])
@@ -95,7 +97,7 @@ class Source:
         return check(spec_type, _interpolated(data, origin), origin)
 
 
-def _whole(spec_type: type[S], layer: Layer) -> S | None:
+def _whole(spec_type: type[SpecT], layer: RecipeLayer) -> SpecT | None:
     """The spec in a file that says everything, as a run's recipe does; None if there is more to it.
 
     The schema, which fills in kinds and explains faults, takes as long to make as a translation.
@@ -130,7 +132,7 @@ def _find(recipe: str, shelf: Path, folder: Path) -> Path:
     raise RecipeError(f"there is no recipe named {recipe}; {hint} A file's name must end in .yaml.")
 
 
-def _read(path: Path) -> Layer:
+def _read(path: Path) -> RecipeLayer:
     """The mapping in a YAML file, interpolations untouched."""
     try:
         config = OmegaConf.load(path)
@@ -150,7 +152,7 @@ def _read(path: Path) -> Layer:
     data = OmegaConf.to_container(config)
     if not isinstance(data, dict):
         raise RecipeError(f"{path}: holds a list; a recipe is a mapping of keys to values.")
-    return cast(Layer, data)
+    return cast(RecipeLayer, data)
 
 
 def _parsed(overrides: Sequence[str]) -> dict[str, object]:

@@ -13,10 +13,10 @@ from pydantic_core import ErrorDetails
 from whyformer.config.schema import ANYTHING, Node
 from whyformer.errors import RecipeError, WhyformerNote
 
-S = TypeVar("S", bound=BaseModel)
+SpecT = TypeVar("SpecT", bound=BaseModel)
 
 
-def check(spec_type: type[S], data: Mapping[str, object], origin: str) -> S:
+def check(spec_type: type[SpecT], data: Mapping[str, object], origin: str) -> SpecT:
     """Build a ``spec_type`` from ``data``; ``origin`` says in messages where the data came from.
 
     A node that leaves out keys takes them from the default of the field it stands in (see ``completed``).

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from whyformer.decoding.sampling import SamplingSpec
     from whyformer.decoding.search import SearchSpec
 
-Kind = Literal["greedy", "beam", "sampling"]
-_OPTIONS: dict[Kind, str] = {"greedy": "--greedy", "beam": "--beam", "sampling": "--sample"}
+SearchKind = Literal["greedy", "beam", "sampling"]
+_OPTIONS: dict[SearchKind, str] = {"greedy": "--greedy", "beam": "--beam", "sampling": "--sample"}
 
 
 @dataclass(frozen=True)
 class SearchChoice:
     """A kind of search, or None for the recipe's, and settings by the names of the search spec's fields."""
 
-    kind: Kind | None = None
+    kind: SearchKind | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def over(
@@ -58,7 +58,7 @@ class SearchChoice:
         return check(spec_type, {**before, **chosen, "kind": kind}, "the search options")
 
 
-def _spec_type(kind: Kind) -> "type[GreedySpec] | type[BeamSpec] | type[SamplingSpec]":
+def _spec_type(kind: SearchKind) -> "type[GreedySpec] | type[BeamSpec] | type[SamplingSpec]":
     from whyformer.decoding.beam import BeamSpec
     from whyformer.decoding.greedy import GreedySpec
     from whyformer.decoding.sampling import SamplingSpec
@@ -72,7 +72,7 @@ def _spec_type(kind: Kind) -> "type[GreedySpec] | type[BeamSpec] | type[Sampling
             return SamplingSpec
 
 
-def _several(kind: Kind, n_best: int | None) -> dict[str, int]:
+def _several(kind: SearchKind, n_best: int | None) -> dict[str, int]:
     """The setting by which a search of ``kind`` finds ``n_best`` translations."""
     if n_best is None:
         return {}
@@ -85,7 +85,7 @@ def _refuse_narrow(n_best: int | None, settings: Mapping[str, object]) -> None:
         raise DecodingError(f"--n-best {n_best} is more than a beam of {size} can find; use --beam {n_best}.")
 
 
-def _misplaced(name: str, kind: Kind) -> str:
+def _misplaced(name: str, kind: SearchKind) -> str:
     owners = [_OPTIONS[other] for other in _OPTIONS if name in _spec_type(other).model_fields]
     option = f"--{name.replace('_', '-')}"
     return f"{option} means nothing to a {kind} search; use it with {' or '.join(owners)}, or leave it out."

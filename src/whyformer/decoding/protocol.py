@@ -26,17 +26,17 @@ class AttendingState(DecoderState, Protocol):
         ...
 
 
-State = TypeVar("State", bound=DecoderState)
+StateT = TypeVar("StateT", bound=DecoderState)
 
 
-class StepDecoder(Protocol[State]):
+class StepDecoder(Protocol[StateT]):
     """A model that writes token by token."""
 
-    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> State:
+    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> StateT:
         """Read ``source`` (B,S) int64 with ``valid`` (B,S) bool, once; a state with a row per sentence."""
         ...
 
-    def step(self, tokens: Tensor, state: State) -> Tensor:
+    def step(self, tokens: Tensor, state: StateT) -> Tensor:
         """Feed each row its last token, ``tokens`` (R,); logits (R,V) of the next. Advances ``state``.
 
         The logits may lie in memory that the next step of ``state`` writes anew.

@@ -18,7 +18,7 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis, Prefixes, Searches
 from whyformer.decoding.pool import Pool
-from whyformer.decoding.protocol import AttendingState, DecoderState, State, StepDecoder
+from whyformer.decoding.protocol import AttendingState, DecoderState, StateT, StepDecoder
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.errors import DecodingError
 from whyformer.special_tokens import BOS
@@ -28,7 +28,7 @@ SearchSpec = Annotated[GreedySpec | BeamSpec | SamplingSpec, Field(discriminator
 
 @torch.inference_mode()
 def search(
-    model: StepDecoder[State],
+    model: StepDecoder[StateT],
     source: Tensor,
     valid: Tensor,
     settings: SearchSpec,

@@ -5,7 +5,7 @@ The values of the axes multiply to *cells*; a cell and a seed are a *trial*: an 
 that was killed goes on: finished trials are read, half-done ones resumed. For example::
 
     axes = [Variation.of("model.encoder.block.attention.heads.query=1,2,4")]
-    trials = plan("demo", axes, [1, 2, 3], Path("runs/heads"), equal_steps(500))
+    trials = plan_trials("demo", axes, [1, 2, 3], Path("runs/heads"), equal_steps(500))
     results = run(trials, Conditions(), jobs=2)
     for row in rows(results, "nll"):  # from tasks.comparison
         print(row.cell, row.estimate, row.difference)
@@ -97,7 +97,7 @@ def equal_minutes(minutes: float) -> list[str]:
 _ENDLESS = ("training.epochs=null", "training.validation.patience=null")
 
 
-def plan(
+def plan_trials(
     recipe: str, axes: Sequence[Variation], seeds: Sequence[int], folder: Path, overrides: Sequence[str] = ()
 ) -> list[Trial]:
     """All trials, seed by seed; the axes go over the ``overrides``, of which a later goes over an earlier.

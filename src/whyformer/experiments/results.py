@@ -52,7 +52,7 @@ def rows(results: Results, figure: str) -> list[Row]:
     ]
 
 
-def save(
+def save_comparison(
     folder: Path, results: Results, request: Mapping[str, object], shown: Sequence[str]
 ) -> dict[str, Any]:
     """Write ``comparison.json``, ``comparison.html`` and ``comparison.png`` into ``folder``.

@@ -28,7 +28,7 @@ from whyformer.runs.load import load, load_translator, read_recipe
 from whyformer.runs.registry import AnyRecipe
 from whyformer.runs.train import resume_run
 from whyformer.tasks.recipe import require_data
-from whyformer.tasks.translation.evaluation import evaluate
+from whyformer.tasks.translation.evaluation import evaluate_translator
 from whyformer.tasks.translation.metrics import ScoringSpec
 from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.training.flops import training_flops
@@ -109,7 +109,9 @@ def run_trial(folder: Path, conditions: Conditions) -> Measured:
     with torch.no_grad():
         valid = trainer.task.validate(model.eval(), trainer.device, translate=True)
     tested = {
-        name: evaluate(load_translator(folder, device=conditions.device), name, pairs, scoring).summary()
+        name: evaluate_translator(
+            load_translator(folder, device=conditions.device), name, pairs, scoring
+        ).summary()
         for name, (pairs, scoring) in sets.items()
     }
     tally = trainer.progress.tally

@@ -14,7 +14,7 @@ from whyformer.huggingface.format import (
     Activation,
     Config,
     OneStackFormat,
-    Place,
+    TensorPlace,
     Tensors,
     activation_of,
     epsilon_of,
@@ -177,27 +177,27 @@ class HuggingFaceBert(OneStackFormat[BertConfig, BERTSpec]):
         )
 
     @override
-    def places(self, spec: BERTSpec) -> dict[str, Place]:
+    def places(self, spec: BERTSpec) -> dict[str, TensorPlace]:
         present = {
             "pooler": spec.pooler,
             "masked": "masked" in spec.heads,
             "next_sentence": "next_sentence" in spec.heads,
         }
         around = {
-            f"{ours}.{kind}": Place(f"{theirs}.{kind}")
+            f"{ours}.{kind}": TensorPlace(f"{theirs}.{kind}")
             for ours, theirs in _AROUND.items()
             if present.get(ours.partition(".")[0], True)
             for kind in ("weight", "bias")
         }
         if "masked" in spec.heads:
             own = spec.embedding.tie == "none"
-            around["masked.bias"] = Place(_OWN_BIAS if own else _BIAS, tokens=True)
+            around["masked.bias"] = TensorPlace(_OWN_BIAS if own else _BIAS, tokens=True)
             if own:
-                around["masked.own_output.weight"] = Place(_OUTPUT, tokens=True)
+                around["masked.own_output.weight"] = TensorPlace(_OUTPUT, tokens=True)
         return {
-            "embedding.weight": Place("embeddings.word_embeddings.weight", tokens=True),
-            "kind.weight": Place("embeddings.token_type_embeddings.weight"),
-            self.positions: Place("embeddings.position_embeddings.weight"),
+            "embedding.weight": TensorPlace("embeddings.word_embeddings.weight", tokens=True),
+            "kind.weight": TensorPlace("embeddings.token_type_embeddings.weight"),
+            self.positions: TensorPlace("embeddings.position_embeddings.weight"),
             **around,
             **layers(spec.stack.layers, "stack.blocks", "encoder.layer", _LAYER),
         }

@@ -46,13 +46,13 @@ class Config(BaseModel, ABC):
         """Most tokens of a text, marks included."""
 
 
-C = TypeVar("C", bound=Config)
-S = TypeVar("S", bound=Spec)
+ConfigT = TypeVar("ConfigT", bound=Config)
+SpecT = TypeVar("SpecT", bound=Spec)
 OneStack = TypeVar("OneStack", bound=BERTSpec | GPTSpec)
 
 
 @dataclass(frozen=True)
-class Place:
+class TensorPlace:
     """Where one of our tensors lies in their file."""
 
     name: str
@@ -66,12 +66,12 @@ class Place:
     """Whether theirs is a matrix of one row, and ours is a vector."""
 
 
-class CheckpointFormat(ABC, Generic[C, S]):
+class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
     """The way from their models of one architecture to ours, and back."""
 
     model_type: ClassVar[str]
     """What config.json calls the architecture."""
-    config_type: type[C]
+    config_type: type[ConfigT]
     roles: ClassVar[Mapping[str, int]]
     """Our marks, by what tokenizer_config.json calls them."""
     framed: ClassVar[tuple[int, ...]] = ()
@@ -82,7 +82,7 @@ class CheckpointFormat(ABC, Generic[C, S]):
     """Whether such models write text."""
 
     @abstractmethod
-    def marks(self, config: C, roles: Mapping[str, int]) -> tuple[int | None, ...]:
+    def marks(self, config: ConfigT, roles: Mapping[str, int]) -> tuple[int | None, ...]:
         """Their ids of padding, unknown, start and end; ``roles`` are those that the tokenizer tells.
 
         Raises:
@@ -90,48 +90,48 @@ class CheckpointFormat(ABC, Generic[C, S]):
         """
 
     @abstractmethod
-    def one_name_each(self, config: C, tensors: Tensors) -> dict[str, Tensor]:
+    def one_name_each(self, config: ConfigT, tensors: Tensors) -> dict[str, Tensor]:
         """Their tensors under one name each, without those that follow from the others or the config."""
 
     @abstractmethod
-    def spec(self, config: C, names: Collection[str], unpredicted: tuple[int, ...]) -> S:
+    def spec(self, config: ConfigT, names: Collection[str], unpredicted: tuple[int, ...]) -> SpecT:
         """Our spec of a model with ``config`` and tensors called ``names``."""
 
     @abstractmethod
-    def config(self, spec: S, token_ids: TokenIds) -> C:
+    def config(self, spec: SpecT, token_ids: TokenIds) -> ConfigT:
         """Their config of ``spec``, which may not be able to say all of it."""
 
     @abstractmethod
-    def places(self, spec: S) -> dict[str, Place]:
+    def places(self, spec: SpecT) -> dict[str, TensorPlace]:
         """Where each tensor of a model of ``spec`` lies."""
 
     @abstractmethod
-    def build(self, spec: S, vocabulary: int) -> nn.Module:
+    def build(self, spec: SpecT, vocabulary: int) -> nn.Module:
         """Our model."""
 
     def own_token_ids(self, size: int) -> TokenIds:
         """The ids of ``size`` tokens that were never theirs: our own, where the format does not care."""
         return TokenIds((PAD, UNK, BOS, EOS), size)
 
-    def named(self, spec: S, tensors: Tensors) -> dict[str, Tensor]:
+    def named(self, spec: SpecT, tensors: Tensors) -> dict[str, Tensor]:
         """Exported tensors under the names that the whole model has for them."""
         return dict(tensors)
 
-    def reachable(self, spec: S) -> S:
+    def reachable(self, spec: SpecT) -> SpecT:
         """The same model, without positions that no text of it reaches."""
         return spec
 
-    def to_theirs(self, spec: S, tensors: Tensors) -> dict[str, Tensor]:
+    def to_theirs(self, spec: SpecT, tensors: Tensors) -> dict[str, Tensor]:
         """Our tensors as numbers that mean the same to them."""
         return dict(tensors)
 
-    def from_theirs(self, spec: S, tensors: Tensors) -> dict[str, Tensor]:
+    def from_theirs(self, spec: SpecT, tensors: Tensors) -> dict[str, Tensor]:
         """The inverse of ``to_theirs``."""
         return dict(tensors)
 
     def imported(
-        self, config: C, tensors: Tensors, token_ids: TokenIds, path: Path
-    ) -> tuple[S, dict[str, Tensor]]:
+        self, config: ConfigT, tensors: Tensors, token_ids: TokenIds, path: Path
+    ) -> tuple[SpecT, dict[str, Tensor]]:
         """Our spec and tensors of their model in the folder ``path``.
 
         Raises:
@@ -155,8 +155,8 @@ class CheckpointFormat(ABC, Generic[C, S]):
         return spec, self.from_theirs(spec, ours)
 
     def exported(
-        self, spec: S, tensors: Tensors, token_ids: TokenIds
-    ) -> tuple[C, dict[str, Tensor], TokenIds]:
+        self, spec: SpecT, tensors: Tensors, token_ids: TokenIds
+    ) -> tuple[ConfigT, dict[str, Tensor], TokenIds]:
         """Their config, their tensors, and the token_ids that these follow.
 
         It has a token more than was asked for where one of theirs would have to be two of ours that differ.
@@ -172,7 +172,7 @@ class CheckpointFormat(ABC, Generic[C, S]):
             token_ids = token_ids.start_apart
         return self.config(spec, token_ids), self._theirs(spec, ours, token_ids), token_ids
 
-    def _theirs(self, spec: S, ours: Tensors, token_ids: TokenIds) -> dict[str, Tensor]:
+    def _theirs(self, spec: SpecT, ours: Tensors, token_ids: TokenIds) -> dict[str, Tensor]:
         theirs, parts = dict[str, Tensor](), dict[str, list[Tensor]]()
         for name, place in self.places(spec).items():
             tensor = their_rows(ours[name], token_ids) if place.tokens else ours[name]
@@ -182,7 +182,7 @@ class CheckpointFormat(ABC, Generic[C, S]):
             theirs[place.name] = joined.contiguous()
         return theirs
 
-    def _refuse_inexpressible(self, spec: S, token_ids: TokenIds) -> None:
+    def _refuse_inexpressible(self, spec: SpecT, token_ids: TokenIds) -> None:
         config = self.config(spec, token_ids)
         names = {place.name for place in self.places(spec).values()}
         back = self.spec(config, names, token_ids.added)
@@ -193,7 +193,7 @@ class CheckpointFormat(ABC, Generic[C, S]):
             )
 
 
-class OneStackFormat(CheckpointFormat[C, OneStack]):
+class OneStackFormat(CheckpointFormat[ConfigT, OneStack]):
     """What formats of a single stack share: learned positions, as many as a text may have tokens."""
 
     positions: ClassVar[str] = "stack.positions.0.table"
@@ -218,7 +218,7 @@ class OneStackFormat(CheckpointFormat[C, OneStack]):
         return spec.build(vocabulary)
 
 
-def read_config(config_type: type[C], data: Mapping[str, JsonValue], path: Path) -> C:
+def read_config(config_type: type[ConfigT], data: Mapping[str, JsonValue], path: Path) -> ConfigT:
     """The config that ``path`` holds as ``data``.
 
     Raises:
@@ -248,10 +248,10 @@ def their_rows(tensor: Tensor, token_ids: TokenIds) -> Tensor:
     return tensor[[ours[id] for id in range(token_ids.their_size)]]
 
 
-def layers(count: int, ours: str, theirs: str, table: Mapping[str, str]) -> dict[str, Place]:
+def layers(count: int, ours: str, theirs: str, table: Mapping[str, str]) -> dict[str, TensorPlace]:
     """The weights and biases of ``count`` equal layers; ``table`` has our and their names within a layer."""
     return {
-        f"{ours}.{layer}.{our}.{kind}": Place(f"{theirs}.{layer}.{their}.{kind}")
+        f"{ours}.{layer}.{our}.{kind}": TensorPlace(f"{theirs}.{layer}.{their}.{kind}")
         for layer in range(count)
         for our, their in table.items()
         for kind in ("weight", "bias")

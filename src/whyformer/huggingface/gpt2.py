@@ -14,7 +14,7 @@ from whyformer.huggingface.format import (
     Activation,
     Config,
     OneStackFormat,
-    Place,
+    TensorPlace,
     Tensors,
     activation_of,
     epsilon_of,
@@ -139,26 +139,26 @@ class HuggingFaceGPT2(OneStackFormat[GPT2Config, GPTSpec]):
         )
 
     @override
-    def places(self, spec: GPTSpec) -> dict[str, Place]:
+    def places(self, spec: GPTSpec) -> dict[str, TensorPlace]:
         found = {
-            "embedding.weight": Place("wte.weight", tokens=True),
-            self.positions: Place("wpe.weight"),
-            "stack.final_norm.weight": Place("ln_f.weight"),
-            "stack.final_norm.bias": Place("ln_f.bias"),
+            "embedding.weight": TensorPlace("wte.weight", tokens=True),
+            self.positions: TensorPlace("wpe.weight"),
+            "stack.final_norm.weight": TensorPlace("ln_f.weight"),
+            "stack.final_norm.bias": TensorPlace("ln_f.bias"),
         }
         if spec.embedding.tie == "none":
-            found["own_output.weight"] = Place(_OUTPUT, tokens=True)
+            found["own_output.weight"] = TensorPlace(_OUTPUT, tokens=True)
         for layer in range(spec.stack.layers):
             ours, theirs = f"stack.blocks.{layer}", f"h.{layer}"
             for kind in ("weight", "bias"):
                 for norm, name in (("attention_branch", "ln_1"), ("feed_forward_branch", "ln_2")):
-                    found[f"{ours}.{norm}.norm.{kind}"] = Place(f"{theirs}.{name}.{kind}")
+                    found[f"{ours}.{norm}.norm.{kind}"] = TensorPlace(f"{theirs}.{name}.{kind}")
                 turned = kind == "weight"
                 for part, name in enumerate(("query", "key", "value")):
-                    place = Place(f"{theirs}.attn.c_attn.{kind}", transposed=turned, part=part)
+                    place = TensorPlace(f"{theirs}.attn.c_attn.{kind}", transposed=turned, part=part)
                     found[f"{ours}.attention.{name}.{kind}"] = place
                 for our, their in _MATRICES.items():
-                    found[f"{ours}.{our}.{kind}"] = Place(f"{theirs}.{their}.{kind}", transposed=turned)
+                    found[f"{ours}.{our}.{kind}"] = TensorPlace(f"{theirs}.{their}.{kind}", transposed=turned)
         return found
 
     @override

@@ -19,7 +19,7 @@ from whyformer.huggingface.format import (
     Activation,
     CheckpointFormat,
     Config,
-    Place,
+    TensorPlace,
     Tensors,
     activation_of,
     feed_forward,
@@ -194,15 +194,15 @@ class HuggingFaceMarian(CheckpointFormat[MarianConfig, TransformerSpec]):
         )
 
     @override
-    def places(self, spec: TransformerSpec) -> dict[str, Place]:
+    def places(self, spec: TransformerSpec) -> dict[str, TensorPlace]:
         tables = {
             "all": {"source_embedding": _SHARED},
             "output": {"source_embedding": _SOURCE, "own_target_embedding": _TARGET},
             "none": {"source_embedding": _SOURCE, "own_target_embedding": _TARGET, "own_output": _OUTPUT},
         }[spec.embedding.tie]
-        found = {f"{ours}.weight": Place(theirs, tokens=True) for ours, theirs in tables.items()}
+        found = {f"{ours}.weight": TensorPlace(theirs, tokens=True) for ours, theirs in tables.items()}
         if spec.embedding.output_bias:
-            found["output_bias"] = Place(_BIAS, tokens=True, row=True)
+            found["output_bias"] = TensorPlace(_BIAS, tokens=True, row=True)
         return {
             **found,
             **layers(spec.encoder.layers, "encoder.blocks", "model.encoder.layers", _READING),

@@ -36,8 +36,8 @@ from whyformer.training.checkpoint import load_weights, read_safetensors, save_t
 from whyformer.training.run import RunFolder, new_run
 from whyformer.training.settings import TrainingSpec
 
-C = TypeVar("C", bound=Config)
-S = TypeVar("S", bound=Spec)
+ConfigT = TypeVar("ConfigT", bound=Config)
+SpecT = TypeVar("SpecT", bound=Spec)
 
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -132,7 +132,11 @@ class _Source(NamedTuple):
 
 
 def _write(
-    exchange: CheckpointFormat[C, S], spec: S, source: _Source, forbidden: Sequence[int], folder: Path
+    exchange: CheckpointFormat[ConfigT, SpecT],
+    spec: SpecT,
+    source: _Source,
+    forbidden: Sequence[int],
+    folder: Path,
 ) -> str:
     """Write all files of the folder."""
     token_ids, names = _numbering(exchange, source.tokenizer)
@@ -169,7 +173,9 @@ def _write(
     return f"{folder}: {told['architectures'][0]} of {token_ids.their_size:,} tokens"
 
 
-def _numbering(exchange: CheckpointFormat[C, S], tokenizer: Tokenizer) -> tuple[TokenIds, tuple[str, ...]]:
+def _numbering(
+    exchange: CheckpointFormat[ConfigT, SpecT], tokenizer: Tokenizer
+) -> tuple[TokenIds, tuple[str, ...]]:
     """The ids and names of our tokens there: those they came with, where they came from such a model."""
     if tokenizer.spec["kind"] == "imported":
         imported = Imported.model_validate(tokenizer.spec)
@@ -181,8 +187,8 @@ def _numbering(exchange: CheckpointFormat[C, S], tokenizer: Tokenizer) -> tuple[
 
 
 def _read(
-    exchange: CheckpointFormat[C, S], folder: Path, data: dict[str, Any]
-) -> tuple[S, dict[str, Tensor], Tokenizer]:
+    exchange: CheckpointFormat[ConfigT, SpecT], folder: Path, data: dict[str, Any]
+) -> tuple[SpecT, dict[str, Tensor], Tokenizer]:
     """Our spec, our tensors and our tokenizer of the model in ``folder``."""
     config = read_config(exchange.config_type, data, folder / "config.json")
     document, roles = read_foreign(folder, data["model_type"])

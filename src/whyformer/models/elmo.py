@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.dropout import Dropout
-from whyformer.nn.characters import CharactersSpec, Words
+from whyformer.nn.characters import CharactersSpec, SpelledWords
 from whyformer.nn.recurrent import CellSpec, LSTMSpec, Recurrent
 from whyformer.spec import Spec
 
@@ -54,7 +54,7 @@ class ELMo(nn.Module):
         self.output_weight = nn.Parameter(torch.randn(vocabulary, spec.d_model) * spec.d_model**-0.5)
         """The table (V,M) by which both directions score a word."""
 
-    def embed(self, words: Words) -> Tensor:
+    def embed(self, words: SpelledWords) -> Tensor:
         """Vectors (B,L,M) that know nothing of what stands around a word."""
         # In the weights' type also under autocast: the gradient of a frequent word is a sum of many.
         return F.embedding(words.word, self.characters(words.spelling).to(self.output_weight.dtype))
@@ -73,7 +73,7 @@ class ELMo(nn.Module):
         forwards, backwards = self.read(x, valid)
         return self.dropout(forwards[-1]), self.dropout(backwards[-1])
 
-    def layers(self, words: Words) -> list[Tensor]:
+    def layers(self, words: SpelledWords) -> list[Tensor]:
         """All that the model has to say of each word: N representations (B,L,2M) (section 3.2).
 
         The first is the word's vector, twice; then come the layers, both directions side by side.

@@ -59,10 +59,10 @@ class EncoderDecoderState(ABC):
         """Keep, reorder or repeat hypotheses: ``rows`` (R',) int64."""
 
 
-State = TypeVar("State", bound=EncoderDecoderState)
+StateT = TypeVar("StateT", bound=EncoderDecoderState)
 
 
-class EncoderDecoder(OutputTable, ABC, Generic[State]):
+class EncoderDecoder(OutputTable, ABC, Generic[StateT]):
     """Embeddings of source, target and output, and the four ways in which tasks and searches call a model.
 
     Each table is registered once, shared or not.
@@ -93,14 +93,14 @@ class EncoderDecoder(OutputTable, ABC, Generic[State]):
         """Teacher forcing: hidden states (B,T,M), where row t has read ``target`` (B,T) up to t."""
 
     @abstractmethod
-    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> State:
+    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> StateT:
         """Read the sources (B,S) and stand before the first target token, a row per sentence.
 
         ``watch_attention`` keeps each step's attention to the source as ``state.attention`` (R,S).
         """
 
     @abstractmethod
-    def step(self, tokens: Tensor, state: State) -> Tensor:
+    def step(self, tokens: Tensor, state: StateT) -> Tensor:
         """One more ``tokens`` (R,) for every hypothesis; logits (R,V) of what comes next."""
 
 

@@ -105,7 +105,7 @@ class Highway(nn.Module):
 
 
 @dataclass(frozen=True)
-class Words:
+class SpelledWords:
     """Texts as they are read: every distinct word once, and where it stands."""
 
     spelling: Tensor

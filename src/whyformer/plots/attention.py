@@ -6,13 +6,13 @@ from textwrap import wrap
 from typing import get_args
 
 from whyformer.plots.attention_labels import ENGLISH, WORDS, Labels
-from whyformer.plots.attention_map import AttentionMap, Place
+from whyformer.plots.attention_map import AttentionKind, AttentionMap
 from whyformer.plots.chart import Language, Page, VegaLite
 from whyformer.plots.glyphs import drawable, missing_glyphs, visible
 from whyformer.plots.heat_map import Groups, interactive_chart, still_chart
 
 LINE = 110  # characters of a line of text in the picture
-PLACES: tuple[Place, ...] = get_args(Place)
+PLACES: tuple[AttentionKind, ...] = get_args(AttentionKind)
 
 
 def attention_page(
@@ -64,7 +64,7 @@ def _labelled(map_: AttentionMap) -> AttentionMap:
 def _by_place(maps: Sequence[AttentionMap]) -> Groups:
     if not maps:
         raise ValueError("There is no attention to show: give at least one AttentionMap.")
-    groups: dict[Place, list[AttentionMap]] = {}
+    groups: dict[AttentionKind, list[AttentionMap]] = {}
     for map_ in sorted(maps, key=lambda map_: (PLACES.index(map_.place), map_.layer)):
         groups.setdefault(map_.place, []).append(map_)
     for place, group in groups.items():

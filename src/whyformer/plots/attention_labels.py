@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from whyformer.plots.attention_map import Place
+from whyformer.plots.attention_map import AttentionKind
 from whyformer.plots.chart import Language
 
 
@@ -10,7 +10,7 @@ from whyformer.plots.chart import Language
 class Labels:
     """The words of the charts: all that the picture needs, whatever the sentence."""
 
-    places: dict[Place, str]
+    places: dict[AttentionKind, str]
     attention: str
     nth_layer: str
     """``#`` stands for the number, from 1."""

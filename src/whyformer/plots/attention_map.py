@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Place = Literal["encoder self", "decoder self", "cross"]
+AttentionKind = Literal["encoder self", "decoder self", "cross"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class AttentionMap:
         ValueError: the weights are not (H, Q, K) for Q queries and K keys, or leave 0..1.
     """
 
-    place: Place
+    place: AttentionKind
     layer: int
     """Counted from 0; shown from 1."""
     weights: npt.ArrayLike

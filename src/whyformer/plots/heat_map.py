@@ -14,11 +14,11 @@ from typing import Literal
 import altair as alt
 
 from whyformer.plots.attention_labels import Labels, Words
-from whyformer.plots.attention_map import AttentionMap, Place
+from whyformer.plots.attention_map import AttentionKind, AttentionMap
 from whyformer.plots.bitmap import COLORS, weights_image
 from whyformer.plots.chart import VegaLite
 
-Groups = Mapping[Place, Sequence[AttentionMap]]
+Groups = Mapping[AttentionKind, Sequence[AttentionMap]]
 """The layers of each place, first layer first, over the same tokens."""
 
 # A row for each head. The rows join the finished chart: altair would look at every single number, which
@@ -258,6 +258,8 @@ def _nth(name: str, number: str) -> str:
     return f"replace({_literal(name)}, '#', {number})"
 
 
-def _literal(value: str | Sequence[str] | Mapping[Place, str] | Mapping[Place, Sequence[str]]) -> str:
+def _literal(
+    value: str | Sequence[str] | Mapping[AttentionKind, str] | Mapping[AttentionKind, Sequence[str]],
+) -> str:
     """Return ``value`` in the Vega expression language, of which JSON is a part."""
     return f"({json.dumps(value, ensure_ascii=False)})"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from whyformer.errors import CheckpointError
 from whyformer.runs.load import open_run
-from whyformer.training.checkpoint import average, load_tensors, save_tensors
+from whyformer.training.checkpoint import average_weights, load_tensors, save_tensors
 from whyformer.training.run import RunFolder
 
 
@@ -44,7 +44,7 @@ def write_average(run: Path, snapshots: Sequence[Path], output: Path | None = No
         "scores": {},
         "averaged": [snapshot.name for snapshot in snapshots],
     }
-    save_tensors(path, average(snapshots), facts)
+    save_tensors(path, average_weights(snapshots), facts)
     return path
 
 

@@ -95,7 +95,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     model.load_state_dict(dict(tensors))
 
 
-def average(files: Sequence[Path]) -> dict[str, Tensor]:
+def average_weights(files: Sequence[Path]) -> dict[str, Tensor]:
     """The mean of the weights in ``files``, summed in fp64.
 
     Raises:

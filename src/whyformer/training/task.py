@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-Model = TypeVar("Model", bound=nn.Module)
-Model_contra = TypeVar("Model_contra", bound=nn.Module, contravariant=True)
+ModelT = TypeVar("ModelT", bound=nn.Module)
+ModelT_contra = TypeVar("ModelT_contra", bound=nn.Module, contravariant=True)
 
 
 class Prediction(NamedTuple):
@@ -38,7 +38,7 @@ class Probe(NamedTuple):
     """(Q,K) bool, True where a state may depend on an input; its own and earlier ones if left out."""
 
 
-class Task(Protocol[Model_contra]):
+class Task(Protocol[ModelT_contra]):
     """Ties model and data together; the trainer knows neither."""
 
     @property
@@ -51,7 +51,7 @@ class Task(Protocol[Model_contra]):
         ...
 
     def predict(
-        self, model: Model_contra, indices: NDArray[np.int64], epoch: int, device: torch.device
+        self, model: ModelT_contra, indices: NDArray[np.int64], epoch: int, device: torch.device
     ) -> Prediction:
         """Run ``model`` on training examples.
 
@@ -60,11 +60,11 @@ class Task(Protocol[Model_contra]):
         """
         ...
 
-    def probe(self, model: Model_contra) -> Probe:
+    def probe(self, model: ModelT_contra) -> Probe:
         """Embedded inputs and hidden states of a small made-up batch, for the leak check."""
         ...
 
-    def validate(self, model: Model_contra, device: torch.device, *, translate: bool) -> dict[str, float]:
+    def validate(self, model: ModelT_contra, device: torch.device, *, translate: bool) -> dict[str, float]:
         """Figures on held-out data: ``loss`` and ``nll`` in nats per token, and scores if ``translate``."""
         ...
 

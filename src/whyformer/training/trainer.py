@@ -20,26 +20,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from whyformer.data.batches.planning import padding_waste, plan
+from whyformer.data.batches.planning import padding_waste, plan_batches
 from whyformer.errors import TrainingError
 from whyformer.machine import Precision
-from whyformer.training.checkpoint import average, load_weights
+from whyformer.training.checkpoint import average_weights, load_weights
 from whyformer.training.leak import check_no_leak
 from whyformer.training.loss import prediction_loss
 from whyformer.training.report import Report
 from whyformer.training.run import Best, Progress, RunFolder, Tally
 from whyformer.training.settings import TrainingSpec
-from whyformer.training.task import Model, Task
+from whyformer.training.task import ModelT, Task
 
 Group = list[NDArray[np.int64]]
 """The batches of one step, as indices of examples."""
 
 
-class Trainer(Generic[Model]):
+class Trainer(Generic[ModelT]):
     """Trains one model on one task into one run folder."""
 
     def __init__(
-        self, model: Model, task: Task[Model], spec: TrainingSpec, run: RunFolder, device: torch.device
+        self, model: ModelT, task: Task[ModelT], spec: TrainingSpec, run: RunFolder, device: torch.device
     ) -> None:
         self.model = model.to(device).train()
         self.task = task
@@ -118,7 +118,7 @@ class Trainer(Generic[Model]):
 
     def _groups(self, epoch: int) -> list[Group]:
         batching = self.spec.batching
-        batches = plan(self.task.lengths, batching.tokens, seed=self.spec.seed, epoch=epoch)
+        batches = plan_batches(self.task.lengths, batching.tokens, seed=self.spec.seed, epoch=epoch)
         starts = range(0, len(batches), batching.accumulate)
         return [batches[start : start + batching.accumulate] for start in starts]
 
@@ -259,7 +259,7 @@ class Trainer(Generic[Model]):
         snapshots = self.run.snapshots
         if len(snapshots) > 1:
             last = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-            load_weights(self.model, average(snapshots), snapshots[-1])
+            load_weights(self.model, average_weights(snapshots), snapshots[-1])
             self._keep_if_best(self._measure(report, "average"))
             self.model.load_state_dict(last)
         self.progress.finished = True

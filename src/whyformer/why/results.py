@@ -12,7 +12,7 @@ from whyformer.why.book.labels import (
 from whyformer.why.question import Findings, Judgement
 
 
-def record(findings: Findings) -> dict[str, object]:
+def result_record(findings: Findings) -> dict[str, object]:
     """All that was asked, set, measured and concluded; bounds and numbers that are not finite are null."""
     question = findings.question
     return {

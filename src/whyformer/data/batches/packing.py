@@ -52,7 +52,7 @@ def pack(documents: Sequence[Sequence[int]], length: int, *, seed: int) -> Rows:
         for document, tokens in enumerate(documents)
         for start in range(0, len(tokens) - 1, length)
     ]
-    rows = place(np.array([stop - start for _, start, stop in windows]), length, seed=seed)
+    rows = fill_rows(np.array([stop - start for _, start, stop in windows]), length, seed=seed)
     tokens, gold, position, segment = (np.zeros((len(rows), length), dtype=np.int32) for _ in range(4))
     for row, members in enumerate(rows):
         first = 0
@@ -67,7 +67,7 @@ def pack(documents: Sequence[Sequence[int]], length: int, *, seed: int) -> Rows:
     return Rows(tokens, gold, position, segment)
 
 
-def place(lengths: NDArray[np.int64], capacity: int, *, seed: int) -> list[list[int]]:
+def fill_rows(lengths: NDArray[np.int64], capacity: int, *, seed: int) -> list[list[int]]:
     """Which of the pieces share a row of ``capacity``: best fit, the longest first, equals in random order.
 
     A piece goes into the fullest row that still has room for it (Johnson 1973, best-fit decreasing).

@@ -18,7 +18,7 @@ class BatchingSpec(Spec):
     """Batches whose gradients are summed for one step of the optimizer."""
 
 
-def plan(
+def plan_batches(
     lengths: NDArray[np.int64], budget: int, *, seed: int, epoch: int, rank: int = 0, ranks: int = 1
 ) -> list[NDArray[np.int64]]:
     """The batches of one epoch for one rank, as arrays of sentence indices.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from whyformer.data.tokenizers.tokenizer import Tokenizer
-from whyformer.nn.characters import CharactersSpec, Words
+from whyformer.nn.characters import CharactersSpec, SpelledWords
 from whyformer.special_tokens import BOS, EOS, NAMES, PAD
 
 
@@ -39,7 +39,7 @@ class Windows:
         self._starts, self.lengths = np.array(cuts, dtype=np.int64).reshape(-1, 2).T
         """(R,) words of each window, marks included."""
 
-    def batch(self, indices: NDArray[np.int64], device: torch.device) -> tuple[Words, Tensor]:
+    def batch(self, indices: NDArray[np.int64], device: torch.device) -> tuple[SpelledWords, Tensor]:
         """The windows of ``indices`` side by side, and the ids (B,L) of their words."""
         lengths = self.lengths[indices, None]
         column = np.arange(lengths.max())
@@ -50,7 +50,7 @@ class Windows:
         spelling = spelling[:, (spelling != PAD).any(axis=0)]
         parts = (spelling, word.reshape(words.shape), valid, self._ids[words])
         spelling, word, real, ids = (torch.from_numpy(part).to(device) for part in parts)
-        return Words(spelling, word, real), ids
+        return SpelledWords(spelling, word, real), ids
 
 
 def _cuts(lengths: Sequence[int], longest: int | None) -> Iterator[tuple[int, int]]:

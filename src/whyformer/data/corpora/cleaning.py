@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from whyformer.data.corpora.lines import BadLine, Pair, Reason
+from whyformer.data.corpora.lines import BadLine, Reason, SentencePair
 from whyformer.spec import Spec
 
 _SHOWN = 5
@@ -54,12 +54,12 @@ class Cleaning(Spec):
     repeated: bool = True
     """Keep pairs that occur more than once; otherwise only the first of them."""
 
-    def apply(self, pairs: Iterable[Pair | BadLine]) -> tuple[list[Pair], CleaningReport]:
+    def apply(self, pairs: Iterable[SentencePair | BadLine]) -> tuple[list[SentencePair], CleaningReport]:
         """Return the pairs that may stay, in their order, and the summary of the others."""
-        kept: list[Pair] = []
+        kept: list[SentencePair] = []
         dropped: Counter[Reason] = Counter()
         bad: list[BadLine] = []
-        seen: set[Pair] = set()
+        seen: set[SentencePair] = set()
         for pair in pairs:
             if isinstance(pair, BadLine):
                 bad.append(pair)
@@ -70,7 +70,7 @@ class Cleaning(Spec):
                 kept.append(pair)
         return kept, CleaningReport(len(kept), dict(dropped.most_common()), tuple(bad[:_SHOWN]))
 
-    def _reason(self, pair: Pair, seen: set[Pair]) -> Reason | None:
+    def _reason(self, pair: SentencePair, seen: set[SentencePair]) -> Reason | None:
         if not pair.source.strip() or not pair.target.strip():
             return Reason.EMPTY
         if self.longest is not None and max(len(pair.source), len(pair.target)) > self.longest:
@@ -84,6 +84,6 @@ class Cleaning(Spec):
         return None
 
 
-def _ratio(pair: Pair) -> float:
+def _ratio(pair: SentencePair) -> float:
     shorter, longer = sorted((len(pair.source.encode()), len(pair.target.encode())))
     return longer / shorter

@@ -88,7 +88,7 @@ class DocumentsSpec(Spec):
         if isinstance(self.valid, tuple):
             return self._read(self.valid)
         share, documents = self.valid, dict.fromkeys(self._read(self.train))
-        held = [document for document in documents if place(document) < share]
+        held = [document for document in documents if place_of(document) < share]
         if not held:
             raise DataError(
                 f"data.valid: {share:g} of {len(documents):,} different documents is not one; raise the "
@@ -109,6 +109,6 @@ class DocumentsSpec(Spec):
         yield from texts
 
 
-def place(text: str) -> float:
+def place_of(text: str) -> float:
     """A number from 0 to 1 that depends on the text alone: below the share to hold out, it is held out."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64

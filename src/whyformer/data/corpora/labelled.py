@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from whyformer.data.corpora.documents import VALID, Files, place
+from whyformer.data.corpora.documents import VALID, Files, place_of
 from whyformer.data.corpora.lines import BadLine, scan_lines
 from whyformer.data.corpora.pair_files import locate
 from whyformer.errors import DataError
@@ -101,7 +101,7 @@ class LabelledSpec(Spec):
         if isinstance(self.valid, tuple):
             return self._read(self.valid)
         everything = self._read(self.train)
-        held = [example for example in everything if place("\t".join(example.texts)) < self.valid]
+        held = [example for example in everything if place_of("\t".join(example.texts)) < self.valid]
         if not held:
             raise DataError(
                 f"data.valid: {self.valid:g} of {len(everything):,} examples is not one; raise the share, "

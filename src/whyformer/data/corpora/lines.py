@@ -31,7 +31,7 @@ class Reason(StrEnum):
     REPEATED = "repeated"
 
 
-class Pair(NamedTuple):
+class SentencePair(NamedTuple):
     """A sentence and its translation."""
 
     source: str

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from whyformer.data.corpora.cleaning import Cleaning, CleaningReport
 from whyformer.data.corpora.download import Download
-from whyformer.data.corpora.lines import BadLine, Pair, Reason, scan_lines
+from whyformer.data.corpora.lines import BadLine, Reason, SentencePair, scan_lines
 from whyformer.errors import DataError
 from whyformer.spec import Spec
 
@@ -36,14 +36,14 @@ class _Pairs(Spec):
     """What both kinds of pair files can do."""
 
     @abstractmethod
-    def scan(self) -> Iterator[Pair | BadLine]:
+    def scan(self) -> Iterator[SentencePair | BadLine]:
         """Yield every pair in order, or in its place the line that cannot be read.
 
         Raises:
             DataError: a file is missing, empty or damaged, or does not match its partner.
         """
 
-    def training(self, cleaning: Cleaning) -> tuple[list[Pair], CleaningReport]:
+    def training(self, cleaning: Cleaning) -> tuple[list[SentencePair], CleaningReport]:
         """Return the pairs that are fit to train on, and the summary of the others.
 
         Raises:
@@ -54,13 +54,13 @@ class _Pairs(Spec):
             raise DataError(f"{self._files()}: nothing is left to train on: {report.summary()}.")
         return pairs, report
 
-    def held_out(self) -> list[Pair]:
+    def held_out(self) -> list[SentencePair]:
         """Return every pair, empty sides included.
 
         Raises:
             DataError: as :meth:`scan`, and for the first line that cannot be read.
         """
-        pairs: list[Pair] = []
+        pairs: list[SentencePair] = []
         for pair in self.scan():
             if isinstance(pair, BadLine):
                 raise pair.error()
@@ -89,7 +89,7 @@ class TextPairs(_Pairs):
     target: Location
     """The file of their translations."""
 
-    def scan(self) -> Iterator[Pair | BadLine]:
+    def scan(self) -> Iterator[SentencePair | BadLine]:
         """Yield the lines side by side; two files of different length are an error at their end."""
         source_path, target_path = locate(self.source), locate(self.target)
         sources = targets = 0
@@ -101,7 +101,7 @@ class TextPairs(_Pairs):
             elif isinstance(target, BadLine):
                 yield target
             elif source is not None and target is not None:
-                yield Pair(source, target)
+                yield SentencePair(source, target)
         if sources != targets:
             raise DataError(
                 f"{source_path} has {sources:,} lines but {target_path} has {targets:,}; line i of one must "
@@ -134,7 +134,7 @@ class TsvPairs(_Pairs):
                 raise ValueError(f"column {column!r} is a name, so `header` must be true")
         return self
 
-    def scan(self) -> Iterator[Pair | BadLine]:
+    def scan(self) -> Iterator[SentencePair | BadLine]:
         """Yield the two columns of each line; a line that lacks one comes as bad."""
         path = locate(self.path)
         lines = enumerate(scan_lines(path), start=1)
@@ -149,7 +149,7 @@ class TsvPairs(_Pairs):
             if len(cells) <= max(source, target):
                 yield BadLine(path, number, Reason.TOO_FEW_COLUMNS)
             else:
-                yield Pair(cells[source], cells[target])
+                yield SentencePair(cells[source], cells[target])
         if number == 0:
             raise DataError(f"{path}: nothing follows the header.")
 
@@ -173,7 +173,7 @@ def locate(location: Location) -> Path:
     return location.fetch() if isinstance(location, Download) else location
 
 
-def group_references(pairs: Iterable[Pair]) -> list[Referenced]:
+def group_references(pairs: Iterable[SentencePair]) -> list[Referenced]:
     """Collect the different translations of each source, in the order of first appearance."""
     groups: dict[str, dict[str, None]] = {}
     for source, target in pairs:

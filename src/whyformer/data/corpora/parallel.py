@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from whyformer.data.corpora.cldr import CldrSpec
-from whyformer.data.corpora.cldr.splits import Pair as CldrPair
+from whyformer.data.corpora.cldr.splits import CldrPair
 from whyformer.data.corpora.cleaning import Cleaning
-from whyformer.data.corpora.lines import Pair, read_lines
+from whyformer.data.corpora.lines import SentencePair, read_lines
 from whyformer.data.corpora.pair_files import PairsSpec, Referenced
 from whyformer.data.corpora.reverse import ReverseSpec
 from whyformer.errors import DataError
@@ -122,5 +122,5 @@ def read_test_set(source: Path, references: Sequence[Path]) -> list[Referenced]:
     return [Referenced(text, list(filter(None, group)) or group[:1]) for text, *group in rows]
 
 
-def _referenced(pairs: Iterable[CldrPair | Pair]) -> list[Referenced]:
+def _referenced(pairs: Iterable[CldrPair | SentencePair]) -> list[Referenced]:
     return [Referenced(pair.source, [pair.target]) for pair in pairs]

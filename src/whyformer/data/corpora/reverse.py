@@ -5,16 +5,16 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from whyformer.data.corpora.lines import Pair
+from whyformer.data.corpora.lines import SentencePair
 from whyformer.spec import Spec
 
 
 class ReversedStrings(NamedTuple):
     """Three lists of pairs that share no source and no target."""
 
-    train: list[Pair]
-    valid: list[Pair]
-    test: list[Pair]
+    train: list[SentencePair]
+    valid: list[SentencePair]
+    test: list[SentencePair]
 
 
 class ReverseSpec(Spec):
@@ -47,6 +47,8 @@ class ReverseSpec(Spec):
         while len(drawn) < self.pairs:
             length = generator.randint(self.shortest, self.longest)
             drawn[tuple(generator.choices(range(self.symbols), k=length))] = None
-        pairs = [Pair(" ".join(map(str, string)), " ".join(map(str, string[::-1]))) for string in drawn]
+        pairs = [
+            SentencePair(" ".join(map(str, string)), " ".join(map(str, string[::-1]))) for string in drawn
+        ]
         held_out = self.pairs // 20
         return ReversedStrings(pairs[2 * held_out :], pairs[:held_out], pairs[held_out : 2 * held_out])

@@ -16,9 +16,9 @@ from math import log
 
 from whyformer.data.tokenizers.pre_tokenization import Cutting
 
-Word = tuple[str, ...]
+Symbols = tuple[str, ...]
 """A word, spelled in symbols."""
-Pair = tuple[int, int]
+SymbolPair = tuple[int, int]
 """Two neighbouring symbols, by id."""
 
 
@@ -42,17 +42,17 @@ class SymbolCounts:
     Pairs in a run overlap, as in the paper's algorithm: ``aaa`` holds the pair of two ``a`` twice.
     """
 
-    def __init__(self, words: Mapping[Word, int], mark: str) -> None:
+    def __init__(self, words: Mapping[Symbols, int], mark: str) -> None:
         # Ids break ties: shorter symbols come first, then lower code points, then what is learned.
         self.names = sorted({symbol for word in words for symbol in word}, key=lambda name: (len(name), name))
         """Every symbol by its id."""
         self.symbols: Counter[int] = Counter()
-        self.pairs: Counter[Pair] = Counter()
+        self.pairs: Counter[SymbolPair] = Counter()
         self._mark = mark
         self._ids = {name: id for id, name in enumerate(self.names)}
         self._words = [([self._ids[symbol] for symbol in word], times) for word, times in words.items()]
-        self._holders: defaultdict[Pair, set[int]] = defaultdict(set)  # words that hold or held a pair
-        self._with: defaultdict[int, set[Pair]] = defaultdict(set)  # pairs that hold a symbol
+        self._holders: defaultdict[SymbolPair, set[int]] = defaultdict(set)  # words that hold or held a pair
+        self._with: defaultdict[int, set[SymbolPair]] = defaultdict(set)  # pairs that hold a symbol
         for index, (word, times) in enumerate(self._words):
             for symbol in word:
                 self.symbols[symbol] += times
@@ -60,7 +60,7 @@ class SymbolCounts:
         self.total = self.symbols.total()
         """Number of symbols in the text."""
 
-    def merge(self, pair: Pair) -> set[Pair]:
+    def merge(self, pair: SymbolPair) -> set[SymbolPair]:
         """Make every ``pair`` one symbol; return the pairs that hold this symbol or either of its parts."""
         name = self.merged_name(pair)
         merged = self._ids.setdefault(name, len(self.names))
@@ -86,7 +86,7 @@ class SymbolCounts:
                 self._with[symbol].discard(each)
         return near - gone
 
-    def merged_name(self, pair: Pair) -> str:
+    def merged_name(self, pair: SymbolPair) -> str:
         """Return what the two symbols are called as one; the right one's mark of continuation goes."""
         left, right = pair
         return self.names[left] + self.names[right].removeprefix(self._mark)
@@ -100,16 +100,16 @@ class SymbolCounts:
                 self._with[symbol].add(pair)
 
 
-Score = Callable[[SymbolCounts, Pair], float]
+MergeScore = Callable[[SymbolCounts, SymbolPair], float]
 """How good it is to merge a pair. It may rise only by merges that take one of the pair's two symbols."""
 
 
-def frequency(text: SymbolCounts, pair: Pair) -> float:
+def frequency(text: SymbolCounts, pair: SymbolPair) -> float:
     """Return how often the pair stands in the text."""
     return float(text.pairs[pair])
 
 
-def likelihood_gain(text: SymbolCounts, pair: Pair) -> float:
+def likelihood_gain(text: SymbolCounts, pair: SymbolPair) -> float:
     """Return by how many nats the merge raises the log-likelihood of the text under a unigram model.
 
     The model gives each of the N symbols of the text its relative frequency, so the log-likelihood is
@@ -133,7 +133,7 @@ def likelihood_gain(text: SymbolCounts, pair: Pair) -> float:
 
 
 def learned_merges(
-    words: Mapping[Word, int], score: Score, *, least: int = 2, mark: str = ""
+    words: Mapping[Symbols, int], score: MergeScore, *, least: int = 2, mark: str = ""
 ) -> Iterator[Merge]:
     """Yield the merges in the order in which they are learned, until none has a positive score.
 
@@ -144,13 +144,13 @@ def learned_merges(
         mark: what symbols that continue a word begin with.
     """
     text = SymbolCounts(words, mark)
-    heap: list[tuple[float, Pair]] = []
-    offered: dict[Pair, float] = {}
+    heap: list[tuple[float, SymbolPair]] = []
+    offered: dict[SymbolPair, float] = {}
 
-    def worth(pair: Pair) -> float:
+    def worth(pair: SymbolPair) -> float:
         return score(text, pair) if text.pairs[pair] >= least else 0.0
 
-    def offer(pairs: Iterable[Pair]) -> None:
+    def offer(pairs: Iterable[SymbolPair]) -> None:
         for pair in pairs:
             value = worth(pair)
             if value > offered.get(pair, 0.0):
@@ -174,7 +174,9 @@ def learned_merges(
             offer([pair])
 
 
-def counted_words(lines: Iterable[str], cut: Cutting, only: Sequence[str], mark: str = "") -> dict[Word, int]:
+def counted_words(
+    lines: Iterable[str], cut: Cutting, only: Sequence[str], mark: str = ""
+) -> dict[Symbols, int]:
     """Count the words of ``lines``, spelled in characters, with ``mark`` before each but the first.
 
     Words are made of the characters ``only``: every other one ends a word and is dropped.
@@ -185,7 +187,7 @@ def counted_words(lines: Iterable[str], cut: Cutting, only: Sequence[str], mark:
     return {(word[0], *(mark + character for character in word[1:])): n for word, n in counts.items()}
 
 
-def _joined(word: list[int], pair: Pair, merged: int) -> list[int]:
+def _joined(word: list[int], pair: SymbolPair, merged: int) -> list[int]:
     """Replace ``pair`` from the left to the right."""
     joined: list[int] = []
     for symbol in word:

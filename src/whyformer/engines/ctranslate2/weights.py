@@ -22,7 +22,7 @@ from whyformer.spec import Spec
 from whyformer.special_tokens import BOS, EOS, PAD, UNK
 
 # Their layers are attributes that are filled in, and have no types.
-Layer = Any
+SpecLayer = Any
 
 _ACTIVATIONS: dict[type[Spec], str] = {
     ReluSpec: "RELU",
@@ -88,20 +88,20 @@ def _is_plain(attention: AttentionSpec, first: AttentionSpec) -> bool:
     return usual and attention.keys.kind == "own" and attention.score.kind == "scaled_dot"
 
 
-def _converted(model: Transformer) -> Layer:
+def _converted(model: Transformer) -> SpecLayer:
     # Only those who ask for this engine have it.
     from ctranslate2 import specs
 
     spec = model.spec
-    encoder: Layer = specs.TransformerEncoderSpec(**_shape(spec.encoder))
-    decoder: Layer = specs.TransformerDecoderSpec(**_shape(spec.decoder))
+    encoder: SpecLayer = specs.TransformerEncoderSpec(**_shape(spec.encoder))
+    decoder: SpecLayer = specs.TransformerDecoderSpec(**_shape(spec.decoder))
     _fill_stack(encoder, model.encoder, spec.longest, spec.d_model)
     _fill_stack(decoder, model.decoder, spec.longest, spec.d_model)
     encoder.embeddings[0].weight = model.source_embedding.weight.detach()
     decoder.embeddings.weight = model.target_embedding.weight.detach()
     encoder.scale_embeddings = decoder.scale_embeddings = model.source_embedding.scale
     decoder.projection.weight, decoder.projection.bias = _output(model)
-    made: Layer = specs.TransformerSpec(encoder, decoder)
+    made: SpecLayer = specs.TransformerSpec(encoder, decoder)
     made.register_source_vocabulary([str(id) for id in range(len(model.source_embedding.weight))])
     made.register_target_vocabulary([str(id) for id in range(len(model.output_weight))])
     made.config.unk_token, made.config.eos_token = str(UNK), str(EOS)
@@ -133,7 +133,7 @@ def _shape(stack: StackSpec) -> dict[str, Any]:
     }
 
 
-def _fill_stack(layer: Layer, stack: Stack, longest: int, d_model: int) -> None:
+def _fill_stack(layer: SpecLayer, stack: Stack, longest: int, d_model: int) -> None:
     layer.position_encodings.encodings = stack.added(longest, d_model)
     if stack.final_norm is not None:
         _fill_norm(layer.layer_norm, stack.final_norm)
@@ -141,7 +141,7 @@ def _fill_stack(layer: Layer, stack: Stack, longest: int, d_model: int) -> None:
         _fill_block(theirs, block)
 
 
-def _fill_block(layer: Layer, block: Block) -> None:
+def _fill_block(layer: SpecLayer, block: Block) -> None:
     attention, cross = block.attention, block.cross_attention
     _fill_linear(layer.self_attention.linear[0], *_own(attention)[:3])
     _fill_linear(layer.self_attention.linear[1], attention.output)
@@ -170,7 +170,7 @@ def _own(attention: MultiHeadAttention) -> tuple[nn.Linear, nn.Linear, nn.Linear
     return attention.query, attention.key, attention.value
 
 
-def _fill_linear(layer: Layer, *linears: nn.Linear) -> None:
+def _fill_linear(layer: SpecLayer, *linears: nn.Linear) -> None:
     """Let ``layer`` compute all of ``linears`` in one product."""
     parts = [linear.state_dict() for linear in linears]
     layer.weight = torch.cat([part["weight"] for part in parts])
@@ -178,7 +178,7 @@ def _fill_linear(layer: Layer, *linears: nn.Linear) -> None:
         layer.bias = torch.cat([part["bias"] for part in parts])
 
 
-def _fill_norm(layer: Layer, norm: nn.Module) -> None:
+def _fill_norm(layer: SpecLayer, norm: nn.Module) -> None:
     assert isinstance(norm, nn.LayerNorm | nn.RMSNorm), "other norms are refused"
     layer.gamma = norm.weight.detach()
     if isinstance(norm, nn.LayerNorm):

@@ -80,7 +80,7 @@ class NativeState(DecoderState):
         tokens = torch.empty(len(longest), stride, dtype=torch.int64)
         log_probabilities = torch.empty(len(longest), stride)
         written = torch.empty_like(longest)
-        told = library.Greedy(
+        told = library.GreedyStruct(
             *(penalty.data_ptr(), longest.data_ptr(), stride),
             *(tokens.data_ptr(), log_probabilities.data_ptr(), written.data_ptr()),
         )

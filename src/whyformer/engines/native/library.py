@@ -14,7 +14,7 @@ from whyformer.engines.native.build import LIBRARY, fingerprint
 _AGAIN = "run `python -m whyformer.engines.native.build`, or translate with --engine torch"
 
 
-class Linear(ctypes.Structure):
+class LinearStruct(ctypes.Structure):
     """One product, its bias and what follows."""
 
     _fields_: ClassVar = [
@@ -23,49 +23,49 @@ class Linear(ctypes.Structure):
     ]
 
 
-class Norm(ctypes.Structure):
+class NormStruct(ctypes.Structure):
     """A LayerNorm; null pointers where there is none."""
 
     _fields_: ClassVar = [("gain", c_void_p), ("shift", c_void_p), ("epsilon", c_double)]
 
 
-class Attention(ctypes.Structure):
+class AttentionStruct(ctypes.Structure):
     """An attention and the norm of its branch."""
 
     _fields_: ClassVar = [
-        *(("input", Linear), ("output", Linear), ("norm", Norm)),
+        *(("input", LinearStruct), ("output", LinearStruct), ("norm", NormStruct)),
         *(("heads", c_int64), ("dim", c_int64), ("turn", c_void_p), ("turned", c_int64)),
     ]
 
 
-class Layer(ctypes.Structure):
+class LayerStruct(ctypes.Structure):
     """A layer; in an encoder ``cross`` and ``memory`` are zeros."""
 
     _fields_: ClassVar = [
-        *(("own", Attention), ("cross", Attention), ("memory", Linear)),
-        *(("enter", Linear), ("leave", Linear), ("norm", Norm)),
+        *(("own", AttentionStruct), ("cross", AttentionStruct), ("memory", LinearStruct)),
+        *(("enter", LinearStruct), ("leave", LinearStruct), ("norm", NormStruct)),
     ]
 
 
-class Stack(ctypes.Structure):
+class StackStruct(ctypes.Structure):
     """A stack with the table of its tokens and that of its positions."""
 
     _fields_: ClassVar = [
         *(("layers", c_void_p), ("depth", c_int64), ("embedding", c_void_p), ("position", c_void_p)),
-        *(("scale", c_double), ("last", Norm)),
+        *(("scale", c_double), ("last", NormStruct)),
     ]
 
 
-class Model(ctypes.Structure):
+class ModelStruct(ctypes.Structure):
     """Everything."""
 
     _fields_: ClassVar = [
-        *(("encoder", Stack), ("decoder", Stack), ("output", Linear)),
+        *(("encoder", StackStruct), ("decoder", StackStruct), ("output", LinearStruct)),
         *((name, c_int64) for name in ("d_model", "vocabulary", "start", "end", "widest")),
     ]
 
 
-class Greedy(ctypes.Structure):
+class GreedyStruct(ctypes.Structure):
     """What a greedy search is told, and where it writes."""
 
     _fields_: ClassVar = [

@@ -25,7 +25,7 @@ from whyformer.position.rotary import Rotary
 from whyformer.special_tokens import BOS, EOS, PAD
 
 NativePrecision = Literal["int8", "fp32"]
-Weights = tuple[Tensor, Tensor]
+PackedWeights = tuple[Tensor, Tensor]
 """A matrix (O,I) and a bias (O,)."""
 
 # As in decode.cpp: the outputs of a panel, and the numbers of `Activation`.
@@ -77,9 +77,9 @@ class Packed:
             bias = table.new_zeros(len(table)) if bias is None else bias
             output = self.linear(table, bias.index_fill(0, torch.tensor([PAD]), -torch.inf))
         vocabulary, d_model = table.shape
-        self.struct = library.Model(encoder, decoder, output, d_model, vocabulary, BOS, EOS, widest)
+        self.struct = library.ModelStruct(encoder, decoder, output, d_model, vocabulary, BOS, EOS, widest)
 
-    def linear(self, weight: Tensor, bias: Tensor, activation: int = _NONE) -> library.Linear:
+    def linear(self, weight: Tensor, bias: Tensor, activation: int = _NONE) -> library.LinearStruct:
         """The product with ``weight`` (O,I), plus ``bias`` (O,), and what follows."""
         outputs, inputs = weight.shape
         if self.precision == "int8":
@@ -90,34 +90,37 @@ class Packed:
         rows = [F.pad(row, (0, -outputs % PANEL)) for row in (start, scale, bias)]
         pointers = [self._pointer(tensor) for tensor in (panels(weight, in_word), *rows)]
         self._widest = max(self._widest, inputs, len(rows[0]))
-        return library.Linear(*pointers, inputs, len(rows[0]), activation)
+        return library.LinearStruct(*pointers, inputs, len(rows[0]), activation)
 
-    def _stack(self, stack: Stack, table: TokenEmbedding, longest: int) -> library.Stack:
+    def _stack(self, stack: Stack, table: TokenEmbedding, longest: int) -> library.StackStruct:
         blocks = cast("list[Block]", list(stack.blocks))
         rotary = next((scheme for scheme in stack.positions if isinstance(scheme, Rotary)), None)
         turn = None if rotary is None else self._pointer(_turns(rotary, longest))
         layers = [self._layer(block, turn, rotary.turned if rotary else 0) for block in blocks]
-        array = (library.Layer * len(layers))(*layers)
+        array = (library.LayerStruct * len(layers))(*layers)
         self._kept.append(array)
         position = stack.added(longest, table.weight.shape[1])
-        return library.Stack(
+        return library.StackStruct(
             *(ctypes.addressof(array), len(layers), self._pointer(table.weight), self._pointer(position)),
-            *(table.scale, library.Norm() if stack.final_norm is None else self._norm(stack.final_norm)),
+            *(
+                table.scale,
+                library.NormStruct() if stack.final_norm is None else self._norm(stack.final_norm),
+            ),
         )
 
-    def _layer(self, block: Block, turn: int | None, turned: int) -> library.Layer:
+    def _layer(self, block: Block, turn: int | None, turned: int) -> library.LayerStruct:
         network, branch = block.feed_forward, block.feed_forward_branch
         assert isinstance(network, FeedForward), "others are refused"
         assert branch is not None, "it has one where it has a network"
         own, cross = block.attention, block.cross_attention
-        attention, memory = library.Attention(), library.Linear()
+        attention, memory = library.AttentionStruct(), library.LinearStruct()
         if cross is not None and block.cross_branch is not None:
             attention = self._attention(cross, block.cross_branch, [_query(cross)])
             memory = self.linear(*_joined(_weights(cross.key), _weights(cross.value)))
         inputs = [_query(own), _weights(own.key), _weights(own.value)]
         reading = self._attention(own, block.attention_branch, inputs)
         reading.turn, reading.turned = turn, turned
-        return library.Layer(
+        return library.LayerStruct(
             reading,
             attention,
             memory,
@@ -127,9 +130,9 @@ class Packed:
         )
 
     def _attention(
-        self, attention: MultiHeadAttention, branch: Placement, inputs: list[Weights]
-    ) -> library.Attention:
-        return library.Attention(
+        self, attention: MultiHeadAttention, branch: Placement, inputs: list[PackedWeights]
+    ) -> library.AttentionStruct:
+        return library.AttentionStruct(
             self.linear(*_joined(*inputs)),
             self.linear(*_weights(attention.output)),
             self._norm(branch.norm),
@@ -137,9 +140,9 @@ class Packed:
             attention.query.out_features // attention.heads,
         )
 
-    def _norm(self, norm: Norm) -> library.Norm:
+    def _norm(self, norm: Norm) -> library.NormStruct:
         assert isinstance(norm, LayerNorm), "others are refused"
-        return library.Norm(self._pointer(norm.weight), self._pointer(norm.bias), norm.eps)
+        return library.NormStruct(self._pointer(norm.weight), self._pointer(norm.bias), norm.eps)
 
     def _pointer(self, tensor: Tensor) -> int:
         """The address of what the library reads: ``tensor``, whole numbers as they are, others in fp32."""
@@ -170,20 +173,20 @@ def panels(weight: Tensor, in_word: int) -> Tensor:
     return padded.unflatten(1, (-1, in_word)).unflatten(0, (-1, PANEL)).transpose(1, 2).contiguous()
 
 
-def _weights(linear: nn.Module) -> Weights:
+def _weights(linear: nn.Module) -> PackedWeights:
     assert isinstance(linear, nn.Linear), "keys without a matrix of their own are refused"
     bias = cast("Tensor | None", linear.bias)
     return linear.weight, linear.weight.new_zeros(linear.out_features) if bias is None else bias
 
 
-def _query(attention: MultiHeadAttention) -> Weights:
+def _query(attention: MultiHeadAttention) -> PackedWeights:
     """The projection to queries that come out scaled."""
     assert isinstance(attention.score, Dot), "others are refused"
     weight, bias = _weights(attention.query)
     return weight * attention.score.scale, bias * attention.score.scale
 
 
-def _joined(*parts: Weights) -> Weights:
+def _joined(*parts: PackedWeights) -> PackedWeights:
     """One product that does those of all ``parts``, side by side."""
     weights, biases = zip(*parts, strict=True)
     return torch.cat(weights), torch.cat(biases)

@@ -22,7 +22,7 @@ from whyformer.data.tokenizers.kinds import Word
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.models.elmo import ELMo, ELMoSpec
-from whyformer.nn.characters import Words
+from whyformer.nn.characters import SpelledWords
 from whyformer.tasks.recipe import Prepared, Recipe
 from whyformer.training.loss import token_loss
 from whyformer.training.settings import TrainingSpec
@@ -139,7 +139,7 @@ class BidirectionalLMTask:
         None sees the word that it foresees, nor what lies behind it.
         """
         words = torch.arange(8, device=model.output_weight.device)
-        text = Words(words[:, None] + 1, words[None], words[None] >= 0)
+        text = SpelledWords(words[:, None] + 1, words[None], words[None] >= 0)
         embedded = model.embed(text)
         hidden = torch.cat(_predicting_states(model, embedded, text.valid), dim=1)
         every = torch.ones(8, 8, dtype=torch.bool)
@@ -154,7 +154,7 @@ class BidirectionalLMTask:
         return new["nll"] < old["nll"]
 
 
-def _foretold(model: ELMo, words: Words, ids: Tensor) -> Prediction:
+def _foretold(model: ELMo, words: SpelledWords, ids: Tensor) -> Prediction:
     # (B,L-1,M) twice -> (2,B,L-1,M)
     hidden = torch.stack(_predicting_states(model, model.embed(words), words.valid))
     gold = torch.stack([ids[:, 1:], ids[:, :-1]])

@@ -11,11 +11,11 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
 from whyformer.models.classifier import ClassifierSpec, PooledClassifier
 from whyformer.tasks.classification.task import Fit, held_out_examples
-from whyformer.tasks.embedding.encoder import Text, checked_lengths, encoder
+from whyformer.tasks.embedding.encoder import TextOrPair, checked_lengths, encoder
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Classified:
     """What a classifier makes of a text."""
 
     probabilities: dict[str, float]
@@ -51,12 +51,12 @@ class Classifier:
     @torch.inference_mode()
     def classify(
         self,
-        texts: Sequence[Text],
+        texts: Sequence[TextOrPair],
         *,
         batch: int = 64,
         first: int = 1,
         advance: Callable[[int], None] | None = None,
-    ) -> list[Verdict]:
+    ) -> list[Classified]:
         """What becomes of each of ``texts``, in their order; see ``Embedder.embed`` for the rest.
 
         Raises:
@@ -74,7 +74,7 @@ class Classifier:
             rows[indices] = logits.float().softmax(dim=1).cpu()
             if advance is not None:
                 advance(len(indices))
-        return [Verdict(dict(zip(self.labels, row, strict=True))) for row in rows.tolist()]
+        return [Classified(dict(zip(self.labels, row, strict=True))) for row in rows.tolist()]
 
     def fit(self, examples: Sequence[Labelled], *, batch: int = 64) -> Fit:
         """How often it is right.

@@ -105,7 +105,7 @@ def macro_f1(gold: Tensor, predicted: Tensor) -> float:
     return 100.0 * sum(scores) / len(scores)
 
 
-class Examples:
+class LabelledExamples:
     """Labelled texts, ready for a classifier, and what its backbone makes of them if that never changes."""
 
     def __init__(self, examples: Sequence[Labelled], encoder: Encoder[Any], labels: Sequence[str]) -> None:
@@ -171,13 +171,13 @@ class ClassificationTask:
     def __init__(self, recipe: ClassificationRecipe, data: LabelledTexts, tokenizer: Tokenizer) -> None:
         self._label_smoothing = recipe.training.loss.label_smoothing
         reader, labels = encoder(recipe.model.whole_backbone, tokenizer), recipe.data.known
-        train = Examples(data.train, reader, labels)
+        train = LabelledExamples(data.train, reader, labels)
         most = math.inf if reader.longest is None else reader.longest
         kept = [example for example, n in zip(data.train, train.lengths.tolist(), strict=True) if n <= most]
         if not kept:
             raise DataError(f"every training example is longer than the model reads ({most} tokens).")
         overlong = len(data.train) - len(kept)
-        self._train = Examples(kept, reader, labels) if overlong else train
+        self._train = LabelledExamples(kept, reader, labels) if overlong else train
         self._valid = held_out_examples(data.valid, reader, labels)
         left_out = f"; {overlong:,} more are longer than the model reads ({most} tokens)"
         self.summary = data.summary + (left_out if overlong else "")
@@ -213,13 +213,15 @@ class ClassificationTask:
         return (new["accuracy"], -new["nll"]) > (old["accuracy"], -old["nll"])
 
 
-def held_out_examples(examples: Sequence[Labelled], reader: Encoder[Any], labels: Sequence[str]) -> Examples:
+def held_out_examples(
+    examples: Sequence[Labelled], reader: Encoder[Any], labels: Sequence[str]
+) -> LabelledExamples:
     """``examples``, every one of which counts.
 
     Raises:
         DataError: one is longer than the model reads.
     """
-    ready = Examples(examples, reader, labels)
+    ready = LabelledExamples(examples, reader, labels)
     for example, length in zip(examples, ready.lengths.tolist(), strict=True):
         if reader.longest is not None and length > reader.longest:
             raise DataError(

@@ -20,9 +20,9 @@ from whyformer.models.gpt import GPT, GPTSpec
 from whyformer.position.layout import Layout
 from whyformer.special_tokens import BOS, EOS
 
-Text = tuple[str, ...]
+TextOrPair = tuple[str, ...]
 """One text, or two that are read together; texts that share a call are all of one sort."""
-Model_contra = TypeVar("Model_contra", bound=nn.Module, contravariant=True)
+ModelT_contra = TypeVar("ModelT_contra", bound=nn.Module, contravariant=True)
 
 
 class Reading(NamedTuple):
@@ -34,7 +34,7 @@ class Reading(NamedTuple):
     """(B,L), True where a token is real."""
 
 
-class Encoder(Protocol[Model_contra]):
+class Encoder(Protocol[ModelT_contra]):
     """Prepares texts for models of one kind."""
 
     @property
@@ -42,11 +42,11 @@ class Encoder(Protocol[Model_contra]):
         """Most tokens of a text or pair, marks included; None if there is no bound."""
         ...
 
-    def lengths(self, texts: Sequence[Text]) -> list[int]:
+    def lengths(self, texts: Sequence[TextOrPair]) -> list[int]:
         """How many tokens each text or pair has, marks included."""
         ...
 
-    def encode(self, model: Model_contra, texts: Sequence[Text]) -> Reading:
+    def encode(self, model: ModelT_contra, texts: Sequence[TextOrPair]) -> Reading:
         """Read ``texts``, none of them too long, as they stand in one batch."""
         ...
 
@@ -63,11 +63,11 @@ class TokenEncoder:
         self._tokenizer = tokenizer
         self._close = [EOS] if isinstance(spec, BERTSpec) else []
 
-    def lengths(self, texts: Sequence[Text]) -> list[int]:
+    def lengths(self, texts: Sequence[TextOrPair]) -> list[int]:
         """How many tokens each text or pair has, marks included."""
         return [len(ids) for ids in self._framed(texts)]
 
-    def encode(self, model: BERT | GPT, texts: Sequence[Text]) -> Reading:
+    def encode(self, model: BERT | GPT, texts: Sequence[TextOrPair]) -> Reading:
         """Read ``texts``, none of them too long, as they stand in one batch."""
         rows = Batch.of(self._framed(texts), model.embedding.weight.device)
         layout = Layout.of(rows.valid)
@@ -80,7 +80,7 @@ class TokenEncoder:
             embedded = model.embed(rows.tokens, layout)
         return Reading(model.stack.layers(embedded, layout), rows.valid)
 
-    def _framed(self, texts: Sequence[Text]) -> list[list[int]]:
+    def _framed(self, texts: Sequence[TextOrPair]) -> list[list[int]]:
         sides = [self._tokenizer.encode_all(side) for side in zip(*texts, strict=True)]
         framed = [[BOS, *ids] for ids in sides[0]] if sides else []
         for second in sides[1:]:
@@ -97,16 +97,16 @@ class WordEncoder:
         self._spec = spec
         self._tokenizer = tokenizer
 
-    def lengths(self, texts: Sequence[Text]) -> list[int]:
+    def lengths(self, texts: Sequence[TextOrPair]) -> list[int]:
         """How many words each text or pair has, marks included."""
         return self._windows(texts).lengths.tolist()
 
-    def encode(self, model: ELMo, texts: Sequence[Text]) -> Reading:
+    def encode(self, model: ELMo, texts: Sequence[TextOrPair]) -> Reading:
         """Read ``texts`` as they stand in one batch."""
         words, _ = self._windows(texts).batch(np.arange(len(texts)), model.output_weight.device)
         return Reading(model.layers(words), words.valid)
 
-    def _windows(self, texts: Sequence[Text]) -> Windows:
+    def _windows(self, texts: Sequence[TextOrPair]) -> Windows:
         return Windows([" ".join(text) for text in texts], self._tokenizer, self._spec.characters, None)
 
 
@@ -115,7 +115,7 @@ def encoder(spec: BackboneSpec, tokenizer: Tokenizer) -> Encoder[Any]:
     return WordEncoder(spec, tokenizer) if isinstance(spec, ELMoSpec) else TokenEncoder(spec, tokenizer)
 
 
-def checked_lengths(encoder: Encoder[Any], texts: Sequence[Text], first: int) -> list[int]:
+def checked_lengths(encoder: Encoder[Any], texts: Sequence[TextOrPair], first: int) -> list[int]:
     """The lengths of lines, of which the caller's number ``first`` is the first.
 
     Raises:

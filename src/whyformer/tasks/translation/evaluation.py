@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from whyformer.data.corpora.pair_files import Referenced
 from whyformer.decoding.search import SearchSpec
 from whyformer.tasks.output import TextOutput
-from whyformer.tasks.translation.metrics import Score, ScoringSpec, Tokenize, is_right, score
+from whyformer.tasks.translation.metrics import Metric, ScoringSpec, Tokenize, is_right, score
 from whyformer.tasks.translation.translator import Translator
 
 
@@ -28,7 +28,7 @@ class Evaluation:
 
     name: str
     sentences: list[Translated]
-    scores: list[Score]
+    scores: list[Metric]
     tokens: int
     """Target tokens written, end marks left out."""
     seconds: float
@@ -51,7 +51,7 @@ class Evaluation:
         }
 
 
-def evaluate(
+def evaluate_translator(
     translator: Translator,
     name: str,
     pairs: Sequence[Referenced],

@@ -21,7 +21,7 @@ class ScoringSpec(Spec):
 
 
 @dataclass(frozen=True)
-class Score:
+class Metric:
     """One figure, in percent."""
 
     name: str
@@ -35,7 +35,7 @@ def score(
     references: Sequence[Sequence[str]],
     spec: ScoringSpec,
     tokenize: Sequence[Tokenize] = (),
-) -> list[Score]:
+) -> list[Metric]:
     """BLEU, chrF and exact match of ``hypotheses``, each against all references of its sentence.
 
     BLEU (Papineni et al. 2002) and chrF (Popović 2015) are sacrebleu's (Post 2018). Exact match counts
@@ -70,28 +70,28 @@ def is_right(hypothesis: str, references: Sequence[str], *, lowercase: bool) -> 
 
 def _bleu(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], tokenize: Tokenize, lowercase: bool
-) -> Score:
+) -> Metric:
     from sacrebleu.metrics.bleu import BLEU
 
     # `force`: no warning about text that looks tokenised; the signature says how it was cut.
     metric = BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
     value = metric.corpus_score(hypotheses, _by_rank(hypotheses, references)).score
-    return Score("bleu", value, str(metric.get_signature()))
+    return Metric("bleu", value, str(metric.get_signature()))
 
 
-def _chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]], lowercase: bool) -> Score:
+def _chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]], lowercase: bool) -> Metric:
     from sacrebleu.metrics.chrf import CHRF
 
     metric = CHRF(lowercase=lowercase)
     value = metric.corpus_score(hypotheses, _by_rank(hypotheses, references)).score
-    return Score("chrf", value, str(metric.get_signature()))
+    return Metric("chrf", value, str(metric.get_signature()))
 
 
-def _exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]], lowercase: bool) -> Score:
+def _exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]], lowercase: bool) -> Metric:
     pairs = zip(hypotheses, references, strict=True)
     right = sum(is_right(hypothesis, group, lowercase=lowercase) for hypothesis, group in pairs)
     signature = "equals a reference|case:" + ("lc" if lowercase else "mixed")
-    return Score("exact", 100.0 * right / len(hypotheses), signature)
+    return Metric("exact", 100.0 * right / len(hypotheses), signature)
 
 
 def _by_rank(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -24,12 +24,12 @@ from whyformer.why.book.labels import (
     place_name,
 )
 from whyformer.why.question import Figure, Findings, Judgement
-from whyformer.why.results import record
+from whyformer.why.results import result_record
 
 _MOST_COLUMNS = 8  # of a table; a learning curve has more, and stands in the record
 
 
-def save(findings: Findings, folder: Path, lang: Language) -> tuple[list[Path], str | None]:
+def save_findings(findings: Findings, folder: Path, lang: Language) -> tuple[list[Path], str | None]:
     """Write the record, the page and the picture into ``folder``.
 
     Returns:
@@ -39,7 +39,7 @@ def save(findings: Findings, folder: Path, lang: Language) -> tuple[list[Path], 
         WhyformerError: the folder cannot be written to, or the disk is full.
     """
     path = folder / f"{findings.question.stem}.json"
-    write_text(path, json.dumps(record(findings), ensure_ascii=False, indent=2) + "\n")
+    write_text(path, json.dumps(result_record(findings), ensure_ascii=False, indent=2) + "\n")
     page = findings_page(findings, lang)
     return [path, *page.save(folder)], page.note
 

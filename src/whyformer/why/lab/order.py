@@ -50,10 +50,10 @@ class Reader(nn.Module):
 
 def sentences(random: Generator, count: int) -> Examples:
     """Sentences for the training, of one length that is drawn too."""
-    return draw(random, count, int(torch.randint(SHORTEST, LONGEST + 1, (), generator=random)))
+    return draw_sentences(random, count, int(torch.randint(SHORTEST, LONGEST + 1, (), generator=random)))
 
 
-def draw(random: Generator, count: int, length: int) -> Examples:
+def draw_sentences(random: Generator, count: int, length: int) -> Examples:
     """Random tokens (B,L), an odd one among them; for each of the tasks what to say at every position."""
     tokens = torch.randint(ORDINARY, (count, length), generator=random)
     odd = torch.randint(ORDINARY, VOCABULARY, (count, 1), generator=random)

@@ -14,7 +14,16 @@ from whyformer.position.positions import PositionSpec
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec
 from whyformer.position.t5 import T5Spec
-from whyformer.why.lab.order import ABSOLUTE, BAG, RELATIVE, TASKS, Reader, draw, right_by_task, sentences
+from whyformer.why.lab.order import (
+    ABSOLUTE,
+    BAG,
+    RELATIVE,
+    TASKS,
+    Reader,
+    draw_sentences,
+    right_by_task,
+    sentences,
+)
 from whyformer.why.lab.training import TRAINING_COST, ToyTraining, training_cost
 from whyformer.why.question import Bounds, Claim, Experiment, Measurements, Question, Text
 
@@ -61,7 +70,7 @@ class PositionSchemes(Experiment):
             measured.update(training_cost(arm, model, log))
             measured[TRAINING_COST, arm, LINES] = lines_of_code(schemes)
             for length in self.lengths:
-                tests = draw(Generator().manual_seed(seed), 128, length)
+                tests = draw_sentences(Generator().manual_seed(seed), 128, length)
                 for task, percent in zip(TASKS, right_by_task(model, tests), strict=True):
                     measured[task, arm, length] = percent
         return measured

@@ -2,7 +2,7 @@
 
 from whyformer.data.corpora.cldr.corpus import CldrSpec
 from whyformer.data.corpora.cldr.normalise import normalise
-from whyformer.data.corpora.cldr.phrase import Language, Topic
-from whyformer.data.corpora.cldr.splits import Pair, Splits, write
+from whyformer.data.corpora.cldr.phrase import CorpusLanguage, Topic
+from whyformer.data.corpora.cldr.splits import CldrPair, Splits, write
 
-__all__ = ["CldrSpec", "Language", "Pair", "Splits", "Topic", "normalise", "write"]
+__all__ = ["CldrPair", "CldrSpec", "CorpusLanguage", "Splits", "Topic", "normalise", "write"]

@@ -5,8 +5,8 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from whyformer.data.corpora.cldr.normalise import normalise
-from whyformer.data.corpora.cldr.phrase import Language, Topic
-from whyformer.data.corpora.cldr.splits import Pair, Splits, divide
+from whyformer.data.corpora.cldr.phrase import CorpusLanguage, Topic
+from whyformer.data.corpora.cldr.splits import CldrPair, Splits, divide
 from whyformer.spec import Spec
 
 _TOPICS: tuple[Topic, ...] = get_args(Topic)
@@ -17,10 +17,10 @@ class CldrSpec(Spec):
 
     kind: Literal["cldr"] = "cldr"
 
-    source: Language = "en"
+    source: CorpusLanguage = "en"
     """Language to translate from: en, zh (simplified), de or fr."""
 
-    target: Language = "zh"
+    target: CorpusLanguage = "zh"
     """Language to translate into; not the same as ``source``."""
 
     topics: tuple[Topic, ...] = Field(default=_TOPICS, min_length=1)
@@ -49,14 +49,14 @@ class CldrSpec(Spec):
         from whyformer.data.corpora.cldr.topics import phrases
 
         source, target = locale_of(self.source), locale_of(self.target)
-        by_source: dict[str, Pair] = {}
+        by_source: dict[str, CldrPair] = {}
         names: set[str] = set()
         for topic in _TOPICS:
             if topic not in self.topics:
                 continue
             for phrase in phrases(topic, self.seed):
                 said, meant = normalise(phrase.say(source)), normalise(phrase.say(target))
-                pair = Pair(said, meant, topic, phrase.content)
+                pair = CldrPair(said, meant, topic, phrase.content)
                 if _says_something(pair):
                     # A content is written in its most explicit form first: that one stays.
                     by_source.setdefault(pair.source, pair)
@@ -65,6 +65,6 @@ class CldrSpec(Spec):
         return divide(list(by_source.values()), names, self.pairs)
 
 
-def _says_something(pair: Pair) -> bool:
+def _says_something(pair: CldrPair) -> bool:
     """False for figures alone that are written alike, as 14:30 in German and French."""
     return pair.source != pair.target or any(character.isalpha() for character in pair.source)

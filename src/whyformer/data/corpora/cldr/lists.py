@@ -11,7 +11,7 @@ from babel import Locale
 from babel.lists import format_list
 
 from whyformer.data.corpora.cldr.locales import locale_of
-from whyformer.data.corpora.cldr.phrase import Language, Phrase
+from whyformer.data.corpora.cldr.phrase import CorpusLanguage, Phrase
 
 _Kind = Literal["territories", "languages"]
 _Conjunction = Literal["standard", "or"]
@@ -42,7 +42,7 @@ def _codes() -> dict[_Kind, list[str]]:
 
     Nauru is a place and a language in English; "Antigua & Barbuda" is one place, but looks like two.
     """
-    locales = [locale_of(language) for language in get_args(Language)]
+    locales = [locale_of(language) for language in get_args(CorpusLanguage)]
     known: set[tuple[_Kind, str]] = {
         (kind, code)
         for kind in _KINDS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from babel import Locale
 
-Language = Literal["en", "zh", "de", "fr"]
+CorpusLanguage = Literal["en", "zh", "de", "fr"]
 """English (as written in the United States), Chinese (simplified), German, French."""
 
 Topic = Literal["dates", "intervals", "times", "relative", "numbers", "lists", "units", "money"]

@@ -17,7 +17,7 @@ _VALID_SHARE = 0.04
 
 
 @dataclass(frozen=True)
-class Pair:
+class CldrPair:
     """One content in two languages."""
 
     source: str
@@ -31,9 +31,9 @@ class Pair:
 class Splits:
     """Three lists of pairs that share no content, no source string and no target string."""
 
-    train: list[Pair]
-    valid: list[Pair]
-    test: list[Pair]
+    train: list[CldrPair]
+    valid: list[CldrPair]
+    test: list[CldrPair]
 
 
 def split_of(content: str) -> _Split:
@@ -44,7 +44,7 @@ def split_of(content: str) -> _Split:
     return "valid" if position < _TEST_SHARE + _VALID_SHARE else "train"
 
 
-def divide(pairs: Sequence[Pair], names: Collection[str], most: int | None) -> Splits:
+def divide(pairs: Sequence[CldrPair], names: Collection[str], most: int | None) -> Splits:
     """Divide pairs, whose sources all differ, by their content.
 
     The contents in ``names`` are always in training, and the last to be cut. Where two contents have
@@ -86,7 +86,7 @@ def write(splits: Splits, folder: Path) -> None:
         write_text(folder / f"{split}.tsv", "".join(lines))
 
 
-def _rank(pair: Pair) -> int:
+def _rank(pair: CldrPair) -> int:
     """A fixed shuffle that does not depend on which other pairs there are."""
     return _digest(f"{pair.content}\t{pair.source}")
 
