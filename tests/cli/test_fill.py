@@ -65,5 +65,5 @@ def test_each_verb_names_the_other_for_the_other_kind_of_run(
 
 def test_the_keys_of_such_recipes_are_listed(whyformer: Program):
     listed = whyformer("recipes", "bert-tiny", "--keys").stdout
-    for key in ("data.train", "tokenizer.specials", "model.heads", "masking.share", "layouts"):
+    for key in ("data.train", "tokenizer.specials", "model.heads", "masking.share", "duplicates"):
         assert f"\n{key}: " in f"\n{listed}"

@@ -161,7 +161,7 @@ def test_the_other_sizes_are_as_published(name: str, millions: float):
         ({"stack": {"block": {"cross_attention": {}}}}, "stack.block.cross_attention is set, but there is"),
         ({"embedding": {"tie": "all"}}, "embedding.tie is all, but there is no target to share with"),
         ({"pooler": False}, "heads has next_sentence, which reads the pooler; set pooler: true"),
-        ({"kinds": 1}, "heads has next_sentence, which reads pairs; set kinds: 2"),
+        ({"token_types": 1}, "heads has next_sentence, which reads pairs; set token_types: 2"),
         ({"longest": 600}, "stack.positions.0: 512 learned positions cannot serve sentences of up to 600"),
     ],
 )

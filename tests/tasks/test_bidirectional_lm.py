@@ -184,7 +184,7 @@ def test_the_leak_check_covers_both_directions(run: Path, monkeypatch: pytest.Mo
             forwards, backwards = model(x, valid)
             return forwards[:, forward], backwards[:, backward]
 
-        monkeypatch.setattr(bidirectional_lm, "_foreseeing", foreseeing)
+        monkeypatch.setattr(bidirectional_lm, "_predicting_states", foreseeing)
 
     # States that have read the word they are to tell: of one direction, then of the other.
     for forward, backward in ((slice(1, None), slice(1, None)), (slice(-1), slice(-1))):

@@ -166,7 +166,7 @@ def test_without_pairs_texts_stand_alone(filling_run: Path):
         (["model.heads=[next_sentence]"], "model.heads has no masked, which this task trains; add it"),
         (["model.heads=[masked]"], "duplicates is above 1, but without the head next_sentence"),
         (["masking.mask=1"], "mask and random are shares of one whole"),
-        (["model.token_types=1"], "heads has next_sentence, which reads pairs; set kinds: 2"),
+        (["model.token_types=1"], "heads has next_sentence, which reads pairs; set token_types: 2"),
     ],
 )
 def test_faults_of_a_recipe_are_told(filling_run: Path, changes: list[str], sentence: str):

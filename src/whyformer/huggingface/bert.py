@@ -196,7 +196,7 @@ class HuggingFaceBert(OneStackFormat[BertConfig, BERTSpec]):
                 around["masked.own_output.weight"] = TensorPlace(_OUTPUT, tokens=True)
         return {
             "embedding.weight": TensorPlace("embeddings.word_embeddings.weight", tokens=True),
-            "kind.weight": TensorPlace("embeddings.token_type_embeddings.weight"),
+            "token_type.weight": TensorPlace("embeddings.token_type_embeddings.weight"),
             self.positions: TensorPlace("embeddings.position_embeddings.weight"),
             **around,
             **layers(spec.stack.layers, "stack.blocks", "encoder.layer", _LAYER),
