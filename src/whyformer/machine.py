@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 Device = Literal["cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16"]
 CPUPrecision = Literal["fp32", "bf16", "int8"]
-"""What the products of a trained model may be computed in on a CPU."""
+"""Of the products of a trained model on a CPU."""
+PrecisionName = Literal["auto", "fp32", "bf16", "int8"]
+"""The same, or whichever pays on this CPU."""
+EngineName = Literal["torch", "native", "ctranslate2"]
+"""What computes translations."""
 
 PACKAGES = ("torch", "tokenizers", "safetensors", "pydantic", "omegaconf", "sacrebleu", "altair", "typer")
 FAST_ENOUGH = 1.5

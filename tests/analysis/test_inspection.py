@@ -11,7 +11,7 @@ from whyformer.data.batches.batch import Batch
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import search
 from whyformer.errors import DecodingError
-from whyformer.runs.load import load_translator
+from whyformer.runs.load import load_as
 from whyformer.special_tokens import EOS
 from whyformer.tap import Tap
 from whyformer.tasks.translation.translator import Translator
@@ -20,7 +20,7 @@ from whyformer.training.checkpoint import load_tensors
 
 @pytest.fixture(scope="module")
 def translator(reverse_run: Path) -> Translator:
-    return load_translator(reverse_run, device="cpu")
+    return load_as(Translator, reverse_run)
 
 
 def test_log_probabilities_are_those_of_the_search(translator: Translator):

@@ -14,7 +14,8 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.models.elmo import ELMoSpec
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.nn.characters import CharactersSpec, SpelledWords
-from whyformer.runs.load import load_translator
+from whyformer.runs.load import load_as
+from whyformer.tasks.translation.translator import Translator
 
 _IN_TRANSFORMER = {
     *("embedding", "encoder attention", "encoder feed-forward", "decoder attention", "cross-attention"),
@@ -131,7 +132,7 @@ def test_nothing_of_the_run_changes(reverse_run: Path, training: Profile):
 
 def test_a_translation_is_searched_part_by_part(reverse_run: Path):
     texts = ["0 1 2", "", "4 3 2 1 0", "1"]
-    found = profile_translation(load_translator(reverse_run, device="cpu"), texts, GreedySpec(), batch=2)
+    found = profile_translation(load_as(Translator, reverse_run), texts, GreedySpec(), batch=2)
     parts = _by_name(found.parts)
     expected = _IN_TRANSFORMER - {"output layer and loss"} | {"output layer", "search", "tokenizer", "cache"}
     assert parts.keys() >= expected

@@ -97,9 +97,7 @@ def test_the_heads_decide_the_shapes():
 
 
 def test_heads_that_do_not_fit_are_refused():
-    with pytest.raises(
-        ValidationError, match="8 query heads cannot share 3 key-value heads evenly"
-    ):
+    with pytest.raises(ValidationError, match="8 query heads cannot share 3 key-value heads evenly"):
         HeadsSpec(query=8, key_value=3)
     with pytest.raises(ValueError, match="8 heads do not divide d_model 100"):
         HeadsSpec(query=8).head_dim(100)

@@ -24,7 +24,9 @@ documents = st.lists(
 
 
 def pairs(texts: list[str], longest: int = 24, seed: int = 0, duplicates: int = 1) -> tuple[Texts, Sentences]:
-    return sentence_pairs(texts, TOKENIZER, longest, seed=seed, duplicates=duplicates, origin="data.train")
+    return sentence_pairs(
+        texts, TOKENIZER, longest, seed=seed, duplicates=duplicates, source_name="data.train"
+    )
 
 
 @settings(max_examples=100)
@@ -80,7 +82,7 @@ def test_pairs_are_a_function_of_the_seed_and_layouts_differ():
 @settings(max_examples=50)
 @given(texts=documents, longest=st.integers(5, 40))
 def test_single_texts_hold_every_token_once_and_never_cross_documents(texts: list[str], longest: int):
-    made, sentences = single_texts(texts, TOKENIZER, longest, origin="data.train")
+    made, sentences = single_texts(texts, TOKENIZER, longest, source_name="data.train")
     assert made.follows is None
     assert made.lengths.max() <= longest
     assert np.array_equal(made.spans[1:, 0, 0], made.spans[:-1, 0, 1])
@@ -114,7 +116,7 @@ def test_documents_that_make_no_pairs_are_refused(texts: list[str], sentence: st
 
 def test_text_without_a_known_word_is_refused():
     with pytest.raises(DataError, match=r"^data.valid: the tokenizer knows not one word of it"):
-        single_texts(["unknown"], TOKENIZER, 24, origin="data.valid")
+        single_texts(["unknown"], TOKENIZER, 24, source_name="data.valid")
 
 
 @pytest.mark.parametrize(

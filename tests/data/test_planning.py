@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from whyformer.data.batches.batch import Batch, PairBatch
 from whyformer.data.batches.planning import padding_waste, plan_batches
+from whyformer.data.batches.ranks import Ranks
 
 Lengths = NDArray[np.int64]
 BUDGET = 60
@@ -50,7 +51,7 @@ def test_the_budget_is_used_up():
 def test_ranks_share_nothing_and_work_equally_long(lengths: Lengths, ranks: int, epoch: int):
     whole = as_lists(plan_batches(lengths, BUDGET, seed=1, epoch=epoch))
     shares = [
-        as_lists(plan_batches(lengths, BUDGET, seed=1, epoch=epoch, rank=rank, ranks=ranks))
+        as_lists(plan_batches(lengths, BUDGET, seed=1, epoch=epoch, ranks=Ranks(rank, ranks)))
         for rank in range(ranks)
     ]
     assert {len(share) for share in shares} == {len(whole) // ranks}

@@ -22,15 +22,25 @@ from whyformer.engines.ctranslate2 import engine as engine
 from whyformer.engines.ctranslate2.engine import CTranslate2Engine, converted
 from whyformer.engines.select import chosen_precision
 from whyformer.errors import CheckpointError, DecodingError
-from whyformer.machine import CPUPrecision
+from whyformer.machine import CPUPrecision, EngineName, PrecisionName
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
-from whyformer.runs.load import load_translator
+from whyformer.runs.execution import Execution
+from whyformer.runs.load import load_as
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.run import RunFolder
 
 BLOCK = {"attention": {"heads": {"query": 4}}, "feed_forward": {"hidden": 48}}
+
+
+def load_translator(
+    run: Path | str,
+    weights: Path | None = None,
+    precision: PrecisionName = "fp32",
+    engine: EngineName = "torch",
+) -> Translator:
+    return load_as(Translator, run, Execution(precision=precision, engine=engine), weights)
 
 
 @pytest.fixture(autouse=True)

@@ -208,7 +208,7 @@ class Counted:
         tokens = sum(trainer.task.predicted(batch, 0) for batch in batches)
         self.sources = sum(len(batch) * int(lengths[batch, 0].max()) for batch in batches) / tokens
         self.targets = sum(len(batch) * int(lengths[batch, 1].max() - 1) for batch in batches) / tokens
-        self.flops = training_flops(trainer)
+        self.flops = training_flops(trainer.model, trainer.task, trainer.spec.batching.tokens)
         assert all(parameter.grad is None for parameter in trainer.model.parameters())
 
 

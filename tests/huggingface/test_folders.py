@@ -28,6 +28,7 @@ from whyformer.data.batches.batch import Batch
 from whyformer.data.tokenizers.imported import Imported
 from whyformer.data.tokenizers.kinds import BPE, WordPiece
 from whyformer.data.tokenizers.pair import JointTokenizer
+from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.errors import CheckpointError, DataError, TokenizerError, WhyformerError
@@ -37,13 +38,14 @@ from whyformer.models.bert import BERTSpec
 from whyformer.models.gpt import GPTSpec
 from whyformer.models.transformer import TransformerSpec
 from whyformer.position.layout import Layout
-from whyformer.runs.load import load_as, load_embedder, load_translator, open_run
-from whyformer.runs.registry import load_any
+from whyformer.runs.load import load_as, load_embedder, open_run
+from whyformer.runs.registry import load_any, task_of
 from whyformer.special_tokens import BOS, EOS
 from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.causal_lm.task import CausalLMRecipe
 from whyformer.tasks.masked_lm.task import MaskedLMRecipe
 from whyformer.tasks.translation.task import TranslationRecipe
+from whyformer.tasks.translation.translator import Translator
 from whyformer.training.checkpoint import load_tensors, load_weights
 
 transformers = pytest.importorskip("transformers", reason="needs the extra: pip install 'whyformer[parity]'")
@@ -98,9 +100,9 @@ def back_again(run: Path, tmp_path: Path) -> tuple[dict[str, torch.Tensor], dict
     """The tensors of a run before and after it went out and came back; the tokenizer is the same."""
     import_model(exported(run, tmp_path / "theirs"), tmp_path / "back")
     before, after = open_run(run), open_run(tmp_path / "back")
-    assert before[0].tokenizers == after[0].tokenizers
-    assert load_any(str(before[0].recipe)).model == load_any(str(after[0].recipe)).model
-    return load_tensors(before[0].weights)[0], load_tensors(after[0].weights)[0]
+    assert before.folder.assets == after.folder.assets
+    assert before.recipe.model == after.recipe.model
+    return load_tensors(before.folder.weights)[0], load_tensors(after.folder.weights)[0]
 
 
 def assert_equal(actual: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
@@ -110,7 +112,7 @@ def assert_equal(actual: dict[str, torch.Tensor], expected: dict[str, torch.Tens
 
 def test_a_translator_goes_out_and_writes_the_same(translator_run: Path, tmp_path: Path):
     folder = exported(translator_run, tmp_path / "marian")
-    translator = load_translator(translator_run, device="cpu")
+    translator = load_as(Translator, translator_run)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.MarianMTModel.from_pretrained(folder).eval()
     ours, batch = translator.tokenizers.source, tokenizer(SENTENCES, padding=True, return_tensors="pt")
@@ -134,7 +136,7 @@ def test_ctranslate2_translates_the_same(translator_run: Path, tmp_path: Path):
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     source = [tokenizer.convert_ids_to_tokens(ids) for ids in tokenizer(SENTENCES)["input_ids"]]
     results = engine.translate_batch(source, beam_size=1, max_decoding_length=20)
-    translator = load_translator(translator_run, device="cpu")
+    translator = load_as(Translator, translator_run)
     ours = [candidates[0].ids for candidates in translator.translate(SENTENCES, GREEDY)]
     pieces = translator.tokenizers.target.pieces
     same = [
@@ -146,13 +148,14 @@ def test_ctranslate2_translates_the_same(translator_run: Path, tmp_path: Path):
 def test_a_translator_comes_back_and_translates_the_same(translator_run: Path, tmp_path: Path):
     before, after = back_again(translator_run, tmp_path)
     assert before.keys() == after.keys()
-    ours, back = (load_translator(run, device="cpu") for run in (translator_run, tmp_path / "back"))
+    ours, back = (load_as(Translator, run) for run in (translator_run, tmp_path / "back"))
     assert back.best(SENTENCES) == ours.best(SENTENCES)
     # Its start is a vector of zeros now; from there on nothing changes any more.
     assert not after["source_embedding.weight"][BOS].any()
     assert_equal(*back_again(tmp_path / "back", tmp_path / "again"))
+    recipe = load_any(str(tmp_path / "back" / "recipe.yaml"))
     with pytest.raises(DataError, match="the recipe has no data"):
-        load_any(str(tmp_path / "back" / "recipe.yaml")).prepare(None)
+        task_of(recipe).prepare(recipe, None)
 
 
 def continued(model: Any, prompts: Sequence[Sequence[int | None]], end: int) -> list[list[int]]:
@@ -172,7 +175,7 @@ def continued(model: Any, prompts: Sequence[Sequence[int | None]], end: int) -> 
 
 def test_a_generator_goes_out_and_writes_the_same(generator_run: Path, tmp_path: Path):
     folder = exported(generator_run, tmp_path / "gpt2")
-    generator = load_as(Generator, generator_run, device="cpu")
+    generator = load_as(Generator, generator_run)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
     encoded = generator.tokenizer.encode_all(SENTENCES)
@@ -217,7 +220,7 @@ def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_gpt2_comes_in_and_writes_the_same(gpt2_folder: Path, tmp_path: Path):
     import_model(gpt2_folder, tmp_path / "run")
-    generator = load_as(Generator, tmp_path / "run", device="cpu")
+    generator = load_as(Generator, tmp_path / "run")
     assert isinstance(generator, Generator)
     theirs = TokenIds(Imported.model_validate(generator.tokenizer.spec).ids, generator.tokenizer.size).theirs
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(gpt2_folder / "tokenizer.json"))
@@ -278,9 +281,11 @@ def test_minilm_makes_the_same_of_a_hundred_sentences(tmp_path: Path):
     assert package.origin is not None
     folder = Path(package.origin).parent / "model"
     import_model(folder, tmp_path / "run")
-    opened, tokenizers = open_run(tmp_path / "run")
-    tokenizer, spec = tokenizers.source, load_any(str(opened.recipe)).model
+    opened, recipe, _, assets = open_run(tmp_path / "run")
+    spec = recipe.model
     assert isinstance(spec, BERTSpec)
+    assert isinstance(assets, SingleTokenizer)
+    tokenizer = assets.tokenizer
     model = spec.build(tokenizer.size).eval()
     load_weights(model, load_tensors(opened.weights)[0], opened.weights)
     ids = [[BOS, *row, EOS] for row in tokenizer.encode_all(SENTENCES)]
@@ -297,7 +302,7 @@ def test_minilm_makes_the_same_of_a_hundred_sentences(tmp_path: Path):
     torch.testing.assert_close(hidden[real], told.last_hidden_state[real], rtol=0.0, atol=1e-5)
     torch.testing.assert_close(model.pool(hidden), told.pooler_output, rtol=0.0, atol=1e-5)
     mean = (told.last_hidden_state * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True)
-    embedded = load_embedder(tmp_path / "run", device="cpu").embed(SENTENCES)
+    embedded = load_embedder(tmp_path / "run").embed(SENTENCES)
     torch.testing.assert_close(embedded, mean, rtol=0.0, atol=1e-5)
 
 

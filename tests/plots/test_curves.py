@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyformer.plots.curves import curves_chart, save_curves
+from whyformer.plots.panels import Curve, Curves
 
 TRAIN: dict[str, Any] = {
     "event": "train",
@@ -20,11 +21,12 @@ TRAIN: dict[str, Any] = {
 }
 VALID: dict[str, Any] = {"event": "valid", "loss": 3.5, "nll": 3.3, "bleu": 12.0}
 LOSS = "loss (nats per token)"
+CURVES = Curves(scores=(Curve("bleu", "BLEU"), Curve("chrf", "chrF")))
 
 
 def panels(records: list[dict[str, Any]]) -> dict[str, list[tuple[str, float, float | None]]]:
     """The points (line, step, value) of every panel by its title, from the top down."""
-    chart: Any = curves_chart(records)
+    chart: Any = curves_chart(records, CURVES)
     titles = [panel["layer"][0]["encoding"]["y"]["title"] for panel in chart["vconcat"]]
     assert titles == list(chart["datasets"])
     return {
@@ -46,6 +48,25 @@ def test_only_panels_with_figures_appear() -> None:
     }
 
 
+def test_a_task_says_which_figures_are_drawn_and_in_what_panels() -> None:
+    curves = Curves(
+        per="example",
+        scores=(
+            Curve("accuracy", "accuracy"),
+            Curve("macro_f1", "macro F1"),
+            Curve("bits", "bits", axis="bits"),
+        ),
+    )
+    record = {"step": 1, "event": "valid", "loss": 1.0, "accuracy": 50.0, "macro_f1": 40.0, "bits": 2.0}
+    chart: Any = curves_chart([record], curves)
+    drawn = {title: [row["line"] for row in rows] for title, rows in chart["datasets"].items()}
+    assert drawn == {
+        "loss (nats per example)": ["validation loss"],
+        "score (%)": ["accuracy", "macro F1"],
+        "bits": ["bits"],
+    }
+
+
 def test_what_is_not_a_number_leaves_a_cross_and_no_point() -> None:
     records = [{"step": 1, **TRAIN}, {"step": 2, **TRAIN, "loss": math.nan, "nll": math.inf}]
     assert panels(records)[LOSS] == [
@@ -54,7 +75,7 @@ def test_what_is_not_a_number_leaves_a_cross_and_no_point() -> None:
         ("training loss", 2, None),
         ("training, not smoothed", 2, None),
     ]
-    marked: Any = curves_chart(records)["vconcat"]
+    marked: Any = curves_chart(records, CURVES)["vconcat"]
     assert [panel["title"]["text"] for panel in marked] == ["× infinite or not a number", "", ""]
 
 
@@ -92,7 +113,7 @@ RECORDS = st.dictionaries(NAMES, NUMBERS).flatmap(
 @given(st.lists(RECORDS, max_size=6))
 @settings(max_examples=25)
 def test_no_log_is_too_odd(records: list[dict[str, Any]]) -> None:
-    chart: Any = curves_chart(records)
+    chart: Any = curves_chart(records, CURVES)
     assert ("datasets" in chart) == ("vconcat" in chart)
     for rows in chart.get("datasets", {}).values():
         assert all(math.isfinite(row["step"]) for row in rows)
@@ -111,7 +132,7 @@ def test_no_log_is_too_odd(records: list[dict[str, Any]]) -> None:
     ids=["empty", "without figures", "one", "nothing but NaN", "beyond altair's limit"],
 )
 def test_a_picture_is_always_written(records: list[dict[str, Any]], tmp_path: Path) -> None:
-    save_curves(records, tmp_path / "curves.png")
+    save_curves(records, CURVES, tmp_path / "curves.png")
     data = (tmp_path / "curves.png").read_bytes()
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", data[16:24])

@@ -49,13 +49,11 @@ def test_fewer_snapshots_than_asked_for_are_an_error(reverse_run: Path, tmp_path
 def test_snapshots_of_another_run_are_refused(reverse_run: Path, tmp_path: Path):
     own = last_snapshots(reverse_run, 1)
     tensors, facts = load_tensors(own[0])
-    is_not_next = tmp_path / "is_not_next.safetensors"
-    save_tensors(is_not_next, tensors, {**facts, "tokenizers": ["0", "1"]})
-    with pytest.raises(
-        CheckpointError, match=r"is_not_next\.safetensors: these weights were trained with another"
-    ):
-        write_average(reverse_run, [*own, is_not_next], tmp_path / "mean.safetensors")
-    save_tensors(is_not_next, {"weight": torch.zeros(2)}, facts)
-    with pytest.raises(CheckpointError, match=r"is_not_next\.safetensors: its tensors differ from those of"):
-        write_average(reverse_run, [*own, is_not_next], tmp_path / "mean.safetensors")
-    assert list(tmp_path.iterdir()) == [is_not_next]
+    other = tmp_path / "other.safetensors"
+    save_tensors(other, tensors, {**facts, "tokenizers": ["0", "1"]})
+    with pytest.raises(CheckpointError, match=r"other\.safetensors: these weights were trained with another"):
+        write_average(reverse_run, [*own, other], tmp_path / "mean.safetensors")
+    save_tensors(other, {"weight": torch.zeros(2)}, facts)
+    with pytest.raises(CheckpointError, match=r"other\.safetensors: its tensors differ from those of"):
+        write_average(reverse_run, [*own, other], tmp_path / "mean.safetensors")
+    assert list(tmp_path.iterdir()) == [other]

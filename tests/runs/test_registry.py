@@ -6,7 +6,7 @@ import pytest
 
 from whyformer.config.recipe_files import read
 from whyformer.errors import RecipeError
-from whyformer.runs.registry import load_any, recipe_type
+from whyformer.runs.registry import find_task, load_any
 from whyformer.tasks.translation.task import TranslationRecipe
 
 
@@ -29,4 +29,4 @@ def test_shipped_recipes_are_read_by_their_task():
 
 def test_an_unknown_task_is_refused():
     with pytest.raises(RecipeError, match=r"there is no task cooking; a recipe's `task` is .*translation"):
-        recipe_type("cooking")
+        find_task("cooking")

@@ -1,6 +1,7 @@
 """An ELMo from text to vectors: windows, alignment, training, resuming, loading."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,8 +22,13 @@ from whyformer.nn.characters import CharactersSpec
 from whyformer.runs.load import load_as
 from whyformer.runs.registry import load_any
 from whyformer.runs.train import resume_run, start_run
-from whyformer.tasks.bidirectional_lm import task as bidirectional_lm
-from whyformer.tasks.bidirectional_lm.task import BidirectionalLMRecipe, BidirectionalLMTask, HeldOut
+from whyformer.tasks.bidirectional_lm import training as bidirectional_lm
+from whyformer.tasks.bidirectional_lm.task import BidirectionalLMRecipe, BidirectionalLMTask
+from whyformer.tasks.bidirectional_lm.training import (
+    BidirectionalLMTraining,
+    held_out_metrics,
+    windows_of,
+)
 from whyformer.tasks.bidirectional_lm.word_embedder import WordEmbedder
 from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.training.checkpoint import load_tensors
@@ -109,8 +115,8 @@ def test_a_stopped_run_goes_on_to_the_same_bits(run: Path, tmp_path: Path):
 
 def test_the_likelihood_is_that_of_every_word_from_its_own_side(embedder: WordEmbedder):
     model, tokenizer, text = embedder.model, embedder.tokenizer, "three four five zwölf"
-    held_out = HeldOut([text], tokenizer, ELMoSpec(characters=CHARACTERS, longest=64))
-    figures = held_out.fit(model).figures
+    held_out = windows_of([text], tokenizer, ELMoSpec(characters=CHARACTERS, longest=64))
+    figures = held_out_metrics(model, held_out, 0.0).figures
     words, ids = windows(tokenizer, [text], None).batch(np.array([0]), CPU)
     with torch.no_grad():
         x = model.embed(words)
@@ -131,8 +137,10 @@ def test_the_likelihood_is_that_of_every_word_from_its_own_side(embedder: WordEm
 
 def test_figures_do_not_depend_on_the_batch(embedder: WordEmbedder):
     texts = [" ".join(WORDS[a:b]) for a in range(4) for b in range(a + 1, 10, 2)]
-    held_out = HeldOut(texts, embedder.tokenizer, ELMoSpec(characters=CHARACTERS, longest=6))
-    together, alone = (held_out.fit(embedder.model, batch=batch).figures for batch in (64, 1))
+    held_out = windows_of(texts, embedder.tokenizer, ELMoSpec(characters=CHARACTERS, longest=6))
+    together, alone = (
+        held_out_metrics(embedder.model, held_out, 0.0, batch=batch).figures for batch in (64, 1)
+    )
     assert together == pytest.approx(alone, rel=1e-5)
 
 
@@ -155,13 +163,13 @@ def test_each_pair_of_neighbours_is_in_one_window(
     )
 
 
-def made_task(run: Path) -> tuple[BidirectionalLMTask, ELMo]:
+def made_task(run: Path) -> tuple[BidirectionalLMTraining, ELMo]:
     recipe = load_any(str(run / "recipe.yaml"))
     assert isinstance(recipe, BidirectionalLMRecipe)
-    prepared = recipe.prepare(None)
+    prepared = BidirectionalLMTask().prepare(recipe, None)
     torch.manual_seed(0)
     model = prepared.build()
-    assert isinstance(prepared.task, BidirectionalLMTask)
+    assert isinstance(prepared.task, BidirectionalLMTraining)
     assert isinstance(model, ELMo)
     return prepared.task, model
 
@@ -169,10 +177,14 @@ def made_task(run: Path) -> tuple[BidirectionalLMTask, ELMo]:
 def test_what_is_predicted_counts_each_direction(run: Path):
     task, model = made_task(run)
     indices = np.arange(9)
-    hidden, table, gold, _ = task.predict(model, indices, 0, CPU)
-    assert len(hidden) == len(gold) == task.predicted(indices, 0)
-    assert hidden.shape[1] == table.shape[1]
-    assert (gold > 0).all()
+    batch = task.batch(indices, 0, CPU)
+    losses = task.objective(model, batch)
+    assert losses.predictions == task.predicted(indices, 0)
+    apart = replace(task.objective, apart=True)(model, batch)
+    ways = [apart.figures[name].item() for name in ("forward_nll", "backward_nll")]
+    assert sum(ways) == pytest.approx(losses.figures["nll"].item(), rel=1e-6)
+    assert ways[0] != ways[1]
+    assert apart.total.item() == pytest.approx(losses.total.item(), rel=1e-6)
 
 
 def test_the_leak_check_covers_both_directions(run: Path, monkeypatch: pytest.MonkeyPatch):

@@ -18,12 +18,14 @@ from whyformer.decoding.search import SearchSpec
 from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError
 from whyformer.experiments.grid import equal_steps, plan_trials
 from whyformer.experiments.trial import Conditions, run_trial
-from whyformer.runs.load import load_as, load_translator
-from whyformer.runs.registry import load_any
+from whyformer.runs.load import load_as
+from whyformer.runs.registry import load_any, task_of
 from whyformer.runs.train import resume_run, start_run
 from whyformer.special_tokens import BOS, EOS
 from whyformer.tasks.causal_lm.generator import Generator
-from whyformer.tasks.causal_lm.task import CausalLMRecipe, HeldOut
+from whyformer.tasks.causal_lm.task import CausalLMRecipe
+from whyformer.tasks.causal_lm.training import NextToken, PackedDocuments
+from whyformer.tasks.translation.translator import Translator
 from whyformer.training.checkpoint import load_tensors
 from whyformer.training.run import RunFolder
 
@@ -33,7 +35,7 @@ PROMPTS = ["one", "", "five six seven eight", "two three ", "zwölf"]
 
 @pytest.fixture(scope="module")
 def generator(counting_run: Path) -> Generator:
-    return load_as(Generator, counting_run, device="cpu")
+    return load_as(Generator, counting_run)
 
 
 def test_a_trained_run_does_what_it_was_trained_for(counting_run: Path):
@@ -121,7 +123,8 @@ def test_perplexity_and_bits_are_those_of_the_likelihoods_that_the_search_tells(
         for fed, gold in zip([BOS, *ids], [*ids, EOS], strict=True):
             nll -= float(generator.model.step(torch.tensor([fed]), state).log_softmax(dim=1)[0, gold])
     assert generator.generate([""], settings)[0][0].text.startswith(document)
-    fit = HeldOut([document], generator.tokenizer, generator.model.longest).fit(generator.model)
+    held_out = PackedDocuments([document], generator.tokenizer, generator.model.longest)
+    fit = held_out.metrics(generator.model, NextToken(0.0))
     assert (fit.documents, fit.characters, fit.tokens) == (1, len(document), len(ids) + 1)
     assert fit.perplexity == pytest.approx(math.exp(nll / (len(ids) + 1)), rel=1e-4)
     assert fit.bits_per_character == pytest.approx(nll / math.log(2) / len(document), rel=1e-4)
@@ -154,13 +157,13 @@ def test_a_comparison_measures_it_too(counting_run: Path, tmp_path: Path):
     with pytest.raises(RecipeError, match="--test scores translations, and such a run makes none"):
         run_trial(trial.folder, Conditions("cpu", test=True))
     measured = run_trial(trial.folder, Conditions("cpu"))
-    assert set(trial.recipe.figures) <= measured.figures.keys()
+    assert set(task_of(trial.recipe).figures) <= measured.figures.keys()
     assert measured.figures["steps"] == 3
 
 
 def test_a_run_of_the_other_kind_is_refused_with_the_verb_that_suits(counting_run: Path, reverse_run: Path):
     with pytest.raises(CheckpointError, match="this run generates text; use `whyformer generate"):
-        load_translator(counting_run)
+        load_as(Translator, counting_run)
     with pytest.raises(CheckpointError, match=r"this run translates .* use `whyformer translate"):
         load_as(Generator, reverse_run)
 

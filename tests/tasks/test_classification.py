@@ -14,19 +14,18 @@ from hypothesis import strategies as st
 import whyformer
 from whyformer.config.recipe_files import recipe_text
 from whyformer.data.corpora.labelled import LabelledSpec
+from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError
 from whyformer.models.classifier import PooledClassifier
 from whyformer.runs.load import load_as
 from whyformer.runs.registry import load_any
 from whyformer.runs.train import resume_run, start_run
 from whyformer.tasks.classification.classifier import Classifier
-from whyformer.tasks.classification.task import (
-    ClassificationRecipe,
-    ClassificationTask,
-    LabelledExamples,
-    macro_f1,
-)
+from whyformer.tasks.classification.metrics import macro_f1
+from whyformer.tasks.classification.task import ClassificationRecipe, ClassificationTask
+from whyformer.tasks.classification.training import ClassificationTraining, LabelledExamples
 from whyformer.tasks.embedding.encoder import encoder
+from whyformer.tasks.task import Prepared
 from whyformer.training.checkpoint import load_tensors
 from whyformer.training.run import RunFolder
 
@@ -88,6 +87,10 @@ def classification(recipe: str, *changes: str) -> ClassificationRecipe:
     return spec
 
 
+def prepared(recipe: str, *changes: str) -> Prepared:
+    return ClassificationTask().prepare(classification(recipe, *changes), None)
+
+
 @pytest.fixture(scope="module")
 def tuned(recipe: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
@@ -95,8 +98,8 @@ def tuned(recipe: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_order_alone_is_learned(tuned: Path):
-    classifier = load_as(Classifier, tuned, device="cpu")
-    fit = classifier.fit(classification(str(tuned / "recipe.yaml")).data.held_out("test"))
+    classifier = load_as(Classifier, tuned)
+    fit = classifier.evaluate(classification(str(tuned / "recipe.yaml")).data.held_out("test"))
     assert (fit.examples, fit.majority) == (60, 50.0)
     assert fit.accuracy > 90.0
     assert fit.macro_f1 > 90.0
@@ -117,7 +120,7 @@ def test_a_frozen_trunk_keeps_its_bits_and_the_rest_learns(recipe: str, tmp_path
     assert ("model.mix.scores" in after) == (mix == "scalar_mix")
     assert after["model.output.weight"].abs().max() > 0.1
     # What is made only once for training is what a classifier makes of a text.
-    classifier = load_as(Classifier, run, device="cpu")
+    classifier = load_as(Classifier, run)
     valid = classification(recipe).data.load().valid
     right = [classifier(*each.texts) == each.label for each in valid]
     told = load_tensors(RunFolder(run).weights)[1]["scores"]
@@ -125,9 +128,7 @@ def test_a_frozen_trunk_keeps_its_bits_and_the_rest_learns(recipe: str, tmp_path
 
 
 def test_random_weights_are_the_same_network_with_others(recipe: str):
-    pretrained, fresh = (
-        classification(recipe, f"weights={kind}").prepare(None).build() for kind in ("pretrained", "random")
-    )
+    pretrained, fresh = (prepared(recipe, f"weights={kind}").build() for kind in ("pretrained", "random"))
     first, second = pretrained.state_dict(), fresh.state_dict()
     assert {name: t.shape for name, t in first.items()} == {name: t.shape for name, t in second.items()}
     name = "backbone.stack.blocks.0.attention.query.weight"
@@ -146,7 +147,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits_without_its_start(recipe: str, t
     first, second = (load_tensors(RunFolder(run).state)[0] for run in (once, twice))
     assert first.keys() == second.keys()
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
-    assert load_as(Classifier, twice, device="cpu")("one two three") in {"up", "down"}
+    assert load_as(Classifier, twice)("one two three") in {"up", "down"}
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +181,7 @@ def test_every_pretrained_model_can_be_the_start(
     assert not {name.partition(".")[0] for name in backbone} & {"masked", "pooler", "next_sentence"}
     same = [torch.equal(tensor, before[name]) for name, tensor in backbone.items()]
     assert all(same) == (update == "head")
-    fit = load_as(Classifier, made, device="cpu").fit(spec.data.held_out("test"))
+    fit = load_as(Classifier, made).evaluate(spec.data.held_out("test"))
     assert fit.accuracy > (80.0 if update == "all" else 40.0)
 
 
@@ -194,7 +195,7 @@ def test_a_run_tells_its_network_and_labels(tuned: Path, tmp_path: Path):
 
 
 def test_a_text_is_judged_the_same_in_any_company(tuned: Path):
-    classifier = load_as(Classifier, tuned, device="cpu")
+    classifier = load_as(Classifier, tuned)
     texts = [("one",), ("two three nine one four",), ("ten nine",), ("five " * 20,)]
     together = classifier.classify(texts, batch=4)
     for text, verdict in zip(texts, together, strict=True):
@@ -213,7 +214,7 @@ def test_pairs_are_read_together(recipe: str, tmp_path: Path):
     with pytest.raises(DataError, match=r"data\.train: every example is held out"):
         train(recipe, tmp_path / "run", data, f"data.valid=[{tmp_path}/pairs.tsv]")
     run = train(recipe, tmp_path / "run", data, "training.steps=3")
-    classifier = load_as(Classifier, run, device="cpu")
+    classifier = load_as(Classifier, run)
     assert classifier("one", "two") in {"next", "no"}
     a, b = classifier.classify([("one", "two three"), ("one two", "three")])
     assert a.probability != b.probability
@@ -231,25 +232,26 @@ def test_macro_f1_by_hand():
 
 
 def test_the_loss_is_the_cross_entropy_of_the_logits(recipe: str):
-    prepared = classification(recipe).prepare(None)
-    model = prepared.build().eval()
+    made = prepared(recipe)
+    model = made.build().eval()
+    assert isinstance(made.assets, SingleTokenizer)
     assert isinstance(model, PooledClassifier)
     torch.nn.init.normal_(model.output.bias)
     spec = classification(recipe)
     valid = spec.data.load().valid
     ready = LabelledExamples(
-        valid, encoder(spec.model.whole_backbone, prepared.tokenizers.source), spec.data.known
+        valid, encoder(spec.model.whole_backbone, made.assets.tokenizer), spec.data.known
     )
     with torch.no_grad():
         logits = model.logits(model(ready.pooled(model, range(len(valid)))))
-    fit = ready.fit(model, batch=7)
+    fit = ready.metrics(model, batch=7)
     assert fit.nll == pytest.approx(torch.nn.functional.cross_entropy(logits, ready.gold).item(), rel=1e-5)
     assert fit.accuracy == pytest.approx(100 * (logits.argmax(1) == ready.gold).double().mean().item())
 
 
 @given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 9), st.floats(0, 9))
 def test_accuracy_decides_and_then_likelihood(a: float, b: float, c: float, d: float):
-    task = ClassificationTask.__new__(ClassificationTask)
+    task = ClassificationTraining.__new__(ClassificationTraining)
     better = task.better({"accuracy": a, "nll": c}, {"accuracy": b, "nll": d})
     assert better == (a > b or (a == b and c < d))
 
@@ -313,8 +315,8 @@ def test_what_does_not_fit_the_start_is_refused(recipe: str, reverse_run: Path, 
 def test_a_text_that_is_too_long_is_left_out_of_training_and_refused_elsewhere(recipe: str, tmp_path: Path):
     (tmp_path / "long.tsv").write_text(f"{examples(0, 20)}\nup\t{'one ' * 60}", encoding="utf-8")
     data = f"data={{train: [{tmp_path}/long.tsv], valid: [{Path(recipe).parent}/test.tsv.gz]}}"
-    summary = classification(recipe, data).prepare(None).summary
+    summary = prepared(recipe, data).summary
     assert summary.endswith("; 1 more are longer than the model reads (48 tokens)")
     data = f"data={{valid: [{tmp_path}/long.tsv], train: [{Path(recipe).parent}/test.tsv.gz]}}"
     with pytest.raises(DataError, match=r"long\.tsv:41: has \d+ tokens with its marks, but the model"):
-        classification(recipe, data).prepare(None)
+        prepared(recipe, data)

@@ -177,7 +177,7 @@ def test_the_first_token_of_a_model_that_reads_on_knows_nothing():
 
 
 def test_a_run_embeds(counting_run: Path, reverse_run: Path):
-    embed = load_embedder(counting_run, device="cpu")
+    embed = load_embedder(counting_run)
     near, far = embed.embed(["one two three", "one two three four"]), embed("ten")
     similar = torch.nn.functional.cosine_similarity
     assert similar(near[0], near[1], dim=0) > similar(near[0], far, dim=0)

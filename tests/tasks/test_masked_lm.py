@@ -11,7 +11,7 @@ import torch
 import whyformer
 from whyformer.config.validation import check
 from whyformer.data.tokenizers.kinds import BPE, Character, Unigram, Word, WordPiece
-from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.errors import CheckpointError, DecodingError, RecipeError, TokenizerError
 from whyformer.models.bert import BERT, BERTSpec
 from whyformer.runs.load import load_as
@@ -21,10 +21,10 @@ from whyformer.special_tokens import BOS, EOS
 from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.masked_lm.filler import Filler
 from whyformer.tasks.masked_lm.task import MaskedLMRecipe, MaskedLMTask
-from whyformer.tasks.recipe import require_data
+from whyformer.tasks.masked_lm.training import FillHoles, MaskedLMTraining
+from whyformer.tasks.task import EvaluationOptions
 from whyformer.training.checkpoint import load_tensors
 from whyformer.training.leak import check_no_leak
-from whyformer.training.loss import token_loss
 from whyformer.training.run import RunFolder
 
 CPU = torch.device("cpu")
@@ -34,16 +34,17 @@ TEXTS = ["one two [MASK] four five.", "[MASK] two three.", "一二[MASK]四五�
 
 @pytest.fixture(scope="module")
 def filler(filling_run: Path) -> Filler:
-    return load_as(Filler, filling_run, device="cpu")
+    return load_as(Filler, filling_run)
 
 
-def prepared(run: Path, *changes: str) -> tuple[MaskedLMRecipe, MaskedLMTask, BERT]:
+def prepared(run: Path, *changes: str) -> tuple[MaskedLMRecipe, MaskedLMTraining, BERT]:
     torch.manual_seed(0)
     recipe = load_any(str(run / "recipe.yaml"), changes)
     assert isinstance(recipe, MaskedLMRecipe)
-    tokenizer = Tokenizer.load(run / "tokenizer.json")
-    task = MaskedLMTask(recipe, require_data(recipe.data).load(), tokenizer)
-    return recipe, task, recipe.model.build(tokenizer.size)
+    assets = SingleTokenizer.load(run)
+    task = MaskedLMTask().prepare(recipe, assets).task
+    assert isinstance(task, MaskedLMTraining)
+    return recipe, task, recipe.model.build(assets.tokenizer.size)
 
 
 def test_a_toy_language_is_learned(filling_run: Path):
@@ -86,19 +87,17 @@ def test_a_stopped_run_goes_on_to_the_same_bits_across_epochs(filling_run: Path,
 
 
 def summed(
-    task: MaskedLMTask, model: BERT, groups: Sequence[Sequence[int]]
+    task: MaskedLMTraining, model: BERT, groups: Sequence[Sequence[int]]
 ) -> tuple[float, list[torch.Tensor]]:
     """The loss of a step over ``groups`` and its gradient, as the trainer computes them."""
     indices = [np.array(group) for group in groups]
     model.zero_grad()
     total, tokens = 0.0, sum(task.predicted(each, 3) for each in indices)
     for each in indices:
-        made = task.predict(model, each, 3, CPU)
-        assert len(made.gold) == task.predicted(each, 3)
-        loss = token_loss(made.hidden, made.table, made.gold, 0.1).loss
-        assert made.extra is not None
-        ((loss + made.extra) / tokens).backward()
-        total += float((loss + made.extra).detach()) / tokens
+        losses = FillHoles(0.1)(model, task.batch(each, 3, CPU))
+        assert losses.predictions == task.predicted(each, 3)
+        (losses.total / tokens).backward()
+        total += losses.total.item() / tokens
     return total, [weight.grad.clone() for weight in model.parameters() if weight.grad is not None]
 
 
@@ -118,9 +117,10 @@ def test_the_loss_of_the_next_sentence_weighs_as_much_as_the_hidden_tokens(filli
     assert model.next_sentence is not None
     for weight in model.next_sentence.parameters():
         torch.nn.init.zeros_(weight)
-    made = task.predict(model.eval(), np.arange(9), 0, CPU)
-    assert made.extra is not None
-    assert made.extra.item() == pytest.approx(len(made.gold) * np.log(2), rel=1e-6)
+    batch = task.batch(np.arange(9), 0, CPU)
+    losses = FillHoles(0.0)(model.eval(), batch)
+    extra = losses.total.item() - losses.figures["nll"].item()
+    assert extra == pytest.approx(losses.predictions * np.log(2), rel=1e-5)
 
 
 def test_masks_change_with_the_epoch_and_not_with_the_batch(filling_run: Path):
@@ -135,10 +135,10 @@ def test_masks_change_with_the_epoch_and_not_with_the_batch(filling_run: Path):
 
 
 def test_validation_is_the_same_in_any_batch(filling_run: Path, filler: Filler):
-    recipe, task, _ = prepared(filling_run)
-    held = task.held_out(require_data(recipe.data).held_out("valid"), "valid")
-    found = held.fit(filler.model)
-    assert found.figures == pytest.approx(held.fit(filler.model, batch=3).figures, rel=1e-5)
+    recipe, _, _ = prepared(filling_run)
+    ((_, found),) = MaskedLMTask().evaluate(recipe, filler, ["valid"], EvaluationOptions())
+    ((_, parts),) = MaskedLMTask().evaluate(recipe, filler, ["valid"], EvaluationOptions(batch=3))
+    assert found.figures == pytest.approx(parts.figures, rel=1e-5)
     told = RunFolder(filling_run).records()[-1]
     assert {name: told[name] for name in found.figures} == pytest.approx(found.figures, rel=1e-5)
 
@@ -151,8 +151,8 @@ def test_a_sound_model_passes_the_leak_check(filling_run: Path, norm: str):
 
 def test_without_pairs_texts_stand_alone(filling_run: Path):
     _, task, model = prepared(filling_run, "model.heads=[masked]", "duplicates=1")
-    made = task.predict(model, np.arange(4), 0, CPU)
-    assert made.extra is None
+    losses = FillHoles(0.0)(model, task.batch(np.arange(4), 0, CPU))
+    assert losses.total.item() == losses.figures["nll"].item()
     assert task.summary.endswith("texts")
     figures = task.validate(model.eval(), CPU, translate=False)
     assert figures.keys() == {"loss", "nll", "masked_accuracy", "unigram_accuracy"}

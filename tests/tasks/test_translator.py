@@ -17,14 +17,14 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import CheckpointError, DecodingError, TokenizerError, WhyformerError
-from whyformer.runs.load import load_translator
+from whyformer.runs.load import load_as
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.translation.translator import Translator
 
 
 @pytest.fixture(scope="module")
 def translator(reverse_run: Path) -> Translator:
-    return load_translator(reverse_run, device="cpu")
+    return load_as(Translator, reverse_run)
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_a_damaged_run_says_what_is_wrong_with_which_file(
 def test_other_weights_of_the_run_are_taken_where_they_are_named(reverse_run: Path):
     early = min((reverse_run / "snapshots").iterdir())
     translator, late = (
-        load_translator(str(reverse_run), device="cpu", weights=early),
-        load_translator(reverse_run),
+        load_as(Translator, str(reverse_run), weights=early),
+        load_as(Translator, reverse_run),
     )
     assert not torch.equal(translator.model.output_weight, late.model.output_weight)

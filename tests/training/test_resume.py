@@ -18,6 +18,7 @@ from typer.testing import Result
 
 from whyformer.training.checkpoint import load_tensors
 from whyformer.training.run import RunFolder
+from whyformer.training.step import TrainingStep
 from whyformer.training.trainer import Trainer
 
 Train = Callable[..., Result]
@@ -102,14 +103,16 @@ def assert_same_run(run: Path, undisturbed: Path) -> None:
 
 def stop_after(step: int, by: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     """Send this process a signal in the middle of a step, once."""
-    update = Trainer.update
+    update = TrainingStep.update
 
-    def update_and_signal(trainer: Trainer[torch.nn.Module]) -> float:
-        if trainer.progress.step + 1 == step:
+    def update_and_signal(
+        training: TrainingStep[torch.nn.Module], number: int, total_steps: int | None
+    ) -> float:
+        if number == step:
             os.kill(os.getpid(), by)
-        return update(trainer)
+        return update(training, number, total_steps)
 
-    monkeypatch.setattr(Trainer, "update", update_and_signal)
+    monkeypatch.setattr(TrainingStep, "update", update_and_signal)
 
 
 # At and around a validation (every 7), the end of an epoch (9 steps) and of the run (40).
@@ -132,7 +135,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(
 def test_a_second_ctrl_c_stops_at_once(
     tmp_path: Path, recipe: str, train: Train, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def interrupt_twice(trainer: Trainer[torch.nn.Module]) -> float:
+    def interrupt_twice(*_: object) -> float:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("it went on")
@@ -142,7 +145,7 @@ def test_a_second_ctrl_c_stops_at_once(
     run = tmp_path / "interrupted"
     assert train(recipe, "training.steps=7", "--run", run).exit_code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "update", interrupt_twice)
+        patch.setattr(TrainingStep, "update", interrupt_twice)
         assert train(run, "training.steps=40").exit_code == 130
     assert signal.getsignal(signal.SIGINT) is before
     assert train(run, "training.steps=40").exit_code == 0

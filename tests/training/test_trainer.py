@@ -14,7 +14,8 @@ from whyformer.data.batches.planning import plan_batches
 from whyformer.runs.load import load
 from whyformer.runs.train import start_run
 from whyformer.training.checkpoint import average_weights, load_tensors
-from whyformer.training.run import Progress, RunFolder
+from whyformer.training.run import RunFolder
+from whyformer.training.state import Progress
 from whyformer.training.trainer import Trainer
 
 Train = Callable[..., Result]
@@ -68,9 +69,9 @@ def test_the_gradient_of_accumulated_batches_is_that_of_one_batch(prepare: Prepa
     batches: list[int] = []
     for batching in BATCHINGS:
         trainer = prepare(*NO_DROPOUT, *batching, name=batching[0])
-        (group,) = trainer._groups(0)
+        (group,) = trainer.batches.groups(0)
         batches.append(len(group))
-        trainer.gradient(group, sum(trainer.task.predicted(batch, 0) for batch in group))
+        trainer.step.gradient(group, 1, 0)
         found.append({n: p.grad.clone() for n, p in trainer.model.named_parameters() if p.grad is not None})
     assert batches == [1, 17]
     assert found[0].keys() == found[1].keys()
@@ -105,18 +106,18 @@ def test_the_seed_decides_the_weights(prepare: Prepare):
 
 def test_bf16_learns_with_weights_in_fp32_and_validates_in_fp32(prepare: Prepare):
     trainer = prepare("training.precision=bf16", "training.steps=40", "training.log_every=1")
-    validate, predict = trainer.task.validate, trainer.task.predict
+    validate, batch = trainer.task.validate, trainer.task.batch
     autocast: dict[str, set[bool]] = {"training": set(), "validation": set()}
 
     def watched_validate(model, device, *, translate):
         autocast["validation"].add(torch.is_autocast_enabled("cpu"))
         return validate(model, device, translate=translate)
 
-    def watched_predict(model, indices, epoch, device):
+    def watched_batch(indices, epoch, device):
         autocast["training"].add(torch.is_autocast_enabled("cpu"))
-        return predict(model, indices, epoch, device)
+        return batch(indices, epoch, device)
 
-    trainer.task.validate, trainer.task.predict = watched_validate, watched_predict
+    trainer.task.validate, trainer.task.batch = watched_validate, watched_batch
     trainer.train()
     assert autocast == {"training": {True}, "validation": {False}}
     losses = [record["nll"] for record in records(trainer, "train")]
@@ -226,9 +227,7 @@ def test_without_an_interval_each_epoch_is_validated(prepare: Prepare):
 
 def test_a_gradient_longer_than_the_clip_is_shortened_to_it(prepare: Prepare):
     trainer = prepare("training.clip=0.01")
-    group = trainer._groups(0)[0]
-    tokens = sum(trainer.task.predicted(batch, 0) for batch in group)
-    _, _, norm = trainer.gradient(group, tokens)
+    norm = trainer.step.gradient(trainer.batches.groups(0)[0], 1, 0).norm
     gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
     assert norm > 0.1
     assert torch.nn.utils.get_total_norm(gradients).item() == pytest.approx(0.01, rel=1e-3)

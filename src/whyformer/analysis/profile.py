@@ -21,11 +21,14 @@ from whyformer.analysis.trace import DATA, LOSS, Cell, Trace, mark_parts, part
 from whyformer.data.batches.planning import length_batches
 from whyformer.decoding.search import SearchSpec
 from whyformer.machine import automatic_precision, examine, keep_freed_memory
-from whyformer.runs.load import open_run, read_recipe
+from whyformer.runs.load import open_run
 from whyformer.tasks.translation.translator import Translator
+from whyformer.training.batches import Group, TrainingBatches
 from whyformer.training.checkpoint import load_weights
 from whyformer.training.flops import training_flops
-from whyformer.training.trainer import Group, Trainer
+from whyformer.training.settings import TrainingSpec
+from whyformer.training.step import StepSums, TrainingStep
+from whyformer.training.task import TrainingTask
 
 _WARM_UP = 2
 """Steps before the first that counts: they make the optimizer's state and touch new memory."""
@@ -128,25 +131,13 @@ class Profile:
         return {"name": share.name, **times, "calls": share.calls}
 
 
-class _Rehearsal(Trainer[nn.Module]):
-    """Takes steps in memory alone: nothing is saved, logged or validated."""
-
-    def groups(self, count: int) -> list[Group]:
-        """The batches of the first ``count`` steps, from the first again where an epoch has fewer."""
-        return list(islice(cycle(self._groups(0)), count))
-
-    def rehearse(self, group: Group) -> int:
-        """Take a step; the tokens that it predicts."""
-        tokens = sum(self.task.predicted(indices, 0) for indices in group)
-        self.gradient(group, tokens)
-        self.update()
-        self.progress.step += 1
-        return tokens
+class _TracedStep(TrainingStep[nn.Module]):
+    """A step whose parts are told apart."""
 
     @override
-    def gradient(self, group: Group, tokens: int) -> tuple[float, float, float]:
+    def gradient(self, group: Group, step: int, epoch: int) -> StepSums:
         with part(LOSS):
-            return super().gradient(group, tokens)
+            return super().gradient(group, step, epoch)
 
     @override
     def _clip(self) -> Tensor:
@@ -154,9 +145,31 @@ class _Rehearsal(Trainer[nn.Module]):
             return super()._clip()
 
     @override
-    def update(self) -> float:
+    def update(self, step: int, total_steps: int | None) -> float:
         with part("optimizer"):
-            return super().update()
+            return super().update(step, total_steps)
+
+
+class _Rehearsal:
+    """Takes steps in memory alone: nothing is saved, logged or validated."""
+
+    def __init__(self, model: nn.Module, task: TrainingTask[nn.Module], spec: TrainingSpec) -> None:
+        self.step = _TracedStep(model, task, spec, torch.device("cpu"))
+        precision = spec.precision
+        self.step.precision = automatic_precision("cpu")[0] if precision == "auto" else precision
+        self._batches = TrainingBatches(task.lengths, spec.batching, seed=spec.seed)
+        self._taken = 0
+
+    def groups(self, count: int) -> list[Group]:
+        """The batches of the first ``count`` steps, from the first again where an epoch has fewer."""
+        return list(islice(cycle(self._batches.groups(0)), count))
+
+    def take(self, group: Group) -> int:
+        """Take a step; the tokens that it predicts."""
+        self._taken += 1
+        sums = self.step.gradient(group, self._taken, 0)
+        self.step.update(self._taken, None)
+        return sums.predictions
 
 
 def profile_training(run: Path, steps: int, say: Callable[[str], None]) -> Profile:
@@ -168,40 +181,38 @@ def profile_training(run: Path, steps: int, say: Callable[[str], None]) -> Profi
         DataError: the run has no data, as the model was imported, or they cannot be read any more.
         WhyformerError: as for ``whyformer.load``.
     """
-    folder, tokenizers = open_run(run)
-    recipe = read_recipe(folder)
-    prepared = recipe.prepare(tokenizers)
+    folder, recipe, task, assets = open_run(run)
+    prepared = task.prepare(recipe, assets)
     say(prepared.summary)
     keep_freed_memory()
     model = prepared.build()
     load_weights(model, folder.read_weights(folder.weights), folder.weights)
-    trainer = _Rehearsal(model, prepared.task, recipe.training, folder, torch.device("cpu"))
-    precision = recipe.training.precision
-    trainer.progress.precision = automatic_precision("cpu")[0] if precision == "auto" else precision
-    groups = trainer.groups(_WARM_UP + steps)
+    rehearsal = _Rehearsal(model, prepared.task, recipe.training)
+    groups = rehearsal.groups(_WARM_UP + steps)
     for group in groups[:_WARM_UP]:
-        trainer.rehearse(group)
-    speed = _training_speed(trainer, groups[_WARM_UP:])
+        rehearsal.take(group)
+    speed = _training_speed(rehearsal, groups[_WARM_UP:])
     mark_parts(model)
-    prepared.task.predict = part(DATA)(prepared.task.predict)
+    prepared.task.batch = part(DATA)(prepared.task.batch)
     trace = Trace("rest of the step")
     for group in groups[_WARM_UP:]:
         with trace.watching():
-            trainer.rehearse(group)
-    conditions = f"{trainer.progress.precision}, {_threads()}"
+            rehearsal.take(group)
+    conditions = f"{rehearsal.step.precision}, {_threads()}"
     return _profile("training", "step", steps, conditions, speed, trace)
 
 
-def _training_speed(trainer: _Rehearsal, groups: Sequence[Group]) -> Speed:
+def _training_speed(rehearsal: _Rehearsal, groups: Sequence[Group]) -> Speed:
     began = time.perf_counter()
-    tokens = sum(map(trainer.rehearse, groups))
+    tokens = sum(map(rehearsal.take, groups))
     seconds = time.perf_counter() - began
     memory, arithmetic = _peak_memory(), examine().arithmetic
     assert arithmetic is not None, "torch is there"
-    fast = trainer.progress.precision == "bf16"
-    peak = 1e9 * (arithmetic.bf16_gflops if fast else arithmetic.fp32_gflops)
+    step = rehearsal.step
+    peak = 1e9 * (arithmetic.bf16_gflops if step.precision == "bf16" else arithmetic.fp32_gflops)
+    flops = training_flops(step.model, step.task, step.spec.batching.tokens)
     rate = tokens / seconds
-    return Speed(seconds / len(groups), rate, memory, mfu=training_flops(trainer) * rate / peak)
+    return Speed(seconds / len(groups), rate, memory, mfu=flops * rate / peak)
 
 
 def profile_translation(

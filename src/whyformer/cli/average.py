@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from whyformer.cli.options import BatchOption, DeviceOption, RunArgument, ThreadsOption, open_translator
+from whyformer.cli.options import BatchOption, DeviceOption, RunArgument, ThreadsOption
 from whyformer.cli.progress import sentence_bar
 from whyformer.errors import CheckpointError
 
@@ -45,28 +45,13 @@ def average(
 
 
 def _evaluate(run: Path, weights: Path | None, device: str, threads: int | None, batch: int) -> None:
-    from whyformer.cli.evaluate import report
-    from whyformer.cli.options import set_threads
-    from whyformer.cli.tell import as_text
-    from whyformer.data.corpora.parallel import VALID, load_held_out
-    from whyformer.runs.evaluate import fits
-    from whyformer.runs.load import open_run, read_recipe
-    from whyformer.tasks.recipe import require_data
-    from whyformer.tasks.translation.evaluation import evaluate_translator
-    from whyformer.tasks.translation.task import TranslationRecipe
+    from whyformer.data.corpora.held_out import VALID
+    from whyformer.runs.evaluate import evaluate_run
+    from whyformer.runs.execution import Execution
+    from whyformer.tasks.task import EvaluationOptions
+    from whyformer.training.run import RunFolder
 
-    folder, _ = open_run(run)
-    recipe = read_recipe(folder)
-    name = f"{VALID}, {(weights or folder.weights).name}"
-    if not isinstance(recipe, TranslationRecipe):
-        set_threads(threads)
-        measured = fits(run, recipe, [VALID], weights=weights, device=device, batch=batch)
-        typer.echo(as_text({name: measured[VALID]}))
-        return
-    pairs = load_held_out(require_data(recipe.data), [VALID])[VALID]
-    translator = open_translator(run, weights, device, threads)
-    with sentence_bar(name, len(pairs)) as advance:
-        evaluation = evaluate_translator(
-            translator, name, pairs, recipe.scoring, batch=batch, advance=advance
-        )
-    typer.echo("\n".join(report(evaluation)))
+    options = EvaluationOptions(batch=batch, progress=sentence_bar)
+    execution = Execution(device, threads)
+    for name, metrics in evaluate_run(run, [VALID], options, execution=execution, weights=weights):
+        typer.echo("\n".join(metrics.lines(f"{name}, {(weights or RunFolder(run).weights).name}")))

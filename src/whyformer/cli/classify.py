@@ -12,7 +12,7 @@ from whyformer.cli.options import (
     RunArgument,
     ThreadsOption,
     WeightsOption,
-    set_threads,
+    open_as,
 )
 from whyformer.cli.progress import sentence_bar
 
@@ -34,11 +34,10 @@ def classify(
 
     Each line gives one: the likeliest label, a tab, its probability.
     """
-    from whyformer.runs.load import load_as
+    from whyformer.runs.execution import Execution
     from whyformer.tasks.classification.classifier import Classifier
 
-    set_threads(threads)
-    classifier = load_as(Classifier, run, device=device, weights=weights)
+    classifier = open_as(Classifier, run, Execution(device, threads), weights)
     texts = [tuple(line.split("\t")) for line in lines_of(file)]
     with sentence_bar("classifying", len(texts)) as advance:
         verdicts = classifier.classify(texts, batch=batch, advance=advance)

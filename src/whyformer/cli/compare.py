@@ -58,6 +58,7 @@ def compare(
     from whyformer.experiments.results import save_comparison
     from whyformer.experiments.trial import Conditions
     from whyformer.machine import examine
+    from whyformer.runs.registry import task_of
 
     if steps is not None and minutes is not None:
         raise RecipeError("--steps makes the runs equal in steps, --minutes in time; give one of them.")
@@ -71,7 +72,7 @@ def compare(
     jobs = jobs or max(1, machine.processor.usable_cores // threads)
     typer.echo(f"{len(trials)} runs, {jobs} at a time", err=True)
     results = run_all(trials, conditions, jobs, _tell)
-    shown = figure or trials[0].recipe.figures
+    shown = figure or task_of(trials[0].recipe).figures
     lines = _lines(_table(results, shown), markdown)
     facts = {"recipe": recipe, "changes": changes, "vary": vary or [], "seeds": seeds, "jobs": jobs}
     record = save_comparison(

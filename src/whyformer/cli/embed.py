@@ -13,7 +13,6 @@ from whyformer.cli.options import (
     RunArgument,
     ThreadsOption,
     WeightsOption,
-    set_threads,
 )
 from whyformer.cli.progress import sentence_bar
 from whyformer.errors import DataError
@@ -53,10 +52,10 @@ def embed(
         raise DataError(
             f"--to {to}: the name of the file must end in .npy or .jsonl, or be - for the screen."
         )
+    from whyformer.runs.execution import Execution
     from whyformer.runs.load import load_embedder
 
-    set_threads(threads)
-    embedder = load_embedder(run, pooling=pooling, layer=layer, device=device, weights=weights)
+    embedder = load_embedder(run, Execution(device, threads), weights, pooling=pooling, layer=layer)
     texts = lines_of(file)
     with sentence_bar("embedding", len(texts)) as advance:
         vectors = embedder.embed(texts, batch=batch, advance=advance)

@@ -13,7 +13,7 @@ from whyformer.cli.options import (
     RunArgument,
     ThreadsOption,
     WeightsOption,
-    open_filler,
+    open_as,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +36,10 @@ def fill(
     pieces with their probabilities. One piece may be less than a word. Several holes are filled
     independently.
     """
-    filler = open_filler(run, weights, device, threads)
+    from whyformer.runs.execution import Execution
+    from whyformer.tasks.masked_lm.filler import Filler
+
+    filler = open_as(Filler, run, Execution(device, threads), weights)
     for given, filled in zip(text, filler.fill(text, top, batch=batch), strict=True):
         if as_json:
             typer.echo(json.dumps({"given": given, **asdict(filled)}, ensure_ascii=False))

@@ -7,21 +7,27 @@ from typing import Annotated
 import typer
 
 from whyformer.cli.options import (
+    BeamOption,
+    CoveragePenaltyOption,
     DeviceOption,
+    GreedyOption,
+    LengthPenaltyOption,
+    NoRepeatOption,
     RunArgument,
+    SampleOption,
+    SeedOption,
+    TemperatureOption,
     ThreadsOption,
+    TopKOption,
+    TopPOption,
     WeightsOption,
-    open_generator,
-    with_search_options,
+    open_as,
+    search_choice,
 )
-from whyformer.cli.translate import as_object
-from whyformer.decoding.overrides import SearchChoice
 
 
-@with_search_options
 def generate(
     run: RunArgument,
-    search: SearchChoice,
     prompt: Annotated[str, typer.Argument(help="How the text begins; left out, a new document begins.")] = "",
     tokens: Annotated[
         int | None, typer.Option(min=1, help="Most tokens to write; the recipe's number if left out.")
@@ -36,6 +42,16 @@ def generate(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     weights: WeightsOption = None,
+    beam: BeamOption = None,
+    greedy: GreedyOption = False,
+    sample: SampleOption = False,
+    temperature: TemperatureOption = None,
+    top_k: TopKOption = None,
+    top_p: TopPOption = None,
+    seed: SeedOption = None,
+    length_penalty: LengthPenaltyOption = None,
+    coverage_penalty: CoveragePenaltyOption = None,
+    no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
     """Write on from PROMPT.
 
@@ -43,7 +59,22 @@ def generate(
     the recipe's choice unless the options below say otherwise. Several texts, likeliest first, stand under
     their numbers.
     """
-    generator = open_generator(run, weights, device, threads)
+    search = search_choice(
+        beam=beam,
+        greedy=greedy,
+        sample=sample,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+        length_penalty=length_penalty,
+        coverage_penalty=coverage_penalty,
+        no_repeat_ngram=no_repeat_ngram,
+    )
+    from whyformer.runs.execution import Execution
+    from whyformer.tasks.causal_lm.generator import Generator
+
+    generator = open_as(Generator, run, Execution(device, threads), weights)
     if tokens is not None:
         lengths = {"longest_factor": 0.0, "longest_extra": tokens}
         search = replace(search, settings={**search.settings, **lengths})
@@ -63,7 +94,9 @@ def generate(
         return
     written = generator.generate([prompt], settings)[0]
     if as_json:
-        typer.echo(json.dumps({"prompt": begun, "texts": list(map(as_object, written))}, ensure_ascii=False))
+        typer.echo(
+            json.dumps({"prompt": begun, "texts": [each.record() for each in written]}, ensure_ascii=False)
+        )
         return
     for number, candidate in enumerate(written, start=1):
         if len(written) > 1:

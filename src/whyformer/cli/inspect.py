@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from whyformer.cli.options import RunArgument, WeightsOption, open_translator
+from whyformer.cli.options import RunArgument, WeightsOption, open_as
 from whyformer.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,8 +43,11 @@ def inspect(
         return
     from whyformer.analysis.inspection import inspect_translation
     from whyformer.plots.attention import attention_page
+    from whyformer.runs.execution import Execution
+    from whyformer.tasks.translation.translator import Translator
 
-    seen = inspect_translation(open_translator(run, weights, "cpu", None), text, translation)
+    translator = open_as(Translator, run, Execution("cpu"), weights)
+    seen = inspect_translation(translator, text, translation)
     page = attention_page(seen.attention, str(run), source=text, translation=seen.translation, lang=lang)
     files = page.save(run / "inspect" if output is None else output)
     if page.note is not None:

@@ -9,11 +9,20 @@ import typer
 
 from whyformer.cli.options import (
     BatchOption,
-    Opening,
+    BeamOption,
+    CoveragePenaltyOption,
+    GreedyOption,
+    LengthPenaltyOption,
+    NoRepeatOption,
     RunArgument,
+    SampleOption,
+    SeedOption,
+    TemperatureOption,
     ThreadsOption,
-    set_threads,
-    with_search_options,
+    TopKOption,
+    TopPOption,
+    open_as,
+    search_choice,
 )
 from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import DataError
@@ -25,10 +34,8 @@ if TYPE_CHECKING:
 _SENTENCES = 32
 
 
-@with_search_options
 def profile(
     run: RunArgument,
-    search: SearchChoice,
     steps: Annotated[int, typer.Option(min=0, help="Training steps to profile; 0 for none.")] = 5,
     sentences: Annotated[
         int | None, typer.Option(min=0, help="Sentences to translate; 32 where the run translates; 0: none.")
@@ -46,6 +53,16 @@ def profile(
     ] = None,
     threads: ThreadsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    beam: BeamOption = None,
+    greedy: GreedyOption = False,
+    sample: SampleOption = False,
+    temperature: TemperatureOption = None,
+    top_k: TopKOption = None,
+    top_p: TopPOption = None,
+    seed: SeedOption = None,
+    length_penalty: LengthPenaltyOption = None,
+    coverage_penalty: CoveragePenaltyOption = None,
+    no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
     """See where training and translation spend their time.
 
@@ -53,11 +70,26 @@ def profile(
     moment belongs to one part of the model and to one kind of operation, so that shares sum to the whole;
     backward is the time of the part's gradients. The CPU is profiled. RUN/profile is a page and a picture.
     """
+    search = search_choice(
+        beam=beam,
+        greedy=greedy,
+        sample=sample,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+        length_penalty=length_penalty,
+        coverage_penalty=coverage_penalty,
+        no_repeat_ngram=no_repeat_ngram,
+    )
     from whyformer.analysis.profile import profile_training, profile_translation
-    from whyformer.runs.load import open_run, read_recipe
+    from whyformer.runs.execution import Execution
+    from whyformer.runs.load import read_recipe
     from whyformer.tasks.translation.task import TranslationRecipe
+    from whyformer.tasks.translation.translator import Translator
 
-    recipe, texts = read_recipe(open_run(run)[0]), list[str]()
+    execution = Execution("cpu", threads, precision)
+    recipe, texts = read_recipe(run), list[str]()
     if recipe.data is None and (steps or file is None):
         raise DataError(
             f"{run}: the model was imported and has no data; profile a run that you train, or how a run "
@@ -72,20 +104,21 @@ def profile(
         )
     if not (steps or texts):
         raise DataError("there is nothing to profile; give --steps or --sentences above 0.")
-    set_threads(threads)
+    execution.apply_threads()
     done: list[Profile] = []
     if steps:
         done.append(profile_training(run, steps, lambda line: typer.echo(line, err=True)))
     if texts:
-        translator = Opening("cpu", threads, precision=precision).translator(run)
+        translator = open_as(Translator, run, execution)
         settings = search.over(translator.settings)
         done.append(profile_translation(translator, texts, settings, batch=batch))
     _show(run, done, run / "profile" if output is None else output, as_json=as_json)
 
 
 def _texts(recipe: "TranslationRecipe", file: Path | None) -> list[str]:
+    from whyformer.data.corpora.held_out import VALID
     from whyformer.data.corpora.lines import read_lines
-    from whyformer.data.corpora.parallel import VALID, load_held_out
+    from whyformer.data.corpora.parallel import load_held_out
     from whyformer.tasks.recipe import require_data
 
     if file is not None:

@@ -28,9 +28,9 @@ def recipes(
 def _list_keys(name: str | None) -> None:
     from whyformer.config.recipe_files import read
     from whyformer.config.schema import describe
-    from whyformer.runs.registry import recipe_type
+    from whyformer.runs.registry import find_task
 
-    for key in describe(recipe_type("translation" if name is None else read(name).task)):
+    for key in describe(find_task("translation" if name is None else read(name).task).recipe_type):
         typer.echo(str(key))
 
 

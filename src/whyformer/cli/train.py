@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from whyformer.cli.options import DeviceOption, ThreadsOption, set_threads
+from whyformer.cli.options import DeviceOption, ThreadsOption
 
 
 def train(
@@ -24,9 +24,10 @@ def train(
 ) -> None:
     """Train RECIPE into a run folder, or go on with a stopped run."""
     from whyformer.config.recipe_files import shipped
+    from whyformer.runs.execution import Execution
     from whyformer.runs.train import resume_run, start_run
 
-    set_threads(threads)
+    Execution(threads=threads).apply_threads()
     changes, folder = overrides or [], Path(recipe)
     # A folder may happen to have the name of a recipe; a run folder goes before, any other behind.
     if (folder / "recipe.yaml").is_file() or (folder.is_dir() and recipe not in shipped()):

@@ -8,9 +8,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.options import BatchOption, Opening, RunArgument, with_translation_options
+from whyformer.cli.options import (
+    BatchOption,
+    BeamOption,
+    CoveragePenaltyOption,
+    DeviceOption,
+    EngineOption,
+    GreedyOption,
+    LengthPenaltyOption,
+    NoRepeatOption,
+    PrecisionOption,
+    RunArgument,
+    SampleOption,
+    SeedOption,
+    TemperatureOption,
+    ThreadsOption,
+    TopKOption,
+    TopPOption,
+    WeightsOption,
+    open_as,
+    search_choice,
+)
 from whyformer.cli.progress import sentence_bar
-from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import DataError, DecodingError
 
 if TYPE_CHECKING:
@@ -22,11 +41,8 @@ if TYPE_CHECKING:
 PART = 16_384
 
 
-@with_translation_options
 def translate(
     run: RunArgument,
-    opening: Opening,
-    search: SearchChoice,
     text: Annotated[list[str] | None, typer.Argument(help="Sentences; else standard input's lines.")] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="A file to read, a sentence a line.")
@@ -44,6 +60,21 @@ def translate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each sentence.")] = False,
     batch: BatchOption = 64,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    weights: WeightsOption = None,
+    precision: PrecisionOption = "fp32",
+    engine: EngineOption = "torch",
+    beam: BeamOption = None,
+    greedy: GreedyOption = False,
+    sample: SampleOption = False,
+    temperature: TemperatureOption = None,
+    top_k: TopKOption = None,
+    top_p: TopPOption = None,
+    seed: SeedOption = None,
+    length_penalty: LengthPenaltyOption = None,
+    coverage_penalty: CoveragePenaltyOption = None,
+    no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
     """Translate sentences, one a line, into one line each.
 
@@ -53,7 +84,22 @@ def translate(
     """
     if text and file:
         raise DataError("sentences come from the command line or from --file, not from both; leave one out.")
-    translator = opening.translator(run)
+    search = search_choice(
+        beam=beam,
+        greedy=greedy,
+        sample=sample,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+        length_penalty=length_penalty,
+        coverage_penalty=coverage_penalty,
+        no_repeat_ngram=no_repeat_ngram,
+    )
+    from whyformer.runs.execution import Execution
+    from whyformer.tasks.translation.translator import Translator
+
+    translator = open_as(Translator, run, Execution(device, threads, precision, engine), weights)
     settings = search.over(translator.settings, n_best=n_best, prefix=translator.prefix(prefix))
     printer = _Printer(translator, settings, batch, scores=scores, as_json=as_json)
     if not text and file is None and sys.stdin.isatty():
@@ -109,7 +155,7 @@ class _Printer:
     def _written(self, line: int, source: str, candidates: Sequence["TextOutput"]) -> Iterator[str]:
         if self._as_json:
             yield json.dumps(
-                {"source": source, "translations": [as_object(c) for c in candidates]}, ensure_ascii=False
+                {"source": source, "translations": [c.record() for c in candidates]}, ensure_ascii=False
             )
             return
         for candidate in candidates if self._numbered else candidates[:1]:
@@ -130,13 +176,3 @@ def _standard_input() -> Iterator[str]:
     from whyformer.data.corpora.lines import read_stream
 
     return read_stream(sys.stdin.buffer, "standard input")
-
-
-def as_object(candidate: "TextOutput") -> dict[str, object]:
-    """A candidate, ready for JSON."""
-    return {
-        "text": candidate.text,
-        "score": candidate.score,
-        "tokens": candidate.tokens,
-        "finished": candidate.finished,
-    }

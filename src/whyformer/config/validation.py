@@ -16,8 +16,8 @@ from whyformer.errors import RecipeError, WhyformerNote
 SpecT = TypeVar("SpecT", bound=BaseModel)
 
 
-def check(spec_type: type[SpecT], data: Mapping[str, object], origin: str) -> SpecT:
-    """Build a ``spec_type`` from ``data``; ``origin`` says in messages where the data came from.
+def check(spec_type: type[SpecT], data: Mapping[str, object], source_name: str) -> SpecT:
+    """Build a ``spec_type`` from ``data``; ``source_name`` says in messages where the data came from.
 
     A node that leaves out keys takes them from the default of the field it stands in (see ``completed``).
 
@@ -30,7 +30,7 @@ def check(spec_type: type[SpecT], data: Mapping[str, object], origin: str) -> Sp
     except ValidationError as error:
         faults = _faults(root, error.errors(include_url=False))
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise RecipeError("\n  ".join([f"{count} in {origin}:", *map(str, faults)])) from None
+        raise RecipeError("\n  ".join([f"{count} in {source_name}:", *map(str, faults)])) from None
 
 
 def merged(base: Mapping[str, object], change: Mapping[str, object]) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -12,11 +12,8 @@ from whyformer.engines.engine import Engine
 from whyformer.engines.low_precision import quantize_linear
 from whyformer.engines.native.engine import NativeEngine
 from whyformer.errors import DecodingError
-from whyformer.machine import CPUPrecision, automatic_cpu_precision
+from whyformer.machine import CPUPrecision, EngineName, PrecisionName, automatic_cpu_precision
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
-
-EngineName = Literal["torch", "native", "ctranslate2"]
-PrecisionName = Literal["auto", "fp32", "bf16", "int8"]
 
 
 class Selected(NamedTuple):

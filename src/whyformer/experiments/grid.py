@@ -30,7 +30,8 @@ from whyformer.config.recipe_files import recipe_text
 from whyformer.errors import RecipeError
 from whyformer.experiments.trial import Conditions, Measured, read_result
 from whyformer.files import write_text
-from whyformer.runs.registry import AnyRecipe, load_any
+from whyformer.runs.registry import load_any
+from whyformer.tasks.recipe import Recipe
 from whyformer.training.run import RunFolder
 
 
@@ -68,7 +69,7 @@ class Trial:
     settings: Mapping[str, str]
     """What the cell changes in the recipe: YAML by key."""
     seed: int
-    recipe: AnyRecipe
+    recipe: Recipe
     folder: Path
 
     def __str__(self) -> str:
@@ -188,7 +189,7 @@ def _labels(values: Sequence[str]) -> list[str]:
     return [f"{number}-{label}" for number, label in enumerate(plain, start=1)]
 
 
-def _in_fixed_precision(recipe: AnyRecipe) -> AnyRecipe:
+def _in_fixed_precision(recipe: Recipe) -> Recipe:
     """Automatic precision is fp32 here: else each run would measure what is faster, beside the others."""
     if recipe.training.precision != "auto":
         return recipe

@@ -20,19 +20,16 @@ from typing import Any
 
 import torch
 
-from whyformer.data.corpora.pair_files import Referenced
 from whyformer.data.corpora.parallel import load_held_out
 from whyformer.errors import RecipeError, WhyformerError
 from whyformer.files import write_text
-from whyformer.runs.load import load, load_translator, read_recipe
-from whyformer.runs.registry import AnyRecipe
+from whyformer.runs.evaluate import evaluate_run
+from whyformer.runs.execution import Execution
+from whyformer.runs.load import load_runner, read_recipe
 from whyformer.runs.train import resume_run
-from whyformer.tasks.recipe import require_data
-from whyformer.tasks.translation.evaluation import evaluate_translator
-from whyformer.tasks.translation.metrics import ScoringSpec
+from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.training.flops import training_flops
-from whyformer.training.run import RunFolder
 
 
 @dataclass(frozen=True)
@@ -98,22 +95,19 @@ def run_trial(folder: Path, conditions: Conditions) -> Measured:
     Raises:
         WhyformerError: as for ``whyformer train`` and ``whyformer evaluate``.
     """
-    torch.set_num_threads(conditions.threads)
-    recipe = read_recipe(RunFolder(folder))
-    # Before training, which would be in vain without them.
-    sets = _test_sets(recipe) if conditions.test else {}
+    execution = Execution(conditions.device, conditions.threads)
+    execution.apply_threads()
+    if conditions.test:
+        # Before training, which would be in vain without them.
+        _check_test_sets(read_recipe(folder))
     trainer = resume_run(folder, [], device=conditions.device, say=lambda line: print(line, file=sys.stderr))
     if not trainer.progress.finished:
         trainer.train()
-    model = load(folder, device=conditions.device).model
+    model = load_runner(folder, execution).model
     with torch.no_grad():
         valid = trainer.task.validate(model.eval(), trainer.device, translate=True)
-    tested = {
-        name: evaluate_translator(
-            load_translator(folder, device=conditions.device), name, pairs, scoring
-        ).summary()
-        for name, (pairs, scoring) in sets.items()
-    }
+    tests = evaluate_run(folder, execution=execution) if conditions.test else ()
+    tested = {name: {"name": name, **metrics.record()} for name, metrics in tests}
     tally = trainer.progress.tally
     speeds = [record["tokens_per_second"] for record in trainer.run.records() if record["event"] == "train"]
     return Measured(
@@ -121,7 +115,7 @@ def run_trial(folder: Path, conditions: Conditions) -> Measured:
         valid=valid | ({"perplexity": math.exp(valid["nll"])} if valid["nll"] < 700.0 else {}),
         test=tested,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        flops_per_token=training_flops(trainer),
+        flops_per_token=training_flops(trainer.model, trainer.task, trainer.spec.batching.tokens),
         # A training that ends before its first line of the log has a tally instead.
         tokens_per_second=median(speeds or [tally.tokens / tally.seconds]),
         seconds=trainer.progress.seconds,
@@ -130,11 +124,16 @@ def run_trial(folder: Path, conditions: Conditions) -> Measured:
     )
 
 
-def _test_sets(recipe: AnyRecipe) -> dict[str, tuple[list[Referenced], ScoringSpec]]:
-    """The test sets by name, and how they are scored."""
+def _check_test_sets(recipe: Recipe) -> None:
+    """Read the test sets of ``recipe`` once.
+
+    Raises:
+        RecipeError: such a run makes no text to be scored.
+        DataError: they cannot be read.
+    """
     if not isinstance(recipe, TranslationRecipe):
         raise RecipeError("--test scores translations, and such a run makes none; leave it out.")
-    return {name: (pairs, recipe.scoring) for name, pairs in load_held_out(require_data(recipe.data)).items()}
+    load_held_out(require_data(recipe.data))
 
 
 def _stop_with_parent() -> None:

@@ -14,6 +14,7 @@ from whyformer.config.recipe_files import recipe_text
 from whyformer.data.tokenizers.imported import Imported
 from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.data.tokenizers.pair import JointTokenizer, TokenizerPair
+from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import CheckpointError, TokenizerError
 from whyformer.files import write_bytes, write_text
@@ -25,12 +26,13 @@ from whyformer.huggingface.token_ids import TokenIds
 from whyformer.huggingface.tokenizer_files import read_foreign, read_json
 from whyformer.huggingface.tokenizers import framing, from_theirs, pieces_of, to_theirs
 from whyformer.models.transformer import TransformerSpec
-from whyformer.runs.load import open_run, read_recipe
-from whyformer.runs.registry import AnyRecipe
+from whyformer.runs.load import open_run
 from whyformer.spec import Spec
 from whyformer.special_tokens import BOS, EOS, NAMES, PAD, UNK
 from whyformer.tasks.causal_lm.task import CausalLMRecipe
 from whyformer.tasks.masked_lm.task import MaskedLMRecipe
+from whyformer.tasks.recipe import Recipe
+from whyformer.tasks.task import Assets
 from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.training.checkpoint import load_weights, read_safetensors, save_tensors
 from whyformer.training.run import RunFolder, new_run
@@ -64,7 +66,7 @@ def import_model(folder: Path, run: Path | None = None, *, overwrite: bool = Fal
     match data.get("model_type"):
         case "bert":
             model, tensors, tokenizer = _read(HuggingFaceBert(), folder, data)
-            recipe: AnyRecipe = MaskedLMRecipe(
+            recipe: Recipe = MaskedLMRecipe(
                 data=None, tokenizer=_spec(tokenizer), model=model, training=unused
             )
         case "gpt2":
@@ -78,11 +80,11 @@ def import_model(folder: Path, run: Path | None = None, *, overwrite: bool = Fal
             raise CheckpointError(
                 f"{folder}: this is a model of type {other}; bert, gpt2 and marian can be imported."
             )
-    pair = TokenizerPair(tokenizer, tokenizer)
+    assets = SingleTokenizer(tokenizer)
     new_run(path, overwrite=overwrite)
     write_text(RunFolder(path).recipe, recipe_text(recipe))
-    pair.save(path)
-    facts = {"tokenizers": pair.fingerprints, "step": 0, "scores": {}}
+    assets.save(path)
+    facts = {"assets": assets.fingerprints, "step": 0, "scores": {}}
     save_tensors(RunFolder(path).weights, tensors, facts)
     weights = sum(tensor.numel() for tensor in tensors.values())
     return f"{path}: a {data['model_type']} of {weights:,} weights and {tokenizer.size:,} tokens"
@@ -97,13 +99,13 @@ def export_model(run: Path, folder: Path, *, weights: Path | None = None) -> str
     Raises:
         CheckpointError: the run cannot be read, its model has no such format, or the folder is not empty.
     """
-    opened, tokenizers = open_run(run)
-    recipe = read_recipe(opened)
-    if not tokenizers.joint:
+    opened, recipe, _, assets = open_run(run)
+    tokenizer = _only_tokenizer(assets)
+    if tokenizer is None:
         raise CheckpointError(f"{run}: source and target have a tokenizer each; only one can be exported.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CheckpointError(f"{folder}: this is not an empty folder; choose another.")
-    source = _Source(opened, tokenizers.source, opened.weights if weights is None else weights)
+    source = _Source(opened, tokenizer, opened.weights if weights is None else weights)
     match recipe:
         case MaskedLMRecipe():
             return _write(HuggingFaceBert(), recipe.model, source, (), folder)
@@ -115,6 +117,17 @@ def export_model(run: Path, folder: Path, *, weights: Path | None = None) -> str
             raise CheckpointError(
                 f"{run}: a {recipe.model.kind} has no format there; a transformer, a gpt and a bert have one."
             )
+
+
+def _only_tokenizer(assets: Assets) -> Tokenizer | None:
+    """The one tokenizer of a run; None where each side has its own."""
+    match assets:
+        case SingleTokenizer(tokenizer):
+            return tokenizer
+        case TokenizerPair(source, _) as pair if pair.joint:
+            return source
+        case _:
+            return None
 
 
 class _Source(NamedTuple):

@@ -9,6 +9,7 @@ import altair as alt
 
 from whyformer.files import write_bytes
 from whyformer.plots.chart import VegaLite, draw_png
+from whyformer.plots.panels import Curves
 
 _WIDTH, _HEIGHT = 560, 150
 _MOST_POINTS = 1000  # of a line: a long run has more than the picture has pixels
@@ -38,29 +39,26 @@ class _Panel(NamedTuple):
     from_zero: bool = True
 
 
-_PANELS = (
-    _Panel(
-        "loss (nats per token)",
-        (
-            _Figure("train", "loss", "training loss"),
-            _Figure("train", "nll", "training, not smoothed"),
-            _Figure("valid", "loss", "validation loss"),
-            _Figure("valid", "nll", "validation, not smoothed"),
+def _panels(curves: Curves) -> list[_Panel]:
+    """The panels of a training, from the top."""
+    losses = (
+        _Figure("train", "loss", "training loss"),
+        _Figure("train", "nll", "training, not smoothed"),
+        _Figure("valid", "loss", "validation loss"),
+        _Figure("valid", "nll", "validation, not smoothed"),
+    )
+    scores: dict[str, list[_Figure]] = {}
+    for curve in curves.scores:
+        scores.setdefault(curve.axis, []).append(_Figure("valid", curve.name, curve.legend))
+    return [
+        _Panel(f"loss (nats per {curves.per})", losses, from_zero=False),
+        *(_Panel(axis, tuple(figures), from_zero="%" in axis) for axis, figures in scores.items()),
+        _Panel("learning rate", (_Figure("train", "learning_rate", "learning rate"),)),
+        _Panel("gradient norm", (_Figure("train", "gradient_norm", "gradient norm"),)),
+        _Panel(
+            f"{curves.per}s per second", (_Figure("train", "tokens_per_second", f"{curves.per}s per second"),)
         ),
-        from_zero=False,
-    ),
-    _Panel(
-        "score (%)",
-        (
-            _Figure("valid", "bleu", "BLEU"),
-            _Figure("valid", "chrf", "chrF"),
-            _Figure("valid", "exact", "exact match"),
-        ),
-    ),
-    _Panel("learning rate", (_Figure("train", "learning_rate", "learning rate"),)),
-    _Panel("gradient norm", (_Figure("train", "gradient_norm", "gradient norm"),)),
-    _Panel("tokens per second", (_Figure("train", "tokens_per_second", "tokens per second"),)),
-)
+    ]
 
 
 class _Line(NamedTuple):
@@ -71,8 +69,10 @@ class _Line(NamedTuple):
     broken: list[float]
 
 
-def curves_chart(records: Iterable[Mapping[str, Any]]) -> VegaLite:
+def curves_chart(records: Iterable[Mapping[str, Any]], curves: Curves) -> VegaLite:
     """Draw the figures of ``records`` against the step, a panel for each kind that occurs.
+
+    ``curves`` are those of the task.
 
     A record has a ``step``, an ``event`` ("train" or "valid") and figures by name: losses in nats per token,
     scores from 0 to 100. What is missing is left out; a figure that is infinite or NaN leaves a cross at the
@@ -86,7 +86,7 @@ def curves_chart(records: Iterable[Mapping[str, Any]]) -> VegaLite:
         if (step := _number(record.get("step"))) is not None and math.isfinite(step)
     ]
     last = max((step for step, _ in stepped), default=0.0)
-    drawn = [(panel, lines) for panel in _PANELS if (lines := _lines(panel, stepped))]
+    drawn = [(panel, lines) for panel in _panels(curves) if (lines := _lines(panel, stepped))]
     charts = [_chart(panel, lines, last, panel is drawn[-1][0]) for panel, lines in drawn]
     if not charts:
         return alt.Chart(alt.Data(values=[{}])).mark_text(text="nothing logged yet", fontSize=14).to_dict()
@@ -95,13 +95,13 @@ def curves_chart(records: Iterable[Mapping[str, Any]]) -> VegaLite:
     return {**chart, "datasets": {panel.title: _points(lines) for panel, lines in drawn}}
 
 
-def save_curves(records: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Write the curves of ``records`` to the PNG file ``path``, whole or not at all.
+def save_curves(records: Iterable[Mapping[str, Any]], curves: Curves, path: Path) -> None:
+    """Write the ``curves`` of ``records`` to the PNG file ``path``, whole or not at all.
 
     Raises:
         WhyformerError: the folder cannot be written to, or the disk is full.
     """
-    write_bytes(path, draw_png(curves_chart(records)))
+    write_bytes(path, draw_png(curves_chart(records, curves)))
 
 
 def _lines(panel: _Panel, records: Sequence[_Record]) -> list[_Line]:

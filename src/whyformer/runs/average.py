@@ -15,7 +15,7 @@ def last_snapshots(run: Path, count: int | None = None) -> list[Path]:
     Raises:
         CheckpointError: this is no run, or it has fewer snapshots.
     """
-    folder, _ = open_run(run)
+    folder = open_run(run).folder
     present = folder.snapshots
     if not present:
         raise CheckpointError(f"{run}: has no snapshots; a run gets one with each validation.")
@@ -35,11 +35,11 @@ def write_average(run: Path, snapshots: Sequence[Path], output: Path | None = No
     Raises:
         CheckpointError: a snapshot cannot be read, is of another model, or was trained with other tokenizers.
     """
-    folder, _ = open_run(run)
+    folder = open_run(run).folder
     path = folder.path / "average.safetensors" if output is None else output
     step = max(_step(folder, snapshot) for snapshot in snapshots)
     facts = {
-        "tokenizers": folder.tokenizers,
+        "assets": folder.assets,
         "step": step,
         "scores": {},
         "averaged": [snapshot.name for snapshot in snapshots],
@@ -51,5 +51,5 @@ def write_average(run: Path, snapshots: Sequence[Path], output: Path | None = No
 def _step(folder: RunFolder, snapshot: Path) -> int:
     """The step after which ``snapshot`` was taken, if it belongs to the run in ``folder``."""
     _, facts = load_tensors(snapshot)
-    folder.check_tokenizers(facts, snapshot)
+    folder.check_assets(facts, snapshot)
     return int(facts["step"])

@@ -1,42 +1,75 @@
 """From a run folder to the object that users call."""
 
+import warnings
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
-from whyformer.data.tokenizers.pair import TokenizerPair
-from whyformer.engines.select import EngineName, PrecisionName, select_engine
-from whyformer.errors import CheckpointError, DecodingError
-from whyformer.machine import best_device
+from whyformer.data.tokenizers.single import SingleTokenizer
+from whyformer.engines.engine import TakesEngine
+from whyformer.engines.select import select_engine
+from whyformer.errors import CheckpointError, DecodingError, WhyformerNote
 from whyformer.models.backbone import backbone_tensors, without_heads
 from whyformer.models.bert import BERTSpec
 from whyformer.models.classifier import ClassifierSpec
 from whyformer.models.elmo import ELMoSpec
 from whyformer.models.gpt import GPTSpec
 from whyformer.nn.pooling import Pooling
-from whyformer.runs.registry import AnyRecipe, load_any
-from whyformer.tasks.bidirectional_lm.task import BidirectionalLMRecipe
-from whyformer.tasks.bidirectional_lm.word_embedder import WordEmbedder
-from whyformer.tasks.causal_lm.generator import Generator
-from whyformer.tasks.causal_lm.task import CausalLMRecipe
-from whyformer.tasks.classification.classifier import Classifier
-from whyformer.tasks.classification.task import ClassificationRecipe
+from whyformer.runs.execution import Execution
+from whyformer.runs.registry import AnyTask, load_any, task_of
 from whyformer.tasks.embedding.embedder import Embedder
-from whyformer.tasks.masked_lm.filler import Filler
-from whyformer.tasks.masked_lm.task import MaskedLMRecipe
-from whyformer.tasks.translation.task import TranslationRecipe, build_model
-from whyformer.tasks.translation.translator import Translator
+from whyformer.tasks.recipe import Recipe
+from whyformer.tasks.task import Assets, Runner
 from whyformer.training.checkpoint import load_weights
 from whyformer.training.run import RunFolder
 
-Runner = Translator | Generator | Filler | WordEmbedder | Classifier
-"""What ``load`` gives: the object that does what a run was trained for."""
-AnyRunner = TypeVar("AnyRunner", bound=Runner)
+RunnerT = TypeVar("RunnerT", bound=Runner)
+
+
+class OpenRun(NamedTuple):
+    """The folder of a run, and what its files say; the weights are still to be read."""
+
+    folder: RunFolder
+    recipe: Recipe
+    task: AnyTask
+    assets: Assets
+
+
+def open_run(path: Path) -> OpenRun:
+    """The run in the folder ``path``.
+
+    Raises:
+        CheckpointError: this is no run folder.
+        RecipeError: its recipe cannot be read.
+        TokenizerError: a tokenizer is missing or damaged.
+    """
+    recipe = read_recipe(path)
+    task = task_of(recipe)
+    assets = task.load_assets(path)
+    return OpenRun(RunFolder(path, assets.fingerprints), recipe, task, assets)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe that the run in the folder ``path`` was started with.
+
+    Raises:
+        CheckpointError: this is no run folder.
+        RecipeError: the recipe cannot be read.
+    """
+    file = RunFolder(path).recipe
+    if not file.is_file():
+        raise CheckpointError(
+            f"{path}: this is not the folder of a run (it has no recipe.yaml); train one first."
+        )
+    with warnings.catch_warnings():
+        # A run is what it is: nobody is asked to rename the keys of its recipe.
+        warnings.simplefilter("ignore", WhyformerNote)
+        return load_any(str(file))
 
 
 def load(run: str | Path, *, device: str = "auto", weights: str | Path | None = None) -> Runner:
-    """What was trained into the folder ``run``: called with a text, it translates it or writes on.
+    """The object that does what the run in the folder ``run`` was trained for, called with a text.
 
     Args:
         run: a folder that ``whyformer train`` has written.
@@ -50,153 +83,95 @@ def load(run: str | Path, *, device: str = "auto", weights: str | Path | None = 
         TokenizerError: a tokenizer is missing or damaged.
         DecodingError: this machine has no such device.
     """
-    folder, tokenizers = open_run(Path(run))
-    recipe = read_recipe(folder)
-    path = folder.weights if weights is None else Path(weights)
-    tensors, tokenizer = folder.read_weights(path), tokenizers.source
-    # A new model draws weights, for nothing here: the caller's random state shall not move.
-    with torch.random.fork_rng(devices=[]):
-        match recipe:
-            case TranslationRecipe():
-                runner = Translator(build_model(recipe, tokenizers), tokenizers, recipe.decoding)
-            case CausalLMRecipe():
-                runner = Generator(recipe.model.build(tokenizer.size), tokenizer, recipe.decoding)
-            case MaskedLMRecipe():
-                runner = Filler(recipe.model.build(tokenizer.size), tokenizer)
-            case BidirectionalLMRecipe():
-                runner = WordEmbedder(recipe.model.build(tokenizer.size), recipe.model, tokenizer)
-            case ClassificationRecipe():
-                model = recipe.model.build(tokenizer.size, len(recipe.data.known))
-                runner = Classifier(model, recipe.model, tokenizer, recipe.data)
-    load_weights(runner.model, tensors, path)
-    runner.model.to(choose_device(device))
-    return runner
+    return load_runner(run, Execution(device), weights)
+
+
+def load_runner(
+    run: str | Path, execution: Execution | None = None, weights: str | Path | None = None
+) -> Runner:
+    """The same, computing as ``execution`` says.
+
+    Raises:
+        CheckpointError: also where the engine cannot take the model.
+        DecodingError: also where the run takes no engine, or the CPU cannot compute so.
+    """
+    return _runner(open_run(Path(run)), Execution() if execution is None else execution, weights)
 
 
 def load_as(
-    kind: type[AnyRunner], run: str | Path, *, device: str = "auto", weights: str | Path | None = None
-) -> AnyRunner:
-    """What was trained into the folder ``run``, which must be of ``kind``; see ``load``.
+    kind: type[RunnerT],
+    run: str | Path,
+    execution: Execution | None = None,
+    weights: str | Path | None = None,
+) -> RunnerT:
+    """The runner of ``run``, which must be of ``kind``; see ``load_runner``.
 
     Raises:
         CheckpointError: also where the run does something else.
     """
-    runner = load(run, device=device, weights=weights)
-    if not isinstance(runner, kind):
-        raise _misplaced(run, runner)
+    opened = open_run(Path(run))
+    task = opened.task
+    # What a run does is known before its weights are read.
+    if not issubclass(task.runner_type, kind):
+        raise CheckpointError(f"{run}: this run {task.does}; use `whyformer {task.verb} {run}`.")
+    runner = _runner(opened, Execution() if execution is None else execution, weights)
+    assert isinstance(runner, kind)
     return runner
 
 
-def load_translator(
-    run: str | Path,
-    *,
-    device: str = "auto",
-    weights: str | Path | None = None,
-    precision: PrecisionName = "fp32",
-    engine: EngineName = "torch",
-) -> Translator:
-    """The translator that was trained into the folder ``run``; see ``load``.
+def _runner(opened: OpenRun, execution: Execution, weights: str | Path | None) -> Runner:
+    folder, recipe, task, assets = opened
+    execution.apply_threads()
+    path = folder.weights if weights is None else Path(weights)
+    tensors = folder.read_weights(path)
+    # A new model draws weights, for nothing here: the caller's random state shall not move.
+    with torch.random.fork_rng(devices=[]):
+        runner: Runner = task.runner(recipe, assets)
+    load_weights(runner.model, tensors, path)
+    runner.model.to(execution.torch_device())
+    if not execution.usual:
+        if not isinstance(runner, TakesEngine):
+            raise DecodingError(
+                f"{folder.path}: this run {task.does}; --engine and --precision are for runs that translate."
+            )
+        _use_engine(runner, folder.path, path, execution)
+    return runner
 
-    Args:
-        run: its folder.
-        device: auto, cpu, cuda or mps; engines other than torch, and precisions below fp32, want the CPU.
-        weights: other weights of the same run.
-        precision: of the products; fp32 is exact, ``auto`` takes what pays on this CPU.
-        engine: what computes; ``native`` is our C++ program for Transformers, ``ctranslate2`` is
-            another library, for which the run is converted once.
 
-    Raises:
-        CheckpointError: also where the run does something else, or the engine cannot take the model.
-        DecodingError: also where the CPU cannot compute so.
-    """
-    translator = load_as(Translator, run, device=device, weights=weights)
-    path = RunFolder(Path(run)).weights if weights is None else Path(weights)
-    translator.use(*select_engine(translator.model, Path(run), path, engine, precision))
-    return translator
+def _use_engine(runner: TakesEngine, run: Path, weights: Path, execution: Execution) -> None:
+    runner.use(*select_engine(runner.model, run, weights, execution.engine, execution.precision))
 
 
 def load_embedder(
     run: str | Path,
+    execution: Execution | None = None,
+    weights: str | Path | None = None,
     *,
     pooling: Pooling = "mean",
     layer: int | None = None,
-    device: str = "auto",
-    weights: str | Path | None = None,
 ) -> Embedder:
     """The embedder by the BERT, GPT or ELMo in the folder ``run``, or by what a classifier has made of it.
 
-    See ``Embedder`` for ``pooling`` and ``layer``, and ``load`` for the rest.
+    See ``Embedder`` for ``pooling`` and ``layer``, and ``load_runner`` for the rest.
 
     Raises:
         CheckpointError: also where the run has another model.
         DecodingError: also where layer or pooling do not suit the model.
     """
-    folder, tokenizers = open_run(Path(run))
-    spec = read_recipe(folder).model
+    execution = Execution() if execution is None else execution
+    execution.apply_threads()
+    folder, recipe, _, assets = open_run(Path(run))
+    spec = recipe.model
     path = folder.weights if weights is None else Path(weights)
     tensors = folder.read_weights(path)
     if isinstance(spec, ClassifierSpec):
         spec = spec.whole_backbone
         named = ((name.partition("."), tensor) for name, tensor in tensors.items())
         tensors = {name: tensor for (part, _, name), tensor in named if part == "backbone"}
-    if not isinstance(spec, BERTSpec | GPTSpec | ELMoSpec):
+    if not (isinstance(spec, BERTSpec | GPTSpec | ELMoSpec) and isinstance(assets, SingleTokenizer)):
         raise CheckpointError(f"{run}: a {spec.kind} makes no vectors of texts; name a BERT, GPT or ELMo.")
     with torch.random.fork_rng(devices=[]):
-        model = without_heads(spec).build(tokenizers.source.size)
+        model = without_heads(spec).build(assets.tokenizer.size)
     load_weights(model, backbone_tensors(tensors), path)
-    model.to(choose_device(device))
-    return Embedder(model, spec, tokenizers.source, pooling=pooling, layer=layer)
-
-
-def _misplaced(run: str | Path, runner: Runner) -> CheckpointError:
-    """What the run does instead, and how to have it do that."""
-    match runner:
-        case Translator():
-            does = f"translates and does not write freely; use `whyformer translate {run}`"
-        case Generator():
-            does = f"generates text; use `whyformer generate {run}`"
-        case Filler():
-            does = f"fills holes in texts; use `whyformer fill {run}`"
-        case WordEmbedder():
-            does = f"makes vectors of words; use `whyformer embed {run}`"
-        case Classifier():
-            does = f"tells classes; use `whyformer classify {run}`"
-    return CheckpointError(f"{run}: this run {does}.")
-
-
-def open_run(path: Path) -> tuple[RunFolder, TokenizerPair]:
-    """The run folder at ``path`` and its tokenizers.
-
-    Raises:
-        CheckpointError: this is no run folder.
-        TokenizerError: a tokenizer is missing or damaged.
-    """
-    if not RunFolder(path).recipe.is_file():
-        raise CheckpointError(
-            f"{path}: this is not the folder of a run (it has no recipe.yaml); train one first."
-        )
-    tokenizers = TokenizerPair.load(path)
-    return RunFolder(path, tokenizers.fingerprints), tokenizers
-
-
-def read_recipe(run: RunFolder) -> AnyRecipe:
-    """The recipe that ``run`` was started with."""
-    return load_any(str(run.recipe))
-
-
-def choose_device(name: str) -> torch.device:
-    """The device called ``name``: auto, cpu, cuda or mps.
-
-    Raises:
-        DecodingError: this machine has no such device.
-    """
-    present = {
-        "auto": True,
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not present.get(name, False):
-        here = ", ".join(device for device, usable in present.items() if usable)
-        raise DecodingError(f"there is no device {name} here; --device takes: {here}.")
-    return torch.device(best_device() if name == "auto" else name)
+    model.to(execution.torch_device())
+    return Embedder(model, spec, assets.tokenizer, pooling=pooling, layer=layer)

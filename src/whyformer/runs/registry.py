@@ -1,72 +1,57 @@
-"""Which recipe belongs to which task."""
+"""The tasks, by name: the one table that lists them. A new task is a folder in ``tasks`` and a row here."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from whyformer.config.recipe_files import read
-from whyformer.config.validation import check
 from whyformer.errors import RecipeError
-from whyformer.models.backbone import without_heads
-from whyformer.models.bert import BERTSpec
-from whyformer.models.elmo import ELMoSpec
-from whyformer.models.gpt import GPTSpec
-from whyformer.tasks.bidirectional_lm.task import BidirectionalLMRecipe
-from whyformer.tasks.causal_lm.task import CausalLMRecipe
-from whyformer.tasks.classification.task import ClassificationRecipe
-from whyformer.tasks.masked_lm.task import MaskedLMRecipe
-from whyformer.tasks.translation.task import TranslationRecipe
-from whyformer.training.run import RunFolder
+from whyformer.tasks.bidirectional_lm.task import BidirectionalLMTask
+from whyformer.tasks.causal_lm.task import CausalLMTask
+from whyformer.tasks.classification.task import ClassificationTask
+from whyformer.tasks.masked_lm.task import MaskedLMTask
+from whyformer.tasks.recipe import Recipe
+from whyformer.tasks.task import Task
+from whyformer.tasks.translation.task import TranslationTask
 
-AnyRecipe = TranslationRecipe | CausalLMRecipe | MaskedLMRecipe | BidirectionalLMRecipe | ClassificationRecipe
+# Each has recipes, assets and runners of its own, which only it can tell apart: hence `Any`.
+AnyTask = Task[Any, Any, Any]
+
+TASKS: dict[str, AnyTask] = {
+    task.name: task
+    for task in (
+        TranslationTask(),
+        CausalLMTask(),
+        MaskedLMTask(),
+        BidirectionalLMTask(),
+        ClassificationTask(),
+    )
+}
 
 
-def recipe_type(task: str) -> type[AnyRecipe]:
-    """The type of the recipes for ``task``.
+def find_task(name: str) -> AnyTask:
+    """The task called ``name``.
 
     Raises:
-        RecipeError: there is no such task.
+        RecipeError: there is none.
     """
-    match task:
-        case "translation":
-            return TranslationRecipe
-        case "causal_lm":
-            return CausalLMRecipe
-        case "masked_lm":
-            return MaskedLMRecipe
-        case "bidirectional_lm":
-            return BidirectionalLMRecipe
-        case "classification":
-            return ClassificationRecipe
-        case _:
-            raise RecipeError(
-                f"there is no task {task}; a recipe's `task` is translation, causal_lm, masked_lm, "
-                "bidirectional_lm or classification."
-            )
+    if name not in TASKS:
+        *most, last = TASKS
+        raise RecipeError(f"there is no task {name}; a recipe's `task` is {', '.join(most)} or {last}.")
+    return TASKS[name]
 
 
-def load_any(recipe: str, overrides: Sequence[str] = ()) -> AnyRecipe:
-    """The recipe by name or file, whatever its task; see ``load_recipe`` for errors.
+def task_of(recipe: Recipe) -> AnyTask:
+    """The task that ``recipe`` is for."""
+    return find_task(recipe.task)
 
-    A classifier's has its network and its labels, which are read from where it starts and from its data.
+
+def load_any(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe by name or file, whatever its task, with what it leaves to other files filled in.
+
+    Raises:
+        RecipeError: see ``load_recipe``.
+        DataError: a file that it is to be completed from cannot be read.
     """
     source = read(recipe)
-    spec = source.spec(recipe_type(source.task), overrides)
-    return _resolved(spec) if isinstance(spec, ClassificationRecipe) else spec
-
-
-def _resolved(recipe: ClassificationRecipe) -> ClassificationRecipe:
-    if recipe.model.backbone is not None and recipe.data.labels is not None:
-        return recipe
-    told = recipe.model_dump(mode="json")
-    if recipe.model.backbone is None:
-        path = RunFolder(recipe.start).recipe
-        if not path.is_file():
-            raise RecipeError(f"start: {recipe.start} is not the folder of a run (it has no recipe.yaml).")
-        pretrained = load_any(str(path)).model
-        if not isinstance(pretrained, BERTSpec | GPTSpec | ELMoSpec):
-            raise RecipeError(
-                f"start: the model in {recipe.start} is a {pretrained.kind}; name a BERT, GPT or ELMo."
-            )
-        told["model"]["backbone"] = without_heads(pretrained).model_dump(mode="json")
-    if recipe.data.labels is None:
-        told["data"]["labels"] = recipe.data.find_labels()
-    return check(ClassificationRecipe, told, f"the recipe with the network of {recipe.start}")
+    task = find_task(source.task)
+    return task.complete(source.spec(task.recipe_type, overrides))

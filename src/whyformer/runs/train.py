@@ -11,9 +11,11 @@ from whyformer.config.recipe_files import recipe_text
 from whyformer.errors import RecipeError
 from whyformer.files import write_text
 from whyformer.machine import Device, automatic_precision, keep_freed_memory
-from whyformer.runs.load import choose_device, open_run
-from whyformer.runs.registry import load_any
-from whyformer.tasks.recipe import Prepared, Recipe
+from whyformer.runs.execution import choose_device
+from whyformer.runs.load import open_run
+from whyformer.runs.registry import load_any, task_of
+from whyformer.tasks.recipe import Recipe
+from whyformer.tasks.task import Prepared
 from whyformer.training.run import RunFolder, check_free, new_run
 from whyformer.training.trainer import Trainer
 
@@ -38,12 +40,12 @@ def start_run(
     spec = load_any(recipe, overrides)
     path = Path("runs") / Path(recipe).stem if run is None else run
     check_free(path, overwrite=overwrite)
-    prepared = spec.prepare(None)
+    prepared = task_of(spec).prepare(spec, None)
     trainer = _trainer(spec, prepared, path, device, say)
     trainer.check()
     new_run(path, overwrite=overwrite)
     write_text(trainer.run.recipe, recipe_text(spec))
-    prepared.tokenizers.save(path)
+    prepared.assets.save(path)
     precision = spec.training.precision
     if precision == "auto":
         precision, _ = automatic_precision(cast(Device, trainer.device.type))
@@ -66,8 +68,7 @@ def resume_run(
     if folder.recipe.exists() and not (folder.state.exists() or folder.weights.exists()):
         # Stopped before its first state was written: nothing is lost by beginning anew.
         return start_run(str(folder.recipe), overrides, path, device=device, overwrite=True, say=say)
-    folder, tokenizers = open_run(path)
-    before = load_any(str(folder.recipe))
+    folder, before, task, assets = open_run(path)
     spec = load_any(str(folder.recipe), overrides)
     if spec.model_copy(update={"training": before.training}) != before:
         raise RecipeError(
@@ -77,7 +78,7 @@ def resume_run(
         raise RecipeError(
             f"{path}: a run that goes on keeps its {', '.join(fixed)}; start a new one for others."
         )
-    trainer = _trainer(spec, spec.prepare(tokenizers), path, device, say)
+    trainer = _trainer(spec, task.prepare(spec, assets), path, device, say)
     trainer.resume()
     if spec != before:
         write_text(folder.recipe, recipe_text(spec))
@@ -90,5 +91,8 @@ def _trainer(
     say(prepared.summary)
     keep_freed_memory()
     torch.manual_seed(spec.training.seed)
-    folder = RunFolder(path, prepared.tokenizers.fingerprints)
-    return Trainer(prepared.build(), prepared.task, spec.training, folder, choose_device(device))
+    folder = RunFolder(path, prepared.assets.fingerprints)
+    curves = task_of(spec).summary(spec).curves
+    return Trainer(
+        prepared.build(), prepared.task, spec.training, folder, choose_device(device), curves=curves
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TextOutput:
-    """One translation of a sentence."""
+    """A text that a search has found: a translation, or what follows a prompt."""
 
     text: str
     score: float
@@ -16,3 +16,7 @@ class TextOutput:
     """The same, readable."""
     finished: bool
     """False where the length limit came before the end mark."""
+
+    def record(self) -> dict[str, object]:
+        """The output without its ids, ready for JSON."""
+        return {"text": self.text, "score": self.score, "tokens": self.tokens, "finished": self.finished}

@@ -13,7 +13,6 @@ from torch.autograd.function import once_differentiable
 from whyformer.nn.embedding import token_logits
 from whyformer.spec import Spec
 from whyformer.special_tokens import PAD
-from whyformer.training.task import Prediction
 
 
 class LossSpec(Spec):
@@ -62,12 +61,6 @@ def token_loss(
         return _sliced(hidden, weight, gold, smoothing, rows)
     loss, negative = _SlicedLoss.apply(hidden, weight, gold, smoothing, rows)
     return TokenLoss(loss, negative, len(gold))
-
-
-def prediction_loss(made: Prediction, smoothing: float) -> TokenLoss:
-    """``token_loss`` of a batch, and what is minimised besides."""
-    part = token_loss(made.hidden, made.table, made.gold, smoothing)
-    return part if made.extra is None else part._replace(loss=part.loss + made.extra)
 
 
 def _sliced(hidden: Tensor, weight: Tensor, gold: Tensor, smoothing: float, rows: int) -> TokenLoss:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from whyformer.errors import TrainingError
+from whyformer.plots.panels import Curves
 from whyformer.training.events import Events
 from whyformer.training.run import RunFolder
 
@@ -24,8 +25,9 @@ class Report:
     On a terminal a bar shows loss, tokens per second and the time left; piped, plain lines come instead.
     """
 
-    def __init__(self, run: RunFolder, total_steps: int | None, step: int) -> None:
+    def __init__(self, run: RunFolder, total_steps: int | None, step: int, curves: Curves) -> None:
         self.run = run
+        self._curves = curves
         self.console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -81,5 +83,5 @@ class Report:
         # Altair takes a second to import.
         from whyformer.plots.curves import save_curves
 
-        save_curves(self.run.records(), self.run.curves)
+        save_curves(self.run.records(), self._curves, self.run.curves)
         self._drawn = time.monotonic()

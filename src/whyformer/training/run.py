@@ -4,72 +4,17 @@ import json
 import shutil
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from whyformer.errors import CheckpointError
 from whyformer.files import explained, write_text
-from whyformer.machine import Precision
 from whyformer.training.checkpoint import (
-    load_optimizer,
     load_tensors,
-    load_weights,
-    optimizer_tensors,
     save_tensors,
 )
-
-
-@dataclass
-class Tally:
-    """Sums since the last line of the log."""
-
-    loss: float = 0.0
-    nll: float = 0.0
-    tokens: int = 0
-    seconds: float = 0.0
-
-    def add(self, loss: float, nll: float, tokens: int, seconds: float) -> None:
-        """Count one more step."""
-        self.loss += loss
-        self.nll += nll
-        self.tokens += tokens
-        self.seconds += seconds
-
-
-@dataclass
-class Best:
-    """The best validation so far."""
-
-    scores: dict[str, float] = field(default_factory=dict)
-    """Its figures; empty before the first validation."""
-    step: int = 0
-    """The step it came after."""
-    stale: int = 0
-    """Validations since."""
-
-
-@dataclass
-class Progress:
-    """Where a run stands; with the weights and the optimizer's state it decides all that follows."""
-
-    step: int = 0
-    """Steps of the optimizer done."""
-    epoch: int = 0
-    """Passes over the data done, not counting the present one."""
-    position: int = 0
-    """Steps of the present pass done, up to all of them."""
-    seconds: float = 0.0
-    """Training time so far, validations included."""
-    precision: Precision = "fp32"
-    """Of matrix products, fixed when the run began."""
-    best: Best = field(default_factory=Best)
-    tally: Tally = field(default_factory=Tally)
-    finished: bool = False
-    """Whether the snapshots have been averaged, after which nothing is left to do."""
 
 
 class RunFolder:
@@ -87,9 +32,10 @@ class RunFolder:
     ==========================  =====================================================
     """
 
-    def __init__(self, path: Path, tokenizers: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, assets: Sequence[str] = ()) -> None:
+        """``assets`` are the fingerprints of the files without which the weights mean nothing."""
         self.path = path
-        self.tokenizers = list(tokenizers)
+        self.assets = list(assets)
         self.recipe = path / "recipe.yaml"
         self.weights = path / "model.safetensors"
         self.state = path / "state" / "last.safetensors"
@@ -106,38 +52,16 @@ class RunFolder:
         """Where the weights of the validation after ``step`` lie."""
         return self.path / "snapshots" / f"step-{step:08d}.safetensors"
 
-    def save_state(self, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-        """Write all that going on needs, in one file, so that its parts always fit together."""
-        weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-        moments = {f"optimizer.{name}": tensor for name, tensor in optimizer_tensors(optimizer).items()}
-        save_tensors(self.state, weights | moments, {"tokenizers": self.tokenizers, **_written(progress)})
-
-    def load_state(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-        """Put the model and the optimizer where they were, and drop what was written after that.
-
-        Raises:
-            CheckpointError: the state is missing, damaged, or does not fit the recipe or the tokenizers.
-        """
-        tensors, facts = load_tensors(self.state)
-        progress = _read(facts, self.state)
-        self.check_tokenizers(facts, self.state)
-        load_weights(model, _under("model.", tensors), self.state)
-        load_optimizer(optimizer, _under("optimizer.", tensors), self.state)
-        self._forget_after(progress)
-        return progress
-
-    def save_snapshot(
-        self, model: nn.Module, progress: Progress, scores: Mapping[str, float], keep: int
-    ) -> None:
-        """Write the weights of a validation and drop all but the last ``keep``."""
-        save_tensors(self.snapshot(progress.step), model.state_dict(), self._facts(progress, scores))
+    def save_snapshot(self, model: nn.Module, step: int, scores: Mapping[str, float], keep: int) -> None:
+        """Write the weights of a validation after ``step`` and drop all but the last ``keep``."""
+        save_tensors(self.snapshot(step), model.state_dict(), self._facts(step, scores))
         for old in self.snapshots[:-keep]:
             with _explained(old):
                 old.unlink()
 
-    def save_weights(self, model: nn.Module, progress: Progress, scores: Mapping[str, float]) -> None:
-        """Write the weights to use."""
-        save_tensors(self.weights, model.state_dict(), self._facts(progress, scores))
+    def save_weights(self, model: nn.Module, step: int, scores: Mapping[str, float]) -> None:
+        """Write the weights to use, those after ``step``."""
+        save_tensors(self.weights, model.state_dict(), self._facts(step, scores))
 
     def read_weights(self, path: Path) -> dict[str, Tensor]:
         """Weights of this run, its own or others, such as a snapshot's.
@@ -146,16 +70,18 @@ class RunFolder:
             CheckpointError: they are missing or damaged, or were trained with another tokenizer.
         """
         tensors, facts = load_tensors(path)
-        self.check_tokenizers(facts, path)
+        self.check_assets(facts, path)
         return tensors
 
-    def check_tokenizers(self, facts: Mapping[str, Any], path: Path) -> None:
-        """Refuse weights that were trained with other tokenizers than those of this folder.
+    def check_assets(self, facts: Mapping[str, Any], path: Path) -> None:
+        """Refuse weights that were trained with other assets (tokenizers) than those of this folder.
 
         Raises:
-            CheckpointError: the fingerprints in the ``facts`` of ``path`` are not those of the tokenizers.
+            CheckpointError: the fingerprints in the ``facts`` of ``path`` are not those of its files.
         """
-        if facts.get("tokenizers") != self.tokenizers:
+        # Older files name both sides of a translation, even where one tokenizer served.
+        told = facts.get("assets", facts.get("tokenizers", ()))
+        if list(dict.fromkeys(told)) != list(dict.fromkeys(self.assets)):
             raise CheckpointError(
                 f"{path}: these weights were trained with another tokenizer than the one in {self.path}; "
                 "put the right tokenizer.json back, or take the weights of this run."
@@ -174,17 +100,20 @@ class RunFolder:
             lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
         return [record for line in lines if (record := _record(line)) is not None]
 
-    def _facts(self, progress: Progress, scores: Mapping[str, float]) -> dict[str, Any]:
-        return {"tokenizers": self.tokenizers, "step": progress.step, "scores": dict(scores)}
+    def forget_after(self, step: int, *, finished: bool) -> None:
+        """Drop what was written after the state of ``step``, and unfinished files.
 
-    def _forget_after(self, progress: Progress) -> None:
-        """Drop what a killed process wrote after ``progress``, and what it did not write to the end."""
-        kept = [record for record in self.records() if _belongs(record, progress)]
+        A run that is ``finished`` has also measured the average of its snapshots.
+        """
+        kept = [record for record in self.records() if _belongs(record, step, finished=finished)]
         write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
-        later = [path for path in self.snapshots if path > self.snapshot(progress.step)]
+        later = [path for path in self.snapshots if path > self.snapshot(step)]
         for path in [*later, *self.path.rglob(".*.tmp")]:
             with _explained(path):
                 path.unlink(missing_ok=True)
+
+    def _facts(self, step: int, scores: Mapping[str, float]) -> dict[str, Any]:
+        return {"assets": self.assets, "step": step, "scores": dict(scores)}
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
@@ -227,41 +156,11 @@ def _explained(path: Path) -> Generator[None]:
         raise explained(error, path) from error
 
 
-def _written(progress: Progress) -> dict[str, Any]:
-    """``progress`` as facts of a state file."""
-    best = progress.best
-    return {
-        "progress": {
-            "step": progress.step,
-            "epoch": progress.epoch,
-            "position": progress.position,
-            "seconds": progress.seconds,
-            "precision": progress.precision,
-            "best": best.scores,
-            "best_step": best.step,
-            "stale": best.stale,
-            "finished": progress.finished,
-        },
-        "tally": asdict(progress.tally),
-    }
-
-
-def _read(facts: Mapping[str, Any], path: Path) -> Progress:
-    """What ``_written`` wrote."""
-    if "progress" not in facts:
-        raise CheckpointError(
-            f"{path}: these are weights alone, not the state of a training; restore the state."
-        )
-    told = dict(facts["progress"])
-    best = Best(told.pop("best"), told.pop("best_step"), told.pop("stale"))
-    return Progress(**told, best=best, tally=Tally(**facts.get("tally", {})))
-
-
-def _belongs(record: Mapping[str, Any], progress: Progress) -> bool:
-    """Whether a line of the metrics was written before the state of ``progress`` was saved."""
-    if record["step"] == progress.step and record["event"] == "average":
-        return progress.finished
-    return record["step"] <= progress.step
+def _belongs(record: Mapping[str, Any], step: int, *, finished: bool) -> bool:
+    """Whether a line of the metrics was written before the state of ``step`` was saved."""
+    if record["step"] == step and record["event"] == "average":
+        return finished
+    return record["step"] <= step
 
 
 def _record(line: str) -> dict[str, Any] | None:
@@ -270,7 +169,3 @@ def _record(line: str) -> dict[str, Any] | None:
     except json.JSONDecodeError:
         return None
     return record if isinstance(record, dict) and {"step", "event"} <= record.keys() else None
-
-
-def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

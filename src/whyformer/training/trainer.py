@@ -11,49 +11,57 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Generic, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from whyformer.data.batches.planning import padding_waste, plan_batches
 from whyformer.errors import TrainingError
 from whyformer.machine import Precision
+from whyformer.plots.panels import Curves
+from whyformer.training.batches import Group, TrainingBatches
 from whyformer.training.checkpoint import average_weights, load_weights
 from whyformer.training.leak import check_no_leak
-from whyformer.training.loss import prediction_loss
+from whyformer.training.objective import ModelT
 from whyformer.training.report import Report
-from whyformer.training.run import Best, Progress, RunFolder, Tally
+from whyformer.training.run import RunFolder
 from whyformer.training.settings import TrainingSpec
-from whyformer.training.task import ModelT, Task
-
-Group = list[NDArray[np.int64]]
-"""The batches of one step, as indices of examples."""
+from whyformer.training.state import Best, Progress, SingleFileStore, StateStore, Tally
+from whyformer.training.step import TrainingStep
+from whyformer.training.task import TrainingTask
 
 
 class Trainer(Generic[ModelT]):
     """Trains one model on one task into one run folder."""
 
     def __init__(
-        self, model: ModelT, task: Task[ModelT], spec: TrainingSpec, run: RunFolder, device: torch.device
+        self,
+        model: ModelT,
+        task: TrainingTask[ModelT],
+        spec: TrainingSpec,
+        run: RunFolder,
+        device: torch.device,
+        *,
+        curves: Curves | None = None,
     ) -> None:
-        self.model = model.to(device).train()
+        self.step = TrainingStep(model, task, spec, device)
+        self.batches = TrainingBatches(task.lengths, spec.batching, seed=spec.seed)
+        self.model = self.step.model
         self.task = task
         self.spec = spec
         self.run = run
         self.device = device
-        self.optimizer = spec.optimizer.build(model.parameters())
+        self.curves = Curves() if curves is None else curves
+        """Figures of the log that are drawn."""
+        self.store: StateStore = SingleFileStore(run)
         self.progress = Progress()
         self._saved = 0
 
-    @cached_property
+    @property
     def steps_per_epoch(self) -> int:
         """Steps of a pass over the data: the same for every pass, since lengths alone decide it."""
-        return len(self._groups(0))
+        return self.batches.steps_per_epoch
 
     @cached_property
     def total_steps(self) -> int | None:
@@ -72,7 +80,7 @@ class Trainer(Generic[ModelT]):
 
     def start(self, precision: Precision) -> None:
         """Write the first state of a new run."""
-        self.progress.precision = precision
+        self.progress.precision = self.step.precision = precision
         self._save()
 
     def resume(self) -> None:
@@ -81,7 +89,8 @@ class Trainer(Generic[ModelT]):
         Raises:
             CheckpointError: the state is missing, damaged, or does not fit.
         """
-        self.progress = self.run.load_state(self.model, self.optimizer)
+        self.progress = self.store.load(self.model, self.step.optimizer)
+        self.step.precision = self.progress.precision
         self._saved = self.progress.step
 
     def train(self) -> Progress:
@@ -92,10 +101,13 @@ class Trainer(Generic[ModelT]):
                 from.
             WhyformerError: the disk is full.
         """
-        with Report(self.run, self.total_steps, self.progress.step) as report, _stop_signals() as stopped:
+        with (
+            Report(self.run, self.total_steps, self.progress.step, self.curves) as report,
+            _stop_signals() as stopped,
+        ):
             self._introduce(report)
             for group in self._groups_ahead():
-                self._step(group, report)
+                self._take(group, report)
                 if self._validation_is_due():
                     self._validate(report)
                 if stopped:
@@ -106,7 +118,7 @@ class Trainer(Generic[ModelT]):
 
     def _introduce(self, report: Report) -> None:
         lengths = self.task.lengths
-        waste = padding_waste(lengths, [batch for group in self._groups(0) for batch in group])
+        waste = self.batches.padding_waste
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         report.say(
             f"{parameters:,} parameters; {len(lengths):,} examples, {int(lengths.sum()):,} tokens, "
@@ -116,22 +128,14 @@ class Trainer(Generic[ModelT]):
         if self.progress.step:
             report.say(f"going on after step {self.progress.step}")
 
-    def _groups(self, epoch: int) -> list[Group]:
-        batching = self.spec.batching
-        batches = plan_batches(self.task.lengths, batching.tokens, seed=self.spec.seed, epoch=epoch)
-        starts = range(0, len(batches), batching.accumulate)
-        return [batches[start : start + batching.accumulate] for start in starts]
-
     def _groups_ahead(self) -> Iterator[Group]:
-        """What is left to train on; each group wants to be trained on before the next is asked for."""
-        while not self._over():
-            groups = self._groups(self.progress.epoch)
-            for group in groups[self.progress.position :]:
-                yield group
-                if self._over():
-                    return
-            self.progress.epoch += 1
-            self.progress.position = 0
+        """The steps that are left; each wants to be taken before the next is asked for."""
+        for epoch, position, group in self.batches.after(self.progress.epoch, self.progress.position):
+            # Of an epoch that ended the position stays at its end until the next begins.
+            if self._over():
+                return
+            self.progress.epoch, self.progress.position = epoch, position
+            yield group
 
     def _over(self) -> bool:
         progress, minutes, patience = self.progress, self.spec.minutes, self.spec.validation.patience
@@ -141,65 +145,23 @@ class Trainer(Generic[ModelT]):
             or (patience is not None and progress.best.stale >= patience)
         )
 
-    def _step(self, group: Group, report: Report) -> None:
+    def _take(self, group: Group, report: Report) -> None:
         began, progress = time.perf_counter(), self.progress
-        tokens = sum(self.task.predicted(indices, progress.epoch) for indices in group)
-        loss, nll, norm = self.gradient(group, tokens)
+        sums = self.step.gradient(group, progress.step + 1, progress.epoch)
+        if not sums.finite:
+            raise self._diverged("loss", progress.step + 1)
         # A finite gradient proves the weights of the step before sound: only now may they replace a state.
         if progress.step % self.spec.save_every == 0 and progress.step != self._saved:
             self._save()
-        rate = self.update()
+        rate = self.step.update(progress.step + 1, self.total_steps)
         progress.step += 1
         progress.position += 1
         progress.finished = False
         seconds = time.perf_counter() - began
         progress.seconds += seconds
-        progress.tally.add(loss, nll, tokens, seconds)
+        progress.tally.add(sums.loss, sums.figures, sums.predictions, seconds)
         if progress.step % self.spec.log_every == 0:
-            self._log(report, rate, norm)
-
-    def gradient(self, group: Group, tokens: int) -> tuple[float, float, float]:
-        """Leave the gradient of the mean loss in the weights; the sums of loss and nll, and its norm."""
-        step = self.progress.step + 1
-        torch.manual_seed(_mixed(self.spec.seed, step))
-        sums = torch.zeros(2, device=self.device)
-        for indices in group:
-            with self.autocast():
-                made = self.task.predict(self.model, indices, self.progress.epoch, self.device)
-                if self.progress.precision == "bf16":
-                    made = made._replace(hidden=made.hidden.bfloat16())
-                part = prediction_loss(made, self.spec.loss.label_smoothing)
-            (part.loss / tokens).backward()
-            sums += torch.stack([part.loss.detach(), part.negative_log_likelihood])
-        # The one look at the device in a step: each makes it wait.
-        loss, nll, norm = torch.cat([sums, self._clip()[None]]).tolist()
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise self._diverged("loss", step)
-        return loss, nll, norm
-
-    def autocast(self) -> AbstractContextManager[object]:
-        """The precision of what is computed within."""
-        if self.progress.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
-
-    def _clip(self) -> Tensor:
-        """Shorten the gradient to ``training.clip``; the norm it had before."""
-        parameters = list(self.model.parameters())
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        if self.spec.clip is not None:
-            torch.nn.utils.clip_grads_with_norm_(parameters, self.spec.clip, norm)
-        return norm
-
-    def update(self) -> float:
-        """Change the weights by their gradients; the learning rate."""
-        step = self.progress.step + 1
-        rate = self.spec.schedule.rate(step, self.total_steps or step)
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return rate
+            self._log(report, rate, sums.norm)
 
     def _log(self, report: Report, rate: float, norm: float) -> None:
         progress, tally = self.progress, self.progress.tally
@@ -208,7 +170,7 @@ class Trainer(Generic[ModelT]):
             "event": "train",
             "epoch": progress.epoch,
             "loss": tally.loss / tally.tokens,
-            "nll": tally.nll / tally.tokens,
+            **{name: value / tally.tokens for name, value in tally.figures.items()},
             "learning_rate": rate,
             "gradient_norm": norm,
             "tokens_per_second": tally.tokens / tally.seconds,
@@ -225,7 +187,7 @@ class Trainer(Generic[ModelT]):
 
     def _validate(self, report: Report) -> None:
         scores = self._measure(report, "valid")
-        self.run.save_snapshot(self.model, self.progress, scores, self.spec.validation.average)
+        self.run.save_snapshot(self.model, self.progress.step, scores, self.spec.validation.average)
         if not self._keep_if_best(scores):
             self.progress.best.stale += 1
         self._save()
@@ -249,7 +211,7 @@ class Trainer(Generic[ModelT]):
         if best.scores and not self.task.better(scores, best.scores):
             return False
         self.progress.best = Best(scores, self.progress.step)
-        self.run.save_weights(self.model, self.progress, scores)
+        self.run.save_weights(self.model, self.progress.step, scores)
         return True
 
     def _finish(self, report: Report) -> None:
@@ -266,11 +228,11 @@ class Trainer(Generic[ModelT]):
         self._save()
 
     def _save(self) -> None:
-        self.run.save_state(self.model, self.optimizer, self.progress)
+        self.store.save(self.model, self.step.optimizer, self.progress)
         self._saved = self.progress.step
 
     def _diverged(self, what: str, step: int) -> TrainingError:
-        self.optimizer.zero_grad()
+        self.step.optimizer.zero_grad()
         return TrainingError(
             f"the {what} of step {step} is not a finite number; the state of step {self._saved} is kept in "
             f"{self.run.state}: check the data, or go on from there more gently, as in "
@@ -284,11 +246,6 @@ class Trainer(Generic[ModelT]):
             f"stopped after step {self.progress.step}, and everything is saved; "
             f"go on with `whyformer train {self.run.path}`."
         )
-
-
-def _mixed(seed: int, step: int) -> int:
-    """One 63-bit number from two, such that neighbours share nothing."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]) >> 1
 
 
 @contextmanager

@@ -98,12 +98,12 @@ class Texts:
 
 
 def single_texts(
-    documents: Sequence[str], tokenizer: Tokenizer, longest: int, *, origin: str
+    documents: Sequence[str], tokenizer: Tokenizer, longest: int, *, source_name: str
 ) -> tuple[Texts, Sentences]:
     """Texts of up to ``longest`` tokens, marks included, none across documents; each sentence is in one.
 
     Raises:
-        DataError: there is nothing but unknown tokens; ``origin`` is the documents' name.
+        DataError: there is nothing but unknown tokens; ``source_name`` is the documents' name.
     """
     room = longest - 2
     sentences = Sentences.of(documents, tokenizer, room)
@@ -114,12 +114,18 @@ def single_texts(
             spans.append([sentences.span(first, stop)])
             first = stop
     if not spans:
-        raise DataError(f"{origin}: the tokenizer knows not one word of it; train one on such text.")
+        raise DataError(f"{source_name}: the tokenizer knows not one word of it; train one on such text.")
     return Texts(sentences.tokens, np.array(spans), None), sentences
 
 
 def sentence_pairs(
-    documents: Sequence[str], tokenizer: Tokenizer, longest: int, *, seed: int, duplicates: int, origin: str
+    documents: Sequence[str],
+    tokenizer: Tokenizer,
+    longest: int,
+    *,
+    seed: int,
+    duplicates: int,
+    source_name: str,
 ) -> tuple[Texts, Sentences]:
     """Pairs of up to ``longest`` tokens, marks included.
 
@@ -132,7 +138,7 @@ def sentence_pairs(
         longest: of a pair; five or more.
         seed: settles cuts and partners.
         duplicates: times that all documents are cut into pairs, each time otherwise.
-        origin: the documents' name, for errors.
+        source_name: the documents' name, for errors.
 
     Raises:
         DataError: there is only one document, or none has two sentences.
@@ -141,14 +147,14 @@ def sentence_pairs(
     sentences = Sentences.of(documents, tokenizer, half)
     if len(sentences.documents) < 2:
         raise DataError(
-            f"{origin}: this is one document, but the prediction of the next sentence takes wrong ones from "
-            "others; split it at blank lines, add files, or take next_sentence out of model.heads."
+            f"{source_name}: this is one document, but the prediction of the next sentence takes wrong ones "
+            "from others; split it at blank lines, add files, or take next_sentence out of model.heads."
         )
     random = np.random.default_rng(seed)
     drawn = [pair for _ in range(duplicates) for pair in _pairs(sentences, longest - 3, half, random)]
     if not drawn:
         raise DataError(
-            f"{origin}: no document has two sentences, so that none follows another; split documents "
+            f"{source_name}: no document has two sentences, so that none follows another; split documents "
             "elsewhere, or take next_sentence out of model.heads."
         )
     spans, follows = zip(*drawn, strict=True)

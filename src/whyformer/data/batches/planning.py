@@ -1,11 +1,13 @@
 """Which sentences form a batch, and in which order: a pure function of (seed, epoch, rank)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from whyformer.data.batches.ranks import ALONE, Ranks
 from whyformer.spec import Spec
 
 
@@ -19,7 +21,7 @@ class BatchingSpec(Spec):
 
 
 def plan_batches(
-    lengths: NDArray[np.int64], budget: int, *, seed: int, epoch: int, rank: int = 0, ranks: int = 1
+    lengths: NDArray[np.int64], budget: int, *, seed: int, epoch: int, ranks: Ranks = ALONE
 ) -> list[NDArray[np.int64]]:
     """The batches of one epoch for one rank, as arrays of sentence indices.
 
@@ -32,16 +34,14 @@ def plan_batches(
         budget: most tokens of a batch, padding included, on its longer side.
         seed: of the run.
         epoch: counts from 0; every epoch has its own ties and order.
-        rank: this process, from 0.
-        ranks: number of processes.
+        ranks: this process among those that train together.
     """
     random = np.random.default_rng([seed, epoch])
     ties = random.random(len(lengths))
     order = np.lexsort((ties, *lengths.T))
     batches = _cut(lengths.max(axis=1)[order], order, budget)
     random.shuffle(batches)
-    even = len(batches) - len(batches) % ranks
-    return batches[rank:even:ranks]
+    return [*ranks.share(batches)]
 
 
 def padding_waste(lengths: NDArray[np.int64], batches: Sequence[NDArray[np.int64]]) -> float:
@@ -74,3 +74,28 @@ def length_batches(lengths: Sequence[int], rows: int) -> list[list[int]]:
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     return [order[start : start + rows] for start in range(0, len(order), rows)]
+
+
+Result = TypeVar("Result")
+
+
+def map_by_length(
+    work: Callable[[list[int]], Iterable[Result]],
+    lengths: Sequence[int],
+    rows: int,
+    advance: Callable[[int], None] | None = None,
+) -> list[Result]:
+    """The results of ``work`` for every item, in the items' order.
+
+    Args:
+        work: makes of a batch's indices one result each.
+        lengths: of the items; those of like length share a batch (see ``length_batches``).
+        rows: items of a batch.
+        advance: told after each batch how many items it had.
+    """
+    results: dict[int, Result] = {}
+    for indices in length_batches(lengths, rows):
+        results.update(zip(indices, work(indices), strict=True))
+        if advance is not None:
+            advance(len(indices))
+    return [results[index] for index in range(len(lengths))]

@@ -1,6 +1,5 @@
 """Documents in plain text files, to train on and to hold out."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,13 +8,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from whyformer.data.corpora.held_out import (
+    VALID,
+    held_out_share,
+    refuse_reserved_name,
+    refuse_unknown_sets,
+)
 from whyformer.data.corpora.lines import read_lines
 from whyformer.data.corpora.pair_files import Location, locate
 from whyformer.errors import DataError
 from whyformer.spec import Spec
 
 Files = Annotated[tuple[Location, ...], Field(min_length=1)]
-VALID = "valid"
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,7 @@ class DocumentsSpec(Spec):
 
     @model_validator(mode="after")
     def _names_differ(self) -> "DocumentsSpec":
-        if VALID in self.test:
-            raise ValueError(
-                f"test has a set named {VALID}, which is the name of the documents to choose by; rename it"
-            )
+        refuse_reserved_name(self.test, "documents")
         return self
 
     def load(self) -> Documents:
@@ -82,13 +83,12 @@ class DocumentsSpec(Spec):
                 not one document.
         """
         if name != VALID:
-            if name not in self.test:
-                raise DataError(f"there is no test set {name}; there are: {', '.join([VALID, *self.test])}.")
+            refuse_unknown_sets([name], [VALID, *self.test])
             return self._read(self.test[name])
         if isinstance(self.valid, tuple):
             return self._read(self.valid)
         share, documents = self.valid, dict.fromkeys(self._read(self.train))
-        held = [document for document in documents if place_of(document) < share]
+        held = held_out_share(documents, share, str)
         if not held:
             raise DataError(
                 f"data.valid: {share:g} of {len(documents):,} different documents is not one; raise the "
@@ -107,8 +107,3 @@ class DocumentsSpec(Spec):
         if not any(text.strip() for text in texts):
             raise DataError(f"{path}: holds nothing but white space.")
         yield from texts
-
-
-def place_of(text: str) -> float:
-    """A number from 0 to 1 that depends on the text alone: below the share to hold out, it is held out."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64

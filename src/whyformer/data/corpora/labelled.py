@@ -6,7 +6,13 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from whyformer.data.corpora.documents import VALID, Files, place_of
+from whyformer.data.corpora.documents import Files
+from whyformer.data.corpora.held_out import (
+    VALID,
+    held_out_share,
+    refuse_reserved_name,
+    refuse_unknown_sets,
+)
 from whyformer.data.corpora.lines import BadLine, scan_lines
 from whyformer.data.corpora.pair_files import locate
 from whyformer.errors import DataError
@@ -50,8 +56,7 @@ class LabelledSpec(Spec):
 
     @model_validator(mode="after")
     def _names_differ(self) -> "LabelledSpec":
-        if VALID in self.test:
-            raise ValueError(f"test has a set named {VALID}, which is the one to choose by; rename it")
+        refuse_reserved_name(self.test, "examples")
         if self.labels is not None and len(set(self.labels)) < len(self.labels):
             raise ValueError("labels names one of them twice; remove it")
         return self
@@ -95,13 +100,12 @@ class LabelledSpec(Spec):
             DataError: there is no such set, it cannot be read, or the share to hold out is not one example.
         """
         if name != VALID:
-            if name not in self.test:
-                raise DataError(f"there is no test set {name}; there are: {', '.join([VALID, *self.test])}.")
+            refuse_unknown_sets([name], [VALID, *self.test])
             return self._read(self.test[name])
         if isinstance(self.valid, tuple):
             return self._read(self.valid)
         everything = self._read(self.train)
-        held = [example for example in everything if place_of("\t".join(example.texts)) < self.valid]
+        held = held_out_share(everything, self.valid, lambda example: "\t".join(example.texts))
         if not held:
             raise DataError(
                 f"data.valid: {self.valid:g} of {len(everything):,} examples is not one; raise the share, "

@@ -1,6 +1,5 @@
 """Where sentence pairs come from: files, or the corpora that Whyformer writes itself."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,12 @@ from pydantic import Field, model_validator
 from whyformer.data.corpora.cldr import CldrSpec
 from whyformer.data.corpora.cldr.splits import CldrPair
 from whyformer.data.corpora.cleaning import Cleaning
+from whyformer.data.corpora.held_out import VALID, refuse_reserved_name, refuse_unknown_sets
 from whyformer.data.corpora.lines import SentencePair, read_lines
 from whyformer.data.corpora.pair_files import PairsSpec, Referenced
 from whyformer.data.corpora.reverse import ReverseSpec
 from whyformer.errors import DataError
 from whyformer.spec import Spec
-
-VALID = "valid"
-"""The name of the held-out set that is for choosing, not for testing."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +45,7 @@ class FilesSpec(Spec):
 
     @model_validator(mode="after")
     def _names_differ(self) -> "FilesSpec":
-        if VALID in self.test:
-            raise ValueError(
-                f"test has a set named {VALID}, which is the name of the pairs to choose by; rename it"
-            )
+        refuse_reserved_name(self.test, "pairs")
         return self
 
 
@@ -89,10 +83,7 @@ def load_held_out(spec: AnyData, names: Sequence[str] = ()) -> dict[str, list[Re
         DataError: there is no such set; or it cannot be read, as for ``load_corpus``.
     """
     present = [VALID, *(spec.test if isinstance(spec, FilesSpec) else ["test"])]
-    if unknown := [name for name in names if name not in present]:
-        near = difflib.get_close_matches(unknown[0], present, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(present)}."
-        raise DataError(f"there is no test set {unknown[0]}; {hint}")
+    refuse_unknown_sets(names, present)
     wanted = names or present[1:]
     if not wanted:
         raise DataError(f"the recipe names no test set; name {VALID}, or give files of your own.")

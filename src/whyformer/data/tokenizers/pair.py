@@ -13,7 +13,7 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import TokenizerError
 from whyformer.spec import Spec
 
-_JOINT = "tokenizer.json"
+JOINT = "tokenizer.json"
 _SOURCE = "tokenizer.source.json"
 _TARGET = "tokenizer.target.json"
 
@@ -32,13 +32,20 @@ class TokenizerPair:
 
     @property
     def fingerprints(self) -> list[str]:
-        """What identifies both of them."""
-        return [self.source.fingerprint, self.target.fingerprint]
+        """The fingerprint of each tokenizer."""
+        return [self.source.fingerprint] if self.joint else [self.source.fingerprint, self.target.fingerprint]
+
+    @property
+    def description(self) -> str:
+        """Kind and size of each tokenizer, in words."""
+        if self.joint:
+            return f"joint, {self.source.description}"
+        return f"source {self.source.description}, target {self.target.description}"
 
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json``, or ``tokenizer.source.json`` and ``tokenizer.target.json``."""
         if self.joint:
-            self.source.save(folder / _JOINT)
+            self.source.save(folder / JOINT)
         else:
             self.source.save(folder / _SOURCE)
             self.target.save(folder / _TARGET)
@@ -50,11 +57,11 @@ class TokenizerPair:
         Raises:
             TokenizerError: a file is missing, damaged or foreign, or the folder holds both kinds.
         """
-        joint, source, target = folder / _JOINT, folder / _SOURCE, folder / _TARGET
+        joint, source, target = folder / JOINT, folder / _SOURCE, folder / _TARGET
         separate = source.exists() or target.exists()
         if joint.exists() and separate:
             raise TokenizerError(
-                f"{folder}: holds {_JOINT} and also separate ones; delete what is not in use."
+                f"{folder}: holds {JOINT} and also separate ones; delete what is not in use."
             )
         if separate:
             return TokenizerPair(Tokenizer.load(source), Tokenizer.load(target))

@@ -149,6 +149,11 @@ class Tokenizer:
         """The settings it was trained with, as a recipe would write them."""
         return dict(self._document["model"][SPEC_KEY])
 
+    @property
+    def description(self) -> str:
+        """Kind and size, in words."""
+        return f"{self.spec['kind']} of {self.size:,} pieces"
+
     @cached_property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that are equal exactly when the tokenizer files say the same."""

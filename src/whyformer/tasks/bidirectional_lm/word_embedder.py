@@ -3,13 +3,13 @@
 B batch · N layers + 1 · L words of a text · M model dimension
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from whyformer.data.batches.planning import length_batches
+from whyformer.data.batches.planning import map_by_length
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.models.elmo import ELMo, ELMoSpec
 from whyformer.tasks.embedding.encoder import WordEncoder
@@ -43,11 +43,12 @@ class WordEmbedder:
         """
         pairs = [(text,) for text in texts]
         lengths = self._encoder.lengths(pairs)
-        vectors: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(texts)
-        for order in length_batches(lengths, batch):
+
+        def words(order: list[int]) -> Iterator[NDArray[np.float32]]:
             layers, _ = self._encoder.encode(self.model, [pairs[index] for index in order])
             # N times (B,L,2M) -> (B,N,L,2M)
-            for row, index in zip(torch.stack(layers, dim=1).cpu().numpy(), order, strict=True):
-                # A text's marks are no words.
-                vectors[index] = row[:, 1 : lengths[index] - 1]
-        return vectors
+            rows = torch.stack(layers, dim=1).cpu().numpy()
+            # A text's special tokens are no words.
+            return (row[:, 1 : lengths[index] - 1] for row, index in zip(rows, order, strict=True))
+
+        return map_by_length(words, lengths, batch)

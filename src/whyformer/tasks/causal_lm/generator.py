@@ -1,11 +1,11 @@
 """The generator: the beginning of a text in, the text out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
 from whyformer.data.batches.batch import Batch
-from whyformer.data.batches.planning import length_batches
+from whyformer.data.batches.planning import map_by_length
 from whyformer.data.tokenizers.specials import BYTES
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.decoding.hypothesis import Hypothesis
@@ -53,22 +53,25 @@ class Generator:
             DecodingError: a prompt is longer than the model reads, or the settings do not suit the model.
         """
         encoded = self._encoded(prompts, first)
-        results: list[list[TextOutput]] = [[] for _ in prompts]
-        for order in length_batches([len(ids) for ids in encoded], batch):
+        settings = self.settings if settings is None else settings
+
+        def write(order: list[int]) -> Iterator[list[TextOutput]]:
             rows, last, limit = self._rows([encoded[index] for index in order])
+            numbers = [first + index for index in order]
             found = search(
                 self.model,
                 rows.tokens,
                 rows.valid,
-                self.settings if settings is None else settings,
+                settings,
                 model_limit=limit,
                 first=last,
-                numbers=[first + index for index in order],
+                numbers=numbers,
             )
             for index, hypotheses in zip(order, found, strict=True):
                 opens = len(encoded[index]) == 1
-                results[index] = [self._candidate(hypothesis, opens) for hypothesis in hypotheses]
-        return results
+                yield [self._candidate(hypothesis, opens) for hypothesis in hypotheses]
+
+        return map_by_length(write, [len(ids) for ids in encoded], batch)
 
     def stream(self, prompt: str, write: Callable[[str], object], settings: SearchSpec | None = None) -> None:
         """Write what follows ``prompt`` piece by piece; all pieces joined are what ``generate`` gives.

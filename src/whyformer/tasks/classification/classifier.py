@@ -1,16 +1,17 @@
 """The classifier: texts in, a label for each out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from whyformer.data.batches.planning import length_batches
+from whyformer.data.batches.planning import map_by_length
 from whyformer.data.corpora.labelled import Labelled, LabelledSpec
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
 from whyformer.models.classifier import ClassifierSpec, PooledClassifier
-from whyformer.tasks.classification.task import Fit, held_out_examples
+from whyformer.tasks.classification.metrics import ClassificationMetrics
+from whyformer.tasks.classification.training import held_out_examples
 from whyformer.tasks.embedding.encoder import TextOrPair, checked_lengths, encoder
 
 
@@ -67,19 +68,19 @@ class Classifier:
                 asked = "one text" if self.texts == 1 else "two texts with a tab between them"
                 raise DecodingError(f"line {number} has {len(text)} columns, but this run reads {asked}.")
         lengths = checked_lengths(self._encoder, texts, first)
-        rows = torch.empty(len(texts), len(self.labels))
-        for indices in length_batches(lengths, batch):
+
+        def told(indices: list[int]) -> Iterator[Classified]:
             layers, valid = self._encoder.encode(self.model.backbone, [texts[index] for index in indices])
             logits = self.model.logits(self.model(self.model.pooled(layers, valid)))
-            rows[indices] = logits.float().softmax(dim=1).cpu()
-            if advance is not None:
-                advance(len(indices))
-        return [Classified(dict(zip(self.labels, row, strict=True))) for row in rows.tolist()]
+            rows = logits.float().softmax(dim=1).tolist()
+            return (Classified(dict(zip(self.labels, row, strict=True))) for row in rows)
 
-    def fit(self, examples: Sequence[Labelled], *, batch: int = 64) -> Fit:
+        return map_by_length(told, lengths, batch, advance)
+
+    def evaluate(self, examples: Sequence[Labelled], *, batch: int = 64) -> ClassificationMetrics:
         """How often it is right.
 
         Raises:
             DataError: an example is longer than the model reads.
         """
-        return held_out_examples(examples, self._encoder, self.labels).fit(self.model, batch=batch)
+        return held_out_examples(examples, self._encoder, self.labels).metrics(self.model, batch=batch)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from whyformer.data.batches.planning import length_batches
+from whyformer.data.batches.planning import map_by_length
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
 from whyformer.models.backbone import Backbone, BackboneSpec, depth, one_way, width
@@ -74,10 +74,10 @@ class Embedder:
         """
         rows = [(text,) for text in texts]
         lengths = checked_lengths(self._encoder, rows, first)
-        vectors = torch.empty(len(texts), self.width)
-        for indices in length_batches(lengths, batch):
+
+        def pooled(indices: list[int]) -> Tensor:
             layers, valid = self._encoder.encode(self.model, [rows[index] for index in indices])
-            vectors[indices] = pool(layers[self.layer], valid, self.pooling).float().cpu()
-            if advance is not None:
-                advance(len(indices))
-        return vectors
+            return pool(layers[self.layer], valid, self.pooling).float().cpu()
+
+        found = map_by_length(pooled, lengths, batch, advance)
+        return torch.stack(found) if found else torch.empty(0, self.width)

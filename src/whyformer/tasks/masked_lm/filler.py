@@ -3,7 +3,7 @@
 B batch · L length · N holes of a batch · V vocabulary
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from whyformer.data.batches.batch import Batch
 from whyformer.data.batches.masking import MASK
-from whyformer.data.batches.planning import length_batches
+from whyformer.data.batches.planning import map_by_length
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
 from whyformer.models.bert import BERT
@@ -85,14 +85,14 @@ class Filler:
         mask = self.tokenizer.special(MASK)
         parts = [self._parts(text, number) for number, text in enumerate(texts, start=1)]
         encoded = [self._encoded(each, mask, number) for number, each in enumerate(parts, start=1)]
-        results: dict[int, Filled] = {}
-        for order in length_batches([len(ids) for ids in encoded], batch):
+
+        def likeliest(order: list[int]) -> Iterator[Filled]:
             rows = Batch.of([encoded[index] for index in order], self.model.embedding.weight.device)
-            probabilities = self._probabilities(rows, mask)
             counts = [len(parts[index]) - 1 for index in order]
-            for index, holes in zip(order, probabilities.split(counts), strict=True):
-                results[index] = self._filled(parts[index], holes, top)
-        return [results[index] for index in range(len(texts))]
+            holes = self._probabilities(rows, mask).split(counts)
+            return (self._filled(parts[index], each, top) for index, each in zip(order, holes, strict=True))
+
+        return map_by_length(likeliest, [len(ids) for ids in encoded], batch)
 
     def _parts(self, text: str, number: int) -> list[str]:
         """What stands between the holes, without the spaces that go with what fills them."""

@@ -1,12 +1,15 @@
 """Translates a test set and scores what comes out."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+
+from typing_extensions import override
 
 from whyformer.data.corpora.pair_files import Referenced
 from whyformer.decoding.search import SearchSpec
 from whyformer.tasks.output import TextOutput
+from whyformer.tasks.task import Metrics
 from whyformer.tasks.translation.metrics import Metric, ScoringSpec, Tokenize, is_right, score
 from whyformer.tasks.translation.translator import Translator
 
@@ -23,37 +26,69 @@ class Translated:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Metrics):
     """How a translator did on one test set."""
 
-    name: str
     sentences: list[Translated]
     scores: list[Metric]
     tokens: int
-    """Target tokens written, end marks left out."""
+    """Target tokens written, EOS left out."""
     seconds: float
     """Time for translating, without loading and scoring."""
+    search: SearchSpec
+    """How it searched."""
+
+    @property
+    @override
+    def figures(self) -> dict[str, float]:
+        return {each.name: each.value for each in reversed(self.scores)}
+
+    @property
+    @override
+    def settings(self) -> dict[str, object]:
+        return {"search": self.search.model_dump(mode="json")}
 
     def examples(self, right: bool, count: int) -> list[Translated]:
         """Up to ``count`` sentences that came out right (or wrong), from all over the set."""
         found = [sentence for sentence in self.sentences if sentence.right == right]
         return found[:: max(1, len(found) // count)][:count] if count else []
 
-    def summary(self) -> dict[str, object]:
-        """The figures, ready for JSON."""
-        return {
-            "name": self.name,
+    @override
+    def lines(self, name: str, examples: int = 0) -> Iterator[str]:
+        seconds, count = self.seconds, len(self.sentences)
+        rates = f"{count / seconds:,.1f} sentences/s, {self.tokens / seconds:,.0f} tokens/s"
+        yield f"{name}: {count:,} sentences in {seconds:.1f} s ({rates})"
+        for each in self.scores:
+            yield f"  {each.name:<6} {each.value:6.2f}  {each.signature}"
+        for right, word in ((True, "right"), (False, "wrong")):
+            for sentence in self.examples(right, examples):
+                yield f"  {word}"
+                yield f"    source       {sentence.source}"
+                yield f"    translation  {sentence.translation}"
+                if not right:
+                    yield from (f"    reference    {reference}" for reference in sentence.references)
+
+    @override
+    def record(self, examples: int = 0) -> dict[str, object]:
+        shown: dict[str, object] = {
             "sentences": len(self.sentences),
             "scores": [vars(each) for each in self.scores],
             "seconds": self.seconds,
             "sentences_per_second": len(self.sentences) / self.seconds,
             "tokens_per_second": self.tokens / self.seconds,
         }
+        if examples:
+            for right, word in ((True, "right"), (False, "wrong")):
+                shown[word] = [vars(sentence) for sentence in self.examples(right, examples)]
+        return shown
+
+    @override
+    def outputs(self) -> Iterator[dict[str, object]]:
+        yield from map(vars, self.sentences)
 
 
 def evaluate_translator(
     translator: Translator,
-    name: str,
     pairs: Sequence[Referenced],
     scoring: ScoringSpec,
     *,
@@ -70,6 +105,7 @@ def evaluate_translator(
         DecodingError: a sentence is longer than the model takes.
         DataError: the set is empty.
     """
+    settings = translator.settings if settings is None else settings
     began = time.perf_counter()
     found = translator.translate([pair.source for pair in pairs], settings, batch=batch, advance=advance)
     seconds = time.perf_counter() - began
@@ -85,4 +121,5 @@ def evaluate_translator(
     ]
     texts, references = [candidate.text for candidate in best], [pair.references for pair in pairs]
     scores = score(texts, references, scoring, tokenize)
-    return Evaluation(name, sentences, scores, sum(len(candidate.ids) for candidate in best), seconds)
+    tokens = sum(len(candidate.ids) for candidate in best)
+    return Evaluation(sentences, scores, tokens, seconds, settings)

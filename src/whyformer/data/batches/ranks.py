@@ -1,0 +1,35 @@
+"""Ranks: the processes that share one training, and what each of them has to know."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those that train together; alone unless said otherwise."""
+
+    rank: int = 0
+    """This process, from 0."""
+    count: int = 1
+    """Processes in all."""
+
+    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Every ``count``-th of ``items``; an uneven rest is left out, so that all get as many."""
+        even = len(items) - len(items) % self.count
+        return items[self.rank : even : self.count]
+
+    def seed(self, *numbers: int) -> list[int]:
+        """Numbers that seed a draw which has to differ between ranks; those given where there is one."""
+        return [*numbers, self.rank] if self.rank else [*numbers]
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process is the one that writes what all have in common."""
+        return self.rank == 0
+
+
+ALONE = Ranks()
+"""One process trains."""

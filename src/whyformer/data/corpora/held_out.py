@@ -1,0 +1,48 @@
+"""Held-out sets: their names, and how a share of the training data becomes one."""
+
+import difflib
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from whyformer.errors import DataError
+
+VALID = "valid"
+"""The name of the held-out set that is for choosing, not for testing."""
+
+Item = TypeVar("Item")
+
+
+def refuse_reserved_name(test: Mapping[str, object], things: str) -> None:
+    """Refuse test sets of which one has the validation set's name; ``things`` are what they hold.
+
+    Raises:
+        ValueError: one has.
+    """
+    if VALID in test:
+        raise ValueError(
+            f"test has a set named {VALID}, which is the name of the {things} to choose by; rename it"
+        )
+
+
+def refuse_unknown_sets(names: Iterable[str], present: Sequence[str]) -> None:
+    """Refuse names of held-out sets that are not ``present``.
+
+    Raises:
+        DataError: there is no such set; it names the nearest, or all.
+    """
+    for name in names:
+        if name not in present:
+            near = difflib.get_close_matches(name, present, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(present)}."
+            raise DataError(f"there is no test set {name}; {hint}")
+
+
+def held_out_share(items: Iterable[Item], share: float, text_of: Callable[[Item], str]) -> list[Item]:
+    """The ``share`` of ``items`` that is held out: by a hash of the text, so that equal ones go together."""
+    return [item for item in items if _position(text_of(item)) < share]
+
+
+def _position(text: str) -> float:
+    """A number from 0 to 1 that depends on the text alone."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64

@@ -1,0 +1,67 @@
+"""Where and how a run computes: one value for the command line, Python and the service."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from whyformer.errors import DecodingError
+from whyformer.machine import EngineName, PrecisionName
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Device, threads, precision and engine."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or mps; engines other than torch, and precisions below fp32, want the CPU."""
+    threads: int | None = None
+    """CPU threads; torch's choice if left out."""
+    precision: PrecisionName = "fp32"
+    """Of the products; fp32 is exact, auto takes what pays on this CPU."""
+    engine: EngineName = "torch"
+    """What computes; native is our C++ program for Transformers, ctranslate2 is another library, for which
+    the run is converted once."""
+
+    @property
+    def usual(self) -> bool:
+        """Whether the model computes by itself, in fp32."""
+        return self.engine == "torch" and self.precision == "fp32"
+
+    def apply_threads(self) -> None:
+        """Let torch compute with so many threads."""
+        import torch
+
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+
+    def torch_device(self) -> "torch.device":
+        """The device.
+
+        Raises:
+            DecodingError: this machine has no such device.
+        """
+        return choose_device(self.device)
+
+
+def choose_device(name: str) -> "torch.device":
+    """The device called ``name``: auto, cpu, cuda or mps.
+
+    Raises:
+        DecodingError: this machine has no such device.
+    """
+    import torch
+
+    from whyformer.machine import best_device
+
+    present = {
+        "auto": True,
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present.get(name, False):
+        here = ", ".join(device for device, usable in present.items() if usable)
+        raise DecodingError(f"there is no device {name} here; --device takes: {here}.")
+    return torch.device(best_device() if name == "auto" else name)

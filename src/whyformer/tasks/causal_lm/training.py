@@ -1,0 +1,119 @@
+"""Language modelling from left to right as the trainer sees it: packed rows, and how others are predicted.
+
+B batch · L tokens of a row · N predicted tokens · M model dimension
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from whyformer.data.batches.packing import Rows, pack
+from whyformer.data.corpora.documents import Documents
+from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.models.gpt import GPT
+from whyformer.position.layout import Layout
+from whyformer.special_tokens import BOS, EOS, PAD
+from whyformer.tasks.causal_lm.metrics import CausalLMMetrics
+from whyformer.training.held_out import held_out_losses
+from whyformer.training.objective import Losses, token_cross_entropy
+from whyformer.training.task import Probe
+
+
+class RowBatch(NamedTuple):
+    """Packed rows side by side."""
+
+    tokens: Tensor
+    """(B,L) read."""
+    gold: Tensor
+    """(B,L) that follow; padding where nothing does."""
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """Cross-entropy of each token after those before it in its document."""
+
+    label_smoothing: float
+
+    def __call__(self, model: GPT, batch: RowBatch) -> Losses:
+        """The sums over the real tokens of ``batch``."""
+        real = batch.gold != PAD
+        hidden = model(batch.tokens, batch.layout)
+        # (B,L,M) -> (N,M): what predicts padding is left out of the loss
+        states, table = model.scored(hidden[real])
+        return token_cross_entropy(states, table, batch.gold[real], self.label_smoothing)
+
+
+class PackedDocuments:
+    """Documents packed into rows of at most ``longest`` tokens."""
+
+    def __init__(
+        self, documents: Sequence[str], tokenizer: Tokenizer, longest: int, *, seed: int = 0
+    ) -> None:
+        self.documents = len(documents)
+        self.characters = sum(map(len, documents))
+        ids = [[BOS, *ids, EOS] for ids in tokenizer.encode_all(documents)]
+        self.rows: Rows = pack(ids, longest, seed=seed)
+        self.lengths: NDArray[np.int64] = self.rows.lengths
+        """(R,) predictions of each row."""
+
+    def batch(self, indices: NDArray[np.int64], device: torch.device) -> RowBatch:
+        """The rows of ``indices``."""
+        # What is padding in all of these rows is cut off.
+        longest = int(self.lengths[indices].max())
+        tokens, gold, position, segment = (
+            torch.from_numpy(part[indices, :longest]).long().to(device)
+            for part in (self.rows.tokens, self.rows.gold, self.rows.position, self.rows.segment)
+        )
+        return RowBatch(tokens, gold, Layout(position, gold != PAD, segment))
+
+    def metrics(self, model: GPT, objective: NextToken, *, batch: int = 32) -> CausalLMMetrics:
+        """How well ``model``, in evaluation mode, predicts them, ``batch`` rows at a time."""
+        device = model.output_weight.device
+        parts = np.split(np.arange(len(self.rows)), range(batch, len(self.rows), batch))
+        losses = held_out_losses(model, objective, (self.batch(indices, device) for indices in parts))
+        return CausalLMMetrics(self.documents, self.characters, losses.predictions, losses.loss, losses.nll)
+
+
+class CausalLMTraining:
+    """Trains a model on packed documents and judges it by how well it predicts others."""
+
+    def __init__(
+        self, documents: Documents, tokenizer: Tokenizer, longest: int, objective: NextToken, *, seed: int
+    ) -> None:
+        self.objective = objective
+        self.examples = PackedDocuments(documents.train, tokenizer, longest, seed=seed)
+        self._valid = PackedDocuments(documents.valid, tokenizer, longest)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(rows, 1) tokens, padding left out."""
+        return self.examples.lengths[:, None]
+
+    def predicted(self, indices: NDArray[np.int64], epoch: int) -> int:
+        """Tokens of these rows: each predicts the next."""
+        return int(self.examples.lengths[indices].sum())
+
+    def batch(self, indices: NDArray[np.int64], epoch: int, device: torch.device) -> RowBatch:
+        """The rows of ``indices``, alike in all epochs."""
+        return self.examples.batch(indices, device)
+
+    def probe(self, model: GPT) -> Probe:
+        """One made-up document of eight tokens: embedded tokens and hidden states, (1,8,M) each."""
+        tokens = torch.arange(8, device=model.output_weight.device)[None]
+        layout = Layout(tokens)
+        embedded = model.embed(tokens % (len(model.output_weight) - 1) + 1, layout)
+        return Probe(embedded, model.stack(embedded, layout))
+
+    def validate(self, model: GPT, device: torch.device, *, translate: bool) -> dict[str, float]:
+        """Loss and negative log-likelihood in nats per token, perplexity, bits per character."""
+        return self._valid.metrics(model, self.objective).figures
+
+    def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
+        """By likelihood."""
+        return new["nll"] < old["nll"]

@@ -1,0 +1,172 @@
+"""Classification as the trainer sees it: labelled texts, and how often the right label is found.
+
+B batch · N examples · J layers that are read · M model dimension · C classes
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from whyformer.data.batches.planning import length_batches
+from whyformer.data.corpora.labelled import Labelled, LabelledTexts
+from whyformer.errors import DataError
+from whyformer.models.classifier import PooledClassifier
+from whyformer.tasks.classification.metrics import ClassificationMetrics, macro_f1
+from whyformer.tasks.embedding.encoder import Encoder
+from whyformer.training.held_out import held_out_losses
+from whyformer.training.objective import Losses, token_cross_entropy
+from whyformer.training.task import Probe
+
+
+class LabelledBatch(NamedTuple):
+    """Some of a set of labelled texts."""
+
+    examples: "LabelledExamples"
+    indices: Sequence[int]
+
+
+@dataclass(frozen=True)
+class ClassCrossEntropy:
+    """Cross-entropy of the class of each text."""
+
+    label_smoothing: float
+    predictions: list[Tensor] | None = None
+    """Takes the likeliest classes (B,) of every batch, if given."""
+
+    def __call__(self, model: PooledClassifier, batch: LabelledBatch) -> Losses:
+        """The sums over the texts of ``batch``."""
+        examples, indices = batch
+        hidden, table = model.scored(model(examples.pooled(model, indices)))
+        # The loss leaves row 0, padding's, out; so classes count from 1 there.
+        gold = examples.gold[list(indices)].to(hidden.device) + 1
+        if self.predictions is not None:
+            self.predictions.append((hidden @ table[1:].t()).argmax(dim=1).cpu())
+        return token_cross_entropy(hidden, table, gold, self.label_smoothing)
+
+
+class LabelledExamples:
+    """Labelled texts, ready for a classifier, and what its backbone makes of them if that never changes."""
+
+    def __init__(self, examples: Sequence[Labelled], encoder: Encoder[Any], labels: Sequence[str]) -> None:
+        self._encoder = encoder
+        self._texts = [example.texts for example in examples]
+        numbers = {label: number for number, label in enumerate(labels)}
+        self.gold = torch.tensor([numbers[example.label] for example in examples])
+        """(N,) classes, from 0."""
+        self.lengths = np.array(encoder.lengths(self._texts), dtype=np.int64)
+        self._features: Tensor | None = None
+
+    def pooled(self, model: PooledClassifier, indices: Sequence[int]) -> Tensor:
+        """The vectors (B,J,M) that the backbone of ``model`` makes of some of the texts."""
+        if not model.frozen:
+            return self._read(model, indices)
+        if self._features is None:
+            self._features = self._all_features(model)
+        return self._features[list(indices)].to(model.output.weight.device)
+
+    def metrics(
+        self, model: PooledClassifier, label_smoothing: float = 0.0, *, batch: int = 64
+    ) -> ClassificationMetrics:
+        """How well ``model``, in evaluation mode, predicts their classes, ``batch`` texts at a time."""
+        order = length_batches(self.lengths.tolist(), batch)
+        objective = ClassCrossEntropy(label_smoothing, predictions := [])
+        losses = held_out_losses(model, objective, (LabelledBatch(self, indices) for indices in order))
+        predicted = torch.empty_like(self.gold)
+        predicted[[index for indices in order for index in indices]] = torch.cat(predictions)
+        return ClassificationMetrics(
+            losses.predictions,
+            losses.loss,
+            losses.nll,
+            accuracy=100.0 * (predicted == self.gold).double().mean().item(),
+            macro_f1=macro_f1(self.gold, predicted),
+            majority=100.0 * self.gold.bincount().max().item() / len(self.gold),
+        )
+
+    def _read(self, model: PooledClassifier, indices: Sequence[int]) -> Tensor:
+        layers, valid = self._encoder.encode(model.backbone, [self._texts[index] for index in indices])
+        return model.pooled(layers, valid)
+
+    @torch.no_grad()
+    def _all_features(self, model: PooledClassifier) -> Tensor:
+        """(N,J,M), in fp32 and in batches of their own, so that they are the same whenever they are made."""
+        order = length_batches(self.lengths.tolist(), 64)
+        with torch.autocast(model.output.weight.device.type, enabled=False):
+            rows = torch.cat([self._read(model, indices) for indices in order])
+        features = torch.empty_like(rows)
+        features[[index for indices in order for index in indices]] = rows
+        return features
+
+
+class ClassificationTraining:
+    """Trains a classifier and judges it by how often it is right."""
+
+    def __init__(
+        self,
+        data: LabelledTexts,
+        reader: Encoder[Any],
+        labels: Sequence[str],
+        objective: ClassCrossEntropy,
+    ) -> None:
+        self.objective = objective
+        train = LabelledExamples(data.train, reader, labels)
+        most = math.inf if reader.longest is None else reader.longest
+        kept = [example for example, n in zip(data.train, train.lengths.tolist(), strict=True) if n <= most]
+        if not kept:
+            raise DataError(f"every training example is longer than the model reads ({most} tokens).")
+        overlong = len(data.train) - len(kept)
+        self._train = LabelledExamples(kept, reader, labels) if overlong else train
+        self._valid = held_out_examples(data.valid, reader, labels)
+        left_out = f"; {overlong:,} more are longer than the model reads ({most} tokens)"
+        self.summary = data.summary + (left_out if overlong else "")
+        """One sentence on what was read and left out."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(examples, 1) tokens, marks included."""
+        return self._train.lengths[:, None]
+
+    def predicted(self, indices: NDArray[np.int64], epoch: int) -> int:
+        """One class for each example."""
+        return len(indices)
+
+    def batch(self, indices: NDArray[np.int64], epoch: int, device: torch.device) -> LabelledBatch:
+        """The examples of ``indices``, alike in all epochs."""
+        return LabelledBatch(self._train, indices.tolist())
+
+    def probe(self, model: PooledClassifier) -> Probe:
+        """The vectors (1,J,M) of one text, and what is classified, (1,1,M): it may see all of them."""
+        weight = model.output.weight
+        pooled = torch.ones(1, model.read_layers, weight.shape[1], device=weight.device, requires_grad=True)
+        return Probe(pooled, model(pooled)[:, None], torch.ones(1, model.read_layers, dtype=torch.bool))
+
+    def validate(self, model: PooledClassifier, device: torch.device, *, translate: bool) -> dict[str, float]:
+        """Loss and negative log-likelihood in nats per example; accuracy, F1 and majority in percent."""
+        return self._valid.metrics(model, self.objective.label_smoothing).figures
+
+    def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
+        """By accuracy, and where that is equal by likelihood."""
+        return (new["accuracy"], -new["nll"]) > (old["accuracy"], -old["nll"])
+
+
+def held_out_examples(
+    examples: Sequence[Labelled], reader: Encoder[Any], labels: Sequence[str]
+) -> LabelledExamples:
+    """``examples``, every one of which counts.
+
+    Raises:
+        DataError: one is longer than the model reads.
+    """
+    ready = LabelledExamples(examples, reader, labels)
+    for example, length in zip(examples, ready.lengths.tolist(), strict=True):
+        if reader.longest is not None and length > reader.longest:
+            raise DataError(
+                f"{example.place}: has {length:,} tokens with its marks, but the model reads "
+                f"{reader.longest:,} at most; shorten it."
+            )
+    return ready

@@ -1,0 +1,220 @@
+"""A task: one object with five answers, by which a run is trained, used, evaluated and described.
+
+The answers: what to prepare (data, assets, model), which objective to train by, what a user calls, how good
+it is, and what is shown of it. ``runs.registry`` lists all tasks; nothing else names them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from torch import nn
+
+from whyformer.decoding.overrides import SearchChoice
+from whyformer.errors import DataError
+from whyformer.plots.panels import Curves
+from whyformer.tasks.recipe import Recipe
+from whyformer.training.objective import Objective
+from whyformer.training.task import TrainingTask
+
+
+class Assets(Protocol):
+    """Everything besides weights that a trained model cannot be used without, such as its tokenizers."""
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """Texts that identify all of them; weights remember theirs."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """All of them in a few words."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write them as files of a run's ``folder``."""
+        ...
+
+
+class Runner(Protocol):
+    """The object that a user calls: a trained model with all that it needs."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, in evaluation mode."""
+        ...
+
+    def __call__(self, text: str, /) -> Any:
+        """The output for one text."""
+        ...
+
+
+class Metrics(ABC):
+    """How good a run is on one set of data."""
+
+    @property
+    @abstractmethod
+    def figures(self) -> dict[str, float]:
+        """Numbers that can be compared, by name."""
+
+    @abstractmethod
+    def lines(self, name: str, examples: int = 0) -> Iterator[str]:
+        """The lines to print of the set ``name``, with up to ``examples`` of right and of wrong outputs."""
+
+    def record(self, examples: int = 0) -> dict[str, object]:
+        """All of it, ready for JSON."""
+        return {**vars(self), **self.figures}
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """How outputs were made, ready for JSON; empty where none are."""
+        return {}
+
+    def outputs(self) -> Iterator[dict[str, object]]:
+        """Every output beside what it should be, ready for JSON; none where none are made."""
+        yield from ()
+
+
+@contextmanager
+def _silent(_label: str, _total: int) -> Generator[Callable[[int], None]]:
+    yield lambda _: None
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How to evaluate; all but ``batch`` is for tasks that write text."""
+
+    batch: int = 64
+    """Examples side by side; it changes the speed, not the result."""
+    search: SearchChoice = field(default_factory=SearchChoice)
+    """How to search where the recipe is not to decide."""
+    tokenize: tuple[str, ...] = ()
+    """BLEU's ways to cut text, instead of the recipe's."""
+    source: Path | None = None
+    """A test set of one's own: its sentences."""
+    references: tuple[Path, ...] = ()
+    """Their translations."""
+    shows_text: bool = False
+    """Whether outputs are to be shown or kept."""
+    progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] = _silent
+    """Opened with a label and a number of sentences; yields what is told how many are done."""
+
+    @property
+    def about_text(self) -> bool:
+        """Whether any of them only means something where text is written."""
+        given = self.tokenize or self.source or self.references or self.shows_text
+        return bool(given or self.search != SearchChoice())
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data that was read, and what follows from it."""
+
+    task: TrainingTask[Any]
+    """Fits the model that ``build`` makes, and no other."""
+    build: Callable[[], nn.Module]
+    """A new model, its weights drawn from torch's global random state."""
+    assets: Assets
+    summary: str
+    """One sentence on what was read and dropped."""
+
+
+@dataclass(frozen=True)
+class TaskSummary:
+    """What a run of the task is made of, and what of its training is drawn."""
+
+    words: Mapping[str, str]
+    """The recipe in a few lines, by a name each."""
+    curves: Curves
+
+
+RecipeT = TypeVar("RecipeT", bound=Recipe)
+AssetsT = TypeVar("AssetsT", bound=Assets)
+RunnerT = TypeVar("RunnerT", bound=Runner)
+
+
+class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
+    """A family of models and what they are for."""
+
+    recipe_type: type[RecipeT]
+    """The recipes of this task, whose ``task`` is its name."""
+    runner_type: type[RunnerT]
+    """The object that ``runner`` gives."""
+    does: ClassVar[str]
+    """What a run does, as the end of a sentence."""
+    verb: ClassVar[str]
+    """The verb of the program that uses such runs."""
+    writes_text: ClassVar[bool] = False
+    """Whether evaluation writes texts and compares them with references."""
+    figures: ClassVar[tuple[str, ...]]
+    """Names of what tells best how good a run is, for comparisons that do not say what to show."""
+
+    @property
+    def name(self) -> str:
+        """The name of the task in recipes."""
+        return str(self.recipe_type.model_fields["task"].default)
+
+    def complete(self, recipe: RecipeT) -> RecipeT:
+        """``recipe`` with what it leaves to other files, such as the network of a pretrained run.
+
+        Raises:
+            RecipeError: such a file cannot be used.
+        """
+        return recipe
+
+    @abstractmethod
+    def load_assets(self, folder: Path) -> AssetsT:
+        """The assets in the ``folder`` of a run.
+
+        Raises:
+            TokenizerError: one is missing or damaged.
+        """
+
+    @abstractmethod
+    def prepare(self, recipe: RecipeT, assets: AssetsT | None) -> Prepared:
+        """Read the data, and make ``assets`` of it where none are given.
+
+        Raises:
+            DataError: the data cannot be read, or nothing of it can be used.
+            TokenizerError: there is too little text for the tokenizer.
+        """
+
+    @abstractmethod
+    def objective(self, recipe: RecipeT) -> Objective[Any]:
+        """What a model is trained by."""
+
+    @abstractmethod
+    def runner(self, recipe: RecipeT, assets: AssetsT) -> RunnerT:
+        """The object that users call, around a model whose weights are still to be loaded."""
+
+    def check_options(self, options: EvaluationOptions, run: Path) -> None:
+        """Refuse ``options`` that mean nothing to this task, as asked for ``run``.
+
+        Raises:
+            DataError: such options are given.
+        """
+        if options.about_text and not self.writes_text:
+            raise DataError(
+                f"{run}: this run does not translate and is scored without writing any text; of the options "
+                "it takes --on, --json, --batch, --device, --threads and --weights."
+            )
+
+    @abstractmethod
+    def evaluate(
+        self, recipe: RecipeT, runner: RunnerT, names: Sequence[str], options: EvaluationOptions
+    ) -> Iterator[tuple[str, Metrics]]:
+        """How good ``runner`` is on the held-out sets called ``names``, one after another.
+
+        Without names on all test sets, or on ``valid`` where there are none.
+
+        Raises:
+            DataError: there is no such set, or it cannot be read.
+            DecodingError: an example is longer than the model takes.
+        """
+
+    @abstractmethod
+    def summary(self, recipe: RecipeT) -> TaskSummary:
+        """What is shown of a run: the recipe in words, and the curves of its training."""

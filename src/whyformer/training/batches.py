@@ -1,0 +1,53 @@
+"""Which batches a step trains on: a pure function of the seed, the epoch and the rank."""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyformer.data.batches.planning import BatchingSpec, padding_waste, plan_batches
+from whyformer.data.batches.ranks import ALONE, Ranks
+
+Group = list[NDArray[np.int64]]
+"""The batches of one step, as indices of examples."""
+
+
+class TrainingBatches:
+    """The steps of every epoch, laid out by the examples' ``lengths`` (examples, sides)."""
+
+    def __init__(
+        self, lengths: NDArray[np.int64], spec: BatchingSpec, *, seed: int, ranks: Ranks = ALONE
+    ) -> None:
+        self._lengths = lengths
+        self._spec = spec
+        self._seed = seed
+        self._ranks = ranks
+
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        """Steps of a pass over the data: the same for every pass, since lengths alone decide it."""
+        return len(self.groups(0))
+
+    @property
+    def padding_waste(self) -> float:
+        """Share of the cells of the first epoch that holds padding."""
+        return padding_waste(self._lengths, [batch for group in self.groups(0) for batch in group])
+
+    def groups(self, epoch: int) -> list[Group]:
+        """The steps of ``epoch``, from 0."""
+        batches = plan_batches(
+            self._lengths, self._spec.tokens, seed=self._seed, epoch=epoch, ranks=self._ranks
+        )
+        starts = range(0, len(batches), self._spec.accumulate)
+        return [batches[start : start + self._spec.accumulate] for start in starts]
+
+    def after(self, epoch: int, position: int) -> Iterator[tuple[int, int, Group]]:
+        """All that comes after the first ``position`` steps of ``epoch``, without end.
+
+        Of each step its epoch, its place there from 0, and its batches.
+        """
+        while True:
+            for place, group in enumerate(self.groups(epoch)[position:], start=position):
+                yield epoch, place, group
+            epoch, position = epoch + 1, 0

@@ -1,0 +1,76 @@
+"""Objectives: what a model is asked for in a batch, as sums that batches, steps and ranks add up.
+
+N predictions · M model dimension · V vocabulary
+"""
+
+from collections.abc import Mapping
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from whyformer.training.loss import token_loss
+
+ModelT = TypeVar("ModelT", bound=nn.Module)
+ModelT_contra = TypeVar("ModelT_contra", bound=nn.Module, contravariant=True)
+
+
+class Losses(NamedTuple):
+    """Sums over the predictions of a batch."""
+
+    total: Tensor
+    """A scalar in nats, the head of a graph: what is minimised."""
+    predictions: int
+    """Of tokens, or whatever is predicted: sums are divided by their number in the end."""
+    figures: Mapping[str, Tensor]
+    """Other sums by name, scalars without a graph; ``nll`` is the negative log-likelihood in nats."""
+
+    def plus(self, extra: Tensor) -> "Losses":
+        """The same with the scalar ``extra``, in nats, minimised besides."""
+        return self._replace(total=self.total + extra)
+
+
+class Objective(Protocol[ModelT_contra]):
+    """What a task asks of a model for a batch of its own kind."""
+
+    def __call__(self, model: ModelT_contra, batch: Any) -> Losses:
+        """Run ``model`` on ``batch`` and sum up."""
+        ...
+
+
+class ModelWithObjective(nn.Module, Generic[ModelT]):
+    """A model that is called with a batch and gives its losses.
+
+    Whoever spreads parameters over ranks gathers them inside of a module's call; so the loss, which reads the
+    output table, belongs inside as well.
+    """
+
+    def __init__(self, model: ModelT, objective: Objective[ModelT]) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+
+    @override
+    def forward(self, batch: Any) -> Losses:
+        """The losses of one batch."""
+        return self.objective(self.model, batch)
+
+
+def token_cross_entropy(hidden: Tensor, table: Tensor, gold: Tensor, smoothing: float) -> Losses:
+    """Cross-entropy of tokens with label smoothing; see ``loss.token_loss``.
+
+    An output bias is one more column of the table, and a one behind every hidden state. In a lower precision
+    (autocast) logits are computed in that; sums are fp32.
+
+    Args:
+        hidden: (N,M) states that predict real tokens; padding was left out.
+        table: (V,M) output table.
+        gold: (N,) the tokens to predict.
+        smoothing: share of probability spread over the other tokens.
+    """
+    kind = hidden.device.type
+    if torch.is_autocast_enabled(kind):
+        hidden = hidden.to(torch.get_autocast_dtype(kind))
+    part = token_loss(hidden, table, gold, smoothing)
+    return Losses(part.loss, part.tokens, {"nll": part.negative_log_likelihood})

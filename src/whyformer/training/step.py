@@ -1,0 +1,107 @@
+"""One step of the optimizer: the gradient of the mean loss, clipped, and the change that it makes.
+
+Everything that happens in step n is a pure function of the recipe, the weights before it and n.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Generic, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whyformer.data.batches.ranks import ALONE, Ranks
+from whyformer.machine import Precision
+from whyformer.training.batches import Group
+from whyformer.training.objective import ModelT, ModelWithObjective
+from whyformer.training.settings import TrainingSpec
+from whyformer.training.task import TrainingTask
+
+
+class StepSums(NamedTuple):
+    """Sums over the predictions of one step."""
+
+    loss: float
+    """What is minimised, in nats."""
+    figures: dict[str, float]
+    """The objective's other sums, by name."""
+    predictions: int
+    """Of tokens, or whatever is predicted."""
+    norm: float
+    """Of the mean loss's gradient, before it was clipped."""
+
+    @property
+    def finite(self) -> bool:
+        """Whether loss and gradient are numbers."""
+        return bool(np.isfinite([self.loss, self.norm]).all())
+
+
+class TrainingStep(Generic[ModelT]):
+    """Takes steps with one model, its task and its optimizer; it saves, logs and validates nothing."""
+
+    def __init__(
+        self,
+        model: ModelT,
+        task: TrainingTask[ModelT],
+        spec: TrainingSpec,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.model = model.to(device).train()
+        self.task = task
+        self.spec = spec
+        self.device = device
+        self.ranks = ranks
+        self.optimizer = spec.optimizer.build(model.parameters())
+        self.precision: Precision = "fp32"
+        """Of matrix products."""
+        self._losses = ModelWithObjective(self.model, task.objective)
+
+    def gradient(self, group: Group, step: int, epoch: int) -> StepSums:
+        """Leave the gradient of the mean loss over ``group`` in the weights, clipped.
+
+        Args:
+            group: the batches of the step.
+            step: its number, from 1; with the seed it decides dropout.
+            epoch: passes over the data before it.
+        """
+        count = sum(self.task.predicted(indices, epoch) for indices in group)
+        torch.manual_seed(_mixed(*self.ranks.seed(self.spec.seed, step)))
+        sums, names = torch.zeros(1, device=self.device), list[str]()
+        for indices in group:
+            with self.autocast():
+                losses = self._losses(self.task.batch(indices, epoch, self.device))
+            (losses.total / count).backward()
+            names = [*losses.figures]
+            sums = sums + torch.stack([losses.total.detach(), *losses.figures.values()])
+        # The one look at the device in a step: each makes it wait.
+        loss, *others, norm = torch.cat([sums, self._clip()[None]]).tolist()
+        return StepSums(loss, dict(zip(names, others, strict=True)), count, norm)
+
+    def update(self, step: int, total_steps: int | None) -> float:
+        """Change the weights by their gradients, as step number ``step``; the learning rate."""
+        rate = self.spec.schedule.rate(step, total_steps or step)
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return rate
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision of what is computed within."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _clip(self) -> Tensor:
+        """Shorten the gradient to ``training.clip``; the norm it had before."""
+        parameters = list(self.model.parameters())
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self.spec.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.spec.clip, norm)
+        return norm
+
+
+def _mixed(*numbers: int) -> int:
+    """One 63-bit number from several, such that neighbours share nothing."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
