@@ -34,8 +34,8 @@ from whyformer.huggingface.transfer import export_model, import_model
 from whyformer.runs.load import load_translator, open_run, read_recipe
 from whyformer.runs.train import resume_run
 from whyformer.tasks.translation.evaluation import evaluate_translator
-from whyformer.training.checkpoint import save_tensors
-from whyformer.training.run import RunFolder
+from whyformer.training.storage.checkpoint import save_tensors
+from whyformer.training.storage.run import RunFolder
 
 SCHEDULE = "training.schedule={kind: inverse_sqrt, peak: 0.005, warmup: 2000}"
 KEPT = 8

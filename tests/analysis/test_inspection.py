@@ -15,7 +15,7 @@ from whyformer.runs.load import load_as
 from whyformer.special_tokens import EOS
 from whyformer.tap import Tap
 from whyformer.tasks.translation.translator import Translator
-from whyformer.training.checkpoint import load_tensors
+from whyformer.training.storage.checkpoint import load_tensors
 
 
 @pytest.fixture(scope="module")

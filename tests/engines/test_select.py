@@ -29,7 +29,7 @@ from whyformer.runs.execution import Execution
 from whyformer.runs.load import load_as
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.translation.translator import Translator
-from whyformer.training.run import RunFolder
+from whyformer.training.storage.run import RunFolder
 
 BLOCK = {"attention": {"heads": {"query": 4}}, "feed_forward": {"hidden": 48}}
 

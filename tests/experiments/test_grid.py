@@ -21,9 +21,9 @@ from whyformer.experiments.grid import Results, Trial, Variation, equal_minutes,
 from whyformer.experiments.trial import Conditions, Measured, read_result, run_trial
 from whyformer.models.transformer import TransformerSpec
 from whyformer.runs.train import start_run
-from whyformer.training.checkpoint import load_tensors
 from whyformer.training.flops import training_flops
-from whyformer.training.run import RunFolder
+from whyformer.training.storage.checkpoint import load_tensors
+from whyformer.training.storage.run import RunFolder
 
 HEADS = "model.{}.block.attention.heads.query"
 PEAK = "training.schedule.peak"

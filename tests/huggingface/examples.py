@@ -15,9 +15,9 @@ from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.files import write_text
 from whyformer.tasks.recipe import Recipe
-from whyformer.training.checkpoint import save_tensors
-from whyformer.training.run import RunFolder
 from whyformer.training.settings import TrainingSpec
+from whyformer.training.storage.checkpoint import save_tensors
+from whyformer.training.storage.run import RunFolder
 
 WHO = ["Maria", "my neighbour", "the old captain", "nobody here", "Dr. O'Neill", "die Köchin", "一位老师"]
 WHAT = ["reads", "doesn't want", "has lost", "found 12 of", "is looking for"]

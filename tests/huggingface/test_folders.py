@@ -46,7 +46,7 @@ from whyformer.tasks.causal_lm.task import CausalLMRecipe
 from whyformer.tasks.masked_lm.task import MaskedLMRecipe
 from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.tasks.translation.translator import Translator
-from whyformer.training.checkpoint import load_tensors, load_weights
+from whyformer.training.storage.checkpoint import load_tensors, load_weights
 
 transformers = pytest.importorskip("transformers", reason="needs the extra: pip install 'whyformer[parity]'")
 

@@ -9,7 +9,7 @@ import torch
 import whyformer
 from whyformer.errors import CheckpointError
 from whyformer.runs.average import last_snapshots, write_average
-from whyformer.training.checkpoint import load_tensors, save_tensors
+from whyformer.training.storage.checkpoint import load_tensors, save_tensors
 
 
 def test_the_average_is_the_mean_and_the_run_can_use_it(reverse_run: Path, tmp_path: Path):

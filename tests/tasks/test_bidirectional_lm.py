@@ -31,9 +31,9 @@ from whyformer.tasks.bidirectional_lm.training import (
 )
 from whyformer.tasks.bidirectional_lm.word_embedder import WordEmbedder
 from whyformer.tasks.causal_lm.generator import Generator
-from whyformer.training.checkpoint import load_tensors
 from whyformer.training.leak import check_no_leak
-from whyformer.training.run import RunFolder
+from whyformer.training.storage.checkpoint import load_tensors
+from whyformer.training.storage.run import RunFolder
 
 CPU = torch.device("cpu")
 CHARACTERS = CharactersSpec(width=8, filters=((1, 8), (3, 16)), highways=1, longest=12)

@@ -26,8 +26,8 @@ from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.causal_lm.task import CausalLMRecipe
 from whyformer.tasks.causal_lm.training import NextToken, PackedDocuments
 from whyformer.tasks.translation.translator import Translator
-from whyformer.training.checkpoint import load_tensors
-from whyformer.training.run import RunFolder
+from whyformer.training.storage.checkpoint import load_tensors
+from whyformer.training.storage.run import RunFolder
 
 LENGTHS = {"longest_factor": 0.0, "longest_extra": 12}
 PROMPTS = ["one", "", "five six seven eight", "two three ", "zwölf"]

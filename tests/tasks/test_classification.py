@@ -26,8 +26,8 @@ from whyformer.tasks.classification.task import ClassificationRecipe, Classifica
 from whyformer.tasks.classification.training import ClassificationTraining, LabelledExamples
 from whyformer.tasks.embedding.encoder import encoder
 from whyformer.tasks.task import Prepared
-from whyformer.training.checkpoint import load_tensors
-from whyformer.training.run import RunFolder
+from whyformer.training.storage.checkpoint import load_tensors
+from whyformer.training.storage.run import RunFolder
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 RECIPE = """\

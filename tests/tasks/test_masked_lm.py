@@ -23,9 +23,9 @@ from whyformer.tasks.masked_lm.filler import Filler
 from whyformer.tasks.masked_lm.task import MaskedLMRecipe, MaskedLMTask
 from whyformer.tasks.masked_lm.training import FillHoles, MaskedLMTraining
 from whyformer.tasks.task import EvaluationOptions
-from whyformer.training.checkpoint import load_tensors
 from whyformer.training.leak import check_no_leak
-from whyformer.training.run import RunFolder
+from whyformer.training.storage.checkpoint import load_tensors
+from whyformer.training.storage.run import RunFolder
 
 CPU = torch.device("cpu")
 SMALL = check(BERTSpec, {"preset": "tiny", "d_model": 16}, "a test")

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from whyformer.errors import CheckpointError
-from whyformer.training.checkpoint import (
+from whyformer.training.optimizer import Adam, AdamW
+from whyformer.training.storage.checkpoint import (
     average_weights,
     load_optimizer,
     load_tensors,
@@ -20,7 +21,6 @@ from whyformer.training.checkpoint import (
     optimizer_tensors,
     save_tensors,
 )
-from whyformer.training.optimizer import Adam, AdamW
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1, -1]), "empty": torch.zeros(0, 4)}
 FACTS = {"step": 3, "scores": {"nll": 0.1 + 0.2}, "names": ["ü", "中"]}

@@ -15,8 +15,8 @@ import torch
 from typer.testing import Result
 
 from whyformer.attention.mask import Causal, Everything
-from whyformer.training.checkpoint import load_tensors, save_tensors
-from whyformer.training.run import RunFolder
+from whyformer.training.storage.checkpoint import load_tensors, save_tensors
+from whyformer.training.storage.run import RunFolder
 
 Train = Callable[..., Result]
 

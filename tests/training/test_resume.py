@@ -16,9 +16,9 @@ import pytest
 import torch
 from typer.testing import Result
 
-from whyformer.training.checkpoint import load_tensors
-from whyformer.training.run import RunFolder
 from whyformer.training.step import TrainingStep
+from whyformer.training.storage.checkpoint import load_tensors
+from whyformer.training.storage.run import RunFolder
 from whyformer.training.trainer import Trainer
 
 Train = Callable[..., Result]

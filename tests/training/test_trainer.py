@@ -13,9 +13,9 @@ from typer.testing import Result
 from whyformer.data.batches.planning import plan_batches
 from whyformer.runs.load import load
 from whyformer.runs.train import start_run
-from whyformer.training.checkpoint import average_weights, load_tensors
-from whyformer.training.run import RunFolder
-from whyformer.training.state import Progress
+from whyformer.training.storage.checkpoint import average_weights, load_tensors
+from whyformer.training.storage.run import RunFolder
+from whyformer.training.storage.state import Progress
 from whyformer.training.trainer import Trainer
 
 Train = Callable[..., Result]

@@ -24,10 +24,10 @@ from whyformer.machine import automatic_precision, examine, keep_freed_memory
 from whyformer.runs.load import open_run
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.batches import Group, TrainingBatches
-from whyformer.training.checkpoint import load_weights
 from whyformer.training.flops import training_flops
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.step import StepSums, TrainingStep
+from whyformer.training.storage.checkpoint import load_weights
 from whyformer.training.task import TrainingTask
 
 _WARM_UP = 2

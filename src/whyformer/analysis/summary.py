@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from whyformer.runs.load import open_run
-from whyformer.training.checkpoint import load_tensors
+from whyformer.training.storage.checkpoint import load_tensors
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def _evaluate(run: Path, weights: Path | None, device: str, threads: int | None,
     from whyformer.runs.evaluate import evaluate_run
     from whyformer.runs.execution import Execution
     from whyformer.tasks.task import EvaluationOptions
-    from whyformer.training.run import RunFolder
+    from whyformer.training.storage.run import RunFolder
 
     options = EvaluationOptions(batch=batch, progress=sentence_bar)
     execution = Execution(device, threads)

@@ -32,7 +32,7 @@ from whyformer.experiments.trial import Conditions, Measured, read_result
 from whyformer.files import write_text
 from whyformer.runs.registry import load_any
 from whyformer.tasks.recipe import Recipe
-from whyformer.training.run import RunFolder
+from whyformer.training.storage.run import RunFolder
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,9 @@ from whyformer.tasks.masked_lm.task import MaskedLMRecipe
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Assets
 from whyformer.tasks.translation.task import TranslationRecipe
-from whyformer.training.checkpoint import load_weights, read_safetensors, save_tensors
-from whyformer.training.run import RunFolder, new_run
 from whyformer.training.settings import TrainingSpec
+from whyformer.training.storage.checkpoint import load_weights, read_safetensors, save_tensors
+from whyformer.training.storage.run import RunFolder, new_run
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 SpecT = TypeVar("SpecT", bound=Spec)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from whyformer.errors import CheckpointError
 from whyformer.runs.load import open_run
-from whyformer.training.checkpoint import average_weights, load_tensors, save_tensors
-from whyformer.training.run import RunFolder
+from whyformer.training.storage.checkpoint import average_weights, load_tensors, save_tensors
+from whyformer.training.storage.run import RunFolder
 
 
 def last_snapshots(run: Path, count: int | None = None) -> list[Path]:

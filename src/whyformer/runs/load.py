@@ -21,8 +21,8 @@ from whyformer.runs.registry import AnyTask, load_any, task_of
 from whyformer.tasks.embedding.embedder import Embedder
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Assets, Runner
-from whyformer.training.checkpoint import load_weights
-from whyformer.training.run import RunFolder
+from whyformer.training.storage.checkpoint import load_weights
+from whyformer.training.storage.run import RunFolder
 
 RunnerT = TypeVar("RunnerT", bound=Runner)
 

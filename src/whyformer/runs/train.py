@@ -16,7 +16,7 @@ from whyformer.runs.load import open_run
 from whyformer.runs.registry import load_any, task_of
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
-from whyformer.training.run import RunFolder, check_free, new_run
+from whyformer.training.storage.run import RunFolder, check_free, new_run
 from whyformer.training.trainer import Trainer
 
 

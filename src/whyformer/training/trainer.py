@@ -21,14 +21,14 @@ from whyformer.errors import TrainingError
 from whyformer.machine import Precision
 from whyformer.plots.panels import Curves
 from whyformer.training.batches import Group, TrainingBatches
-from whyformer.training.checkpoint import average_weights, load_weights
 from whyformer.training.leak import check_no_leak
 from whyformer.training.objective import ModelT
-from whyformer.training.report import Report
-from whyformer.training.run import RunFolder
 from whyformer.training.settings import TrainingSpec
-from whyformer.training.state import Best, Progress, SingleFileStore, StateStore, Tally
 from whyformer.training.step import TrainingStep
+from whyformer.training.storage.checkpoint import average_weights, load_weights
+from whyformer.training.storage.report import Report
+from whyformer.training.storage.run import RunFolder
+from whyformer.training.storage.state import Best, Progress, SingleFileStore, StateStore, Tally
 from whyformer.training.task import TrainingTask
 
 

@@ -24,9 +24,9 @@ from whyformer.tasks.embedding.encoder import encoder
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
 from whyformer.tasks.words import model_words
-from whyformer.training.checkpoint import load_weights
-from whyformer.training.run import RunFolder
 from whyformer.training.settings import TrainingSpec
+from whyformer.training.storage.checkpoint import load_weights
+from whyformer.training.storage.run import RunFolder
 
 
 class ClassificationRecipe(Recipe):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from whyformer.errors import CheckpointError
 from whyformer.files import explained, write_text
-from whyformer.training.checkpoint import (
+from whyformer.training.storage.checkpoint import (
     load_tensors,
     save_tensors,
 )

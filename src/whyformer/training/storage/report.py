@@ -11,8 +11,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from whyformer.errors import TrainingError
 from whyformer.plots.panels import Curves
-from whyformer.training.events import Events
-from whyformer.training.run import RunFolder
+from whyformer.training.storage.events import Events
+from whyformer.training.storage.run import RunFolder
 
 _NO_FIGURES = ("step", "event", "epoch")
 _REDRAW = 60.0

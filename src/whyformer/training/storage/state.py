@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from whyformer.errors import CheckpointError
 from whyformer.machine import Precision
-from whyformer.training.checkpoint import (
+from whyformer.training.storage.checkpoint import (
     load_optimizer,
     load_tensors,
     load_weights,
     optimizer_tensors,
     save_tensors,
 )
-from whyformer.training.run import RunFolder
+from whyformer.training.storage.run import RunFolder
 
 
 @dataclass

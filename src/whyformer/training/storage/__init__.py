@@ -1,0 +1,1 @@
+"""The files of a training: weights, state, metrics, curves; and its report while it runs."""
