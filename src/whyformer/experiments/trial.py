@@ -26,9 +26,9 @@ from whyformer.files import write_text
 from whyformer.runs.evaluate import evaluate_run
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import load_runner, read_recipe
+from whyformer.runs.registry import task_of
 from whyformer.runs.train import resume_run
 from whyformer.tasks.recipe import Recipe, require_data
-from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.training.flops import training_flops
 
 
@@ -131,7 +131,7 @@ def _check_test_sets(recipe: Recipe) -> None:
         RecipeError: such a run makes no text to be scored.
         DataError: they cannot be read.
     """
-    if not isinstance(recipe, TranslationRecipe):
+    if not task_of(recipe).writes_text:
         raise RecipeError("--test scores translations, and such a run makes none; leave it out.")
     load_held_out(require_data(recipe.data))
 
