@@ -9,6 +9,7 @@ import pytest
 from rich.table import Table
 from typer.testing import CliRunner
 
+from why.toy import ARM, FAILS, HOLDS, LINE, OPEN, QUESTION, Toy, claim
 from whyformer.attention.score import ScaledDotSpec
 from whyformer.cli.main import app
 from whyformer.errors import TrainingError
@@ -18,53 +19,8 @@ from whyformer.why.book.charts import findings_page
 from whyformer.why.book.terminal import render
 from whyformer.why.lab.retrieval import Retrieval, retrieval
 from whyformer.why.lab.training import ToyTraining
-from whyformer.why.question import (
-    Bounds,
-    Claim,
-    Experiment,
-    Figure,
-    Measurements,
-    Question,
-    Text,
-    Verdict,
-    verdict,
-)
+from whyformer.why.question import Bounds, Claim, Question, Verdict, verdict
 from whyformer.why.results import result_record
-
-SIZE, ARM, OTHER = Text("size", "大小"), Text("arm", "甲组"), Text("other", "乙组")
-LINE = Figure(Text("line", "线"), SIZE, Text("%", "%"), "line", "xy", reference=OTHER, line_at=2.0)
-HEAT = Figure(Text("heat", "热图"), SIZE, Text("%", "%"), "heat")
-
-
-class Toy(Experiment):
-    """The seed comes back."""
-
-    @staticmethod
-    def measured(seed: int) -> Measurements:
-        measured = Measurements({(LINE, arm, at): float(at + seed) for arm in (ARM, OTHER) for at in (1, 2)})
-        measured[HEAT, ARM, Text("here", "此处")] = 40.0 + seed
-        return measured
-
-    def measure(self, seed: int) -> Measurements:
-        return self.measured(seed)
-
-
-def claim(
-    expected: Bounds, tolerated: Bounds | None = None, *, control: bool = False, at: float = 1
-) -> Claim:
-    return Claim(Text("it", "它"), lambda measured: measured[LINE, ARM, at], expected, tolerated, control)
-
-
-HOLDS, FAILS, OPEN = Bounds(low=0.0), Bounds(low=9.0), Bounds(low=3.0)
-QUESTION = Question(
-    99,
-    Text("Why?", "为何？"),
-    Text("So.", "如此。"),
-    Text("But.", "不过。"),
-    (claim(HOLDS),),
-    (LINE, HEAT),
-    Toy(),
-)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +98,7 @@ def test_the_verb_lists_answers_and_saves(tmp_path: Path, monkeypatch: pytest.Mo
     assert " 99  为何？" in run(app, ["why", "--lang", "zh"]).stdout
     told_ = run(app, ["why", "99", "--out", str(tmp_path)], catch_exceptions=False)
     assert "Verdict: supported (3 seeds" in told_.stdout
-    assert {path.name for path in tmp_path.iterdir()} == {"q99.json", "q99.html", "q99.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"q99", "q99.json", "q99.html", "q99.png"}
     printed = run(app, ["why", "99", "--out", str(tmp_path), "--json", "--seeds", "4"]).stdout
     assert json.loads(printed)["seeds"] == [1, 2, 3, 4]
 

@@ -16,11 +16,13 @@ def why(
     ] = Path("runs/why"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
     seeds: Annotated[int, typer.Option(min=3, help="How often the experiment runs, seeds 1, 2, 3 …")] = 3,
+    again: Annotated[bool, typer.Option("--again", help="Measure anew what was measured before.")] = False,
 ) -> None:
     """Answer a question by an experiment; list the questions.
 
     It prints the answer, the numbers and a verdict (supported, refuted or undecided), which is computed from
-    thresholds that stand in the source.
+    thresholds that stand in the source. The numbers of each seed are kept in the folder, and measured anew
+    only if the experiment's code or settings, Whyformer, torch or the number of threads have changed.
     """
     from whyformer.why.catalogue import QUESTIONS, find
 
@@ -32,6 +34,14 @@ def why(
     from rich.console import Console
     from rich.progress import track
 
+    from whyformer.why.book.terminal import render, save_findings
+    from whyformer.why.results import SeedResults, name_seeds, result_record
+
+    results = SeedResults(question, output)
+    known = {} if again else results.read(range(1, seeds + 1))
+    if known:
+        told = f"{name_seeds(known)}: read from {results.folder}; --again measures anew."
+        typer.echo(told, err=True)
     runs = track(
         range(1, seeds + 1),
         description=question.stem,
@@ -39,10 +49,7 @@ def why(
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-    findings = question.ask(runs)
-    from whyformer.why.book.terminal import render, save_findings
-    from whyformer.why.results import result_record
-
+    findings = results.findings(runs, known)
     files, note = save_findings(findings, output, lang)
     if note is not None:
         typer.echo(note, err=True)

@@ -161,11 +161,15 @@ class Question:
         return f"q{self.number:02}"
 
     def ask(self, seeds: Iterable[int]) -> "Findings":
-        """Run the experiment from every seed."""
+        """Run the experiment from every seed, and keep nothing on disk; for that see ``SeedResults``."""
         began = time.perf_counter()
         measured = {seed: self.experiment.measure(seed) for seed in seeds}
+        return self.conclude(measured, time.perf_counter() - began)
+
+    def conclude(self, measured: Mapping[int, Measurements], seconds: float) -> "Findings":
+        """Judge numbers, by seed, that the experiment gave in so many ``seconds``."""
         judgements = [claim.judge([*measured.values()]) for claim in self.claims]
-        return Findings(self, measured, judgements, verdict(judgements), time.perf_counter() - began)
+        return Findings(self, measured, judgements, verdict(judgements), seconds)
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,7 @@ class Findings:
     judgements: Sequence[Judgement]
     verdict: Verdict
     seconds: float
+    """Time of all measurements, those included that were read back."""
 
     @property
     def arms(self) -> list[Text]:

@@ -1,15 +1,178 @@
-"""Findings as records for programs."""
+"""Results on disk: the numbers of each seed, which are read back, and findings as a record for programs."""
 
 import math
+import time
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Self
 
 import torch
+from pydantic import BaseModel, ConfigDict, JsonValue, NonNegativeInt, model_validator
 
 from whyformer import __version__
+from whyformer.errors import WhyformerNote
+from whyformer.files import write_text
 from whyformer.machine import code_version
-from whyformer.why.book.labels import (
-    place_name,
-)
-from whyformer.why.question import Findings, Judgement
+from whyformer.why.book.labels import place_name
+from whyformer.why.fingerprint import fingerprint
+from whyformer.why.question import Figure, Findings, Judgement, Measurements, Question, Text
+
+
+class Provenance(BaseModel):
+    """Origin of a seed's numbers; seeds are judged together only where all of it is equal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: int
+    settings: dict[str, JsonValue]
+    """The fields of the experiment."""
+    experiment: str
+    """The fingerprint of its code."""
+    whyformer: str
+    torch: str
+    threads: int
+    """Of torch; times depend on them, and so do the last digits of sums."""
+
+    @classmethod
+    def here(cls, question: Question) -> Self:
+        """The provenance of numbers that would be measured now."""
+        return cls(
+            question=question.number,
+            settings=question.experiment.model_dump(mode="json"),
+            experiment=fingerprint(type(question.experiment)),
+            whyformer=__version__,
+            torch=str(torch.__version__),
+            threads=torch.get_num_threads(),
+        )
+
+    def differences(self, now: Self) -> list[str]:
+        """Names of the fields that are not as ``now``."""
+        return [name for name in type(self).model_fields if getattr(self, name) != getattr(now, name)]
+
+
+class SeedResult(BaseModel):
+    """Numbers that one seed gave, with all that they depend on; the content of ``seed-N.json``."""
+
+    # JSON has no word for numbers that are not finite.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    provenance: Provenance
+    seed: int
+    seconds: float
+    """Time of the measurement."""
+    code: str | None
+    """The commit of this package, to be read by people; the fingerprint says what matters of it."""
+    figures: tuple[Figure, ...]
+    numbers: tuple[tuple[NonNegativeInt, Text, int | float | Text, int | float], ...]
+    """Index of the figure, arm, place and value, in the order in which they were measured."""
+
+    @model_validator(mode="after")
+    def _refuse_unknown_figures(self) -> Self:
+        if any(index >= len(self.figures) for index, _, _, _ in self.numbers):
+            raise ValueError("a number belongs to no figure")
+        return self
+
+    @classmethod
+    def of(cls, measured: Measurements, provenance: Provenance, seed: int, seconds: float) -> Self:
+        """The result that holds ``measured``."""
+        index = {figure: at for at, figure in enumerate(dict.fromkeys(figure for figure, _, _ in measured))}
+        return cls(
+            provenance=provenance,
+            seed=seed,
+            seconds=seconds,
+            code=code_version(),
+            figures=tuple(index),
+            numbers=tuple(
+                (index[figure], arm, place, value) for (figure, arm, place), value in measured.items()
+            ),
+        )
+
+    @property
+    def measurements(self) -> Measurements:
+        """The numbers as the experiment gave them."""
+        return Measurements(
+            {(self.figures[index], arm, place): value for index, arm, place, value in self.numbers}
+        )
+
+
+class SeedResults:
+    """Results of one question in a folder, a file for each seed: ``q03/seed-1.json``.
+
+    A seed that was measured before is read back; so a run that was killed resumes after its last finished
+    seed. It is measured anew if anything in its ``Provenance`` differs from now, or if its file is damaged.
+    """
+
+    def __init__(self, question: Question, folder: Path) -> None:
+        self.question = question
+        self.folder = folder / question.stem
+        self.provenance = Provenance.here(question)
+
+    def path(self, seed: int) -> Path:
+        """The file of ``seed``."""
+        return self.folder / f"seed-{seed}.json"
+
+    def read(self, seeds: Iterable[int]) -> dict[int, SeedResult]:
+        """Results that need no second measurement; a ``WhyformerNote`` says why others do."""
+        found: dict[int, SeedResult] = {}
+        refused: dict[str, list[int]] = {}
+        for seed in seeds:
+            match self._read(seed):
+                case SeedResult() as result:
+                    found[seed] = result
+                case str(reason):
+                    refused.setdefault(reason, []).append(seed)
+                case None:
+                    pass
+        for reason, of in refused.items():
+            told = f"{self.folder}: {name_seeds(of)}: {reason}; measured anew."
+            warnings.warn(WhyformerNote(told), stacklevel=2)
+        return found
+
+    def _read(self, seed: int) -> SeedResult | str | None:
+        """The result of ``seed``, or why it is of no use; None where there is none."""
+        try:
+            result = SeedResult.model_validate_json(self.path(seed).read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return "damaged, or not written by this program"
+        if result.seed != seed:
+            return "the file is of another seed"
+        different = result.provenance.differences(self.provenance)
+        return f"measured under other conditions ({', '.join(different)})" if different else result
+
+    def measure(self, seed: int) -> SeedResult:
+        """Run the experiment from ``seed`` and write the result.
+
+        Raises:
+            WhyformerError: the folder cannot be written to, or the machine is too slow for the experiment.
+        """
+        began = time.perf_counter()
+        measured = self.question.experiment.measure(seed)
+        result = SeedResult.of(measured, self.provenance, seed, time.perf_counter() - began)
+        write_text(self.path(seed), result.model_dump_json() + "\n")
+        return result
+
+    def findings(self, seeds: Iterable[int], known: Mapping[int, SeedResult]) -> Findings:
+        """Findings over ``seeds``; measured are those that are not ``known``.
+
+        Raises:
+            WhyformerError: as ``measure``.
+        """
+        results = {seed: known.get(seed) or self.measure(seed) for seed in seeds}
+        measured = {seed: result.measurements for seed, result in results.items()}
+        return self.question.conclude(measured, sum(result.seconds for result in results.values()))
+
+
+def name_seeds(seeds: Iterable[int]) -> str:
+    """Seeds in a sentence.
+
+    >>> name_seeds([1]), name_seeds([1, 3])
+    ('seed 1', 'seeds 1, 3')
+    """
+    names = [*map(str, seeds)]
+    return f"seed{'s' * (len(names) > 1)} {', '.join(names)}"
 
 
 def result_record(findings: Findings) -> dict[str, object]:

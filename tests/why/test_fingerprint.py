@@ -1,0 +1,115 @@
+"""A fingerprint changes with what an experiment is made of, and with nothing else."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from whyformer.why import fingerprint as fingerprints
+from whyformer.why.catalogue import QUESTIONS
+from whyformer.why.fingerprint import fingerprint
+
+SOURCE = '''
+"""A question."""
+from whyformer.attention.score import DotSpec
+
+STEPS = 3
+
+def helper(x: int) -> int:
+    """Doubles."""
+    return 2 * x
+
+def unused() -> int:
+    return 5
+
+class Toy:
+    """Measures."""
+    size: int = STEPS
+    """How large."""
+    def measure(self) -> int:
+        # two of them
+        return helper(self.size)
+
+CLAIMS = [value for value in (Toy().measure(),)]
+'''
+
+
+def load(path: Path, source: str) -> ModuleType:
+    path.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("fingerprinted", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["fingerprinted"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def of(path: Path, old: str = "", new: str = "") -> str:
+    assert old in SOURCE
+    fingerprints._module.cache_clear()
+    try:
+        return fingerprint(load(path, SOURCE.replace(old, new) if old else SOURCE).Toy)
+    finally:
+        del sys.modules["fingerprinted"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("2 * x", "3 * x"),
+        ("STEPS = 3", "STEPS = 4"),
+        ("helper(self.size)", "helper(self.size) + 1"),
+        ("STEPS = 3", "STEPS = 3\nSTEPS += DotSpec is None"),
+    ],
+)
+def test_code_that_the_experiment_runs_changes_it(tmp_path: Path, old: str, new: str):
+    assert of(tmp_path / "toy.py") != of(tmp_path / "toy.py", old, new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("return 5", "return 6"),
+        ("CLAIMS = [value", "CLAIMS = [-value"),
+        ('"""Doubles."""', '"""Makes two of one."""'),
+        ('"""How large."""', '"""How big."""'),
+        ("# two of them", "# of them two"),
+        ("\n\ndef helper", "\n\n\n\ndef helper"),
+    ],
+)
+def test_the_rest_leaves_it_alone(tmp_path: Path, old: str, new: str):
+    assert of(tmp_path / "toy.py") == of(tmp_path / "toy.py", old, new)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "position/rotary.py",  # imported by the question itself
+        "attention/multihead.py",  # a floor below the toy model
+        "why/lab/training.py",
+    ],
+)
+def test_it_follows_imports_through_the_package(source: str, monkeypatch: pytest.MonkeyPatch):
+    experiment = type(QUESTIONS[20].experiment)
+    read = Path.read_text
+    before = fingerprint(experiment)
+
+    def changed(path: Path, encoding: str) -> str:
+        text = read(path, encoding=encoding)
+        return text.replace("return ", "return 0 or ") if path.as_posix().endswith(source) else text
+
+    fingerprints._module.cache_clear()
+    monkeypatch.setattr(Path, "read_text", changed)
+    try:
+        assert fingerprint(experiment) != before
+    finally:
+        fingerprints._module.cache_clear()
+
+
+def test_every_question_has_its_own():
+    found = [fingerprint(type(question.experiment)) for question in QUESTIONS.values()]
+    assert len({*found}) == len(QUESTIONS)
+    assert found == [fingerprint(type(question.experiment)) for question in QUESTIONS.values()]
