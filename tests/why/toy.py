@@ -35,8 +35,6 @@ HOLDS, FAILS, OPEN = Bounds(low=0.0), Bounds(low=9.0), Bounds(low=3.0)
 QUESTION = Question(
     99,
     Text("Why?", "为何？"),
-    Text("So.", "如此。"),
-    Text("But.", "不过。"),
     (claim(HOLDS),),
     (LINE, HEAT),
     Toy(),

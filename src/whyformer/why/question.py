@@ -143,13 +143,10 @@ class Experiment(Spec, ABC):
 
 @dataclass(frozen=True)
 class Question:
-    """A question, the answer that is put to the test, and the test."""
+    """A question and its test; ``book.prose`` has the answer that is put to the test."""
 
     number: int
     title: Text
-    answer: Text
-    caveats: Text
-    """What the arms have in common, and what the answer does not say."""
     claims: tuple[Claim, ...]
     figures: tuple[Figure, ...]
     """In the order in which they are shown."""

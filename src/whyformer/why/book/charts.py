@@ -9,6 +9,7 @@ import altair as alt
 from whyformer.plots.chart import Language, Page, VegaLite
 from whyformer.plots.glyphs import missing_glyphs
 from whyformer.why.book.labels import NO_FONT, SEEDS, VERDICTS, place_name
+from whyformer.why.book.prose import read_prose
 from whyformer.why.question import Figure, Findings, Text
 
 _WIDTH, _HEIGHT, _CELL = 300, 250, (66, 30)
@@ -27,6 +28,7 @@ def findings_page(findings: Findings, lang: Language) -> Page:
     Where no font has Chinese, the picture is in English only.
     """
     question = findings.question
+    prose = read_prose(question.stem, lang)
     words = [question.title.zh, *(figure.title.zh for figure in question.figures)]
     missing = missing_glyphs(words)
     first, *others = _headings(findings, ["en"] if missing else _both(lang))
@@ -36,8 +38,8 @@ def findings_page(findings: Findings, lang: Language) -> Page:
         heading=_headings(findings, [lang])[0],
         paragraphs=(
             *_headings(findings, _both(lang))[1:],
-            question.answer.say(lang),
-            question.caveats.say(lang),
+            *prose.answer,
+            *prose.caveats,
         ),
         interactive=_chart(findings, _both(lang)),
         still={

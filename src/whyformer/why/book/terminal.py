@@ -23,6 +23,7 @@ from whyformer.why.book.labels import (
     VERDICTS,
     place_name,
 )
+from whyformer.why.book.prose import read_prose
 from whyformer.why.question import Figure, Findings, Judgement
 from whyformer.why.results import result_record
 
@@ -47,14 +48,15 @@ def save_findings(findings: Findings, folder: Path, lang: Language) -> tuple[lis
 def render(findings: Findings, lang: Language) -> Iterator[str | Table]:
     """What is printed: the answer, the numbers, the claims and the verdict."""
     question = findings.question
+    prose = read_prose(question.stem, lang)
     yield f"Q{question.number:02} {question.title.say(lang)}"
-    yield ANSWER.say(lang) + question.answer.say(lang)
+    yield ANSWER.say(lang) + "\n\n".join(prose.answer)
     for figure in question.figures:
         table = _numbers(findings, figure, lang)
         if len(table.columns) - 1 <= _MOST_COLUMNS:
             yield table
     yield _claims(findings.judgements, lang)
-    yield CAVEATS.say(lang) + question.caveats.say(lang)
+    yield CAVEATS.say(lang) + "\n\n".join(prose.caveats)
     verdict, seeds = VERDICTS[findings.verdict].say(lang), len(findings.measured)
     yield VERDICT.say(lang).format(verdict=verdict, seeds=seeds, seconds=findings.seconds)
 

@@ -121,20 +121,6 @@ CLAIMS = (
 QUESTION = Question(
     number=3,
     title=Text("Why divide by √d_k?", "为什么除以 √d_k？"),
-    answer=Text(
-        "If the components of q and k are independent with mean 0 and variance 1, q·k has variance d_k. "
-        "Unscaled, the softmax saturates as d_k grows: nearly all weight falls on one key by chance, its "
-        "Jacobian diag(p) - ppᵀ nears zero, and learning is slow. Dividing by √d_k keeps the variance at 1.",
-        "若 q 与 k 的分量相互独立、均值 0、方差 1，则 q·k 的方差为 d_k。不缩放时，d_k 越大 softmax 越饱和："
-        "几乎全部权重偶然落在一个键上，雅可比 diag(p) - ppᵀ 趋于零，学得慢。除以 √d_k，方差就保持为 1。",
-    ),
-    caveats=Text(
-        "All arms have the same parameters, first weights, examples and learning rate. The gradient of W_Q "
-        "itself is not smaller unscaled, for it lacks the factor 1/√d_k as well: what suffers is what passes "
-        "the softmax. The control shows that only the size of the first scores counts, not its cause.",
-        "各组的参数量、初始权重、样例和学习率都相同。不缩放时 W_Q 自身的梯度并不更小，因为它也少了 1/√d_k："
-        "受损的是穿过 softmax 的部分。对照组表明，要紧的只是最初打分的大小，不在于它由什么造成。",
-    ),
     claims=CLAIMS,
     figures=(DEVIATION, JACOBIAN, LEARNING, GRADIENT, TRAINING_COST),
     experiment=Scale(),

@@ -130,20 +130,6 @@ CLAIMS = (
 QUESTION = Question(
     number=8,
     title=Text("Dot product or additive scores?", "点乘还是加法？"),
-    answer=Text(
-        "Both take O(n² d) operations. The dot product is one matrix product; additive scores need a tanh of "
-        "each number of an n × n × d tensor: they are several times slower and keep far more memory. With a "
-        "large d_k additive scores beat the unscaled dot product, and scaling closes the gap.",
-        "两者都是 O(n² d) 次运算。点乘只是一次矩阵乘法；加法要对 n × n × d 张量的每个数求 tanh：慢好几倍，"
-        "占用的内存也大得多。d_k 大时，加法胜过不缩放的点乘，而缩放补上了这一差距。",
-    ),
-    caveats=Text(
-        "Models have equal steps, first weights, examples and learning rate; additive ones have d_k weights "
-        "more. Time is of the plain body; fused kernels exist for dot products only. d_k is also the "
-        "hidden width of the additive network: where it is small, additive scores learn slowest here.",
-        "各模型的步数、初始权重、样例和学习率都相同；加法多 d_k 个参数。时间按同一段朴素代码计；只有点乘有"
-        "融合内核。d_k 也是加法网络的隐藏宽度：d_k 小时，加法在这里学得最慢。",
-    ),
     claims=CLAIMS,
     figures=(TIME, MEMORY, QUALITY, TAUGHT, DIFFERENCE),
     experiment=AdditiveOrDot(),

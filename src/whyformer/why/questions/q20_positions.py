@@ -134,22 +134,6 @@ CLAIMS = (
 QUESTION = Question(
     number=20,
     title=Text("Which other positional encodings are there?", "还有哪些位置编码？"),
-    answer=Text(
-        "A learned table is simple but ends at its last row. Shaw's vectors, T5's bias and rotary see "
-        "offsets; so does ALiBi, which fades with distance but in an encoder cannot tell left from right. In "
-        "one layer none of them finds absolute positions; with an absolute scheme added, they do.",
-        "可学习的表简单，但到最后一行为止。Shaw 的向量、T5 的偏置和旋转编码知道偏移；ALiBi 亦然，它随"
-        "距离衰减，但在编码器里分不清左右。只有一层时，它们找不到绝对位置；与绝对编码相加则可以。",
-    ),
-    caveats=Text(
-        "Steps, examples and learning rate are equal; parameters differ by a scheme's own. It was predicted "
-        "that relative schemes find no absolute position at any depth. A first look refuted that: in two "
-        "layers Shaw's values betray a sentence's edges. The claim was added then, for seeds not yet seen. "
-        "Where the learned table has 0, it refused.",
-        "步数、样例和学习率相同；参数量只差方案自身的。原先预言相对方案无论几层都找不到绝对位置，初看即被"
-        "推翻：有两层时，Shaw 的值向量会泄露句子边界。该论断是那时补上的，用未见过的种子检验。"
-        "可学习的表得 0 处，是它拒绝了输入。",
-    ),
     claims=CLAIMS,
     figures=(RELATIVE, ABSOLUTE, BAG, TRAINING_COST),
     experiment=PositionSchemes(),
