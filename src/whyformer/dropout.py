@@ -39,7 +39,7 @@ class Dropout(nn.Module):
 
 
 def keep_mask(like: Tensor, probability: float) -> Tensor:
-    """A mask of the shape and type of ``like``: 0 where dropped, 1 / (1 - p) where kept."""
+    """A mask of the type and shape of ``like`` (any): 0 where dropped, 1 / (1 - p) where kept."""
     level = min(round(probability * _LEVELS), _LEVELS - 1)
     words = torch.empty((like.numel() + 3) // 4, dtype=torch.int64, device=like.device)
     words.random_(-(1 << 63), None)

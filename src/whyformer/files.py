@@ -47,7 +47,7 @@ def _write_bytes(path: Path, data: bytes) -> None:
 
 
 def explained(error: OSError, path: Path) -> WhyformerError:
-    """What went wrong with writing ``path``, as a sentence for the user."""
+    """The error met in writing ``path``, as a sentence for the user."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return WhyformerError(f"{path}: the disk is full; free some space and run the command again.")
     return WhyformerError(f"{path}: cannot be written ({error.strerror}); choose another folder.")

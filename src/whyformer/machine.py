@@ -1,4 +1,4 @@
-"""What this machine can do: cores, instruction sets, memory, matrix speed, and the precision that follows.
+"""Abilities of this machine: cores, instruction sets, memory, matrix speed, and the precision that follows.
 
 torch is imported inside the functions that measure it, so that asking for versions costs nothing.
 """
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 Device = Literal["cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16"]
 CPUPrecision = Literal["fp32", "bf16", "int8"]
-"""Of the products of a trained model on a CPU."""
+"""Precision of a trained model's products on a CPU."""
 PrecisionName = Literal["auto", "fp32", "bf16", "int8"]
 """The same, or whichever pays on this CPU."""
 EngineName = Literal["torch", "native", "ctranslate2"]
-"""What computes translations."""
+"""Names of engines, which compute translations."""
 
 PACKAGES = ("torch", "tokenizers", "safetensors", "pydantic", "omegaconf", "sacrebleu", "altair", "typer")
 FAST_ENOUGH = 1.5
-"""How many times faster than fp32 a bf16 product must be before `auto` gives up 16 bits of mantissa."""
+"""Factor by which bf16 products must be faster than fp32 before `auto` gives up 16 bits of mantissa."""
 _SIDE = 1024
 """Rows and columns of the matrices in the speed measurement."""
 # What mallopt(3) calls M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_MAX.
@@ -69,7 +69,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """How fast torch multiplies here, and what `auto` makes of it."""
+    """Speed of torch's products here, and the choice that `auto` makes of it."""
 
     threads: int
     capability: str
@@ -80,7 +80,7 @@ class Arithmetic:
     device: Device
     precision: Precision
     reason: str
-    """Why `auto` would choose this precision."""
+    """Reason for which `auto` would choose this precision."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ class Machine:
     arithmetic: Arithmetic | None
     """None where torch cannot be imported."""
     problems: tuple[str, ...]
-    """What must be put right before anything can run."""
+    """Faults to be put right before anything can run."""
     advice: tuple[str, ...]
-    """What would make it run better."""
+    """Changes that would make it run better."""
 
 
 def examine() -> Machine:
@@ -126,7 +126,7 @@ def examine() -> Machine:
 
 
 def cpu_bf16_speedup() -> float:
-    """How many times faster the CPU multiplies bf16 than fp32 matrices, with torch's present threads.
+    """Factor by which the CPU multiplies bf16 faster than fp32 matrices, with torch's present threads.
 
     Measured on first use (about 0.3 s) and kept for the life of the process.
     """
@@ -264,7 +264,7 @@ def _processor() -> Processor:
 
 
 def _apple_name() -> str | None:
-    """What macOS calls the processor, which `platform` only knows as "arm"."""
+    """Name of the processor on macOS, which `platform` only knows as "arm"."""
     if platform.system() != "Darwin":
         return None
     command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]

@@ -32,7 +32,7 @@ class Spec(BaseModel):
     )
 
     origin: ClassVar[str] = ""
-    """Where an alternative comes from: paper and section or equation; ``whyformer parts`` prints it."""
+    """Source of an alternative: paper and section or equation; ``whyformer parts`` prints it."""
 
     @override
     @classmethod

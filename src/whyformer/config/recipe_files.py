@@ -24,7 +24,7 @@ from whyformer.errors import RecipeError
 SpecT = TypeVar("SpecT", bound=BaseModel)
 
 RecipeLayer = dict[str, object]
-"""What one file says."""
+"""Content of one file."""
 SHIPPED = Path(__file__).parent.parent / "recipes"
 """The folder of the recipes that come with the package."""
 
@@ -49,7 +49,11 @@ def load_recipe(
 
 
 def read(recipe: str, shelf: Path = SHIPPED) -> "Source":
-    """The files behind ``recipe``, each read once; see ``load_recipe``."""
+    """The files behind ``recipe``, each read once; see ``load_recipe``.
+
+    Raises:
+        RecipeError: an unknown recipe, a file that is not YAML, or a circle of bases.
+    """
     path = _find(recipe, shelf, Path())
     layers, trail = list[RecipeLayer](), list[Path]()
     while True:
@@ -72,10 +76,10 @@ def read(recipe: str, shelf: Path = SHIPPED) -> "Source":
 
 @dataclass(frozen=True)
 class Source:
-    """What the files behind a recipe say."""
+    """Content of the files behind a recipe."""
 
     recipe: str
-    """How it was named."""
+    """Name or path that was asked for."""
     layers: Sequence[RecipeLayer]
     """The file itself, then its base, and the base of that."""
 
@@ -85,7 +89,7 @@ class Source:
         return next((str(layer["task"]) for layer in self.layers if "task" in layer), "translation")
 
     def spec(self, spec_type: type[SpecT], overrides: Sequence[str] = ()) -> SpecT:
-        """What they describe, changed by ``overrides``; see ``load_recipe``."""
+        """The spec that they describe, changed by ``overrides``; see ``load_recipe``."""
         if not overrides and len(self.layers) == 1:
             whole = _whole(spec_type, self.layers[0])
             if whole is not None:
@@ -181,7 +185,7 @@ def _interpolated(data: Mapping[str, object], origin: str) -> dict[str, object]:
 
 
 def _reason(error: OmegaConfBaseException) -> str:
-    """What OmegaConf says first, after the path of the key it speaks of."""
+    """First sentence of OmegaConf, after the path of the key that it is about."""
     return f"{error.full_key}: {str(error).splitlines()[0]}"
 
 

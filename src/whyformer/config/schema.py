@@ -1,4 +1,4 @@
-"""What a spec tree allows, read from its JSON schema: keys, kinds, types and meaning of every node."""
+"""Schema of a spec tree, read from its JSON schema: keys, kinds, types and meaning of every node."""
 
 import functools
 import json
@@ -53,7 +53,7 @@ class Node:
 
     @property
     def alternatives(self) -> "tuple[Node, ...]":
-        """What may stand here: the members of a union, nested ones included; ``null`` is left out."""
+        """Nodes that may stand here: the members of a union, nested ones included; ``null`` is left out."""
         members = self.schema.get("oneOf") or self.schema.get("anyOf")
         if members is None:
             return () if self.schema.get("type") == "null" else (self,)
@@ -100,7 +100,7 @@ class Node:
 
     @property
     def text(self) -> str:
-        """What may stand here, in a few words: ``int ≥ 1``, ``layer | rms``, ``list of float``."""
+        """Type of what may stand here, in a few words: ``int ≥ 1``, ``layer | rms``, ``list of float``."""
         kinds = [f"{{kind: {' | '.join(self.kinds)}}}"] if self.kinds else []
         words = [node._word for node in self.alternatives if "kind" not in node.keys]
         return " | ".join([*kinds, *words, *self.null])
@@ -117,7 +117,7 @@ class Node:
 
     @property
     def elements(self) -> "dict[str, Node]":
-        """What lies in the list (``N``) or in the free mapping (``NAME``) that may stand here."""
+        """Elements of the list (``N``) or of the free mapping (``NAME``) that may stand here."""
         free = (node.child("") for node in self.alternatives if not node.keys)
         inner = {"N": self.array and self.array.child(0), "NAME": next(filter(None, free), None)}
         return {step: node for step, node in inner.items() if node is not None}

@@ -21,16 +21,16 @@ class BeamSpec(ConstraintsSpec):
     """Follow the likeliest prefixes side by side, ranked by length and coverage.
 
     Each prefix is extended by every token. Of all extensions in a search, the ``size`` likeliest count:
-    those with the end mark are finished. The ``size`` likeliest without it live on. Penalties only rank
+    those with EOS are finished. The ``size`` likeliest without it live on. Penalties only rank
     what is finished. The defaults are those of Vaswani et al. 2017, section 6.1.
     """
 
     origin: ClassVar[str] = "Wu et al. 2016, equation 14"
     kind: Literal["beam"] = "beam"
     size: int = Field(default=4, ge=1)
-    """Most hypotheses alive at a time."""
+    """Maximum number of hypotheses alive at a time."""
     n_best: int = Field(default=1, ge=1)
-    """Most hypotheses to return. The first of them does not depend on it."""
+    """Maximum number of hypotheses to return. The first of them does not depend on it."""
     length_penalty: float = Field(default=0.6, ge=0)
     """Power alpha of the length penalty; 0 ranks by log-probability alone, which favours the short."""
     coverage_penalty: float = Field(default=0.0, ge=0)

@@ -1,4 +1,4 @@
-"""What a hypothesis may be, whichever way it is searched for.
+"""Constraints on a hypothesis, whichever way it is searched for.
 
 B batch · R rows, a live hypothesis each · T tokens so far · V vocabulary · N length of an n-gram
 """
@@ -18,14 +18,14 @@ TokenId = Annotated[int, Field(ge=0)]
 
 
 class ConstraintsSpec(Spec):
-    """The base of every search spec. Lengths count target tokens, with end mark, without start mark."""
+    """The base of every search spec. Lengths count target tokens, EOS included, BOS not."""
 
     longest_factor: float = Field(default=1.0, ge=0)
-    """Most target tokens per source token."""
+    """Maximum number of target tokens per source token."""
     longest_extra: int = Field(default=50, ge=0)
     """Target tokens on top of that. The default is that of Vaswani et al. 2017, section 6.1."""
     shortest: int = Field(default=1, ge=1)
-    """Fewest target tokens: no end mark comes before. Prevails over the two limits above."""
+    """Minimum number of target tokens: no EOS comes before. Prevails over the two limits above."""
     prefix: tuple[TokenId, ...] = ()
     """Token ids that every hypothesis begins with, forbidden or not."""
     forbidden: tuple[TokenId, ...] = (PAD, BOS)
@@ -42,7 +42,7 @@ class ConstraintsSpec(Spec):
         return self
 
     def longest(self, source_lengths: Tensor, model_limit: Tensor | int | None) -> Tensor:
-        """Most target tokens (B,) for sources of ``source_lengths`` (B,) tokens.
+        """Maximum number of target tokens (B,) for sources of ``source_lengths`` (B,) tokens.
 
         ``model_limit`` is what the model can write, to all of them or to each (B,).
 

@@ -17,15 +17,15 @@ class Hypothesis:
     """One answer of a search."""
 
     tokens: tuple[int, ...]
-    """Token ids, without start and end mark."""
+    """Token ids, without BOS and EOS."""
     score: float
-    """What hypotheses are ranked by: the log-probability after length and coverage penalty."""
+    """Number that hypotheses are ranked by: the log-probability after length and coverage penalty."""
     log_probability: float
-    """Ln P(tokens, end mark | source) as the model has it, whatever a search forbade or sharpened."""
+    """Ln P(tokens, EOS | source) as the model has it, whatever a search forbade or sharpened."""
     token_log_probabilities: tuple[float, ...]
-    """Its summands, a token each; the last is the end mark's if ``finished``."""
+    """Its summands, a token each; the last is that of EOS if ``finished``."""
     finished: bool
-    """False if the length limit came before an end mark."""
+    """False if the length limit came before EOS."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +33,20 @@ class Searches:
     """The searches still running: every field is (G,) int64."""
 
     index: Tensor
-    """Which of all searches."""
+    """Index among all searches."""
     number: Tensor
-    """The sentence's number in the caller's data."""
+    """Index of the sentence in the caller's data."""
     sample: Tensor
-    """Which of the sentence's searches; only sampling has several."""
+    """Index among the sentence's searches; only sampling has several."""
     longest: Tensor
-    """Most target tokens, with the end mark."""
+    """Maximum number of target tokens, EOS included."""
 
     def __len__(self) -> int:
-        """G."""
+        """Number of searches, G."""
         return len(self.index)
 
     def __getitem__(self, kept: Tensor) -> "Searches":
-        """Those that are ``kept`` (G,) bool."""
+        """The searches that are ``kept`` (G,) bool."""
         return Searches(self.index[kept], self.number[kept], self.sample[kept], self.longest[kept])
 
 
@@ -57,14 +57,14 @@ class Candidates:
     parent: Tensor
     """The row that is extended, int64."""
     token: Tensor
-    """What by, int64."""
+    """The token that extends it, int64."""
     log_probability: Tensor
-    """The token's, given the row's prefix."""
+    """Log-probability of the token, given the row's prefix."""
     total: Tensor
-    """The whole hypothesis'; -inf marks what is no candidate at all."""
+    """Log-probability of the whole hypothesis; -inf marks what is no candidate at all."""
 
     def __getitem__(self, kept: Tensor) -> "Candidates":
-        """Those that are ``kept``: bool, (G,) for whole searches, (G,C) to flatten."""
+        """The candidates that are ``kept``: bool, (G,) for whole searches, (G,C) to flatten."""
         return Candidates(self.parent[kept], self.token[kept], self.log_probability[kept], self.total[kept])
 
     def ended(self, width: int) -> Tensor:
@@ -93,7 +93,7 @@ class Prefixes:
     """The live hypotheses, a row each; rows of one search stand together."""
 
     tokens: Tensor
-    """(R,T) int64, without the start mark."""
+    """(R,T) int64, without BOS."""
     log_probabilities: Tensor
     """(R,T) float32, a token each."""
     total: Tensor
@@ -114,7 +114,7 @@ class Prefixes:
         return replace(self, coverage=self.coverage + attention)
 
     def grow(self, candidates: Candidates) -> "Prefixes":
-        """What the prefixes become by ``candidates``, a row each."""
+        """The prefixes extended by ``candidates``, a row each."""
         parent = candidates.parent.flatten()
         # (R,T) -> (R',T+1)
         return Prefixes(

@@ -1,4 +1,4 @@
-"""How to search, as said by hand: whatever is not said stays as the recipe has it.
+"""Settings of a search, as said by hand: whatever is not said stays as the recipe has it.
 
 Verbs read their options before torch is imported, so nothing at the top of this file needs it.
 """

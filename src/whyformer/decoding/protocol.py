@@ -1,4 +1,4 @@
-"""What the search asks of a model.
+"""Protocol of a model that a search can use.
 
 B batch · S source length · R rows, a live hypothesis each · V vocabulary
 """
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class DecoderState(Protocol):
-    """What a model remembers of the prefixes so far, a row per live hypothesis."""
+    """Memory of a model: the prefixes so far, a row per live hypothesis."""
 
     def select(self, rows: Tensor) -> None:
         """Keep, reorder or repeat rows, in place: ``rows`` (R',) int64."""

@@ -36,7 +36,7 @@ class SamplingSpec(ConstraintsSpec):
     samples: int = Field(default=1, ge=1)
     """Hypotheses to draw for each sentence, independently; they are returned likeliest first."""
     seed: int = 0
-    """Settles every draw, together with the sentence's number."""
+    """Seed of every draw, together with the sentence's index."""
 
     def build(self) -> "Sampling":
         """The strategy."""

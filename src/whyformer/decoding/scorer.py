@@ -1,4 +1,4 @@
-"""How finished hypotheses of different lengths are compared, and when none can still win.
+"""Scores that make finished hypotheses of different lengths comparable, and the bound of those still alive.
 
 G searches still running · C candidates of a search · S source length
 """
@@ -10,14 +10,14 @@ from torch import Tensor
 
 
 def length_penalty(length: Tensor, alpha: float) -> Tensor:
-    """lp(Y) = ((5 + |Y|) / 6)^alpha of Wu et al. 2016, equation 14; ``length`` counts the end mark."""
+    """lp(Y) = ((5 + |Y|) / 6)^alpha of Wu et al. 2016, equation 14; ``length`` (any shape) counts EOS."""
     return ((5 + length) / 6) ** alpha
 
 
 def coverage_penalty(coverage: Tensor, beta: float) -> Tensor:
     """cp(X;Y) = beta · sum_i ln min(coverage_i, 1) of Wu et al. 2016, equation 14: at most 0.
 
-    ``coverage`` (…,S) is the attention that each source position got from all target tokens, the end mark
+    ``coverage`` (…,S) is the attention that each source position got from all target tokens, EOS
     included. A position that got none at all counts as the smallest normal number, not as ln 0.
     """
     smallest = torch.finfo(coverage.dtype).tiny
@@ -36,7 +36,7 @@ class Scorer:
         return total / length_penalty(length, self.alpha) + coverage_penalty(coverage, self.beta)
 
     def bound(self, total: Tensor, longest: Tensor) -> Tensor:
-        """What no descendant of live hypotheses can exceed: (G,) from ``total`` (G,C), ``longest`` (G,).
+        """Bound (G,) that no descendant of live hypotheses exceeds, from ``total`` (G,C), ``longest`` (G,).
 
         Let a live hypothesis have log-probability s, and let Y be any finished descendant of it.
 

@@ -40,10 +40,10 @@ def search(
 ) -> list[list[Hypothesis]]:
     """Write what follows each sentence of ``source`` (B,S) with ``valid`` (B,S): hypotheses, best first.
 
-    ``model_limit`` is the most tokens that the model can write to a sentence, end mark included; or to each
-    of them, (B,). ``first`` (B,) is what it is fed first, the start mark unless given. ``numbers`` (B) are
-    the sentences' in the caller's data, 0, 1, … unless given: they seed sampling, and name a sentence in
-    errors. ``watch`` is shown the live prefixes (R,T) whenever they have grown.
+    ``model_limit`` is the maximum number of tokens that the model can write to a sentence, EOS included; or
+    to each of them, (B,). ``first`` (B,) is what it is fed first, BOS unless given. ``numbers`` (B) are the
+    indices of the sentences in the caller's data, 0, 1, … unless given: they seed sampling, and name a
+    sentence in errors. ``watch`` is shown the live prefixes (R,T) whenever they have grown.
 
     Raises:
         DecodingError: the settings do not suit the model, or its logits are not numbers.

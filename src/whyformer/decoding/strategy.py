@@ -1,4 +1,4 @@
-"""What the kinds of search differ in.
+"""Strategy: the part in which the kinds of search differ.
 
 G searches still running · C candidates of a search · R rows, a live hypothesis each · V vocabulary
 """
@@ -17,9 +17,9 @@ class Strategy(ABC):
     """Steers the search loop."""
 
     width: int = 1
-    """Most live hypotheses of a search."""
+    """Maximum number of live hypotheses of a search."""
     n_best: int = 1
-    """Most hypotheses that a search returns."""
+    """Maximum number of hypotheses that a search returns."""
     samples: int = 1
     """Searches of one sentence."""
     scorer: Scorer = field(default_factory=Scorer)

@@ -74,7 +74,7 @@ class LowPrecisionLinear(nn.Module, ABC):
     """x W + b by weights in a layout that is made once."""
 
     def project(self, x: Tensor, query: nn.Module) -> Tensor:
-        """As the projection of an attention's keys does; ``query`` is not needed."""
+        """(…,I) -> (…,O), as the projection of an attention's keys does; ``query`` is not needed."""
         return self(x)
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What computes translations, and in which precision."""
+"""Choice of the engine that computes translations, and of its precision."""
 
 from functools import partial
 from pathlib import Path
@@ -59,7 +59,7 @@ def _quantize(model: AnyEncoderDecoder, precision: CPUPrecision) -> None:
 
 
 def chosen_precision(precision: PrecisionName, device: torch.device) -> CPUPrecision:
-    """What ``precision`` stands for on ``device``: ``auto`` for what pays on its CPU, elsewhere for fp32.
+    """Precision that ``precision`` stands for on ``device``: ``auto`` is what pays on its CPU, else fp32.
 
     Raises:
         DecodingError: it is asked for on a device that is no CPU.

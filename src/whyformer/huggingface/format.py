@@ -1,4 +1,4 @@
-"""What importing and exporting have in common, whatever the architecture.
+"""Base of importing and exporting, whatever the architecture.
 
 One table says where each of our tensors lies in their file; it is read in both directions, and so is the
 description of their config.json. What a format cannot say shows when it is written and read back.
@@ -43,7 +43,7 @@ class Config(BaseModel, ABC):
     @property
     @abstractmethod
     def longest(self) -> int:
-        """Most tokens of a text, marks included."""
+        """Maximum number of tokens of a text, special tokens included."""
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -53,13 +53,13 @@ OneStack = TypeVar("OneStack", bound=BERTSpec | GPTSpec)
 
 @dataclass(frozen=True)
 class TensorPlace:
-    """Where one of our tensors lies in their file."""
+    """Place of one of our tensors in their file."""
 
     name: str
     transposed: bool = False
     """Whether theirs has a row for each input, not for each output."""
     part: int | None = None
-    """Which third of theirs it is, where query, key and value are one tensor."""
+    """Third of theirs that it is, where query, key and value are one tensor."""
     tokens: bool = False
     """Whether it has a row for each token."""
     row: bool = False
@@ -70,20 +70,20 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
     """The way from their models of one architecture to ours, and back."""
 
     model_type: ClassVar[str]
-    """What config.json calls the architecture."""
+    """Name of the architecture in config.json."""
     config_type: type[ConfigT]
     roles: ClassVar[Mapping[str, int]]
-    """Our marks, by what tokenizer_config.json calls them."""
+    """Our special tokens, by their names in tokenizer_config.json."""
     framed: ClassVar[tuple[int, ...]] = ()
-    """The marks that stand around a text: start and end, the end alone, or none."""
+    """Special tokens around a text: BOS and EOS, EOS alone, or none."""
     inputs: ClassVar[tuple[str, ...]] = ("input_ids", "attention_mask")
-    """What their model is given of a text."""
+    """Inputs that their model is given of a text."""
     writes: ClassVar[bool] = True
     """Whether such models write text."""
 
     @abstractmethod
     def marks(self, config: ConfigT, roles: Mapping[str, int]) -> tuple[int | None, ...]:
-        """Their ids of padding, unknown, start and end; ``roles`` are those that the tokenizer tells.
+        """Their ids of padding, unknown, BOS and EOS; ``roles`` are those that the tokenizer tells.
 
         Raises:
             CheckpointError: the tokenizer does not tell one that is needed.
@@ -103,7 +103,7 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
 
     @abstractmethod
     def places(self, spec: SpecT) -> dict[str, TensorPlace]:
-        """Where each tensor of a model of ``spec`` lies."""
+        """Place of each tensor of a model of ``spec``."""
 
     @abstractmethod
     def build(self, spec: SpecT, vocabulary: int) -> nn.Module:
@@ -194,7 +194,7 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
 
 
 class OneStackFormat(CheckpointFormat[ConfigT, OneStack]):
-    """What formats of a single stack share: learned positions, as many as a text may have tokens."""
+    """Base of formats of a single stack: learned positions, as many as a text may have tokens."""
 
     positions: ClassVar[str] = "stack.positions.0.table"
     """Our name of their table."""
@@ -302,7 +302,7 @@ def activation_of(network: FeedForwardSpec) -> tuple[Activation, int, float]:
 
 
 def epsilon_of(norm: NormSpec) -> float:
-    """That of a layer norm; any for other norms, which no format has."""
+    """Epsilon of a layer norm; any for other norms, which no format has."""
     return norm.epsilon if isinstance(norm, LayerNormSpec) else LayerNormSpec().epsilon
 
 
@@ -322,7 +322,7 @@ def _refuse_misfit(path: Path, expected: Tensors, found: Tensors) -> None:
 def _differences(
     ours: JsonValue, theirs: JsonValue, path: Sequence[str] = ()
 ) -> Iterator[tuple[str, JsonValue, JsonValue]]:
-    """Where two specs say different things about a trained model."""
+    """Places where two specs say different things about a trained model."""
     if isinstance(ours, dict) and isinstance(theirs, dict) and ours.get("kind") == theirs.get("kind"):
         for key in (key for key in ours if key not in _TRAINING_ONLY):
             yield from _differences(ours[key], theirs[key], (*path, key))

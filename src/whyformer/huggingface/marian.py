@@ -242,7 +242,7 @@ def _stack(config: MarianConfig, *, decoder: bool) -> StackSpec:
 
 
 def _sines_first(d_model: int) -> Tensor:
-    """Which of our components (M,) their components are."""
+    """Indices (M,) of our components in the order of theirs."""
     return torch.cat([torch.arange(0, d_model, 2), torch.arange(1, d_model, 2)])
 
 
@@ -260,7 +260,7 @@ def _reordered(tensors: Tensors, order: Tensor) -> dict[str, Tensor]:
 
 
 def _started_from_zero(spec: TransformerSpec, tensors: Tensors) -> dict[str, Tensor]:
-    """The same model with zeros for the embedding of the start mark."""
+    """The same model with zeros for the embedding of BOS."""
     made, shared = dict(tensors), spec.embedding.tie == "all"
     table = "source_embedding.weight" if shared else "own_target_embedding.weight"
     start = made[table][BOS]

@@ -36,10 +36,10 @@ def pieces_of(document: Document) -> list[str]:
 
 
 def from_theirs(document: Document, marks: Sequence[int | None], model: str) -> tuple[Document, TokenIds]:
-    """Their file, which came with a ``model``, in our ids and with our marks, whose ids there are ``marks``.
+    """Their file, which came with a ``model``, in our ids and with our special tokens, there ``marks``.
 
     Raises:
-        TokenizerError: ids are left out, or a piece is called like one of our marks.
+        TokenizerError: ids are left out, or a piece is called like one of our special tokens.
     """
     theirs = pieces_of(document)
     added = {token["id"]: token for token in document["added_tokens"]}
@@ -82,7 +82,7 @@ def to_theirs(document: Document, token_ids: TokenIds, names: Sequence[str]) -> 
 
 
 def framing(document: Document, marks: Sequence[str]) -> dict[str, Any] | None:
-    """What puts ``marks``, a start and an end or an end alone, around a text, as the library writes it."""
+    """Template that puts ``marks``, BOS and EOS or EOS alone, around a text, as the library writes it."""
     if not marks:
         return None
     ids = {piece: id for id, piece in enumerate(pieces_of(document))}

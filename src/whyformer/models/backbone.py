@@ -17,7 +17,7 @@ _HEADS = ("pooler", "masked", "next_sentence")
 
 
 def without_heads(spec: BackboneSpec) -> BackboneSpec:
-    """The same network without what a BERT predicts; the others' output tables stay."""
+    """The same network without the heads of a BERT; the others' output tables stay."""
     return spec.model_copy(update={"heads": (), "pooler": False}) if isinstance(spec, BERTSpec) else spec
 
 
@@ -27,7 +27,7 @@ def backbone_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def depth(spec: BackboneSpec) -> int:
-    """How many layers can be read; the first, number 0, are the embeddings."""
+    """Number of layers that can be read; layer 0 is the embeddings."""
     return 1 + (spec.layers if isinstance(spec, ELMoSpec) else spec.stack.layers)
 
 

@@ -46,7 +46,7 @@ class BERTSpec(Spec):
     d_model: int = Field(default=768, ge=1)
     """Components of the vector that stands for a token."""
     token_types: int = Field(default=2, ge=1, json_schema_extra={"formerly": "kinds"})
-    """Kinds of token (the paper's segments): first and second sentence of a pair."""
+    """Number of token types (the paper's segments): first and second sentence of a pair."""
     embedding: EmbeddingSpec = EmbeddingSpec(tie="output", scale=False, deviation=0.02)
     """Token embeddings; tie is output (one table reads and scores) or none."""
     stack: StackSpec = _stack(layers=12, d_model=768, heads=12)
@@ -54,11 +54,11 @@ class BERTSpec(Spec):
     pooler: bool = True
     """Whether the first token's state passes one more layer, to stand for the whole text."""
     heads: tuple[Head, ...] = ("masked", "next_sentence")
-    """What the model predicts: masked tokens, whether a sentence follows another; none for vectors only."""
+    """Predictions of the model: masked tokens, whether a sentence follows another; none for vectors only."""
     deviation: float | None = Field(default=0.02, gt=0.0)
     """Standard deviation of all first matrices; null leaves them as each part has them."""
     longest: int = Field(default=512, ge=5)
-    """Most tokens of a text or pair, marks included."""
+    """Maximum number of tokens of a text or pair, special tokens included."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "BERTSpec":
@@ -132,7 +132,7 @@ class BERT(nn.Module):
         return self.stack(self.embed(tokens, layout, token_types), layout)
 
     def pool(self, hidden: Tensor) -> Tensor:
-        """One vector (B,M) for each text, from the state of its first token."""
+        """One vector (B,M) for each text, from its first token's state in ``hidden`` (B,L,M)."""
         assert self.pooler is not None, "this model has no pooler"
         return self.pooler(hidden[:, 0]).tanh()
 
@@ -148,7 +148,7 @@ class BERT(nn.Module):
 
 
 class MaskedHead(nn.Module):
-    """What a masked token's state passes before it meets the output table: a layer, GELU, a norm."""
+    """Transform of a masked token's state before the output table: a layer, GELU, a norm."""
 
     def __init__(self, spec: BERTSpec, vocabulary: int) -> None:
         super().__init__()

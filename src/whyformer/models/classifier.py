@@ -27,10 +27,10 @@ class ClassifierSpec(Spec):
     backbone: BackboneSpec | None = Field(default=None, json_schema_extra={"formerly": "trunk"})
     """The network that reads; left out, it is taken from the recipe's `start` and written here."""
     update: Literal["all", "head"] = "all"
-    """What training changes: all weights (fine-tuning), or only those on top of a backbone that stays as it
+    """Weights that training changes: all (fine-tuning), or only those on top of a backbone that stays as it
     is and drops nothing (frozen features)."""
     pooling: Pooling = "mean"
-    """Which token stands for the text: mean of all, first or last; the first of a GPT has read nothing."""
+    """Token that stands for the text: mean of all, first or last; the first of a GPT has read nothing."""
     layer_mix: Literal["last", "scalar_mix"] = "last"
     """The layers that are read: the last, or a learned mix of all (Peters et al. 2018, equation 1)."""
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)

@@ -27,15 +27,15 @@ class ELMoSpec(Spec):
     d_model: int = Field(default=512, ge=1)
     """Components of a word's vector and of the state of one direction."""
     characters: CharactersSpec = CharactersSpec()
-    """How a word's spelling becomes its vector."""
+    """Network that makes a word's vector of its spelling."""
     cell: CellSpec = LSTMSpec()
-    """What remembers."""
+    """Recurrent cell."""
     layers: int = Field(default=2, ge=1)
     """Layers of each direction; all but the first add what they read to what they say."""
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Probability that a component before, between or after the layers is dropped in training."""
     longest: int = Field(default=128, ge=2)
-    """Most words of a training row, marks included; a trained model reads texts of any length."""
+    """Maximum number of words of a training row, BOS and EOS included; a trained model reads any length."""
 
     def build(self, vocabulary: int) -> "ELMo":
         """The model, freshly initialised from torch's global random state."""
@@ -55,14 +55,14 @@ class ELMo(nn.Module):
         """The table (V,M) by which both directions score a word."""
 
     def embed(self, words: SpelledWords) -> Tensor:
-        """Vectors (B,L,M) that know nothing of what stands around a word."""
+        """Vectors (B,L,M) of words without their context."""
         # In the weights' type also under autocast: the gradient of a frequent word is a sum of many.
         return F.embedding(words.word, self.characters(words.spelling).to(self.output_weight.dtype))
 
     def read(self, x: Tensor, valid: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """States (B,L,M) of every layer, forwards and backwards, from vectors (B,L,M).
 
-        Those at t have read x up to t, and x from t on, t included.
+        At position t they have read x up to t, and x from t on, t included.
         """
         turned = self.backwards(reverse(x, valid), valid)
         return self.forwards(x, valid), [reverse(states, valid) for states in turned]
@@ -74,7 +74,7 @@ class ELMo(nn.Module):
         return self.dropout(forwards[-1]), self.dropout(backwards[-1])
 
     def layers(self, words: SpelledWords) -> list[Tensor]:
-        """All that the model has to say of each word: N representations (B,L,2M) (section 3.2).
+        """All representations of each word, N times (B,L,2M) (section 3.2).
 
         The first is the word's vector, twice; then come the layers, both directions side by side.
         """
@@ -93,7 +93,7 @@ class OneWay(nn.Module):
 
     @override
     def forward(self, x: Tensor, valid: Tensor) -> list[Tensor]:
-        """States (B,L,M) of every layer, zero at padding; those at t have read x (B,L,M) up to t."""
+        """States (B,L,M) of every layer, zero at padding; at position t they have read x (B,L,M) up to t."""
         found: list[Tensor] = []
         for layer in self.layers:
             assert isinstance(layer, Recurrent)

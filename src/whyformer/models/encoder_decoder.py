@@ -1,4 +1,4 @@
-"""What every model that reads one sentence and writes another has in common.
+"""Base of every model that reads one sentence and writes another.
 
 B batch · S source length · T target length · M model dimension · V vocabulary
 """
@@ -16,7 +16,7 @@ from whyformer.tap import record
 
 
 class EncoderDecoderSpec(Protocol):
-    """What the spec of such a model tells."""
+    """Protocol of such a model's spec."""
 
     @property
     def d_model(self) -> int:
@@ -30,12 +30,12 @@ class EncoderDecoderSpec(Protocol):
 
     @property
     def longest(self) -> int:
-        """Most tokens of a source or target sentence, marks included."""
+        """Maximum number of tokens of a source or target sentence, special tokens included."""
         ...
 
 
 class EncoderDecoderState(ABC):
-    """What a decoder remembers of the prefixes so far, a row per hypothesis."""
+    """Memory of a decoder: the prefixes so far, a row per hypothesis."""
 
     def __init__(self, watch_attention: bool) -> None:
         self.watch_attention = watch_attention
@@ -101,7 +101,7 @@ class EncoderDecoder(OutputTable, ABC, Generic[StateT]):
 
     @abstractmethod
     def step(self, tokens: Tensor, state: StateT) -> Tensor:
-        """One more ``tokens`` (R,) for every hypothesis; logits (R,V) of what comes next."""
+        """Feed one more token to every hypothesis, ``tokens`` (R,); logits (R,V) of the next."""
 
 
 AnyEncoderDecoder = EncoderDecoder[Any]

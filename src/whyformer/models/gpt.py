@@ -52,7 +52,7 @@ class GPTSpec(Spec):
     """Standard deviation of all first matrices, those that end a residual branch divided by the root of the
     number of branches (Radford et al. 2019, section 2.3); null leaves them as each part has them."""
     longest: int = Field(default=1024, ge=2)
-    """Most tokens that are read at once: the length of a training row, of prompt and text together."""
+    """Maximum number of tokens read at once: the length of a training row, of prompt and text together."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "GPTSpec":
@@ -76,7 +76,7 @@ class GPTSpec(Spec):
 
 
 def gpt2_small() -> GPTSpec:
-    """The smallest model of Radford et al. 2019, table 2: what a recipe has that says nothing else."""
+    """The smallest model of Radford et al. 2019, table 2; the default of a recipe."""
     return GPTSpec()
 
 
@@ -93,12 +93,12 @@ def presets() -> dict[str, JsonValue]:
 
 
 class GPTState:
-    """What the decoder remembers of the texts so far, a row per hypothesis."""
+    """Memory of the decoder: the texts so far, a row per hypothesis."""
 
     def __init__(self, cache: KVCache, position: Tensor) -> None:
         self.cache = cache
         self.position = position
-        """Where the next token of each row stands, (R,)."""
+        """Position of the next token of each row, (R,)."""
 
     def select(self, rows: Tensor) -> None:
         """Keep, reorder or repeat hypotheses: ``rows`` (R',) int64."""
@@ -132,7 +132,7 @@ class GPT(OutputTable):
 
     @override
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
-        """Hidden states (B,L,M), where that at t has read ``tokens`` (B,L) of its segment up to t."""
+        """Hidden states (B,L,M); at position t they have read ``tokens`` (B,L) of their segment up to t."""
         return self.stack(self.embed(tokens, layout), layout)
 
     def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> GPTState:
@@ -149,7 +149,7 @@ class GPT(OutputTable):
         return GPTState(cache, last)
 
     def step(self, tokens: Tensor, state: GPTState) -> Tensor:
-        """One more of ``tokens`` (R,) for every hypothesis; logits (R,V) of what comes next."""
+        """Feed one more token to every hypothesis, ``tokens`` (R,); logits (R,V) of the next."""
         # (R,) -> (R,1)
         queries = Layout(state.position[:, None])
         hidden = self.stack(self.embed(tokens[:, None], queries), queries, cache=state.cache)

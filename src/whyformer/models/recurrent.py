@@ -1,4 +1,4 @@
-"""Sequence to sequence by recurrent networks: what the Transformer is compared with.
+"""Sequence to sequence by recurrent networks, with which the Transformer is compared.
 
 B batch · S source length · T target length · R hypotheses · M model dimension · V vocabulary
 """
@@ -40,7 +40,7 @@ class RecurrentSpec(Spec):
     embedding: EmbeddingSpec = EmbeddingSpec()
     """Token embeddings and what they share."""
     cell: CellSpec = LSTMSpec()
-    """What remembers."""
+    """Recurrent cell."""
     layers: int = Field(default=2, ge=1)
     """Layers of the encoder, and of the decoder."""
     attention: AttentionSpec | None = AttentionSpec(heads=HeadsSpec(query=1), score=AdditiveSpec())
@@ -48,7 +48,7 @@ class RecurrentSpec(Spec):
     dropout: float = Field(default=0.3, ge=0.0, lt=1.0)
     """Probability that a component between layers, or before the output, is dropped in training."""
     longest: int = Field(default=1024, ge=2)
-    """Most tokens of a source or target sentence, marks included."""
+    """Maximum number of tokens of a source or target sentence, special tokens included."""
 
     @model_validator(mode="after")
     def _attends(self) -> "RecurrentSpec":
@@ -68,7 +68,7 @@ class RecurrentSpec(Spec):
 
 
 class RecurrentState(EncoderDecoderState):
-    """What the decoder remembers, and the source as its attention sees it."""
+    """Memory of the decoder, and the source as its attention sees it."""
 
     def __init__(self, memory: Memory, cross: CrossCache, watch_attention: bool) -> None:
         super().__init__(watch_attention)

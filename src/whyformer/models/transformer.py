@@ -39,7 +39,7 @@ class TransformerSpec(Spec):
     decoder: StackSpec = StackSpec(mask=Causal(), block=BlockSpec(cross_attention=AttentionSpec()))
     """Writes the target."""
     longest: int = Field(default=1024, ge=2)
-    """Most tokens of a source or target sentence, marks included."""
+    """Maximum number of tokens of a source or target sentence, special tokens included."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TransformerSpec":
@@ -115,7 +115,7 @@ class TransformerState(EncoderDecoderState):
         self.cache = cache
         self.cross = cross
         self._memory = torch.arange(len(cross), device=cross.layout.position.device)
-        """Which memory each row reads (R,)."""
+        """Index of the memory that each row reads, (R,)."""
 
     @override
     def select(self, rows: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""What the attention page and its picture say, in each language."""
+"""Words of the attention page and its picture, in each language."""
 
 from dataclasses import dataclass
 

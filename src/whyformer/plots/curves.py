@@ -20,11 +20,11 @@ _RED = "#d55e00"
 
 
 _Record = tuple[float, Mapping[str, Any]]
-"""What was logged, behind its step."""
+"""A record of the log, behind its step."""
 
 
 class _Figure(NamedTuple):
-    """What one line shows: a figure of one kind of event, and its name in the legend."""
+    """Figure that one line shows, of one kind of event, and its name in the legend."""
 
     event: str
     name: str

@@ -1,4 +1,4 @@
-"""Which characters the PNG renderer can draw: a missing glyph must be told, never shown as an empty box."""
+"""Characters that the PNG renderer can draw: a missing glyph must be told, never shown as an empty box."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache

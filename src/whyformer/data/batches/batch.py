@@ -43,7 +43,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Source sentences (each closed by the end mark) and targets (from start mark to end mark)."""
+    """Source sentences (each closed by EOS) and targets (from BOS to EOS)."""
 
     source: Batch
     target: Batch
@@ -52,7 +52,7 @@ class PairBatch:
     def of(
         pairs: Sequence[tuple[Sequence[int], Sequence[int]]], device: torch.device | str = "cpu"
     ) -> "PairBatch":
-        """Add the marks and pad: ``pairs`` hold the ids of (source, target) without marks."""
+        """Add BOS and EOS, and pad: ``pairs`` hold the ids of (source, target) without them."""
         return PairBatch(
             Batch.of([[*source, EOS] for source, _ in pairs], device),
             Batch.of([[BOS, *target, EOS] for _, target in pairs], device),

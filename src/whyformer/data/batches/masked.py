@@ -21,34 +21,34 @@ class MaskedBatch:
     """Texts with holes, padded on the right."""
 
     tokens: Tensor
-    """(B,L) what is read."""
+    """(B,L) tokens that are read."""
     token_types: Tensor
-    """(B,L) which side of a pair it belongs to."""
+    """(B,L) side of a pair that each token belongs to."""
     layout: Layout
     chosen: Tensor
-    """(B,L) True where the true token is to be told."""
+    """(B,L) True where the true token is to be predicted."""
     gold: Tensor
     """(N,) the true tokens."""
     is_not_next: Tensor | None
-    """(B,) 0 where the second side follows the first, 1 where it is from elsewhere; None without pairs."""
+    """(B,) 0 where the second side follows the first (IsNext), 1 where not (NotNext); None without pairs."""
 
 
 @dataclass(frozen=True)
 class MaskedTexts:
-    """Texts and what hides parts of them: a pure function of the epoch."""
+    """Texts and their masking: a pure function of the epoch."""
 
     texts: Texts
     masking: Masking
 
     def hidden(self, indices: NDArray[np.int64], epoch: int) -> int:
-        """N, without making a batch."""
+        """Number N of hidden tokens in the texts ``indices`` (B,), without making a batch."""
         return sum(
             int(self.masking(self.texts.row(index)[0], epoch=epoch, number=index).chosen.sum())
             for index in indices.tolist()
         )
 
     def batch(self, indices: NDArray[np.int64], epoch: int, device: torch.device) -> MaskedBatch:
-        """These texts with the holes of ``epoch``."""
+        """The texts ``indices`` (B,) with the holes of ``epoch``."""
         lengths = self.texts.lengths[indices]
         column = np.arange(lengths.max())
         valid = column < lengths[:, None]

@@ -1,4 +1,4 @@
-"""Masking: what is hidden of a text, for a model to tell (Devlin et al. 2019, section 3.1).
+"""Masking: tokens of a text are hidden, for a model to predict (Devlin et al. 2019, section 3.1).
 
 L tokens of a text · W words of it · V vocabulary
 """
@@ -22,16 +22,16 @@ class Masked(NamedTuple):
     """A text with holes."""
 
     tokens: NDArray[np.int64]
-    """(L,) what is read."""
+    """(L,) tokens that are read."""
     chosen: NDArray[np.bool_]
-    """(L,) True where the true token is to be told, whatever is read there."""
+    """(L,) True where the true token is to be predicted, whatever is read there."""
 
 
 class MaskingSpec(Spec):
-    """Which tokens are to be told, and what is read in their place."""
+    """Choice of the tokens to be predicted, and of what is read in their place."""
 
     share: float = Field(default=0.15, gt=0.0, le=1.0)
-    """Probability that a token, or with ``whole_words`` a word, is to be told; at least one of a text is."""
+    """Probability that a token, or with ``whole_words`` a word, is to be predicted; at least one is."""
     mask: float = Field(default=0.8, ge=0.0, le=1.0)
     """Share of those that are read as [MASK]."""
     random: float = Field(default=0.1, ge=0.0, le=1.0)
@@ -59,7 +59,7 @@ class MaskingSpec(Spec):
 
 
 class Masking:
-    """Draws masks: a pure function of (seed, epoch, number of the text), so that every epoch has its own.
+    """Draws masks: a pure function of (seed, epoch, index of the text), so that every epoch has its own.
 
     Masks that are fixed once teach less (Liu et al. 2019, section 4.1).
     """
@@ -92,16 +92,16 @@ class Masking:
     def words(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         """The number of the word, from 0, that each of ``tokens`` (L,) belongs to.
 
-        WordPiece marks what goes on with a word by ``##``. Other pieces go on with one where they begin, and
-        the piece before them ends, with a letter or digit of a script that has spaces; a space goes with
-        what follows.
+        WordPiece marks what continues a word by ``##``. Other pieces continue one where they begin, and the
+        piece before them ends, with a letter or digit of a script that has spaces; a space goes with what
+        follows.
         """
         inside = self._opens[tokens[1:]] & self._closes[tokens[:-1]]
         return np.concatenate([[0], np.cumsum(~inside)])[: len(tokens)]
 
 
 def _edges(tokenizer: Tokenizer) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(V,) whether each piece may go on with a word, and whether it may be gone on with."""
+    """(V,) whether each piece may continue a word, and whether it may be continued."""
     pieces = tokenizer.pieces
     if tokenizer.spec["kind"] in {"wordpiece", "imported"}:
         marked = np.array([piece.startswith("##") for piece in pieces])

@@ -1,9 +1,9 @@
 """Texts for an encoder: whole sentences of documents, filled up to a length, alone or in pairs.
 
-Of a pair, the second text goes on where the first ends, or, half of the time, is from another document
-(Devlin et al. 2019, appendix A.2). The pairs are laid out once, as a pure function of the seed, so that their
-lengths, and with them the steps of an epoch, are known; masks change from epoch to epoch, and several layouts
-give a document several partners.
+Of a pair, the second text follows the first (IsNext), or, half of the time, is from another document
+(NotNext; Devlin et al. 2019, appendix A.2). The pairs are laid out once, as a pure function of the seed, so
+that their lengths, and with them the steps of an epoch, are known; masks change from epoch to epoch, and
+duplicates give a document several partners.
 
 L tokens of a text · N texts · S sides, one or two
 """
@@ -23,7 +23,7 @@ from whyformer.errors import DataError
 from whyformer.special_tokens import BOS, EOS, UNK
 
 Span = tuple[int, int]
-"""Where a text begins and ends among all tokens."""
+"""Begin and end of a text among all tokens."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Sentences:
 
     @staticmethod
     def of(documents: Sequence[str], tokenizer: Tokenizer, longest: int) -> "Sentences":
-        """Those of ``documents``, cut to ``longest`` tokens; what is unknown from end to end is dropped."""
+        """The sentences of ``documents``, cut to ``longest`` tokens; what is wholly unknown is dropped."""
         split = [split_sentences(document) for document in documents]
         encoded = iter(tokenizer.encode_all([*chain.from_iterable(split)]))
         kept: list[list[int]] = []
@@ -58,7 +58,7 @@ class Sentences:
         return Sentences(tokens, starts, [span for span in pairwise(ends) if span[0] < span[1]], cut)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of sentences."""
         return len(self.starts) - 1
 
     def filled(self, first: int, room: int, end: int) -> int:
@@ -72,26 +72,26 @@ class Sentences:
 
 @dataclass(frozen=True)
 class Texts:
-    """What an encoder reads: ``<s> A </s>``, or ``<s> A </s> B </s>``."""
+    """Texts as an encoder reads them: ``<s> A </s>``, or ``<s> A </s> B </s>``."""
 
     tokens: NDArray[np.int32]
     """Of all documents, end to end."""
     spans: NDArray[np.int64]
-    """(N,S,2) where each side begins and ends."""
+    """(N,S,2) begin and end of each side."""
     follows: NDArray[np.bool_] | None
-    """(N,) whether B goes on where A ends; None where there are no pairs."""
+    """(N,) whether B follows A; None where there are no pairs."""
 
     def __len__(self) -> int:
-        """N."""
+        """Number of texts, N."""
         return len(self.spans)
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """(N,) tokens, marks included."""
+        """(N,) tokens of each text, special tokens included."""
         return (self.spans[:, :, 1] - self.spans[:, :, 0] + 1).sum(axis=1) + 1
 
     def row(self, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """A text's tokens (L,) and their types (L,): 0 for A and the marks around it, 1 for B and its end."""
+        """A text's tokens (L,) and their types (L,): 0 for A with its BOS and EOS, 1 for B with its EOS."""
         sides = [np.append(self.tokens[start:stop], EOS) for start, stop in self.spans[index]]
         token_types = np.repeat(np.arange(len(sides)), [len(side) for side in sides])
         return np.concatenate([[BOS], *sides]), np.concatenate([[0], token_types])
@@ -100,7 +100,7 @@ class Texts:
 def single_texts(
     documents: Sequence[str], tokenizer: Tokenizer, longest: int, *, source_name: str
 ) -> tuple[Texts, Sentences]:
-    """Texts of up to ``longest`` tokens, marks included, none across documents; each sentence is in one.
+    """Texts of up to ``longest`` tokens, special ones included, none across documents; each sentence in one.
 
     Raises:
         DataError: there is nothing but unknown tokens; ``source_name`` is the documents' name.
@@ -127,7 +127,7 @@ def sentence_pairs(
     duplicates: int,
     source_name: str,
 ) -> tuple[Texts, Sentences]:
-    """Pairs of up to ``longest`` tokens, marks included.
+    """Pairs of up to ``longest`` tokens, special tokens included.
 
     A has a random number of sentences, up to half of the room, so that any B has at least one; B has as many
     as then fit. Both are whole sentences, lest the cut give away what follows.
@@ -136,8 +136,8 @@ def sentence_pairs(
         documents: two or more.
         tokenizer: cuts them into tokens.
         longest: of a pair; five or more.
-        seed: settles cuts and partners.
-        duplicates: times that all documents are cut into pairs, each time otherwise.
+        seed: of cuts and partners.
+        duplicates: times that all documents are cut into pairs, each time differently.
         source_name: the documents' name, for errors.
 
     Raises:

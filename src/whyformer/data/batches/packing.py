@@ -23,29 +23,29 @@ class Rows:
     """Packed documents: every array is (R,L) int32, and holds 0 where a row has nothing."""
 
     tokens: NDArray[np.int32]
-    """What is read."""
+    """Tokens that are read."""
     gold: NDArray[np.int32]
-    """What follows it, and is to be predicted; of a window's last token that is the next window's first."""
+    """Tokens that follow, to be predicted; a window's last token is followed by the next window's first."""
     position: NDArray[np.int32]
     """From 0 in each segment."""
     segment: NDArray[np.int32]
     """From 1 in each row."""
 
     def __len__(self) -> int:
-        """R."""
+        """Number of rows, R."""
         return len(self.tokens)
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """(R,) tokens of each row, padding left out."""
+        """(R,) number of tokens of each row, padding left out."""
         return (self.gold != PAD).sum(axis=1)
 
 
 def pack(documents: Sequence[Sequence[int]], length: int, *, seed: int) -> Rows:
-    """Documents of at least two tokens, marks included, in rows of ``length``.
+    """Documents of at least two tokens, special tokens included, in rows of ``length``.
 
     Every token but the first of a document is predicted exactly once, and every one but the last is read
-    once. The same arguments give the same rows; ``seed`` settles what shares a row.
+    once. The same arguments give the same rows; ``seed`` decides what shares a row.
     """
     windows = [
         (document, start, min(start + length, len(tokens) - 1))
@@ -68,9 +68,10 @@ def pack(documents: Sequence[Sequence[int]], length: int, *, seed: int) -> Rows:
 
 
 def fill_rows(lengths: NDArray[np.int64], capacity: int, *, seed: int) -> list[list[int]]:
-    """Which of the pieces share a row of ``capacity``: best fit, the longest first, equals in random order.
+    """Indices of pieces of ``lengths`` (N,) for each row of ``capacity``: best fit, longest first.
 
-    A piece goes into the fullest row that still has room for it (Johnson 1973, best-fit decreasing).
+    A piece goes into the fullest row that still has room for it (Johnson 1973, best-fit decreasing); ``seed``
+    orders equals.
     """
     ties = np.random.default_rng(seed).random(len(lengths))
     rows: list[list[int]] = []

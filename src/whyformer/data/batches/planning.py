@@ -1,4 +1,4 @@
-"""Which sentences form a batch, and in which order: a pure function of (seed, epoch, rank)."""
+"""Batches of sentences and their order: a pure function of (seed, epoch, rank)."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -12,7 +12,7 @@ from whyformer.spec import Spec
 
 
 class BatchingSpec(Spec):
-    """How training sentences are grouped."""
+    """Grouping of training sentences."""
 
     tokens: int = Field(default=4096, ge=1)
     """Budget of one batch: rows × longest sentence, of the longer side, padding included."""
@@ -30,8 +30,8 @@ def plan_batches(
     of another: the batches that do not divide evenly wait for the next epoch's order.
 
     Args:
-        lengths: (sentences, sides) number of tokens, marks included.
-        budget: most tokens of a batch, padding included, on its longer side.
+        lengths: (sentences, sides) number of tokens, special tokens included.
+        budget: maximum number of tokens of a batch, padding included, on its longer side.
         seed: of the run.
         epoch: counts from 0; every epoch has its own ties and order.
         ranks: this process among those that train together.
@@ -45,7 +45,7 @@ def plan_batches(
 
 
 def padding_waste(lengths: NDArray[np.int64], batches: Sequence[NDArray[np.int64]]) -> float:
-    """Share of the cells of all batches, on all sides, that hold padding."""
+    """Share of padding in the cells of all ``batches``, on all sides; ``lengths`` are (sentences, sides)."""
     cells = sum(len(batch) * lengths[batch].max(axis=0).sum() for batch in batches)
     real = sum(lengths[batch].sum() for batch in batches)
     return 1.0 - float(real) / float(cells) if cells else 0.0

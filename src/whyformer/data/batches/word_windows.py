@@ -17,7 +17,7 @@ from whyformer.special_tokens import BOS, EOS, NAMES, PAD
 
 
 class Windows:
-    """Texts between their marks, cut into windows of at most ``longest`` words if that is given.
+    """Texts between BOS and EOS, cut into windows of at most ``longest`` words if that is given.
 
     The last word of a window is the first of the next, so that each pair of neighbours is in just one.
     """
@@ -37,7 +37,7 @@ class Windows:
         self._spelling = characters.spell([*rows])
         cuts = [*_cuts([len(text) for text in words], longest)]
         self._starts, self.lengths = np.array(cuts, dtype=np.int64).reshape(-1, 2).T
-        """(R,) words of each window, marks included."""
+        """(R,) number of words of each window, BOS and EOS included."""
 
     def batch(self, indices: NDArray[np.int64], device: torch.device) -> tuple[SpelledWords, Tensor]:
         """The windows of ``indices`` side by side, and the ids (B,L) of their words."""

@@ -1,4 +1,4 @@
-"""Which pairs are fit to train on.
+"""Choice of the pairs that are fit to train on.
 
 Cleaning is for training data alone: a held-out set keeps every line, or its scores cannot be compared.
 So nothing here reads files; ``pairs`` cleans in ``training(...)`` and nowhere else.
@@ -18,7 +18,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class CleaningReport:
-    """What was read, kept, and dropped for which reason."""
+    """Numbers of pairs that were kept, and that were dropped for each reason."""
 
     kept: int
     """Pairs that remain."""
@@ -42,12 +42,12 @@ class CleaningReport:
 
 
 class Cleaning(Spec):
-    """Which training pairs are dropped. Pairs with an empty side always are."""
+    """Rules by which training pairs are dropped. Pairs with an empty side always are."""
 
     longest: int | None = Field(default=1000, ge=1)
-    """Most characters of either side; null for no limit."""
+    """Maximum number of characters of either side; null for no limit."""
     ratio: float | None = Field(default=9.0, ge=1)
-    """Most bytes of UTF-8 of one side for each byte of the other; null for no limit.
+    """Maximum bytes of UTF-8 of one side for each byte of the other; null for no limit.
 
     In bytes, because a Chinese character takes three and says about as much as three Latin letters.
     """

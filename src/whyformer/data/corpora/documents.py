@@ -24,7 +24,7 @@ Files = Annotated[tuple[Location, ...], Field(min_length=1)]
 
 @dataclass(frozen=True)
 class Documents:
-    """What training reads."""
+    """Documents for training and for validation."""
 
     train: list[str]
     valid: list[str]
@@ -38,11 +38,11 @@ class DocumentsSpec(Spec):
     train: Files
     """Files to train on."""
     valid: Files | Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
-    """Files to choose by; or the share of training documents that is held out, by a hash of their text."""
+    """Validation files; or the share of training documents that is held out, by a hash of their text."""
     test: dict[str, Files] = Field(default={})
     """Test sets by name."""
     split: Literal["blank_lines", "file"] = "blank_lines"
-    """Where documents end: at blank lines, or at the end of a file."""
+    """Ends of documents: at blank lines, or at the end of a file."""
     repeated: bool = False
     """Keep training documents that occur more than once; otherwise only the first of them."""
 
@@ -76,7 +76,7 @@ class DocumentsSpec(Spec):
         return Documents(train, valid, summary)
 
     def held_out(self, name: str) -> list[str]:
-        """The documents of the test set ``name``, or those to choose by if it is ``valid``.
+        """The documents of the test set ``name``, or of the validation set if it is ``valid``.
 
         Raises:
             DataError: there is no such set; a file is missing, empty or damaged; or the share to hold out is

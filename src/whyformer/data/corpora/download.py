@@ -23,13 +23,13 @@ class Download(Spec):
     """A file on the web, known by its content."""
 
     url: str = Field(pattern=r"^(https?|file)://.")
-    """Where it lies: an ``https``, ``http`` or ``file`` address."""
+    """Address of the file: ``https``, ``http`` or ``file``."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """The SHA-256 checksum of its content, as 64 lower-case hexadecimal digits."""
 
     @property
     def path(self) -> Path:
-        """Where the file is kept; content with another checksum has another place."""
+        """Place where the file is kept; content with another checksum has another place."""
         name = Path(unquote(urlsplit(self.url).path)).name or "data"
         return cache_folder() / self.sha256[:16] / name
 

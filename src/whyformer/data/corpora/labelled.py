@@ -1,4 +1,4 @@
-"""Texts with labels in tables: what a classifier learns from and is judged by."""
+"""Texts with labels in tables, from which a classifier learns and by which it is judged."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Labelled(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelledTexts:
-    """What training reads."""
+    """Labelled texts for training and for validation."""
 
     train: list[Labelled]
     valid: list[Labelled]
@@ -44,7 +44,7 @@ class LabelledSpec(Spec):
     train: Files
     """Files to train on."""
     valid: Files | Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
-    """Files to choose by; or the share of training examples that is held out, by a hash of their texts."""
+    """Validation files; or the share of training examples that is held out, by a hash of their texts."""
     test: dict[str, Files] = Field(default={})
     """Test sets by name."""
     texts: Literal[1, 2] = 1
@@ -94,7 +94,7 @@ class LabelledSpec(Spec):
         return LabelledTexts(train, valid, summary)
 
     def held_out(self, name: str) -> list[Labelled]:
-        """The test set ``name``, or the examples to choose by if it is ``valid``.
+        """The test set ``name``, or the validation set if it is ``valid``.
 
         Raises:
             DataError: there is no such set, it cannot be read, or the share to hold out is not one example.

@@ -21,7 +21,7 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Reason(StrEnum):
-    """Why a line or pair is not used."""
+    """Reason for which a line or pair is not used."""
 
     NOT_UTF8 = "not UTF-8"
     TOO_FEW_COLUMNS = "too few columns"

@@ -33,7 +33,7 @@ class Referenced(NamedTuple):
 
 
 class _Pairs(Spec):
-    """What both kinds of pair files can do."""
+    """Base of both kinds of pair files."""
 
     @abstractmethod
     def scan(self) -> Iterator[SentencePair | BadLine]:
@@ -90,7 +90,11 @@ class TextPairs(_Pairs):
     """The file of their translations."""
 
     def scan(self) -> Iterator[SentencePair | BadLine]:
-        """Yield the lines side by side; two files of different length are an error at their end."""
+        """Yield the lines side by side.
+
+        Raises:
+            DataError: as in the base; two files of different length are an error at their end.
+        """
         source_path, target_path = locate(self.source), locate(self.target)
         sources = targets = 0
         for source, target in zip_longest(scan_lines(source_path), scan_lines(target_path)):
@@ -135,7 +139,11 @@ class TsvPairs(_Pairs):
         return self
 
     def scan(self) -> Iterator[SentencePair | BadLine]:
-        """Yield the two columns of each line; a line that lacks one comes as bad."""
+        """Yield the two columns of each line; a line that lacks one comes as bad.
+
+        Raises:
+            DataError: as in the base, and where the header lacks a column.
+        """
         path = locate(self.path)
         lines = enumerate(scan_lines(path), start=1)
         names = _columns(next(lines)[1]) if self.header else []

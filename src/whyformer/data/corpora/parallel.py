@@ -1,4 +1,4 @@
-"""Where sentence pairs come from: files, or the corpora that Whyformer writes itself."""
+"""Sources of sentence pairs: files, or the corpora that Whyformer writes itself."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -37,11 +37,11 @@ class FilesSpec(Spec):
     train: PairsSpec
     """Pairs to train on; they are cleaned."""
     valid: PairsSpec
-    """Pairs to choose by; every line is kept."""
+    """Validation pairs; every line is kept."""
     test: dict[str, PairsSpec] = Field(default={})
     """Test sets by name; every line is kept."""
     cleaning: Cleaning = Cleaning()
-    """Which training pairs are dropped."""
+    """Rules by which training pairs are dropped."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> "FilesSpec":

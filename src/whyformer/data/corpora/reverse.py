@@ -24,13 +24,13 @@ class ReverseSpec(Spec):
     symbols: int = Field(default=10, ge=2)
     """Number of different symbols, written 0, 1, 2 and so on with spaces between them."""
     shortest: int = Field(default=3, ge=1)
-    """Fewest symbols of a string."""
+    """Minimum number of symbols of a string."""
     longest: int = Field(default=8, ge=1)
-    """Most symbols of a string; every length from the shortest on is about as frequent."""
+    """Maximum number of symbols of a string; every length from the shortest on is about as frequent."""
     pairs: int = Field(default=10_000, ge=20)
     """Different pairs in all; a twentieth is for validation, another for testing."""
     seed: int = 1
-    """Which strings are drawn."""
+    """Seed of the strings that are drawn."""
 
     @model_validator(mode="after")
     def _enough_strings(self) -> Self:

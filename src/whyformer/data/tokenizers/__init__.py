@@ -1,1 +1,1 @@
-"""Text: tokenizers, reading, cleaning, sentence pairs, downloads."""
+"""Tokenizers: from text to ids and back."""

@@ -1,4 +1,4 @@
-"""Tokenizers of other toolkits: brought to our ids and marks, and back to theirs.
+"""Tokenizers of other toolkits: brought to our ids and special tokens, and back to theirs.
 
 What cuts the text (normalizer, pre-tokenizer, merges, scores) stays as it is, so the pieces stay the same.
 """
@@ -20,13 +20,13 @@ class Imported(Spec):
     model: str = ""
     """The kind of model it came with, as Hugging Face calls it."""
     ids: tuple[int | None, ...] = (0, 1, 2, 3)
-    """Ids that the marks and then the other special tokens had there; null where there was none."""
+    """Ids that the special tokens had there, the four base ones first; null where there was none."""
     names: tuple[str, ...] = NAMES
-    """What they were called there."""
+    """Names that they had there."""
 
     @property
     def specials(self) -> tuple[str, ...]:
-        """Special tokens besides the marks."""
+        """Special tokens besides the four base ones."""
         return self.names[len(NAMES) :]
 
     def train(self, lines: Iterable[str]) -> Tokenizer:

@@ -32,7 +32,7 @@ _STANDING_ALONE = (cutting.UNSPACED_CHARACTER, cutting.HASH)
 
 
 class _Trained(Spec):
-    """What all kinds have in common."""
+    """Base of all kinds."""
 
     lowercase: bool = False
     """Turn text into lower case, in training and in use; its case is then lost."""
@@ -53,10 +53,10 @@ class _Trained(Spec):
 
 
 class _Subword(_Trained):
-    """What the kinds that learn pieces of words have in common."""
+    """Base of the kinds that learn pieces of words."""
 
     vocabulary: int = Field(default=8000, ge=1)
-    """Most pieces, special tokens and bytes included; a small text may yield fewer."""
+    """Maximum number of pieces, special tokens and bytes included; a small text may yield fewer."""
     split: Split = "words"
     """Where pieces must end: ``words`` for raw text, ``spaces`` for text already tokenised."""
     coverage: float = Field(default=0.9995, gt=0, le=1)
@@ -168,7 +168,7 @@ class WordPiece(_Subword):
     origin: ClassVar[str] = "Schuster and Nakajima 2012, section 3"
     kind: Literal["wordpiece"] = "wordpiece"
     criterion: Literal["likelihood", "frequency"] = "likelihood"
-    """Which neighbours are merged next: those that most raise the likelihood of a unigram model of the text,
+    """Neighbours that are merged next: those that most raise the likelihood of a unigram model of the text,
     as in the paper, or the most frequent ones, as in BPE and the trainer of the tokenizers library."""
 
     def train(self, lines: Iterable[str]) -> Tokenizer:
@@ -211,7 +211,7 @@ class Word(_Trained):
     origin: ClassVar[str] = "a control"
     kind: Literal["word"] = "word"
     vocabulary: int = Field(default=32000, ge=1)
-    """Most words, special tokens included; a small text may yield fewer."""
+    """Maximum number of words, special tokens included; a small text may yield fewer."""
     split: Split = "words"
     """Where words end: ``words`` for raw text, ``spaces`` for text already tokenised."""
     least: int = Field(default=1, ge=1)

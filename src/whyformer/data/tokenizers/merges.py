@@ -33,7 +33,7 @@ class Merge:
     count: int
     """Times the pair stood in the text just before this step."""
     score: float
-    """What made this pair the best."""
+    """Score by which this pair was the best."""
 
 
 class SymbolCounts:
@@ -101,7 +101,7 @@ class SymbolCounts:
 
 
 MergeScore = Callable[[SymbolCounts, SymbolPair], float]
-"""How good it is to merge a pair. It may rise only by merges that take one of the pair's two symbols."""
+"""Score of merging a pair. It may rise only by merges that take one of the pair's two symbols."""
 
 
 def frequency(text: SymbolCounts, pair: SymbolPair) -> float:

@@ -1,4 +1,4 @@
-"""How text is prepared and cut before a tokenizer's model sees it, and how pieces become text again.
+"""Preparation and cutting of text before a tokenizer's model sees it, and the way back from pieces to text.
 
 Nothing is thrown away: a space stays an ordinary character at the front of the word it precedes, so the
 pieces laid end to end *are* the text. (SentencePiece, Kudo and Richardson 2018, has the same aim but
@@ -71,7 +71,7 @@ def without(pattern: str, characters: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Cutting:
-    """What a text goes through before the model, and its way back."""
+    """Changes and cuts of a text before the model, and its way back."""
 
     patterns: Sequence[str]
     """Cuts made one after the other: every match, and every stretch between matches, stands alone."""

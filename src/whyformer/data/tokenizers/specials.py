@@ -1,4 +1,4 @@
-"""The tokens that stand for no text: padding, unknown, start, end, and those a task adds."""
+"""The tokens that stand for no text: padding, unknown, BOS, EOS, and those a task adds."""
 
 import re
 from typing import Annotated

@@ -27,7 +27,7 @@ Document = dict[str, Any]
 class Tokenizer:
     """Cuts text into pieces of a fixed vocabulary and puts pieces together again.
 
-    Made by a spec's ``train(lines)`` or by :meth:`load`. Ids 0 to 3 are padding, unknown, start and end.
+    Made by a spec's ``train(lines)`` or by :meth:`load`. Ids 0 to 3 are padding, unknown, BOS and EOS.
     """
 
     pad: ClassVar[int] = special_tokens.PAD
@@ -47,7 +47,7 @@ class Tokenizer:
         return Tokenizer, (self._document,)
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of ``text``, without start or end marks.
+        """Return the ids of ``text``, without BOS and EOS.
 
         Raises:
             TokenizerError: the text has a lone surrogate, which no encoding of Unicode can write.
@@ -88,7 +88,7 @@ class Tokenizer:
             raise
 
     def word_ids(self, words: Iterable[str]) -> list[int]:
-        """Return the id of each word as it is stored, marks too; the unknown token's where there is none."""
+        """Return the id of each word as it is stored, special tokens too; UNK where there is none."""
         found = [self._library.token_to_id(word) for word in words]
         return [special_tokens.UNK if id is None else id for id in found]
 

@@ -1,4 +1,4 @@
-"""What the trainers of all tokenizers share: the text, its alphabet, the room for it, the finished file."""
+"""Steps of every tokenizer's training: the text, its alphabet, the room for it, the finished file."""
 
 from __future__ import annotations
 

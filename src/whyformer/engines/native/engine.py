@@ -70,7 +70,7 @@ class NativeState(DecoderState):
         """Greedy search, where nothing was written yet.
 
         Args:
-            longest: the most tokens of each sentence, (B,).
+            longest: the maximum number of tokens of each sentence, (B,).
             penalty: what is added to all logits, (V,): 0, or minus infinity.
 
         Returns:
@@ -99,7 +99,7 @@ def _hypothesis(written: list[int], summands: Tensor) -> Hypothesis:
 
 
 class NativeEngine(StepDecoder[NativeState]):
-    """What ``search`` does with a model, computed by the library; and the model as such a search sees it.
+    """Search with a model, computed by the library; and the model as ``search`` sees it.
 
     It has a copy of the weights as they were at first; ``model`` may be packed or moved then.
     """
@@ -187,7 +187,7 @@ class NativeEngine(StepDecoder[NativeState]):
         )
 
     def _penalty(self, settings: GreedySpec) -> Tensor:
-        """What is added to the logits (V,): 0, or minus infinity for what is forbidden."""
+        """Penalty (V,) that is added to the logits: 0, or minus infinity for what is forbidden."""
         penalty = torch.zeros(1, self._packed.struct.vocabulary)
         settings.apply(penalty, torch.empty(1, 0, dtype=torch.int64))
         return penalty[0]

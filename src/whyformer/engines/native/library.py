@@ -66,7 +66,7 @@ class ModelStruct(ctypes.Structure):
 
 
 class GreedyStruct(ctypes.Structure):
-    """What a greedy search is told, and where it writes."""
+    """Arguments of a greedy search, and where it writes."""
 
     _fields_: ClassVar = [
         *(("penalty", c_void_p), ("longest", c_void_p), ("stride", c_int64)),
@@ -75,7 +75,7 @@ class GreedyStruct(ctypes.Structure):
 
 
 def missing(path: Path = LIBRARY) -> str | None:
-    """Why the library at ``path`` cannot be used, in a sentence; None where it can."""
+    """Reason for which the library at ``path`` cannot be used, in a sentence; None where it can."""
     if not path.exists():
         return f"the native engine was not compiled when whyformer was installed; {_AGAIN}."
     try:

@@ -68,7 +68,7 @@ class Packed:
     def __init__(self, model: Transformer, precision: NativePrecision) -> None:
         self.precision: NativePrecision = precision
         self._kept: list[object] = []
-        """What pointers point at."""
+        """Tensors that pointers point at."""
         self._widest = 0
         with torch.no_grad():
             encoder = self._stack(model.encoder, model.source_embedding, model.longest)

@@ -24,13 +24,13 @@ class CldrSpec(Spec):
     """Language to translate into; not the same as ``source``."""
 
     topics: tuple[Topic, ...] = Field(default=_TOPICS, min_length=1)
-    """What the sentences are about; their order does not matter."""
+    """Topics of the sentences; their order does not matter."""
 
     pairs: int | None = Field(default=None, ge=1)
-    """Most pairs to keep, over train, valid and test together; null keeps all (50,000 to 60,000)."""
+    """Maximum number of pairs, over train, valid and test together; null keeps all (50,000 to 60,000)."""
 
     seed: int = 1
-    """Which dates, numbers and names are drawn. Which of them are held out does not depend on it."""
+    """Seed of the draw of dates, numbers and names. Which of them are held out does not depend on it."""
 
     @model_validator(mode="after")
     def _two_languages(self) -> Self:

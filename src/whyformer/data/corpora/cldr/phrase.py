@@ -1,4 +1,4 @@
-"""What a topic hands over: one thing to be said, and how each of the languages says it."""
+"""Phrase that a topic hands over: one thing to be said, and how each of the languages says it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Phrase:
     """One content in one form; both sides of a pair are the same phrase said in two languages."""
 
     content: str
-    """What is said, no more and no less: ``1998-11-08``, ``-12 day``, ``DE+FR``. Phrases that say the
+    """Content, no more and no less: ``1998-11-08``, ``-12 day``, ``DE+FR``. Phrases that say the
     same thing in other forms have the same content, and so stay in one split."""
     say: Callable[["Locale"], str]
     """Writes the content in the language of a locale."""

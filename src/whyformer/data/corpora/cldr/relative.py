@@ -1,4 +1,4 @@
-"""How long ago, or in how much time: "in 3 days", 3天后, "vor 3 Tagen", "il y a 3 jours"."""
+"""Times relative to now: "in 3 days", 3天后, "vor 3 Tagen", "il y a 3 jours"."""
 
 import math
 from collections.abc import Iterator

@@ -24,7 +24,7 @@ class CldrPair:
     target: str
     topic: str
     content: str
-    """What both sides say; all forms of one content are in one split."""
+    """Content of both sides; all forms of one content are in one split."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Who writes which topic."""
+"""Writers of the topics."""
 
 from collections.abc import Iterator
 from random import Random
@@ -16,7 +16,7 @@ from whyformer.data.corpora.cldr.units import units
 
 
 def phrases(topic: Topic, seed: int) -> Iterator[Phrase]:
-    """What is said about ``topic``; the topics are drawn independently of each other."""
+    """Phrases about ``topic``; the topics are drawn independently of each other."""
     random = Random(f"{seed} {topic}")
     match topic:
         case "dates":
