@@ -9,7 +9,7 @@ import pytest
 
 from whyformer.why import fingerprint as fingerprints
 from whyformer.why.catalogue import QUESTIONS
-from whyformer.why.fingerprint import fingerprint
+from whyformer.why.fingerprint import code_fingerprint
 
 SOURCE = '''
 """A question."""
@@ -51,7 +51,7 @@ def of(path: Path, old: str = "", new: str = "") -> str:
     assert old in SOURCE
     fingerprints._module.cache_clear()
     try:
-        return fingerprint(load(path, SOURCE.replace(old, new) if old else SOURCE).Toy)
+        return code_fingerprint(load(path, SOURCE.replace(old, new) if old else SOURCE).Toy)
     finally:
         del sys.modules["fingerprinted"]
 
@@ -95,7 +95,7 @@ def test_the_rest_leaves_it_alone(tmp_path: Path, old: str, new: str):
 def test_it_follows_imports_through_the_package(source: str, monkeypatch: pytest.MonkeyPatch):
     experiment = type(QUESTIONS[20].experiment)
     read = Path.read_text
-    before = fingerprint(experiment)
+    before = code_fingerprint(experiment)
 
     def changed(path: Path, encoding: str) -> str:
         text = read(path, encoding=encoding)
@@ -104,12 +104,12 @@ def test_it_follows_imports_through_the_package(source: str, monkeypatch: pytest
     fingerprints._module.cache_clear()
     monkeypatch.setattr(Path, "read_text", changed)
     try:
-        assert fingerprint(experiment) != before
+        assert code_fingerprint(experiment) != before
     finally:
         fingerprints._module.cache_clear()
 
 
 def test_every_question_has_its_own():
-    found = [fingerprint(type(question.experiment)) for question in QUESTIONS.values()]
+    found = [code_fingerprint(type(question.experiment)) for question in QUESTIONS.values()]
     assert len({*found}) == len(QUESTIONS)
-    assert found == [fingerprint(type(question.experiment)) for question in QUESTIONS.values()]
+    assert found == [code_fingerprint(type(question.experiment)) for question in QUESTIONS.values()]

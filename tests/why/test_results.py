@@ -133,7 +133,7 @@ def test_other_settings_are_measured_again(tmp_path: Path):
 
 def test_another_experiment_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     ask(tmp_path)
-    monkeypatch.setattr("whyformer.why.results.fingerprint", lambda _: "another")
+    monkeypatch.setattr("whyformer.why.results.code_fingerprint", lambda _: "another")
     assert measured_anew(tmp_path, COUNTED, r"\(experiment\)") == [1, 2, 3]
 
 

@@ -21,7 +21,7 @@ class _Module:
     """Module and name behind each name that is imported from this package, inside functions too."""
 
 
-def fingerprint(experiment: type) -> str:
+def code_fingerprint(experiment: type) -> str:
     """SHA-256 of the class ``experiment`` and of all definitions of this package that it is made of.
 
     From the class it follows every name, through functions, bases, constants and imports. So a change of

@@ -37,9 +37,9 @@ class Figure:
 
     title: Text
     across: Text
-    """What the places on the axis are."""
+    """Meaning of the places on the axis."""
     unit: Text
-    """What the numbers count."""
+    """Unit of the numbers."""
     mark: Literal["line", "heat"] | None = None
     log: Literal["x", "xy"] | None = None
     """Logarithmic axes."""
@@ -50,11 +50,11 @@ class Figure:
 
 
 Place = float | Text
-"""Where on a figure's axis a number stands."""
+"""Place of a number on a figure's axis."""
 
 
 class Measurements(dict[tuple[Figure, Text, Place], float]):
-    """What one seed showed, by figure, arm and place; not a number where nothing can be said."""
+    """Numbers of one seed, by figure, arm and place; NaN where nothing can be said."""
 
     def line(self, figure: Figure, arm: Text) -> dict[float, float]:
         """The numbers of one arm along an axis of numbers."""
@@ -100,7 +100,7 @@ class Claim:
     """Whether this says that the effect vanishes where it must; if it does not, nothing else counts."""
 
     def judge(self, measured: Sequence[Measurements]) -> "Judgement":
-        """Hold the claim against what the seeds showed; not a number leaves it open."""
+        """Hold the claim against what the seeds showed; NaN leaves it open."""
         values = [self.value(each) for each in measured]
         if any(math.isnan(value) for value in values):
             return Judgement(self, values, Estimate(math.nan, math.nan, math.nan), "open", refutes=False)
@@ -115,7 +115,7 @@ class Claim:
 
 
 class Judgement(NamedTuple):
-    """What became of a claim."""
+    """A claim, held against the numbers of the seeds."""
 
     claim: Claim
     values: list[float]
@@ -134,7 +134,7 @@ def verdict(judgements: Sequence[Judgement]) -> Verdict:
 
 
 class Experiment(Spec, ABC):
-    """Its fields are the settings; a test shrinks them, or breaks the part in question."""
+    """Experiment whose fields are its settings; a test shrinks them, or breaks the part in question."""
 
     @abstractmethod
     def measure(self, seed: int) -> Measurements:
@@ -171,7 +171,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Findings:
-    """What came out."""
+    """The numbers of all seeds, and the verdict on them."""
 
     question: Question
     measured: Mapping[int, Measurements]

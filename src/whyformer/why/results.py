@@ -15,7 +15,7 @@ from whyformer.errors import WhyformerNote
 from whyformer.files import write_text
 from whyformer.machine import code_version
 from whyformer.why.book.labels import place_name
-from whyformer.why.fingerprint import fingerprint
+from whyformer.why.fingerprint import code_fingerprint
 from whyformer.why.question import Figure, Findings, Judgement, Measurements, Question, Text
 
 
@@ -40,7 +40,7 @@ class Provenance(BaseModel):
         return cls(
             question=question.number,
             settings=question.experiment.model_dump(mode="json"),
-            experiment=fingerprint(type(question.experiment)),
+            experiment=code_fingerprint(type(question.experiment)),
             whyformer=__version__,
             torch=str(torch.__version__),
             threads=torch.get_num_threads(),

@@ -1,4 +1,4 @@
-"""What all findings say, in both languages."""
+"""Words that all findings share, in both languages."""
 
 from whyformer.plots.chart import Language
 from whyformer.why.question import Outcome, Place, Text, Verdict

@@ -46,7 +46,7 @@ def save_findings(findings: Findings, folder: Path, lang: Language) -> tuple[lis
 
 
 def render(findings: Findings, lang: Language) -> Iterator[str | Table]:
-    """What is printed: the answer, the numbers, the claims and the verdict."""
+    """Parts to print: the answer, the numbers, the claims and the verdict."""
     question = findings.question
     prose = read_prose(question.stem, lang)
     yield f"Q{question.number:02} {question.title.say(lang)}"

@@ -1,1 +1,1 @@
-"""What experiments share: toy tasks, short trainings, measurements of cost."""
+"""Tools that experiments share: toy tasks, short trainings, measurements of cost."""

@@ -1,4 +1,4 @@
-"""What a computation costs: its time, and the memory that training must hold for it.
+"""Cost of a computation: its time, and the memory that training must hold for it.
 
 B batch · Q query length · K key length · H heads · D head dimension
 """

@@ -1,7 +1,4 @@
-"""What questions train: a short log, and the smallest task that needs attention.
-
-B batch · K keys · M model dimension
-"""
+"""Short trainings of toy models, and how they went."""
 
 import math
 import time
@@ -37,7 +34,7 @@ PARAMETERS, RIGHT = Text("parameters", "参数量"), Text("right (%)", "正确�
 
 
 class TrainingLog(NamedTuple):
-    """How a training went."""
+    """Log of a training."""
 
     accuracy: dict[int, float]
     """In percent on fresh examples, by step."""
@@ -57,7 +54,7 @@ class ToyTraining(Spec):
     steps: int = Field(ge=1)
     """Updates, all arms alike."""
     seconds: float = Field(default=180.0, gt=0.0)
-    """Most that one arm may take; an arm that was cut short would prove nothing, so that is an error."""
+    """Maximum for one arm; an arm that was cut short would prove nothing, so that is an error."""
     batch: int = Field(default=32, ge=1)
     """Fresh examples an update."""
     rate: float = Field(default=1e-3, gt=0.0)
@@ -97,13 +94,13 @@ class ToyTraining(Spec):
 
 @torch.no_grad()
 def percent_right(model: nn.Module, test: Examples) -> float:
-    """How many classes ``model`` finds, in percent of those asked for."""
+    """Percentage of the classes asked for that ``model`` finds."""
     right = model(test.sentences).argmax(dim=1) == test.target
     return 100.0 * float(right.sum()) / float((test.target != IGNORED).sum())
 
 
 def training_cost(arm: Text, model: nn.Module, log: TrainingLog) -> Measurements:
-    """What the training of an arm took, for the table."""
+    """Steps, seconds and parameters of an arm's training, for the table."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
     numbers = {STEPS: log.steps, SECONDS: log.seconds, PARAMETERS: parameters}
     return Measurements({(TRAINING_COST, arm, place): float(number) for place, number in numbers.items()})

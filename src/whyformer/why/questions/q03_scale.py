@@ -87,7 +87,7 @@ def query_gradient(model: Retrieval, seed: int) -> float:
 
 
 def exponent(measured: Measurements) -> float:
-    """Of the unscaled deviation over d_k, both as logarithms, by least squares."""
+    """Slope of the unscaled deviation over d_k, both as logarithms, by least squares."""
     line = measured.line(DEVIATION, UNSCALED)
     return linear_regression([log(dim) for dim in line], [log(value) for value in line.values()]).slope
 

@@ -69,7 +69,7 @@ class AdditiveOrDot(Experiment):
         return measured
 
     def attentions(self, tokens: Tensor) -> dict[Text, partial[Tensor]]:
-        """Attention over queries, keys and values ``tokens`` by the scores whose cost is compared."""
+        """Attention over queries, keys and values ``tokens`` (3,1,1,n,d), by each score that is compared."""
         shape = AttentionShape(tokens.shape[-1], 1, tokens.shape[-1])
         additive, dot = self.additive.build(shape), ScaledDotSpec().build(shape)
         scores = {ADDITIVE: additive, SCALED: dot, SLICED: Sliced(additive, rows=16)}
@@ -83,7 +83,7 @@ def growth(measured: Measurements) -> float:
 
 
 def lead(measured: Measurements, arm: Text, other: Text) -> float:
-    """How many points ``arm`` is ahead of ``other`` at d_k = 512."""
+    """Lead of ``arm`` over ``other`` at d_k = 512, in points."""
     return measured[QUALITY, arm, 512] - measured[QUALITY, other, 512]
 
 

@@ -77,7 +77,7 @@ class PositionSchemes(Experiment):
 
 
 def lines_of_code(schemes: tuple[PositionSpec, ...]) -> int:
-    """Of specs and modules, with the bases that they have for themselves but not those of all schemes."""
+    """Lines of specs and modules, with the bases of their own but not those of all schemes."""
     shape = AttentionShape(d_model=64, heads=4, dim=16)
     built = [part for scheme in schemes for part in (scheme, scheme.build(shape))]
     parts = {part for each in built for part in type(each).__mro__ if part.__module__ in FILES}
