@@ -30,7 +30,8 @@ class Toy:
     """How large."""
     def measure(self) -> int:
         # two of them
-        return helper(self.size)
+        value = helper(self.size)
+        return value
 
 CLAIMS = [value for value in (Toy().measure(),)]
 '''
@@ -61,7 +62,7 @@ def of(path: Path, old: str = "", new: str = "") -> str:
     [
         ("2 * x", "3 * x"),
         ("STEPS = 3", "STEPS = 4"),
-        ("helper(self.size)", "helper(self.size) + 1"),
+        ("return value", "return value + 1"),
         ("STEPS = 3", "STEPS = 3\nSTEPS += DotSpec is None"),
     ],
 )
