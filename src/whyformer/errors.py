@@ -26,7 +26,7 @@ class CheckpointError(WhyformerError):
 
 
 class TrainingError(WhyformerError):
-    """Training cannot start or go on: a leak, a loss that is not a number, a full disk."""
+    """Training cannot start or continue: a leak, a loss that is not a number, a full disk."""
 
 
 class DecodingError(WhyformerError):

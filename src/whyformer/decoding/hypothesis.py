@@ -52,7 +52,7 @@ class Searches:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Ways to go on: every field is (G,C), best first in each search, or flat after a selection."""
+    """Extensions of prefixes: every field is (G,C), best first in each search, or flat after a selection."""
 
     parent: Tensor
     """The row that is extended, int64."""

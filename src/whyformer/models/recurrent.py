@@ -44,7 +44,7 @@ class RecurrentSpec(Spec):
     layers: int = Field(default=2, ge=1)
     """Layers of the encoder, and of the decoder."""
     attention: AttentionSpec | None = AttentionSpec(heads=HeadsSpec(query=1), score=AdditiveSpec())
-    """How the decoder looks at the source; null: by nothing but its first state."""
+    """Attention of the decoder to the source; null: it has nothing but its first state."""
     dropout: float = Field(default=0.3, ge=0.0, lt=1.0)
     """Probability that a component between layers, or before the output, is dropped in training."""
     longest: int = Field(default=1024, ge=2)

@@ -37,7 +37,7 @@ class Merge:
 
 
 class SymbolCounts:
-    """How often each symbol and each pair of neighbours stands in the text, kept up merge by merge.
+    """Counts of each symbol and each pair of neighbours in the text, kept up merge by merge.
 
     Pairs in a run overlap, as in the paper's algorithm: ``aaa`` holds the pair of two ``a`` twice.
     """
@@ -141,7 +141,7 @@ def learned_merges(
         words: the words of the text as single symbols, and how often each occurs.
         score: what the next merge has most of; of equal pairs, the one with the symbols known first wins.
         least: times a pair must occur; a pair seen once tells nothing about other text.
-        mark: what symbols that continue a word begin with.
+        mark: prefix of the symbols that continue a word.
     """
     text = SymbolCounts(words, mark)
     heap: list[tuple[float, SymbolPair]] = []

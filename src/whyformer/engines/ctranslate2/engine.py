@@ -35,7 +35,7 @@ class CTranslate2Engine:
 
     Greedy search is the same search. A beam is left when ``size`` hypotheses have finished, ours when nothing
     alive can win any more; of those that it has found, the best by our length penalty come out. Probabilities
-    are those among what is not forbidden, and are not told for each token.
+    are those among what is not forbidden, and are not given for each token.
     """
 
     def __init__(self, folder: Path, precision: CPUPrecision, callers: int) -> None:
