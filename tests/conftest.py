@@ -171,7 +171,7 @@ def reverse_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How much the conformance suite has tested; the processes that ran it may have no terminal."""
+    """Tell what the conformance suite has tested, and the size of the source (workers have no terminal)."""
     passed = terminalreporter.stats.get("passed", [])
     marks = [mark for report in passed for mark in report.user_properties]
     conform = {value for name, value in marks if name == "conforms"}
@@ -179,6 +179,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if conform or refused:
         counts = f"{len(conform)} combinations conform, {refused} more are refused as documented"
         terminalreporter.write_line(f"conformance: {counts}")
+    for lines in (value for name, value in marks if name == "lines"):
+        terminalreporter.write_line(f"source: {lines:,} lines of Python")
 
 
 def _shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -32,7 +32,7 @@ from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.errors import CheckpointError, DataError, TokenizerError, WhyformerError
-from whyformer.huggingface.token_ids import TokenIds
+from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.huggingface.transfer import export_model, import_model
 from whyformer.models.bert import BERTSpec
 from whyformer.models.gpt import GPTSpec

@@ -19,7 +19,7 @@ from whyformer.huggingface.bert import HuggingFaceBert
 from whyformer.huggingface.format import CheckpointFormat, read_config
 from whyformer.huggingface.gpt2 import HuggingFaceGPT2
 from whyformer.huggingface.marian import HuggingFaceMarian
-from whyformer.huggingface.token_ids import TokenIds
+from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.bert import BERT, BERTSpec
 from whyformer.models.gpt import GPT, GPTSpec
 from whyformer.models.transformer import Transformer, TransformerSpec

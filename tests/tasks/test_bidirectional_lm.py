@@ -26,7 +26,7 @@ from whyformer.tasks.bidirectional_lm import training as bidirectional_lm
 from whyformer.tasks.bidirectional_lm.task import BidirectionalLMRecipe, BidirectionalLMTask
 from whyformer.tasks.bidirectional_lm.training import (
     BidirectionalLMTraining,
-    held_out_metrics,
+    bidirectional_lm_metrics,
     windows_of,
 )
 from whyformer.tasks.bidirectional_lm.word_embedder import WordEmbedder
@@ -116,7 +116,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(run: Path, tmp_path: Path):
 def test_the_likelihood_is_that_of_every_word_from_its_own_side(embedder: WordEmbedder):
     model, tokenizer, text = embedder.model, embedder.tokenizer, "three four five zwölf"
     held_out = windows_of([text], tokenizer, ELMoSpec(characters=CHARACTERS, longest=64))
-    figures = held_out_metrics(model, held_out, 0.0).figures
+    figures = bidirectional_lm_metrics(model, held_out, 0.0).figures
     words, ids = windows(tokenizer, [text], None).batch(np.array([0]), CPU)
     with torch.no_grad():
         x = model.embed(words)
@@ -139,7 +139,7 @@ def test_figures_do_not_depend_on_the_batch(embedder: WordEmbedder):
     texts = [" ".join(WORDS[a:b]) for a in range(4) for b in range(a + 1, 10, 2)]
     held_out = windows_of(texts, embedder.tokenizer, ELMoSpec(characters=CHARACTERS, longest=6))
     together, alone = (
-        held_out_metrics(embedder.model, held_out, 0.0, batch=batch).figures for batch in (64, 1)
+        bidirectional_lm_metrics(embedder.model, held_out, 0.0, batch=batch).figures for batch in (64, 1)
     )
     assert together == pytest.approx(alone, rel=1e-5)
 

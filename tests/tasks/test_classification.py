@@ -54,7 +54,7 @@ def one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whyformer.plots.curves.save_curves", lambda _records, _path: None)
+    monkeypatch.setattr("whyformer.plots.curves.save_curves", lambda _records, _curves, _path: None)
 
 
 def examples(first: int, last: int) -> str:

@@ -29,7 +29,7 @@ from whyformer.cli.options import (
 from whyformer.cli.progress import sentence_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from whyformer.tasks.task import Metrics
 
@@ -77,16 +77,16 @@ def evaluate(
     hidden tokens and next sentences told right, or accuracy and macro F1.
     """
     search = search_choice(
-        beam=beam,
-        greedy=greedy,
-        sample=sample,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed,
-        length_penalty=length_penalty,
-        coverage_penalty=coverage_penalty,
-        no_repeat_ngram=no_repeat_ngram,
+        beam,
+        greedy,
+        sample,
+        temperature,
+        top_k,
+        top_p,
+        seed,
+        length_penalty,
+        coverage_penalty,
+        no_repeat_ngram,
     )
     from whyformer.machine import keep_freed_memory
     from whyformer.runs.evaluate import evaluate_run
@@ -103,9 +103,17 @@ def evaluate(
         progress=sentence_bar,
     )
     keep_freed_memory()
-    execution = Execution(device, threads, precision, engine)
+    found = evaluate_run(
+        run, on or (), options, execution=Execution(device, threads, precision, engine), weights=weights
+    )
+    _print(found, examples, as_json=as_json, save=save)
+
+
+def _print(
+    found: "Iterator[tuple[str, Metrics]]", examples: int, *, as_json: bool, save: Path | None
+) -> None:
     done: dict[str, Metrics] = {}
-    for name, metrics in evaluate_run(run, on or (), options, execution=execution, weights=weights):
+    for name, metrics in found:
         done[name] = metrics
         if not as_json:
             typer.echo("\n".join(metrics.lines(name, examples)))

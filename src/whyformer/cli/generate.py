@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,10 @@ from whyformer.cli.options import (
     open_as,
     search_choice,
 )
+
+if TYPE_CHECKING:
+    from whyformer.decoding.search import SearchSpec
+    from whyformer.tasks.causal_lm.generator import Generator
 
 
 def generate(
@@ -60,16 +64,16 @@ def generate(
     their numbers.
     """
     search = search_choice(
-        beam=beam,
-        greedy=greedy,
-        sample=sample,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed,
-        length_penalty=length_penalty,
-        coverage_penalty=coverage_penalty,
-        no_repeat_ngram=no_repeat_ngram,
+        beam,
+        greedy,
+        sample,
+        temperature,
+        top_k,
+        top_p,
+        seed,
+        length_penalty,
+        coverage_penalty,
+        no_repeat_ngram,
     )
     from whyformer.runs.execution import Execution
     from whyformer.tasks.causal_lm.generator import Generator
@@ -80,25 +84,27 @@ def generate(
         search = replace(search, settings={**search.settings, **lengths})
     settings = search.over(generator.settings, n_best=samples)
     strategy = settings.build()
-    begun = prompt.rstrip(" ")
     if stream and not as_json and strategy.width * strategy.samples == 1:
-        waiting = [begun]
-
-        def write(piece: str) -> None:
-            # The prompt waits for the first piece: what cannot be done shows before anything is printed.
-            typer.echo("".join([*waiting, piece]), nl=False)
-            waiting.clear()
-
-        generator.stream(prompt, write, settings)
-        typer.echo()
+        _stream(generator, prompt, settings)
         return
-    written = generator.generate([prompt], settings)[0]
+    written, begun = generator.generate([prompt], settings)[0], prompt.rstrip(" ")
     if as_json:
-        typer.echo(
-            json.dumps({"prompt": begun, "texts": [each.record() for each in written]}, ensure_ascii=False)
-        )
+        shown = {"prompt": begun, "texts": [each.record() for each in written]}
+        typer.echo(json.dumps(shown, ensure_ascii=False))
         return
-    for number, candidate in enumerate(written, start=1):
+    for number, each in enumerate(written, start=1):
         if len(written) > 1:
             typer.echo(f"[{number}]")
-        typer.echo(begun + candidate.text)
+        typer.echo(begun + each.text)
+
+
+def _stream(generator: "Generator", prompt: str, settings: "SearchSpec") -> None:
+    waiting = [prompt.rstrip(" ")]
+
+    def write(piece: str) -> None:
+        # The prompt waits for the first piece: what cannot be done shows before anything is printed.
+        typer.echo("".join([*waiting, piece]), nl=False)
+        waiting.clear()
+
+    generator.stream(prompt, write, settings)
+    typer.echo()

@@ -59,7 +59,6 @@ NoRepeatOption = Annotated[
 
 
 def search_choice(
-    *,
     beam: int | None,
     greedy: bool,
     sample: bool,

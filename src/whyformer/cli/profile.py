@@ -71,16 +71,16 @@ def profile(
     backward is the time of the part's gradients. The CPU is profiled. RUN/profile is a page and a picture.
     """
     search = search_choice(
-        beam=beam,
-        greedy=greedy,
-        sample=sample,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed,
-        length_penalty=length_penalty,
-        coverage_penalty=coverage_penalty,
-        no_repeat_ngram=no_repeat_ngram,
+        beam,
+        greedy,
+        sample,
+        temperature,
+        top_k,
+        top_p,
+        seed,
+        length_penalty,
+        coverage_penalty,
+        no_repeat_ngram,
     )
     from whyformer.analysis.profile import profile_training, profile_translation
     from whyformer.runs.execution import Execution

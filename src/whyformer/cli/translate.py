@@ -85,23 +85,26 @@ def translate(
     if text and file:
         raise DataError("sentences come from the command line or from --file, not from both; leave one out.")
     search = search_choice(
-        beam=beam,
-        greedy=greedy,
-        sample=sample,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed,
-        length_penalty=length_penalty,
-        coverage_penalty=coverage_penalty,
-        no_repeat_ngram=no_repeat_ngram,
+        beam,
+        greedy,
+        sample,
+        temperature,
+        top_k,
+        top_p,
+        seed,
+        length_penalty,
+        coverage_penalty,
+        no_repeat_ngram,
     )
     from whyformer.runs.execution import Execution
     from whyformer.tasks.translation.translator import Translator
 
     translator = open_as(Translator, run, Execution(device, threads, precision, engine), weights)
     settings = search.over(translator.settings, n_best=n_best, prefix=translator.prefix(prefix))
-    printer = _Printer(translator, settings, batch, scores=scores, as_json=as_json)
+    _print(_Printer(translator, settings, batch, scores=scores, as_json=as_json), text, file, output)
+
+
+def _print(printer: "_Printer", text: list[str] | None, file: Path | None, output: Path | None) -> None:
     if not text and file is None and sys.stdin.isatty():
         printer.converse()
         return

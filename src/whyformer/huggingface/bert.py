@@ -22,7 +22,7 @@ from whyformer.huggingface.format import (
     layers,
     one_name,
 )
-from whyformer.huggingface.token_ids import TokenIds
+from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.bert import BERTSpec, Head
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.norm import LayerNormSpec

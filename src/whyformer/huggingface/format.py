@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from whyformer.errors import CheckpointError
-from whyformer.huggingface.token_ids import TokenIds
+from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.bert import BERTSpec
 from whyformer.models.gpt import GPTSpec
 from whyformer.nn.feed_forward import FeedForwardSpec, GeluSpec, GeluTanhSpec, ReluSpec, SiluSpec
@@ -26,13 +26,13 @@ from whyformer.nn.norm import LayerNormSpec, NormSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.spec import Spec
 from whyformer.special_tokens import BOS, EOS, PAD, UNK
+from whyformer.training.storage.checkpoint import tensor_misfit
 
 Tensors = Mapping[str, Tensor]
 Activation = Literal["relu", "gelu", "gelu_new", "gelu_pytorch_tanh", "silu", "swish"]
 
 _TRAINING_ONLY = ("dropout", "deviation")
 """Fields that change nothing about a trained model."""
-_SHOWN = 5
 
 
 class Config(BaseModel, ABC):
@@ -145,7 +145,9 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
             raise CheckpointError(f"{path}/config.json: its numbers do not fit together: {fault}.") from None
         with torch.device("meta"):
             blank = self.build(spec, token_ids.size).state_dict()
-        _refuse_misfit(path, self._theirs(spec, blank, token_ids), theirs)
+        expected = self._theirs(spec, blank, token_ids)
+        if misfit := tensor_misfit(expected, theirs, "such a model", ", but by config.json and tokenizer"):
+            raise CheckpointError(f"{path}: the weights do not fit: {misfit}.")
         ours = dict[str, Tensor]()
         for name, place in self.places(spec).items():
             tensor = theirs[place.name]
@@ -304,19 +306,6 @@ def activation_of(network: FeedForwardSpec) -> tuple[Activation, int, float]:
 def epsilon_of(norm: NormSpec) -> float:
     """Epsilon of a layer norm; any for other norms, which no format has."""
     return norm.epsilon if isinstance(norm, LayerNormSpec) else LayerNormSpec().epsilon
-
-
-def _refuse_misfit(path: Path, expected: Tensors, found: Tensors) -> None:
-    faults = [f"{name} is missing" for name in expected if name not in found]
-    faults += [f"{name} is not part of such a model" for name in found if name not in expected]
-    faults += [
-        f"{name} is {tuple(tensor.shape)}, but by config.json and tokenizer {tuple(expected[name].shape)}"
-        for name, tensor in found.items()
-        if name in expected and tensor.shape != expected[name].shape
-    ]
-    if faults:
-        more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        raise CheckpointError(f"{path}: the weights do not fit: {'; '.join(faults[:_SHOWN])}{more}.")
 
 
 def _differences(

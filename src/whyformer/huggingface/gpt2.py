@@ -20,7 +20,7 @@ from whyformer.huggingface.format import (
     epsilon_of,
     feed_forward,
 )
-from whyformer.huggingface.token_ids import TokenIds
+from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.gpt import GPTSpec
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.norm import LayerNormSpec

@@ -26,7 +26,7 @@ from whyformer.huggingface.format import (
     layers,
     one_name,
 )
-from whyformer.huggingface.token_ids import TokenIds
+from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.transformer import TransformerSpec
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.stack import BlockSpec, StackSpec

@@ -22,9 +22,9 @@ from whyformer.huggingface.bert import HuggingFaceBert
 from whyformer.huggingface.format import CheckpointFormat, Config, read_config
 from whyformer.huggingface.gpt2 import HuggingFaceGPT2
 from whyformer.huggingface.marian import HuggingFaceMarian
-from whyformer.huggingface.token_ids import TokenIds
-from whyformer.huggingface.tokenizer_files import read_foreign, read_json
-from whyformer.huggingface.tokenizers import framing, from_theirs, pieces_of, to_theirs
+from whyformer.huggingface.tokenizers.conversion import framing, from_theirs, pieces_of, to_theirs
+from whyformer.huggingface.tokenizers.files import read_foreign, read_json
+from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.transformer import TransformerSpec
 from whyformer.runs.load import open_run
 from whyformer.spec import Spec

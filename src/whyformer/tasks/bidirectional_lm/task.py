@@ -17,7 +17,7 @@ from whyformer.tasks.bidirectional_lm.metrics import BidirectionalLMMetrics
 from whyformer.tasks.bidirectional_lm.training import (
     BidirectionalLMTraining,
     BothWays,
-    held_out_metrics,
+    bidirectional_lm_metrics,
     windows_of,
 )
 from whyformer.tasks.bidirectional_lm.word_embedder import WordEmbedder
@@ -82,7 +82,7 @@ class BidirectionalLMTask(Task[BidirectionalLMRecipe, SingleTokenizer, WordEmbed
     ) -> Iterator[tuple[str, BidirectionalLMMetrics]]:
         for name in names or [*recipe.data.test] or [VALID]:
             windows = windows_of(recipe.data.held_out(name), runner.tokenizer, recipe.model)
-            yield name, held_out_metrics(runner.model, windows, 0.0, batch=options.batch)
+            yield name, bidirectional_lm_metrics(runner.model, windows, 0.0, batch=options.batch)
 
     @override
     def summary(self, recipe: BidirectionalLMRecipe) -> TaskSummary:

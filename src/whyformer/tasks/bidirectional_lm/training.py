@@ -67,7 +67,7 @@ def _predicting_states(model: ELMo, x: Tensor, valid: Tensor) -> tuple[Tensor, T
     return forwards[:, :-1], backwards[:, 1:]
 
 
-def held_out_metrics(
+def bidirectional_lm_metrics(
     model: ELMo, windows: Windows, label_smoothing: float, *, batch: int = 32
 ) -> BidirectionalLMMetrics:
     """How well ``model``, in evaluation mode, predicts the words of ``windows``, ``batch`` at a time."""
@@ -117,7 +117,7 @@ class BidirectionalLMTraining:
 
     def validate(self, model: ELMo, device: torch.device, *, translate: bool) -> dict[str, float]:
         """Loss and negative log-likelihood in nats per word, of each direction too, and perplexity."""
-        return held_out_metrics(model, self._valid, self.objective.label_smoothing).figures
+        return bidirectional_lm_metrics(model, self._valid, self.objective.label_smoothing).figures
 
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
         """By likelihood."""

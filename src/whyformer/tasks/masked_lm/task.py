@@ -24,7 +24,7 @@ from whyformer.tasks.masked_lm.training import (
     MaskedLMTraining,
     TextsSpec,
     commonest_token,
-    held_out_metrics,
+    masked_lm_metrics,
 )
 from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
@@ -113,7 +113,7 @@ class MaskedLMTask(Task[MaskedLMRecipe, SingleTokenizer, Filler]):
         commonest = commonest_token(runner.tokenizer, sentences)
         for name in names or [*data.test] or [VALID]:
             examples, _ = texts.lay_out(data.held_out(name), name)
-            yield name, held_out_metrics(runner.model, examples, 0.0, commonest, batch=options.batch)
+            yield name, masked_lm_metrics(runner.model, examples, 0.0, commonest, batch=options.batch)
 
     @override
     def summary(self, recipe: MaskedLMRecipe) -> TaskSummary:

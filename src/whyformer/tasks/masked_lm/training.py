@@ -97,7 +97,7 @@ class TextsSpec(NamedTuple):
         return MaskedTexts(texts, self.masking.build(self.tokenizer, seed)), sentences
 
 
-def held_out_metrics(
+def masked_lm_metrics(
     model: BERT, examples: MaskedTexts, label_smoothing: float, commonest: int, *, batch: int = 32
 ) -> MaskedLMMetrics:
     """How well ``model``, in evaluation mode, fills the holes of ``examples``, ``batch`` texts at a time."""
@@ -157,7 +157,7 @@ class MaskedLMTraining:
     def validate(self, model: BERT, device: torch.device, *, translate: bool) -> dict[str, float]:
         """Loss and negative log-likelihood in nats per hidden token, accuracies in percent."""
         smoothing = self.objective.label_smoothing
-        return held_out_metrics(model, self._valid, smoothing, self.commonest).figures
+        return masked_lm_metrics(model, self._valid, smoothing, self.commonest).figures
 
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
         """By likelihood."""

@@ -16,6 +16,9 @@ from whyformer.files import write_bytes
 
 FORMAT = "whyformer-1"
 
+_SHOWN = 5
+"""Tensors that a message names."""
+
 _RENAMED = (
     (re.compile(r"(^|\.)trunk\."), r"\1backbone."),
     (re.compile(r"(^|\.)kind\.weight$"), r"\1token_type.weight"),
@@ -81,18 +84,31 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     Raises:
         CheckpointError: tensors are missing, left over, or of another shape; each is named.
     """
-    own = model.state_dict()
-    faults = [f"{name} is missing" for name in own if name not in tensors]
-    faults += [f"{name} is not part of this model" for name in tensors if name not in own]
-    faults += [
-        f"{name} is {tuple(tensor.shape)} but the recipe makes it {tuple(own[name].shape)}"
-        for name, tensor in tensors.items()
-        if name in own and tensor.shape != own[name].shape
-    ]
-    if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise CheckpointError(f"{path}: the weights do not fit the recipe: {'; '.join(faults[:5])}{more}.")
+    if misfit := tensor_misfit(model.state_dict(), tensors, "this model", " but the recipe makes it"):
+        raise CheckpointError(f"{path}: the weights do not fit the recipe: {misfit}.")
     model.load_state_dict(dict(tensors))
+
+
+def tensor_misfit(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], whole: str, source: str
+) -> str:
+    """The first tensors by name that are missing, left over or of another shape; empty where all fit.
+
+    Args:
+        expected: tensors by name; only their shapes count.
+        found: those that are there.
+        whole: the thing that a tensor left over is no part of.
+        source: words before the shape that was expected.
+    """
+    faults = [f"{name} is missing" for name in expected if name not in found]
+    faults += [f"{name} is not part of {whole}" for name in found if name not in expected]
+    faults += [
+        f"{name} is {tuple(tensor.shape)}{source} {tuple(expected[name].shape)}"
+        for name, tensor in found.items()
+        if name in expected and tensor.shape != expected[name].shape
+    ]
+    more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    return "; ".join(faults[:_SHOWN]) + more
 
 
 def average_weights(files: Sequence[Path]) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ LENGTH = Text("length", "长度")
 RELATIVE = Figure(Text("The token 3 back", "往前第 3 个词元"), LENGTH, RIGHT, "heat")
 ABSOLUTE = Figure(Text("The token at position 5", "位置 5 的词元"), LENGTH, RIGHT, "heat")
 BAG = Figure(Text("Control: the odd token, anywhere", "对照：异类词元，位置无关"), LENGTH, RIGHT, "heat")
-TASKS = (RELATIVE, ABSOLUTE, BAG)
+TOY_TASKS = (RELATIVE, ABSOLUTE, BAG)
 
 
 class Reader(nn.Module):
@@ -38,14 +38,14 @@ class Reader(nn.Module):
         nothing = NoFeedForwardSpec()  # so that whatever is learned, attention has learned
         block = BlockSpec(attention=attention, feed_forward=nothing, placement=PreNormSpec(), dropout=0.0)
         self.stack = StackSpec(layers=layers, positions=schemes, block=block).build(WIDTH)
-        self.output = nn.Linear(WIDTH, len(TASKS) * VOCABULARY)
+        self.output = nn.Linear(WIDTH, len(TOY_TASKS) * VOCABULARY)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (B,L) -> scores (B,V,3,L)."""
         layout = Layout(torch.arange(tokens.shape[1]).expand_as(tokens))
         hidden = self.stack(self.stack.embed(self.embedding(tokens), layout.position), layout)
         # (B,L,3·V) -> (B,L,3,V) -> (B,V,3,L)
-        return self.output(hidden).unflatten(-1, (len(TASKS), -1)).permute(0, 3, 2, 1)
+        return self.output(hidden).unflatten(-1, (len(TOY_TASKS), -1)).permute(0, 3, 2, 1)
 
 
 def sentences(random: Generator, count: int) -> Examples:
@@ -70,7 +70,7 @@ def right_by_task(model: Reader, tests: Examples) -> list[float]:
     try:
         right = model(tests.sentences).argmax(dim=1) == tests.target
     except DataError:
-        return [0.0] * len(TASKS)
+        return [0.0] * len(TOY_TASKS)
     # (B,3,L) -> (3,)
     asked = (tests.target != IGNORED).sum(dim=(0, 2))
     return (100.0 * right.sum(dim=(0, 2)) / asked).tolist()

@@ -18,7 +18,7 @@ from whyformer.why.lab.order import (
     ABSOLUTE,
     BAG,
     RELATIVE,
-    TASKS,
+    TOY_TASKS,
     Reader,
     draw_sentences,
     right_by_task,
@@ -71,7 +71,7 @@ class PositionSchemes(Experiment):
             measured[TRAINING_COST, arm, LINES] = lines_of_code(schemes)
             for length in self.lengths:
                 tests = draw_sentences(Generator().manual_seed(seed), 128, length)
-                for task, percent in zip(TASKS, right_by_task(model, tests), strict=True):
+                for task, percent in zip(TOY_TASKS, right_by_task(model, tests), strict=True):
                     measured[task, arm, length] = percent
         return measured
 

@@ -9,7 +9,7 @@ from typing import Any
 from whyformer.data.tokenizers.imported import Imported
 from whyformer.data.tokenizers.tokenizer import SPEC_KEY, Document
 from whyformer.errors import TokenizerError
-from whyformer.huggingface.token_ids import TokenIds
+from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.special_tokens import NAMES, UNK
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from whyformer.data.tokenizers.tokenizer import Document
 from whyformer.errors import TokenizerError
-from whyformer.huggingface.tokenizers import pieces_of
+from whyformer.huggingface.tokenizers.conversion import pieces_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as LibraryTokenizer
