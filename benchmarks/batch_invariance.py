@@ -15,7 +15,8 @@ from whyformer.data.corpora.parallel import load_held_out
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.runs.load import load, open_run, read_recipe
+from whyformer.runs.execution import Execution
+from whyformer.runs.load import load_as, read_recipe
 from whyformer.tasks.translation.translator import Translator
 
 BATCHES = (1, 7, 64)
@@ -34,11 +35,10 @@ def main() -> None:
     if not arguments.run.exists():
         print(f"{arguments.run} is not there; train it first (`make demo`)")
         return
-    folder, _ = open_run(arguments.run)
-    tests = load_held_out(read_recipe(folder).data, [arguments.on] if arguments.on else [])
+    tests = load_held_out(read_recipe(arguments.run).data, [arguments.on] if arguments.on else [])
     name, pairs = next(iter(tests.items()))
     sources = [pair.source for pair in pairs][: arguments.sentences]
-    translator = load(arguments.run, device="cpu")
+    translator = load_as(Translator, arguments.run, Execution("cpu"))
     threads = torch.get_num_threads()
     print(f"{arguments.run}, {name}: {len(sources)} sentences, batches {BATCHES}, {threads} threads")
     for kind, settings in SEARCHES.items():

@@ -55,7 +55,8 @@ Some = Callable[[Sequence[str]], tuple[list[str], list[tuple[int, ...]]]]
 
 def our_numbers(work: Work) -> dict[int, int]:
     """Our id of each of Marian's, marks left out."""
-    size = open_run(work.run)[1].target.size
+    tokenizers: Any = open_run(work.run).assets
+    size = tokenizers.target.size
     theirs = HuggingFaceMarian().own_token_ids(size).theirs
     return {id: ours for ours, id in enumerate(theirs) if id is not None and ours not in (PAD, BOS, EOS)}
 
@@ -64,7 +65,9 @@ def ours(work: Work, precision: str, engine: str, threads: int, parallel: int) -
     """Our translator."""
     from whyformer.decoding.beam import BeamSpec
     from whyformer.decoding.greedy import GreedySpec
-    from whyformer.runs.load import load_translator
+    from whyformer.runs.execution import Execution
+    from whyformer.runs.load import load_as
+    from whyformer.tasks.translation.translator import Translator
 
     torch.set_num_threads(threads * parallel)
     keep_freed_memory()  # as `whyformer translate` does
@@ -74,7 +77,7 @@ def ours(work: Work, precision: str, engine: str, threads: int, parallel: int) -
         settings = GreedySpec(**told)
     else:
         settings = BeamSpec(size=work.beam, length_penalty=0.0, **told)
-    translator = load_translator(work.run, device="cpu", precision=precision, engine=engine)
+    translator = load_as(Translator, work.run, Execution("cpu", None, precision, engine))
     translator.parallel = parallel
 
     def some(texts: Sequence[str]) -> tuple[list[str], int]:

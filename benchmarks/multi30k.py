@@ -29,7 +29,7 @@ def begun(size: str, folder: Path, *others: str) -> Any:
         *others,
     ]
     trainer = start_run(RECIPE, changes, folder / "run", device="cpu", overwrite=True, say=print)
-    trainer.run.save_weights(trainer.model, trainer.progress, {})
+    trainer.run.save_weights(trainer.model, trainer.progress.step, {})
     return trainer
 
 

@@ -194,7 +194,7 @@ def arm(folder: Path, start: Path, weights: str, how: str, seed: int) -> float:
     changes = [f"weights={weights}", f"training.seed={seed}", *HOW[how]]
     start_run(str(recipe), changes, run, device="auto", overwrite=True, say=lambda _: None).train()
     data = LabelledSpec(train=(folder / "train.tsv",), test={"test": (folder / "test.tsv",)})
-    return load_as(Classifier, run).fit(data.held_out("test")).accuracy
+    return load_as(Classifier, run).evaluate(data.held_out("test")).accuracy
 
 
 if __name__ == "__main__":

@@ -31,9 +31,10 @@ from whyformer.data.corpora.parallel import load_held_out
 from whyformer.decoding.beam import BeamSpec
 from whyformer.errors import DataError
 from whyformer.huggingface.transfer import export_model, import_model
-from whyformer.runs.load import load_translator, open_run, read_recipe
+from whyformer.runs.load import load_as, open_run, read_recipe
 from whyformer.runs.train import resume_run
 from whyformer.tasks.translation.evaluation import evaluate_translator
+from whyformer.tasks.translation.translator import Translator
 from whyformer.training.storage.checkpoint import save_tensors
 from whyformer.training.storage.run import RunFolder
 
@@ -80,7 +81,7 @@ def ours(run: Path, threads: int) -> Run:
     """Our trainer."""
     torch.set_num_threads(threads)
     trainer = resume_run(run, [], device="cpu", say=lambda _: None)
-    trainer.progress.precision = "bf16"
+    trainer.step.precision = "bf16"
     trainer.model.train()
     last = Last(trainer.model)
 
@@ -88,13 +89,12 @@ def ours(run: Path, threads: int) -> Run:
         if lesson.look is not None:
             folder = lesson.look / OURS
             shutil.copytree(run, folder, ignore=shutil.ignore_patterns("marian", "state"))
-            facts = {"tokenizers": trainer.run.tokenizers, "step": lesson.step, "scores": {}}
+            facts = {"assets": trainer.run.assets, "step": lesson.step, "scores": {}}
             save_tensors(RunFolder(folder).weights, last.mean(), facts)
             return 0.0
         began = time.perf_counter()
-        trainer.gradient([torch.tensor(lesson.request.indices).numpy()], lesson.request.tokens)
-        trainer.update()
-        trainer.progress.step += 1
+        trainer.step.gradient([torch.tensor(lesson.request.indices).numpy()], lesson.step, 0)
+        trainer.step.update(lesson.step, trainer.total_steps)
         seconds = time.perf_counter() - began
         if lesson.epoch_ends:
             last.keep()
@@ -107,8 +107,9 @@ def theirs(run: Path, threads: int) -> Run:
     """Marian, trained with what torch offers."""
     torch.set_num_threads(threads)
     torch.manual_seed(1)
-    folder, tokenizers = open_run(run)
-    recipe: Any = read_recipe(folder)
+    opened = open_run(run)
+    recipe: Any = opened.recipe
+    tokenizers: Any = opened.assets
     model, logits, gold = marian(run, tokenizers.source.size, "eager", False)
     stepper, last = Stepper(model, logits, gold, recipe.training, "fp32"), Last(model)
 
@@ -178,8 +179,8 @@ def lessons_of(trainer: Any, steps: int, looks: int, folder: Path) -> list[Lesso
 
 def tell(run: Path, lessons: list[Lesson], turns: dict[str, list[Turn]], about: dict[str, str]) -> None:
     """Translate the test set with what was left at each look, and publish."""
-    recipe: Any = read_recipe(open_run(run)[0])
-    name, pairs = next(iter(load_held_out(recipe.data).items()))
+    recipe: Any = read_recipe(run)
+    pairs = next(iter(load_held_out(recipe.data).values()))
     rows: list[dict[str, str]] = []
     points: list[dict[str, Any]] = []
     for arm, each in turns.items():
@@ -194,7 +195,7 @@ def tell(run: Path, lessons: list[Lesson], turns: dict[str, list[Turn]], about: 
                 import_model(lesson.look / arm, folder)
             settings = BeamSpec(size=5, length_penalty=1.0)
             judged = evaluate_translator(
-                load_translator(folder), name, pairs, recipe.scoring, settings=settings
+                load_as(Translator, folder), pairs, recipe.scoring, settings=settings
             )
             bleu = judged.scores[0].value
             rows.append(

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,10 +30,10 @@ from torch import Tensor, nn
 from whyformer.data.batches.batch import PairBatch
 from whyformer.errors import DataError
 from whyformer.huggingface.transfer import export_model
-from whyformer.runs.load import open_run, read_recipe
+from whyformer.runs.load import open_run
 from whyformer.runs.train import resume_run
+from whyformer.tasks.translation.training import TeacherForcing
 from whyformer.training.flops import training_flops
-from whyformer.training.loss import prediction_loss
 
 SIDE = 2048
 AGREED = 0.003
@@ -81,7 +82,8 @@ def ours(run: Path, precision: Precision, threads: int) -> Run:
     """Our trainer, whose own step is measured."""
     torch.set_num_threads(threads)
     trainer = resume_run(run, [], device="cpu", say=lambda _: None)
-    trainer.progress.precision = precision
+    trainer.step.precision = precision
+    taken = count(1)
 
     def step(request: Request) -> Step:
         indices = torch.tensor(request.indices).numpy()
@@ -89,13 +91,13 @@ def ours(run: Path, precision: Precision, threads: int) -> Run:
         began = time.perf_counter()
         with torch.set_grad_enabled(request.learn):
             if request.learn:
-                loss, *_ = trainer.gradient([indices], request.tokens)
-                trainer.update()
-                trainer.progress.step += 1
+                number = next(taken)
+                loss = trainer.step.gradient([indices], number, 0).loss
+                trainer.step.update(number, trainer.total_steps)
             else:
-                with trainer.autocast():
-                    made = trainer.task.predict(trainer.model, indices, 0, trainer.device)
-                    loss = prediction_loss(made, 0.0).loss.item()
+                with trainer.step.autocast():
+                    batch = trainer.task.batch(indices, 0, trainer.device)
+                    loss = TeacherForcing(0.0)(trainer.model, batch).total.item()
         return Step(time.perf_counter() - began, loss / request.tokens, memory("VmHWM"))
 
     return step
@@ -105,8 +107,9 @@ def theirs(run: Path, name: str, threads: int) -> Run:
     """A step of another toolkit."""
     torch.set_num_threads(threads)
     torch.manual_seed(1)
-    folder, tokenizers = open_run(run)
-    recipe: Any = read_recipe(folder)
+    opened = open_run(run)
+    recipe: Any = opened.recipe
+    tokenizers: Any = opened.assets
     peer = PEERS[name]
     if peer.make is marian:
         made = peer.make(run, tokenizers.source.size, *peer.arguments)
@@ -163,7 +166,7 @@ def main() -> None:
 
 def measure(trainer: Any, names: list[str], size: str, steps: int, threads: int) -> None:
     """Start the arms, let them take turns, publish."""
-    flops = training_flops(trainer)
+    flops = training_flops(trainer.model, trainer.task, trainer.spec.batching.tokens)
     run, about = trainer.run.path, machine(threads)
     print(export_model(run, run / "marian"))
     requests = batches(trainer, steps + 1)

@@ -28,6 +28,7 @@ from report import Spread, bars, machine, publish, ratios
 from engines import Work, ct2, hf, ours
 from whyformer.data.corpora.pair_files import Referenced
 from whyformer.data.corpora.parallel import load_held_out
+from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.errors import DataError
 from whyformer.huggingface.transfer import export_model
 from whyformer.runs.load import open_run, read_recipe
@@ -104,8 +105,9 @@ def prepared(
         path.mkdir()
         for file in (run / "recipe.yaml", run / "model.safetensors", *run.glob("tokenizer*.json")):
             shutil.copy(file, path)
-    opened, tokenizers = open_run(path)
-    recipe = read_recipe(opened)
+    opened = open_run(path)
+    recipe, tokenizers = opened.recipe, opened.assets
+    assert isinstance(tokenizers, TokenizerPair)
     assert isinstance(recipe, TranslationRecipe), "this run does not translate"
     assert recipe.data is not None, "this run has no data"
     pairs = next(iter(load_held_out(recipe.data).values()))
@@ -188,7 +190,7 @@ def in_order(turn: Turn) -> list[tuple[str, tuple[int, ...]]]:
 
 def bleu(work: Work, texts: Sequence[str], pairs: Sequence[Referenced]) -> str:
     """BLEU as the run's recipe counts it."""
-    recipe = read_recipe(open_run(work.run)[0])
+    recipe = read_recipe(work.run)
     assert isinstance(recipe, TranslationRecipe)
     return f"{score(texts, [pair.references for pair in pairs], recipe.scoring)[0].value:.2f}"
 
