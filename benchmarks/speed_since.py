@@ -20,6 +20,8 @@ from whyformer.machine import examine
 
 HERE = Path(__file__).parents[1]
 RECIPE = "multi30k-en-de-sinusoidal"
+SIZES = {"tiny": "small", "base": "base"}
+"""What the tables call a size, and our preset of it."""
 UNCOUNTED = 2
 """Steps that make the optimizer's state and touch new memory."""
 
@@ -66,7 +68,7 @@ def speed(checkout: Path, asked: argparse.Namespace, run: Path) -> float:
     program = "from whyformer.cli.main import main; main()"
     steps = asked.steps + UNCOUNTED
     changes = [
-        f"model={{preset: {asked.size}, longest: 256}}",
+        f"model={{preset: {SIZES[asked.size]}, longest: 256}}",
         *("training.epochs=null", f"training.steps={steps}", "training.log_every=1"),
         *("training.validation.every=100000", "training.validation.translate_from=100000"),
         "training.validation.average=1",

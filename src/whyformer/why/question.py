@@ -194,3 +194,8 @@ class Findings:
                 if of == figure:
                     found.setdefault((arm, place), []).append(value)
         return found
+
+
+def place_name(place: Place, lang: Language) -> str:
+    """A place on an axis, as a reader sees it."""
+    return place.say(lang) if isinstance(place, Text) else f"{place:g}"

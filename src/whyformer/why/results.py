@@ -14,9 +14,8 @@ from whyformer import __version__
 from whyformer.errors import WhyformerNote
 from whyformer.files import write_text
 from whyformer.machine import code_version
-from whyformer.why.book.labels import place_name
 from whyformer.why.fingerprint import code_fingerprint
-from whyformer.why.question import Figure, Findings, Judgement, Measurements, Question, Text
+from whyformer.why.question import Figure, Findings, Judgement, Measurements, Question, Text, place_name
 
 
 class Provenance(BaseModel):

@@ -8,9 +8,9 @@ import altair as alt
 
 from whyformer.plots.chart import Language, Page, VegaLite
 from whyformer.plots.glyphs import missing_glyphs
-from whyformer.why.book.labels import NO_FONT, SEEDS, VERDICTS, place_name
+from whyformer.why.book.labels import NO_FONT, SEEDS, VERDICTS
 from whyformer.why.book.prose import read_prose
-from whyformer.why.question import Figure, Findings, Text
+from whyformer.why.question import Figure, Findings, Text, place_name
 
 _WIDTH, _HEIGHT, _CELL = 300, 250, (66, 30)
 _FEW = 8  # places that each get a tick and a dot

@@ -1,7 +1,6 @@
 """Words that all findings share, in both languages."""
 
-from whyformer.plots.chart import Language
-from whyformer.why.question import Outcome, Place, Text, Verdict
+from whyformer.why.question import Outcome, Text, Verdict
 
 VERDICTS: dict[Verdict, Text] = {
     "supported": Text("supported", "支持"),
@@ -30,8 +29,3 @@ VERDICT = Text(
     "结论：{verdict}（{seeds} 个随机种子，{seconds:.0f} 秒）",
 )
 ANSWER, CAVEATS = Text("Answer. ", "回答："), Text("Mind. ", "注意：")
-
-
-def place_name(place: Place, lang: Language) -> str:
-    """A place on an axis, as a reader sees it."""
-    return place.say(lang) if isinstance(place, Text) else f"{place:g}"

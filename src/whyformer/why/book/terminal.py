@@ -21,10 +21,9 @@ from whyformer.why.book.labels import (
     OUTCOMES,
     VERDICT,
     VERDICTS,
-    place_name,
 )
 from whyformer.why.book.prose import read_prose
-from whyformer.why.question import Figure, Findings, Judgement
+from whyformer.why.question import Figure, Findings, Judgement, place_name
 from whyformer.why.results import result_record
 
 _MOST_COLUMNS = 8  # of a table; a learning curve has more, and stands in the record
