@@ -118,7 +118,7 @@ def steps_are_the_whole(c: Combination) -> None:
     stack, layout = example.stack.eval(), example.layout
     with torch.no_grad():
         whole = example.fast()
-        embedded = stack.embed(example.x, layout.position)
+        embedded = stack.embed(example.x, layout)
         cross = stack.read(example.memory, example.memory_axis) if c.memory == "memory" else None
         for pieces in ([1] * LENGTH, [2, 3, 1]):
             cache, first = stack.new_cache(), 0

@@ -66,7 +66,7 @@ class Example:
     def fast(self) -> Tensor:
         """What the library makes of it: (B,L,M)."""
         cross = self.stack.read(self.memory, self.memory_axis) if self.c.memory == "memory" else None
-        return self.stack(self.stack.embed(self.x, self.layout.position), self.layout, cross=cross)
+        return self.stack(self.stack.embed(self.x, self.layout), self.layout, cross=cross)
 
     def gradients(self, output: Tensor) -> list[Tensor]:
         """Gradients of x, the memory and all parameters, in a random direction without padding."""

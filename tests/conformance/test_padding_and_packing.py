@@ -59,7 +59,7 @@ def alone(c: Combination, x: Tensor) -> Tensor:
 
 def passed(c: Combination, x: Tensor, layout: Layout) -> Tensor:
     with torch.no_grad():
-        return stack(c)(stack(c).embed(x, layout.position), layout)
+        return stack(c)(stack(c).embed(x, layout), layout)
 
 
 @SCHEMES

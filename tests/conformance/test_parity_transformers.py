@@ -236,7 +236,7 @@ def test_our_stack_is_that_of_bert():
 
     def embedded(x: Tensor) -> Tensor:
         """Theirs normalises the sum of token, position and kind of sentence before the first layer."""
-        total = ours.embed(x, AXIS.position) + weights["embeddings.token_type_embeddings.weight"][0]
+        total = ours.embed(x, AXIS) + weights["embeddings.token_type_embeddings.weight"][0]
         gain, shift = weights["embeddings.LayerNorm.weight"], weights["embeddings.LayerNorm.bias"]
         return F.layer_norm(total, (M,), gain, shift, 1e-5)
 
@@ -288,7 +288,7 @@ def test_our_stack_is_that_of_gpt2():
     }
     ours = twin(spec, weights, parts)
     same(
-        lambda x: ours(ours.embed(x, AXIS.position), AXIS),
+        lambda x: ours(ours.embed(x, AXIS), AXIS),
         lambda x: theirs(inputs_embeds=x, attention_mask=VALID.long()).last_hidden_state,
     )
 

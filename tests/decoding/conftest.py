@@ -10,6 +10,7 @@ from torch import Tensor
 
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
+from whyformer.position.layout import Padding, real_tokens
 
 
 class ToyState:
@@ -54,7 +55,8 @@ class Toy:
     def log_probabilities(self, source: tuple[int, ...], prefix: tuple[int, ...]) -> list[float]:
         return torch.tensor(self.logits(source, prefix)).log_softmax(0).tolist()
 
-    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> ToyState:
+    def start(self, source: Tensor, valid: Padding, watch_attention: bool = False) -> ToyState:
+        valid = real_tokens(valid)
         self.watched.append(watch_attention)
         columns = [row.nonzero().flatten().tolist() for row in valid]
         sources = [tuple(row[kept].tolist()) for row, kept in zip(source, valid, strict=True)]

@@ -31,30 +31,28 @@ def test_the_table_grows_when_a_position_lies_beyond_it():
     scheme = Sinusoidal(6)
     x = torch.zeros(1, 3, 6)
     for position in ([0, 1, 2], [0, 63, 64], [5000, 2, 9000], [9, 8, 7]):
-        embedded = scheme.embed(x, torch.tensor([position]))
+        embedded = scheme.embed(x, Layout(torch.tensor([position])))
         torch.testing.assert_close(embedded[0], sinusoids(torch.arange(9001), 6)[position])
-    assert scheme.embed(torch.zeros(1, 0, 6), torch.zeros(1, 0, dtype=torch.int64)).shape == (1, 0, 6)
+    assert scheme.embed(torch.zeros(1, 0, 6), Layout(torch.zeros(1, 0, dtype=torch.int64))).shape == (1, 0, 6)
 
 
 def test_a_table_that_grew_while_translating_serves_training():
     scheme = Sinusoidal(4)
-    position = torch.arange(3)[None]
+    layout = Layout(torch.arange(3)[None])
     with torch.inference_mode():
-        scheme.embed(torch.zeros(1, 3, 4), position)
+        scheme.embed(torch.zeros(1, 3, 4), layout)
     x = torch.ones(1, 3, 4, requires_grad=True)
-    scheme.embed(x, position).square().sum().backward()
+    scheme.embed(x, layout).square().sum().backward()
     torch.testing.assert_close(x.grad, 2 * (1 + sinusoids(torch.arange(3), 4))[None])
 
 
 def test_the_table_belongs_to_no_checkpoint_and_no_type():
     scheme = Sinusoidal(4)
-    position = torch.arange(3)[None]
-    before = scheme.embed(torch.zeros(1, 3, 4), position)
+    layout = Layout(torch.arange(3)[None])
+    before = scheme.embed(torch.zeros(1, 3, 4), layout)
     assert scheme.state_dict() == {}
-    torch.testing.assert_close(
-        scheme.bfloat16().embed(torch.zeros(1, 3, 4), position), before, rtol=0, atol=0
-    )
-    assert scheme.embed(torch.zeros(1, 3, 4, dtype=torch.bfloat16), position).dtype == torch.bfloat16
+    torch.testing.assert_close(scheme.bfloat16().embed(torch.zeros(1, 3, 4), layout), before, rtol=0, atol=0)
+    assert scheme.embed(torch.zeros(1, 3, 4, dtype=torch.bfloat16), layout).dtype == torch.bfloat16
 
 
 def test_the_dot_product_of_two_encodings_depends_on_their_offset_only():
@@ -73,8 +71,8 @@ class Constant(PositionScheme):
         super().__init__()
         self.number = number
 
-    def embed(self, x: Tensor, position: Tensor) -> Tensor:
-        return x * self.number + position[..., None]
+    def embed(self, x: Tensor, layout: Layout) -> Tensor:
+        return x * self.number + layout.position[..., None]
 
     def rotate(self, x: Tensor, position: Tensor) -> Tensor:
         return x * self.number + position[:, None, :, None]
@@ -91,7 +89,7 @@ def test_schemes_chain_in_the_first_two_places_and_add_up_in_the_last_two():
     layout = Layout(torch.tensor([[1]]))
     one = torch.ones(1, 1, 1)
     # (1 · 2 + 1) · 3 + 1
-    assert both.embed(one, layout.position).item() == 10
+    assert both.embed(one, layout).item() == 10
     assert both.rotate(one[None], layout.position).item() == 10
     logits, values = both.logits(one[None], one[None], layout, layout), both.values(one[None], layout, layout)
     assert logits is not None
@@ -102,7 +100,7 @@ def test_schemes_chain_in_the_first_two_places_and_add_up_in_the_last_two():
 
 def test_no_scheme_is_legal_and_changes_nothing():
     none, layout, x = Positions([]), Layout(torch.zeros(1, 1, dtype=torch.int64)), torch.ones(1, 1, 1)
-    assert none.embed(x, layout.position) is x
+    assert none.embed(x, layout) is x
     assert none.rotate(x, layout.position) is x
     assert none.logits(x[None], x[None], layout, layout) is None
     assert none.values(x[None], layout, layout) is None
@@ -129,16 +127,16 @@ def test_learned_vectors_are_looked_up_and_added():
     scheme, position = LearnedSpec(longest=5).build(SITE), torch.tensor([[4, 0, 4]])
     table = scheme.get_parameter("table")
     assert table.shape == (5, 8)
-    torch.testing.assert_close(scheme.embed(torch.ones(1, 3, 8), position), 1 + table[position])
-    assert scheme.embed(torch.ones(1, 3, 8).bfloat16(), position).dtype == torch.bfloat16
-    assert scheme.embed(torch.ones(1, 0, 8), position[:, :0]).shape == (1, 0, 8)
+    torch.testing.assert_close(scheme.embed(torch.ones(1, 3, 8), Layout(position)), 1 + table[position])
+    assert scheme.embed(torch.ones(1, 3, 8).bfloat16(), Layout(position)).dtype == torch.bfloat16
+    assert scheme.embed(torch.ones(1, 0, 8), Layout(position[:, :0])).shape == (1, 0, 8)
 
 
 def test_beyond_the_learned_vectors_a_sentence_is_refused():
     spec = LearnedSpec(longest=5)
     assert spec.max_positions() == 5
     with pytest.raises(DataError, match=r"6 tokens is longer than the 5 learned positions.*`longest`"):
-        spec.build(SITE).embed(torch.ones(1, 2, 8), torch.tensor([[0, 5]]))
+        spec.build(SITE).embed(torch.ones(1, 2, 8), Layout(torch.tensor([[0, 5]])))
 
 
 def turned(x: Tensor, position: int, spec: RotarySpec) -> Tensor:

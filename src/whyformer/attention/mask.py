@@ -17,6 +17,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from whyformer.position.layout import Layout
+from whyformer.position.offsets import facing, offsets_between
 from whyformer.spec import Spec
 
 ROWS = 128
@@ -42,6 +43,10 @@ class Rule(Spec, ABC):
     def causal(self) -> bool:
         """Whether no query may attend to a later position, so that a decoder may use the rule."""
         return self.visible_range.ahead == 0
+
+    def between(self, queries: Layout, keys: Layout) -> "Rule":
+        """The simplest rule that is known, by the facts of these two, to allow the same between them."""
+        return self
 
     @abstractmethod
     def allows(self, queries: Layout, keys: Layout) -> Tensor:
@@ -97,9 +102,14 @@ class Causal(Rule):
         return VisibleRange(None, 0)
 
     @override
+    def between(self, queries: Layout, keys: Layout) -> Rule:
+        return _everything_if(self, queries, keys)
+
+    @override
     def allows(self, queries: Layout, keys: Layout) -> Tensor:
         # (B,Q,1) against (B,1,K) -> (B,Q,K)
-        return keys.position[:, None, :] <= queries.position[:, :, None]
+        query, key = facing(queries, keys)
+        return key <= query
 
 
 class Window(Rule):
@@ -125,9 +135,12 @@ class Window(Rule):
         return VisibleRange(self.left, self.right)
 
     @override
+    def between(self, queries: Layout, keys: Layout) -> Rule:
+        return _everything_if(self, queries, keys)
+
+    @override
     def allows(self, queries: Layout, keys: Layout) -> Tensor:
-        # (B,1,K) minus (B,Q,1) -> (B,Q,K)
-        offset = keys.position[:, None, :] - queries.position[:, :, None]
+        offset = offsets_between(queries, keys)
         return (-self.left <= offset) & (offset <= self.right)
 
 
@@ -159,7 +172,8 @@ class Chunk(Rule):
     @override
     def allows(self, queries: Layout, keys: Layout) -> Tensor:
         # (B,Q,1) minus (B,1,K) -> (B,Q,K), in chunks
-        back = queries.position[:, :, None] // self.size - keys.position[:, None, :] // self.size
+        query, key = facing(queries, keys)
+        back = query // self.size - key // self.size
         return back >= 0 if self.left_chunks is None else (back >= 0) & (back <= self.left_chunks)
 
 
@@ -178,8 +192,12 @@ class SameSegment(Rule):
     kind: Literal["same_segment"] = "same_segment"
 
     @override
+    def between(self, queries: Layout, keys: Layout) -> Rule:
+        return Everything() if queries.segment is None or keys.segment is None else self
+
+    @override
     def allows(self, queries: Layout, keys: Layout) -> Tensor:
-        # (B,Q,1) against (B,1,K) -> (B,Q,K); all of it where the axes have no segments
+        # (B,Q,1) against (B,1,K) -> (B,Q,K); all of it where a side has no segments
         if queries.segment is None or keys.segment is None:
             return Everything().allows(queries, keys)
         return queries.segment[:, :, None] == keys.segment[:, None, :]
@@ -204,6 +222,13 @@ class Both(Rule):
     def visible_range(self) -> VisibleRange:
         one, other = self.first.visible_range, self.second.visible_range
         return VisibleRange(_shorter(one.back, other.back), _shorter(one.ahead, other.ahead))
+
+    @override
+    def between(self, queries: Layout, keys: Layout) -> Rule:
+        first, second = (rule.between(queries, keys) for rule in (self.first, self.second))
+        if isinstance(first, Everything):
+            return second
+        return first if isinstance(second, Everything) else self
 
     @override
     def allows(self, queries: Layout, keys: Layout) -> Tensor:
@@ -231,8 +256,23 @@ class Either(Rule):
         return VisibleRange(_longer(one.back, other.back), _longer(one.ahead, other.ahead))
 
     @override
+    def between(self, queries: Layout, keys: Layout) -> Rule:
+        first, second = (rule.between(queries, keys) for rule in (self.first, self.second))
+        return Everything() if Everything() in (first, second) else self
+
+    @override
     def allows(self, queries: Layout, keys: Layout) -> Tensor:
         return self.first.allows(queries, keys) | self.second.allows(queries, keys)
+
+
+def _everything_if(rule: Rule, queries: Layout, keys: Layout) -> Rule:
+    """Everything, where all offsets are known to lie in what ``rule``, which reads nothing else, can see."""
+    (back, ahead), asking, read = rule.visible_range, queries.bounds, keys.bounds
+    if asking is None or read is None:
+        return rule
+    far_back = back is not None and asking[1] - read[0] > back
+    far_ahead = ahead is not None and read[1] - asking[0] > ahead
+    return rule if far_back or far_ahead else Everything()
 
 
 def _shorter(one: int | None, other: int | None) -> int | None:
@@ -254,7 +294,7 @@ class Mask:
     """A rule joined with the padding of one batch; built once per stack per forward pass."""
 
     def __init__(self, rule: Rule, queries: Layout, keys: Layout) -> None:
-        self.rule = rule
+        self.rule = rule.between(queries, keys)
         self.queries = queries
         self.keys = keys
         self._penalties: dict[torch.dtype, Tensor] = {}
@@ -267,7 +307,8 @@ class Mask:
         if isinstance(self.rule, Everything) and self.keys.valid is None:
             return None
         allowed = self.rule.allows(self.queries, self.keys)
-        if self.keys.valid is not None:
+        # Padding on the right is too late to be seen by a token, so all rows share a triangle.
+        if self.keys.valid is not None and not self.is_plain_causal:
             allowed = allowed & self.keys.valid[:, None, :]
         # A look at the data is free on a CPU; elsewhere it would make the host wait for the device.
         if allowed.device.type == "cpu" and bool(allowed.all()):
@@ -278,10 +319,13 @@ class Mask:
     @cached_property
     def reachable(self) -> Tensor | None:
         """(B,1,Q,1) bool, sizes of 1 broadcast: queries that see at least one key; None where all do."""
-        if self.is_plain_causal and self.keys.valid is not None:
+        if self.is_plain_causal or isinstance(self.rule, Everything):
             # A sentence that is not empty begins with a real token, which all of it sees: no matrix needed.
-            return self.keys.valid[:, None, :1, None]
-        if self.is_plain_causal or self.allowed is None:
+            if self.keys.valid is None or self.keys.shortest:
+                return None
+            if self.is_plain_causal:
+                return self.keys.valid[:, None, :1, None]
+        if self.allowed is None:
             return None
         reachable = self.allowed.any(dim=-1, keepdim=True)
         return None if reachable.device.type == "cpu" and bool(reachable.all()) else reachable
@@ -305,10 +349,9 @@ class Mask:
 
         Padding on the right changes nothing there: real tokens never see it.
         """
-        if not isinstance(self.rule, Causal) or self.queries is not self.keys or self.keys.start is None:
+        if not isinstance(self.rule, Causal) or self.queries is not self.keys:
             return False
-        valid = self.keys.valid
-        return valid is None or bool((valid[:, 1:] <= valid[:, :-1]).all())
+        return self.keys.start is not None and self.keys.shortest is not None
 
     @cached_property
     def blocks(self) -> list[tuple[slice, slice]]:

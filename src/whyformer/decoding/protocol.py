@@ -7,6 +7,8 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
+from whyformer.position.layout import Padding
+
 
 class DecoderState(Protocol):
     """Memory of a model: the prefixes so far, a row per live hypothesis."""
@@ -32,8 +34,8 @@ StateT = TypeVar("StateT", bound=DecoderState)
 class StepDecoder(Protocol[StateT]):
     """A model that writes token by token."""
 
-    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> StateT:
-        """Read ``source`` (B,S) int64 with ``valid`` (B,S) bool, once; a state with a row per sentence."""
+    def start(self, source: Tensor, valid: Padding, watch_attention: bool = False) -> StateT:
+        """Read ``source`` (B,S) int64 with ``valid`` (B,S), once; a state with a row per sentence."""
         ...
 
     def step(self, tokens: Tensor, state: StateT) -> Tensor:

@@ -21,6 +21,7 @@ from whyformer.decoding.pool import Pool
 from whyformer.decoding.protocol import AttendingState, DecoderState, StateT, StepDecoder
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.errors import DecodingError
+from whyformer.position.layout import Padding, real_tokens
 from whyformer.special_tokens import BOS
 
 SearchSpec = Annotated[GreedySpec | BeamSpec | SamplingSpec, Field(discriminator="kind")]
@@ -30,7 +31,7 @@ SearchSpec = Annotated[GreedySpec | BeamSpec | SamplingSpec, Field(discriminator
 def search(
     model: StepDecoder[StateT],
     source: Tensor,
-    valid: Tensor,
+    valid: Padding,
     settings: SearchSpec,
     *,
     model_limit: Tensor | int | None = None,
@@ -50,11 +51,12 @@ def search(
     """
     strategy = settings.build()
     watch_attention = strategy.scorer.beta > 0
-    longest = settings.longest(valid.sum(dim=1), model_limit)
+    real = real_tokens(valid)
+    longest = settings.longest(real.sum(dim=1), model_limit)
     numbers = range(len(source)) if numbers is None else numbers
     searches, sentence = _all_searches(longest, numbers, strategy.samples)
     pool = Pool(len(searches), strategy, source.device)
-    prefixes = Prefixes.empty(~valid[sentence] if watch_attention else valid.new_empty(len(sentence), 0))
+    prefixes = Prefixes.empty(~real[sentence] if watch_attention else real.new_empty(len(sentence), 0))
     last = torch.full_like(sentence, BOS) if first is None else first[sentence]
     state = model.start(source, valid, watch_attention)
     _select(state, sentence, len(source))

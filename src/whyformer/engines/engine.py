@@ -8,6 +8,7 @@ from torch import Tensor
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
+from whyformer.position.layout import Padding
 
 
 class Engine(Protocol):
@@ -16,7 +17,7 @@ class Engine(Protocol):
     def __call__(
         self,
         source: Tensor,
-        valid: Tensor,
+        valid: Padding,
         settings: SearchSpec,
         *,
         model_limit: int,

@@ -122,7 +122,7 @@ class BERT(nn.Module):
 
     def embed(self, tokens: Tensor, layout: Layout, token_types: Tensor | None = None) -> Tensor:
         """Tokens (B,L) of ``token_types`` (B,L), all of the first if left out, as vectors (B,L,M)."""
-        x = self.stack.embed(self.embedding(tokens), layout.position)
+        x = self.stack.embed(self.embedding(tokens), layout)
         x = x + self.token_type(torch.zeros_like(tokens) if token_types is None else token_types).to(x.dtype)
         return self.embedding.dropout(self.embedding_norm(x, layout.valid))
 

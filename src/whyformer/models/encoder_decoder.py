@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from whyformer.nn.embedding import EmbeddingSpec, OutputTable, TokenEmbedding
+from whyformer.position.layout import Padding
 from whyformer.tap import record
 
 
@@ -89,11 +90,11 @@ class EncoderDecoder(OutputTable, ABC, Generic[StateT]):
         return self.source_embedding if self.own_target_embedding is None else self.own_target_embedding
 
     @abstractmethod
-    def forward(self, source: Tensor, source_valid: Tensor, target: Tensor, target_valid: Tensor) -> Tensor:
+    def forward(self, source: Tensor, source_valid: Padding, target: Tensor, target_valid: Padding) -> Tensor:
         """Teacher forcing: hidden states (B,T,M), where row t has read ``target`` (B,T) up to t."""
 
     @abstractmethod
-    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> StateT:
+    def start(self, source: Tensor, valid: Padding, watch_attention: bool = False) -> StateT:
         """Read the sources (B,S) and stand before the first target token, a row per sentence.
 
         ``watch_attention`` keeps each step's attention to the source as ``state.attention`` (R,S).

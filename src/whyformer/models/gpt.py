@@ -5,7 +5,6 @@ B batch · L length · S prompt length · R hypotheses · M model dimension · V
 
 from typing import Literal
 
-import torch
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 from torch import Tensor
 from typing_extensions import override
@@ -20,7 +19,7 @@ from whyformer.nn.initial import draw_matrices
 from whyformer.nn.placement import PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
-from whyformer.position.layout import Layout
+from whyformer.position.layout import Facts, Layout, Padding
 from whyformer.spec import Spec
 
 
@@ -95,15 +94,15 @@ def presets() -> dict[str, JsonValue]:
 class GPTState:
     """Memory of the decoder: the texts so far, a row per hypothesis."""
 
-    def __init__(self, cache: KVCache, position: Tensor) -> None:
+    def __init__(self, cache: KVCache, upcoming: Layout) -> None:
         self.cache = cache
-        self.position = position
-        """Position of the next token of each row, (R,)."""
+        self.upcoming = upcoming
+        """Where the next token of each row stands: (R,1)."""
 
     def select(self, rows: Tensor) -> None:
         """Keep, reorder or repeat hypotheses: ``rows`` (R',) int64."""
         self.cache.select(rows)
-        self.position = self.position[rows]
+        self.upcoming = self.upcoming.select(rows)
 
 
 class GPT(OutputTable):
@@ -128,31 +127,34 @@ class GPT(OutputTable):
 
     def embed(self, tokens: Tensor, layout: Layout) -> Tensor:
         """Tokens (B,L) that stand at ``layout`` as vectors (B,L,M)."""
-        return self.embedding.dropout(self.stack.embed(self.embedding(tokens), layout.position))
+        return self.embedding.dropout(self.stack.embed(self.embedding(tokens), layout))
 
     @override
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """Hidden states (B,L,M); at position t they have read ``tokens`` (B,L) of their segment up to t."""
         return self.stack(self.embed(tokens, layout), layout)
 
-    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> GPTState:
+    def start(self, source: Tensor, valid: Padding, watch_attention: bool = False) -> GPTState:
         """Read the prompts ``source`` (B,S), padded on the right, all but the last token of each.
 
         That is for the first ``step``. There is no cross-attention to watch; a search that needs it says so.
         """
-        last = valid.sum(dim=1) - 1
+        prompts = valid if isinstance(valid, Layout) else Layout.right_padded(valid)
         cache = self.stack.new_cache()
         if source.shape[1] > 1:
-            column = torch.arange(source.shape[1] - 1, device=source.device).expand(len(source), -1)
-            layout = Layout(column, column < last[:, None])
-            self.stack(self.embed(source[:, :-1], layout), layout, cache=cache)
-        return GPTState(cache, last)
+            before = prompts.without_last()
+            self.stack(self.embed(source[:, :-1], before), before, cache=cache)
+        lengths = prompts.lengths or (1, source.shape[1])
+        first, last = min(lengths) - 1, max(lengths) - 1
+        facts = Facts(first if first == last else None, (first, last))
+        # (B,) -> (B,1)
+        return GPTState(cache, Layout(prompts.real.sum(dim=1, keepdim=True) - 1, facts=facts))
 
     def step(self, tokens: Tensor, state: GPTState) -> Tensor:
         """Feed one more token to every hypothesis, ``tokens`` (R,); logits (R,V) of the next."""
         # (R,) -> (R,1)
-        queries = Layout(state.position[:, None])
+        queries = state.upcoming
         hidden = self.stack(self.embed(tokens[:, None], queries), queries, cache=state.cache)
-        state.position = state.position + 1
+        state.upcoming = queries.shifted(1)
         # (R,1,M) -> (R,M)
         return self.logits(hidden[:, -1])

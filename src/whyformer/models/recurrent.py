@@ -20,7 +20,7 @@ from whyformer.nn.cache import CrossCache
 from whyformer.nn.context import NO_POSITIONS
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.recurrent import CellSpec, LSTMSpec, Memory
-from whyformer.position.layout import Layout
+from whyformer.position.layout import Layout, Padding
 from whyformer.spec import Spec
 
 _WEIGHTS = "attention.taps.weights"
@@ -96,14 +96,14 @@ class RecurrentTranslator(EncoderDecoder[RecurrentState]):
         self.dropout = Dropout(spec.dropout)
 
     @override
-    def forward(self, source: Tensor, source_valid: Tensor, target: Tensor, target_valid: Tensor) -> Tensor:
+    def forward(self, source: Tensor, source_valid: Padding, target: Tensor, target_valid: Padding) -> Tensor:
         state = self.start(source, source_valid)
         return self._write(target, Layout.of(target_valid), state)
 
     @override
-    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> RecurrentState:
+    def start(self, source: Tensor, valid: Padding, watch_attention: bool = False) -> RecurrentState:
         table, layout = self.source_embedding, Layout.of(valid)
-        states, memory = self.encoder.read(table.dropout(table(source)), valid)
+        states, memory = self.encoder.read(table.dropout(table(source)), layout)
         first = tuple(torch.tanh(self.bridge(part)) for part in memory)
         layers = []
         if self.attention is not None:
@@ -112,7 +112,7 @@ class RecurrentTranslator(EncoderDecoder[RecurrentState]):
 
     @override
     def step(self, tokens: Tensor, state: RecurrentState) -> Tensor:
-        queries = Layout(torch.zeros_like(tokens)[:, None])
+        queries = Layout.counting(len(tokens), 1, device=tokens.device)
         with state.watching(self, _WEIGHTS):
             hidden = self._write(tokens[:, None], queries, state)
         # (R,1,M) -> (R,M)

@@ -18,7 +18,7 @@ from whyformer.nn.cache import CrossCache, KVCache
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.stack import BlockSpec, Stack, StackSpec
-from whyformer.position.layout import Layout
+from whyformer.position.layout import Layout, Padding
 from whyformer.spec import Spec
 
 _CROSS_WEIGHTS = "cross_attention.taps.weights"
@@ -141,20 +141,20 @@ class Transformer(EncoderDecoder[TransformerState]):
         self.encoder = spec.encoder.build(spec.d_model)
         self.decoder = spec.decoder.build(spec.d_model)
 
-    def encode(self, source: Tensor, valid: Tensor) -> CrossCache:
-        """The memory of ``source`` (B,S) int64 with ``valid`` (B,S) bool, as the decoder's layers see it."""
+    def encode(self, source: Tensor, valid: Padding) -> CrossCache:
+        """The memory of ``source`` (B,S) int64 with ``valid`` (B,S), as the decoder's layers see it."""
         layout = Layout.of(valid)
         x = _embedded(source, layout, self.source_embedding, self.encoder)
         return self.decoder.read(self.encoder(x, layout), layout)
 
     @override
-    def forward(self, source: Tensor, source_valid: Tensor, target: Tensor, target_valid: Tensor) -> Tensor:
+    def forward(self, source: Tensor, source_valid: Padding, target: Tensor, target_valid: Padding) -> Tensor:
         cross, queries = self.encode(source, source_valid), Layout.of(target_valid)
         x = _embedded(target, queries, self.target_embedding, self.decoder)
         return self.decoder(x, queries, cross=cross)
 
     @override
-    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> TransformerState:
+    def start(self, source: Tensor, valid: Padding, watch_attention: bool = False) -> TransformerState:
         cross = self.encode(source, valid)
         cross.make_contiguous()
         return TransformerState(self.decoder.new_cache(), cross, watch_attention)
@@ -162,7 +162,7 @@ class Transformer(EncoderDecoder[TransformerState]):
     @override
     def step(self, tokens: Tensor, state: TransformerState) -> Tensor:
         # (R,) -> (R,1)
-        queries = Layout(torch.full_like(tokens, state.cache.length)[:, None])
+        queries = Layout.counting(len(tokens), 1, start=state.cache.seen, device=tokens.device)
         x = _embedded(tokens[:, None], queries, self.target_embedding, self.decoder)
         with state.watching(self.decoder.blocks[-1], _CROSS_WEIGHTS):
             hidden = self.decoder(x, queries, cache=state.cache, cross=state.cross)
@@ -172,4 +172,4 @@ class Transformer(EncoderDecoder[TransformerState]):
 
 def _embedded(tokens: Tensor, layout: Layout, table: TokenEmbedding, stack: Stack) -> Tensor:
     """Tokens (B,L) that stand at ``layout`` as vectors (B,L,M), ready for ``stack``."""
-    return table.dropout(stack.embed(table(tokens), layout.position))
+    return table.dropout(stack.embed(table(tokens), layout))

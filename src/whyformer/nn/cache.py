@@ -69,6 +69,11 @@ class KVCache:
         self.layout: Layout | None = None
 
     @property
+    def seen(self) -> int:
+        """Columns that have come so far."""
+        return self.length
+
+    @property
     def length(self) -> int:
         """Columns in use."""
         return 0 if self.layout is None else self.layout.position.shape[1]

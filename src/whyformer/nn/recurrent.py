@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from typing_extensions import override
 
+from whyformer.position.layout import Layout, Padding, real_tokens
 from whyformer.spec import Spec
 
 Memory = tuple[Tensor, ...]
@@ -57,17 +58,20 @@ class Recurrent(nn.Module):
         super().__init__()
         self.layers = layers
 
-    def read(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Memory]:
+    def read(self, x: Tensor, valid: Padding) -> tuple[Tensor, Memory]:
         """Read whole sentences, padded on the right.
 
         Args:
             x: (B,L,M).
-            valid: (B,L) bool. A row without a real token is read as if it had one.
+            valid: (B,L). A row without a real token is read as if it had one.
 
         Returns:
             States (B,L,M), zero at padding, and what is remembered after each sentence's last token.
         """
-        lengths = valid.sum(dim=1).clamp_min(1).cpu()
+        known = valid.lengths if isinstance(valid, Layout) else None
+        # torch wants them on the CPU.
+        lengths = real_tokens(valid).sum(dim=1).cpu() if known is None else torch.tensor(known)
+        lengths = lengths.clamp_min(1)
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         states, memory = self.layers(packed)
         states, _ = pad_packed_sequence(states, batch_first=True, total_length=x.shape[1])

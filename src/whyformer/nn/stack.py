@@ -183,14 +183,14 @@ class Stack(nn.Module):
         self.blocks = nn.ModuleList(spec.block.build(d_model, spec.layers) for _ in range(spec.layers))
         self.final_norm = spec.block.norm.build(d_model) if spec.block.placement.final_norm else None
 
-    def embed(self, x: Tensor, position: Tensor) -> Tensor:
-        """Tell the embedded tokens ``x`` (B,L,M) their ``position`` (B,L), by schemes that act there."""
-        return self._shared.embed(x, position)
+    def embed(self, x: Tensor, layout: Layout) -> Tensor:
+        """Tell the embedded tokens ``x`` (B,L,M) where they stand, by schemes that act there."""
+        return self._shared.embed(x, layout)
 
     def added(self, longest: int, d_model: int) -> Tensor:
         """What such schemes add to any token at each of the first ``longest`` positions: (L,M)."""
         # What they add to zeros they add to everything.
-        return self.embed(torch.zeros(1, longest, d_model), torch.arange(longest)[None])[0]
+        return self.embed(torch.zeros(1, longest, d_model), Layout.counting(1, longest))[0]
 
     def forward(
         self, x: Tensor, queries: Layout, *, cache: KVCache | None = None, cross: CrossCache | None = None

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from whyformer.errors import DataError
 from whyformer.position.attention_shape import AttentionShape
+from whyformer.position.layout import Layout
 from whyformer.position.scheme import PositionScheme, SchemeSpec
 
 
@@ -49,14 +50,13 @@ class Sinusoidal(PositionScheme):
         self.table = torch.empty(0, d_model)
 
     @override
-    def embed(self, x: Tensor, position: Tensor) -> Tensor:
-        # How far positions reach is only in the data: one wait for the device in a stack's forward pass.
-        longest = int(position.max()) + 1 if position.numel() else 0
+    def embed(self, x: Tensor, layout: Layout) -> Tensor:
+        longest = layout.last + 1
         # One look at it, as another thread may be growing it, too.
         table = self.table
         if longest > len(table) or table.device != x.device:
             table = self.table = sinusoids(torch.arange(max(64, 2 * longest)), self.d_model).to(x.device)
-        return x + table[position].to(x.dtype)
+        return x + table[layout.position].to(x.dtype)
 
 
 class LearnedSpec(SchemeSpec):
@@ -85,9 +85,10 @@ class Learned(PositionScheme):
         nn.init.normal_(self.table, std=d_model**-0.5)
 
     @override
-    def embed(self, x: Tensor, position: Tensor) -> Tensor:
-        longest = int(position.max()) + 1 if position.numel() else 0
-        if longest > len(self.table):
+    def embed(self, x: Tensor, layout: Layout) -> Tensor:
+        position = layout.position
+        # Bounds may be wide: before it refuses, it looks.
+        if layout.last >= len(self.table) and (longest := int(position.max()) + 1) > len(self.table):
             raise DataError(
                 f"a sentence of {longest} tokens is longer than the {len(self.table)} learned positions; "
                 "shorten it, or train with a higher `longest` of the position scheme."

@@ -15,14 +15,20 @@ from whyformer.position.layout import Layout
 _ROWS = 128
 
 
-def offsets_between(queries: Layout, keys: Layout) -> Tensor:
-    """How far each key stands from each query: (B,Q,K), or (1,Q,K) where all rows stand alike."""
+def facing(queries: Layout, keys: Layout) -> tuple[Tensor, Tensor]:
+    """Positions of queries (B,Q,1) and of keys (B,1,K); of one row, where all are known to stand alike."""
     alike = slice(None) if queries.start is None or keys.start is None else slice(1)
-    return keys.position[alike, None, :] - queries.position[alike, :, None]
+    return queries.position[alike, :, None], keys.position[alike, None, :]
 
 
-Terms = Callable[[Tensor, Tensor], Tensor]
-"""``terms(x (B,H,Q,·), offsets (N,))`` for some of the queries; offsets rise by one."""
+def offsets_between(queries: Layout, keys: Layout) -> Tensor:
+    """How far each key stands from each query: (B,Q,K), of one row where all are known to stand alike."""
+    query, key = facing(queries, keys)
+    return key - query
+
+
+Terms = Callable[[Tensor, range], Tensor]
+"""``terms(x (B,H,Q,·), offsets)`` for some of the queries; there are N offsets, and they rise by one."""
 
 
 def spread(terms: Terms, x: Tensor, queries: Layout, keys: Layout) -> Tensor:
@@ -54,8 +60,8 @@ def collect(terms: Terms, weights: Tensor, queries: Layout, keys: Layout) -> Ten
     return terms(empty.scatter_add(-1, place.expand_as(weights), weights), offsets)
 
 
-def _blocks(queries: Layout, keys: Layout) -> list[Tensor] | None:
-    """The offsets (N,) that occur in each block of queries; None where positions do not just count up.
+def _blocks(queries: Layout, keys: Layout) -> list[range] | None:
+    """The offsets that occur in each block of queries; None where positions do not just count up.
 
     A block of Q queries meets K+Q-1 offsets: small blocks keep what is computed close to what is needed.
     """
@@ -63,24 +69,26 @@ def _blocks(queries: Layout, keys: Layout) -> list[Tensor] | None:
         return None
     length, count = queries.position.shape[1], keys.position.shape[1]
     ends = [(first, min(first + _ROWS, length)) for first in range(0, length, _ROWS)]
-    shift, device = keys.start - queries.start, keys.position.device
-    return [torch.arange(shift - last + 1, shift - first + count, device=device) for first, last in ends]
+    shift = keys.start - queries.start
+    return [range(shift - last + 1, shift - first + count) for first, last in ends]
 
 
 def extent(queries: Layout, keys: Layout) -> tuple[int, int]:
-    """The lowest and the highest offset."""
+    """The lowest and the highest offset, or on an accelerator numbers beyond which there is none."""
     if queries.start is not None and keys.start is not None:
         lowest = keys.start - queries.start - queries.position.shape[1] + 1
         return lowest, keys.start - queries.start + keys.position.shape[1] - 1
+    # A look is narrower than bounds, and free on a CPU.
+    if queries.position.device.type != "cpu" and queries.bounds is not None and keys.bounds is not None:
+        return keys.bounds[0] - queries.bounds[1], keys.bounds[1] - queries.bounds[0]
     lowest, highest = torch.stack(offsets_between(queries, keys).aminmax()).tolist()
     return lowest, highest
 
 
-def _places(queries: Layout, keys: Layout) -> tuple[Tensor, Tensor]:
-    """The offsets (N,) from the lowest to the highest, and the place (B,1,Q,K) of each pair's among them."""
+def _places(queries: Layout, keys: Layout) -> tuple[range, Tensor]:
+    """The offsets from the lowest to the highest, and the place (B,1,Q,K) of each pair's among them."""
     lowest, highest = extent(queries, keys)
-    offsets = torch.arange(lowest, highest + 1, device=keys.position.device)
-    return offsets, (offsets_between(queries, keys) - lowest)[:, None]
+    return range(lowest, highest + 1), (offsets_between(queries, keys) - lowest)[:, None]
 
 
 def _over(rows: Tensor, by_offset: Tensor) -> Tensor:

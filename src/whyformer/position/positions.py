@@ -7,7 +7,7 @@ A scheme overrides one or two of four hooks that otherwise do nothing:
 =========  =============================================  ========================================
 place      hook                                           members
 =========  =============================================  ========================================
-input      ``embed(x, position) -> x``                    sinusoidal, learned
+input      ``embed(x, layout) -> x``                      sinusoidal, learned
 rotation   ``rotate(x, position) -> x``                   rotary
 logits     ``logits(query, key, queries, keys) -> term``  T5, ALiBi, Shaw keys, Transformer-XL
 values     ``values(weights, queries, keys) -> term``     Shaw values
@@ -53,10 +53,10 @@ class Positions:
 
     schemes: Sequence[PositionScheme] = ()
 
-    def embed(self, x: Tensor, position: Tensor) -> Tensor:
+    def embed(self, x: Tensor, layout: Layout) -> Tensor:
         """Chain the input hooks."""
         for scheme in self.schemes:
-            x = scheme.embed(x, position)
+            x = scheme.embed(x, layout)
         return x
 
     def rotate(self, x: Tensor, position: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ from whyformer.spec import Spec
 class PositionScheme(nn.Module):
     """The base of every scheme: four hooks that change nothing."""
 
-    def embed(self, x: Tensor, position: Tensor) -> Tensor:
-        """Change the embedded tokens ``x`` (B,L,M) at ``position`` (B,L)."""
+    def embed(self, x: Tensor, layout: Layout) -> Tensor:
+        """Change the embedded tokens ``x`` (B,L,M), which stand at ``layout``."""
         return x
 
     def rotate(self, x: Tensor, position: Tensor) -> Tensor:

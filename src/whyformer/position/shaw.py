@@ -58,9 +58,9 @@ class _Shaw(PositionScheme):
         self.table = nn.Parameter(torch.empty(2 * distance + 1, dim))
         nn.init.xavier_uniform_(self.table)
 
-    def parts(self, offsets: Tensor) -> tuple[int, slice, int]:
+    def parts(self, offsets: range) -> tuple[int, slice, int]:
         """Of rising ``offsets``: how many are too far left, rows of the others, how many too far right."""
-        lowest, highest = int(offsets[0]), int(offsets[-1])
+        lowest, highest = offsets[0], offsets[-1]
         left = min(max(0, -self.distance - lowest), len(offsets))
         right = min(max(0, highest - self.distance), len(offsets))
         return left, slice(lowest + self.distance + left, highest + self.distance + 1 - right), right
@@ -71,7 +71,7 @@ class ShawKeys(_Shaw):
 
     @override
     def logits(self, query: Tensor, key: Tensor, queries: Layout, keys: Layout) -> Tensor:
-        def terms(known: Tensor, offsets: Tensor) -> Tensor:
+        def terms(known: Tensor, offsets: range) -> Tensor:
             left, near, right = self.parts(offsets)
             far = (known[..., :1].expand(-1, -1, -1, left), known[..., -1:].expand(-1, -1, -1, right))
             return torch.cat([far[0], known[..., near], far[1]], dim=-1)
@@ -85,7 +85,7 @@ class ShawValues(_Shaw):
 
     @override
     def values(self, weights: Tensor, queries: Layout, keys: Layout) -> Tensor:
-        def terms(weights: Tensor, offsets: Tensor) -> Tensor:
+        def terms(weights: Tensor, offsets: range) -> Tensor:
             left, near, right = self.parts(offsets)
             before, known, after = weights.split([left, len(offsets) - left - right, right], dim=-1)
             x = known @ self.table[near]

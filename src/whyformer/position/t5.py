@@ -57,7 +57,9 @@ class T5(PositionScheme):
 
     @override
     def logits(self, query: Tensor, key: Tensor, queries: Layout, keys: Layout) -> Tensor:
-        # (N,H) -> (1,H,1,N)
-        return spread(
-            lambda _, offsets: self.table[self.bucket(offsets)].T[None, :, None], query, queries, keys
-        )
+        def terms(_: Tensor, offsets: range) -> Tensor:
+            known = torch.arange(offsets.start, offsets.stop, device=self.table.device)
+            # (N,H) -> (1,H,1,N)
+            return self.table[self.bucket(known)].T[None, :, None]
+
+        return spread(terms, query, queries, keys)

@@ -9,36 +9,46 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from whyformer.position.layout import Layout
 from whyformer.special_tokens import BOS, EOS, PAD
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Sentences side by side: ``tokens`` (B,L) int64 and ``valid`` (B,L) bool, True where a token is real."""
+    """Sentences side by side: ``tokens`` (B,L) int64 and ``valid`` (B,L) bool, True where a token is real.
+
+    ``lengths`` (B) are their tokens as plain numbers.
+    """
 
     tokens: Tensor
     valid: Tensor
+    lengths: tuple[int, ...]
 
     @staticmethod
     def of(sentences: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> "Batch":
         """Pad ``sentences`` on the right to the longest."""
-        longest = max((len(sentence) for sentence in sentences), default=0)
+        lengths = tuple(map(len, sentences))
+        longest = max(lengths, default=0)
         tokens = torch.tensor(
             [[*sentence, *[PAD] * (longest - len(sentence))] for sentence in sentences], dtype=torch.int64
         ).view(len(sentences), longest)
-        lengths = torch.tensor([len(sentence) for sentence in sentences])
-        valid = torch.arange(longest) < lengths[:, None]
-        return Batch(tokens.to(device), valid.to(device))
+        valid = torch.arange(longest) < torch.tensor(lengths)[:, None]
+        return Batch(tokens.to(device), valid.to(device), lengths)
+
+    @property
+    def layout(self) -> Layout:
+        """Where the tokens stand, known without a look at them."""
+        return Layout.right_padded(self.valid, self.lengths)
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same on another device."""
-        return Batch(self.tokens.to(device), self.valid.to(device))
+        return Batch(self.tokens.to(device), self.valid.to(device), self.lengths)
 
     def rows(self, first: int, last: int) -> "Batch":
         """The sentences from ``first`` up to ``last``, cut to the longest of them."""
-        valid = self.valid[first:last]
-        longest = int(valid.sum(dim=1).max())
-        return Batch(self.tokens[first:last, :longest], valid[:, :longest])
+        lengths = self.lengths[first:last]
+        longest = max(lengths)
+        return Batch(self.tokens[first:last, :longest], self.valid[first:last, :longest], lengths)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class MaskedTexts:
         return MaskedBatch(
             on_device(tokens),
             on_device(token_types),
-            Layout(on_device(np.tile(column, (len(indices), 1))), on_device(valid)),
+            Layout.right_padded(on_device(valid), lengths.tolist()),
             on_device(chosen),
             on_device(true[chosen]),
             None if follows is None else on_device((~follows[indices]).astype(np.int64)),

@@ -4,7 +4,7 @@ A document longer than a row is cut into windows; each window, and each document
 and stays whole. Segments that share a row shall not see each other (``SameSegment``), and each counts its
 positions from 0, so that packing changes the speed and nothing else.
 
-R rows · L tokens of a row
+R rows · B of them in a batch · L tokens of a row
 """
 
 from bisect import bisect_left, insort
@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from whyformer.position.layout import Facts, Layout
 from whyformer.special_tokens import PAD
 
 
@@ -39,6 +42,17 @@ class Rows:
     def lengths(self) -> NDArray[np.int64]:
         """(R,) number of tokens of each row, padding left out."""
         return (self.gold != PAD).sum(axis=1)
+
+    def layout(self, indices: NDArray[np.int64], valid: Tensor) -> Layout:
+        """Where the tokens of some rows stand, which are real as ``valid`` (B,L) tells on its device."""
+        width = valid.shape[1]
+        position, segment = (part[indices, :width] for part in (self.position, self.segment))
+        if segment.max() <= 1:
+            # A document each: nothing is packed here.
+            return Layout.right_padded(valid, self.lengths[indices].tolist())
+        real = None if self.lengths[indices].min() == width else valid
+        position, segment = (torch.from_numpy(part).long().to(valid.device) for part in (position, segment))
+        return Layout(position, real, segment, Facts(bounds=(0, width - 1)))
 
 
 def pack(documents: Sequence[Sequence[int]], length: int, *, seed: int) -> Rows:

@@ -25,6 +25,7 @@ from whyformer.files import explained
 from whyformer.machine import CPUPrecision
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.transformer import Transformer
+from whyformer.position.layout import Padding, real_tokens
 from whyformer.special_tokens import EOS, PAD
 
 _TYPES = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
@@ -52,7 +53,7 @@ class CTranslate2Engine:
     def __call__(
         self,
         source: Tensor,
-        valid: Tensor,
+        valid: Padding,
         settings: SearchSpec,
         *,
         model_limit: int,
@@ -64,8 +65,9 @@ class CTranslate2Engine:
             DecodingError: also where CTranslate2 cannot search so.
         """
         _refuse(settings)
-        limits: list[int] = settings.longest(valid.sum(dim=1), model_limit).tolist()
-        rows = [[str(id) for id in row[real].tolist()] for row, real in zip(source, valid, strict=True)]
+        mask = real_tokens(valid)
+        limits: list[int] = settings.longest(mask.sum(dim=1), model_limit).tolist()
+        rows = [[str(id) for id in row[real].tolist()] for row, real in zip(source, mask, strict=True)]
         found = self._search(rows, settings, max(limits))
         for row, limit in enumerate(limits):
             # They take one limit for all. Few sentences reach even their own.

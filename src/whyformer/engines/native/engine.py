@@ -25,6 +25,7 @@ from whyformer.engines.native.pack import NativePrecision, Packed, fault
 from whyformer.errors import DecodingError
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.transformer import Transformer
+from whyformer.position.layout import Padding, real_tokens
 from whyformer.special_tokens import EOS
 
 _GROUP = 16
@@ -132,26 +133,27 @@ class NativeEngine(StepDecoder[NativeState]):
     def __call__(
         self,
         source: Tensor,
-        valid: Tensor,
+        valid: Padding,
         settings: SearchSpec,
         *,
         model_limit: int | None = None,
         numbers: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
         """See ``search``; torch does what needs attention to be watched, or more than the tables hold."""
-        longest = settings.longest(valid.sum(dim=1), model_limit)
-        if not self._fits(source, valid, longest) or _watches(settings):
+        real = real_tokens(valid)
+        longest = settings.longest(real.sum(dim=1), model_limit)
+        if not self._fits(source, real, longest) or _watches(settings):
             return search(self.model, source, valid, settings, model_limit=model_limit, numbers=numbers)
         if isinstance(settings, GreedySpec) and _is_free(settings):
-            found = self._write(source, valid, longest, self._penalty(settings))
+            found = self._write(source, real, longest, self._penalty(settings))
             if None not in found:
                 return [[hypothesis] for hypothesis in found if hypothesis is not None]
         # It also says what is wrong where logits were not numbers.
         return search(self, source, valid, settings, model_limit=model_limit, numbers=numbers)
 
     @override
-    def start(self, source: Tensor, valid: Tensor, watch_attention: bool = False) -> NativeState:
-        return NativeState(self._packed, source, valid, self._functions, torch.get_num_threads())
+    def start(self, source: Tensor, valid: Padding, watch_attention: bool = False) -> NativeState:
+        return NativeState(self._packed, source, real_tokens(valid), self._functions, torch.get_num_threads())
 
     @override
     def step(self, tokens: Tensor, state: NativeState) -> Tensor:

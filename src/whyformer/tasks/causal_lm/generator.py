@@ -61,7 +61,7 @@ class Generator:
             found = search(
                 self.model,
                 rows.tokens,
-                rows.valid,
+                rows.layout,
                 settings,
                 model_limit=limit,
                 first=last,
@@ -105,7 +105,7 @@ class Generator:
         found = search(
             self.model,
             rows.tokens,
-            rows.valid,
+            rows.layout,
             settings,
             model_limit=limit,
             first=last,

@@ -66,11 +66,11 @@ class PackedDocuments:
         """The rows of ``indices``."""
         # What is padding in all of these rows is cut off.
         longest = int(self.lengths[indices].max())
-        tokens, gold, position, segment = (
+        tokens, gold = (
             torch.from_numpy(part[indices, :longest]).long().to(device)
-            for part in (self.rows.tokens, self.rows.gold, self.rows.position, self.rows.segment)
+            for part in (self.rows.tokens, self.rows.gold)
         )
-        return RowBatch(tokens, gold, Layout(position, gold != PAD, segment))
+        return RowBatch(tokens, gold, self.rows.layout(indices, gold != PAD))
 
     def metrics(self, model: GPT, objective: NextToken, *, batch: int = 32) -> CausalLMMetrics:
         """How well ``model``, in evaluation mode, predicts them, ``batch`` rows at a time."""
@@ -106,7 +106,7 @@ class CausalLMTraining:
     def probe(self, model: GPT) -> Probe:
         """One made-up document of eight tokens: embedded tokens and hidden states, (1,8,M) each."""
         tokens = torch.arange(8, device=model.output_weight.device)[None]
-        layout = Layout(tokens)
+        layout = Layout.counting(1, 8, device=tokens.device)
         embedded = model.embed(tokens % (len(model.output_weight) - 1) + 1, layout)
         return Probe(embedded, model.stack(embedded, layout))
 

@@ -17,7 +17,6 @@ from whyformer.models.backbone import BackboneSpec
 from whyformer.models.bert import BERT, BERTSpec
 from whyformer.models.elmo import ELMo, ELMoSpec
 from whyformer.models.gpt import GPT, GPTSpec
-from whyformer.position.layout import Layout
 from whyformer.special_tokens import BOS, EOS
 
 TextOrPair = tuple[str, ...]
@@ -70,7 +69,7 @@ class TokenEncoder:
     def encode(self, model: BERT | GPT, texts: Sequence[TextOrPair]) -> Reading:
         """Read ``texts``, none of them too long, as they stand in one batch."""
         rows = Batch.of(self._framed(texts), model.embedding.weight.device)
-        layout = Layout.of(rows.valid)
+        layout = rows.layout
         if isinstance(model, BERT):
             ends = (rows.tokens == EOS).long()
             # (B,L), 1 behind the first end mark: the second text

@@ -16,7 +16,6 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
 from whyformer.models.bert import BERT
 from whyformer.nn.embedding import token_logits
-from whyformer.position.layout import Layout
 from whyformer.special_tokens import BOS, EOS, NAMES, UNK
 
 
@@ -115,7 +114,7 @@ class Filler:
 
     def _probabilities(self, rows: Batch, mask: int) -> Tensor:
         """(N,V) what stands in each hole, from the first of the first text to the last of the last."""
-        hidden = self.model(rows.tokens, Layout.of(rows.valid))
+        hidden = self.model(rows.tokens, rows.layout)
         # (B,L,M) -> (N,M)
         logits = token_logits(*self.model.scored(hidden[rows.tokens == mask])).float()
         logits[:, : self.tokenizer.ordinary_ids.start] = -torch.inf

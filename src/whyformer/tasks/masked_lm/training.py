@@ -149,7 +149,7 @@ class MaskedLMTraining:
         """A made-up text of six tokens and two of padding, which the six must not see."""
         weight = model.embedding.weight
         tokens = torch.arange(8, device=weight.device)[None]
-        layout = Layout(tokens, tokens < 6)
+        layout = Layout.right_padded(tokens < 6, [6])
         embedded = model.embed(tokens % (len(weight) - 1) + 1, layout)
         # (1,8) -> (8,8); what padding sees does not matter
         return Probe(embedded, model.stack(embedded, layout), (tokens < 6) | (tokens.T >= 6))

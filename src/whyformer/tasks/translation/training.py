@@ -16,6 +16,7 @@ from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.errors import DataError
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
+from whyformer.position.layout import Layout
 from whyformer.special_tokens import EOS
 from whyformer.tasks.translation.metrics import ScoringSpec, score
 from whyformer.tasks.translation.translator import Translator
@@ -37,7 +38,7 @@ class TeacherForcing:
     def __call__(self, model: AnyEncoderDecoder, batch: PairBatch) -> Losses:
         """The sums over the real target tokens of ``batch``, BOS left out."""
         source, target = batch.source, batch.target
-        hidden = model(source.tokens, source.valid, target.tokens[:, :-1], target.valid[:, 1:])
+        hidden = model(source.tokens, source.layout, target.tokens[:, :-1], target.layout.without_last())
         real = target.valid[:, 1:]
         # (B,T,M) -> (N,M): what predicts padding is left out of the loss
         states, table = model.scored(hidden[real])
@@ -106,7 +107,7 @@ class TranslationTraining:
         source = torch.full((1, 8), EOS, device=device)
         target = torch.arange(8, device=device)[None] % (len(model.output_weight) - 1) + 1
         embedded: list[Tensor] = []
-        valid = torch.ones_like(source, dtype=torch.bool)
+        valid = Layout.counting(1, 8, device=device)
 
         def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
             embedded.append(output)

@@ -136,7 +136,7 @@ class Translator:
         """The search of one batch, ready to be called."""
         rows = Batch.of([[*source, EOS] for source in sources], self.model.output_weight.device)
         limit, numbers = self.model.longest - 1, [first + index for index in indices]
-        return partial(self.engine, rows.tokens, rows.valid, settings, model_limit=limit, numbers=numbers)
+        return partial(self.engine, rows.tokens, rows.layout, settings, model_limit=limit, numbers=numbers)
 
     def _candidate(self, hypothesis: Hypothesis) -> TextOutput:
         target, tokens = self.tokenizers.target, hypothesis.tokens

@@ -43,7 +43,7 @@ class Reader(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (B,L) -> scores (B,V,3,L)."""
         layout = Layout(torch.arange(tokens.shape[1]).expand_as(tokens))
-        hidden = self.stack(self.stack.embed(self.embedding(tokens), layout.position), layout)
+        hidden = self.stack(self.stack.embed(self.embedding(tokens), layout), layout)
         # (B,L,3·V) -> (B,L,3,V) -> (B,V,3,L)
         return self.output(hidden).unflatten(-1, (len(TOY_TASKS), -1)).permute(0, 3, 2, 1)
 
