@@ -173,3 +173,84 @@ def test_only_the_lower_triangle_is_plain_causal():
     assert not Mask(Causal(), hole, hole).is_plain_causal
     assert not Mask(Causal(), Layout(layout.position[:, 1:]), layout).is_plain_causal
     assert not Mask(Causal(), tied, tied).is_plain_causal
+
+
+def combined(rules: st.SearchStrategy[MaskRule]) -> st.SearchStrategy[MaskRule]:
+    pairs = st.tuples(rules, rules)
+    return st.one_of(pairs.map(lambda pair: pair[0] & pair[1]), pairs.map(lambda pair: pair[0] | pair[1]))
+
+
+SIMPLE: st.SearchStrategy[MaskRule] = st.one_of(
+    st.sampled_from([Everything(), Causal(), SameSegment()]),
+    st.builds(Window, left=st.integers(0, 4), right=st.integers(0, 3)),
+    st.builds(Chunk, size=st.integers(1, 4), left_chunks=st.one_of(st.none(), st.integers(0, 2))),
+)
+RULES = st.recursive(SIMPLE, combined, max_leaves=4)
+
+
+def looks_ahead(rule: MaskRule, size: int) -> bool:
+    """Whether a query sees a key of a later piece, counted out."""
+    layout = plain(24)
+    allowed = rule.allows(layout, layout).expand(1, 24, 24)[0]
+    piece = layout.position[0] // size
+    return bool((allowed & (piece[None, :] > piece[:, None])).any())
+
+
+@given(RULES, st.integers(1, 12))
+def test_a_rule_says_yes_to_pieces_only_where_none_looks_ahead(rule: MaskRule, size: int):
+    assert not (rule.exact_in_pieces(size) and looks_ahead(rule, size))
+
+
+@given(st.one_of(SIMPLE, st.tuples(SIMPLE, SIMPLE).map(lambda pair: pair[0] | pair[1])), st.integers(1, 12))
+def test_a_rule_says_no_to_pieces_only_where_one_looks_ahead(rule: MaskRule, size: int):
+    assert rule.exact_in_pieces(size) != looks_ahead(rule, size)
+
+
+@pytest.mark.parametrize(
+    ("rule", "sizes"),
+    [
+        (Everything(), []),
+        (Causal(), [1, 2, 3, 4, 5, 6]),
+        (Window(left=2, right=0), [1, 2, 3, 4, 5, 6]),
+        (Window(left=2, right=1), []),
+        (Chunk(size=3), [3, 6]),
+        (SameSegment(), []),
+        (Chunk(size=2, left_chunks=1) & SameSegment(), [2, 4, 6]),
+        (Chunk(size=2) & Chunk(size=3), [2, 3, 4, 6]),
+        (Chunk(size=2) | Chunk(size=3), [6]),
+        (Window(left=0, right=1) & Window(left=1, right=0), [1, 2, 3, 4, 5, 6]),
+    ],
+)
+def test_a_rule_knows_the_pieces_in_which_it_is_exact(rule: MaskRule, sizes: list[int]):
+    assert [size for size in range(1, 7) if rule.exact_in_pieces(size)] == sizes
+
+
+def layouts(start: int, length: int) -> list[Layout]:
+    """The same tokens, once with facts and once without."""
+    told = Layout.counting(2, length, start=start)
+    return [told, Layout(told.position.clone())]
+
+
+@given(RULES, st.integers(0, 9), st.integers(1, 9), st.integers(0, 9), st.integers(1, 9), st.booleans())
+def test_what_is_simpler_between_two_layouts_allows_the_same(
+    rule: MaskRule, asking: int, queries: int, read: int, keys: int, packed: bool
+):
+    for mine, theirs in zip(layouts(asking, queries), layouts(read, keys), strict=True):
+        if packed:
+            mine, theirs = (
+                Layout(side.position, segment=side.position // 5, facts=side.facts) for side in (mine, theirs)
+            )
+        simple, shape = rule.between(mine, theirs), (2, queries, keys)
+        assert torch.equal(simple.allows(mine, theirs).expand(shape), rule.allows(mine, theirs).expand(shape))
+
+
+def test_rules_are_simpler_where_their_parts_have_nothing_to_say():
+    apart, row = Causal() & SameSegment(), Layout.counting(3, 5)
+    assert apart.between(row, row) == Causal()
+    assert apart.between(Layout.counting(3, 1, start=4), row) == Everything()
+    assert Window(left=4, right=0).between(Layout.counting(3, 1, start=4), row) == Everything()
+    near = Window(left=3, right=0)
+    assert near.between(Layout.counting(3, 1, start=4), row) is near
+    segments = Layout(row.position, segment=row.position // 2, facts=row.facts)
+    assert apart.between(segments, segments) is apart
+    assert (Causal() | Everything()).between(row, row) == Everything()

@@ -63,7 +63,7 @@ def test_a_cache_is_a_list_that_is_faster(rows: int, padded: bool, operations: l
             layout = cache.with_new(queries)
             for layer in range(2):
                 assert torch.equal(cache.append(layer, new).key, keys)
-            cache.advance(layout)
+            cache.advance(layout, queries)
         else:
             chosen = torch.tensor([number % len(keys) for number in numbers])
             cache.select(chosen)
@@ -86,7 +86,8 @@ def check_axis(layout: Layout | None, position: Tensor, valid: Tensor | None) ->
 
 def test_padding_may_come_late():
     cache = KVCache(layers=0)
-    cache.advance(cache.with_new(Layout(torch.tensor([[0]]))))
+    first = Layout(torch.tensor([[0]]))
+    cache.advance(cache.with_new(first), first)
     layout = cache.with_new(Layout(torch.tensor([[1]]), torch.tensor([[False]])))
     assert layout.valid is not None
     assert layout.valid.tolist() == [[True, False]]

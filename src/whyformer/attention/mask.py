@@ -44,6 +44,13 @@ class Rule(Spec, ABC):
         """Whether no query may attend to a later position, so that a decoder may use the rule."""
         return self.visible_range.ahead == 0
 
+    def exact_in_pieces(self, size: int) -> bool:
+        """Whether texts may be fed ``size`` positions at a time, each piece with those before in a cache.
+
+        So it is where no query may attend to a later piece, which the cache does not have yet.
+        """
+        return self.causal
+
     def between(self, queries: Layout, keys: Layout) -> "Rule":
         """The simplest rule that is known, by the facts of these two, to allow the same between them."""
         return self
@@ -170,6 +177,10 @@ class Chunk(Rule):
         return VisibleRange(back, self.size - 1)
 
     @override
+    def exact_in_pieces(self, size: int) -> bool:
+        return size % self.size == 0
+
+    @override
     def allows(self, queries: Layout, keys: Layout) -> Tensor:
         # (B,Q,1) minus (B,1,K) -> (B,Q,K), in chunks
         query, key = facing(queries, keys)
@@ -224,6 +235,10 @@ class Both(Rule):
         return VisibleRange(_shorter(one.back, other.back), _shorter(one.ahead, other.ahead))
 
     @override
+    def exact_in_pieces(self, size: int) -> bool:
+        return self.causal or self.first.exact_in_pieces(size) or self.second.exact_in_pieces(size)
+
+    @override
     def between(self, queries: Layout, keys: Layout) -> Rule:
         first, second = (rule.between(queries, keys) for rule in (self.first, self.second))
         if isinstance(first, Everything):
@@ -254,6 +269,10 @@ class Either(Rule):
     def visible_range(self) -> VisibleRange:
         one, other = self.first.visible_range, self.second.visible_range
         return VisibleRange(_longer(one.back, other.back), _longer(one.ahead, other.ahead))
+
+    @override
+    def exact_in_pieces(self, size: int) -> bool:
+        return self.first.exact_in_pieces(size) and self.second.exact_in_pieces(size)
 
     @override
     def between(self, queries: Layout, keys: Layout) -> Rule:

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from whyformer.attention.multihead import KeyValues
-from whyformer.position.layout import Layout
+from whyformer.position.layout import Facts, Layout
 
 _FIRST_CAPACITY = 32
+
+BLOCK = 64
+"""Columns that are at least dropped at a time, so that moving those that stay costs little a step."""
 
 
 class LayerCache:
@@ -44,6 +47,11 @@ class LayerCache:
         moved = KeyValues(self._spare.key[: len(rows)], self._spare.value[: len(rows)])
         self._buffers, self._spare = moved, self._buffers
 
+    def trim(self, kept: int, length: int) -> None:
+        """Move the last ``kept`` of ``length`` columns, at most half of them, to the front."""
+        for buffer in self._buffers or ():
+            buffer[:, :, :kept] = buffer[:, :, length - kept : length]
+
     def _grow(self, new: KeyValues, length: int, total: int) -> None:
         grown = _empty_like(new, len(new.key), max(_FIRST_CAPACITY, 2 * total))
         if self._buffers is not None:
@@ -61,17 +69,23 @@ def _empty_like(like: KeyValues, rows: int, capacity: int) -> KeyValues:
 class KVCache:
     """The self-attention cache of a stack: a buffer a layer, and where the cached keys stand.
 
-    The stack advances it, once per step and after all layers; a layer only appends.
+    The stack advances it, once per step and after all layers; a layer only appends. Tokens come in their
+    order: in each row, positions rise by one from a real token to the next.
+
+    Args:
+        layers: how many.
+        back: positions before its own that a token may see at most. Columns beyond are dropped, so that there
+            are never more than 2 · back + ``BLOCK`` after a step; None keeps all.
     """
 
-    def __init__(self, layers: int) -> None:
+    def __init__(self, layers: int, back: int | None = None) -> None:
         self.layers = [LayerCache() for _ in range(layers)]
         self.layout: Layout | None = None
-
-    @property
-    def seen(self) -> int:
-        """Columns that have come so far."""
-        return self.length
+        self.back = back
+        self.seen = 0
+        """Columns that have come so far, those that were dropped included."""
+        self._unbroken = 0
+        """How many of the last columns are known to be real in all rows."""
 
     @property
     def length(self) -> int:
@@ -88,9 +102,28 @@ class KVCache:
         """Add the keys and values of the present step in ``layer``; those of all steps come back."""
         return self.layers[layer].append(new, self.length)
 
-    def advance(self, layout: Layout) -> None:
-        """Accept the columns that every layer has appended; ``layout`` is that of ``with_new``."""
-        self.layout = layout
+    def advance(self, keys: Layout, queries: Layout) -> None:
+        """Accept what every layer has appended: ``queries``, and ``keys`` as ``with_new`` made them."""
+        new = queries.position.shape[1]
+        self.layout = keys
+        self.seen += new
+        whole = queries.segment is None and queries.shortest == new
+        self._unbroken = self._unbroken + new if whole else 0
+        # Behind so many real tokens nobody sees farther, wherever a row's padding is.
+        if self.back is not None and self._unbroken >= self.back and self.length >= 2 * self.back + BLOCK:
+            self._trim(self.back, keys, queries)
+
+    def _trim(self, kept: int, keys: Layout, queries: Layout) -> None:
+        """Keep the last ``kept`` columns, all of them real."""
+        length = self.length
+        for layer in self.layers:
+            layer.trim(kept, length)
+        bounds = queries.bounds
+        facts = Facts(
+            start=None if keys.facts.start is None else keys.facts.start + length - kept,
+            bounds=None if bounds is None else (bounds[0] - kept, bounds[1]),
+        )
+        self.layout = Layout(keys.position[:, length - kept :], facts=facts)
 
     def select(self, rows: Tensor) -> None:
         """Keep, reorder or repeat hypotheses: ``rows`` (B',) int64."""

@@ -206,7 +206,11 @@ class Stack(nn.Module):
 
         Returns:
             (B,L,M); rows of padding are finite and mean nothing.
+
+        Raises:
+            ValueError: this is a piece of a text whose earlier tokens should have seen it.
         """
+        self._refuse_pieces(queries, cache)
         keys = queries if cache is None else cache.with_new(queries)
         reading = None
         if cross is not None:
@@ -215,7 +219,7 @@ class Stack(nn.Module):
         for layer, block in enumerate(self.blocks):
             x = block(x, shared, layer)
         if cache is not None:
-            cache.advance(keys)
+            cache.advance(keys, queries)
         return x if self.final_norm is None else self.final_norm(x, queries.valid)
 
     def layers(self, x: Tensor, queries: Layout) -> list[Tensor]:
@@ -237,8 +241,19 @@ class Stack(nn.Module):
         return CrossCache(layers, layout)
 
     def new_cache(self) -> KVCache:
-        """An empty cache for step-by-step decoding."""
-        return KVCache(len(self.blocks))
+        """An empty cache for step-by-step decoding; it forgets what the mask lets no later token see."""
+        return KVCache(len(self.blocks), self.rule.visible_range.back)
+
+    def _refuse_pieces(self, queries: Layout, cache: KVCache | None) -> None:
+        if cache is None or cache.seen == 0 or self.rule.causal:
+            return
+        first = queries.start
+        if first is None or not self.rule.exact_in_pieces(first):
+            where = "at positions that differ or are unknown" if first is None else f"at position {first}"
+            raise ValueError(
+                f"a piece that begins {where} cannot follow others: by the mask {self.rule!r}, tokens before "
+                "had to see it; feed the text whole, or in pieces that the mask keeps apart, or mask causally"
+            )
 
 
 def _joined(*groups: nn.Module) -> Positions:
