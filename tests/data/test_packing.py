@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from whyformer.data.batches.packing import fill_rows, pack
+from whyformer.special_tokens import PAD
 
 LENGTHS = st.lists(st.integers(2, 40), min_size=1, max_size=60)
 
@@ -59,3 +61,18 @@ def test_less_than_three_percent_is_wasted_on_lengths_as_texts_have_them(median:
     drawn = np.random.default_rng(seed).lognormal(np.log(median), 0.8, count).astype(int) + 2
     rows = pack([[1] * length for length in drawn.tolist()], 256, seed=seed)
     assert 1 - rows.lengths.sum() / rows.tokens.size < 0.03
+
+
+def test_rows_of_one_document_each_are_not_packed():
+    rows = pack([[2, *[4] * length, 3] for length in (7, 3, 2)], 8, seed=0)
+    whole, shared = np.array([0]), np.array([0, 1])
+    for indices in (whole, shared):
+        real = torch.from_numpy(rows.gold[indices] != PAD)
+        layout = rows.layout(indices, real)
+        assert torch.equal(layout.position[real], torch.from_numpy(rows.position[indices]).long()[real])
+        assert torch.equal(layout.real, real)
+        assert (layout.segment is None) == (indices is whole)
+        assert layout.bounds == (0, 7)
+    on_device = torch.zeros(1, 8, dtype=torch.bool, device="meta")
+    alone = pack([[2, 4, 4, 3], [2, *[4] * 7, 3]], 8, seed=0)
+    assert alone.layout(np.array([0, 1]), on_device.expand(2, -1)).segment is None

@@ -45,12 +45,14 @@ class Rows:
 
     def layout(self, indices: NDArray[np.int64], valid: Tensor) -> Layout:
         """Where the tokens of some rows stand, which are real as ``valid`` (B,L) tells on its device."""
-        width = valid.shape[1]
+        width, lengths = valid.shape[1], self.lengths[indices]
         position, segment = (part[indices, :width] for part in (self.position, self.segment))
-        if segment.max() <= 1:
-            # A document each: nothing is packed here.
-            return Layout.right_padded(valid, self.lengths[indices].tolist())
-        real = None if self.lengths[indices].min() == width else valid
+        full = bool(lengths.min() == width)
+        # A document each: nothing is packed here. Beside padding, learned relative terms would then sum their
+        # gradients in another order, and a CPU has too little to gain to change its bits.
+        if segment.max() <= 1 and (full or valid.device.type != "cpu"):
+            return Layout.right_padded(valid, lengths.tolist())
+        real = None if full else valid
         position, segment = (torch.from_numpy(part).long().to(valid.device) for part in (position, segment))
         return Layout(position, real, segment, Facts(bounds=(0, width - 1)))
 
