@@ -50,7 +50,7 @@ def test_snapshots_of_another_run_are_refused(reverse_run: Path, tmp_path: Path)
     own = last_snapshots(reverse_run, 1)
     tensors, facts = load_tensors(own[0])
     other = tmp_path / "other.safetensors"
-    save_tensors(other, tensors, {**facts, "tokenizers": ["0", "1"]})
+    save_tensors(other, tensors, {**facts, "assets": ["0", "1"]})
     with pytest.raises(CheckpointError, match=r"other\.safetensors: these weights were trained with another"):
         write_average(reverse_run, [*own, other], tmp_path / "mean.safetensors")
     save_tensors(other, {"weight": torch.zeros(2)}, facts)

@@ -178,7 +178,7 @@ def test_what_is_predicted_counts_each_direction(run: Path):
     task, model = made_task(run)
     indices = np.arange(9)
     batch = task.batch(indices, 0, CPU)
-    losses = task.objective(model, batch)
+    losses = task.objective(model.eval(), batch)
     assert losses.predictions == task.predicted(indices, 0)
     apart = replace(task.objective, apart=True)(model, batch)
     ways = [apart.figures[name].item() for name in ("forward_nll", "backward_nll")]

@@ -227,7 +227,7 @@ def test_bad_text_is_one_sentence(
 
 
 def test_an_unknown_test_set_names_those_that_exist(tmp_path: Path):
-    with pytest.raises(DataError, match="there is no test set tset; there are: valid, test"):
+    with pytest.raises(DataError, match="there is no test set tset; did you mean test"):
         documents(tmp_path, b"a", test={"test": [tmp_path / "text"]}).held_out("tset")
 
 
