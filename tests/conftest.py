@@ -94,7 +94,7 @@ model:
   longest: 32
 duplicates: 4
 training:
-  steps: 200
+  steps: 300
   batching: {{tokens: 512}}
   loss: {{label_smoothing: 0.0}}
   schedule: {{kind: linear, peak: 0.01, warmup: 30}}
