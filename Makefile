@@ -20,7 +20,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 , := ,
 # Other processors, oldest first, as far as one can play them: kernels of torch and oneDNN, what the library is
 # told (tests/conftest.py), what the native engine is compiled for, threads.
-PRETENDED = WHYFORMER_TEST_FEATURES=$(1) WHYFORMER_TEST_BF16=$(2) OMP_NUM_THREADS=$(3)
+PRETENDED = WHYFORMER_TEST_FEATURES=$(1) WHYFORMER_TEST_BF16=$(2) OMP_WAIT_POLICY=passive OMP_NUM_THREADS=$(3)
 AVX2 := ATEN_CPU_CAPABILITY=avx2 WHYFORMER_TEST_MARCH=x86-64-v3 ONEDNN_MAX_CPU_ISA=AVX2
 PROCESSORS := \
 	"$(call PRETENDED,none,off,1) ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 WHYFORMER_TEST_MARCH=x86-64" \
