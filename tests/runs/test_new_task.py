@@ -29,6 +29,7 @@ training:
   steps: 120
   batching: {tokens: 4}
   schedule: {kind: constant, peak: 0.05, warmup: 0}
+  precision: fp32
   validation: {every: 100, average: 1}
   log_every: 50
 """
