@@ -28,9 +28,7 @@ TO_BE_RENAMED = {"Fit", "HeldOut"}
 
 NO_FIRST_WORD = re.compile(r"(what|that|those)\b", re.IGNORECASE)
 # Rooms whose docstrings, and whose strings under fields, are still to be written so.
-DOCSTRINGS_TO_DO = (
-    *("tasks", "training", "runs", "cli", "analysis", "experiments", "attention", "nn", "position"),
-)
+DOCSTRINGS_TO_DO = (*("tasks", "training", "runs", "cli", "analysis", "experiments"),)
 FIELDS_TO_DO = DOCSTRINGS_TO_DO
 
 

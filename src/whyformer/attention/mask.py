@@ -350,7 +350,7 @@ class Mask:
         return None if reachable.device.type == "cpu" and bool(reachable.all()) else reachable
 
     def penalty(self, dtype: torch.dtype) -> Tensor | None:
-        """What to add to the logits: 0 where allowed, the lowest finite number elsewhere; None for nothing.
+        """Penalty added to the logits: 0 where allowed, the lowest finite number elsewhere; None for nothing.
 
         It is finite so that a query without keys gives finite numbers, which ``reachable`` then turns
         into zeros, forward and backward; minus infinity would give NaN.

@@ -1,4 +1,4 @@
-"""What the layers of a stack share in one forward pass."""
+"""Shared values of one forward pass: masks, positions, caches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ NO_POSITIONS = Positions()
 
 @dataclass(frozen=True)
 class CrossPass:
-    """What the cross-attentions of a decoder share in one forward pass."""
+    """Shared values of a decoder's cross-attentions in one forward pass."""
 
     memory: CrossCache
     mask: Mask
@@ -21,10 +21,10 @@ class CrossPass:
 
 @dataclass(frozen=True)
 class Pass:
-    """What the layers of a stack share in one forward pass."""
+    """Shared values of a stack's layers in one forward pass."""
 
     mask: Mask
     positions: Sequence[Positions]
-    """What each layer knows of positions."""
+    """Position schemes of each layer."""
     cache: KVCache | None = None
     cross: CrossPass | None = None

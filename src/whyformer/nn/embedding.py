@@ -94,7 +94,7 @@ class OutputTable(nn.Module, ABC):
         self.register_buffer("_never", None, persistent=False)
 
     def make_output(self, vocabulary: int, d_model: int, spec: EmbeddingSpec) -> None:
-        """What scoring needs beside the table of the tokens that are written."""
+        """Make the parameters that scoring needs beside the table of the tokens that are written."""
         if spec.tie == "none":
             self.own_output = TokenEmbedding(vocabulary, d_model, spec)
         if spec.output_bias:
@@ -127,7 +127,7 @@ class OutputTable(nn.Module, ABC):
 
     @property
     def scoring_bias(self) -> Tensor | None:
-        """What is added to the scores (V,) of the tokens, if anything."""
+        """Bias (V,) added to the scores of the tokens; None for none."""
         if self.output_bias is None or self._never is None:
             return self._never if self.output_bias is None else self.output_bias
         return self.output_bias + self._never

@@ -16,7 +16,7 @@ from whyformer.spec import Spec
 
 
 class _HiddenSpec(Spec):
-    """What all networks with a hidden layer have in common."""
+    """Base of all networks with a hidden layer."""
 
     hidden: int = Field(default=2048, ge=1)
     """Components of the hidden layer."""

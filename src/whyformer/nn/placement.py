@@ -81,7 +81,7 @@ class Placement(nn.Module, ABC):
 
     @abstractmethod
     def enter(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        """What the sublayer reads."""
+        """Input (B,L,M) of the sublayer."""
 
     @abstractmethod
     def leave(self, x: Tensor, branch: Tensor, valid: Tensor | None) -> Tensor:

@@ -15,11 +15,11 @@ from whyformer.position.layout import Layout, Padding, real_tokens
 from whyformer.spec import Spec
 
 Memory = tuple[Tensor, ...]
-"""What the layers remember, (layers,B,M) each: the hidden state, and of an LSTM the cell's too."""
+"""States of the layers, (layers,B,M) each: the hidden state, and of an LSTM the cell's too."""
 
 
 class _CellSpec(Spec):
-    """What both cells have in common: torch has layers of each."""
+    """Base of both cells: torch has layers of each."""
 
     layers_type: ClassVar[type[nn.LSTM] | type[nn.GRU]]
 

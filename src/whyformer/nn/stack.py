@@ -71,7 +71,7 @@ class StackSpec(Spec):
     positions: tuple[PositionSpec, ...] = (SinusoidalSpec(),)
     """Position schemes; several are joined, none is legal."""
     block: BlockSpec = BlockSpec()
-    """What every layer looks like."""
+    """Shape of every layer."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "StackSpec":
@@ -188,7 +188,7 @@ class Stack(nn.Module):
         return self._shared.embed(x, layout)
 
     def added(self, longest: int, d_model: int) -> Tensor:
-        """What such schemes add to any token at each of the first ``longest`` positions: (L,M)."""
+        """Sum of such schemes' terms for any token at each of the first ``longest`` positions: (L,M)."""
         # What they add to zeros they add to everything.
         return self.embed(torch.zeros(1, longest, d_model), Layout.counting(1, longest))[0]
 
@@ -223,7 +223,7 @@ class Stack(nn.Module):
         return x if self.final_norm is None else self.final_norm(x, queries.valid)
 
     def layers(self, x: Tensor, queries: Layout) -> list[Tensor]:
-        """What enters the stack and what leaves each of its layers, the last as it leaves the stack.
+        """Input of the stack and output of each of its layers, the last as it leaves the stack.
 
         For ``x`` (B,L,M) as in ``forward``: N + 1 tensors (B,L,M) from N layers, all of one graph.
         """

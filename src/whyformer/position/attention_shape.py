@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AttentionShape:
-    """What scores and position schemes must know of the attention they are built for."""
+    """Numbers of an attention that scores and position schemes are built for."""
 
     d_model: int
     heads: int

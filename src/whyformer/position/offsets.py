@@ -92,7 +92,7 @@ def _places(queries: Layout, keys: Layout) -> tuple[range, Tensor]:
 
 
 def _over(rows: Tensor, by_offset: Tensor) -> Tensor:
-    """What is alike for all queries (…,1,N) for each of the ``rows`` (…,Q,·)."""
+    """Terms (…,1,N) that are alike for all queries, for each of the ``rows`` (…,Q,·)."""
     return by_offset.expand(*by_offset.shape[:-2], rows.shape[-2], by_offset.shape[-1])
 
 

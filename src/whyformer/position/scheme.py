@@ -1,4 +1,4 @@
-"""What every position scheme is: four hooks, of which it overrides one or two.
+"""The base of every position scheme: four hooks, of which it overrides one or two.
 
 B batch · L length · Q query length · K key length · H heads · D head dimension · M model dimension
 """
@@ -34,7 +34,7 @@ class PositionScheme(nn.Module):
 
 
 class SchemeSpec(Spec):
-    """What the specs of all schemes answer."""
+    """Base of the specs of all schemes."""
 
     dot_only: ClassVar[bool] = False
     """Whether the scheme needs a score that is a dot product."""

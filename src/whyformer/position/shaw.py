@@ -17,7 +17,7 @@ from whyformer.position.scheme import OwnedSpec, PositionScheme
 
 
 class _ShawSpec(OwnedSpec):
-    """What both halves of Shaw et al. have in common."""
+    """Base of both halves of Shaw et al."""
 
     distance: int = Field(default=16, ge=1)
     """Largest distance with a vector of its own; farther keys, at any length, count as that far."""
