@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from whyformer.cli.main import app
-from whyformer.config.recipe_files import shipped
+from whyformer.config.recipe_files import SHIPPED, shipped
 from whyformer.experiments.grid import Trial
 from whyformer.huggingface.transfer import export_model
 from whyformer.runs.registry import load_any
@@ -94,6 +94,13 @@ def test_both_languages_give_the_same_figures():
         for text in (README, CHINESE)
     ]
     assert figures[0] == figures[1]
+
+
+def test_both_languages_have_a_phrase_for_every_room():
+    rooms = [re.findall(r"^  (\w+)/ +\S", text, re.MULTILINE) for text in (README, CHINESE)]
+    folders = {path.name for path in SHIPPED.parent.iterdir() if path.is_dir()} - {"__pycache__"}
+    assert rooms[0] == rooms[1]
+    assert set(rooms[0]) == folders
 
 
 def test_make_knows_the_targets():
