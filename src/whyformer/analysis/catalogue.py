@@ -1,4 +1,4 @@
-"""The catalogue of parts: what there is to choose from, and what does not go together.
+"""The catalogue of parts: all that there is to choose from, and the pairs that do not go together.
 
 Both are read from the specs: members, meaning and source of each union, and for every pair of choices the
 verdict of the validator. So a new part is in the catalogue as soon as it is in its union.
@@ -37,13 +37,13 @@ class Part:
     """One alternative."""
 
     room: str
-    """What it is an alternative for."""
+    """Place that it is an alternative for."""
     name: str
     meaning: str
     origin: str
     """Paper and section or equation."""
     value: Any
-    """What a recipe writes, defaults left out."""
+    """Value in a recipe, defaults left out."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Catalogue:
 
     parts: list[Part]
     pairs: int
-    """Pairs that were tried."""
+    """Number of pairs that were tried."""
     refused: list[Refusal]
 
 
@@ -172,7 +172,7 @@ def _name(part: Part) -> str:
 
 
 def _complaint(*parts: Part) -> str | None:
-    """What the validator says to an attention stack with ``parts``."""
+    """Complaint of the validator about an attention stack with ``parts``; None where it has none."""
     chosen = {part.room: part for part in parts}
     place = chosen["place"].name if "place" in chosen else "attention"
     values = {room: part.value for room, part in chosen.items()}

@@ -25,34 +25,34 @@ class Step:
 
     token: str
     log_probability: float
-    """In nats."""
+    """Log-probability of the token, in nats."""
     likeliest: str
     """The token that the model would rather have written, or the same one."""
     likeliest_log_probability: float
-    """In nats."""
+    """Log-probability of that token, in nats."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What went on inside the model for one source and one translation."""
+    """Look inside the model at one source and one translation."""
 
     source: str
     translation: str
     source_tokens: list[str]
-    """The end mark is the last."""
+    """Tokens of the source; EOS is the last."""
     steps: list[Step]
-    """One for each token that was written; the end mark is the last."""
+    """Step of each token that was written; EOS is the last."""
     attention: list[AttentionMap]
     """Every layer of the encoder's and the decoder's self-attention and of the cross-attention."""
 
     @property
     def log_probability(self) -> float:
-        """Of the whole translation, in nats."""
+        """Log-probability of the whole translation, in nats."""
         return sum(step.log_probability for step in self.steps)
 
 
 def inspect_translation(translator: Translator, source: str, translation: str | None = None) -> Inspection:
-    """Inspection at how ``source`` becomes ``translation``; by default at the translator's own best one.
+    """Inspect how ``source`` becomes ``translation``; by default the translator's own best one.
 
     The model reads the translation token by token as if it had written it (teacher forcing).
 

@@ -1,4 +1,4 @@
-"""Where a training step, or the translation of a sentence, spends its time.
+"""Profile of a training step, or of the translation of a sentence: where it spends its time.
 
 The work is done twice: undisturbed, which tells how fast it is, and traced, which tells what is slow.
 """
@@ -36,54 +36,54 @@ _WARM_UP = 2
 
 @dataclass(frozen=True)
 class Share:
-    """What one part of the model, or one kind of operation, takes of a step or of a sentence."""
+    """Time that one part of the model, or one kind of operation, takes of a step or of a sentence."""
 
     name: str
     forward: float
-    """Seconds, those of all that is not the backward pass."""
+    """Seconds of all that is not the backward pass."""
     backward: float
-    """Seconds."""
+    """Seconds of the backward pass."""
     calls: float | None = None
-    """How often a part was entered; None for a kind of operation."""
+    """Number of times that a part was entered; None for a kind of operation."""
 
     @property
     def seconds(self) -> float:
-        """Both ways."""
+        """Seconds of both passes."""
         return self.forward + self.backward
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast the work is undisturbed."""
+    """Speed of the work, undisturbed."""
 
     seconds: float
-    """Of a step or sentence."""
+    """Seconds of a step or sentence."""
     tokens_per_second: float
-    """Those that are predicted; of a classifier, examples."""
+    """Predicted tokens per second; of a classifier, examples."""
     peak_memory: int
-    """Bytes that the process has held at most since it began, data included."""
+    """Maximum number of bytes that the process has held since it began, data included."""
     mfu: float | None = None
     """Model FLOPs utilisation: the rate of matrix products over what the machine reaches, from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the time goes."""
+    """Profile: where the time goes."""
 
     work: Literal["training", "translation"]
     unit: Literal["step", "sentence"]
     count: int
-    """Units that were measured."""
+    """Number of units that were measured."""
     conditions: str
     speed: Speed
     cells: dict[Cell, float]
     """Seconds a unit, as traced."""
     calls: dict[str, float]
-    """How often each part was entered in a unit."""
+    """Number of times that each part was entered in a unit."""
 
     @property
     def seconds(self) -> float:
-        """Of a unit, as traced: what the shares sum to."""
+        """Seconds of a unit, as traced: the sum of the shares."""
         return sum(self.cells.values())
 
     @property
@@ -105,7 +105,7 @@ class Profile:
         return sorted(shares, key=lambda share: share.seconds, reverse=True)
 
     def record(self) -> dict[str, Any]:
-        """All of it, ready for JSON; times in milliseconds a unit."""
+        """The whole profile, ready for JSON; times in milliseconds a unit."""
         return {
             "work": self.work,
             "unit": self.unit,
@@ -165,7 +165,7 @@ class _Rehearsal:
         return list(islice(cycle(self._batches.groups(0)), count))
 
     def take(self, group: Group) -> int:
-        """Take a step; the tokens that it predicts."""
+        """Take a step, and return the number of tokens that it predicts."""
         self._taken += 1
         sums = self.step.gradient(group, self._taken, 0)
         self.step.update(self._taken, None)
@@ -265,6 +265,6 @@ def _threads() -> str:
 
 
 def _peak_memory() -> int:
-    """Bytes that this process has held at most."""
+    """Maximum number of bytes that this process has held."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

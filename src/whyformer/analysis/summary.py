@@ -17,7 +17,7 @@ class Weight:
     name: str
     shape: tuple[int, ...]
     numbers: int
-    """How many numbers it holds."""
+    """Number of numbers that it holds."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ModelSummary:
     """A run, described."""
 
     recipe: dict[str, str]
-    """What matters of the recipe and of its training, in words."""
+    """The recipe and its training, in words."""
     weights: list[Weight]
 
     @property

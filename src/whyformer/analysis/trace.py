@@ -1,7 +1,7 @@
-"""Where the time of a piece of work goes: by part of the model, forwards or backwards, by kind of operation.
+"""Trace of a piece of work: its time by part of the model, forwards or backwards, by kind of operation.
 
 Parts are ranges around calls; the profiler of torch sees them and every operation. Each moment belongs to the
-innermost of all that is going on, so the figures add up to the whole. An operation of the backward pass
+innermost of all that happens then, so the figures add up to the whole. An operation of the backward pass
 belongs to the part whose forward operation it undoes: both carry the same number in the autograd graph.
 """
 
@@ -69,29 +69,29 @@ _BACKWARD = "autograd::engine::evaluate_function"
 
 
 class Cell(NamedTuple):
-    """What a moment is spent on."""
+    """Label of a moment: the part, the direction and the kind of operation it is spent on."""
 
     part: str
     backward: bool
     """Whether it computes gradients."""
     kind: str
-    """Of operation."""
+    """Kind of operation."""
 
 
 class Event(NamedTuple):
-    """What the profiler has seen."""
+    """Event that the profiler has seen."""
 
     name: str
     start: int
-    """In nanoseconds, as ``end``."""
+    """Time in nanoseconds, as ``end``."""
     end: int
     thread: int
     number: int
-    """Of the next node of the autograd graph, or of the one that is undone; -1 where that means nothing."""
+    """Number of the next node of the autograd graph, or of the one undone; -1 where that means nothing."""
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Time that it took, in seconds."""
         return (self.end - self.start) / 1e9
 
     def within(self, other: "Event") -> bool:
@@ -100,7 +100,7 @@ class Event(NamedTuple):
 
 
 def part(name: str) -> record_function:
-    """What a ``with`` block, or a function that it decorates, does belongs to the part called ``name``."""
+    """Count whatever a ``with`` block, or a decorated function, does to the part called ``name``."""
     return record_function(_MARK + name)
 
 
@@ -109,10 +109,10 @@ class Trace:
 
     def __init__(self, whole: str) -> None:
         self.whole = whole
-        """The part to which belongs what belongs to no other."""
+        """Part to which belongs whatever belongs to no other."""
         self.seconds: defaultdict[Cell, float] = defaultdict(float)
         self.calls: Counter[str] = Counter()
-        """How often each part was entered, forwards."""
+        """Number of times that each part was entered, forwards."""
 
     @contextmanager
     def watching(self) -> Generator[None]:
@@ -144,7 +144,7 @@ class Trace:
 
 
 def _events(watched: profile) -> list[Event]:
-    """What was seen, sorted by start; what contains others comes before them."""
+    """Events that were seen, sorted by start; one that contains others comes before them."""
     assert watched.profiler is not None
     assert watched.profiler.kineto_results is not None
     # Not `watched.events()`, which makes a large object of each in ten times the time that the work took.
@@ -157,7 +157,7 @@ def _events(watched: profile) -> list[Event]:
 
 
 def _cell(event: Event, outer: Cell, parts: dict[int, str]) -> Cell:
-    """What ``event`` inside of ``outer`` is; ``parts`` are those of the autograd graph's nodes so far."""
+    """Cell of ``event`` inside of ``outer``; ``parts`` are those of the autograd graph's nodes so far."""
     if event.name.startswith(_MARK):
         return Cell(event.name.removeprefix(_MARK), False, PYTHON)
     if event.name.startswith(_BACKWARD):

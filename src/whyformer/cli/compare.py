@@ -50,7 +50,7 @@ def compare(
     """Compare RECIPE under changes, seed by seed.
 
     Every combination of the varied values is a cell, trained into RUN/CELL/seed-N from each seed. The
-    same command goes on where it was stopped. RUN/comparison is a page, a picture, and all figures as
+    same command resumes where it was stopped. RUN/comparison is a page, a picture, and all figures as
     JSON. Where the recipe leaves the precision to the machine, it is fp32.
     """
     from whyformer.experiments.grid import Variation, equal_minutes, equal_steps, plan_trials

@@ -74,7 +74,7 @@ def evaluate(
     with its signature. How to search is the recipe's choice unless the options below say otherwise.
 
     A run that does something else is scored by what it was trained for: perplexity and bits per character,
-    hidden tokens and next sentences told right, or accuracy and macro F1.
+    hidden tokens and next sentences predicted right, or accuracy and macro F1.
     """
     search = search_choice(
         beam,

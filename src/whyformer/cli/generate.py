@@ -34,7 +34,7 @@ def generate(
     run: RunArgument,
     prompt: Annotated[str, typer.Argument(help="How the text begins; left out, a new document begins.")] = "",
     tokens: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens to write; the recipe's number if left out.")
+        int | None, typer.Option(min=1, help="Maximum number of tokens to write; the recipe's if left out.")
     ] = None,
     samples: Annotated[
         int | None, typer.Option("--samples", "--n-best", min=1, help="Texts to write.")

@@ -98,7 +98,7 @@ app.command()(doctor.doctor)
 
 
 def _note(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
-    """What is meant for the user, as one sentence; other warnings as Python writes them."""
+    """Show a note for the user as one sentence, and other warnings as Python writes them."""
     told = message if issubclass(category, WhyformerNote) else None
     typer.echo(
         f"note: {told}" if told else warnings.formatwarning(message, category, filename, lineno).rstrip(),

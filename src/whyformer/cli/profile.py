@@ -66,7 +66,7 @@ def profile(
 ) -> None:
     """See where training and translation spend their time.
 
-    Training goes on from the run's weights, on its data, in memory alone: nothing of the run changes. Each
+    Training continues from the run's weights, on its data, in memory alone: nothing of the run changes. Each
     moment belongs to one part of the model and to one kind of operation, so that shares sum to the whole;
     backward is the time of the part's gradients. The CPU is profiled. RUN/profile is a page and a picture.
     """

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 def sentence_bar(label: str, total: int) -> Generator[Callable[[int], None]]:
     """Show on a terminal how many of ``total`` sentences are done, how fast, and how long the rest takes.
 
-    Yields what is to be told of every few sentences that are done. The bar is gone in the end; in a pipe
-    it never comes.
+    Yields a function to report every few sentences that are done. The bar is gone in the end; in a pipe it
+    never comes.
     """
     if total < 2 or not sys.stderr.isatty():
         yield lambda _: None

@@ -34,7 +34,7 @@ def train(
         "tokenizer.json"
     ),
     kind: Annotated[TokenizerKind, typer.Option(help="How text is cut.")] = "bpe",
-    vocabulary: Annotated[int | None, typer.Option(help="Most pieces.")] = None,
+    vocabulary: Annotated[int | None, typer.Option(help="Maximum number of pieces.")] = None,
     split: Annotated[
         Literal["words", "spaces"] | None, typer.Option(help="words: raw text; spaces: tokenised text.")
     ] = None,
@@ -70,7 +70,7 @@ def train(
 def merges(
     files: FilesArgument,
     kind: Annotated[Literal["bpe", "wordpiece"], typer.Option(help="How text is cut.")] = "bpe",
-    steps: Annotated[int, typer.Option(min=1, help="Most merges to show.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="Maximum number of merges to show.")] = 20,
     criterion: Criterion = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:

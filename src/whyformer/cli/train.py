@@ -10,7 +10,7 @@ from whyformer.cli.options import DeviceOption, ThreadsOption
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe's name, a recipe file, or the folder of a run to go on with.")
+        str, typer.Argument(help="A recipe's name, a recipe file, or the folder of a run to resume.")
     ],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Changes to the recipe, such as model.encoder.layers=4.")
@@ -22,7 +22,7 @@ def train(
         bool, typer.Option("--overwrite", help="Replace a run that lies in the folder.")
     ] = False,
 ) -> None:
-    """Train RECIPE into a run folder, or go on with a stopped run."""
+    """Train RECIPE into a run folder, or resume a stopped run."""
     from whyformer.config.recipe_files import shipped
     from whyformer.runs.execution import Execution
     from whyformer.runs.train import resume_run, start_run

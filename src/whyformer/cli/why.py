@@ -10,7 +10,7 @@ import typer
 
 def why(
     number: Annotated[int | None, typer.Argument(help="The question; all are listed if left out.")] = None,
-    lang: Annotated[Literal["en", "zh"], typer.Option(help="The language of what is told.")] = "en",
+    lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of the answer.")] = "en",
     output: Annotated[
         Path, typer.Option("--out", "--output", "-o", help="Folder of the record, page and picture.")
     ] = Path("runs/why"),

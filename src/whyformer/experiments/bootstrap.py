@@ -1,4 +1,4 @@
-"""How sure a mean is: percentile bootstrap (Efron 1979), the same each time it is computed."""
+"""Confidence of a mean: percentile bootstrap (Efron 1979), the same each time it is computed."""
 
 import random
 from collections.abc import Sequence

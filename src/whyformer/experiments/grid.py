@@ -2,12 +2,12 @@
 
 The values of the axes multiply to *cells*; a cell and a seed are a *trial*: an ordinary run in the folder
 ``<cell>/seed-<n>``, its figures in ``result.json`` there, its output in ``<cell>/seed-<n>.log``. A comparison
-that was killed goes on: finished trials are read, half-done ones resumed. For example::
+that was killed resumes: finished trials are read, half-done ones go on. For example::
 
     axes = [Variation.of("model.encoder.block.attention.heads.query=1,2,4")]
     trials = plan_trials("demo", axes, [1, 2, 3], Path("runs/heads"), equal_steps(500))
     results = run(trials, Conditions(), jobs=2)
-    for row in rows(results, "nll"):  # from tasks.comparison
+    for row in rows(results, "nll"):  # from experiments.results
         print(row.cell, row.estimate, row.difference)
 """
 
@@ -67,7 +67,7 @@ class Trial:
 
     cell: str
     settings: Mapping[str, str]
-    """What the cell changes in the recipe: YAML by key."""
+    """Changes of the cell to the recipe: YAML by key."""
     seed: int
     recipe: Recipe
     folder: Path
@@ -77,12 +77,12 @@ class Trial:
 
     @property
     def log(self) -> Path:
-        """What the run said."""
+        """File of the run's output."""
         return Path(f"{self.folder}.log")
 
 
 Results = dict[Trial, Measured | str]
-"""By trial, in the order of the plan: what was measured, or in a sentence why nothing was."""
+"""Measured figures by trial, in the order of the plan; or, in a sentence, why nothing was measured."""
 
 
 def equal_steps(steps: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What comes out of a comparison: figures by cell with intervals, ``comparison.json``, page and picture."""
+"""Results of a comparison: figures by cell with intervals, ``comparison.json``, page and picture."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,15 +20,15 @@ class Row:
 
     cell: str
     values: dict[int, float]
-    """By seed; trials that failed, or lack the figure, are missing."""
+    """Values by seed; trials that failed, or lack the figure, are missing."""
     estimate: Estimate | None
-    """Over the seeds; None where there is no value."""
+    """Mean over the seeds; None where there is no value."""
     difference: Estimate | None
-    """From the first cell, seed by seed; None for that cell itself, and where they share no seed."""
+    """Difference from the first cell, seed by seed; None for that cell, and where no seed is shared."""
 
 
 def rows(results: Results, figure: str) -> list[Row]:
-    """How ``figure`` came out, a row for each cell.
+    """Values of ``figure``, a row for each cell.
 
     Raises:
         RecipeError: no trial has this figure, though some have others.
@@ -64,7 +64,7 @@ def save_comparison(
         shown: names of the figures that are drawn.
 
     Returns:
-        What stands in the JSON.
+        The content of the JSON.
     """
     # Altair takes a second to import.
     from whyformer.plots.comparison import comparison_page

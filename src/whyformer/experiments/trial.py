@@ -1,4 +1,4 @@
-"""One trial of a comparison in a process of its own: train or go on, measure, write ``result.json``.
+"""One trial of a comparison in a process of its own: train or resume, measure, write ``result.json``.
 
 Its arguments are the folder and the conditions as JSON. Standard input stays open as long as the process
 that compares lives; when it closes, the trial saves its state and stops. What stops it is on standard output
@@ -34,7 +34,7 @@ from whyformer.training.flops import training_flops
 
 @dataclass(frozen=True)
 class Conditions:
-    """What every trial of a comparison has alike, besides the recipe."""
+    """Conditions that all trials of a comparison share, besides the recipe."""
 
     device: str = "auto"
     """auto, cpu, cuda or mps."""
@@ -46,19 +46,19 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came out of a trial."""
+    """Measured figures of a trial."""
 
     valid: dict[str, float]
-    """Of the best weights on the validation set, as the task reports it, and the perplexity."""
+    """Figures of the best weights on the validation set, as the task reports them, and the perplexity."""
     test: dict[str, dict[str, Any]]
     """Summaries by test set; empty without tests."""
     parameters: int
     flops_per_token: float
-    """Of the matrix products of training, forwards and backwards, per target token; padding costs, too."""
+    """FLOPs of the matrix products of training, both passes, per target token; padding costs, too."""
     tokens_per_second: float
     """Target tokens in training, the median of the log."""
     seconds: float
-    """Of training, validations included."""
+    """Seconds of training, validations included."""
     steps: int
     threads: int
 
@@ -81,7 +81,7 @@ class Measured:
 
 
 def read_result(folder: Path, conditions: Conditions) -> Measured | None:
-    """What came out of the trial in ``folder``; None if it is not finished, or if its tests are missing."""
+    """Result of the trial in ``folder``; None if it is not finished, or if its tests are missing."""
     path = folder / "result.json"
     if not path.exists():
         return None
@@ -90,7 +90,7 @@ def read_result(folder: Path, conditions: Conditions) -> Measured | None:
 
 
 def run_trial(folder: Path, conditions: Conditions) -> Measured:
-    """Train the run in ``folder`` to its end, from wherever it stands, and measure it.
+    """Train the run in ``folder`` to its end, resuming where it stands, and measure it.
 
     Raises:
         WhyformerError: as for ``whyformer train`` and ``whyformer evaluate``.

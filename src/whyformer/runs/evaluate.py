@@ -1,4 +1,4 @@
-"""How good a run is on held-out data, by what it was trained for."""
+"""Evaluation of a run on held-out data, by what it was trained for."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,14 +16,14 @@ def evaluate_run(
     execution: Execution | None = None,
     weights: Path | None = None,
 ) -> Iterator[tuple[str, Metrics]]:
-    """How good the run in the folder ``run`` is on its held-out sets, one after another.
+    """Metrics of the run in the folder ``run`` on its held-out sets, one set after another.
 
     Args:
         run: its folder.
         names: of its recipe's test sets, ``valid`` among them; without names all test sets, or ``valid``
             where there are none.
-        options: how to evaluate.
-        execution: where and how to compute.
+        options: way to evaluate.
+        execution: device, threads, precision and engine.
         weights: other weights of the same run.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where and how a run computes: one value for the command line, Python and the service."""
+"""Execution of a run, where and how it computes: one value for the command line, Python and the service."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,14 +15,14 @@ class Execution:
     """Device, threads, precision and engine."""
 
     device: str = "auto"
-    """auto, cpu, cuda or mps; engines other than torch, and precisions below fp32, want the CPU."""
+    """Device: auto, cpu, cuda or mps; engines other than torch, and precisions below fp32, want the CPU."""
     threads: int | None = None
     """CPU threads; torch's choice if left out."""
     precision: PrecisionName = "fp32"
-    """Of the products; fp32 is exact, auto takes what pays on this CPU."""
+    """Precision of matrix products; fp32 is exact, auto takes what pays on this CPU."""
     engine: EngineName = "torch"
-    """What computes; native is our C++ program for Transformers, ctranslate2 is another library, for which
-    the run is converted once."""
+    """Engine that computes; native is our C++ program for Transformers, ctranslate2 is another library, for
+    which the run is converted once."""
 
     @property
     def usual(self) -> bool:
@@ -30,7 +30,7 @@ class Execution:
         return self.engine == "torch" and self.precision == "fp32"
 
     def apply_threads(self) -> None:
-        """Let torch compute with so many threads."""
+        """Set the number of torch's threads."""
         import torch
 
         if self.threads is not None:

@@ -1,4 +1,4 @@
-"""From a run folder to the object that users call."""
+"""Loading: from a run folder to the object that users call."""
 
 import warnings
 from pathlib import Path
@@ -28,7 +28,7 @@ RunnerT = TypeVar("RunnerT", bound=Runner)
 
 
 class OpenRun(NamedTuple):
-    """The folder of a run, and what its files say; the weights are still to be read."""
+    """Folder of a run, its recipe, task and assets; the weights are still to be read."""
 
     folder: RunFolder
     recipe: Recipe
@@ -89,7 +89,7 @@ def load(run: str | Path, *, device: str = "auto", weights: str | Path | None = 
 def load_runner(
     run: str | Path, execution: Execution | None = None, weights: str | Path | None = None
 ) -> Runner:
-    """The same, computing as ``execution`` says.
+    """The object that ``load`` gives, computing as ``execution`` says.
 
     Raises:
         CheckpointError: also where the engine cannot take the model.

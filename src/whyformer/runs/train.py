@@ -1,4 +1,4 @@
-"""Training as a whole: from a recipe to a run folder, anew or where it stopped."""
+"""Training as a whole: from a recipe to a run folder, anew or resumed."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -56,7 +56,7 @@ def start_run(
 def resume_run(
     path: Path, overrides: Sequence[str], *, device: str, say: Callable[[str], None]
 ) -> Trainer[nn.Module]:
-    """Prepare to go on with the run in ``path``; ``overrides`` may only change the recipe's training.
+    """Prepare to resume the run in ``path``; ``overrides`` may only change the recipe's training.
 
     ``say`` is told what was read.
 

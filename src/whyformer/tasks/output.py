@@ -9,13 +9,13 @@ class TextOutput:
 
     text: str
     score: float
-    """What the search ranks by: log-probability in nats, length penalty and coverage penalty applied."""
+    """Score by which the search ranks: log-probability in nats, with length and coverage penalties."""
     ids: tuple[int, ...]
-    """The tokens it was written in, without marks."""
+    """Tokens it was written in, BOS and EOS left out."""
     tokens: list[str]
-    """The same, readable."""
+    """The same tokens, readable."""
     finished: bool
-    """False where the length limit came before the end mark."""
+    """Whether EOS came before the length limit."""
 
     def record(self) -> dict[str, object]:
         """The output without its ids, ready for JSON."""

@@ -53,7 +53,7 @@ class Runner(Protocol):
 
 
 class Metrics(ABC):
-    """How good a run is on one set of data."""
+    """Quality of a run on one set of data."""
 
     @property
     @abstractmethod
@@ -65,12 +65,12 @@ class Metrics(ABC):
         """The lines to print of the set ``name``, with up to ``examples`` of right and of wrong outputs."""
 
     def record(self, examples: int = 0) -> dict[str, object]:
-        """All of it, ready for JSON."""
+        """All figures, ready for JSON."""
         return {**vars(self), **self.figures}
 
     @property
     def settings(self) -> dict[str, object]:
-        """How outputs were made, ready for JSON; empty where none are."""
+        """Way in which outputs were made, ready for JSON; empty where none are."""
         return {}
 
     def outputs(self) -> Iterator[dict[str, object]]:
@@ -85,22 +85,22 @@ def _silent(_label: str, _total: int) -> Generator[Callable[[int], None]]:
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How to evaluate; all but ``batch`` is for tasks that write text."""
+    """Way to evaluate; all but ``batch`` is for tasks that write text."""
 
     batch: int = 64
     """Examples side by side; it changes the speed, not the result."""
     search: SearchChoice = field(default_factory=SearchChoice)
-    """How to search where the recipe is not to decide."""
+    """Way to search where the recipe is not to decide."""
     tokenize: tuple[str, ...] = ()
     """BLEU's ways to cut text, instead of the recipe's."""
     source: Path | None = None
-    """A test set of one's own: its sentences."""
+    """Sentences of a test set of one's own."""
     references: tuple[Path, ...] = ()
-    """Their translations."""
+    """Translations of those sentences, one file or more."""
     shows_text: bool = False
     """Whether outputs are to be shown or kept."""
     progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] = _silent
-    """Opened with a label and a number of sentences; yields what is told how many are done."""
+    """Progress bar: opened with a label and a number of sentences, yields a function to report those done."""
 
     @property
     def about_text(self) -> bool:
@@ -114,7 +114,7 @@ class Prepared:
     """Data that was read, and what follows from it."""
 
     task: TrainingTask[Any]
-    """Fits the model that ``build`` makes, and no other."""
+    """Training task, which fits the model that ``build`` makes, and no other."""
     build: Callable[[], nn.Module]
     """A new model, its weights drawn from torch's global random state."""
     assets: Assets
@@ -124,7 +124,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class TaskSummary:
-    """What a run of the task is made of, and what of its training is drawn."""
+    """Description of a run of the task, and the figures of its training that are drawn."""
 
     words: Mapping[str, str]
     """The recipe in a few lines, by a name each."""
@@ -144,13 +144,13 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
     runner_type: type[RunnerT]
     """The object that ``runner`` gives."""
     does: ClassVar[str]
-    """What a run does, as the end of a sentence."""
+    """Phrase that says what a run does, as the end of a sentence."""
     verb: ClassVar[str]
     """The verb of the program that uses such runs."""
     writes_text: ClassVar[bool] = False
     """Whether evaluation writes texts and compares them with references."""
     figures: ClassVar[tuple[str, ...]]
-    """Names of what tells best how good a run is, for comparisons that do not say what to show."""
+    """Names of the figures to compare by where a comparison does not say which."""
 
     @property
     def name(self) -> str:
@@ -184,7 +184,7 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
 
     @abstractmethod
     def objective(self, recipe: RecipeT) -> Objective[Any]:
-        """What a model is trained by."""
+        """The objective that a model is trained by."""
 
     @abstractmethod
     def runner(self, recipe: RecipeT, assets: AssetsT) -> RunnerT:
@@ -206,7 +206,7 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
     def evaluate(
         self, recipe: RecipeT, runner: RunnerT, names: Sequence[str], options: EvaluationOptions
     ) -> Iterator[tuple[str, Metrics]]:
-        """How good ``runner`` is on the held-out sets called ``names``, one after another.
+        """Metrics of ``runner`` on the held-out sets called ``names``, one set after another.
 
         Without names on all test sets, or on ``valid`` where there are none.
 
@@ -217,4 +217,4 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
 
     @abstractmethod
     def summary(self, recipe: RecipeT) -> TaskSummary:
-        """What is shown of a run: the recipe in words, and the curves of its training."""
+        """Summary of a run: the recipe in words, and the curves of its training."""

@@ -1,4 +1,4 @@
-"""Which batches a step trains on: a pure function of the seed, the epoch and the rank."""
+"""Batches of each training step: a pure function of the seed, the epoch and the rank."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -43,9 +43,9 @@ class TrainingBatches:
         return [batches[start : start + self._spec.accumulate] for start in starts]
 
     def after(self, epoch: int, position: int) -> Iterator[tuple[int, int, Group]]:
-        """All that comes after the first ``position`` steps of ``epoch``, without end.
+        """All steps after the first ``position`` of ``epoch``, without end.
 
-        Of each step its epoch, its place there from 0, and its batches.
+        Of each step its epoch, its index there from 0, and its batches.
         """
         while True:
             for place, group in enumerate(self.groups(epoch)[position:], start=position):

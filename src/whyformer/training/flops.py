@@ -20,8 +20,8 @@ _COUNTED_BATCHES = 8
 def training_flops(model: nn.Module, task: TrainingTask[Any], tokens: int) -> float:
     """Floating-point operations of training per prediction: matrix products alone, over some batches.
 
-    A multiplication and an addition are two operations. The batches, of ``tokens`` at most, are the same for
-    every seed.
+    A multiplication and an addition are two operations. The batches, of a maximum of ``tokens``, are the same
+    for every seed.
     """
     losses, cpu = ModelWithObjective(deepcopy(model).cpu(), task.objective), torch.device("cpu")
     batches = plan_batches(task.lengths, tokens, seed=0, epoch=0)[:_COUNTED_BATCHES]

@@ -13,9 +13,9 @@ class HeldOutLosses(NamedTuple):
     """Sums over the predictions of held-out data."""
 
     predictions: int
-    """Of tokens, or whatever is predicted."""
+    """Number of predictions: of tokens, or whatever is predicted."""
     total: float
-    """Of what training minimises, in nats."""
+    """Sum of the losses that training minimises, in nats."""
     sums: Mapping[str, float]
     """The objective's other sums, by name."""
 

@@ -16,7 +16,7 @@ from whyformer.special_tokens import PAD
 
 
 class LossSpec(Spec):
-    """What the model is trained to predict."""
+    """Target distribution that the model is trained to predict."""
 
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Share of probability taken from the true token and spread over all other real tokens; 0 = off."""

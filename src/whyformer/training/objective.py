@@ -1,4 +1,4 @@
-"""Objectives: what a model is asked for in a batch, as sums that batches, steps and ranks add up.
+"""Objectives: losses of a model on a batch, as sums that batches, steps and ranks add up.
 
 N predictions · M model dimension · V vocabulary
 """
@@ -20,9 +20,9 @@ class Losses(NamedTuple):
     """Sums over the predictions of a batch."""
 
     total: Tensor
-    """A scalar in nats, the head of a graph: what is minimised."""
+    """Scalar in nats, the head of a graph: the sum that is minimised."""
     predictions: int
-    """Of tokens, or whatever is predicted: sums are divided by their number in the end."""
+    """Number of predictions (of tokens, or whatever is predicted), by which sums are divided in the end."""
     figures: Mapping[str, Tensor]
     """Other sums by name, scalars without a graph; ``nll`` is the negative log-likelihood in nats."""
 
@@ -32,7 +32,7 @@ class Losses(NamedTuple):
 
 
 class Objective(Protocol[ModelT_contra]):
-    """What a task asks of a model for a batch of its own kind."""
+    """Losses of a model on a batch, each task having batches of its own kind."""
 
     def __call__(self, model: ModelT_contra, batch: Any) -> Losses:
         """Run ``model`` on ``batch`` and sum up."""

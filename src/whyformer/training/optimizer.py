@@ -16,7 +16,7 @@ class _Adam(Spec):
     beta2: float = Field(default=0.98, ge=0.0, lt=1.0)
     """Decay of the mean of squared gradients."""
     epsilon: float = Field(default=1e-9, gt=0.0)
-    """Added to the root of the second mean."""
+    """Number added to the root of the second mean."""
 
 
 class Adam(_Adam):

@@ -20,7 +20,7 @@ class _Schedule(Spec):
         return min(1.0, step / self.warmup) if self.warmup else 1.0
 
     def rest(self, step: int, steps: int) -> float:
-        """How much of the decay is still ahead, from 1 when warm-up ends to 0 at the last of ``steps``."""
+        """Share of the decay that is still ahead, from 1 when warm-up ends to 0 at the last of ``steps``."""
         return max(0.0, 1.0 - max(0, step - self.warmup) / max(1, steps - self.warmup))
 
 

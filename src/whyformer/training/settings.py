@@ -1,4 +1,4 @@
-"""Everything a recipe says about training, apart from model and data."""
+"""Settings of training: all that a recipe says apart from model and data."""
 
 from typing import Literal
 
@@ -12,14 +12,14 @@ from whyformer.training.schedule import InverseSqrt, ScheduleSpec
 
 
 class ValidationSpec(Spec):
-    """When the model is tried on held-out data, and what follows from it."""
+    """Validation: when the model is tried on the validation set, and what follows from it."""
 
     every: int | None = Field(default=None, ge=1)
     """Steps between two validations; once an epoch if left out."""
     translate_from: int = Field(default=0, ge=0)
     """First step whose validation also translates and scores; before it only the loss is measured."""
     sentences: int | None = Field(default=None, ge=1)
-    """Most held-out sentences that a validation translates; all if left out."""
+    """Maximum number of sentences of the validation set to translate; all if left out."""
     patience: int | None = Field(default=None, ge=1)
     """Validations in a row without a better score after which training stops; never if left out."""
     average: int = Field(default=5, ge=1)
@@ -27,37 +27,37 @@ class ValidationSpec(Spec):
 
 
 class TrainingSpec(Spec):
-    """How a model is trained."""
+    """Training of a model."""
 
     seed: int = Field(default=1, ge=0)
-    """Of the weights, the order of the data and dropout."""
+    """Seed of the weights, the order of the data and dropout."""
     epochs: int | None = Field(default=None, ge=1)
-    """Most passes over the data."""
+    """Maximum number of passes over the data."""
     steps: int | None = Field(default=None, ge=1)
-    """Most steps of the optimizer; decaying schedules end here (or after the last epoch)."""
+    """Maximum number of steps of the optimizer; decaying schedules end here (or after the last epoch)."""
     minutes: float | None = Field(default=None, gt=0.0)
-    """Most minutes of training time, validations included."""
+    """Maximum training time in minutes, validations included."""
     batching: BatchingSpec = BatchingSpec()
-    """How sentences are grouped."""
+    """Grouping of examples into batches."""
     loss: LossSpec = LossSpec()
-    """What the model is trained to predict."""
+    """Target distribution that the model is trained to predict."""
     optimizer: OptimizerSpec = Adam()
-    """How gradients change weights."""
+    """Change of the weights by their gradients."""
     schedule: ScheduleSpec = InverseSqrt()
     """The learning rate of each step."""
     clip: float | None = Field(default=None, gt=0.0)
-    """Longest gradient, as a Euclidean norm over all weights; longer ones are shortened."""
+    """Maximum norm of the gradient (Euclidean, over all weights); a longer one is shortened."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of matrix products; auto takes bf16 where the device is fast at it. Weights stay in fp32."""
+    """Precision of matrix products; auto takes bf16 where the device is fast at it. Weights stay in fp32."""
     validation: ValidationSpec = ValidationSpec()
-    """When the model is tried on held-out data."""
+    """Validation during training."""
     save_every: int = Field(default=200, ge=1)
     """Steps between two saved states, besides the one after every validation."""
     log_every: int = Field(default=20, ge=1)
     """Steps between two lines of the log."""
 
     def fixed_changes(self, before: "TrainingSpec") -> list[str]:
-        """Keys in which this differs from ``before``, and which a run that goes on cannot change.
+        """Keys in which this differs from ``before``, and which a run that resumes cannot change.
 
         They decide in which order the data comes and what the saved state means.
         """

@@ -22,13 +22,13 @@ class StepSums(NamedTuple):
     """Sums over the predictions of one step."""
 
     loss: float
-    """What is minimised, in nats."""
+    """Sum of the losses that are minimised, in nats."""
     figures: dict[str, float]
     """The objective's other sums, by name."""
     predictions: int
-    """Of tokens, or whatever is predicted."""
+    """Number of predictions: of tokens, or whatever is predicted."""
     norm: float
-    """Of the mean loss's gradient, before it was clipped."""
+    """Norm of the mean loss's gradient, before it was clipped."""
 
     @property
     def finite(self) -> bool:
@@ -54,7 +54,7 @@ class TrainingStep(Generic[ModelT]):
         self.ranks = ranks
         self.optimizer = spec.optimizer.build(model.parameters())
         self.precision: Precision = "fp32"
-        """Of matrix products."""
+        """Precision of matrix products."""
         self._losses = ModelWithObjective(self.model, task.objective)
 
     def gradient(self, group: Group, step: int, epoch: int) -> StepSums:
@@ -79,7 +79,7 @@ class TrainingStep(Generic[ModelT]):
         return StepSums(loss, dict(zip(names, others, strict=True)), count, norm)
 
     def update(self, step: int, total_steps: int | None) -> float:
-        """Change the weights by their gradients, as step number ``step``; the learning rate."""
+        """Change the weights by their gradients, as step number ``step``, and return the learning rate."""
         rate = self.spec.schedule.rate(step, total_steps or step)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate
@@ -94,7 +94,7 @@ class TrainingStep(Generic[ModelT]):
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def _clip(self) -> Tensor:
-        """Shorten the gradient to ``training.clip``; the norm it had before."""
+        """Shorten the gradient to ``training.clip``, and return the norm it had before."""
         parameters = list(self.model.parameters())
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.spec.clip is not None:

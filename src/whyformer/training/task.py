@@ -14,9 +14,9 @@ class Probe(NamedTuple):
     """States of a small made-up batch beside its inputs, of one graph, for the leak check."""
 
     embedded: Tensor
-    """(B,K,M) inputs."""
+    """Inputs (B,K,M)."""
     hidden: Tensor
-    """(B,Q,M) states."""
+    """States (B,Q,M)."""
     sees: Tensor | None = None
     """(Q,K) bool, True where a state may depend on an input; its own and earlier ones if left out."""
 
@@ -26,7 +26,7 @@ class TrainingTask(Protocol[ModelT_contra]):
 
     @property
     def objective(self) -> Objective[ModelT_contra]:
-        """The losses of a model on a batch that this task has made."""
+        """Objective: the losses of a model on a batch that this task has made."""
         ...
 
     @property
@@ -35,7 +35,7 @@ class TrainingTask(Protocol[ModelT_contra]):
         ...
 
     def predicted(self, indices: NDArray[np.int64], epoch: int) -> int:
-        """How many predictions these examples ask for: what the loss is divided by."""
+        """Number of predictions that these examples ask for, by which the loss is divided."""
         ...
 
     def batch(self, indices: NDArray[np.int64], epoch: int, device: torch.device) -> Any:
@@ -51,7 +51,7 @@ class TrainingTask(Protocol[ModelT_contra]):
         ...
 
     def validate(self, model: ModelT_contra, device: torch.device, *, translate: bool) -> dict[str, float]:
-        """Figures on held-out data: ``loss`` and ``nll`` in nats per prediction; scores if ``translate``."""
+        """Figures on the validation set: ``loss``, ``nll`` (nats per prediction); scores if ``translate``."""
         ...
 
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:

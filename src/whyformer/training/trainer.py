@@ -2,7 +2,7 @@
 
 Everything that happens in step n is a pure function of the recipe, the weights before it and n: the order
 of the data comes from (seed, epoch), what a task draws for an example from (seed, epoch, example), dropout
-from (seed, step). So a run that was killed goes on to the very weights it would have had, on the same
+from (seed, step). So a run that was killed resumes to the very weights it would have had, on the same
 processor with the same number of threads.
 """
 
@@ -60,12 +60,12 @@ class Trainer(Generic[ModelT]):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of a pass over the data: the same for every pass, since lengths alone decide it."""
+        """Number of steps of a pass over the data: the same for every pass, since lengths alone decide it."""
         return self.batches.steps_per_epoch
 
     @cached_property
     def total_steps(self) -> int | None:
-        """Steps until the end, as far as steps or epochs decide it."""
+        """Number of steps until the end, as far as steps or epochs decide it."""
         epochs = self.spec.epochs
         bounds = [self.spec.steps, None if epochs is None else epochs * self.steps_per_epoch]
         return min((bound for bound in bounds if bound is not None), default=None)
@@ -97,7 +97,7 @@ class Trainer(Generic[ModelT]):
         """Train to the end.
 
         Raises:
-            TrainingError: the loss is not a number, or the user stopped the run; there is a state to go on
+            TrainingError: the loss is not a number, or the user stopped the run; there is a state to resume
                 from.
             WhyformerError: the disk is full.
         """

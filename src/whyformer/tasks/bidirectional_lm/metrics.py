@@ -1,4 +1,4 @@
-"""How well a language model that reads both ways apart predicts documents."""
+"""Quality of a language model that reads both ways apart: its predictions of documents."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class BidirectionalLMMetrics(Metrics):
     """Predictions of documents, their special tokens and ``<unk>`` included, from either side."""
 
     words: int
-    """Predicted, once for each direction."""
+    """Number of predicted words, once for each direction."""
     loss: float
     """The mean that training minimises, in nats per word."""
     forward_nll: float
@@ -29,7 +29,7 @@ class BidirectionalLMMetrics(Metrics):
 
     @property
     def perplexity(self) -> float:
-        """Per word, so it depends on the vocabulary."""
+        """exp(nll) per word, so it depends on the vocabulary."""
         return perplexity(self.nll)
 
     @property

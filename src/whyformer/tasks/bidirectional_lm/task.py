@@ -31,19 +31,19 @@ class BidirectionalLMRecipe(Recipe):
     """Everything that makes an ELMo, from raw text to its perplexity."""
 
     task: Literal["bidirectional_lm"] = "bidirectional_lm"
-    """What the model is for."""
+    """Purpose of the model."""
     data: DocumentsSpec
-    """Where documents come from."""
+    """Source of the documents."""
     tokenizer: Word = Word(vocabulary=8000)
-    """Which words can be foretold; any other is read all the same, by its spelling."""
+    """Words that can be predicted; any other is read all the same, by its spelling."""
     model: ELMoSpec = ELMoSpec()
     """The network; documents are cut into windows of its longest."""
     training: TrainingSpec
-    """How the network is trained."""
+    """Training of the network."""
 
 
 class BidirectionalLMTask(Task[BidirectionalLMRecipe, SingleTokenizer, WordEmbedder]):
-    """From a text to a vector for each of its words."""
+    """Language modelling both ways apart: a text in, a vector for each of its words out."""
 
     recipe_type = BidirectionalLMRecipe
     runner_type = WordEmbedder

@@ -29,7 +29,7 @@ class WindowBatch(NamedTuple):
 
     words: SpelledWords
     ids: Tensor
-    """(B,L) the words as tokens to predict."""
+    """(B,L) words as tokens to predict."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _predicting_states(model: ELMo, x: Tensor, valid: Tensor) -> tuple[Tensor, T
 def bidirectional_lm_metrics(
     model: ELMo, windows: Windows, label_smoothing: float, *, batch: int = 32
 ) -> BidirectionalLMMetrics:
-    """How well ``model``, in evaluation mode, predicts the words of ``windows``, ``batch`` at a time."""
+    """Metrics of ``model``, in evaluation mode, on the words of ``windows``, ``batch`` at a time."""
     device = model.output_weight.device
     order = length_batches(windows.lengths.tolist(), batch)
     batches = (WindowBatch(*windows.batch(np.array(indices), device)) for indices in order)
@@ -120,10 +120,10 @@ class BidirectionalLMTraining:
         return bidirectional_lm_metrics(model, self._valid, self.objective.label_smoothing).figures
 
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
-        """By likelihood."""
+        """Compare by likelihood."""
         return new["nll"] < old["nll"]
 
 
 def windows_of(texts: Sequence[str], tokenizer: Tokenizer, spec: ELMoSpec) -> Windows:
-    """``texts`` in windows that a model of ``spec`` reads."""
+    """Windows of ``texts`` that a model of ``spec`` reads."""
     return Windows(texts, tokenizer, spec.characters, spec.longest)

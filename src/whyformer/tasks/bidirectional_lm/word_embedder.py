@@ -1,4 +1,4 @@
-"""Words in context: a text in, for each of its words what every layer of an ELMo makes of it.
+"""Words in context: a text in, for each of its words the states of all layers of an ELMo out.
 
 B batch · N layers + 1 · L words of a text · M model dimension
 """
@@ -28,12 +28,12 @@ class WordEmbedder:
         return self.tokenizer.words([text])[0]
 
     def __call__(self, text: str) -> NDArray[np.float32]:
-        """What each layer makes of the words of ``text``, (N,L,2M)."""
+        """States of the words of ``text`` in each layer, (N,L,2M)."""
         return self.vectors([text])[0]
 
     @torch.inference_mode()
     def vectors(self, texts: Sequence[str], *, batch: int = 64) -> list[NDArray[np.float32]]:
-        """What each layer makes of the words of each text: arrays (N,L,2M), for a ``ScalarMix`` to weigh.
+        """States of the words of each text in each layer: arrays (N,L,2M), for a ``ScalarMix`` to weigh.
 
         Of the 2M components, M have read the text up to the word and M from the word on. ``batch`` texts
         stand side by side; it changes the speed, not the result.

@@ -27,7 +27,7 @@ class Generator:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.settings = settings
-        """How to search where a call does not say otherwise."""
+        """Way to search where a call does not say otherwise."""
 
     def __call__(self, prompt: str = "") -> str:
         """``prompt`` and what follows it."""
@@ -41,7 +41,7 @@ class Generator:
         batch: int = 64,
         first: int = 1,
     ) -> list[list[TextOutput]]:
-        """What follows each prompt, best first; a candidate's text leaves the prompt out.
+        """Continuations of each prompt, best first; an output's text leaves the prompt out.
 
         Args:
             prompts: beginnings of texts.
@@ -77,7 +77,7 @@ class Generator:
         """Write what follows ``prompt`` piece by piece; all pieces joined are what ``generate`` gives.
 
         Raises:
-            DecodingError: as for ``generate``; or the search follows several texts, none of which is settled
+            DecodingError: as for ``generate``; or the search follows several texts, none of which is decided
                 before the end.
         """
         settings = self.settings if settings is None else settings

@@ -1,4 +1,4 @@
-"""How well a language model predicts documents."""
+"""Quality of a language model: its predictions of documents."""
 
 import math
 from collections.abc import Iterator
@@ -23,9 +23,9 @@ class CausalLMMetrics(Metrics):
 
     documents: int
     characters: int
-    """Of the text, EOS left out."""
+    """Number of characters of the text, EOS left out."""
     tokens: int
-    """Predicted, EOS included."""
+    """Number of predicted tokens, EOS included."""
     loss: float
     """The mean that training minimises, in nats per token."""
     nll: float
@@ -33,7 +33,7 @@ class CausalLMMetrics(Metrics):
 
     @property
     def perplexity(self) -> float:
-        """Per token, so it depends on the tokenizer."""
+        """exp(nll) per token, so it depends on the tokenizer."""
         return perplexity(self.nll)
 
     @property

@@ -28,21 +28,21 @@ class CausalLMRecipe(Recipe):
     """Everything that makes a generator, from raw text to its perplexity."""
 
     task: Literal["causal_lm"] = "causal_lm"
-    """What the model is for."""
+    """Purpose of the model."""
     data: DocumentsSpec | None
-    """Where documents come from; null for an imported model."""
+    """Source of the documents; null for an imported model."""
     tokenizer: TokenizerSpec = BPE(vocabulary=4000)
-    """How text is cut into tokens."""
+    """Tokenizer of the text."""
     model: GPTSpec = GPTSpec()
     """The network; documents are packed into rows of its longest."""
     training: TrainingSpec
-    """How the network is trained."""
+    """Training of the network."""
     decoding: SearchSpec = SamplingSpec(top_p=0.9, longest_factor=0.0, longest_extra=100)
-    """How text is written, unless the command line says otherwise."""
+    """Way to write text, unless the command line says otherwise."""
 
 
 class CausalLMTask(Task[CausalLMRecipe, SingleTokenizer, Generator]):
-    """From the beginning of a text to the rest of it."""
+    """Language modelling from left to right: the beginning of a text in, the rest of it out."""
 
     recipe_type = CausalLMRecipe
     runner_type = Generator

@@ -28,9 +28,9 @@ class RowBatch(NamedTuple):
     """Packed rows side by side."""
 
     tokens: Tensor
-    """(B,L) read."""
+    """(B,L) tokens that are read."""
     gold: Tensor
-    """(B,L) that follow; padding where nothing does."""
+    """(B,L) tokens that follow; padding where nothing does."""
     layout: Layout
 
 
@@ -50,7 +50,7 @@ class NextToken:
 
 
 class PackedDocuments:
-    """Documents packed into rows of at most ``longest`` tokens."""
+    """Documents packed into rows; ``longest`` is the maximum number of tokens of a row."""
 
     def __init__(
         self, documents: Sequence[str], tokenizer: Tokenizer, longest: int, *, seed: int = 0
@@ -73,7 +73,7 @@ class PackedDocuments:
         return RowBatch(tokens, gold, self.rows.layout(indices, gold != PAD))
 
     def metrics(self, model: GPT, objective: NextToken, *, batch: int = 32) -> CausalLMMetrics:
-        """How well ``model``, in evaluation mode, predicts them, ``batch`` rows at a time."""
+        """Metrics of ``model``, in evaluation mode, on these documents, ``batch`` rows at a time."""
         device = model.output_weight.device
         parts = np.split(np.arange(len(self.rows)), range(batch, len(self.rows), batch))
         losses = held_out_losses(model, objective, (self.batch(indices, device) for indices in parts))
@@ -115,5 +115,5 @@ class CausalLMTraining:
         return self._valid.metrics(model, self.objective).figures
 
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
-        """By likelihood."""
+        """Compare by likelihood."""
         return new["nll"] < old["nll"]

@@ -17,19 +17,19 @@ from whyformer.tasks.embedding.encoder import TextOrPair, checked_lengths, encod
 
 @dataclass(frozen=True)
 class Classified:
-    """What a classifier makes of a text."""
+    """Label of a text, by a classifier."""
 
     probabilities: dict[str, float]
-    """Of every label."""
+    """Probability of every label."""
 
     @property
     def label(self) -> str:
-        """The likeliest."""
+        """The likeliest label."""
         return max(self.probabilities, key=self.probabilities.__getitem__)
 
     @property
     def probability(self) -> float:
-        """Of the likeliest label."""
+        """Probability of the likeliest label."""
         return self.probabilities[self.label]
 
 
@@ -58,7 +58,7 @@ class Classifier:
         first: int = 1,
         advance: Callable[[int], None] | None = None,
     ) -> list[Classified]:
-        """What becomes of each of ``texts``, in their order; see ``Embedder.embed`` for the rest.
+        """Labels of ``texts``, in their order; see ``Embedder.embed`` for the other arguments.
 
         Raises:
             DecodingError: a text is empty, longer than the model reads, or alone where it should be a pair.
@@ -78,7 +78,7 @@ class Classifier:
         return map_by_length(told, lengths, batch, advance)
 
     def evaluate(self, examples: Sequence[Labelled], *, batch: int = 64) -> ClassificationMetrics:
-        """How often it is right.
+        """Metrics on labelled examples.
 
         Raises:
             DataError: an example is longer than the model reads.

@@ -1,4 +1,4 @@
-"""How well a classifier does on labelled texts.
+"""Quality of a classifier: its predictions for labelled texts.
 
 N examples
 """
@@ -25,7 +25,7 @@ class ClassificationMetrics(Metrics):
     accuracy: float
     """Share of right classes, in percent."""
     macro_f1: float
-    """See ``macro_f1``."""
+    """Mean of F1 over the classes; see ``macro_f1``."""
     majority: float
     """Accuracy of always predicting the most frequent class of these texts, in percent."""
 

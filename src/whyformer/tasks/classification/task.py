@@ -33,21 +33,21 @@ class ClassificationRecipe(Recipe):
     """Everything that makes a classifier from a pretrained model, from labelled texts to its accuracy."""
 
     task: Literal["classification"] = "classification"
-    """What the model is for."""
+    """Purpose of the model."""
     start: Path
     """Folder of the pretrained run, whose tokenizer, network and weights are taken when training begins."""
     weights: Literal["pretrained", "random"] = "pretrained"
-    """Where the backbone begins: at the run's weights; or, to compare, at fresh ones."""
+    """First weights of the backbone: the run's; or, to compare, fresh ones."""
     data: LabelledSpec
-    """Where labelled texts come from."""
+    """Source of the labelled texts."""
     model: ClassifierSpec = ClassifierSpec()
     """The network."""
     training: TrainingSpec
-    """How the network is trained."""
+    """Training of the network."""
 
 
 class ClassificationTask(Task[ClassificationRecipe, SingleTokenizer, Classifier]):
-    """From a text to one of some labels."""
+    """Classification: a text in, one of some labels out."""
 
     recipe_type = ClassificationRecipe
     runner_type = Classifier
@@ -130,7 +130,7 @@ class _Start(Spec):
 
 
 def _backbone(start: Path) -> BackboneSpec:
-    """The network of the pretrained run in the folder ``start``, without what it was trained by."""
+    """The network of the pretrained run in the folder ``start``, without the heads it was trained by."""
     path = RunFolder(start).recipe
     if not path.is_file():
         raise RecipeError(f"start: {start} is not the folder of a run (it has no recipe.yaml).")

@@ -37,7 +37,7 @@ class ClassCrossEntropy:
 
     label_smoothing: float
     predictions: list[Tensor] | None = None
-    """Takes the likeliest classes (B,) of every batch, if given."""
+    """List that the likeliest classes (B,) of every batch are added to, if given."""
 
     def __call__(self, model: PooledClassifier, batch: LabelledBatch) -> Losses:
         """The sums over the texts of ``batch``."""
@@ -58,7 +58,7 @@ class LabelledExamples:
         self._texts = [example.texts for example in examples]
         numbers = {label: number for number, label in enumerate(labels)}
         self.gold = torch.tensor([numbers[example.label] for example in examples])
-        """(N,) classes, from 0."""
+        """(N,) classes, counted from 0."""
         self.lengths = np.array(encoder.lengths(self._texts), dtype=np.int64)
         self._features: Tensor | None = None
 
@@ -73,7 +73,7 @@ class LabelledExamples:
     def metrics(
         self, model: PooledClassifier, label_smoothing: float = 0.0, *, batch: int = 64
     ) -> ClassificationMetrics:
-        """How well ``model``, in evaluation mode, predicts their classes, ``batch`` texts at a time."""
+        """Metrics of ``model``, in evaluation mode, on these texts, ``batch`` of them at a time."""
         order = length_batches(self.lengths.tolist(), batch)
         objective = ClassCrossEntropy(label_smoothing, predictions := [])
         losses = held_out_losses(model, objective, (LabelledBatch(self, indices) for indices in order))
@@ -94,7 +94,7 @@ class LabelledExamples:
 
     @torch.no_grad()
     def _all_features(self, model: PooledClassifier) -> Tensor:
-        """(N,J,M), in fp32 and in batches of their own, so that they are the same whenever they are made."""
+        """Vectors (N,J,M), in fp32 and in batches of their own, so that they are always the same."""
         order = length_batches(self.lengths.tolist(), 64)
         with torch.autocast(model.output.weight.device.type, enabled=False):
             rows = torch.cat([self._read(model, indices) for indices in order])
@@ -128,7 +128,7 @@ class ClassificationTraining:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """(examples, 1) tokens, marks included."""
+        """(examples, 1) number of tokens, special tokens included."""
         return self._train.lengths[:, None]
 
     def predicted(self, indices: NDArray[np.int64], epoch: int) -> int:
@@ -150,14 +150,14 @@ class ClassificationTraining:
         return self._valid.metrics(model, self.objective.label_smoothing).figures
 
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
-        """By accuracy, and where that is equal by likelihood."""
+        """Compare by accuracy, and where that is equal by likelihood."""
         return (new["accuracy"], -new["nll"]) > (old["accuracy"], -old["nll"])
 
 
 def held_out_examples(
     examples: Sequence[Labelled], reader: Encoder[Any], labels: Sequence[str]
 ) -> LabelledExamples:
-    """``examples``, every one of which counts.
+    """Held-out ``examples``, ready for a classifier; every one of them counts.
 
     Raises:
         DataError: one is longer than the model reads.

@@ -28,7 +28,7 @@ class Embedder:
         pooling: Pooling = "mean",
         layer: int | None = None,
     ) -> None:
-        """``layer`` counts from 0, the embeddings; None is the last.
+        """Take vectors from ``layer``, counted from 0, the embeddings; None is the last.
 
         Raises:
             DecodingError: the model has no such layer, or its first token has read nothing.
@@ -45,7 +45,7 @@ class Embedder:
         self.pooling: Pooling = pooling
         self.layer = last if layer is None else layer
         self.width = width(spec)
-        """M."""
+        """Components M of a vector."""
         self._encoder = encoder(spec, tokenizer)
 
     def __call__(self, text: str) -> Tensor:

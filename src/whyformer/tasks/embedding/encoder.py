@@ -1,4 +1,4 @@
-"""How pretrained models read texts: what each of their layers makes of every token.
+"""Readers of texts for pretrained models: the states of every token in each layer.
 
 B batch · L length · M model dimension
 """
@@ -25,12 +25,12 @@ ModelT_contra = TypeVar("ModelT_contra", bound=nn.Module, contravariant=True)
 
 
 class Reading(NamedTuple):
-    """What a model made of some texts."""
+    """States of some texts in all layers."""
 
     layers: list[Tensor]
-    """(B,L,M) each, the embeddings first."""
+    """States (B,L,M) of each layer, the embeddings first."""
     valid: Tensor
-    """(B,L), True where a token is real."""
+    """(B,L) bool, True where a token is real."""
 
 
 class Encoder(Protocol[ModelT_contra]):
@@ -38,11 +38,11 @@ class Encoder(Protocol[ModelT_contra]):
 
     @property
     def longest(self) -> int | None:
-        """Most tokens of a text or pair, marks included; None if there is no bound."""
+        """Maximum number of tokens of a text or pair, special tokens included; None if there is no bound."""
         ...
 
     def lengths(self, texts: Sequence[TextOrPair]) -> list[int]:
-        """How many tokens each text or pair has, marks included."""
+        """Number of tokens of each text or pair, special tokens included."""
         ...
 
     def encode(self, model: ModelT_contra, texts: Sequence[TextOrPair]) -> Reading:
@@ -51,10 +51,10 @@ class Encoder(Protocol[ModelT_contra]):
 
 
 class TokenEncoder:
-    """For models of tokens: ``<s> text </s>`` or ``<s> text </s> second </s>``.
+    """Reader for models of tokens: ``<s> text </s>`` or ``<s> text </s> second </s>``.
 
-    A model that reads from left to right has never read past the last mark, so it gets none; the last word's
-    state is what stands for all.
+    A model that reads from left to right was never trained to read past EOS, so it gets none; the state of
+    the last word stands for the text.
     """
 
     def __init__(self, spec: BERTSpec | GPTSpec, tokenizer: Tokenizer) -> None:
@@ -63,7 +63,7 @@ class TokenEncoder:
         self._close = [EOS] if isinstance(spec, BERTSpec) else []
 
     def lengths(self, texts: Sequence[TextOrPair]) -> list[int]:
-        """How many tokens each text or pair has, marks included."""
+        """Number of tokens of each text or pair, special tokens included."""
         return [len(ids) for ids in self._framed(texts)]
 
     def encode(self, model: BERT | GPT, texts: Sequence[TextOrPair]) -> Reading:
@@ -72,7 +72,7 @@ class TokenEncoder:
         layout = rows.layout
         if isinstance(model, BERT):
             ends = (rows.tokens == EOS).long()
-            # (B,L), 1 behind the first end mark: the second text
+            # (B,L), 1 behind the first EOS: the second text
             second = (ends.cumsum(dim=1) - ends).clamp_max(min(1, model.token_type.num_embeddings - 1))
             embedded = model.embed(rows.tokens, layout, second)
         else:
@@ -88,7 +88,7 @@ class TokenEncoder:
 
 
 class WordEncoder:
-    """For models that read words by their spelling. They know no mark between texts: two are read as one."""
+    """Reader for models of spelled words. They know no separator of texts: two are read as one."""
 
     longest: int | None = None
 
@@ -97,7 +97,7 @@ class WordEncoder:
         self._tokenizer = tokenizer
 
     def lengths(self, texts: Sequence[TextOrPair]) -> list[int]:
-        """How many words each text or pair has, marks included."""
+        """Number of words of each text or pair, BOS and EOS included."""
         return self._windows(texts).lengths.tolist()
 
     def encode(self, model: ELMo, texts: Sequence[TextOrPair]) -> Reading:
@@ -110,7 +110,7 @@ class WordEncoder:
 
 
 def encoder(spec: BackboneSpec, tokenizer: Tokenizer) -> Encoder[Any]:
-    """What reads texts for models of ``spec``, and for no others."""
+    """The reader of texts for models of ``spec``, and for no others."""
     return WordEncoder(spec, tokenizer) if isinstance(spec, ELMoSpec) else TokenEncoder(spec, tokenizer)
 
 

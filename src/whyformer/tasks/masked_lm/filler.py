@@ -24,11 +24,11 @@ class Guess:
     """A piece that may stand in a hole."""
 
     text: str
-    """As it reads there, with the space in front if it begins a word."""
+    """Text of the piece as it reads there, with the space in front if it begins a word."""
     token: str
     """The same, readable."""
     probability: float
-    """Among all pieces, special tokens left out."""
+    """Probability among all pieces, special tokens left out."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Filled:
     """A text, and what may stand in its holes."""
 
     text: str
-    """With the likeliest piece in every hole."""
+    """Text with the likeliest piece in every hole."""
     holes: list[list[Guess]]
-    """For each hole, the likeliest pieces, best first."""
+    """Likeliest pieces of each hole, best first."""
 
 
 class Filler:
@@ -65,7 +65,7 @@ class Filler:
 
     @torch.inference_mode()
     def fill(self, texts: Sequence[str], top: int = 5, *, batch: int = 64) -> list[Filled]:
-        """What may stand in the holes of each text.
+        """Pieces that may stand in the holes of each text.
 
         Args:
             texts: each with one [MASK] or more.
@@ -94,7 +94,7 @@ class Filler:
         return map_by_length(likeliest, [len(ids) for ids in encoded], batch)
 
     def _parts(self, text: str, number: int) -> list[str]:
-        """What stands between the holes, without the spaces that go with what fills them."""
+        """Texts between the holes, without the spaces that go with what fills them."""
         *before, last = text.split(MASK)
         if not before:
             raise DecodingError(f"text {number} has no {MASK}; write it where a piece is to be filled in.")
@@ -113,7 +113,7 @@ class Filler:
         return [*ids, EOS]
 
     def _probabilities(self, rows: Batch, mask: int) -> Tensor:
-        """(N,V) what stands in each hole, from the first of the first text to the last of the last."""
+        """Probabilities (N,V) of the pieces in each hole; the holes of a text follow each other."""
         hidden = self.model(rows.tokens, rows.layout)
         # (B,L,M) -> (N,M)
         logits = token_logits(*self.model.scored(hidden[rows.tokens == mask])).float()

@@ -1,4 +1,4 @@
-"""How well a masked language model fills the holes of texts."""
+"""Quality of a masked language model: how it fills the holes of texts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ class MaskedLMMetrics(Metrics):
     """Predictions of hidden tokens and of next sentences; accuracies are in percent."""
 
     texts: int
-    """Or pairs."""
+    """Number of texts, or of pairs."""
     tokens: int
-    """Hidden ones."""
+    """Number of hidden tokens."""
     loss: float
     """The mean that training minimises, in nats per hidden token."""
     nll: float
     """Negative log-likelihood, in nats per hidden token."""
     masked_accuracy: float
-    """How often the likeliest token is the true one."""
+    """Share of hidden tokens whose likeliest guess is the true one."""
     unigram_accuracy: float
     """The same of a model that always predicts the most frequent token of the training text."""
     next_sentence_accuracy: float | None
-    """Of pairs; half of them are by chance. None where texts stand alone."""
+    """Share of pairs that are told apart; chance is a half. None where texts stand alone."""
 
     @property
     @override

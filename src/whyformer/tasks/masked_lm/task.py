@@ -36,19 +36,19 @@ class MaskedLMRecipe(Recipe):
     """Everything that makes a model that fills holes, from raw text to its accuracy."""
 
     task: Literal["masked_lm"] = "masked_lm"
-    """What the model is for."""
+    """Purpose of the model."""
     data: DocumentsSpec | None
-    """Where documents come from; they are cut into sentences by rule. Null for an imported model."""
+    """Source of the documents, which are cut into sentences by rule; null for an imported model."""
     tokenizer: TokenizerSpec = WordPiece(vocabulary=4000, specials=(MASK,))
-    """How text is cut into tokens; [MASK] is among its ``specials``."""
+    """Tokenizer of the text; [MASK] is among its ``specials``."""
     model: BERTSpec = BERTSpec()
     """The network; with the head next_sentence it reads pairs, otherwise single texts."""
     masking: MaskingSpec = MaskingSpec()
-    """What is hidden, anew in every epoch."""
+    """Choice of the tokens that are hidden, anew in every epoch."""
     duplicates: int = Field(default=1, ge=1, json_schema_extra={"formerly": "layouts"})
     """Times that an epoch reads all documents, each time in other pairs; between epochs only masks differ."""
     training: TrainingSpec
-    """How the network is trained."""
+    """Training of the network."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "MaskedLMRecipe":
@@ -66,7 +66,7 @@ class MaskedLMRecipe(Recipe):
 
 
 class MaskedLMTask(Task[MaskedLMRecipe, SingleTokenizer, Filler]):
-    """From a text with holes to the whole text."""
+    """Masked language modelling: a text with holes in, the whole text out."""
 
     recipe_type = MaskedLMRecipe
     runner_type = Filler

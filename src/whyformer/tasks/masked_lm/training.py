@@ -38,8 +38,8 @@ class FillHoles:
 
     label_smoothing: float
     commonest: int | None = None
-    """The most frequent token, if how often the true one is that should be counted, and how often a guess is
-    right."""
+    """The most frequent token, to count how often it is the true one, and how often a guess is right; None to
+    count neither."""
 
     def __call__(self, model: BERT, batch: MaskedBatch) -> Losses:
         """The sums over the hidden tokens of ``batch``."""
@@ -61,17 +61,23 @@ class FillHoles:
 
 
 def next_sentence_loss(logits: Tensor, is_not_next: Tensor, chosen: Tensor) -> Tensor:
-    """The sum of cross-entropies over pairs, each as often as it has hidden tokens: (B,2), (B,), (B,L)."""
+    """The sum of cross-entropies over pairs, each as often as it has hidden tokens.
+
+    Args:
+        logits: (B,2).
+        is_not_next: (B,) true classes.
+        chosen: (B,L) True where a token is hidden.
+    """
     return (F.cross_entropy(logits, is_not_next, reduction="none") * chosen.sum(dim=1)).sum()
 
 
 class TextsSpec(NamedTuple):
-    """How texts are made of documents and how their tokens are hidden."""
+    """Numbers and parts by which texts are made of documents, and their tokens hidden."""
 
     tokenizer: Tokenizer
     masking: MaskingSpec
     longest: int
-    """Most tokens of a text, special tokens included."""
+    """Maximum number of tokens of a text, special tokens included."""
     pairs: bool
     """Whether a text is two sentences, of which the second may be from elsewhere."""
 
@@ -100,7 +106,7 @@ class TextsSpec(NamedTuple):
 def masked_lm_metrics(
     model: BERT, examples: MaskedTexts, label_smoothing: float, commonest: int, *, batch: int = 32
 ) -> MaskedLMMetrics:
-    """How well ``model``, in evaluation mode, fills the holes of ``examples``, ``batch`` texts at a time."""
+    """Metrics of ``model``, in evaluation mode, on the holes of ``examples``, ``batch`` texts at a time."""
     texts, device = examples.texts, model.embedding.weight.device
     order = length_batches(texts.lengths.tolist(), batch)
     held_out = (examples.batch(np.array(indices), 0, device) for indices in order)
@@ -160,7 +166,7 @@ class MaskedLMTraining:
         return masked_lm_metrics(model, self._valid, smoothing, self.commonest).figures
 
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
-        """By likelihood."""
+        """Compare by likelihood."""
         return new["nll"] < old["nll"]
 
 

@@ -1,4 +1,4 @@
-"""Translates a test set and scores what comes out."""
+"""Evaluation of a translator: a test set translated and scored."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from whyformer.tasks.translation.translator import Translator
 
 @dataclass(frozen=True)
 class Translated:
-    """A sentence of a test set, what it should become, and what it became."""
+    """A sentence of a test set, its references and its translation."""
 
     source: str
     references: list[str]
@@ -27,16 +27,16 @@ class Translated:
 
 @dataclass(frozen=True)
 class Evaluation(Metrics):
-    """How a translator did on one test set."""
+    """Scores of a translator on one test set, and its translations."""
 
     sentences: list[Translated]
     scores: list[Metric]
     tokens: int
-    """Target tokens written, EOS left out."""
+    """Number of target tokens written, EOS left out."""
     seconds: float
     """Time for translating, without loading and scoring."""
     search: SearchSpec
-    """How it searched."""
+    """Way in which it searched."""
 
     @property
     @override

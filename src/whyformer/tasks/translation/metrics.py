@@ -8,14 +8,14 @@ from whyformer.errors import DataError
 from whyformer.spec import Spec
 
 Tokenize = Literal["13a", "zh", "char", "intl", "none"]
-"""sacrebleu's name of what cuts text into the words that BLEU compares; "none" only splits at spaces."""
+"""Tokenizer that cuts text into the words that BLEU compares, by sacrebleu's name; "none" cuts at spaces."""
 
 
 class ScoringSpec(Spec):
-    """How translations are scored."""
+    """Scoring of translations."""
 
     tokenize: Tokenize = "13a"
-    """How BLEU cuts text into words; "none" for text that is tokenised already."""
+    """Tokenizer by which BLEU cuts text into words; "none" for text that is tokenised already."""
     lowercase: bool = False
     """Whether case is ignored."""
 

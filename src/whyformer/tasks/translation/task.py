@@ -33,19 +33,19 @@ class TranslationRecipe(Recipe):
     """Everything that makes a translator, from raw text to its scores."""
 
     task: Literal["translation"] = "translation"
-    """What the model is for."""
+    """Purpose of the model."""
     data: DataSpec | None
-    """Where sentence pairs come from; null for an imported model."""
+    """Source of the sentence pairs; null for an imported model."""
     tokenizers: TokenizersSpec = JointTokenizer()
-    """How text is cut into tokens."""
+    """Tokenizers of both sides."""
     model: Annotated[TransformerSpec | RecurrentSpec, Field(discriminator="kind")] = TransformerSpec()
     """The network."""
     training: TrainingSpec
-    """How the network is trained."""
+    """Training of the network."""
     decoding: SearchSpec = BeamSpec(size=5)
-    """How translations are searched for, unless the command line says otherwise."""
+    """Way to search for translations, unless the command line says otherwise."""
     scoring: ScoringSpec = ScoringSpec()
-    """How translations are scored."""
+    """Scoring of translations."""
 
     @model_validator(mode="after")
     def _one_table_needs_one_tokenizer(self) -> "TranslationRecipe":
@@ -58,7 +58,7 @@ class TranslationRecipe(Recipe):
 
 
 class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
-    """From a sentence of one language to a sentence of another."""
+    """Translation: a sentence of one language in, a sentence of another out."""
 
     recipe_type = TranslationRecipe
     runner_type = Translator

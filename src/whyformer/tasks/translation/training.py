@@ -40,19 +40,19 @@ class TeacherForcing:
         source, target = batch.source, batch.target
         hidden = model(source.tokens, source.layout, target.tokens[:, :-1], target.layout.without_last())
         real = target.valid[:, 1:]
-        # (B,T,M) -> (N,M): what predicts padding is left out of the loss
+        # (B,T,M) -> (N,M): states that predict padding are left out of the loss
         states, table = model.scored(hidden[real])
         return token_cross_entropy(states, table, target.tokens[:, 1:][real], self.label_smoothing)
 
 
 @dataclass(frozen=True)
 class _Examples:
-    """Training pairs as token ids without marks."""
+    """Training pairs as token ids, BOS and EOS left out."""
 
     sources: list[list[int]]
     targets: list[list[int]]
     lengths: NDArray[np.int64]
-    """(pairs, 2), marks included."""
+    """(pairs, 2) number of tokens of source and target, BOS and EOS included."""
 
 
 class TranslationTraining:
@@ -66,7 +66,7 @@ class TranslationTraining:
         training: TrainingSpec,
         scoring: ScoringSpec,
     ) -> None:
-        """``longest`` is the most tokens that a side may have, special tokens included."""
+        """Encode the pairs; ``longest`` is the maximum number of tokens of a side, BOS and EOS included."""
         self.objective = TeacherForcing(training.loss.label_smoothing)
         self.corpus = corpus
         self.tokenizers = tokenizers
@@ -87,11 +87,11 @@ class TranslationTraining:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """(pairs, 2) tokens of source and target, marks included."""
+        """(pairs, 2) number of tokens of source and target, BOS and EOS included."""
         return self._examples.lengths
 
     def predicted(self, indices: NDArray[np.int64], epoch: int) -> int:
-        """Target tokens of these pairs, the end mark included."""
+        """Number of target tokens of these pairs, EOS included."""
         return int(self.lengths[indices, 1].sum()) - len(indices)
 
     def batch(self, indices: NDArray[np.int64], epoch: int, device: torch.device) -> PairBatch:
@@ -138,7 +138,7 @@ class TranslationTraining:
         return figures
 
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
-        """By BLEU where both were translated, by likelihood where neither was; a translated one wins."""
+        """Compare by BLEU if both were translated, by likelihood if neither was; a translated one wins."""
         if "bleu" in new and "bleu" in old:
             return new["bleu"] > old["bleu"]
         return "bleu" in new or ("bleu" not in old and new["nll"] < old["nll"])

@@ -17,7 +17,7 @@ from whyformer.special_tokens import EOS, UNK
 from whyformer.tasks.output import TextOutput
 
 MANY = 8
-"""From so many batches on it pays to ask whether they go faster side by side."""
+"""Number of batches from which on it pays to measure whether they go faster side by side."""
 
 
 class Translator:
@@ -40,9 +40,9 @@ class Translator:
         self.model = model.eval()
         self.tokenizers = tokenizers
         self.settings = settings
-        """How to search where a call does not say otherwise."""
+        """Way to search where a call does not say otherwise."""
         self.engine: Engine = partial(search, self.model) if engine is None else engine
-        """What searches: our own loop unless given."""
+        """Engine that searches: our own loop unless given."""
         self.parallel = parallel
         """Batches searched side by side; None to measure what is faster: one, or one for each core."""
 
@@ -121,7 +121,7 @@ class Translator:
 
     def _encoded(self, texts: Sequence[str], first: int) -> list[list[int]]:
         sources = self.tokenizers.source.encode_all(texts)
-        most = self.model.longest - 1  # the end mark is the last
+        most = self.model.longest - 1  # EOS is the last
         for line, source in enumerate(sources, start=first):
             if len(source) > most:
                 raise DecodingError(

@@ -137,7 +137,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Put back what ``optimizer_tensors`` took out.
+    """Put back the tensors that ``optimizer_tensors`` took out.
 
     Raises:
         CheckpointError: the state in ``path`` is of other weights, or of the same in another order.
@@ -163,7 +163,7 @@ def _present_name(name: str) -> str:
 
 
 def _looks_like_pickle(path: Path) -> bool:
-    """For a file that is not safetensors: one of those may begin with the same bytes."""
+    """Whether a file that is not safetensors looks like a pickle; safetensors may begin alike."""
     try:
         with path.open("rb") as file:
             head = file.read(4)

@@ -11,7 +11,7 @@ _SESSION_STARTS = 1
 
 
 class Events:
-    """A new file of scalars; what earlier files of the folder say about steps beyond ``step`` is void.
+    """New file of scalars; whatever earlier files of the folder say about steps beyond ``step`` is void.
 
     Its methods, the constructor included, raise a ``WhyformerError`` if the file cannot be written.
     """

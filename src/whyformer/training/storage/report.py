@@ -1,4 +1,4 @@
-"""What a training tells: to the terminal, to metrics.jsonl, to TensorBoard, to curves.png."""
+"""Report of a training: to the terminal, to metrics.jsonl, to TensorBoard, to curves.png."""
 
 import sys
 import time
@@ -20,7 +20,7 @@ _REDRAW = 60.0
 
 
 class Report:
-    """Hears of every log entry and validation and passes it on.
+    """Passes every log entry and validation on.
 
     On a terminal a bar shows loss, tokens per second and the time left; piped, plain lines come instead.
     """
@@ -55,7 +55,7 @@ class Report:
     ) -> None:
         self._bar.stop()
         self._events.close()
-        # A full disk or a bug is told of at once; a training that ended or was stopped is worth a picture.
+        # A full disk or a bug is reported at once; a training that ended or was stopped is worth a picture.
         if error is None or isinstance(error, TrainingError):
             self._draw()
 

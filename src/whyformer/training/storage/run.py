@@ -1,4 +1,4 @@
-"""The run folder: all that a training leaves on disk, and all that is needed to go on or to use it."""
+"""The run folder: all that a training leaves on disk, and all that is needed to resume or to use it."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ class RunFolder:
     ``tokenizer*.json``         one joint tokenizer, or one for each side
     ``model.safetensors``       the weights to use: the best so far
     ``snapshots/``              weights of the last validations, for averaging
-    ``state/last.safetensors``  weights, optimizer and progress, for going on
+    ``state/last.safetensors``  weights, optimizer and progress, for resuming
     ``metrics.jsonl``           a line for every log entry and validation
     ``curves.png``              the same, drawn
     ``tensorboard/``            the same, as events
@@ -33,7 +33,7 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, assets: Sequence[str] = ()) -> None:
-        """``assets`` are the fingerprints of the files without which the weights mean nothing."""
+        """Name the files; ``assets`` are the fingerprints of those without which the weights mean nothing."""
         self.path = path
         self.assets = list(assets)
         self.recipe = path / "recipe.yaml"
@@ -49,7 +49,7 @@ class RunFolder:
         return sorted((self.path / "snapshots").glob("step-" + 8 * "[0-9]" + ".safetensors"))
 
     def snapshot(self, step: int) -> Path:
-        """Where the weights of the validation after ``step`` lie."""
+        """Path of the weights of the validation after ``step``."""
         return self.path / "snapshots" / f"step-{step:08d}.safetensors"
 
     def save_snapshot(self, model: nn.Module, step: int, scores: Mapping[str, float], keep: int) -> None:
@@ -149,7 +149,7 @@ def new_run(path: Path, *, overwrite: bool) -> Path:
 
 @contextmanager
 def _explained(path: Path) -> Generator[None]:
-    """Say in a sentence what the system has against writing ``path``."""
+    """Say in a sentence why the system refuses to write ``path``."""
     try:
         yield
     except OSError as error:

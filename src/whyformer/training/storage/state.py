@@ -1,4 +1,4 @@
-"""The state of a training: all that resuming needs, and where it is kept."""
+"""The state of a training: all that resuming needs, and the place where it is kept."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Tally:
     figures: dict[str, float] = field(default_factory=dict)
     """The objective's other sums, by name."""
     tokens: int = 0
-    """Predictions."""
+    """Number of predictions."""
     seconds: float = 0.0
 
     def add(self, loss: float, figures: Mapping[str, float], tokens: int, seconds: float) -> None:
@@ -45,16 +45,16 @@ class Best:
     """The best validation so far."""
 
     scores: dict[str, float] = field(default_factory=dict)
-    """Its figures; empty before the first validation."""
+    """Figures of that validation; empty before the first."""
     step: int = 0
-    """The step it came after."""
+    """Step after which it came."""
     stale: int = 0
-    """Validations since."""
+    """Validations since then."""
 
 
 @dataclass
 class Progress:
-    """Where a run stands; with the weights and the optimizer's state it decides all that follows."""
+    """Progress of a run; with the weights and the optimizer's state it decides all that follows."""
 
     step: int = 0
     """Steps of the optimizer done."""
@@ -65,7 +65,7 @@ class Progress:
     seconds: float = 0.0
     """Training time so far, validations included."""
     precision: Precision = "fp32"
-    """Of matrix products, fixed when the run began."""
+    """Precision of matrix products, fixed when the run began."""
     best: Best = field(default_factory=Best)
     tally: Tally = field(default_factory=Tally)
     finished: bool = False
