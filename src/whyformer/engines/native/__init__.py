@@ -1,1 +1,1 @@
-"""Greedy translation of one sentence in C++, on all cores; compiled at install where there is a compiler."""
+"""Our C++ program as an engine: batches, greedy search of its own, and steps for every other search."""
