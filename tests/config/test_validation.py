@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, model_validator
 
+from whyformer.config.defaults import completed, merged
 from whyformer.config.schema import Key, Node, describe
-from whyformer.config.validation import check, completed, merged
+from whyformer.config.validation import check
 from whyformer.errors import RecipeError
 from whyformer.spec import Spec
 

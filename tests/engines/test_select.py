@@ -17,10 +17,10 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.engines import low_precision as packed
+from whyformer.engines import precision as packed
 from whyformer.engines.ctranslate2 import engine as engine
 from whyformer.engines.ctranslate2.engine import CTranslate2Engine, converted
-from whyformer.engines.select import chosen_precision
+from whyformer.engines.precision import chosen_precision
 from whyformer.errors import CheckpointError, DecodingError
 from whyformer.machine import CPUPrecision, EngineName, PrecisionName
 from whyformer.models.recurrent import RecurrentSpec

@@ -2,7 +2,8 @@
 
 import pytest
 
-from whyformer.config.validation import check, merged
+from whyformer.config.defaults import merged
+from whyformer.config.validation import check
 from whyformer.errors import RecipeError
 from whyformer.models.transformer import TransformerSpec, base, small
 

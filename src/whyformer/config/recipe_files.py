@@ -17,8 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import MarkedYAMLError, YAMLError
 
+from whyformer.config.defaults import completed, merged
 from whyformer.config.schema import Node
-from whyformer.config.validation import check, completed, merged
+from whyformer.config.validation import check
 from whyformer.errors import RecipeError
 
 SpecT = TypeVar("SpecT", bound=BaseModel)

@@ -17,9 +17,9 @@ from torch import Tensor
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis, Prefixes, Searches
-from whyformer.decoding.pool import Pool
 from whyformer.decoding.protocol import AttendingState, DecoderState, StateT, StepDecoder
 from whyformer.decoding.sampling import SamplingSpec
+from whyformer.decoding.stopping import Pool
 from whyformer.errors import DecodingError
 from whyformer.position.layout import Padding, real_tokens
 from whyformer.special_tokens import BOS

@@ -9,10 +9,10 @@ import torch
 from whyformer.decoding.search import search
 from whyformer.engines.ctranslate2.engine import CTranslate2Engine, converted
 from whyformer.engines.engine import Engine
-from whyformer.engines.low_precision import quantize_linear
 from whyformer.engines.native.engine import NativeEngine
+from whyformer.engines.precision import chosen_precision, quantize_linear
 from whyformer.errors import DecodingError
-from whyformer.machine import CPUPrecision, EngineName, PrecisionName, automatic_cpu_precision
+from whyformer.machine import CPUPrecision, EngineName, PrecisionName
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 
 
@@ -56,16 +56,3 @@ def select_engine(
 def _quantize(model: AnyEncoderDecoder, precision: CPUPrecision) -> None:
     if precision != "fp32":
         quantize_linear(model, precision)
-
-
-def chosen_precision(precision: PrecisionName, device: torch.device) -> CPUPrecision:
-    """Precision that ``precision`` stands for on ``device``: ``auto`` is what pays on its CPU, else fp32.
-
-    Raises:
-        DecodingError: it is asked for on a device that is no CPU.
-    """
-    if precision == "auto":
-        return automatic_cpu_precision()[0] if device.type == "cpu" else "fp32"
-    if precision != "fp32" and device.type != "cpu":
-        raise DecodingError(f"--precision {precision} is for the CPU; add --device cpu.")
-    return precision

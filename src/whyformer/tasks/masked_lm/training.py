@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from whyformer.data.batches.masked import MaskedBatch, MaskedTexts
+from whyformer.data.batches.masked_texts import MaskedBatch, MaskedTexts
 from whyformer.data.batches.masking import MaskingSpec
 from whyformer.data.batches.next_sentence import Sentences, Texts, sentence_pairs, single_texts
 from whyformer.data.batches.planning import length_batches

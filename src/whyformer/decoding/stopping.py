@@ -1,4 +1,4 @@
-"""The best hypotheses of every search so far.
+"""Stopping: the best finished hypotheses of every search so far, and when no better one can come.
 
 P searches in all · G searches still running · C candidates of a search · N best
 """

@@ -1,4 +1,4 @@
-"""Linear layers in bf16 or int8, for inference: a loaded model is given them in place of its own.
+"""Precision: which one is chosen for inference, and linear layers in bf16 or int8 in place of a model's own.
 
 R rows · I inputs · O outputs
 """
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
+from whyformer.errors import DecodingError
+from whyformer.machine import CPUPrecision, PrecisionName, automatic_cpu_precision
 from whyformer.nn.embedding import OutputTable
 
 LowPrecision = Literal["bf16", "int8"]
@@ -128,3 +130,16 @@ class Int8Linear(LowPrecisionLinear):
         product = torch.ops.aten._int_mm if self.own_products else torch.mm
         sums = product(whole, self.weight).view(*x.shape[:-1], -1)
         return sums.float().mul_(self.step).mul_(step).add_(self.bias)
+
+
+def chosen_precision(precision: PrecisionName, device: torch.device) -> CPUPrecision:
+    """Precision that ``precision`` stands for on ``device``: ``auto`` is what pays on its CPU, else fp32.
+
+    Raises:
+        DecodingError: it is asked for on a device that is no CPU.
+    """
+    if precision == "auto":
+        return automatic_cpu_precision()[0] if device.type == "cpu" else "fp32"
+    if precision != "fp32" and device.type != "cpu":
+        raise DecodingError(f"--precision {precision} is for the CPU; add --device cpu.")
+    return precision

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from whyformer.engines import low_precision as packing
-from whyformer.engines.low_precision import Int8Linear, LowPrecision, LowPrecisionLinear
+from whyformer.engines import precision as packing
+from whyformer.engines.precision import Int8Linear, LowPrecision, LowPrecisionLinear
 from whyformer.models.transformer import Transformer, TransformerSpec, transformer
 from whyformer.nn.feed_forward import SwiGLUSpec
 
