@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,14 @@ def test_the_same_as_json(whyformer: Program, reverse_run: Path, tmp_path: Path)
         assert sum(row["ms"] for row in rows) == pytest.approx(training["traced_ms"])
     assert min(training["ms"], training["tokens_per_second"], training["peak_memory"]) > 0
     assert 0 < training["mfu"] < 1
+
+
+def test_where_no_system_tells_the_peak_of_memory_it_is_said_to_be_unknown(
+    whyformer: Program, reverse_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    result = whyformer("profile", reverse_run, "--steps", 1, "--sentences", 0, "--output", tmp_path)
+    assert ", peak memory unknown here, MFU " in result.stdout
 
 
 def test_what_cannot_be_profiled_is_said_in_a_sentence(

@@ -1,6 +1,5 @@
 """Comparisons: the grid, its trials in their own processes, going on, failing, measuring."""
 
-import fcntl
 import json
 import shutil
 import signal
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -245,20 +245,19 @@ def test_a_comparison_that_is_stopped_saves_its_runs(number: signal.Signals, tmp
     _wait_for(lambda: all(each.records() for each in runs))
     process.send_signal(number)
     assert process.wait(timeout=60) in (130, -number)
-    _wait_for(lambda: all(_is_free(Path(f"{each.path}.log")) for each in runs))
+    _wait_for(lambda: all(_is_free(Path(f"{each.path}.lock")) for each in runs))
     for stopped in runs:
         _, facts = load_tensors(stopped.state)
         assert facts["progress"]["step"] > 0
 
 
 def _is_free(path: Path) -> bool:
-    """Whether no trial that writes this log is alive."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
+    """Whether no trial that holds this lock is alive."""
+    try:
+        with FileLock(path, timeout=0):
+            return True
+    except Timeout:
+        return False
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:

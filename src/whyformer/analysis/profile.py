@@ -3,7 +3,6 @@
 The work is done twice: undisturbed, which tells how fast it is, and traced, which tells what is slow.
 """
 
-import resource
 import sys
 import time
 from collections import defaultdict
@@ -60,8 +59,8 @@ class Speed:
     """Seconds of a step or sentence."""
     tokens_per_second: float
     """Predicted tokens per second; of a classifier, examples."""
-    peak_memory: int
-    """Maximum number of bytes that the process has held since it began, data included."""
+    peak_memory: int | None
+    """Maximum of bytes held since the process began, data included; None where no system tells."""
     mfu: float | None = None
     """Model FLOPs utilisation: the rate of matrix products over what the machine reaches, from 0 to 1."""
 
@@ -264,7 +263,11 @@ def _threads() -> str:
     return "1 thread" if threads == 1 else f"{threads} threads"
 
 
-def _peak_memory() -> int:
-    """Maximum number of bytes that this process has held."""
+def _peak_memory() -> int | None:
+    """Maximum of bytes that this process has held; None on Windows, which has no ``resource``."""
+    try:
+        import resource
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

@@ -145,9 +145,10 @@ def _lines(profile: "Profile") -> Iterator[str]:
     yield from _table(profile, "operation", profile.operations)
     yield ""
     yield f"{1e3 * speed.seconds:,.4g} ms a {unit} undisturbed, {1e3 * profile.seconds:,.4g} ms traced"
-    rates = f"{speed.tokens_per_second:,.0f} tokens/s, peak memory {speed.peak_memory / 2**30:.2f} GiB"
+    peak = speed.peak_memory
+    memory = "peak memory unknown here" if peak is None else f"peak memory {peak / 2**30:.2f} GiB"
     mfu = "" if speed.mfu is None else f", MFU {speed.mfu:.1%}"
-    yield f"{rates}{mfu}"
+    yield f"{speed.tokens_per_second:,.0f} tokens/s, {memory}{mfu}"
     yield ""
 
 

@@ -5,7 +5,6 @@ that compares lives; when it closes, the trial saves its state and stops. What s
 in one sentence, with exit code 2.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -19,6 +18,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from whyformer.data.corpora.parallel import load_held_out
 from whyformer.errors import RecipeError, WhyformerError
@@ -140,6 +140,7 @@ def _stop_with_parent() -> None:
     # Not sys.stdin: a thread that waits in it holds a lock which the interpreter wants on its way out.
     while os.read(0, 1024):
         pass
+    # On Windows this ends the process at once; such a trial goes on from the last state that it saved.
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -147,8 +148,7 @@ def main(folder: Path, conditions: Conditions) -> None:
     """Run the trial in ``folder``, unless another process does so in the meantime."""
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     # One that was left by a killed comparison may still be saving its state; the lock ends with its process.
-    with Path(f"{folder}.log").open("a", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(f"{folder}.lock"):
         if read_result(folder, conditions) is None:
             measured = run_trial(folder, conditions)
             write_text(folder / "result.json", json.dumps(asdict(measured), ensure_ascii=False, indent=2))
