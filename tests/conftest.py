@@ -1,6 +1,7 @@
 """What holds for all tests, and the one trained run that many of them use."""
 
 import dataclasses
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from whyformer import machine
+
+# As in the program: modules and tests make a million objects that stay, and need not be looked through.
+gc.set_threshold(100_000)
 
 # Test workers share the cores with each other and with whatever else runs: a deadline would measure that.
 settings.register_profile("shared-cores", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -90,8 +90,11 @@ def test_the_whole_is_the_time_on_the_clock():
             (x @ x).sum().backward()
             inside += time.perf_counter() - began
     outside = time.perf_counter() - outside
-    # Others at work on the machine may come in anywhere, so there is no tighter bound.
-    assert inside <= 1.001 * sum(trace.seconds.values()) <= outside
+    # Others at work on the machine may come in anywhere, so there is no tighter bound. In 40 runs beside
+    # others the inner clock had at most 0.998 of the sum, the outer one at least 1.047.
+    whole = sum(trace.seconds.values())
+    assert inside <= 1.001 * whole
+    assert whole <= outside
     assert 0.06 <= trace.seconds[Cell("waiting", False, PYTHON)] <= inside
 
 

@@ -170,12 +170,13 @@ def pairwise() -> tuple[list[Combination], list[CellPair]]:
     while open_pairs:
         pair = next(iter(open_pairs))
         others = [axis for axis in AXES if axis not in dict(pair)]
-        drawn = [_completed(dict(pair), others, random) for _ in range(40)]
-        candidates = [c for c in drawn if c is not None]
-        if not candidates:
+        # Where two hundred draws find nothing, thousands do not either.
+        if (first := _completed(dict(pair), others, random)) is None:
             impossible.append(pair)
             del open_pairs[pair]
             continue
+        drawn = [first, *(_completed(dict(pair), others, random) for _ in range(39))]
+        candidates = [c for c in drawn if c is not None]
         best = max(candidates, key=lambda c: len(pairs_of(c) & open_pairs.keys()))
         chosen.append(best)
         for covered in pairs_of(best):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from parity import needs_transformers, transformers
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal, Mask
 from whyformer.attention.multihead import AttentionSpec
@@ -26,7 +27,7 @@ from whyformer.position.layout import Layout
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.t5 import T5, T5Spec
 
-transformers = pytest.importorskip("transformers", reason="needs the extra: pip install 'whyformer[parity]'")
+pytestmark = needs_transformers
 
 M, HEADS, HIDDEN, LAYERS, LENGTH = 16, 4, 10, 2, 40
 # Their norms and rotations compute in fp32 whatever they are given.

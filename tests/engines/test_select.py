@@ -65,6 +65,7 @@ def test_a_low_precision_translates_nearly_the_same(
 ):
     plain, low = load_translator(reverse_run), load_translator(reverse_run, precision=precision)
     for settings in (GreedySpec(), BeamSpec(size=5)):
+        # From 20 seeds of the run bf16 has 99 or 100, int8 97 to 100 (mean 99.6, deviation 0.7).
         assert same(plain.translate(sentences, settings), low.translate(sentences, settings)) >= 95
 
 
@@ -76,7 +77,8 @@ def test_in_int8_the_batch_does_not_matter(reverse_run: Path, sentences: list[st
             together = translator.translate(sentences, settings, batch=batch)
             assert same(together, alone) >= 99
             scores = [[c.score for found in each for c in found] for each in (together, alone)]
-            # Sums of attention and norms differ in the last bit, which may move an input by a step.
+            # Sums of attention and norms differ in the last bit, which may move an input by a step:
+            # over 20 seeds by 0.0034 at most, and always to the same text.
             assert scores[0] == pytest.approx(scores[1], abs=0.05)
 
 
@@ -136,17 +138,20 @@ class TestCTranslate2:
         for batch in (1, 64):
             expected = ours.translate(sentences, greedy, batch=batch)
             found = theirs.translate(sentences, greedy, batch=batch)
+            # 100 from 20 seeds of the run.
             assert same(found, expected) >= 99
             assert {c[0].finished for c in found} == {True, False}
             for a, b in zip(found, expected, strict=True):
                 if a[0].ids == b[0].ids:
-                    # Theirs is the probability among what is not forbidden.
-                    assert (a[0].score, a[0].finished) == (pytest.approx(b[0].score, abs=0.02), b[0].finished)
+                    # Theirs is the probability among what is not forbidden: over 20 seeds the largest of
+                    # a run's differences is 0.003 to 0.025, mean 0.010, deviation 0.006.
+                    assert (a[0].score, a[0].finished) == (pytest.approx(b[0].score, abs=0.05), b[0].finished)
 
     def test_a_beam_finds_the_same_best(self, run: Path, sentences: list[str]):
         ours, theirs = (load_translator(run, engine=name) for name in ("torch", "ctranslate2"))
         beam = BeamSpec(size=4, n_best=2, length_penalty=0.6)
         expected, found = ours.translate(sentences, beam), theirs.translate(sentences, beam)
+        # 99 or 100 from 20 seeds of the run; scores differ by 0.029 at most, mean 0.009, deviation 0.006.
         assert same(found, expected) >= 95
         for some in found:
             assert len(some) == 2

@@ -188,6 +188,7 @@ def test_tests_are_scored_where_that_is_asked_for(reverse_run: Path, tmp_path: P
     measured = run_trial(folder, Conditions("cpu", test=True))
     figures = measured.figures
     assert measured.test["test"]["sentences"] == 75
+    # 88 to 100 from 20 seeds, mean 97, deviation 3: strings of two are hard.
     assert figures["test.exact"] > 60
     assert figures["perplexity"] == pytest.approx(2.718281828 ** figures["nll"])
     assert figures["steps"] == measured.steps == 400

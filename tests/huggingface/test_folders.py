@@ -23,6 +23,7 @@ from huggingface.examples import (
     write_run,
     written,
 )
+from parity import needs_transformers, transformers
 from whyformer.config.validation import check
 from whyformer.data.batches.batch import Batch
 from whyformer.data.tokenizers.imported import Imported
@@ -48,7 +49,7 @@ from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.storage.checkpoint import load_tensors, load_weights
 
-transformers = pytest.importorskip("transformers", reason="needs the extra: pip install 'whyformer[parity]'")
+pytestmark = needs_transformers
 
 CPU = torch.device("cpu")
 GREEDY = GreedySpec(longest_factor=0.0, longest_extra=20)

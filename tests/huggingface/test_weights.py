@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from huggingface.examples import shaken
+from parity import needs_transformers, transformers
 from whyformer.config.validation import check
 from whyformer.errors import CheckpointError
 from whyformer.huggingface.bert import HuggingFaceBert
@@ -26,7 +27,7 @@ from whyformer.models.transformer import Transformer, TransformerSpec
 from whyformer.position.layout import Layout
 from whyformer.special_tokens import BOS, EOS, UNK
 
-transformers = pytest.importorskip("transformers", reason="needs the extra: pip install 'whyformer[parity]'")
+pytestmark = needs_transformers
 
 V, LENGTH = 40, 9
 VALID = torch.arange(LENGTH) < torch.tensor([[LENGTH], [5], [1]])

@@ -92,6 +92,7 @@ def test_it_learns_to_count_both_ways(run: Path):
     valid = [record for record in RunFolder(run).records() if record["event"] == "valid"]
     last = valid[-1]
     # Where a count begins and ends is anybody's guess, among up to nine; twelve words would be 2.5 nats.
+    # From 20 seeds 0.81 to 1.03 forwards, 0.66 to 0.83 backwards, deviations 0.05.
     assert last["forward_nll"] < 1.2
     assert last["backward_nll"] < 1.2
     assert last["nll"] == pytest.approx((last["forward_nll"] + last["backward_nll"]) / 2)

@@ -101,6 +101,7 @@ def test_order_alone_is_learned(tuned: Path):
     classifier = load_as(Classifier, tuned)
     fit = classifier.evaluate(classification(str(tuned / "recipe.yaml")).data.held_out("test"))
     assert (fit.examples, fit.majority) == (60, 50.0)
+    # From 20 seeds, of the start as of this run: 98 to 100, and the two answers below.
     assert fit.accuracy > 90.0
     assert fit.macro_f1 > 90.0
     classify = whyformer.load(tuned, device="cpu")
@@ -182,7 +183,8 @@ def test_every_pretrained_model_can_be_the_start(
     same = [torch.equal(tensor, before[name]) for name, tensor in backbone.items()]
     assert all(same) == (update == "head")
     fit = load_as(Classifier, made).evaluate(spec.data.held_out("test"))
-    # A head alone may find nothing in features that were hardly trained; half is chance.
+    # A head alone may find nothing in features that were hardly trained; half is chance. From 20 seeds all
+    # weights have 95 to 100 after BERT, 87 to 97 after ELMo (mean 93, deviation 3).
     assert fit.accuracy > 70.0 or update == "head"
 
 

@@ -49,8 +49,10 @@ def prepared(run: Path, *changes: str) -> tuple[MaskedLMRecipe, MaskedLMTraining
 
 def test_a_toy_language_is_learned(filling_run: Path):
     valid = [each for each in RunFolder(filling_run).records() if each["event"] == "valid"]
+    # 66 to 92 and 4 * 4.3 from 20 seeds, mean 83, deviation 6.
     assert valid[-1]["masked_accuracy"] > 50 > 4 * valid[-1]["unigram_accuracy"]
-    # The language goes on; but only half of the strangers are of the other.
+    # The language goes on; but only half of the strangers are of the other. 59 to 70 from 20 seeds, mean 67,
+    # deviation 2.3.
     assert valid[-1]["next_sentence_accuracy"] > 55
     _, facts = load_tensors(filling_run / "model.safetensors")
     assert facts["scores"]["nll"] == min(each["nll"] for each in valid)

