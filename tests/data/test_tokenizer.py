@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import tokenizers
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -374,6 +374,7 @@ def test_a_missing_or_foreign_file_is_one_sentence(tmp_path: Path) -> None:
         ),
     ).map(lambda value: json.dumps(value).encode())
 )
+@example(content=b'{"model": {"whyformer": {"kind": ""}}, "added_tokens": [null, 1, "x", []]}')
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_instead_of_a_tokenizer_are_one_sentence(
     content: bytes, tmp_path_factory: pytest.TempPathFactory

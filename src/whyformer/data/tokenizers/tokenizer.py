@@ -253,7 +253,9 @@ def _readable(piece: str) -> str:
 def _is_ours(document: object) -> bool:
     match document:
         case {"added_tokens": [*tokens], "model": {"whyformer": {"kind": str()}}}:
-            first = [(token.get("id"), token.get("content")) for token in tokens[: len(special_tokens.NAMES)]]
-            return first == list(enumerate(special_tokens.NAMES))
+            return len(tokens) >= len(special_tokens.NAMES) and all(
+                isinstance(token, dict) and (token.get("id"), token.get("content")) == expected
+                for token, expected in zip(tokens, enumerate(special_tokens.NAMES), strict=False)
+            )
         case _:
             return False
