@@ -7,8 +7,6 @@ from typing import ClassVar, Literal
 from torch import Tensor
 from typing_extensions import override
 
-from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import CheckpointError
 from whyformer.huggingface.format import (
     Activation,
@@ -17,6 +15,8 @@ from whyformer.huggingface.format import (
     TensorPlace,
     Tensors,
     activation_of,
+    attention_of,
+    embedding_of,
     epsilon_of,
     feed_forward,
     layers,
@@ -24,7 +24,6 @@ from whyformer.huggingface.format import (
 )
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.bert import BERTSpec, Head
-from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.norm import LayerNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
@@ -132,9 +131,7 @@ class HuggingFaceBert(OneStackFormat[BertConfig, BERTSpec]):
                 f"hidden_act is {config.hidden_act}, but a head of masked tokens has gelu here; leave it out."
             )
         block = BlockSpec(
-            attention=AttentionSpec(
-                heads=HeadsSpec(query=config.num_attention_heads), dropout=config.attention_probs_dropout_prob
-            ),
+            attention=attention_of(config.num_attention_heads, config.attention_probs_dropout_prob),
             feed_forward=feed_forward(config.hidden_act, config.intermediate_size),
             norm=LayerNormSpec(epsilon=config.layer_norm_eps),
             dropout=config.hidden_dropout_prob,
@@ -143,12 +140,7 @@ class HuggingFaceBert(OneStackFormat[BertConfig, BERTSpec]):
         return BERTSpec(
             d_model=config.hidden_size,
             token_types=config.type_vocab_size,
-            embedding=EmbeddingSpec(
-                tie="none" if _OUTPUT in names else "output",
-                scale=False,
-                deviation=0.02,
-                dropout=config.hidden_dropout_prob,
-            ),
+            embedding=embedding_of(config.hidden_dropout_prob, tied=_OUTPUT not in names),
             stack=StackSpec(layers=config.num_hidden_layers, positions=positions, block=block),
             pooler="pooler.dense.weight" in names,
             heads=heads,

@@ -17,10 +17,13 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from torch import Tensor, nn
 from typing_extensions import override
 
+from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import CheckpointError
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.bert import BERTSpec
 from whyformer.models.gpt import GPTSpec
+from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.feed_forward import FeedForwardSpec, GeluSpec, GeluTanhSpec, ReluSpec, SiluSpec
 from whyformer.nn.norm import LayerNormSpec, NormSpec
 from whyformer.position.absolute import LearnedSpec
@@ -265,6 +268,17 @@ def one_name(tensors: dict[str, Tensor], name: str, *aliases: str) -> None:
     found = [tensors.pop(each) for each in (name, *aliases) if each in tensors]
     if found:
         tensors[name] = found[0]
+
+
+def attention_of(heads: int, dropout: float) -> AttentionSpec:
+    """Our attention of so many equal ``heads``."""
+    return AttentionSpec(heads=HeadsSpec(query=heads), dropout=dropout)
+
+
+def embedding_of(dropout: float, unpredicted: tuple[int, ...] = (), *, tied: bool) -> EmbeddingSpec:
+    """Our embedding of a model of one stack, ``tied`` with its output or with a table of its own there."""
+    tie = "output" if tied else "none"
+    return EmbeddingSpec(tie=tie, scale=False, deviation=0.02, dropout=dropout, unpredicted=unpredicted)
 
 
 def feed_forward(activation: Activation, hidden: int, dropout: float = 0.0) -> FeedForwardSpec:

@@ -7,9 +7,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 from typing_extensions import override
 
-from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal
-from whyformer.attention.multihead import AttentionSpec
 from whyformer.huggingface.format import (
     Activation,
     Config,
@@ -17,12 +15,13 @@ from whyformer.huggingface.format import (
     TensorPlace,
     Tensors,
     activation_of,
+    attention_of,
+    embedding_of,
     epsilon_of,
     feed_forward,
 )
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.gpt import GPTSpec
-from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.norm import LayerNormSpec
 from whyformer.nn.placement import PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
@@ -95,7 +94,7 @@ class HuggingFaceGPT2(OneStackFormat[GPT2Config, GPTSpec]):
     def spec(self, config: GPT2Config, names: Collection[str], unpredicted: tuple[int, ...]) -> GPTSpec:
         hidden = 4 * config.n_embd if config.n_inner is None else config.n_inner
         block = BlockSpec(
-            attention=AttentionSpec(heads=HeadsSpec(query=config.n_head), dropout=config.attn_pdrop),
+            attention=attention_of(config.n_head, config.attn_pdrop),
             feed_forward=feed_forward(config.activation_function, hidden),
             norm=LayerNormSpec(epsilon=config.layer_norm_epsilon),
             placement=PreNormSpec(),
@@ -104,13 +103,7 @@ class HuggingFaceGPT2(OneStackFormat[GPT2Config, GPTSpec]):
         positions = (LearnedSpec(longest=config.n_positions),)
         return GPTSpec(
             d_model=config.n_embd,
-            embedding=EmbeddingSpec(
-                tie="none" if _OUTPUT in names else "output",
-                scale=False,
-                deviation=0.02,
-                dropout=config.embd_pdrop,
-                unpredicted=unpredicted,
-            ),
+            embedding=embedding_of(config.embd_pdrop, unpredicted, tied=_OUTPUT not in names),
             stack=StackSpec(layers=config.n_layer, mask=Causal(), positions=positions, block=block),
             longest=config.n_positions,
         )

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from torch import nn
+from typing_extensions import override
 
+from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import DataError
 from whyformer.plots.panels import Curves
@@ -218,3 +220,11 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
     @abstractmethod
     def summary(self, recipe: RecipeT) -> TaskSummary:
         """Summary of a run: the recipe in words, and the curves of its training."""
+
+
+class SingleTokenizerTask(Task[RecipeT, SingleTokenizer, RunnerT], ABC):
+    """A task whose models read and write by one tokenizer, and need nothing besides."""
+
+    @override
+    def load_assets(self, folder: Path) -> SingleTokenizer:
+        return SingleTokenizer.load(folder)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 from typing_extensions import override
@@ -22,7 +21,7 @@ from whyformer.tasks.bidirectional_lm.training import (
 )
 from whyformer.tasks.bidirectional_lm.word_embedder import WordEmbedder
 from whyformer.tasks.recipe import Recipe
-from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
+from whyformer.tasks.task import EvaluationOptions, Prepared, SingleTokenizerTask, TaskSummary
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
 
@@ -42,7 +41,7 @@ class BidirectionalLMRecipe(Recipe):
     """Training of the network."""
 
 
-class BidirectionalLMTask(Task[BidirectionalLMRecipe, SingleTokenizer, WordEmbedder]):
+class BidirectionalLMTask(SingleTokenizerTask[BidirectionalLMRecipe, WordEmbedder]):
     """Language modelling both ways apart: a text in, a vector for each of its words out."""
 
     recipe_type = BidirectionalLMRecipe
@@ -50,10 +49,6 @@ class BidirectionalLMTask(Task[BidirectionalLMRecipe, SingleTokenizer, WordEmbed
     does = "makes vectors of words"
     verb = "embed"
     figures = ("nll", "forward_nll", "backward_nll")
-
-    @override
-    def load_assets(self, folder: Path) -> SingleTokenizer:
-        return SingleTokenizer.load(folder)
 
     @override
     def prepare(self, recipe: BidirectionalLMRecipe, assets: SingleTokenizer | None) -> Prepared:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 from typing_extensions import override
@@ -19,7 +18,7 @@ from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.causal_lm.metrics import CausalLMMetrics
 from whyformer.tasks.causal_lm.training import CausalLMTraining, NextToken, PackedDocuments
 from whyformer.tasks.recipe import Recipe, require_data
-from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
+from whyformer.tasks.task import EvaluationOptions, Prepared, SingleTokenizerTask, TaskSummary
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
 
@@ -41,7 +40,7 @@ class CausalLMRecipe(Recipe):
     """Way to write text, unless the command line says otherwise."""
 
 
-class CausalLMTask(Task[CausalLMRecipe, SingleTokenizer, Generator]):
+class CausalLMTask(SingleTokenizerTask[CausalLMRecipe, Generator]):
     """Language modelling from left to right: the beginning of a text in, the rest of it out."""
 
     recipe_type = CausalLMRecipe
@@ -49,10 +48,6 @@ class CausalLMTask(Task[CausalLMRecipe, SingleTokenizer, Generator]):
     does = "generates text"
     verb = "generate"
     figures = ("nll", "bits_per_character")
-
-    @override
-    def load_assets(self, folder: Path) -> SingleTokenizer:
-        return SingleTokenizer.load(folder)
 
     @override
     def prepare(self, recipe: CausalLMRecipe, assets: SingleTokenizer | None) -> Prepared:

@@ -22,7 +22,7 @@ from whyformer.tasks.classification.metrics import ClassificationMetrics
 from whyformer.tasks.classification.training import ClassCrossEntropy, ClassificationTraining
 from whyformer.tasks.embedding.encoder import encoder
 from whyformer.tasks.recipe import Recipe
-from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
+from whyformer.tasks.task import EvaluationOptions, Prepared, SingleTokenizerTask, TaskSummary
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.storage.checkpoint import load_weights
@@ -46,7 +46,7 @@ class ClassificationRecipe(Recipe):
     """Training of the network."""
 
 
-class ClassificationTask(Task[ClassificationRecipe, SingleTokenizer, Classifier]):
+class ClassificationTask(SingleTokenizerTask[ClassificationRecipe, Classifier]):
     """Classification: a text in, one of some labels out."""
 
     recipe_type = ClassificationRecipe
@@ -66,10 +66,6 @@ class ClassificationTask(Task[ClassificationRecipe, SingleTokenizer, Classifier]
         if recipe.data.labels is None:
             said["data"]["labels"] = recipe.data.find_labels()
         return check(ClassificationRecipe, said, f"the recipe with the network of {recipe.start}")
-
-    @override
-    def load_assets(self, folder: Path) -> SingleTokenizer:
-        return SingleTokenizer.load(folder)
 
     @override
     def prepare(self, recipe: ClassificationRecipe, assets: SingleTokenizer | None) -> Prepared:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -27,7 +26,7 @@ from whyformer.tasks.masked_lm.training import (
     masked_lm_metrics,
 )
 from whyformer.tasks.recipe import Recipe, require_data
-from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
+from whyformer.tasks.task import EvaluationOptions, Prepared, SingleTokenizerTask, TaskSummary
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
 
@@ -65,7 +64,7 @@ class MaskedLMRecipe(Recipe):
         return self
 
 
-class MaskedLMTask(Task[MaskedLMRecipe, SingleTokenizer, Filler]):
+class MaskedLMTask(SingleTokenizerTask[MaskedLMRecipe, Filler]):
     """Masked language modelling: a text with holes in, the whole text out."""
 
     recipe_type = MaskedLMRecipe
@@ -73,10 +72,6 @@ class MaskedLMTask(Task[MaskedLMRecipe, SingleTokenizer, Filler]):
     does = "fills holes in texts"
     verb = "fill"
     figures = ("nll", "masked_accuracy")
-
-    @override
-    def load_assets(self, folder: Path) -> SingleTokenizer:
-        return SingleTokenizer.load(folder)
 
     @override
     def prepare(self, recipe: MaskedLMRecipe, assets: SingleTokenizer | None) -> Prepared:
