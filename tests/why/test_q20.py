@@ -29,6 +29,7 @@ def outcomes(small: PositionSchemes) -> dict[str, str]:
 
 def test_the_small_experiment_goes_the_right_way():
     found = outcomes(PositionSchemes(lengths=(32, 64), training=SHORT))
+    # 20 seeds: learned positions lose over 99 points (30 hold), the best relative scheme has over 99 % (90).
     assert [found[claim.text.en] for claim in (COLLAPSES, EXTRAPOLATES)] == ["holds", "holds"]
 
 
@@ -37,4 +38,5 @@ def test_without_offsets_nothing_extrapolates():
     found = outcomes(
         PositionSchemes(schemes=nothing, lengths=(32, 64), training=ToyTraining(steps=20, test_every=20))
     )
+    # 6 to 7 in 20 seeds.
     assert found[EXTRAPOLATES.text.en] == "fails"
