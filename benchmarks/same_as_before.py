@@ -30,7 +30,7 @@ TRAININGS = {
     "gpt": ["gpt-tiny", "data.train=[{text}]", "data.valid=0.2", "tokenizer.vocabulary=330", *SMALL],
     "bert": [
         "bert-tiny",
-        "data={train: [{text}], valid: 0.2, test: {}}",
+        "data={train: [{text}], valid: 0.2}",
         "tokenizer.vocabulary=120",
         *SMALL,
     ],
@@ -44,7 +44,7 @@ USES = [
     ["translate", "{runs}/demo", "Sunday, November 8, 1998", "--scores", "--json"],
     ["translate", "{runs}/demo", "Sunday, November 8, 1998", "--precision", "int8"],
     ["evaluate", "{runs}/reverse", "--json"],
-    ["evaluate", "{runs}/bert", "--json"],
+    ["evaluate", "{runs}/bert", "--on", "valid", "--json"],
     ["evaluate", "{runs}/gpt", "--json"],
     ["evaluate", "{runs}/elmo", "--json"],
     ["evaluate", "{runs}/mood", "--json"],
