@@ -38,6 +38,11 @@ def refuse_unknown_sets(names: Iterable[str], present: Sequence[str]) -> None:
             raise DataError(f"there is no test set {name}; {hint}")
 
 
+def wanted_sets(names: Sequence[str], test: Iterable[str]) -> Sequence[str]:
+    """The held-out sets called ``names``; without names all ``test`` sets, else ``valid``."""
+    return names or [*test] or [VALID]
+
+
 def held_out_share(items: Iterable[Item], share: float, text_of: Callable[[Item], str]) -> list[Item]:
     """The ``share`` of ``items`` that is held out: by a hash of the text, so that equal ones go together."""
     return [item for item in items if _position(text_of(item)) < share]

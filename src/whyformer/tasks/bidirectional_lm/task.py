@@ -7,7 +7,7 @@ from typing import Literal
 from typing_extensions import override
 
 from whyformer.data.corpora.documents import DocumentsSpec
-from whyformer.data.corpora.held_out import VALID
+from whyformer.data.corpora.held_out import wanted_sets
 from whyformer.data.tokenizers.kinds import Word
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.models.elmo import ELMoSpec
@@ -75,7 +75,7 @@ class BidirectionalLMTask(SingleTokenizerTask[BidirectionalLMRecipe, WordEmbedde
         names: Sequence[str],
         options: EvaluationOptions,
     ) -> Iterator[tuple[str, BidirectionalLMMetrics]]:
-        for name in names or [*recipe.data.test] or [VALID]:
+        for name in wanted_sets(names, recipe.data.test):
             windows = windows_of(recipe.data.held_out(name), runner.tokenizer, recipe.model)
             yield name, bidirectional_lm_metrics(runner.model, windows, 0.0, batch=options.batch)
 

@@ -7,7 +7,7 @@ from typing import Literal
 from typing_extensions import override
 
 from whyformer.data.corpora.documents import DocumentsSpec
-from whyformer.data.corpora.held_out import VALID
+from whyformer.data.corpora.held_out import wanted_sets
 from whyformer.data.tokenizers.kinds import BPE, TokenizerSpec
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.decoding.sampling import SamplingSpec
@@ -77,7 +77,7 @@ class CausalLMTask(SingleTokenizerTask[CausalLMRecipe, Generator]):
         self, recipe: CausalLMRecipe, runner: Generator, names: Sequence[str], options: EvaluationOptions
     ) -> Iterator[tuple[str, CausalLMMetrics]]:
         data, objective = require_data(recipe.data), NextToken(0.0)
-        for name in names or [*data.test] or [VALID]:
+        for name in wanted_sets(names, data.test):
             held_out = PackedDocuments(data.held_out(name), runner.tokenizer, runner.model.longest)
             yield name, held_out.metrics(runner.model, objective, batch=options.batch)
 

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from whyformer.config.recipe_files import read
 from whyformer.config.validation import check
-from whyformer.data.corpora.held_out import VALID
+from whyformer.data.corpora.held_out import wanted_sets
 from whyformer.data.corpora.labelled import LabelledSpec
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.errors import RecipeError
@@ -103,7 +103,7 @@ class ClassificationTask(SingleTokenizerTask[ClassificationRecipe, Classifier]):
         names: Sequence[str],
         options: EvaluationOptions,
     ) -> Iterator[tuple[str, ClassificationMetrics]]:
-        for name in names or [*recipe.data.test] or [VALID]:
+        for name in wanted_sets(names, recipe.data.test):
             yield name, runner.evaluate(recipe.data.held_out(name), batch=options.batch)
 
     @override

@@ -6,6 +6,7 @@ B batch · N examples · J layers that are read · M model dimension · C classe
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from whyformer.data.batches.planning import length_batches
+from whyformer.data.batches.planning import length_batches, map_by_length
 from whyformer.data.corpora.labelled import Labelled, LabelledTexts
 from whyformer.errors import DataError
 from whyformer.models.classifier import PooledClassifier
@@ -95,12 +96,8 @@ class LabelledExamples:
     @torch.no_grad()
     def _all_features(self, model: PooledClassifier) -> Tensor:
         """Vectors (N,J,M), in fp32 and in batches of their own, so that they are always the same."""
-        order = length_batches(self.lengths.tolist(), 64)
         with torch.autocast(model.output.weight.device.type, enabled=False):
-            rows = torch.cat([self._read(model, indices) for indices in order])
-        features = torch.empty_like(rows)
-        features[[index for indices in order for index in indices]] = rows
-        return features
+            return torch.stack(map_by_length(partial(self._read, model), self.lengths.tolist(), 64))
 
 
 class ClassificationTraining:

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from whyformer.data.batches.masking import MASK, MaskingSpec
 from whyformer.data.corpora.documents import DocumentsSpec
-from whyformer.data.corpora.held_out import VALID
+from whyformer.data.corpora.held_out import wanted_sets
 from whyformer.data.corpora.sentences import split_sentences
 from whyformer.data.tokenizers.kinds import TokenizerSpec, WordPiece
 from whyformer.data.tokenizers.single import SingleTokenizer
@@ -106,7 +106,7 @@ class MaskedLMTask(SingleTokenizerTask[MaskedLMRecipe, Filler]):
         # What is most frequent is a fact about the text that was trained on.
         _, sentences = texts.lay_out(data.load().train, "data.train", seed=seed, duplicates=duplicates)
         commonest = commonest_token(runner.tokenizer, sentences)
-        for name in names or [*data.test] or [VALID]:
+        for name in wanted_sets(names, data.test):
             examples, _ = texts.lay_out(data.held_out(name), name)
             yield name, masked_lm_metrics(runner.model, examples, 0.0, commonest, batch=options.batch)
 
