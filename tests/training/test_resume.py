@@ -256,7 +256,8 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path, train: Train, und
 
 
 def test_a_finished_run_goes_on_where_more_steps_are_asked_for(tmp_path: Path, recipe: str, train: Train):
-    steady = "training.schedule.kind=constant"
+    # Warm-up is said: where it is left out, it is a share of the steps that a run is begun with.
+    steady = "training.schedule={kind: constant, warmup: 3}"
     once, twice = tmp_path / "once", tmp_path / "twice"
     assert train(recipe, steady, "training.steps=35", "--run", once).exit_code == 0
     assert train(recipe, steady, "training.steps=14", "--run", twice).exit_code == 0

@@ -198,8 +198,16 @@ def _in_fixed_precision(recipe: Recipe) -> Recipe:
 
 def _check_unchanged(trial: Trial) -> None:
     path = RunFolder(trial.folder).recipe
-    if path.exists() and load_any(str(path)) != trial.recipe:
+    if path.exists() and not _same(load_any(str(path)), trial.recipe):
         raise RecipeError(f"{trial.folder} holds a run of another recipe; remove it or choose another --run.")
+
+
+def _same(run: Recipe, planned: Recipe) -> bool:
+    """Whether the recipe of a run is the one that was ``planned``, with what its start has decided."""
+    if planned.training.schedule.warmup is None:
+        schedule = run.training.schedule.model_copy(update={"warmup": None})
+        run = run.model_copy(update={"training": run.training.model_copy(update={"schedule": schedule})})
+    return run == planned
 
 
 def _start(trial: Trial, conditions: Conditions) -> subprocess.Popen[str]:

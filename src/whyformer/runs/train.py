@@ -44,7 +44,7 @@ def start_run(
     trainer = _trainer(spec, prepared, path, device, say)
     trainer.check()
     new_run(path, overwrite=overwrite)
-    write_text(trainer.run.recipe, recipe_text(spec))
+    write_text(trainer.run.recipe, recipe_text(spec.model_copy(update={"training": trainer.spec})))
     prepared.assets.save(path)
     precision = spec.training.precision
     if precision == "auto":
@@ -80,6 +80,7 @@ def resume_run(
         )
     trainer = _trainer(spec, task.prepare(spec, assets), path, device, say)
     trainer.resume()
+    spec = spec.model_copy(update={"training": trainer.spec})
     if spec != before:
         write_text(folder.recipe, recipe_text(spec))
     return trainer

@@ -56,6 +56,10 @@ class TrainingSpec(Spec):
     log_every: int = Field(default=20, ge=1)
     """Steps between two lines of the log."""
 
+    def settled(self, steps: int | None) -> "TrainingSpec":
+        """The settings with what depends on the number of ``steps`` decided; None = that is not known."""
+        return self.model_copy(update={"schedule": self.schedule.settled(steps)})
+
     def fixed_changes(self, before: "TrainingSpec") -> list[str]:
         """Keys in which this differs from ``before``, and which a run that resumes cannot change.
 

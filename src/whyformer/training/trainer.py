@@ -45,11 +45,13 @@ class Trainer(Generic[ModelT]):
         *,
         curves: Curves | None = None,
     ) -> None:
-        self.step = TrainingStep(model, task, spec, device)
         self.batches = TrainingBatches(task.lengths, spec.batching, seed=spec.seed)
+        self.spec = spec
+        self.spec = spec.settled(self.total_steps)
+        """Settings, with the warm-up that the number of steps decides."""
+        self.step = TrainingStep(model, task, self.spec, device)
         self.model = self.step.model
         self.task = task
-        self.spec = spec
         self.run = run
         self.device = device
         self.curves = Curves() if curves is None else curves
@@ -125,6 +127,8 @@ class Trainer(Generic[ModelT]):
             f"{self.steps_per_epoch:,} steps an epoch, {waste:.1%} padding; {self.device.type}, "
             f"{self.progress.precision}, {torch.get_num_threads()} threads, seed {self.spec.seed}"
         )
+        if self.total_steps is not None and (fault := self.spec.schedule.warmup_fault(self.total_steps)):
+            report.say(fault)
         if self.progress.step:
             report.say(f"going on after step {self.progress.step}")
 
