@@ -1,0 +1,92 @@
+"""Inheritance of data: which of a base's files a recipe that names files of its own still has.
+
+Settings are inherited key by key. Files are not, or a model would be chosen and scored by text of another corpus
+without a word:
+
+- where a recipe names a file of a set (``data.valid``), the set's other files are not inherited;
+- where it names a test set, no other test set is;
+- where it names a file to train on, no file of the sets that go with it is: these are the keys that the field
+  ``decides``, as its schema says.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from whyformer.config.paths import children, holds_path, names_path
+from whyformer.config.schema import Node
+
+
+class Inherited(NamedTuple):
+    """What a layer takes and does not take from the layers below, where it names files of its own."""
+
+    named: tuple[str, ...]
+    """Keys under which it names files."""
+    kept: tuple[str, ...]
+    """Keys that come from below."""
+    left_out: tuple[str, ...]
+    """Keys that stand below, and whose files do not go with those that it names."""
+
+    def sentence(self, layer: str, below: str) -> str:
+        """Say it in one sentence; ``layer`` and ``below`` name the recipes."""
+        named, kept, left_out = map(_listed, self)
+        if not self.left_out:
+            return f"{layer} names files of its own for {named} and keeps {kept} of {below}."
+        if not self.kept:
+            return (
+                f"{layer} names files of its own for {named} and does without {left_out} of {below}: name such "
+                "files, too, where they are needed."
+            )
+        return (
+            f"{layer} names files of its own for {named}, keeps {kept} of {below}, and does without {left_out}: "
+            "name such files, too, where they are needed."
+        )
+
+
+def without_replaced(
+    root: Node, below: Mapping[str, object], layer: Mapping[str, object]
+) -> tuple[dict[str, object], list[Inherited]]:
+    """``below`` without the files that ``layer`` replaces, and what is to be said of it."""
+    told: list[Inherited] = []
+    return _pruned((root,), below, layer, "", told), told
+
+
+def _pruned(
+    nodes: Sequence[Node],
+    below: Mapping[str, object],
+    layer: Mapping[str, object],
+    prefix: str,
+    told: list[Inherited],
+) -> dict[str, object]:
+    if "kind" in layer and layer["kind"] != below.get("kind", layer["kind"]):
+        return dict(below)  # nothing of another kind is kept anyway
+    both = {**below, **layer}
+    under = {key: children(nodes, both, key) for key in both}
+    files = {key for key in below if names_path(under[key], below[key])}
+    # No sets at all are a choice of sets, too.
+    named = [key for key in layer if names_path(under[key], layer[key]) or (key in files and layer[key] == {})]
+    decided = {other for key in named for node in under[key] for other in node.schema.get("decides", ())}
+    beside = {key for key in files - set(layer) if any(holds_path(under[each]) for each in named)}
+    dropped = (decided & files) | (beside & {key for key in files if holds_path(under[key])})
+    kept = {key: value for key, value in below.items() if key not in dropped}
+    for key in named:
+        match kept.get(key), layer[key]:
+            case Mapping() as old, Mapping() as new if any("NAME" in node.elements for node in under[key]):
+                # Sets by name: those that are not named again are gone; of the others each is looked at.
+                again = {name: value for name, value in old.items() if name in new}
+                kept[key] = _pruned(under[key], again, new, f"{prefix}{key}.", told)
+            case Mapping() as old, Mapping() as new:
+                kept[key] = _pruned(under[key], old, new, f"{prefix}{key}.", told)
+            case _:
+                pass
+    if any("decides" in node.schema for places in under.values() for node in places) and named:
+        rest = [key for key in kept if key not in layer and key != "kind"]
+        gone = [key for key in below if key in dropped and key not in layer]
+        if rest or gone:
+            keys = ([f"{prefix}{key}" for key in group] for group in (named, rest, gone))
+            told.append(Inherited(*map(tuple, keys)))
+    return kept
+
+
+def _listed(keys: Sequence[str]) -> str:
+    *most, last = keys or ("",)
+    return f"{', '.join(most)} and {last}" if most else last
