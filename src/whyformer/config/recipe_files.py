@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
@@ -123,6 +124,11 @@ class Source:
             return check(spec_type, data, self._origin(overrides))
         except RecipeError as error:
             raise RecipeError("\n  ".join([str(error), *notes])) if notes else error from None
+
+    def said(self, overrides: Sequence[str] = ()) -> RecipeLayer:
+        """All that the files and the ``overrides`` say, as it was written: nothing is filled in or checked."""
+        layers = [*(layer.content for layer in reversed(self.layers)), _parsed(overrides)]
+        return reduce(merged, layers, {})
 
     def value(self, spec_type: type[SpecT], key: str, overrides: Sequence[str] = ()) -> object:
         """What stands under a ``key`` of the whole recipe, its paths absolute; None if nothing does.

@@ -13,7 +13,7 @@ from whyformer.files import write_text
 from whyformer.machine import Device, automatic_precision, keep_freed_memory
 from whyformer.runs.execution import choose_device
 from whyformer.runs.load import open_run
-from whyformer.runs.registry import load_any, task_of
+from whyformer.runs.registry import load_any, load_decided, task_of
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
 from whyformer.training.storage.run import RunFolder, check_free, new_run
@@ -37,9 +37,11 @@ def start_run(
     Raises:
         WhyformerError: recipe, data or folder are not fit; the sentence says which and why.
     """
-    spec = load_any(recipe, overrides)
+    spec, decisions = load_decided(recipe, overrides)
     path = Path("runs") / Path(recipe).stem if run is None else run
     check_free(path, overwrite=overwrite)
+    for decision in decisions:
+        say(str(decision))
     prepared = task_of(spec).prepare(spec, None)
     trainer = _trainer(spec, prepared, path, device, say)
     trainer.check()

@@ -14,10 +14,12 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from torch import nn
 from typing_extensions import override
 
+from whyformer.config.recipe_files import RecipeLayer
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import DataError
 from whyformer.plots.panels import Curves
+from whyformer.tasks.decision import Decision
 from whyformer.tasks.recipe import Recipe
 from whyformer.training.objective import Objective
 from whyformer.training.task import TrainingTask
@@ -166,6 +168,22 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
             RecipeError: such a file cannot be used.
         """
         return recipe
+
+    def provisional(self, said: RecipeLayer) -> RecipeLayer:
+        """Keys that stand in a recipe, of which ``said`` was written, until ``decide`` has decided them."""
+        return {}
+
+    def decide(self, recipe: RecipeT, said: RecipeLayer) -> list[Decision]:
+        """Decisions on keys that were not ``said`` and depend on the data, which are read for it.
+
+        Args:
+            recipe: the recipe, with ``provisional`` values where it leaves keys out.
+            said: the same as it was written, which alone tells what was left out.
+
+        Raises:
+            DataError: the data cannot be read.
+        """
+        return []
 
     @abstractmethod
     def load_assets(self, folder: Path) -> AssetsT:

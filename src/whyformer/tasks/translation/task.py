@@ -1,6 +1,6 @@
 """Translation: the recipe, and the task's five answers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from typing_extensions import override
 
+from whyformer.config.recipe_files import RecipeLayer
 from whyformer.config.validation import check
 from whyformer.data.corpora.pair_files import Referenced
-from whyformer.data.corpora.parallel import Corpus, DataSpec, load_corpus, load_held_out, read_test_set
+from whyformer.data.corpora.parallel import Corpus, DataSpec, FilesSpec, load_corpus, load_held_out, read_test_set
 from whyformer.data.tokenizers.pair import JointTokenizer, TokenizerPair, TokenizersSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.search import SearchSpec
@@ -19,8 +20,10 @@ from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
 from whyformer.plots.panels import Curve, Curves
+from whyformer.tasks.decision import Decision, says, value_of
 from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
+from whyformer.tasks.translation.defaults import PairCounts, decide, is_complete
 from whyformer.tasks.translation.evaluation import Evaluation, evaluate_translator
 from whyformer.tasks.translation.metrics import ScoringSpec, Tokenize
 from whyformer.tasks.translation.training import TeacherForcing, TranslationTraining
@@ -66,6 +69,18 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
     verb = "translate"
     writes_text = True
     figures = ("nll", "bleu")
+
+    @override
+    def provisional(self, said: RecipeLayer) -> RecipeLayer:
+        ends = any(says(said, f"training.{limit}") for limit in ("epochs", "steps", "minutes"))
+        return {"training": {"epochs": 1}} if _brings_text(said) and not ends else {}
+
+    @override
+    def decide(self, recipe: TranslationRecipe, said: RecipeLayer) -> list[Decision]:
+        # Of a recipe that says everything, such as a run's, the data are not read for nothing.
+        if not isinstance(recipe.data, FilesSpec) or is_complete(said):
+            return []
+        return decide(said, PairCounts.of(load_corpus(recipe.data).train))
 
     @override
     def load_assets(self, folder: Path) -> TokenizerPair:
@@ -119,6 +134,11 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
         words = {"data": data, **model_words(recipe.model), "decoding": recipe.decoding.kind}
         scores = (Curve("bleu", "BLEU"), Curve("chrf", "chrF"), Curve("exact", "exact match"))
         return TaskSummary(words, Curves(per="token", scores=scores))
+
+
+def _brings_text(said: RecipeLayer) -> bool:
+    """Whether the recipe names text of its own, whose counts decide what it leaves out."""
+    return isinstance(said.get("data"), Mapping) and value_of(said, "data.kind") not in ("cldr", "reverse")
 
 
 def train_tokenizers(recipe: TranslationRecipe, corpus: Corpus) -> TokenizerPair:

@@ -1,0 +1,239 @@
+"""Defaults of a translator that its text decides, where the recipe leaves them out.
+
+``decide`` is a pure function of what was said and of counts of the text; ``whyformer train`` prints its
+decisions and ``whyformer init`` writes them into a recipe. The rules were found on two corpora of 3,000 pairs
+(docs/log.md) and lead, at 29,000 pairs, to about what the recipe ``multi30k-en-de-raw`` says.
+"""
+
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from whyformer.tasks.decision import Decision, says, value_of
+
+_CJK = frozenset({"CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO"})
+_PIECES = frozenset({"bpe", "unigram", "wordpiece"})
+"""Kinds of tokenizers that have a vocabulary to be chosen."""
+_COVERAGE = 0.9995
+"""Share of the text's characters that are pieces, as the tokenizers have it."""
+_RESERVED = 260
+"""Special tokens and bytes of a vocabulary."""
+_MANY_PAIRS = 300_000
+"""Pairs from which on a model of the size ``base`` is worth its time."""
+
+_STEPS_A_PASS = 40
+"""Steps of a pass over the pairs below which a batch is too large for them."""
+_SMALLEST_BATCH, _LARGEST_BATCH = 1024, 4096
+_EPOCHS = 60
+"""Passes over 3,000 pairs."""
+_VALIDATIONS = 20
+
+
+@dataclass(frozen=True)
+class SideCounts:
+    """Counts of one side of the training pairs."""
+
+    words: int
+    """Words, which white space ends; in Chinese and Japanese each character is one."""
+    characters: int
+    """Different characters, without the rarest."""
+    script: str
+    """Script of most letters, by its name in Unicode; empty where there are no letters."""
+
+    @staticmethod
+    def of(lines: Iterable[str]) -> "SideCounts":
+        """Count ``lines``."""
+        counts: Counter[str] = Counter()
+        words = 0
+        for line in lines:
+            counts.update(line)
+            words += len(line.split())
+        scripts: Counter[str] = Counter()
+        for character, count in counts.items():
+            if character.isalpha():
+                scripts[_script(character)] += count
+        # A character without spaces around is a word, too; the runs of them were counted as one.
+        words += scripts["CJK"]
+        return SideCounts(words, _covering(counts), max(scripts, key=lambda name: scripts[name], default=""))
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """Counts of the training pairs."""
+
+    pairs: int
+    source: SideCounts
+    target: SideCounts
+
+    @staticmethod
+    def of(pairs: Iterable[tuple[str, str]]) -> "PairCounts":
+        """Count ``pairs``."""
+        kept = list(pairs)
+        sides = (SideCounts.of(source for source, _ in kept), SideCounts.of(target for _, target in kept))
+        return PairCounts(len(kept), *sides)
+
+    @property
+    def words(self) -> int:
+        """Words of both sides."""
+        return self.source.words + self.target.words
+
+    @property
+    def target_tokens(self) -> int:
+        """Target tokens of a pass over the pairs, roughly, before there is a tokenizer."""
+        return round(1.3 * self.target.words) + 2 * self.pairs
+
+
+def is_complete(said: Mapping[str, object]) -> bool:
+    """Whether ``said`` leaves nothing to the text, as the recipe of a run does, so that it need not be counted."""
+    few = PairCounts(1, SideCounts(1, 1, "LATIN"), SideCounts(1, 1, "CJK"))
+    return not decide(said, few)
+
+
+def decide(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
+    """Decisions on all keys that are not ``said``.
+
+    Args:
+        said: a recipe as it was written.
+        counts: of the pairs that it trains on.
+    """
+    taken_over = says(said, "start")
+    return [
+        *([] if taken_over else _tokenizers(said, counts)),
+        *([] if taken_over else _model(said, counts)),
+        *_training(said, counts),
+    ]
+
+
+def _tokenizers(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
+    """One vocabulary for both sides where they share a script, else one for each; as large as pays."""
+    source, target = counts.source, counts.target
+    shared = source.script == target.script
+    kind = value_of(said, "tokenizers.kind")
+    decisions: list[Decision] = []
+    if kind is None:
+        # Who names one tokenizer of a kind wants that kind.
+        sides = says(said, "tokenizers.source") or says(said, "tokenizers.target")
+        kind = "separate" if sides or not (shared or says(said, "tokenizers.both")) else "joint"
+        reason = (
+            f"both sides are written in {source.script.title() or 'the same signs'}"
+            if shared
+            else f"{source.script.title()} and {target.script.title()} have few pieces in common"
+        )
+        decisions.append(Decision("tokenizers.kind", kind, reason, opens=True))
+    if kind == "joint":
+        both = SideCounts(counts.words, source.characters + target.characters, "")
+        return [*decisions, *_vocabulary(said, "tokenizers.both", both)]
+    return [
+        *decisions,
+        *_vocabulary(said, "tokenizers.source", source),
+        *_vocabulary(said, "tokenizers.target", target),
+    ]
+
+
+def _vocabulary(said: Mapping[str, object], key: str, side: SideCounts) -> list[Decision]:
+    """The size of one vocabulary: what must be in it, and pieces by the root of the number of words."""
+    kind = value_of(said, f"{key}.kind") or "bpe"
+    if kind not in _PIECES or says(said, f"{key}.vocabulary"):
+        return []
+    learned = 6 * math.sqrt(side.words)
+    size = _rounded(side.characters + _RESERVED + learned)
+    reason = (
+        f"{side.words:,} words show about {_rounded(learned):,} pieces often enough to be learned; the rest are "
+        f"{side.characters:,} characters and {_RESERVED} bytes and special tokens"
+    )
+    return [Decision(f"{key}.vocabulary", size, reason)]
+
+
+def _model(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
+    """A size by the number of pairs, and a shape that learns from few steps, for each key by itself."""
+    if value_of(said, "model.kind") == "recurrent":
+        return []
+    wanted: list[Decision] = []
+    if not _names_size(said):
+        size = "small" if counts.pairs < _MANY_PAIRS else "base"
+        wanted.append(Decision("model.preset", size, f"{counts.pairs:,} pairs to learn from", opens=True))
+    if value_of(said, "tokenizers.kind") != "joint" and counts.source.script != counts.target.script:
+        reason = "each side has a vocabulary of its own; the decoder reads and writes by one table"
+        wanted.append(Decision("model.embedding.tie", "output", reason))
+    for stack in ("encoder", "decoder"):
+        reason = "a norm in front of each part keeps so short a training stable at a high rate"
+        wanted.append(Decision(f"model.{stack}.block.placement.kind", "pre", reason))
+        reason = "few sentences teach distances sooner than places"
+        wanted.append(Decision(f"model.{stack}.positions", "[{kind: rotary}]", reason))
+    return [decision for decision in wanted if not says(said, decision.key)]
+
+
+def _names_size(said: Mapping[str, object]) -> bool:
+    """Whether the recipe says how large the model is, by name or in numbers."""
+    sizes = ("preset", "d_model", "encoder.layers", "decoder.layers")
+    return any(says(said, f"model.{key}") for key in sizes)
+
+
+def _training(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
+    tokens = _batch_tokens(said, counts)
+    steps = math.ceil(counts.target_tokens / tokens)
+    ends = any(value_of(said, f"training.{limit}") is not None for limit in ("epochs", "steps"))
+    timed = value_of(said, "training.minutes") is not None
+    epochs = _epochs(counts)
+    said_epochs = value_of(said, "training.epochs")
+    total = steps * (said_epochs if isinstance(said_epochs, int) else epochs)
+    wanted = [
+        Decision(
+            "training.batching.tokens",
+            tokens,
+            f"about {steps:,} steps a pass over some {_rounded(counts.target_tokens):,} target tokens",
+        )
+    ]
+    if not (ends or timed):
+        reason = f"{counts.pairs:,} pairs have to be seen so often, in some {_rounded(epochs * steps):,} steps"
+        wanted.append(Decision("training.epochs", epochs, reason))
+    if ends or not timed:
+        reason = "the rate falls to zero where training ends"
+        wanted.append(Decision("training.schedule.kind", "linear", reason, opens=True))
+        wanted.append(
+            Decision(
+                "training.validation.every",
+                max(steps, _rounded(total / _VALIDATIONS)),
+                f"some {_VALIDATIONS} validations in all",
+            )
+        )
+    wanted.append(Decision("training.schedule.peak", 0.003, "suits a model of this width and shape"))
+    wanted.append(Decision("training.clip", 1.0, "no single batch may throw the model far"))
+    return [decision for decision in wanted if not says(said, decision.key)]
+
+
+def _batch_tokens(said: Mapping[str, object], counts: PairCounts) -> int:
+    """Tokens of a batch: the power of two that makes at least so many steps of a pass, within bounds."""
+    given = value_of(said, "training.batching.tokens")
+    if isinstance(given, int):
+        return given
+    return max(_SMALLEST_BATCH, min(_LARGEST_BATCH, 2 ** int(math.log2(counts.target_tokens / _STEPS_A_PASS))))
+
+
+def _epochs(counts: PairCounts) -> int:
+    """Passes over the pairs: by the cube root of their number, so that more pairs are seen less often."""
+    return max(5, min(300, round(_EPOCHS * (3000 / max(1, counts.pairs)) ** (1 / 3))))
+
+
+def _script(letter: str) -> str:
+    """Script of a ``letter``, by the first word of its name in Unicode; Han and kana are one."""
+    name = unicodedata.name(letter, "").partition(" ")[0]
+    return "CJK" if name in _CJK else name
+
+
+def _covering(counts: Counter[str]) -> int:
+    """Number of the most frequent characters that make up nearly all of the text."""
+    needed, covered = _COVERAGE * counts.total(), 0
+    for number, (_, count) in enumerate(counts.most_common(), start=1):
+        covered += count
+        if covered >= needed:
+            return number
+    return len(counts)
+
+
+def _rounded(number: float) -> int:
+    """Two digits of ``number``, or the nearest hundred where that is finer."""
+    step = max(100, 10 ** (len(str(round(number))) - 2))
+    return max(step, round(number / step) * step)
