@@ -8,21 +8,29 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from whyformer.data.corpora.cleaning import Cleaning, CleaningReport
+from whyformer.data.corpora.detection.tables import find_delimiter, has_header
 from whyformer.data.corpora.download import Download
-from whyformer.data.corpora.lines import BadLine, Reason, SentencePair, scan_lines
+from whyformer.data.corpora.lines import BadLine, Placed, Reason, SentencePair, scan_lines
+from whyformer.data.corpora.tables import (
+    Column,
+    Row,
+    column_index,
+    head_of,
+    read_json_lines,
+    read_rows,
+    table_notes,
+)
 from whyformer.errors import DataError
 from whyformer.spec import Spec
 
 Location = Path | Download
 """A file here, or one to be fetched."""
-
-Column = Annotated[int, Field(ge=1)] | str
-"""A column's number, counted from 1 as ``cut -f`` does, or its name in the header."""
 
 
 class Referenced(NamedTuple):
@@ -36,8 +44,8 @@ class _Pairs(Spec):
     """Base of both kinds of pair files."""
 
     @abstractmethod
-    def scan(self) -> Iterator[SentencePair | BadLine]:
-        """Yield every pair in order, or in its place the line that cannot be read.
+    def scan(self) -> Iterator[Placed | BadLine]:
+        """Yield every pair in order and where it stands, or the line that cannot be read.
 
         Raises:
             DataError: a file is missing, empty or damaged, or does not match its partner.
@@ -64,8 +72,12 @@ class _Pairs(Spec):
         for pair in self.scan():
             if isinstance(pair, BadLine):
                 raise pair.error()
-            pairs.append(pair)
+            pairs.append(pair.pair)
         return pairs
+
+    def notes(self, key: str) -> Iterator[str]:
+        """Sentences on what is likely wrong with the way the files are read; ``key`` is the recipe's."""
+        yield from ()
 
     def references(self) -> list[Referenced]:
         """Return what translations are scored against: each line by itself, or grouped where asked for.
@@ -89,7 +101,7 @@ class TextPairs(_Pairs):
     target: Location
     """The file of their translations."""
 
-    def scan(self) -> Iterator[SentencePair | BadLine]:
+    def scan(self) -> Iterator[Placed | BadLine]:
         """Yield the lines side by side.
 
         Raises:
@@ -105,61 +117,52 @@ class TextPairs(_Pairs):
             elif isinstance(target, BadLine):
                 yield target
             elif source is not None and target is not None:
-                yield SentencePair(source, target)
+                yield Placed(SentencePair(source, target), source_path, sources)
         if sources != targets:
             raise DataError(
                 f"{source_path} has {sources:,} lines but {target_path} has {targets:,}; line i of one must "
                 "be the translation of line i of the other."
             )
 
+    @override
+    def notes(self, key: str) -> Iterator[str]:
+        paths = locate(self.source), locate(self.target)
+        rows = [list(row) for row in zip(*map(head_of, paths), strict=False)]
+        if has_header(rows):
+            yield (
+                f"{paths[0]} and {paths[1]}: their first lines ({', '.join(rows[0])}) are unlike the others "
+                "and may be titles; take them out of both files if they are."
+            )
+
     def _files(self) -> str:
         return f"{_named(self.source)} and {_named(self.target)}"
 
 
-class TsvPairs(_Pairs):
-    """One table: a pair on each line, columns separated by tabs, no quoting."""
+class _Table(_Pairs):
+    """Base of the kinds that have a pair on each line of one file."""
 
-    kind: Literal["tsv"] = "tsv"
     path: Location
     """The file, plain or gzip-compressed."""
-    source_column: Column = 1
-    """The source sentences: the column's number from 1, or its name in the header."""
-    target_column: Column = 2
-    """Their translations, likewise."""
-    header: bool = False
-    """The first line names the columns."""
     several_references: bool = False
     """Score a source that stands on several lines once, against all its translations."""
 
-    @model_validator(mode="after")
-    def _names_need_a_header(self) -> "TsvPairs":
-        for column in (self.source_column, self.target_column):
-            if isinstance(column, str) and not self.header:
-                raise ValueError(f"column {column!r} is a name, so `header` must be true")
-        return self
+    @abstractmethod
+    def rows(self, path: Path) -> Iterator[Row | BadLine]:
+        """Yield source and target of each row, or the line that cannot be read."""
 
-    def scan(self) -> Iterator[SentencePair | BadLine]:
-        """Yield the two columns of each line; a line that lacks one comes as bad.
+    def scan(self) -> Iterator[Placed | BadLine]:
+        """Yield the two texts of each line; a line that lacks one comes as bad.
 
         Raises:
             DataError: as in the base, and where the header lacks a column.
         """
         path = locate(self.path)
-        lines = enumerate(scan_lines(path), start=1)
-        names = _columns(next(lines)[1]) if self.header else []
-        source, target = (_index(column, names, path) for column in (self.source_column, self.target_column))
-        number = 0
-        for number, line in lines:
-            if isinstance(line, BadLine):
-                yield line
-                continue
-            cells = line.split("\t")
-            if len(cells) <= max(source, target):
-                yield BadLine(path, number, Reason.TOO_FEW_COLUMNS)
+        for row in self.rows(path):
+            if isinstance(row, BadLine):
+                yield row
             else:
-                yield SentencePair(cells[source], cells[target])
-        if number == 0:
-            raise DataError(f"{path}: nothing follows the header.")
+                source, target = row.cells
+                yield Placed(SentencePair(source, target), path, row.number)
 
     def references(self) -> list[Referenced]:
         """Return each line by itself, or one entry for each source with ``several_references``."""
@@ -169,7 +172,114 @@ class TsvPairs(_Pairs):
         return _named(self.path)
 
 
-PairsSpec = Annotated[TextPairs | TsvPairs, Field(discriminator="kind")]
+class _Columns(_Table):
+    """Base of the kinds whose file has columns."""
+
+    source_column: Column = 1
+    """The source sentences: the column's number from 1, or its name in the header."""
+    target_column: Column = 2
+    """Their translations, likewise."""
+    header: bool = False
+    """The first line names the columns."""
+
+    @property
+    @abstractmethod
+    def form(self) -> tuple[str, bool]:
+        """The character that parts the columns, and whether quotes are read."""
+
+    @model_validator(mode="after")
+    def _names_need_a_header(self) -> Self:
+        for column in (self.source_column, self.target_column):
+            if isinstance(column, str) and not self.header:
+                raise ValueError(f"column {column!r} is a name, so `header` must be true")
+        return self
+
+    @override
+    def rows(self, path: Path) -> Iterator[Row | BadLine]:
+        delimiter, quotes = self.form
+        rows = read_rows(path, delimiter, quotes=quotes)
+        names = _header(next(rows), path) if self.header else []
+        source, target = (
+            column_index(each, names, path) for each in (self.source_column, self.target_column)
+        )
+        last, widest, empty = max(source, target), 0, True
+        for row in rows:
+            empty = False
+            if isinstance(row, BadLine):
+                yield row
+                continue
+            widest = max(widest, len(row.cells))
+            if len(row.cells) <= last:
+                yield BadLine(path, row.number, Reason.TOO_FEW_COLUMNS)
+            else:
+                yield Row(row.number, (row.cells[source], row.cells[target]))
+        if empty:
+            raise DataError(f"{path}: nothing follows the header.")
+        if 0 < widest <= last:
+            raise DataError(
+                f"{path}: column {last + 1} is asked for, but no line has more than {widest}; name the "
+                "columns by source_column and target_column."
+            )
+
+    @override
+    def notes(self, key: str) -> Iterator[str]:
+        delimiter, quotes = self.form
+        yield from table_notes(locate(self.path), delimiter, header=self.header, quotes=quotes, key=key)
+
+
+class TsvPairs(_Columns):
+    """One table: a pair on each line, columns separated by tabs, no quoting unless asked for."""
+
+    kind: Literal["tsv"] = "tsv"
+    quotes: bool = False
+    """Fields that begin with a double quote end at the next single one, as spreadsheets write tables."""
+
+    @property
+    @override
+    def form(self) -> tuple[str, bool]:
+        return "\t", self.quotes
+
+
+class CsvPairs(_Columns):
+    """One table as spreadsheets write it: a pair on each line, columns separated by commas, fields quoted."""
+
+    kind: Literal["csv"] = "csv"
+    delimiter: Literal[",", ";", "|"] = ","
+    """The character between columns."""
+
+    @property
+    @override
+    def form(self) -> tuple[str, bool]:
+        return self.delimiter, True
+
+    @override
+    def notes(self, key: str) -> Iterator[str]:
+        path = locate(self.path)
+        found = find_delimiter(head_of(path))
+        if found not in (None, self.delimiter):
+            yield (
+                f"{path}: its columns seem to be parted by {found!r}; set {key}.delimiter, or kind: tsv for "
+                "tabs."
+            )
+        yield from super().notes(key)
+
+
+class JsonlPairs(_Table):
+    """JSON lines: an object on each line that has both sentences under keys."""
+
+    kind: Literal["jsonl"] = "jsonl"
+    source_key: str = "source"
+    """The key of the source sentence; a dot leads into an inner object (``translation.en``)."""
+    target_key: str = "target"
+    """The key of its translation, likewise."""
+
+    @override
+    def rows(self, path: Path) -> Iterator[Row | BadLine]:
+        return read_json_lines(path, (self.source_key, self.target_key))
+
+
+AnyPairs = TextPairs | TsvPairs | CsvPairs | JsonlPairs
+PairsSpec = Annotated[AnyPairs, Field(discriminator="kind")]
 
 
 def locate(location: Location) -> Path:
@@ -193,15 +303,9 @@ def _named(location: Location) -> str:
     return location.url if isinstance(location, Download) else str(location)
 
 
-def _columns(line: str | BadLine) -> list[str]:
-    if isinstance(line, BadLine):
-        raise line.error()
-    return line.split("\t")
-
-
-def _index(column: Column, names: list[str], path: Path) -> int:
-    if isinstance(column, int):
-        return column - 1
-    if column not in names:
-        raise DataError(f"{path}: has no column {column!r}; its header names {', '.join(map(repr, names))}.")
-    return names.index(column)
+def _header(row: Row | BadLine, path: Path) -> list[str]:
+    if isinstance(row, BadLine):
+        raise row.error()
+    if not any(cell.strip() for cell in row.cells):
+        raise DataError(f"{path}: its first line is empty and should be the header.")
+    return list(row.cells)
