@@ -25,6 +25,7 @@ from whyformer.cli import (
     fill,
     generate,
     import_model,
+    init,
     inspect,
     parts,
     profile,
@@ -77,6 +78,7 @@ def whyformer(
     """Train, run and explain the Transformer."""
 
 
+app.command()(init.init)
 app.command()(train.train)
 app.command()(translate.translate)
 app.command()(generate.generate)

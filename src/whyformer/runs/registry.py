@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from whyformer.config.defaults import merged
 from whyformer.config.recipe_files import read
 from whyformer.errors import RecipeError
 from whyformer.tasks.bidirectional_lm.task import BidirectionalLMTask
 from whyformer.tasks.causal_lm.task import CausalLMTask
 from whyformer.tasks.classification.task import ClassificationTask
-from whyformer.tasks.decision import Decision, as_layer
 from whyformer.tasks.masked_lm.task import MaskedLMTask
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Task
@@ -45,27 +43,6 @@ def find_task(name: str) -> AnyTask:
 def task_of(recipe: Recipe) -> AnyTask:
     """The task that ``recipe`` is for."""
     return find_task(recipe.task)
-
-
-def load_decided(recipe: str, overrides: Sequence[str] = ()) -> tuple[Recipe, list[Decision]]:
-    """The recipe as ``load_any`` gives it, and decisions on what it leaves out, made by its data.
-
-    Raises:
-        RecipeError: see ``load_recipe``.
-        DataError: the data cannot be read.
-    """
-    source = read(recipe)
-    task = find_task(source.task)
-    said = source.said(overrides)
-    below = task.provisional(said)
-    spec = task.complete(source.spec(task.recipe_type, overrides, below or None))
-    decisions = task.decide(spec, said)
-    if not decisions:
-        return spec, []
-    opening = as_layer(decision for decision in decisions if decision.opens)
-    above = [decision.override for decision in decisions if not decision.opens]
-    spec = source.spec(task.recipe_type, [*overrides, *above], merged(below, opening))
-    return task.complete(spec), decisions
 
 
 def load_any(recipe: str, overrides: Sequence[str] = ()) -> Recipe:

@@ -11,9 +11,10 @@ from whyformer.config.recipe_files import recipe_text
 from whyformer.errors import RecipeError
 from whyformer.files import write_text
 from whyformer.machine import Device, automatic_precision, keep_freed_memory
+from whyformer.runs.defaults import load_decided, warmup_decision
 from whyformer.runs.execution import choose_device
 from whyformer.runs.load import open_run
-from whyformer.runs.registry import load_any, load_decided, task_of
+from whyformer.runs.registry import load_any, task_of
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
 from whyformer.training.storage.run import RunFolder, check_free, new_run
@@ -44,6 +45,8 @@ def start_run(
         say(str(decision))
     prepared = task_of(spec).prepare(spec, None)
     trainer = _trainer(spec, prepared, path, device, say)
+    if warmup := warmup_decision(spec.training, trainer.total_steps):
+        say(str(warmup))
     trainer.check()
     new_run(path, overwrite=overwrite)
     write_text(trainer.run.recipe, recipe_text(spec.model_copy(update={"training": trainer.spec})))

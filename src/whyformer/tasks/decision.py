@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from whyformer.config.recipe_files import RecipeLayer
 
@@ -13,7 +12,7 @@ class Decision:
 
     key: str
     """Dotted, as an override writes it."""
-    value: str | int | float
+    value: str | int | float  # a bool is an int
     """As YAML would read it."""
     reason: str
     """Reason in a few words."""
@@ -40,7 +39,7 @@ def value_of(said: Mapping[str, object], key: str) -> object:
     """What ``said`` has under the dotted ``key``; None where it has nothing."""
     found: object = said
     for step in key.split("."):
-        found = cast(Mapping[str, object], found).get(step) if isinstance(found, Mapping) else None
+        found = found.get(step) if isinstance(found, Mapping) else None
     return found
 
 

@@ -1,10 +1,9 @@
 """Learning-rate schedules: the rate of each step as a pure function of its number."""
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
-from typing_extensions import Self
 
 from whyformer.spec import Spec
 
@@ -43,8 +42,8 @@ class _Schedule(Spec):
         if self.warmup_steps <= steps:
             return f"warm-up takes {self.warmup_steps:,} of the {steps:,} steps of this training; {cure}."
         return (
-            f"warm-up takes {self.warmup_steps:,} steps, but this training has {steps:,}: the learning rate never "
-            f"passes {self.rise(steps):.0%} of its peak; {cure}."
+            f"warm-up takes {self.warmup_steps:,} steps, but this training has {steps:,}: the learning rate "
+            f"never passes {self.rise(steps):.0%} of its peak; {cure}."
         )
 
     @staticmethod
@@ -72,7 +71,11 @@ class InverseSqrt(_Schedule):
 
     def rate(self, step: int, steps: int) -> float:
         """The rate of ``step`` (from 1) out of ``steps``."""
-        return self.peak * self.rise(step) * math.sqrt(max(1, self.warmup_steps) / max(step, self.warmup_steps, 1))
+        return (
+            self.peak
+            * self.rise(step)
+            * math.sqrt(max(1, self.warmup_steps) / max(step, self.warmup_steps, 1))
+        )
 
 
 class LinearDecay(_Schedule):

@@ -6,14 +6,15 @@ decisions and ``whyformer init`` writes them into a recipe. The rules were found
 """
 
 import math
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from whyformer.data.corpora.detection.scripts import script_of
 from whyformer.tasks.decision import Decision, says, value_of
 
-_CJK = frozenset({"CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO"})
+_EAST_ASIAN = "Chinese characters"
+_IN_WORDS = {"han": _EAST_ASIAN, "kana": _EAST_ASIAN, "other": "another script"}
 _PIECES = frozenset({"bpe", "unigram", "wordpiece"})
 """Kinds of tokenizers that have a vocabulary to be chosen."""
 _COVERAGE = 0.9995
@@ -40,7 +41,7 @@ class SideCounts:
     characters: int
     """Different characters, without the rarest."""
     script: str
-    """Script of most letters, by its name in Unicode; empty where there are no letters."""
+    """Script of most letters, in words; empty where there are no letters."""
 
     @staticmethod
     def of(lines: Iterable[str]) -> "SideCounts":
@@ -52,11 +53,13 @@ class SideCounts:
             words += len(line.split())
         scripts: Counter[str] = Counter()
         for character, count in counts.items():
-            if character.isalpha():
-                scripts[_script(character)] += count
-        # A character without spaces around is a word, too; the runs of them were counted as one.
-        words += scripts["CJK"]
-        return SideCounts(words, _covering(counts), max(scripts, key=lambda name: scripts[name], default=""))
+            script = script_of(character)
+            if script is not None:
+                scripts[_IN_WORDS.get(script, script.title())] += count
+        # A character without spaces around is a word, too; the runs of them were counted as one each.
+        words += scripts[_EAST_ASIAN]
+        most = max(scripts, key=lambda name: scripts[name], default="")
+        return SideCounts(words, _covering(counts), most)
 
 
 @dataclass(frozen=True)
@@ -82,12 +85,17 @@ class PairCounts:
     @property
     def target_tokens(self) -> int:
         """Target tokens of a pass over the pairs, roughly, before there is a tokenizer."""
-        return round(1.3 * self.target.words) + 2 * self.pairs
+        return _tokens(self.target) + 2 * self.pairs
+
+    @property
+    def cells(self) -> int:
+        """Tokens of the longer side with its padding, roughly: batches are filled with them."""
+        return round(1.15 * (max(_tokens(self.source), _tokens(self.target)) + 2 * self.pairs))
 
 
 def is_complete(said: Mapping[str, object]) -> bool:
-    """Whether ``said`` leaves nothing to the text, as the recipe of a run does, so that it need not be counted."""
-    few = PairCounts(1, SideCounts(1, 1, "LATIN"), SideCounts(1, 1, "CJK"))
+    """Whether ``said`` leaves nothing to the text, as a run's recipe does, so that it need not be counted."""
+    few = PairCounts(1, SideCounts(1, 1, "Latin"), SideCounts(1, 1, "Greek"))
     return not decide(said, few)
 
 
@@ -117,9 +125,9 @@ def _tokenizers(said: Mapping[str, object], counts: PairCounts) -> list[Decision
         sides = says(said, "tokenizers.source") or says(said, "tokenizers.target")
         kind = "separate" if sides or not (shared or says(said, "tokenizers.both")) else "joint"
         reason = (
-            f"both sides are written in {source.script.title() or 'the same signs'}"
+            f"both sides are written in {source.script or 'the same signs'}"
             if shared
-            else f"{source.script.title()} and {target.script.title()} have few pieces in common"
+            else f"{source.script or 'text'} and {target.script or 'text'} have few pieces in common"
         )
         decisions.append(Decision("tokenizers.kind", kind, reason, opens=True))
     if kind == "joint":
@@ -140,7 +148,7 @@ def _vocabulary(said: Mapping[str, object], key: str, side: SideCounts) -> list[
     learned = 6 * math.sqrt(side.words)
     size = _rounded(side.characters + _RESERVED + learned)
     reason = (
-        f"{side.words:,} words show about {_rounded(learned):,} pieces often enough to be learned; the rest are "
+        f"{side.words:,} words show about {_rounded(learned):,} pieces often enough; the rest are "
         f"{side.characters:,} characters and {_RESERVED} bytes and special tokens"
     )
     return [Decision(f"{key}.vocabulary", size, reason)]
@@ -173,7 +181,7 @@ def _names_size(said: Mapping[str, object]) -> bool:
 
 def _training(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
     tokens = _batch_tokens(said, counts)
-    steps = math.ceil(counts.target_tokens / tokens)
+    steps = math.ceil(counts.cells / tokens)
     ends = any(value_of(said, f"training.{limit}") is not None for limit in ("epochs", "steps"))
     timed = value_of(said, "training.minutes") is not None
     epochs = _epochs(counts)
@@ -187,7 +195,9 @@ def _training(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
         )
     ]
     if not (ends or timed):
-        reason = f"{counts.pairs:,} pairs have to be seen so often, in some {_rounded(epochs * steps):,} steps"
+        reason = (
+            f"{counts.pairs:,} pairs have to be seen so often, in some {_rounded(epochs * steps):,} steps"
+        )
         wanted.append(Decision("training.epochs", epochs, reason))
     if ends or not timed:
         reason = "the rate falls to zero where training ends"
@@ -209,7 +219,7 @@ def _batch_tokens(said: Mapping[str, object], counts: PairCounts) -> int:
     given = value_of(said, "training.batching.tokens")
     if isinstance(given, int):
         return given
-    return max(_SMALLEST_BATCH, min(_LARGEST_BATCH, 2 ** int(math.log2(counts.target_tokens / _STEPS_A_PASS))))
+    return max(_SMALLEST_BATCH, min(_LARGEST_BATCH, 2 ** int(math.log2(counts.cells / _STEPS_A_PASS))))
 
 
 def _epochs(counts: PairCounts) -> int:
@@ -217,10 +227,9 @@ def _epochs(counts: PairCounts) -> int:
     return max(5, min(300, round(_EPOCHS * (3000 / max(1, counts.pairs)) ** (1 / 3))))
 
 
-def _script(letter: str) -> str:
-    """Script of a ``letter``, by the first word of its name in Unicode; Han and kana are one."""
-    name = unicodedata.name(letter, "").partition(" ")[0]
-    return "CJK" if name in _CJK else name
+def _tokens(side: SideCounts) -> int:
+    """Pieces of a side, roughly: of small vocabularies there are three in two words, or one a character."""
+    return round(side.words if side.script == _EAST_ASIAN else 1.5 * side.words)
 
 
 def _covering(counts: Counter[str]) -> int:

@@ -11,7 +11,14 @@ from typing_extensions import override
 from whyformer.config.recipe_files import RecipeLayer
 from whyformer.config.validation import check
 from whyformer.data.corpora.pair_files import Referenced
-from whyformer.data.corpora.parallel import Corpus, DataSpec, FilesSpec, load_corpus, load_held_out, read_test_set
+from whyformer.data.corpora.parallel import (
+    Corpus,
+    DataSpec,
+    FilesSpec,
+    load_corpus,
+    load_held_out,
+    read_test_set,
+)
 from whyformer.data.tokenizers.pair import JointTokenizer, TokenizerPair, TokenizersSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.search import SearchSpec
