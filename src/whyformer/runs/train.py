@@ -14,6 +14,7 @@ from whyformer.machine import Device, automatic_precision, keep_freed_memory
 from whyformer.runs.execution import choose_device
 from whyformer.runs.load import open_run
 from whyformer.runs.registry import load_any, task_of
+from whyformer.runs.start import prepare_anew
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
 from whyformer.training.storage.run import RunFolder, check_free, new_run
@@ -37,10 +38,10 @@ def start_run(
     Raises:
         WhyformerError: recipe, data or folder are not fit; the sentence says which and why.
     """
-    spec = load_any(recipe, overrides)
+    spec = load_any(recipe, overrides, to_train=True, say=say)
     path = Path("runs") / Path(recipe).stem if run is None else run
     check_free(path, overwrite=overwrite)
-    prepared = task_of(spec).prepare(spec, None)
+    prepared = prepare_anew(spec, say)
     trainer = _trainer(spec, prepared, path, device, say)
     trainer.check()
     new_run(path, overwrite=overwrite)

@@ -66,6 +66,8 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
     verb = "translate"
     writes_text = True
     figures = ("nll", "bleu")
+    asset_keys = ("tokenizers",)
+    taken_keys = ("model", "decoding", "scoring")
 
     @override
     def load_assets(self, folder: Path) -> TokenizerPair:
