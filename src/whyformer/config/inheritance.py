@@ -1,7 +1,7 @@
 """Inheritance of data: which of a base's files a recipe that names files of its own still has.
 
-Settings are inherited key by key. Files are not, or a model would be chosen and scored by text of another corpus
-without a word:
+Settings are inherited key by key. Files are not, or a model would be chosen and scored by text of another
+corpus without a word:
 
 - where a recipe names a file of a set (``data.valid``), the set's other files are not inherited;
 - where it names a test set, no other test set is;
@@ -33,12 +33,12 @@ class Inherited(NamedTuple):
             return f"{layer} names files of its own for {named} and keeps {kept} of {below}."
         if not self.kept:
             return (
-                f"{layer} names files of its own for {named} and does without {left_out} of {below}: name such "
-                "files, too, where they are needed."
+                f"{layer} names files of its own for {named} and does without {left_out} of {below}: name "
+                "such files, too, where they are needed."
             )
         return (
-            f"{layer} names files of its own for {named}, keeps {kept} of {below}, and does without {left_out}: "
-            "name such files, too, where they are needed."
+            f"{layer} names files of its own for {named}, keeps {kept} of {below}, and does without "
+            f"{left_out}: name such files, too, where they are needed."
         )
 
 
@@ -63,7 +63,8 @@ def _pruned(
     under = {key: children(nodes, both, key) for key in both}
     files = {key for key in below if names_path(under[key], below[key])}
     # No sets at all are a choice of sets, too.
-    named = [key for key in layer if names_path(under[key], layer[key]) or (key in files and layer[key] == {})]
+    empty = {key for key in files if layer.get(key) == {}}
+    named = [key for key in layer if key in empty or names_path(under[key], layer[key])]
     decided = {other for key in named for node in under[key] for other in node.schema.get("decides", ())}
     beside = {key for key in files - set(layer) if any(holds_path(under[each]) for each in named)}
     dropped = (decided & files) | (beside & {key for key in files if holds_path(under[key])})

@@ -1,11 +1,11 @@
 """Paths in recipes: which keys hold one, and the folder from which a relative one counts.
 
-A key holds a path if the schema says so, by the type of its field: ``Path`` is a file, ``RunPath`` the folder of
-a run. Nothing here knows the keys' names.
+A key holds a path if the schema says so, by the type of its field: ``Path`` is a file, ``RunPath`` the folder
+of a run. Nothing here knows the keys' names.
 
-A relative path counts from the folder of the file that it stands in. Which file that is has to be known before
-recipes are laid over one another, and its interpolations are resolved after that; so in between each path carries
-a mark, the number of its folder.
+A relative path counts from the folder of the file that it stands in. Which file that is has to be known
+before recipes are laid over one another, and its interpolations are resolved after that; so in between each
+path carries a mark, the number of its folder.
 """
 
 import re
@@ -38,8 +38,8 @@ class PathKey(NamedTuple):
     holds: Literal["file", "run"]
 
 
-def paths_in(spec: BaseModel) -> list[PathKey]:
-    """Every path that ``spec`` holds, in the order of its keys."""
+def paths_in(root: Node, data: Mapping[str, object]) -> list[PathKey]:
+    """Every path that a recipe holds, in the order of its keys; ``data`` is the recipe, ``root`` its type."""
     found: list[PathKey] = []
 
     def note(key: str, text: str, place: str | None) -> str:
@@ -47,8 +47,13 @@ def paths_in(spec: BaseModel) -> list[PathKey]:
             found.append(PathKey(key, Path(text), "run" if place == RUN else "file"))
         return text
 
-    _changed((Node.root(type(spec)),), spec.model_dump(mode="json"), note)
+    _changed((root,), data, note)
     return found
+
+
+def paths_of(spec: BaseModel) -> list[PathKey]:
+    """Every path that ``spec`` holds, in the order of its keys."""
+    return paths_in(Node.root(type(spec)), spec.model_dump(mode="json"))
 
 
 def has_relative_path(value: object) -> bool:
@@ -138,8 +143,8 @@ def children(nodes: Sequence[Node], value: Mapping[str, object], key: str) -> tu
     found: list[Node | None] = []
     for node in nodes:
         spec = node.spec(value)
-        for holder in node.alternatives if spec is None else (spec,):
-            found.append(holder.child(holder.renamed.get(key, key)))
+        holders = node.alternatives if spec is None else (spec,)
+        found += [holder.child(holder.renamed.get(key, key)) for holder in holders]
     return tuple(node for node in found if node is not None) or (
         _elements(nodes, int(key)) if key.isdecimal() else ()
     )

@@ -3,8 +3,8 @@
 Two keys are about the file itself and never reach the spec: ``description`` (one line for the list of
 recipes) and ``base`` (the recipe that this one changes, by name, or by path from this file's folder).
 
-Paths in a file count from its folder, those in overrides from the shell's; so do those of the recipes that come
-with the package, and of recipes that an older version wrote into a run.
+Paths in a file count from its folder, those in overrides from the shell's; so do those of the recipes that
+come with the package, and of recipes that an older version wrote into a run.
 """
 
 import difflib
@@ -22,7 +22,7 @@ from yaml import MarkedYAMLError, YAMLError
 
 from whyformer.config.defaults import completed, merged
 from whyformer.config.inheritance import without_replaced
-from whyformer.config.paths import has_relative_path, marked, placed, unmarked
+from whyformer.config.paths import PathKey, has_relative_path, marked, paths_in, placed, unmarked
 from whyformer.config.schema import Node
 from whyformer.config.validation import check
 from whyformer.errors import RecipeError
@@ -130,12 +130,10 @@ class Source:
         layers = [*(layer.content for layer in reversed(self.layers)), _parsed(overrides)]
         return reduce(merged, layers, {})
 
-    def value(self, spec_type: type[SpecT], key: str, overrides: Sequence[str] = ()) -> object:
-        """What stands under a ``key`` of the whole recipe, its paths absolute; None if nothing does.
-
-        Unlike in ``spec`` the recipe need not be sound.
-        """
-        return self._laid_over(Node.root(spec_type), overrides)[0].get(key)
+    def paths(self, spec_type: type[SpecT], overrides: Sequence[str] = ()) -> list[PathKey]:
+        """Every path that they name, by its key; unlike for ``spec`` the recipe need not be sound."""
+        root = Node.root(spec_type)
+        return paths_in(root, self._laid_over(root, overrides)[0])
 
     def notes(self, spec_type: type[SpecT], overrides: Sequence[str] = ()) -> list[str]:
         """A sentence for each layer that names files of its own: what it still takes from those below."""
@@ -192,6 +190,18 @@ def _is_of_run(path: Path) -> bool:
 def recipe_text(spec: BaseModel) -> str:
     """``spec`` as a recipe file: every key written out, so that reading it back gives ``spec`` again."""
     return OmegaConf.to_yaml(_written(spec.model_dump(mode="json")))
+
+
+def differences(new: object, old: object, key: str) -> dict[str, tuple[object, object]]:
+    """The values of two recipes that differ below ``key``, by their keys; of a kind that does, no more."""
+    if not (isinstance(new, Mapping) and isinstance(old, Mapping)):
+        return {} if new == old else {key: (new, old)}
+    if new.get("kind") != old.get("kind"):
+        return {f"{key}.kind": (new.get("kind"), old.get("kind"))}
+    found: dict[str, tuple[object, object]] = {}
+    for name in dict.fromkeys([*new, *old]):
+        found |= differences(new.get(name), old.get(name), f"{key}.{name}")
+    return found
 
 
 def shipped(shelf: Path = SHIPPED) -> dict[str, str]:

@@ -1,31 +1,34 @@
 """Recipes with all that they leave out decided: by their data, and by the number of steps that these make."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from whyformer.config.defaults import merged
-from whyformer.config.recipe_files import Source, read
-from whyformer.runs.registry import find_task
+from whyformer.config.recipe_files import RecipeLayer, Source
 from whyformer.tasks.decision import Decision, as_layer
 from whyformer.tasks.recipe import Recipe
+from whyformer.tasks.task import Task
 from whyformer.training.schedule import WARMUP_SHARE
 from whyformer.training.settings import TrainingSpec
 
 
-def load_decided(recipe: str, overrides: Sequence[str] = ()) -> tuple[Recipe, list[Decision]]:
-    """The recipe as ``load_any`` gives it, and decisions on what it leaves out, made by its data.
+def decided(
+    task: Task[Any, Any, Any], source: Source, overrides: Sequence[str] = (), below: RecipeLayer | None = None
+) -> tuple[Recipe, list[Decision]]:
+    """The recipe behind ``source``, and decisions on what it leaves out, made by its data.
+
+    Args:
+        task: the one that it is for.
+        source: its files.
+        overrides: ``path=value`` each.
+        below: keys that stand where nothing else is said, as those of a run that it starts from.
 
     Raises:
         RecipeError: see ``load_recipe``.
         DataError: the data cannot be read.
     """
-    return decided(read(recipe), overrides)
-
-
-def decided(source: Source, overrides: Sequence[str] = ()) -> tuple[Recipe, list[Decision]]:
-    """The recipe behind ``source``, and decisions on what it leaves out; see ``load_decided``."""
-    task = find_task(source.task)
     said = source.said(overrides)
-    below = task.provisional(said)
+    below = merged(task.provisional(said), below or {})
     spec = task.complete(source.spec(task.recipe_type, overrides, below or None))
     decisions = task.decide(spec, said)
     if not decisions:

@@ -8,12 +8,12 @@ from typing import cast
 
 import yaml
 
-from whyformer.config.recipe_files import Layer, RecipeLayer, Source
+from whyformer.config.recipe_files import Layer, Source
 from whyformer.data.checks.files import FileReport, Finding, examine
 from whyformer.errors import DataError
 from whyformer.runs.defaults import decided, warmup_decision
 from whyformer.runs.registry import find_task
-from whyformer.tasks.decision import Decision
+from whyformer.tasks.decision import Decision, as_layer
 from whyformer.tasks.recipe import Recipe
 from whyformer.training.batches import TrainingBatches
 
@@ -52,7 +52,7 @@ def recipe_for(files: Sequence[Path], folder: Path, columns: tuple[int, int] | N
     train = [_relative(decision, folder) for decision in train]
     held_out = Decision("data.valid", share, _held_out_reason(share, reports[0].lines))
     data = [Decision("data.kind", "files", "", opens=True), *train, held_out]
-    recipe, chosen = decided(Source("the new recipe", [Layer("the new recipe", folder, _tree(data))]))
+    recipe, chosen = decided(find_task("translation"), Source("the new recipe", [Layer("the new recipe", folder, as_layer(data))]))
     decisions = [*data, *chosen, *_warmup(recipe)]
     findings = tuple(finding for report in reports for finding in report.findings)
     names = " ".join(path.name for path in files)
@@ -148,17 +148,6 @@ def _warmup(recipe: Recipe) -> Iterable[Decision]:
     steps = None if training.epochs is None else training.epochs * batches.steps_per_epoch
     decision = warmup_decision(training, steps)
     return [] if decision is None else [decision]
-
-
-def _tree(decisions: Iterable[Decision]) -> RecipeLayer:
-    tree: RecipeLayer = {}
-    for decision in decisions:
-        *above, last = decision.key.split(".")
-        node = tree
-        for step in above:
-            node = cast(RecipeLayer, node.setdefault(step, {}))
-        node[last] = decision.value
-    return tree
 
 
 def _written(names: str, decisions: Sequence[Decision]) -> str:

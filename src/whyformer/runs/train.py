@@ -11,10 +11,11 @@ from whyformer.config.recipe_files import recipe_text
 from whyformer.errors import RecipeError
 from whyformer.files import write_text
 from whyformer.machine import Device, automatic_precision, keep_freed_memory
-from whyformer.runs.defaults import load_decided, warmup_decision
+from whyformer.runs.defaults import warmup_decision
 from whyformer.runs.execution import choose_device
 from whyformer.runs.load import open_run
 from whyformer.runs.registry import load_any, task_of
+from whyformer.runs.start import prepare_anew
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
 from whyformer.training.storage.run import RunFolder, check_free, new_run
@@ -38,12 +39,10 @@ def start_run(
     Raises:
         WhyformerError: recipe, data or folder are not fit; the sentence says which and why.
     """
-    spec, decisions = load_decided(recipe, overrides)
+    spec = load_any(recipe, overrides, to_train=True, say=say)
     path = Path("runs") / Path(recipe).stem if run is None else run
     check_free(path, overwrite=overwrite)
-    for decision in decisions:
-        say(str(decision))
-    prepared = task_of(spec).prepare(spec, None)
+    prepared = prepare_anew(spec, say)
     trainer = _trainer(spec, prepared, path, device, say)
     if warmup := warmup_decision(spec.training, trainer.total_steps):
         say(str(warmup))

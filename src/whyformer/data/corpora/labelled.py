@@ -41,7 +41,7 @@ class LabelledTexts:
 class LabelledSpec(Spec):
     """Tables in UTF-8, plain or gzip-compressed: label, tab, text on each line, or label and two texts."""
 
-    train: Files
+    train: Files = Field(json_schema_extra={"decides": ["valid", "test"]})
     """Files to train on."""
     valid: Files | Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     """Validation files; or the share of training examples that is held out, by a hash of their texts."""

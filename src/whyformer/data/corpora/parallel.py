@@ -34,7 +34,7 @@ class FilesSpec(Spec):
     """Sentence pairs in files."""
 
     kind: Literal["files"] = "files"
-    train: PairsSpec
+    train: PairsSpec = Field(json_schema_extra={"decides": ["valid", "test"]})
     """Pairs to train on; they are cleaned."""
     valid: PairsSpec
     """Validation pairs; every line is kept."""

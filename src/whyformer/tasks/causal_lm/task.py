@@ -48,6 +48,7 @@ class CausalLMTask(SingleTokenizerTask[CausalLMRecipe, Generator]):
     does = "generates text"
     verb = "generate"
     figures = ("nll", "bits_per_character")
+    taken_keys = ("model", "decoding")
 
     @override
     def prepare(self, recipe: CausalLMRecipe, assets: SingleTokenizer | None) -> Prepared:

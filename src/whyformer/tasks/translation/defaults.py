@@ -209,7 +209,10 @@ def _training(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
                 f"some {_VALIDATIONS} validations in all",
             )
         )
-    wanted.append(Decision("training.schedule.peak", 0.003, "suits a model of this width and shape"))
+    if says(said, "start"):
+        wanted.append(Decision("training.schedule.peak", 0.0005, "weights that are trained change little"))
+    else:
+        wanted.append(Decision("training.schedule.peak", 0.003, "suits a model of this width and shape"))
     wanted.append(Decision("training.clip", 1.0, "no single batch may throw the model far"))
     return [decision for decision in wanted if not says(said, decision.key)]
 

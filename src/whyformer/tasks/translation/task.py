@@ -76,6 +76,8 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
     verb = "translate"
     writes_text = True
     figures = ("nll", "bleu")
+    asset_keys = ("tokenizers",)
+    taken_keys = ("model", "decoding", "scoring")
 
     @override
     def provisional(self, said: RecipeLayer) -> RecipeLayer:
