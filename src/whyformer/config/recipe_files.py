@@ -126,7 +126,7 @@ class Source:
             raise RecipeError("\n  ".join([str(error), *notes])) if notes else error from None
 
     def said(self, overrides: Sequence[str] = ()) -> RecipeLayer:
-        """All that the files and the ``overrides`` say, as it was written: nothing is filled in or checked."""
+        """All that files and ``overrides`` say, as it was written: nothing is filled in or checked."""
         layers = [*(layer.content for layer in reversed(self.layers)), _parsed(overrides)]
         return reduce(merged, layers, {})
 

@@ -99,9 +99,17 @@ _ENDLESS = ("training.epochs=null", "training.validation.patience=null")
 
 
 def plan_trials(
-    recipe: str, axes: Sequence[Variation], seeds: Sequence[int], folder: Path, overrides: Sequence[str] = ()
+    recipe: str,
+    axes: Sequence[Variation],
+    seeds: Sequence[int],
+    folder: Path,
+    overrides: Sequence[str] = (),
+    *,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> list[Trial]:
     """All trials, seed by seed; the axes go over the ``overrides``, of which a later goes over an earlier.
+
+    What the recipe leaves out is decided for each cell as for a run by itself; ``say`` is told each decision.
 
     All train in the same precision: where the recipe leaves it to the machine (auto), in fp32.
 
@@ -113,11 +121,14 @@ def plan_trials(
         raise RecipeError(f"{twice[0]} is varied twice (training.seed: by the seeds); vary each key once.")
     trials: list[Trial] = []
     faults: dict[str, str] = {}
+    told: dict[str, None] = {}
     cells = _cells(axes)
     for seed, (cell, settings) in product(seeds, cells.items()):
         changes = (f"{key}={value}" for key, value in settings.items())
         try:
-            spec = load_any(recipe, [*overrides, *changes, f"training.seed={seed}"])
+            spec = load_any(
+                recipe, [*overrides, *changes, f"training.seed={seed}"], to_train=True, say=told.setdefault
+            )
             trials.append(
                 Trial(cell, settings, seed, _in_fixed_precision(spec), folder / cell / f"seed-{seed}")
             )
@@ -125,8 +136,10 @@ def plan_trials(
         except RecipeError as error:
             faults.setdefault(cell, str(error).replace("\n", "\n  "))
     if faults:
-        told = "".join(f"\n  {cell}: {fault}" for cell, fault in faults.items())
-        raise RecipeError(f"{len(faults)} of {len(cells)} cells cannot be trained:{told}")
+        listed = "".join(f"\n  {cell}: {fault}" for cell, fault in faults.items())
+        raise RecipeError(f"{len(faults)} of {len(cells)} cells cannot be trained:{listed}")
+    for line in told:
+        say(line)
     return trials
 
 

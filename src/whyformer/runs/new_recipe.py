@@ -52,7 +52,9 @@ def recipe_for(files: Sequence[Path], folder: Path, columns: tuple[int, int] | N
     train = [_relative(decision, folder) for decision in train]
     held_out = Decision("data.valid", share, _held_out_reason(share, reports[0].lines))
     data = [Decision("data.kind", "files", "", opens=True), *train, held_out]
-    recipe, chosen = decided(find_task("translation"), Source("the new recipe", [Layer("the new recipe", folder, as_layer(data))]))
+    recipe, chosen = decided(
+        find_task("translation"), Source("the new recipe", [Layer("the new recipe", folder, as_layer(data))])
+    )
     decisions = [*data, *chosen, *_warmup(recipe)]
     findings = tuple(finding for report in reports for finding in report.findings)
     names = " ".join(path.name for path in files)

@@ -185,8 +185,9 @@ def _training(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
     ends = any(value_of(said, f"training.{limit}") is not None for limit in ("epochs", "steps"))
     timed = value_of(said, "training.minutes") is not None
     epochs = _epochs(counts)
-    said_epochs = value_of(said, "training.epochs")
+    said_epochs, said_steps = value_of(said, "training.epochs"), value_of(said, "training.steps")
     total = steps * (said_epochs if isinstance(said_epochs, int) else epochs)
+    total = said_steps if isinstance(said_steps, int) else total
     wanted = [
         Decision(
             "training.batching.tokens",
