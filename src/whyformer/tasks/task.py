@@ -14,12 +14,14 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from torch import nn
 from typing_extensions import override
 
+from whyformer.data.corpora.documents import Documents
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import DataError
 from whyformer.plots.panels import Curves
 from whyformer.tasks.recipe import Recipe
 from whyformer.training.objective import Objective
+from whyformer.training.storage.fingerprint import Fingerprint, fingerprint
 from whyformer.training.task import TrainingTask
 
 
@@ -122,6 +124,18 @@ class Prepared:
     assets: Assets
     summary: str
     """One sentence on what was read and dropped."""
+    data: Mapping[str, Fingerprint] = field(default_factory=dict)
+    """Fingerprints of what is trained on (``train``) and judged by (``valid``)."""
+    recipe: Recipe | None = None
+    """The recipe with what the data decided, where that is more than it says itself."""
+    decisions: Sequence[str] = ()
+    """What was decided so, a line each."""
+
+
+def documents_fingerprints(documents: Documents) -> dict[str, Fingerprint]:
+    """Fingerprints of both sides of ``documents``."""
+    sides = {"train": documents.train, "valid": documents.valid}
+    return {name: fingerprint((document,) for document in side) for name, side in sides.items()}
 
 
 @dataclass(frozen=True)
