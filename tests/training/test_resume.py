@@ -79,7 +79,7 @@ def content(path: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
 
 def told(run: Path) -> list[dict[str, object]]:
     """The metrics without what depends on the clock."""
-    clock = ("seconds", "tokens_per_second")
+    clock = ("seconds", "validation_seconds", "tokens_per_second")
     return [{k: v for k, v in record.items() if k not in clock} for record in RunFolder(run).records()]
 
 

@@ -101,7 +101,9 @@ def run_trial(folder: Path, conditions: Conditions) -> Measured:
         # Before training, which would be in vain without them.
         _check_test_sets(read_recipe(folder))
     trainer = resume_run(folder, [], device=conditions.device, say=lambda line: print(line, file=sys.stderr))
-    if not trainer.progress.finished:
+    if trainer.progress.finished:
+        trainer.lock.release()
+    else:
         trainer.train()
     model = load_runner(folder, execution).model
     with torch.no_grad():

@@ -15,6 +15,7 @@ from torch import nn
 from typing_extensions import override
 
 from whyformer.config.recipe_files import RecipeLayer
+from whyformer.data.corpora.documents import Documents
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import DataError, RecipeError
@@ -23,6 +24,7 @@ from whyformer.tasks.decision import Decision
 from whyformer.tasks.recipe import Recipe
 from whyformer.training.objective import Objective
 from whyformer.training.storage.checkpoint import load_weights
+from whyformer.training.storage.fingerprint import Fingerprint, fingerprint
 from whyformer.training.storage.run import RunFolder
 from whyformer.training.task import TrainingTask
 
@@ -126,6 +128,18 @@ class Prepared:
     assets: Assets
     summary: str
     """One sentence on what was read and dropped."""
+    data: Mapping[str, Fingerprint] = field(default_factory=dict)
+    """Fingerprints of what is trained on (``train``) and judged by (``valid``)."""
+    recipe: Recipe | None = None
+    """The recipe with what the data decided, where that is more than it says itself."""
+    decisions: Sequence[str] = ()
+    """What was decided so, a line each."""
+
+
+def documents_fingerprints(documents: Documents) -> dict[str, Fingerprint]:
+    """Fingerprints of both sides of ``documents``."""
+    sides = {"train": documents.train, "valid": documents.valid}
+    return {name: fingerprint((document,) for document in side) for name, side in sides.items()}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,13 @@ from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.causal_lm.metrics import CausalLMMetrics
 from whyformer.tasks.causal_lm.training import CausalLMTraining, NextToken, PackedDocuments
 from whyformer.tasks.recipe import Recipe, require_data
-from whyformer.tasks.task import EvaluationOptions, Prepared, SingleTokenizerTask, TaskSummary
+from whyformer.tasks.task import (
+    EvaluationOptions,
+    Prepared,
+    SingleTokenizerTask,
+    TaskSummary,
+    documents_fingerprints,
+)
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
 
@@ -62,7 +68,8 @@ class CausalLMTask(SingleTokenizerTask[CausalLMRecipe, Generator]):
             seed=recipe.training.seed,
         )
         build = partial(recipe.model.build, tokenizer.size)
-        return Prepared(training, build, SingleTokenizer(tokenizer), documents.summary)
+        data = documents_fingerprints(documents)
+        return Prepared(training, build, SingleTokenizer(tokenizer), documents.summary, data)
 
     @override
     def objective(self, recipe: CausalLMRecipe) -> NextToken:

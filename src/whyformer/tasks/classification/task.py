@@ -29,6 +29,7 @@ from whyformer.tasks.task import EvaluationOptions, Prepared, SingleTokenizerTas
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.storage.checkpoint import load_weights
+from whyformer.training.storage.fingerprint import fingerprint
 from whyformer.training.storage.run import RunFolder
 
 
@@ -93,9 +94,12 @@ class ClassificationTask(SingleTokenizerTask[ClassificationRecipe, Classifier]):
             assets = SingleTokenizer.load(recipe.start)
         labels = recipe.data.known
         reader = encoder(recipe.model.whole_backbone, assets.tokenizer)
-        training = ClassificationTraining(recipe.data.load(), reader, labels, self.objective(recipe))
+        texts = recipe.data.load()
+        training = ClassificationTraining(texts, reader, labels, self.objective(recipe))
         build = partial(recipe.model.build, assets.tokenizer.size, len(labels))
-        return Prepared(training, build, assets, training.summary)
+        sides = {"train": texts.train, "valid": texts.valid}
+        data = {name: fingerprint((each.label, *each.texts) for each in side) for name, side in sides.items()}
+        return Prepared(training, build, assets, training.summary, data)
 
     @override
     def objective(self, recipe: ClassificationRecipe) -> ClassCrossEntropy:

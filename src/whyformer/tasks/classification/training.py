@@ -142,7 +142,9 @@ class ClassificationTraining:
         pooled = torch.ones(1, model.read_layers, weight.shape[1], device=weight.device, requires_grad=True)
         return Probe(pooled, model(pooled)[:, None], torch.ones(1, model.read_layers, dtype=torch.bool))
 
-    def validate(self, model: PooledClassifier, device: torch.device, *, translate: bool) -> dict[str, float]:
+    def validate(
+        self, model: PooledClassifier, device: torch.device, *, translate: bool | None
+    ) -> dict[str, float]:
         """Loss and negative log-likelihood in nats per example; accuracy, F1 and majority in percent."""
         return self._valid.metrics(model, self.objective.label_smoothing).figures
 

@@ -37,6 +37,7 @@ from whyformer.tasks.translation.training import TeacherForcing, TranslationTrai
 from whyformer.tasks.translation.translator import Translator
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
+from whyformer.training.storage.fingerprint import Fingerprint, fingerprint
 
 
 class TranslationRecipe(Recipe):
@@ -99,8 +100,18 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
     def prepare(self, recipe: TranslationRecipe, assets: TokenizerPair | None) -> Prepared:
         corpus = load_corpus(require_data(recipe.data))
         pair = train_tokenizers(recipe, corpus) if assets is None else assets
-        training = TranslationTraining(corpus, pair, recipe.model.longest, recipe.training, recipe.scoring)
-        return Prepared(training, partial(build_model, recipe, pair), pair, training.summary)
+        scoring, decisions = recipe.scoring.settled(
+            [target for _, target in corpus.train], [pair.references[0] for pair in corpus.valid]
+        )
+        return Prepared(
+            training := TranslationTraining(corpus, pair, recipe.model.longest, recipe.training, scoring),
+            partial(build_model, recipe, pair),
+            pair,
+            training.summary,
+            _fingerprints(corpus),
+            recipe.model_copy(update={"scoring": scoring}),
+            decisions,
+        )
 
     @override
     def objective(self, recipe: TranslationRecipe) -> TeacherForcing:
@@ -148,6 +159,11 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
 def _brings_text(said: RecipeLayer) -> bool:
     """Whether the recipe names text of its own, whose counts decide what it leaves out."""
     return isinstance(said.get("data"), Mapping) and value_of(said, "data.kind") not in ("cldr", "reverse")
+
+
+def _fingerprints(corpus: Corpus) -> dict[str, Fingerprint]:
+    held_out = ((pair.source, *pair.references) for pair in corpus.valid)
+    return {"train": fingerprint(corpus.train), "valid": fingerprint(held_out)}
 
 
 def train_tokenizers(recipe: TranslationRecipe, corpus: Corpus) -> TokenizerPair:
