@@ -69,18 +69,15 @@ class PairCounts:
     pairs: int
     source: SideCounts
     target: SideCounts
+    both: SideCounts
+    """Both sides as one text, as a joint tokenizer sees them."""
 
     @staticmethod
     def of(pairs: Iterable[tuple[str, str]]) -> "PairCounts":
         """Count ``pairs``."""
         kept = list(pairs)
-        sides = (SideCounts.of(source for source, _ in kept), SideCounts.of(target for _, target in kept))
-        return PairCounts(len(kept), *sides)
-
-    @property
-    def words(self) -> int:
-        """Words of both sides."""
-        return self.source.words + self.target.words
+        sources, targets = [source for source, _ in kept], [target for _, target in kept]
+        return PairCounts(len(kept), *map(SideCounts.of, (sources, targets, [*sources, *targets])))
 
     @property
     def target_tokens(self) -> int:
@@ -95,7 +92,7 @@ class PairCounts:
 
 def is_complete(said: Mapping[str, object]) -> bool:
     """Whether ``said`` leaves nothing to the text, as a run's recipe does, so that it need not be counted."""
-    few = PairCounts(1, SideCounts(1, 1, "Latin"), SideCounts(1, 1, "Greek"))
+    few = PairCounts(1, *(SideCounts(1, 1, script) for script in ("Latin", "Greek", "Latin")))
     return not decide(said, few)
 
 
@@ -114,25 +111,32 @@ def decide(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
     ]
 
 
+def _kind(said: Mapping[str, object], counts: PairCounts) -> str:
+    """Kind of tokenizers, where the recipe says it, or names one of them, or else by the scripts."""
+    kind = value_of(said, "tokenizers.kind")
+    if isinstance(kind, str):
+        return kind
+    if says(said, "tokenizers.both"):
+        return "joint"
+    if says(said, "tokenizers.source") or says(said, "tokenizers.target"):
+        return "separate"
+    return "joint" if counts.source.script == counts.target.script else "separate"
+
+
 def _tokenizers(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
     """One vocabulary for both sides where they share a script, else one for each; as large as pays."""
-    source, target = counts.source, counts.target
-    shared = source.script == target.script
-    kind = value_of(said, "tokenizers.kind")
+    source, target, kind = counts.source, counts.target, _kind(said, counts)
     decisions: list[Decision] = []
-    if kind is None:
-        # Who names one tokenizer of a kind wants that kind.
-        sides = says(said, "tokenizers.source") or says(said, "tokenizers.target")
-        kind = "separate" if sides or not (shared or says(said, "tokenizers.both")) else "joint"
-        reason = (
-            f"both sides are written in {source.script or 'the same signs'}"
-            if shared
-            else f"{source.script or 'text'} and {target.script or 'text'} have few pieces in common"
-        )
+    if not says(said, "tokenizers.kind"):
+        if any(says(said, f"tokenizers.{side}") for side in ("both", "source", "target")):
+            reason = "such tokenizers are named"
+        elif kind == "joint":
+            reason = f"both sides are written in {source.script or 'the same signs'}"
+        else:
+            reason = f"{source.script or 'text'} and {target.script or 'text'} have few pieces in common"
         decisions.append(Decision("tokenizers.kind", kind, reason, opens=True))
     if kind == "joint":
-        both = SideCounts(counts.words, source.characters + target.characters, "")
-        return [*decisions, *_vocabulary(said, "tokenizers.both", both)]
+        return [*decisions, *_vocabulary(said, "tokenizers.both", counts.both)]
     return [
         *decisions,
         *_vocabulary(said, "tokenizers.source", source),
@@ -145,11 +149,13 @@ def _vocabulary(said: Mapping[str, object], key: str, side: SideCounts) -> list[
     kind = value_of(said, f"{key}.kind") or "bpe"
     if kind not in _PIECES or says(said, f"{key}.vocabulary"):
         return []
-    learned = 6 * math.sqrt(side.words)
-    size = _rounded(side.characters + _RESERVED + learned)
+    learned = _rounded(6 * math.sqrt(side.words))
+    # WordPiece has each character twice, at the front of a word and within it.
+    characters = side.characters * (2 if kind == "wordpiece" else 1)
+    size = math.ceil((characters + _RESERVED + learned) / 100) * 100
     reason = (
-        f"{side.words:,} words show about {_rounded(learned):,} pieces often enough; the rest are "
-        f"{side.characters:,} characters and {_RESERVED} bytes and special tokens"
+        f"{side.words:,} words show about {learned:,} pieces often enough; the rest are {characters:,} "
+        f"characters and {_RESERVED} bytes and special tokens"
     )
     return [Decision(f"{key}.vocabulary", size, reason)]
 
@@ -162,7 +168,7 @@ def _model(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
     if not _names_size(said):
         size = "small" if counts.pairs < _MANY_PAIRS else "base"
         wanted.append(Decision("model.preset", size, f"{counts.pairs:,} pairs to learn from", opens=True))
-    if value_of(said, "tokenizers.kind") != "joint" and counts.source.script != counts.target.script:
+    if _kind(said, counts) == "separate":
         reason = "each side has a vocabulary of its own; the decoder reads and writes by one table"
         wanted.append(Decision("model.embedding.tie", "output", reason))
     for stack in ("encoder", "decoder"):
@@ -247,6 +253,6 @@ def _covering(counts: Counter[str]) -> int:
 
 
 def _rounded(number: float) -> int:
-    """Two digits of ``number``, or the nearest hundred where that is finer."""
-    step = max(100, 10 ** (len(str(round(number))) - 2))
-    return max(step, round(number / step) * step)
+    """The first two digits of ``number``, rounded."""
+    step = 10 ** max(0, len(str(round(number))) - 2)
+    return max(1, round(number / step) * step)
