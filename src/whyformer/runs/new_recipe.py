@@ -29,7 +29,7 @@ class NewRecipe:
     """YAML, each key that was decided below the reason."""
     decisions: tuple[Decision, ...]
     findings: tuple[Finding, ...]
-    """What the owner of the files should know."""
+    """Findings that the owner of the files should know."""
 
 
 def recipe_for(files: Sequence[Path], folder: Path, columns: tuple[int, int] | None = None) -> NewRecipe:
