@@ -115,7 +115,6 @@ def read_json_lines(path: Path, keys: Sequence[str]) -> Iterator[Row | BadLine]:
         except ValueError:
             record = None
         if isinstance(record, dict):
-            record = cast(dict[str, object], record)
             yield Row(number, [_text_under(record, key, f"{path}:{number}") for key in keys])
         else:
             yield BadLine(path, number, Reason.NOT_JSON)

@@ -40,7 +40,7 @@ def script_of(text: str) -> Script | None:
     >>> script_of("3 Äpfel"), script_of("漢字とかな"), script_of("12:30")
     ('latin', 'kana', None)
     """
-    counts = Counter(_script_of_letter(character) for character in text if character.isalpha())
+    counts: Counter[Script] = Counter(_script_of_letter(letter) for letter in text if letter.isalpha())
     if not counts:
         return None
     if counts["kana"] and counts["kana"] * 4 > counts["han"]:
