@@ -27,7 +27,11 @@ from whyformer.errors import DataError, WhyformerError
 KEEP_ALL = Cleaning(longest=None, ratio=None)
 
 
-@given(lines=st.lists(st.text(max_size=8).filter(lambda text: "\n" not in text and "\0" not in text), min_size=1, max_size=6))
+@given(
+    lines=st.lists(
+        st.text(max_size=8).filter(lambda text: "\n" not in text and "\0" not in text), min_size=1, max_size=6
+    )
+)
 @settings(max_examples=100, deadline=None)
 def test_only_line_feeds_separate_lines(lines: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     lines = [line.removesuffix("\r").removeprefix("\ufeff") for line in lines]

@@ -222,7 +222,7 @@ def _column(number: int, cells: Sequence[str], names: Sequence[str] | None) -> C
     filled = [cell.strip() for cell in cells if cell.strip()]
     different = len(set(filled))
     sample = filled[:: max(1, len(filled) // SAMPLE)]
-    scripts = Counter(script for cell in sample if (script := script_of(cell)) is not None)
+    scripts: Counter[Script] = Counter(found for cell in sample if (found := script_of(cell)) is not None)
     name = names[number - 1] if names is not None and number <= len(names) else None
     mean = sum(map(len, filled)) / max(1, len(filled))
     kind: Literal["text", "label", "number", "empty"] = "text"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from whyformer.data.corpora.copies import Overlap
 from whyformer.data.corpora.lines import BadLine, Placed, Reason, SentencePair
 from whyformer.spec import Spec
 
@@ -63,6 +64,12 @@ class Cleaning(Spec):
     """
     repeated: bool = True
     """Keep pairs that occur more than once; otherwise only the first of them."""
+
+    overlap: Overlap = "keep"
+    """Training pairs that a held-out set has, too: keep them, drop equal ``pairs``, or any with a side there.
+
+    Texts that differ in case or white space alone are equal here.
+    """
 
     def apply(
         self, pairs: Iterable[SentencePair | Placed | BadLine]

@@ -5,12 +5,14 @@ Each can be read in two ways. ``training(cleaning)`` drops what is unfit and say
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 from typing_extensions import override
 
 from whyformer.data.corpora.cleaning import Cleaning, CleaningReport
@@ -59,7 +61,7 @@ class _Pairs(Spec):
         """
         pairs, report = cleaning.apply(self.scan())
         if not pairs:
-            raise DataError(f"{self._files()}: nothing is left to train on: {report.summary()}.")
+            raise DataError(f"{self.name}: nothing is left to train on: {report.summary()}.")
         return pairs, report
 
     def held_out(self) -> list[SentencePair]:
@@ -85,10 +87,15 @@ class _Pairs(Spec):
         Raises:
             DataError: as :meth:`held_out`.
         """
-        return [Referenced(source, [target]) for source, target in self.held_out()]
+        return self.referenced(self.held_out())
 
+    def referenced(self, pairs: Iterable[SentencePair]) -> list[Referenced]:
+        """Return ``pairs`` that were read here as ``references`` does."""
+        return [Referenced(source, [target]) for source, target in pairs]
+
+    @property
     @abstractmethod
-    def _files(self) -> str:
+    def name(self) -> str:
         """The files as the user named them, for messages."""
 
 
@@ -134,7 +141,9 @@ class TextPairs(_Pairs):
                 "and may be titles; take them out of both files if they are."
             )
 
-    def _files(self) -> str:
+    @property
+    @override
+    def name(self) -> str:
         return f"{_named(self.source)} and {_named(self.target)}"
 
 
@@ -164,11 +173,14 @@ class _Table(_Pairs):
                 source, target = row.cells
                 yield Placed(SentencePair(source, target), path, row.number)
 
-    def references(self) -> list[Referenced]:
-        """Return each line by itself, or one entry for each source with ``several_references``."""
-        return group_references(self.held_out()) if self.several_references else super().references()
+    @override
+    def referenced(self, pairs: Iterable[SentencePair]) -> list[Referenced]:
+        """Return each pair by itself, or one entry for each source with ``several_references``."""
+        return group_references(pairs) if self.several_references else super().referenced(pairs)
 
-    def _files(self) -> str:
+    @property
+    @override
+    def name(self) -> str:
         return _named(self.path)
 
 
@@ -278,8 +290,97 @@ class JsonlPairs(_Table):
         return read_json_lines(path, (self.source_key, self.target_key))
 
 
-AnyPairs = TextPairs | TsvPairs | CsvPairs | JsonlPairs
-PairsSpec = Annotated[AnyPairs, Field(discriminator="kind")]
+_OneOfThem = TextPairs | TsvPairs | CsvPairs | JsonlPairs
+
+
+class JoinedPairs(_Pairs):
+    """Several files or pairs of files, one after the other; a list in a recipe means the same."""
+
+    kind: Literal["joined"] = "joined"
+    parts: tuple[Annotated[_OneOfThem, Field(discriminator="kind")], ...] = Field(min_length=1)
+    """The files, each of a kind of its own."""
+
+    @override
+    def scan(self) -> Iterator[Placed | BadLine]:
+        """Yield the pairs of all parts."""
+        for part in self.parts:
+            yield from part.scan()
+
+    @override
+    def notes(self, key: str) -> Iterator[str]:
+        for index, part in enumerate(self.parts):
+            yield from part.notes(f"{key}.parts.{index}")
+
+    @override
+    def referenced(self, pairs: Iterable[SentencePair]) -> list[Referenced]:
+        """Return ``pairs`` as the first part does."""
+        return self.parts[0].referenced(pairs)
+
+    @property
+    @override
+    def name(self) -> str:
+        names = [part.name for part in self.parts]
+        return ", ".join(names)
+
+
+AnyPairs = _OneOfThem | JoinedPairs
+
+
+class _NamedByPath:
+    """Tells the schema that a path, or a list, may stand where a spec of pairs is due."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        spec = handler(core_schema)
+        path = {"type": "string", "format": "path"}
+        return {"anyOf": [spec, path, {"type": "array", "items": {"anyOf": [spec, path]}}]}
+
+
+PairsSpec = Annotated[AnyPairs, Field(discriminator="kind"), _NamedByPath()]
+
+_KINDS = {".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+def pairs_at(value: object, like: object = None) -> object:
+    """The spec, as a recipe writes it, of what may be only a path, a list of paths, or lack its kind.
+
+    A bare path is read like ``like``, another spec, where their kinds agree: with its columns and header.
+
+    Raises:
+        ValueError: the ending of a file does not tell its kind.
+    """
+    match value:
+        case str() | Path():
+            kind = _kind_of(str(value))
+            same = cast(Mapping[str, object], like) if isinstance(like, Mapping) else {}
+            return {**(same if same.get("kind") == kind else {}), "kind": kind, "path": value}
+        case list() | tuple():
+            parts = cast(Sequence[object], value)
+            return {"kind": "joined", "parts": [pairs_at(part, like) for part in parts]}
+        case {"url": str() as url}:
+            return {"kind": _kind_of(url), "path": value}
+        case Mapping() if "kind" not in value:
+            given = cast(Mapping[str, object], value)
+            match given:
+                case {"path": str() | Path() as path}:
+                    return {"kind": _kind_of(str(path)), **given}
+                case {"source": _, "target": _}:
+                    return {"kind": "text", **given}
+                case _:
+                    return value
+        case _:
+            return value
+
+
+def _kind_of(name: str) -> str:
+    endings = [ending.lower() for ending in Path(name.partition("?")[0]).suffixes if ending.lower() != ".gz"]
+    if not endings or endings[-1] not in _KINDS:
+        raise ValueError(
+            f"{name}: its ending does not tell how to find pairs in it; name a .tsv, .csv or .jsonl file, "
+            "say kind and path, or {source: FILE, target: FILE} for two files side by side"
+        )
+    return _KINDS[endings[-1]]
 
 
 def locate(location: Location) -> Path:

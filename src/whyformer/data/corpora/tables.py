@@ -111,14 +111,23 @@ def read_json_lines(path: Path, keys: Sequence[str]) -> Iterator[Row | BadLine]:
             yield line
             continue
         try:
-            record: object = json.loads(line)
+            record = json_object(line)
         except ValueError:
-            record = None
-        if isinstance(record, dict):
-            record = cast(dict[str, object], record)
-            yield Row(number, [_text_under(record, key, f"{path}:{number}") for key in keys])
-        else:
             yield BadLine(path, number, Reason.NOT_JSON)
+            continue
+        yield Row(number, [_text_under(record, key, f"{path}:{number}") for key in keys])
+
+
+def json_object(line: str) -> dict[str, object]:
+    """The JSON object on a line.
+
+    Raises:
+        ValueError: there is none.
+    """
+    value: object = json.loads(line)
+    if not isinstance(value, dict):
+        raise ValueError(line)
+    return value
 
 
 def _text_under(record: dict[str, object], key: str, place: str) -> str:
@@ -164,8 +173,8 @@ def table_notes(path: Path, delimiter: str, *, header: bool, quotes: bool, key: 
     if not quotes and marks.are_syntax:
         yield (
             f"{path}: {marks.quoted:,} of {marks.fields:,} fields in its first {len(lines):,} lines stand in "
-            f"double quotes, as a spreadsheet writes them, and the quotes are taken for text; set "
-            f"{key}.quotes=true to read what is in them."
+            f"double quotes, as a spreadsheet writes them, and the quotes are taken for text; say quotes: true "
+            f"({key}: {{path: {path}, quotes: true}}) to read what is in them."
         )
     yield from header_notes(path, [line.split(delimiter) for line in lines], header=header, key=key)
 
@@ -175,7 +184,8 @@ def header_notes(path: Path, rows: Sequence[Sequence[str]], *, header: bool, key
     if not header and has_header(rows):
         yield (
             f"{path}: its first line is unlike the others and may name the columns "
-            f"({', '.join(cell.strip() for cell in rows[0])}); set {key}.header=true to skip it."
+            f"({', '.join(cell.strip() for cell in rows[0])}); say header: true "
+            f"({key}: {{path: {path}, header: true}}) to skip it."
         )
 
 

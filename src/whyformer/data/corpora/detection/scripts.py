@@ -40,7 +40,7 @@ def script_of(text: str) -> Script | None:
     >>> script_of("3 Äpfel"), script_of("漢字とかな"), script_of("12:30")
     ('latin', 'kana', None)
     """
-    counts = Counter(_script_of_letter(character) for character in text if character.isalpha())
+    counts: Counter[Script] = Counter(_script_of_letter(letter) for letter in text if letter.isalpha())
     if not counts:
         return None
     if counts["kana"] and counts["kana"] * 4 > counts["han"]:
@@ -101,3 +101,15 @@ def are_swapped(
     straight = sides[0].likeness(others[0]) + sides[1].likeness(others[1])
     crossed = sides[0].likeness(others[1]) + sides[1].likeness(others[0])
     return crossed > straight + 0.3
+
+
+def strange_script(
+    sides: tuple[TextProfile, TextProfile], others: tuple[TextProfile, TextProfile], least: int = 10
+) -> str | None:
+    """A sentence on a side of ``others`` in another script than that of ``sides``; None if none is."""
+    if min(profile.texts for profile in (*sides, *others)) < least:
+        return None
+    for name, side, other in zip(("sources", "targets"), sides, others, strict=True):
+        if side.script is not None and other.script is not None and side.script != other.script:
+            return f"its {name} are in {other.script} script, those of data.train in {side.script} script"
+    return None
