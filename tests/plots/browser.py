@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,11 @@ class Browser:
         """Open the file ``path`` and wait until the expression ``ready`` holds."""
         self.faults.clear()
         self._call("Page.navigate", url=path.resolve().as_uri())
-        waiting = f"""new Promise((done) => {{
-            const look = () => (document.readyState === "complete" && ({ready}) ? done(true) : setTimeout(look, 20));
-            look();
-        }})"""
-        assert self.ask(waiting) is True
+        for _ in range(500):
+            if self.ask(f'document.readyState === "complete" && Boolean({ready})'):
+                return
+            time.sleep(0.02)
+        raise TimeoutError(f"{path}: {ready} does not come true; {self.faults}")
 
     def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression; of a promise what it comes to."""

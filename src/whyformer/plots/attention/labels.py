@@ -56,6 +56,7 @@ class PageWords:
     mean: str
     overview: str
     reading: str
+    """``[by day|by night]``: only one of both is shown."""
     opened: str
     table: str
     cell: str
@@ -104,17 +105,17 @@ ENGLISH = Words(
         choose=("Attention", "Layer", "Head"),
         mean="mean of all heads",
         overview="All heads (choose one to enlarge it)",
-        reading="The darker a cell, the more its row attends to the token of that column; each row adds up "
-        "to 1. Point at a cell, tap it, or move with the arrow keys, and its numbers stand below the map. “·” "
-        "is a blank before a word.",
+        reading="The [darker|lighter] a cell, the more its row attends to the token of that column; each row "
+        "adds up to 1. Point at a cell, tap it, or move with the arrow keys, and its numbers stand below the "
+        "map. “·” is a blank before a word.",
         opened="Opened first: the cross-attention head whose rows differ most.",
         table="These weights as a table",
         cell="{query} attends to {key}: {weight}. Most of all to {most}.",
         silent="{query} attends to nothing.",
         described="{place}, {layer}, {head}: {rows} rows, {columns} columns.",
-        unreadable="No font on this machine has {characters}, so in the PNG picture a token with them "
-        "appears as # and its position, and a line with them is left out. Install a font that has them (for Chinese, "
-        "Noto Sans CJK) and make the picture again.",
+        unreadable="No font on this machine has {characters}, so in the PNG picture a token with them is "
+        "shown as # and its position, and a line with them is left out. Install a font that has them (for "
+        "Chinese, Noto Sans CJK) and make the picture again.",
     ),
 )
 
@@ -147,7 +148,7 @@ CHINESE = Words(
         choose=("注意力", "层", "头"),
         mean="所有头的平均",
         overview="全部注意力头（选一个放大）",
-        reading="每一行是一个查询词元；颜色越深，它对该列词元的注意力越大，每行之和为 1。"
+        reading="每一行是一个查询词元；颜色越[深|亮]，它对该列词元的注意力越大，每行之和为 1。"
         "指向或点按一个格子，或用方向键移动，图下会显示它的数值。“·”表示词前的空格。",
         opened="首先打开的是各行差别最大的交叉注意力头。",
         table="以表格显示这些权重",

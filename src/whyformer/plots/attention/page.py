@@ -1,5 +1,6 @@
 """The attention page of one sentence: how sure each token was, and who attends to whom in every head."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -24,6 +25,7 @@ from whyformer.plots.attention.tokens import column_labels, percent, row_labels,
 from whyformer.plots.chart import FONT, HTML_LANG, Language, save_both, script_json, svg_to_png
 from whyformer.plots.glyphs import missing_glyphs
 
+_BY_LIGHT = re.compile(r"\[(.+?)\|(.+?)\]")
 PLACES: tuple[AttentionKind, ...] = get_args(AttentionKind)[::-1]
 """In the order in which they are shown: cross-attention tells most of a translation."""
 
@@ -99,7 +101,9 @@ def attention_page(
         "strip": _strip(written, words, lang) if written else "",
         "weight": escape(words.picture.weight),
         "overview": escape(words.page.overview),
-        "reading": escape(words.page.reading),
+        "reading": _BY_LIGHT.sub(
+            r'<span class="day">\1</span><span class="night">\2</span>', escape(words.page.reading)
+        ),
         "table": escape(words.page.table),
         "note": f'<p class="note">{escape(note)}</p>' if note else "",
         "data": script_json(_data(groups, opened, words, lang)),
