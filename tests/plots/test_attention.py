@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import vl_convert
+from whyformer.plots.attention_map import AttentionKind, AttentionMap
 
 from whyformer.errors import WhyformerError
 from whyformer.plots import attention
 from whyformer.plots.attention import PLACES, attention_page
-from whyformer.plots.attention_map import AttentionKind, AttentionMap
 from whyformer.plots.chart import Page
 
 SOURCE, TARGET = ["the", "</script>", "sat", "</s>"], ["<s>", "die", "猫"]

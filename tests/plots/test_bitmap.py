@@ -9,7 +9,6 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-
 from whyformer.plots.bitmap import COLORS, weights_image
 
 Image = npt.NDArray[np.uint8]
