@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from whyformer.training.storage.checkpoint import load_tensors, save_tensors
+from whyformer.runs.train import resume_run
+from whyformer.training.storage.checkpoint import load_facts, load_tensors, save_tensors
 from whyformer.training.storage.fingerprint import Fingerprint, differences, fingerprint, written
 from whyformer.training.storage.run import RunFolder
 
@@ -81,6 +82,19 @@ def test_pairs_that_changed_are_refused_and_can_be_accepted(
     assert train(run, "training.steps=14").exit_code == 0
 
 
+def test_what_was_best_on_another_validation_set_does_not_count(pairs: Path, train: Train):
+    run = pairs / "run"
+    assert train("pairs.yaml", "training.steps=14", "--run", run).exit_code == 0
+    for file, steps, keeps in (("train.tsv", 21, True), ("valid.tsv", 28, False)):
+        change(pairs / file, swap=True)
+        best = load_facts(RunFolder(run).state)["progress"]["best_step"]
+        trainer = resume_run(
+            run, [f"training.steps={steps}"], device="cpu", say=lambda _: None, accept_data=True
+        )
+        assert (trainer.progress.best.step == best > 0) == keeps
+        trainer.train()
+
+
 def test_what_is_not_read_may_change(pairs: Path, train: Train):
     run = pairs / "run"
     Path("train.tsv").write_text(Path("train.tsv").read_text() + "\t\n", encoding="utf-8")
@@ -145,10 +159,10 @@ def test_a_fingerprint_tells_what_a_hash_of_joined_texts_would_not():
 
 def test_differences_are_told_in_words():
     now = {"train": Fingerprint(3, "x"), "valid": Fingerprint(1_000, "y")}
-    assert differences(json.loads(json.dumps(written(now))), now) == []
-    assert differences({}, now) == []
+    assert differences(json.loads(json.dumps(written(now))), now) == {}
+    assert differences({}, now) == {}
     before = written({"train": Fingerprint(3, "z"), "valid": Fingerprint(999, "y")})
-    assert differences(before, now) == [
-        "train: 3 examples as before, but not the same ones",
-        "valid: 999 examples then, 1,000 now",
-    ]
+    assert differences(before, now) == {
+        "train": "train: 3 examples as before, but not the same ones",
+        "valid": "valid: 999 examples then, 1,000 now",
+    }
