@@ -349,7 +349,10 @@ def test_ties_of_other_scores_are_broken_alike(measure: str, prepare: Prepare):
 
 def test_a_tie_with_a_worse_likelihood_costs_patience(prepare: Prepare):
     trainer = prepare(
-        "training.validation.every=2", "training.validation.patience=2", "scoring.choose_by=bleu"
+        "training.validation.every=2",
+        "training.validation.patience=2",
+        "scoring.choose_by=bleu",
+        "training.validation.average=1",
     )
     script_figures(trainer, [scored(0.0, n) for n in (3.0, 3.5, 3.2, 2.0, 9.0)])
     progress = trainer.train()
@@ -390,7 +393,7 @@ def test_what_has_learned_nothing_is_not_translated_until_the_end(prepare: Prepa
 
 
 def test_what_has_learned_is_translated_before_the_end(prepare: Prepare):
-    trainer = prepare(*AUTOMATIC, "training.steps=300", "training.validation.every=20", "data.pairs=600")
+    trainer = prepare(*AUTOMATIC, "training.steps=300", "training.validation.every=20", "data.pairs=300")
     trainer.train()
     found = records(trainer, "valid")
     first = next(number for number, record in enumerate(found) if "bleu" in record)
