@@ -183,8 +183,8 @@ class TranslationTraining:
         return self._scoring.better(new, old)
 
     def _tell(self, scores: Sequence[Metric]) -> None:
-        """Say once that BLEU is zero where chrF shows that something is translated."""
-        if self._told:
+        """Say once that BLEU, by which weights are chosen, is zero where chrF shows that it should not be."""
+        if self._told or self._scoring.choose_by != "bleu":
             return
         said = words_of_zero(scores, [pair.references[0] for pair in self._shown], _SOME_CHRF)
         if said:
