@@ -48,12 +48,14 @@ def test_every_kind_is_trained_and_used(kind: str, text: Path) -> None:
 def test_options_reach_the_spec(text: Path) -> None:
     path = text.with_name("t.json")
     options = ["--lowercase", "--nfc", "--no-byte-fallback", "--split", "spaces", "--coverage", "0.9"]
+    options += ["--spaces", "plain", "--invisible", "keep"]
     run("train", text, "--vocabulary", 100, "-o", path, *options)
     spec = Tokenizer.load(path).spec
     assert spec == {
         "kind": "bpe",
         "vocabulary": 100,
         "lowercase": True,
+        "text": {"unicode": "nfc", "spaces": "plain", "invisible": "keep"},
         "nfc": True,
         "byte_fallback": False,
         "split": "spaces",

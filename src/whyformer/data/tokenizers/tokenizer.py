@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from whyformer import special_tokens
+from whyformer.data.tokenizers.pre_tokenization import FRONT
 from whyformer.data.tokenizers.specials import BYTES, UNKNOWN_NAME
-from whyformer.errors import TokenizerError
+from whyformer.data.tokenizers.text.seen import SeenText, named
+from whyformer.errors import TokenizerError, WhyformerNote
 from whyformer.files import write_text
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as LibraryTokenizer
+    from tokenizers.normalizers import Normalizer
 
 SPEC_KEY = "whyformer"
 """Where, inside the file's ``model``, the spec lies; the tokenizers library ignores unknown keys there."""
+
+SEEN_KEY = "whyformer_seen"
+"""Where, beside the spec, the facts about the training text lie."""
 
 Document = dict[str, Any]
 """A tokenizer file, parsed: the format of the tokenizers library, version 1.0."""
@@ -40,6 +47,7 @@ class Tokenizer:
         self._library = _library(document)
         self.size: int = self._library.get_vocab_size()
         """Number of ids, special tokens included."""
+        self._told = set[str]()
         self._silent = {token["id"] for token in document["added_tokens"]} - {special_tokens.UNK}
 
     def __reduce__(self) -> tuple[type[Tokenizer], tuple[Document]]:
@@ -69,6 +77,38 @@ class Tokenizer:
             TokenizerError: as :meth:`encode`.
         """
         return _encoded(self._inside, texts)
+
+    def normalized(self, text: str) -> str:
+        """Return ``text`` in normal form, as a stretch from inside of a text: spaces at its ends stay.
+
+        Upper case stays, too. Text for a tokenizer of another toolkit is left as it is.
+        """
+        return text if self._cleaner is None else self._cleaner.normalize_str(text)
+
+    @cached_property
+    def seen(self) -> SeenText | None:
+        """Facts about the training text; None where the file has none, as those of other toolkits."""
+        return SeenText.read(self._document["model"].get(SEEN_KEY))
+
+    def note_unseen(self, texts: Sequence[str]) -> None:
+        """Say which characters of ``texts`` were never seen in training, each of them once."""
+        if self.seen is None:
+            return
+        known = self.seen.characters | self._told | {" "}
+        odd = [text for text in texts if not known.issuperset(text)]
+        try:
+            unseen = set().union(*map(self._library.normalizer.normalize_str, odd)) - known
+        except UnicodeEncodeError:
+            _refuse_surrogates(odd)
+            raise
+        if unseen:
+            self._told |= unseen
+            warnings.warn(
+                f"the training text had none of these characters, so what the model makes of them is a "
+                f"guess: {named(unseen)}.",
+                WhyformerNote,
+                stacklevel=3,
+            )
 
     def words(self, texts: Sequence[str]) -> list[list[str]]:
         """Return the stretches that each text is cut into before the vocabulary is asked.
@@ -196,12 +236,29 @@ class Tokenizer:
 
     @cached_property
     def _inside(self) -> LibraryTokenizer:
-        """The library's tokenizer without the one replacement, which puts a space in front of a text."""
+        """The library's tokenizer without what it does at the ends of a text: strip it, put a space there."""
         if self.spec["kind"] == "imported":
             return self._library  # a BERT's, which drops spaces
+        return _library({**self._document, "normalizer": self._inner_changes()})
+
+    @cached_property
+    def _cleaner(self) -> Normalizer | None:
+        """The library's changes of text that people would not see; None where they are another toolkit's."""
+        if self.spec["kind"] == "imported":
+            return None
+        changes = self._inner_changes()
+        changes["normalizers"] = [each for each in changes["normalizers"] if each["type"] != "Lowercase"]
+        return _library({**self._document, "normalizer": changes}).normalizer
+
+    def _inner_changes(self) -> Document:
+        """The normalizer without what it does at the ends of a text."""
         changes = self._document["normalizer"]
-        kept = [change for change in changes["normalizers"] if change["type"] != "Replace"]
-        return _library({**self._document, "normalizer": {**changes, "normalizers": kept}})
+        kept = [
+            change
+            for change in changes["normalizers"]
+            if change["type"] != "Strip" and change.get("pattern") != {"Regex": FRONT}
+        ]
+        return {**changes, "normalizers": kept}
 
     def _known(self, id: int) -> int:
         if 0 <= id < self.size:

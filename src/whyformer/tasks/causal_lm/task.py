@@ -52,7 +52,9 @@ class CausalLMTask(SingleTokenizerTask[CausalLMRecipe, Generator]):
     @override
     def prepare(self, recipe: CausalLMRecipe, assets: SingleTokenizer | None) -> Prepared:
         documents = require_data(recipe.data).load()
-        tokenizer = recipe.tokenizer.train(documents.train) if assets is None else assets.tokenizer
+        if assets is None:
+            assets = SingleTokenizer(recipe.tokenizer.for_documents().train(documents.train))
+        tokenizer = assets.tokenizer
         training = CausalLMTraining(
             documents,
             tokenizer,
@@ -61,7 +63,7 @@ class CausalLMTask(SingleTokenizerTask[CausalLMRecipe, Generator]):
             seed=recipe.training.seed,
         )
         build = partial(recipe.model.build, tokenizer.size)
-        return Prepared(training, build, SingleTokenizer(tokenizer), documents.summary)
+        return Prepared(training, build, assets, documents.summary)
 
     @override
     def objective(self, recipe: CausalLMRecipe) -> NextToken:
