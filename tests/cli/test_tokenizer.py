@@ -128,4 +128,4 @@ def test_user_errors_are_for_the_main_program_to_say(text: Path, tokenizer: Path
     with pytest.raises(DataError, match="not a list of ids"):
         run("decode", "-t", tokenizer, stdin="5 x\n")
     with pytest.raises(DataError, match="standard input:2"):
-        run("encode", "-t", tokenizer, stdin=b"a\n\xff\n")
+        run("encode", "-t", tokenizer, stdin=b"o\n\xff\n")

@@ -261,9 +261,9 @@ def test_half_a_character_is_one_sentence() -> None:
 
 
 def test_pieces_are_readable() -> None:
-    tokenizer = trained(Character())
+    tokenizer = trained(Character(text=RAW))
     assert tokenizer.tokens(tokenizer.encode("a b\n")) == ["a", "▁", "b", "<0x0A>"]
-    assert Character().train(["a\tb\nc"]).tokens([*range(260, 264)]) == ["\\t", "\\n", "▁", "a"]
+    assert Character(text=RAW).train(["a\tb\nc"]).tokens([*range(260, 264)]) == ["\\t", "\\n", "▁", "a"]
 
 
 @each(ALL)
@@ -450,7 +450,7 @@ def shared(file: str) -> Path:
     return path
 
 
-@each([BPE(vocabulary=2000), Unigram(vocabulary=2000), Character(coverage=0.99)])
+@each([BPE(vocabulary=2000, text=RAW), Unigram(vocabulary=2000, text=RAW), Character(coverage=0.99, text=RAW)])
 def test_real_text_comes_back(spec: TokenizerSpec) -> None:
     english = read_lines(shared("multi30k/raw/val.en.gz"))
     table = read_lines(shared("tatoeba-zh/valid.tsv.gz"))

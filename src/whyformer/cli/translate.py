@@ -54,7 +54,7 @@ def translate(
         int | None,
         typer.Option(min=1, help="Translations of each sentence; above 1: LINE, SCORE, TEXT in columns."),
     ] = None,
-    prefix: Annotated[str, typer.Option(help="Whole words that every translation begins with.")] = "",
+    prefix: Annotated[str, typer.Option(help="How every translation begins; it may end inside a word.")] = "",
     scores: Annotated[
         bool, typer.Option("--scores", help="Print SCORE (in nats) and TEXT in columns.")
     ] = False,
@@ -100,7 +100,7 @@ def translate(
     from whyformer.tasks.translation.translator import Translator
 
     translator = open_as(Translator, run, Execution(device, threads, precision, engine), weights)
-    settings = search.over(translator.settings, n_best=n_best, prefix=translator.prefix(prefix))
+    settings = search.over(translator.settings, n_best=n_best, openings=translator.openings(prefix))
     _print(_Printer(translator, settings, batch, scores=scores, as_json=as_json), text, file, output)
 
 

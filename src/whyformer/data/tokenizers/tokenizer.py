@@ -172,6 +172,33 @@ class Tokenizer:
         vocabulary = self._library.get_vocab()
         return sorted(vocabulary, key=vocabulary.__getitem__)
 
+    @cached_property
+    def spelled(self) -> list[bytes | None]:
+        """The bytes of text that each id stands for inside of a text; None for special tokens."""
+        values = {name: bytes([byte]) for byte, name in enumerate(BYTES)}
+        first = self.ordinary_ids.start
+        kind = self.spec["kind"]
+        ordinary: list[bytes | None] = []
+        for id, piece in enumerate(self.pieces[first:], start=first):
+            if piece in values:
+                ordinary.append(values[piece])
+            elif kind == "imported":
+                ordinary.append(self._decoded_inside(id, piece))
+            else:
+                ordinary.append((piece.removeprefix("##") if kind == "wordpiece" else piece).encode())
+        return [*[None] * first, *ordinary]
+
+    @cached_property
+    def readable_spellings(self) -> list[str]:
+        """The texts of ``spelled`` that are whole characters; of the others, empty ones."""
+        return [_readable_bytes(piece) for piece in self.spelled]
+
+    def spelling(self, text: str) -> str:
+        """Return ``text`` as its pieces spell it, laid end to end; a space in front may be added."""
+        if self.spec["kind"] != "imported":
+            return self._library.normalizer.normalize_str(text)
+        return b"".join(self.spelled[id] or b"" for id in self.encode(text)).decode(errors="replace")
+
     @property
     def ordinary_ids(self) -> range:
         """The ids of the pieces that stand for text: after special tokens."""
@@ -241,6 +268,12 @@ class Tokenizer:
             return self._library  # a BERT's, which drops spaces
         return _library({**self._document, "normalizer": self._inner_changes()})
 
+    def _decoded_inside(self, id: int, piece: str) -> bytes:
+        """The bytes of text of a piece of another toolkit."""
+        if (self._document.get("decoder") or {}).get("type") == "ByteLevel":
+            return bytes(_BYTE_LEVEL[character] for character in piece if character in _BYTE_LEVEL)
+        return self.decode([special_tokens.UNK, id]).removeprefix(UNKNOWN_NAME).encode()
+
     @cached_property
     def _cleaner(self) -> Normalizer | None:
         """The library's changes of text that people would not see; None where they are another toolkit's."""
@@ -270,6 +303,24 @@ class Tokenizer:
 
     def _spoken(self, ids: Sequence[int]) -> list[int]:
         return [self._known(id) for id in ids if id not in self._silent]
+
+
+def _byte_level() -> dict[str, int]:
+    """The bytes by the characters that GPT-2's pieces write them as (Radford et al. 2019)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    shifted = {chr(256 + place): byte for place, byte in enumerate(others)}
+    return {**{chr(byte): byte for byte in printable}, **shifted}
+
+
+_BYTE_LEVEL = _byte_level()
+
+
+def _readable_bytes(piece: bytes | None) -> str:
+    try:
+        return "" if piece is None else piece.decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 def _library(document: Document) -> LibraryTokenizer:

@@ -6,6 +6,7 @@ from operator import call
 
 from whyformer.data.batches.batch import Batch
 from whyformer.data.batches.planning import length_batches
+from whyformer.data.tokenizers.opening import openings
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
@@ -101,23 +102,16 @@ class Translator:
                 advance(len(indices))
         return results
 
-    def prefix(self, text: str) -> tuple[int, ...]:
-        """The tokens that a translation starts with if it starts with ``text``, for a search to begin with.
+    def openings(self, text: str) -> tuple[tuple[int, ...], ...]:
+        """The sequences of tokens, with one of which every translation that begins with ``text`` does.
 
-        White space at the end is dropped: it belongs to the word that follows. A word that is cut off is
-        completed only if the tokenizer would have cut it there.
+        For the settings of a search. ``text`` may end anywhere, inside a word or a piece too; white space
+        at its end counts.
 
         Raises:
             DecodingError: the target tokenizer has no piece for a character of ``text``.
         """
-        ids = tuple(self.tokenizers.target.encode(text.rstrip()))
-        if UNK in ids:
-            written = self.tokenizers.target.decode(ids)
-            raise DecodingError(
-                f"the target tokenizer can write the prefix {text!r} only as {written!r}; "
-                "leave out what is unknown."
-            )
-        return ids
+        return openings(self.tokenizers.target, text)
 
     def _encoded(self, texts: Sequence[str], first: int) -> list[list[int]]:
         sources = self.tokenizers.source.encode_all(texts)

@@ -32,7 +32,7 @@ _JOINING = (
     r"\x{10A00}-\x{10AFF}\x{10D00}-\x{10EFF}\x{10F00}-\x{11FFF}"
 )
 _EMOJI = r"\x{2190}-\x{21FF}\x{2300}-\x{23FF}\x{2600}-\x{27BF}\x{2B00}-\x{2BFF}\x{1F000}-\x{1FAFF}\x{FE0F}"
-_ANY_VARIANT = r"[\x{FE00}-\x{FE0F}]"
+_PICTURED = r"\x{A9}\x{AE}\x{203C}\x{2049}\x{2100}-\x{214F}\x{3030}\x{303D}\x{3297}\x{3299}"
 _TAGS = r"[\x{E0020}-\x{E007E}]"
 # Each alternative begins with the characters themselves, by which the library finds its few candidates fast.
 _INVISIBLE = "|".join(
@@ -43,10 +43,10 @@ _INVISIBLE = "|".join(
         # The separators of words and of letter forms, where there is nothing for them to separate.
         rf"[\x{{180E}}\x{{200B}}](?<![{_JOINING}].)",
         rf"[\x{{200C}}\x{{200D}}](?<![{_JOINING}{_EMOJI}].)",
-        # Variants of what has none; behind a digit they may belong to a key's picture.
-        rf"{_ANY_VARIANT}(?<=[\p{{Latin}}\p{{Greek}}\p{{Cyrillic}}\x{{300}}-\x{{36F}}\s].)",
-        rf"{_ANY_VARIANT}(?<=\A.)",
-        rf"{_ANY_VARIANT}(?<=[0-9].)(?!\x{{20E3}})",
+        # Choices between a picture and a letter, where there is no picture; a digit's may be a key.
+        rf"[\x{{FE0E}}\x{{FE0F}}](?<![{_EMOJI}{_PICTURED}#*0-9].)|[\x{{FE0E}}\x{{FE0F}}](?<=[#*0-9].)(?!\x{{20E3}})",
+        # Variants of what has none.
+        r"[\x{FE00}-\x{FE0D}](?<=[\p{Latin}\p{Greek}\p{Cyrillic}\x{300}-\x{36F}\s0-9].)",
         # Tags are letters of a flag, which a last one ends, or nothing.
         rf"{_TAGS}(?!{_TAGS}*\x{{E007F}})|\x{{E007F}}(?<!{_TAGS}.)",
     ]
