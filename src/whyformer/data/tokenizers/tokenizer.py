@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -14,6 +14,7 @@ from whyformer import special_tokens
 from whyformer.data.tokenizers.pre_tokenization import FRONT
 from whyformer.data.tokenizers.specials import BYTES, UNKNOWN_NAME
 from whyformer.data.tokenizers.text.seen import SeenText, named
+from whyformer.data.tokenizers.text.sentences import split_line
 from whyformer.errors import TokenizerError, WhyformerNote
 from whyformer.files import write_text
 
@@ -106,6 +107,24 @@ class Tokenizer:
             warnings.warn(
                 f"the training text had none of these characters, so what the model makes of them is a "
                 f"guess: {named(unseen)}.",
+                WhyformerNote,
+                stacklevel=3,
+            )
+
+    def note_longer(self, lines: Mapping[int, str]) -> None:
+        """Say once that of ``lines``, by number, some have more sentences than those of the training text."""
+        if self.seen is None or _SENTENCES in self._told:
+            return
+        usual = self.seen.sentences
+        counts = {number: len(split_line(self.normalized(line))) for number, line in lines.items()}
+        longer = {number: count for number, count in counts.items() if count > usual}
+        if longer:
+            self._told.add(_SENTENCES)
+            first = min(longer)
+            warnings.warn(
+                f"line {first} has {longer[first]} sentences, but lines of the training text had "
+                f"{usual} at most, as a rule ({len(longer):,} of {len(lines):,} lines are so): parts may be "
+                "left out; --split (in Python: split=True) translates sentence by sentence.",
                 WhyformerNote,
                 stacklevel=3,
             )
@@ -314,6 +333,8 @@ def _byte_level() -> dict[str, int]:
 
 
 _BYTE_LEVEL = _byte_level()
+_SENTENCES = "several sentences"
+"""Name of what was told, beside characters, which are shorter."""
 
 
 def _readable_bytes(piece: bytes | None) -> str:

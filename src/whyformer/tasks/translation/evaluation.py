@@ -107,7 +107,8 @@ def evaluate_translator(
     """
     settings = translator.settings if settings is None else settings
     began = time.perf_counter()
-    found = translator.translate([pair.source for pair in pairs], settings, batch=batch, advance=advance)
+    sources = [pair.source for pair in pairs]
+    found = translator.translate(sources, settings, batch=batch, advance=advance, scores=False)
     seconds = time.perf_counter() - began
     best: list[TextOutput] = [candidates[0] for candidates in found]
     sentences = [
