@@ -20,6 +20,7 @@ WRITTEN = [
     "A  b\u00a0c   d",
     "</s> is <0x41> text, ##too.",
     "😀 ok 🙂",
+    "A long, long sentence (of many words) that goes on and on: it isn't at an end, 'for it goes on.",
 ]
 KINDS: list[TokenizerSpec] = [
     BPE(vocabulary=900),

@@ -4,7 +4,7 @@ B batch · R rows, a live hypothesis each · T tokens so far · V vocabulary · 
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import lru_cache
 from itertools import chain
 from typing import Annotated
 
@@ -76,10 +76,9 @@ class ConstraintsSpec(Spec):
             DecodingError: a token id of these settings is not in the vocabulary.
         """
         length, vocabulary = tokens.shape[1], scores.shape[1]
-        if self._highest >= vocabulary:
-            raise DecodingError(
-                f"prefix or forbidden name token {self._highest}, but the last is {vocabulary - 1}"
-            )
+        highest = max((*self.prefix, *self.forbidden, *chain.from_iterable(self.openings)), default=0)
+        if highest >= vocabulary:
+            raise DecodingError(f"prefix or forbidden name token {highest}, but the last is {vocabulary - 1}")
         if length < len(self.prefix):
             force(scores, self.prefix[length])
             return
@@ -92,26 +91,14 @@ class ConstraintsSpec(Spec):
             self._restrict(free, tokens[opened])
             scores[opened] = free
 
-    @cached_property
-    def _highest(self) -> int:
-        return max((*self.prefix, *self.forbidden, *chain.from_iterable(self.openings)), default=0)
-
-    @cached_property
+    @property
     def _opening_length(self) -> int:
         return max(map(len, self.openings), default=0)
 
-    @cached_property
-    def _following(self) -> dict[tuple[int, ...], list[int]]:
-        """The tokens that may follow each beginning of an opening."""
-        following = dict[tuple[int, ...], dict[int, None]]()
-        for opening in self.openings:
-            for place, token in enumerate(opening):
-                following.setdefault(opening[:place], {})[token] = None
-        return {beginning: [*tokens] for beginning, tokens in following.items()}
-
     def _open(self, scores: Tensor, tokens: Tensor) -> Tensor:
         """Force ``scores`` (R,V) of rows whose opening is not complete; mask (R,) of those that have one."""
-        rows = [self._following.get(tuple(row)) for row in tokens.tolist()]
+        following = _following(self.openings)
+        rows = [following.get(tuple(row)) for row in tokens.tolist()]
         for row, allowed in enumerate(rows):
             if allowed is not None:
                 kept = scores[row, allowed]
@@ -127,6 +114,16 @@ class ConstraintsSpec(Spec):
             forbid(scores, (EOS,))
         if self.no_repeat_ngram is not None:
             forbid_repeated_ngrams(scores, tokens, self.no_repeat_ngram)
+
+
+@lru_cache(maxsize=64)
+def _following(openings: tuple[tuple[int, ...], ...]) -> dict[tuple[int, ...], list[int]]:
+    """The tokens that may follow each beginning of an opening."""
+    following = dict[tuple[int, ...], dict[int, None]]()
+    for opening in openings:
+        for place, token in enumerate(opening):
+            following.setdefault(opening[:place], {})[token] = None
+    return {beginning: [*tokens] for beginning, tokens in following.items()}
 
 
 def forbid(scores: Tensor, tokens: Sequence[int]) -> None:

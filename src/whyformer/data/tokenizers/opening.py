@@ -6,12 +6,14 @@ a piece "分钟". So the beginning is not one sequence of tokens but several.
 
 from collections.abc import Iterator
 
+from whyformer import special_tokens
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
-from whyformer.special_tokens import UNK
 
 # What may follow decides how a few characters are cut: an apostrophe is part of a word if a letter follows.
 _FOLLOWING = ("", "a", "1", ".", " a", " .", "的", "\n")
+_TAIL = 60
+"""Characters at the end that are tried to be cut in all ways."""
 Tokens = tuple[int, ...]
 
 
@@ -27,20 +29,36 @@ def openings(tokenizer: Tokenizer, text: str) -> tuple[Tokens, ...]:
     if not text.strip():
         return ()
     beginning, stripped = _beginning(tokenizer, text)
+    head, tail, stripped = _parted(tokenizer, beginning, stripped)
     found = dict.fromkeys(
         opening
-        for ids in tokenizer.encode_all([each[stripped:] for each in _candidates(tokenizer, beginning)])
-        if (opening := _reaching(ids, tokenizer.spelled, len(beginning.encode()))) is not None
+        for ids in tokenizer.encode_all([each[stripped:] for each in _candidates(tokenizer, tail)])
+        if (opening := _reaching(ids, tokenizer.spelled, len(tail.encode()))) is not None
     )
-    found |= dict.fromkeys(_within_characters(tokenizer, beginning, stripped))
-    exact = [ids for ids in found if _spells(ids, tokenizer.spelled).startswith(beginning.encode())]
-    if not exact:
+    found |= dict.fromkeys(_within_characters(tokenizer, tail, stripped))
+    exact = [ids for ids in found if _spells(ids, tokenizer.spelled).startswith(tail.encode())]
+    if not exact or special_tokens.UNK in head:
         written = tokenizer.decode(tokenizer.encode(text))
         raise DecodingError(
             f"the target tokenizer can write the prefix {text!r} only as {written!r}; leave out what is "
             "unknown."
         )
-    return tuple(exact)
+    return tuple((*head, *ids) for ids in exact)
+
+
+def _parted(tokenizer: Tokenizer, beginning: str, stripped: int) -> tuple[Tokens, str, int]:
+    """The tokens of all but the last words of a long ``beginning``, the rest, and what to strip of that.
+
+    It stays whole where that would cut it otherwise.
+    """
+    place = beginning.rfind(" ", 1, max(1, len(beginning) - _TAIL))
+    if place > 0 and beginning[place - 1] != " ":
+        head, tail = tokenizer.encode(beginning[stripped:place]), beginning[place:]
+        whole = tokenizer.encode(beginning[stripped:])
+        for front in (1, 0):
+            if [*head, *tokenizer.encode(tail[front:])] == whole:
+                return tuple(head), tail, front
+    return (), beginning, stripped
 
 
 def _beginning(tokenizer: Tokenizer, text: str) -> tuple[str, int]:
@@ -90,7 +108,7 @@ def _reaching(ids: list[int], spelled: list[bytes | None], size: int) -> Tokens 
     covered = 0
     for count, id in enumerate(ids, start=1):
         piece = spelled[id]
-        if id == UNK or piece is None:
+        if id == special_tokens.UNK or piece is None:
             return None
         covered += len(piece)
         if covered >= size:
