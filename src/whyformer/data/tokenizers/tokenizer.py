@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -78,6 +79,26 @@ class Tokenizer:
             TokenizerError: as :meth:`encode`.
         """
         return _encoded(self._inside, texts)
+
+    @cached_property
+    def named_tokens(self) -> dict[str, int]:
+        """Ids of the special tokens by name, those of another toolkit by the names they have there, too."""
+        names = {token["content"]: cast(int, token["id"]) for token in self._document["added_tokens"]}
+        theirs: list[str] = [*self.spec.get("names", ())]
+        return {**{name: id for id, name in enumerate(theirs) if name}, **names}
+
+    def encode_marked(self, text: str) -> list[int]:
+        """Encode a text in which the name of a special token stands for the token.
+
+        Raises:
+            TokenizerError: as :meth:`encode`.
+        """
+        names = sorted(self.named_tokens, key=len, reverse=True)
+        first, *rest = re.split(f"({'|'.join(map(re.escape, names))})", text)
+        ids = self.encode(first)
+        for name, between in zip(rest[::2], self.encode_inside(rest[1::2]), strict=True):
+            ids += [self.named_tokens[name], *between]
+        return ids
 
     def normalized(self, text: str) -> str:
         """Return ``text`` in normal form, as a stretch from inside of a text: spaces at its ends stay.
