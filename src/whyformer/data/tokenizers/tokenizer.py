@@ -87,15 +87,15 @@ class Tokenizer:
         theirs: list[str] = [*self.spec.get("names", ())]
         return {**{name: id for id, name in enumerate(theirs) if name}, **names}
 
-    def encode_marked(self, text: str) -> list[int]:
-        """Encode a text in which the name of a special token stands for the token.
+    def encode_marked(self, text: str, *, inside: bool = False) -> list[int]:
+        """Encode a text, or one from ``inside``, in which a special token's name stands for the token.
 
         Raises:
             TokenizerError: as :meth:`encode`.
         """
         names = sorted(self.named_tokens, key=len, reverse=True)
         first, *rest = re.split(f"({'|'.join(map(re.escape, names))})", text)
-        ids = self.encode(first)
+        (ids,) = self.encode_inside([first]) if inside else [self.encode_beginning(first)]
         for name, between in zip(rest[::2], self.encode_inside(rest[1::2]), strict=True):
             ids += [self.named_tokens[name], *between]
         return ids
@@ -149,6 +149,14 @@ class Tokenizer:
                 WhyformerNote,
                 stacklevel=3,
             )
+
+    def encode_beginning(self, text: str) -> list[int]:
+        """Encode the beginning of a text that goes on: white space at its end is kept.
+
+        Raises:
+            TokenizerError: as :meth:`encode`.
+        """
+        return _encoded(self._beginning, [text])[0]
 
     def words(self, texts: Sequence[str]) -> list[list[str]]:
         """Return the stretches that each text is cut into before the vocabulary is asked.
@@ -307,6 +315,18 @@ class Tokenizer:
         if self.spec["kind"] == "imported":
             return self._library  # a BERT's, which drops spaces
         return _library({**self._document, "normalizer": self._inner_changes()})
+
+    @cached_property
+    def _beginning(self) -> LibraryTokenizer:
+        """The library's tokenizer without what it does at the end of a text."""
+        if self.spec["kind"] == "imported":
+            return self._library
+        changes = self._document["normalizer"]
+        kept = [
+            {**change, "strip_right": False} if change["type"] == "Strip" else change
+            for change in changes["normalizers"]
+        ]
+        return _library({**self._document, "normalizer": {**changes, "normalizers": kept}})
 
     def _decoded_inside(self, id: int, piece: str) -> bytes:
         """The bytes of text of a piece of another toolkit."""
