@@ -107,14 +107,19 @@ def test_a_sentence_over_the_limit_is_named_by_its_line(translator: Translator):
 
 
 def test_a_prefix_is_how_every_translation_begins(translator: Translator):
-    prefix = translator.prefix("4 4 ")
-    assert translator.tokenizers.target.decode(prefix) == "4 4"
-    found = translator.translate(["0 1 2", "3 4", ""], BeamSpec(size=3, n_best=3, prefix=prefix))
+    openings = translator.openings("4 4")
+    assert {translator.tokenizers.target.decode(opening) for opening in openings} == {"4 4"}
+    found = translator.translate(["0 1 2", "3 4", ""], BeamSpec(size=3, n_best=3, openings=openings))
     assert all(candidate.text.startswith("4 4") for candidate in found[0] + found[1])
     assert found[2][0].text == ""
-    assert translator.prefix("") == ()
+    assert translator.openings("") == translator.openings(" \u3000") == ()
     with pytest.raises(DecodingError, match="can write the prefix '4 x' only as '4 <unk>'"):
-        translator.prefix("4 x")
+        translator.openings("4 x")
+    # A word has to follow the space.
+    for space in (" ", "\u00a0", "  "):
+        best = translator.translate(["3 4"], GreedySpec(openings=translator.openings(f"4{space}")))[0][0]
+        assert best.text.startswith("4 ")
+        assert len(best.ids) > 1
 
 
 def test_loading_leaves_the_random_state_alone(reverse_run: Path):

@@ -1,0 +1,56 @@
+"""What a tokenizer's training text was like, to tell when a text in use is unlike it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from whyformer.data.tokenizers.text.sentences import split_line
+
+_SAMPLE = 20_000
+_FEW = 0.01
+
+
+@dataclass(frozen=True)
+class SeenText:
+    """The training text in a few facts, which lie in the tokenizer's file."""
+
+    characters: frozenset[str]
+    """All characters of it, in normal form."""
+    longest: int
+    """Number of characters of its longest line."""
+    sentences: int
+    """Sentences of a line, of which not one line in a hundred has more."""
+
+    @staticmethod
+    def of(lines: Sequence[str]) -> SeenText:
+        """The facts about ``lines``, which are in normal form."""
+        counts = sorted(len(split_line(line)) for line in lines[:: max(1, len(lines) // _SAMPLE)])
+        usual = counts[-1 - int(_FEW * len(counts))] if counts else 1
+        longest = max(map(len, lines), default=0)
+        return SeenText(frozenset().union(*lines), longest, max(1, usual))
+
+    def record(self) -> dict[str, Any]:
+        """The facts, ready for JSON."""
+        characters = "".join(sorted(self.characters))
+        return {"characters": characters, "longest": self.longest, "sentences": self.sentences}
+
+    @staticmethod
+    def read(record: object) -> SeenText | None:
+        """What ``record`` has written; None where a file has none or another form of it."""
+        match record:
+            case {"characters": str(characters), "longest": int(longest), "sentences": int(sentences)}:
+                return SeenText(frozenset(characters), longest, sentences)
+            case _:
+                return None
+
+
+def named(characters: Iterable[str], most: int = 10) -> str:
+    """``characters`` with their code points, the first ``most`` of them."""
+    listed = sorted(characters)
+    shown = ", ".join(
+        f"{character} (U+{ord(character):04X})" if character.isprintable() else f"U+{ord(character):04X}"
+        for character in listed[:most]
+    )
+    return f"{shown}, …" if len(listed) > most else shown
