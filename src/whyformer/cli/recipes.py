@@ -47,4 +47,5 @@ def _print_recipe(name: str, overrides: list[str]) -> None:
     from whyformer.config.recipe_files import recipe_text
     from whyformer.runs.registry import load_any
 
-    typer.echo(recipe_text(load_any(name, overrides)), nl=False)
+    recipe = load_any(name, overrides, say=lambda line: typer.echo(line, err=True))
+    typer.echo(recipe_text(recipe), nl=False)

@@ -68,7 +68,7 @@ def _changes(new: Mapping[str, object], old: Mapping[str, object]) -> dict[str, 
 def _computes_otherwise(
     model: nn.Module, training: TrainingTask[nn.Module], begun: Recipe, assets: Assets
 ) -> bool:
-    """Whether a ``model`` with weights of the run ``begun`` computes something else than it, on made-up input.
+    """Whether a ``model`` with weights of the run ``begun`` computes something else than its own model.
 
     They fit another number of heads, another place of the norms, another activation: but they mean nothing.
     """
