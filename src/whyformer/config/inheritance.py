@@ -4,7 +4,7 @@ Settings are inherited key by key. Files are not, or a model would be chosen and
 corpus without a word:
 
 - where a recipe names a file of a set (``data.valid``), the set's other files are not inherited;
-- where it names a test set, no other test set is;
+- where it names a test set, no other test set is, unless an override names one that there is;
 - where it names a file to train on, no file of the sets that go with it is: these are the keys that the field
   ``decides``, as its schema says. Overrides are no recipe of their own: beside theirs the sets stay.
 """
@@ -74,7 +74,8 @@ class _Pruning(NamedTuple):
         for key in files & set(layer) - dropped:
             old, new = below[key], layer[key]
             if isinstance(old, Mapping) and isinstance(new, Mapping):
-                if key in named and any("NAME" in node.elements for node in under[key]):
+                again = not self.decisive and new.keys() <= old.keys()
+                if key in named and not again and any("NAME" in node.elements for node in under[key]):
                     # Sets by name: those that are not named again are gone; of the others each is looked at.
                     old = {name: value for name, value in old.items() if name in new}
                 kept[key] = self.pruned(under[key], old, new, f"{prefix}{key}.")

@@ -56,6 +56,17 @@ def paths_of(spec: BaseModel) -> list[PathKey]:
     return paths_in(Node.root(type(spec)), spec.model_dump(mode="json"))
 
 
+def alike_but_for_files(one: BaseModel, other: BaseModel) -> bool:
+    """Whether two specs of one type differ in nothing but where their files lie."""
+
+    def without(_key: str, text: str, place: str | None) -> str:
+        return "" if place == FILE else text
+
+    root = (Node.root(type(one)),)
+    left, right = (_changed(root, spec.model_dump(mode="json"), without) for spec in (one, other))
+    return left == right
+
+
 def has_relative_path(value: object) -> bool:
     """Whether a spec, or anything in it, holds a path that is not absolute; found without the schema."""
     match value:

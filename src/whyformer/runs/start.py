@@ -8,8 +8,10 @@ from typing import cast
 import torch
 from torch import nn
 
+from whyformer.config.paths import alike_but_for_files, paths_of
 from whyformer.config.recipe_files import differences
 from whyformer.errors import CheckpointError, RecipeError
+from whyformer.runs.inputs import check_inputs_of_run
 from whyformer.runs.registry import check_kept, read_start, task_of
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Assets, Prepared
@@ -58,6 +60,30 @@ def prepare_anew(spec: Recipe, say: Callable[[str], None]) -> Prepared:
     keys = ", ".join((*task.asset_keys, *task.taken_keys))
     say(f"starts from {spec.start}: weights, and where the recipe says nothing else {keys}")
     return replace(prepared, build=build)
+
+
+def check_going_on(folder: RunFolder, spec: Recipe, before: Recipe) -> None:
+    """Refuse to resume the run in ``folder`` as ``spec``, if that is more than other training than ``before``.
+
+    Its files may have been moved; what is in them is not looked at here.
+
+    Raises:
+        CheckpointError: there is no state of a training, as where a model was imported.
+        RecipeError: other keys have changed.
+        DataError: files are missing.
+    """
+    path = folder.path
+    if not folder.state.exists():
+        raise CheckpointError(
+            f"{folder.state}: there is no such file, so that this run cannot be resumed, as when it was "
+            f"imported; to train it further, train a recipe of your own with `start: {path}`."
+        )
+    if not alike_but_for_files(spec.model_copy(update={"training": before.training}), before):
+        raise RecipeError(
+            f"{path}: a run that goes on can change training.* only, and where its files lie; for other text or "
+            f"keys, train a recipe of your own with `start: {path}`."
+        )
+    check_inputs_of_run(paths_of(spec), path, "train")
 
 
 def _changes(new: Mapping[str, object], old: Mapping[str, object]) -> dict[str, tuple[object, object]]:

@@ -14,7 +14,7 @@ from whyformer.machine import Device, automatic_precision, keep_freed_memory
 from whyformer.runs.execution import choose_device
 from whyformer.runs.load import open_run
 from whyformer.runs.registry import load_any, task_of
-from whyformer.runs.start import prepare_anew
+from whyformer.runs.start import check_going_on, prepare_anew
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
 from whyformer.training.storage.run import RunFolder, check_free, new_run
@@ -71,10 +71,7 @@ def resume_run(
         return start_run(str(folder.recipe), overrides, path, device=device, overwrite=True, say=say)
     folder, before, task, assets = open_run(path)
     spec = load_any(str(folder.recipe), overrides)
-    if spec.model_copy(update={"training": before.training}) != before:
-        raise RecipeError(
-            f"{path}: a run that goes on can change training.* only; start a new one for the rest."
-        )
+    check_going_on(folder, spec, before)
     if fixed := spec.training.fixed_changes(before.training):
         raise RecipeError(
             f"{path}: a run that goes on keeps its {', '.join(fixed)}; start a new one for others."
