@@ -19,7 +19,7 @@ from pydantic import BaseModel, WithJsonSchema
 from whyformer.config.schema import Node
 
 FILE, RUN = "path", "directory-path"
-"""What JSON schema calls the two."""
+"""Formats of the two in a JSON schema."""
 RunPath = Annotated[Path, WithJsonSchema({"type": "string", "format": RUN})]
 """The folder of a run, as the type of a spec's field."""
 

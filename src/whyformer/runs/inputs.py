@@ -22,7 +22,8 @@ def check_inputs(paths: Sequence[PathKey], recipe: str) -> None:
         here = _here(strays[0].path)
         raise DataError(
             f"{_listed(faults, f'recipe {recipe}')}\n  A relative path in a recipe counts from the recipe's "
-            f"folder, but {here} is in this one: give it as {strays[0].key}={here} behind the recipe, or in full."
+            f"folder, but {here} is in this one: give it as {strays[0].key}={here} behind the recipe, or in "
+            "full."
         )
     if faults:
         raise DataError(_listed(faults, f"recipe {recipe}"))

@@ -13,7 +13,7 @@ from whyformer.config.recipe_files import differences
 from whyformer.errors import CheckpointError, RecipeError
 from whyformer.runs.inputs import check_inputs_of_run
 from whyformer.runs.registry import check_kept, read_start, task_of
-from whyformer.tasks.recipe import Recipe
+from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.tasks.task import Assets, Prepared
 from whyformer.training.storage.run import RunFolder
 from whyformer.training.task import TrainingTask
@@ -63,25 +63,27 @@ def prepare_anew(spec: Recipe, say: Callable[[str], None]) -> Prepared:
 
 
 def check_going_on(folder: RunFolder, spec: Recipe, before: Recipe) -> None:
-    """Refuse to resume the run in ``folder`` as ``spec``, if that is more than other training than ``before``.
+    """Refuse to resume the run in ``folder`` as ``spec``, if more than its training is not as ``before``.
 
     Its files may have been moved; what is in them is not looked at here.
 
     Raises:
         CheckpointError: there is no state of a training, as where a model was imported.
+        DataError: there is no data either.
         RecipeError: other keys have changed.
         DataError: files are missing.
     """
     path = folder.path
     if not folder.state.exists():
+        require_data(spec.data)
         raise CheckpointError(
             f"{folder.state}: there is no such file, so that this run cannot be resumed, as when it was "
             f"imported; to train it further, train a recipe of your own with `start: {path}`."
         )
     if not alike_but_for_files(spec.model_copy(update={"training": before.training}), before):
         raise RecipeError(
-            f"{path}: a run that goes on can change training.* only, and where its files lie; for other text or "
-            f"keys, train a recipe of your own with `start: {path}`."
+            f"{path}: a run that goes on can change training.* only, and where its files lie; for other text "
+            f"or keys, train a recipe of your own with `start: {path}`."
         )
     check_inputs_of_run(paths_of(spec), path, "train")
 
