@@ -19,7 +19,7 @@ from pydantic import BaseModel, WithJsonSchema
 from whyformer.config.schema import Node
 
 FILE, RUN = "path", "directory-path"
-"""What JSON schema calls the two."""
+"""Formats of the two in a JSON schema."""
 RunPath = Annotated[Path, WithJsonSchema({"type": "string", "format": RUN})]
 """The folder of a run, as the type of a spec's field."""
 
@@ -54,6 +54,17 @@ def paths_in(root: Node, data: Mapping[str, object]) -> list[PathKey]:
 def paths_of(spec: BaseModel) -> list[PathKey]:
     """Every path that ``spec`` holds, in the order of its keys."""
     return paths_in(Node.root(type(spec)), spec.model_dump(mode="json"))
+
+
+def alike_but_for_files(one: BaseModel, other: BaseModel) -> bool:
+    """Whether two specs of one type differ in nothing but where their files lie."""
+
+    def without(_key: str, text: str, place: str | None) -> str:
+        return "" if place == FILE else text
+
+    root = (Node.root(type(one)),)
+    left, right = (_changed(root, spec.model_dump(mode="json"), without) for spec in (one, other))
+    return left == right
 
 
 def has_relative_path(value: object) -> bool:
