@@ -27,7 +27,7 @@ _MANY_PAIRS = 300_000
 _STEPS_A_PASS = 40
 """Steps of a pass over the pairs below which a batch is too large for them."""
 _SMALLEST_BATCH, _LARGEST_BATCH = 1024, 4096
-_EPOCHS = 60
+_EPOCHS = 40
 """Passes over 3,000 pairs."""
 _VALIDATIONS = 20
 

@@ -1,5 +1,6 @@
 """Translation: the recipe, and the task's five answers."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from whyformer.data.corpora.parallel import (
 from whyformer.data.tokenizers.pair import JointTokenizer, TokenizerPair, TokenizersSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.errors import DataError
+from whyformer.errors import DataError, WhyformerNote
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
@@ -90,7 +91,11 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
         # Of a recipe that says everything, such as a run's, the data are not read for nothing.
         if not isinstance(recipe.data, FilesSpec) or is_complete(said):
             return []
-        return decide(said, PairCounts.of(load_corpus(recipe.data).train))
+        with warnings.catch_warnings():
+            # The data are read once more to train on them, and what is to be said of them is said then.
+            warnings.simplefilter("ignore", WhyformerNote)
+            corpus = load_corpus(recipe.data)
+        return decide(said, PairCounts.of(corpus.train))
 
     @override
     def load_assets(self, folder: Path) -> TokenizerPair:
