@@ -301,7 +301,7 @@ def test_what_is_held_out_is_not_trained_on_whatever_its_label(tmp_path: Path):
     assert len(read.train) + len(read.valid) == 100
     assert 10 < len(read.valid) < 50
     held = len(read.valid)
-    assert read.summary == f"100 examples read, {held} held out, {held} to choose by"
+    assert read.summary.startswith(f"100 examples read: {100 - held} to train on, {held} held out as valid")
 
 
 def test_what_does_not_fit_the_start_is_refused(recipe: str, reverse_run: Path, tuned: Path, tmp_path: Path):

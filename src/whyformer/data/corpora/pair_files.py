@@ -23,6 +23,7 @@ from whyformer.data.corpora.tables import (
     Column,
     Row,
     column_index,
+    format_of,
     head_of,
     read_json_lines,
     read_rows,
@@ -339,8 +340,6 @@ class _NamedByPath:
 
 PairsSpec = Annotated[AnyPairs, Field(discriminator="kind"), _NamedByPath()]
 
-_KINDS = {".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-
 
 def pairs_at(value: object, like: object = None) -> object:
     """The spec, as a recipe writes it, of what may be only a path, a list of paths, or lack its kind.
@@ -374,13 +373,13 @@ def pairs_at(value: object, like: object = None) -> object:
 
 
 def _kind_of(name: str) -> str:
-    endings = [ending.lower() for ending in Path(name.partition("?")[0]).suffixes if ending.lower() != ".gz"]
-    if not endings or endings[-1] not in _KINDS:
+    kind = format_of(name)
+    if kind is None:
         raise ValueError(
             f"{name}: its ending does not tell how to find pairs in it; name a .tsv, .csv or .jsonl file, "
             "say kind and path, or {source: FILE, target: FILE} for two files side by side"
         )
-    return _KINDS[endings[-1]]
+    return kind
 
 
 def locate(location: Location) -> Path:
