@@ -1,17 +1,16 @@
 """Documents in plain text files, to train on and to hold out."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field, model_validator
 
-from whyformer.data.corpora.copies import folded
+from whyformer.data.corpora.formats.naming import FileByPath, listed
+from whyformer.data.corpora.formats.tables import Column, TableFormat, format_of, read_columns
 from whyformer.data.corpora.held_out import (
     VALID,
     held_out_share,
@@ -21,47 +20,11 @@ from whyformer.data.corpora.held_out import (
 )
 from whyformer.data.corpora.lines import BadLine, read_lines
 from whyformer.data.corpora.pair_files import Location, locate
-from whyformer.data.corpora.tables import Column, TableFormat, format_of, read_columns
+from whyformer.data.corpora.pairs.copies import folded
 from whyformer.errors import DataError
 from whyformer.spec import Spec
 
-
-class _NamedByPath:
-    """Tells the schema that a single path may stand for the list of it."""
-
-    def __get_pydantic_json_schema__(
-        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": [handler(core_schema), {"type": "string", "format": "path"}]}
-
-
-Files = Annotated[tuple[Location, ...], Field(min_length=1), _NamedByPath()]
-
-
-def listed(data: object) -> object:
-    """``data`` of a spec, with each set that is a single file as the list of it."""
-    if not isinstance(data, Mapping):
-        return data
-    given = dict(cast(Mapping[str, object], data))
-    for key in {"train", "valid"} & given.keys():
-        given[key] = _as_list(given[key])
-    match given.get("test"):
-        case Mapping() as test:
-            sets = cast(Mapping[str, object], test)
-            given["test"] = {name: _as_list(files) for name, files in sets.items()}
-        case str() | Path() as file:
-            given["test"] = {"test": [file]}
-        case _:
-            pass
-    return given
-
-
-def _as_list(files: object) -> object:
-    match files:
-        case str() | Path() | {"url": _}:
-            return [files]
-        case _:
-            return files
+Files = Annotated[tuple[Location, ...], Field(min_length=1), FileByPath()]
 
 
 @dataclass(frozen=True)

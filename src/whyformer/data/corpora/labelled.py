@@ -1,17 +1,26 @@
 """Texts with labels in tables, from which a classifier learns and by which it is judged."""
 
-import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from whyformer.data.corpora.copies import folded
-from whyformer.data.corpora.documents import Files, listed
+from whyformer.data.corpora.detection.labels import label_notes, trimmed_label
+from whyformer.data.corpora.documents import Files
+from whyformer.data.corpora.formats.naming import listed
+from whyformer.data.corpora.formats.tables import (
+    Column,
+    Row,
+    TableFormat,
+    format_of,
+    read_columns,
+    read_rows,
+    table_notes,
+)
 from whyformer.data.corpora.held_out import (
     VALID,
     held_out_share,
@@ -21,15 +30,7 @@ from whyformer.data.corpora.held_out import (
 )
 from whyformer.data.corpora.lines import BadLine, Reason
 from whyformer.data.corpora.pair_files import locate
-from whyformer.data.corpora.tables import (
-    Column,
-    Row,
-    TableFormat,
-    format_of,
-    read_columns,
-    read_rows,
-    table_notes,
-)
+from whyformer.data.corpora.pairs.copies import folded
 from whyformer.errors import DataError, WhyformerNote
 from whyformer.spec import Spec
 
@@ -235,37 +236,14 @@ class LabelledSpec(Spec):
                 raise row.error()
             if len(row.cells) != 1 + self.texts or not all(cell.strip() for cell in row.cells):
                 raise DataError(f"{where}: a line should be {form}, none of them empty; correct this line.")
-            label = _trimmed(row.cells[0])
-            if self.labels is not None and label not in map(_trimmed, self.labels):
+            label = trimmed_label(row.cells[0])
+            if self.labels is not None and label not in map(trimmed_label, self.labels):
                 known = ", ".join(self.labels[:9]) + (" …" if len(self.labels) > 9 else "")
                 raise DataError(f"{where}: the label {label} is none of those to learn: {known}.")
             empty = False
             yield Labelled(label, tuple(row.cells[1:]), where)
         if empty:
             raise DataError(f"{file}: nothing follows the header.")
-
-
-def label_notes(counts: Mapping[str, int]) -> Iterator[str]:
-    """Sentences on labels that are likely mistaken; ``counts`` are the numbers of examples by label."""
-    single = [label for label, count in counts.items() if count == 1]
-    if single:
-        shown = ", ".join(single[:9]) + (" …" if len(single) > 9 else "")
-        yield f"data.train: a single example has the label {shown}; is it misspelt, or is more to be found?"
-    alike: dict[str, list[str]] = {}
-    for label in counts:
-        alike.setdefault(unicodedata.normalize("NFKC", label).casefold(), []).append(label)
-    for labels in alike.values():
-        if len(labels) > 1:
-            named = " and ".join(f"{label} ({counts[label]:,})" for label in sorted(labels))
-            yield f"data.train: the labels {named} differ in case or form alone and are classes of their own."
-
-
-_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
-
-
-def _trimmed(label: str) -> str:
-    """A label without white space around it, no-break space and invisible characters included."""
-    return " ".join(label.translate(dict.fromkeys(map(ord, _INVISIBLE))).split())
 
 
 def _folded(example: Labelled) -> tuple[str, ...]:
