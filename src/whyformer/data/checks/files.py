@@ -10,8 +10,8 @@ from typing import Literal, cast
 from whyformer.data.corpora.detection.encoding import is_encoded_twice
 from whyformer.data.corpora.detection.scripts import Script, profile_of, script_of
 from whyformer.data.corpora.detection.tables import SAMPLE, find_delimiter, has_header, quote_marks, split_row
+from whyformer.data.corpora.formats.tables import Row, read_rows
 from whyformer.data.corpora.lines import BadLine, Reason, encoding_of, scan_lines
-from whyformer.data.corpora.tables import Row, read_rows
 from whyformer.errors import DataError
 
 TableKind = Literal["tsv", "csv", "jsonl", "text"]

@@ -5,21 +5,18 @@ Each can be read in two ways. ``training(cleaning)`` drops what is unfit and say
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self, cast
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field, model_validator
 from typing_extensions import override
 
-from whyformer.data.corpora.cleaning import Cleaning, CleaningReport
 from whyformer.data.corpora.detection.tables import find_delimiter, has_header
 from whyformer.data.corpora.download import Download
-from whyformer.data.corpora.lines import BadLine, Placed, Reason, SentencePair, scan_lines
-from whyformer.data.corpora.tables import (
+from whyformer.data.corpora.formats.naming import PairsByPath
+from whyformer.data.corpora.formats.tables import (
     Column,
     Row,
     column_index,
@@ -28,6 +25,8 @@ from whyformer.data.corpora.tables import (
     read_rows,
     table_notes,
 )
+from whyformer.data.corpora.lines import BadLine, Placed, Reason, SentencePair, scan_lines
+from whyformer.data.corpora.pairs.cleaning import Cleaning, CleaningReport
 from whyformer.errors import DataError
 from whyformer.spec import Spec
 
@@ -326,61 +325,7 @@ class JoinedPairs(_Pairs):
 AnyPairs = _OneOfThem | JoinedPairs
 
 
-class _NamedByPath:
-    """Tells the schema that a path, or a list, may stand where a spec of pairs is due."""
-
-    def __get_pydantic_json_schema__(
-        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        spec = handler(core_schema)
-        path = {"type": "string", "format": "path"}
-        return {"anyOf": [spec, path, {"type": "array", "items": {"anyOf": [spec, path]}}]}
-
-
-PairsSpec = Annotated[AnyPairs, Field(discriminator="kind"), _NamedByPath()]
-
-_KINDS = {".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-
-
-def pairs_at(value: object, like: object = None) -> object:
-    """The spec, as a recipe writes it, of what may be only a path, a list of paths, or lack its kind.
-
-    A bare path is read like ``like``, another spec, where their kinds agree: with its columns and header.
-
-    Raises:
-        ValueError: the ending of a file does not tell its kind.
-    """
-    match value:
-        case str() | Path():
-            kind = _kind_of(str(value))
-            same = cast(Mapping[str, object], like) if isinstance(like, Mapping) else {}
-            return {**(same if same.get("kind") == kind else {}), "kind": kind, "path": value}
-        case list() | tuple():
-            parts = cast(Sequence[object], value)
-            return {"kind": "joined", "parts": [pairs_at(part, like) for part in parts]}
-        case {"url": str() as url}:
-            return {"kind": _kind_of(url), "path": value}
-        case Mapping() if "kind" not in value:
-            given = cast(Mapping[str, object], value)
-            match given:
-                case {"path": str() | Path() as path}:
-                    return {"kind": _kind_of(str(path)), **given}
-                case {"source": _, "target": _}:
-                    return {"kind": "text", **given}
-                case _:
-                    return value
-        case _:
-            return value
-
-
-def _kind_of(name: str) -> str:
-    endings = [ending.lower() for ending in Path(name.partition("?")[0]).suffixes if ending.lower() != ".gz"]
-    if not endings or endings[-1] not in _KINDS:
-        raise ValueError(
-            f"{name}: its ending does not tell how to find pairs in it; name a .tsv, .csv or .jsonl file, "
-            "say kind and path, or {source: FILE, target: FILE} for two files side by side"
-        )
-    return _KINDS[endings[-1]]
+PairsSpec = Annotated[AnyPairs, Field(discriminator="kind"), PairsByPath()]
 
 
 def locate(location: Location) -> Path:
