@@ -12,7 +12,7 @@ corpus without a word:
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from whyformer.config.paths import children, holds_path, names_path
+from whyformer.config.paths import children, is_location, names_path
 from whyformer.config.schema import Node
 
 
@@ -69,11 +69,14 @@ class _Pruning(NamedTuple):
         # No sets at all are a choice of sets, too.
         empty = {key for key in files if layer.get(key) == {}}
         named = [key for key in layer if key in empty or names_path(under[key], layer[key])]
-        dropped = self._dropped(named, files, under, layer)
+        decided = self._decided(named, under) & files
+        beside = files - set(layer) if any(is_location(under[key]) for key in named) else set[str]()
+        dropped = (decided - set(layer)) | {key for key in beside if is_location(under[key])}
         kept = {key: value for key, value in below.items() if key not in dropped}
         for key in files & set(layer) - dropped:
             old, new = below[key], layer[key]
             if isinstance(old, Mapping) and isinstance(new, Mapping):
+                old = _without_files(under[key], old) if key in decided else old
                 again = not self.decisive and new.keys() <= old.keys()
                 if key in named and not again and any("NAME" in node.elements for node in under[key]):
                     # Sets by name: those that are not named again are gone; of the others each is looked at.
@@ -87,20 +90,23 @@ class _Pruning(NamedTuple):
                 self.told.append(Inherited(*map(tuple, keys)))
         return kept
 
-    def _dropped(
-        self,
-        named: Sequence[str],
-        files: set[str],
-        under: Mapping[str, Sequence[Node]],
-        layer: Mapping[str, object],
-    ) -> set[str]:
-        """The keys with files that do not go with those that are ``named``."""
-        paths = {key for key in files if holds_path(under[key])}
-        beside = paths - set(layer) if any(holds_path(under[key]) for key in named) else set[str]()
+    def _decided(self, named: Sequence[str], under: Mapping[str, Sequence[Node]]) -> set[str]:
+        """The keys whose files go with those that are ``named``, and with no others."""
         if not self.decisive:
-            return beside
-        decided = {other for key in named for node in under[key] for other in node.schema.get("decides", ())}
-        return beside | (decided & files)
+            return set()
+        return {other for key in named for node in under[key] for other in node.schema.get("decides", ())}
+
+
+def _without_files(nodes: Sequence[Node], value: Mapping[str, object]) -> dict[str, object]:
+    """``value`` at ``nodes`` without what says where a file lies."""
+    kept: dict[str, object] = {}
+    for key, inner in value.items():
+        under = children(nodes, value, key)
+        if isinstance(inner, Mapping) and not is_location(under):
+            kept[key] = _without_files(under, inner)
+        elif not names_path(under, inner):
+            kept[key] = inner
+    return kept
 
 
 def _listed(keys: Sequence[str]) -> str:
