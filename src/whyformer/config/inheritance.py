@@ -4,15 +4,15 @@ Settings are inherited key by key. Files are not, or a model would be chosen and
 corpus without a word:
 
 - where a recipe names a file of a set (``data.valid``), the set's other files are not inherited;
-- where it names a test set, no other test set is;
+- where it names a test set, no other test set is, unless an override names one that there is;
 - where it names a file to train on, no file of the sets that go with it is: these are the keys that the field
-  ``decides``, as its schema says.
+  ``decides``, as its schema says. Overrides are no recipe of their own: beside theirs the sets stay.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from whyformer.config.paths import children, holds_path, names_path
+from whyformer.config.paths import children, is_location, names_path
 from whyformer.config.schema import Node
 
 
@@ -43,48 +43,69 @@ class Inherited(NamedTuple):
 
 
 def without_replaced(
-    root: Node, below: Mapping[str, object], layer: Mapping[str, object]
+    root: Node, below: Mapping[str, object], layer: Mapping[str, object], *, overrides: bool = False
 ) -> tuple[dict[str, object], list[Inherited]]:
     """``below`` without the files that ``layer`` replaces, and what is to be said of it."""
     told: list[Inherited] = []
-    return _pruned((root,), below, layer, "", told), told
+    return _Pruning(told, decisive=not overrides).pruned((root,), below, layer, ""), told
 
 
-def _pruned(
-    nodes: Sequence[Node],
-    below: Mapping[str, object],
-    layer: Mapping[str, object],
-    prefix: str,
-    told: list[Inherited],
-) -> dict[str, object]:
-    if "kind" in layer and layer["kind"] != below.get("kind", layer["kind"]):
-        return dict(below)  # nothing of another kind is kept anyway
-    both = {**below, **layer}
-    under = {key: children(nodes, both, key) for key in both}
-    files = {key for key in below if names_path(under[key], below[key])}
-    # No sets at all are a choice of sets, too.
-    empty = {key for key in files if layer.get(key) == {}}
-    named = [key for key in layer if key in empty or names_path(under[key], layer[key])]
-    decided = {other for key in named for node in under[key] for other in node.schema.get("decides", ())}
-    beside = {key for key in files - set(layer) if any(holds_path(under[each]) for each in named)}
-    dropped = (decided & files) | (beside & {key for key in files if holds_path(under[key])})
-    kept = {key: value for key, value in below.items() if key not in dropped}
-    for key in named:
-        match kept.get(key), layer[key]:
-            case Mapping() as old, Mapping() as new if any("NAME" in node.elements for node in under[key]):
-                # Sets by name: those that are not named again are gone; of the others each is looked at.
-                again = {name: value for name, value in old.items() if name in new}
-                kept[key] = _pruned(under[key], again, new, f"{prefix}{key}.", told)
-            case Mapping() as old, Mapping() as new:
-                kept[key] = _pruned(under[key], old, new, f"{prefix}{key}.", told)
-            case _:
-                pass
-    if any("decides" in node.schema for places in under.values() for node in places) and named:
-        rest = [key for key in kept if key not in layer and key != "kind"]
-        gone = [key for key in below if key in dropped and key not in layer]
-        if rest or gone:
-            keys = ([f"{prefix}{key}" for key in group] for group in (named, rest, gone))
-            told.append(Inherited(*map(tuple, keys)))
+class _Pruning(NamedTuple):
+    """A walk through two layers at once."""
+
+    told: list[Inherited]
+    decisive: bool
+    """Whether a file to train on decides about other sets."""
+
+    def pruned(
+        self, nodes: Sequence[Node], below: Mapping[str, object], layer: Mapping[str, object], prefix: str
+    ) -> dict[str, object]:
+        """``below`` without what ``layer`` replaces; ``prefix`` is the way there."""
+        if "kind" in layer and layer["kind"] != below.get("kind", layer["kind"]):
+            return dict(below)  # nothing of another kind is kept anyway
+        both = {**below, **layer}
+        under = {key: children(nodes, both, key) for key in both}
+        files = {key for key in below if names_path(under[key], below[key])}
+        # No sets at all are a choice of sets, too.
+        empty = {key for key in files if layer.get(key) == {}}
+        named = [key for key in layer if key in empty or names_path(under[key], layer[key])]
+        decided = self._decided(named, under) & files
+        beside = files - set(layer) if any(is_location(under[key]) for key in named) else set[str]()
+        dropped = (decided - set(layer)) | {key for key in beside if is_location(under[key])}
+        kept = {key: value for key, value in below.items() if key not in dropped}
+        for key in files & set(layer) - dropped:
+            old, new = below[key], layer[key]
+            if isinstance(old, Mapping) and isinstance(new, Mapping):
+                old = _without_files(under[key], old) if key in decided else old
+                again = not self.decisive and new.keys() <= old.keys()
+                if key in named and not again and any("NAME" in node.elements for node in under[key]):
+                    # Sets by name: those that are not named again are gone; of the others each is looked at.
+                    old = {name: value for name, value in old.items() if name in new}
+                kept[key] = self.pruned(under[key], old, new, f"{prefix}{key}.")
+        if named and any("decides" in node.schema for places in under.values() for node in places):
+            rest = [key for key in kept if key not in layer and key != "kind"]
+            gone = [key for key in below if key in dropped and key not in layer]
+            if rest or gone:
+                keys = ([f"{prefix}{key}" for key in group] for group in (named, rest, gone))
+                self.told.append(Inherited(*map(tuple, keys)))
+        return kept
+
+    def _decided(self, named: Sequence[str], under: Mapping[str, Sequence[Node]]) -> set[str]:
+        """The keys whose files go with those that are ``named``, and with no others."""
+        if not self.decisive:
+            return set()
+        return {other for key in named for node in under[key] for other in node.schema.get("decides", ())}
+
+
+def _without_files(nodes: Sequence[Node], value: Mapping[str, object]) -> dict[str, object]:
+    """``value`` at ``nodes`` without what says where a file lies."""
+    kept: dict[str, object] = {}
+    for key, inner in value.items():
+        under = children(nodes, value, key)
+        if isinstance(inner, Mapping) and not is_location(under):
+            kept[key] = _without_files(under, inner)
+        elif not names_path(under, inner):
+            kept[key] = inner
     return kept
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, WithJsonSchema
 from whyformer.config.schema import Node
 
 FILE, RUN = "path", "directory-path"
-"""What JSON schema calls the two."""
+"""Formats of the two in a JSON schema."""
 RunPath = Annotated[Path, WithJsonSchema({"type": "string", "format": RUN})]
 """The folder of a run, as the type of a spec's field."""
 
@@ -54,6 +54,17 @@ def paths_in(root: Node, data: Mapping[str, object]) -> list[PathKey]:
 def paths_of(spec: BaseModel) -> list[PathKey]:
     """Every path that ``spec`` holds, in the order of its keys."""
     return paths_in(Node.root(type(spec)), spec.model_dump(mode="json"))
+
+
+def alike_but_for_files(one: BaseModel, other: BaseModel) -> bool:
+    """Whether two specs of one type differ in nothing but where their files lie."""
+
+    def without(_key: str, text: str, place: str | None) -> str:
+        return "" if place == FILE else text
+
+    root = (Node.root(type(one)),)
+    left, right = (_changed(root, spec.model_dump(mode="json"), without) for spec in (one, other))
+    return left == right
 
 
 def has_relative_path(value: object) -> bool:
@@ -115,18 +126,19 @@ def absolute(text: str, folder: Path) -> Path:
     return path.resolve() if ".." in path.parts else path
 
 
-def holds_path(nodes: Sequence[Node]) -> bool:
-    """Whether the path of a file may stand at one of ``nodes``."""
-    return _place(nodes) is not None
+def is_location(nodes: Sequence[Node]) -> bool:
+    """Whether at ``nodes`` stands where one file lies, and nothing in which other paths might stand."""
+    inner = (child for node in nodes for each in node.alternatives for child in each.keys.values())
+    return _place(nodes) == FILE and all(_place((child,)) is None for child in inner)
 
 
 def names_path(nodes: Sequence[Node], value: object) -> bool:
     """Whether ``value`` at ``nodes`` says, anywhere in it, where a file lies, here or on the web."""
     match value:
         case str():
-            return holds_path(nodes)
+            return _place(nodes) == FILE
         case Mapping():
-            return holds_path(nodes) or any(
+            return is_location(nodes) or any(
                 names_path(children(nodes, value, str(key)), inner) for key, inner in value.items()
             )
         case list() | tuple():

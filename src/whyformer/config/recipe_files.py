@@ -34,6 +34,7 @@ RecipeLayer = dict[str, object]
 SHIPPED = Path(__file__).parent.parent / "recipes"
 """The folder of the recipes that come with the package."""
 
+_OVERRIDES = "the command line"
 _SHELL = Path()
 """The folder that paths count from which stand in no file of the user's."""
 
@@ -150,7 +151,7 @@ class Source:
         """All layers as one, with paths absolute, and what is to be said of what they inherit."""
         layers = [*self.layers[::-1]]
         if overrides:
-            layers.append(Layer("the command line", _SHELL, _parsed(overrides)))
+            layers.append(Layer(_OVERRIDES, _SHELL, _parsed(overrides)))
         if below is not None:
             layers.insert(0, Layer("", _SHELL, below))
         data: RecipeLayer = {}
@@ -158,7 +159,8 @@ class Source:
         name = ""
         for number, layer in enumerate(layers, start=1):
             content = marked(root, layer.content, number)
-            kept, told = without_replaced(root, completed(root, data), content)
+            changes = layer.name == _OVERRIDES
+            kept, told = without_replaced(root, completed(root, data), content, overrides=changes)
             notes += [each.sentence(layer.name, name) for each in told]
             data, name = merged(kept, content), layer.name
         folders = [self.layers[0].folder, *(layer.folder for layer in layers)]

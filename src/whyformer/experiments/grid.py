@@ -27,7 +27,7 @@ from signal import strsignal
 import yaml
 
 from whyformer.config.recipe_files import recipe_text
-from whyformer.errors import RecipeError
+from whyformer.errors import DataError, RecipeError
 from whyformer.experiments.trial import Conditions, Measured, read_result
 from whyformer.files import write_text
 from whyformer.runs.registry import load_any
@@ -133,7 +133,7 @@ def plan_trials(
                 Trial(cell, settings, seed, _in_fixed_precision(spec), folder / cell / f"seed-{seed}")
             )
             _check_unchanged(trials[-1])
-        except RecipeError as error:
+        except (RecipeError, DataError) as error:
             faults.setdefault(cell, str(error).replace("\n", "\n  "))
     if faults:
         listed = "".join(f"\n  {cell}: {fault}" for cell, fault in faults.items())

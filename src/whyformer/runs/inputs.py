@@ -1,7 +1,7 @@
 """Inputs of a training, looked at before anything of them is read: files of text, and runs to start from."""
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from whyformer.config.paths import PathKey
@@ -11,28 +11,46 @@ from whyformer.training.storage.run import RunFolder
 
 
 def check_inputs(paths: Sequence[PathKey], recipe: str) -> None:
-    """Refuse inputs that are not there or cannot be read.
+    """Refuse inputs of a ``recipe`` that are not there or cannot be read.
 
     Raises:
-        DataError: some cannot; one line for each, with its key and its full path. ``recipe`` is what they are
-            inputs of.
+        DataError: some cannot; one line for each, with its key and its full path.
     """
-    faults = input_faults(paths)
-    if not faults:
-        return
-    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-    lines = [f"{count} in the files of {recipe}:", *(f"{key}: {fault}" for key, fault in faults.items())]
+    faults = _faults(paths)
     strays = [each for each in paths if each.key in faults and not each.path.exists() and _here(each.path)]
     if strays:
-        first = strays[0]
-        lines.append(
-            f"A relative path in a recipe counts from the recipe's folder, but {_here(first.path)} is in "
-            f"this one: give it as {first.key}={_here(first.path)} behind the recipe, or in full."
+        here = _here(strays[0].path)
+        raise DataError(
+            f"{_listed(faults, f'recipe {recipe}')}\n  A relative path in a recipe counts from the recipe's "
+            f"folder, but {here} is in this one: give it as {strays[0].key}={here} behind the recipe, or in "
+            "full."
         )
-    raise DataError("\n  ".join(lines))
+    if faults:
+        raise DataError(_listed(faults, f"recipe {recipe}"))
 
 
-def input_faults(paths: Sequence[PathKey]) -> dict[str, str]:
+def check_inputs_of_run(paths: Sequence[PathKey], run: Path, verb: str) -> None:
+    """Refuse inputs of a ``run``, used by a ``verb``, that are not there (any more) or cannot be read.
+
+    What the run has started from is not needed any more.
+
+    Raises:
+        DataError: some cannot; one line for each, and how to say where they are now.
+    """
+    if faults := _faults([each for each in paths if each.holds == "file"]):
+        raise DataError(
+            f"{_listed(faults, f'run {run}')}\n  If the files were moved, say where they are now, as in "
+            f"`whyformer {verb} {run} {next(iter(faults))}=...`"
+        )
+
+
+def _listed(faults: Mapping[str, str], owner: str) -> str:
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    lines = (f"{key}: {fault}" for key, fault in faults.items())
+    return "\n  ".join([f"{count} in the files of {owner}:", *lines])
+
+
+def _faults(paths: Sequence[PathKey]) -> dict[str, str]:
     """What is wrong with those of ``paths`` with which something is, in a sentence, by the key."""
     known = dict[tuple[Path, str], str | None]()
     faults = dict[str, str]()

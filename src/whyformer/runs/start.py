@@ -8,10 +8,12 @@ from typing import cast
 import torch
 from torch import nn
 
+from whyformer.config.paths import alike_but_for_files, paths_of
 from whyformer.config.recipe_files import differences
 from whyformer.errors import CheckpointError, RecipeError
+from whyformer.runs.inputs import check_inputs_of_run
 from whyformer.runs.registry import check_kept, read_start, task_of
-from whyformer.tasks.recipe import Recipe
+from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.tasks.task import Assets, Prepared
 from whyformer.training.storage.run import RunFolder
 from whyformer.training.task import TrainingTask
@@ -60,6 +62,32 @@ def prepare_anew(spec: Recipe, say: Callable[[str], None]) -> Prepared:
     return replace(prepared, build=build)
 
 
+def check_going_on(folder: RunFolder, spec: Recipe, before: Recipe) -> None:
+    """Refuse to resume the run in ``folder`` as ``spec``, if more than its training is not as ``before``.
+
+    Its files may have been moved; what is in them is not looked at here.
+
+    Raises:
+        CheckpointError: there is no state of a training, as where a model was imported.
+        DataError: there is no data either.
+        RecipeError: other keys have changed.
+        DataError: files are missing.
+    """
+    path = folder.path
+    if not folder.state.exists():
+        require_data(spec.data)
+        raise CheckpointError(
+            f"{folder.state}: there is no such file, so that this run cannot be resumed, as when it was "
+            f"imported; to train it further, train a recipe of your own with `start: {path}`."
+        )
+    if not alike_but_for_files(spec.model_copy(update={"training": before.training}), before):
+        raise RecipeError(
+            f"{path}: a run that goes on can change training.* only, and where its files lie; for other text "
+            f"or keys, train a recipe of your own with `start: {path}`."
+        )
+    check_inputs_of_run(paths_of(spec), path, "train")
+
+
 def _changes(new: Mapping[str, object], old: Mapping[str, object]) -> dict[str, tuple[object, object]]:
     """The keys of the network that differ from ``old``, which may name a part of it alone."""
     return differences({key: value for key, value in new.items() if key in old}, old, "model")
@@ -68,7 +96,7 @@ def _changes(new: Mapping[str, object], old: Mapping[str, object]) -> dict[str, 
 def _computes_otherwise(
     model: nn.Module, training: TrainingTask[nn.Module], begun: Recipe, assets: Assets
 ) -> bool:
-    """Whether a ``model`` with weights of the run ``begun`` computes something else than it, on made-up input.
+    """Whether a ``model`` with weights of the run ``begun`` computes something else than its own model.
 
     They fit another number of heads, another place of the norms, another activation: but they mean nothing.
     """

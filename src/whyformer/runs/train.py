@@ -17,7 +17,7 @@ from whyformer.runs.defaults import warmup_decision
 from whyformer.runs.execution import choose_device
 from whyformer.runs.load import open_run
 from whyformer.runs.registry import load_any, task_of
-from whyformer.runs.start import prepare_anew
+from whyformer.runs.start import check_going_on, prepare_anew
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
 from whyformer.training.settings import TrainingSpec
@@ -126,10 +126,7 @@ def _resumed(
     path = lock.folder
     folder, before, task, assets = open_run(path)
     spec = load_any(str(folder.recipe), overrides)
-    if spec.model_copy(update={"training": before.training}) != before:
-        raise RecipeError(
-            f"{path}: a run that goes on can change training.* only; start a new one for the rest."
-        )
+    check_going_on(folder, spec, before)
     if fixed := spec.training.fixed_changes(before.training):
         raise RecipeError(
             f"{path}: a run that goes on keeps its {', '.join(fixed)}; start a new one for others."

@@ -34,7 +34,8 @@ def require_data(data: Data | None) -> Data:
     """
     if data is None:
         raise DataError(
-            "the recipe has no data (data: null), as the model was imported; to train it further, write a "
-            "recipe that names files of your own and, as its `start`, the folder of this run."
+            "the recipe has no data (data: null), as the model was imported; to score it, name some behind "
+            "the run (data.train=... data.valid=...); to train it further, write a recipe that names files "
+            "of your own and, as its `start`, the folder of this run."
         )
     return data

@@ -38,7 +38,7 @@ class ClassificationRecipe(Recipe):
 
     task: Literal["classification"] = "classification"
     """Purpose of the model."""
-    start: RunPath  # pyright: ignore[reportGeneralTypeIssues]  # nothing stands for it
+    start: RunPath  # pyright: ignore[reportGeneralTypeIssues, reportIncompatibleVariableOverride]  # nothing stands for it
     """Folder of the pretrained run, whose tokenizer, network and weights are taken when training begins."""
     weights: Literal["pretrained", "random"] = "pretrained"
     """First weights of the backbone: the run's; or, to compare, fresh ones."""

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from whyformer.errors import CheckpointError
-from whyformer.files import explained, write_text
+from whyformer.files import check_writable, explained, write_text
 from whyformer.training.storage.checkpoint import (
     load_tensors,
     save_tensors,
@@ -129,11 +129,13 @@ class RunFolder:
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that a new run may not be written to.
+    """Refuse a folder that a new run may not or cannot be written to.
 
     Raises:
         CheckpointError: it holds a run already (and may not be overwritten), or something else.
+        WhyformerError: it cannot be made or written to, or the disk is full.
     """
+    check_writable(path)
     if RunFolder(path).recipe.exists():
         if not overwrite:
             raise CheckpointError(
