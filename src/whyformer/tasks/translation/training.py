@@ -29,7 +29,7 @@ from whyformer.training.task import Probe
 
 _ROWS = 128
 """Held-out pairs side by side."""
-_INFORMED = 0.75
+_INFORMED = 0.9
 """Share of the entropy of single tokens below which the likelihood is good enough to translate."""
 _SOME_CHRF = 20.0
 """chrF in percent above which translations are not nothing."""
