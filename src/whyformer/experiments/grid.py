@@ -32,6 +32,7 @@ from whyformer.experiments.trial import Conditions, Measured, read_result
 from whyformer.files import write_text
 from whyformer.runs.registry import load_any
 from whyformer.tasks.recipe import Recipe
+from whyformer.training.storage.lock import RunLock
 from whyformer.training.storage.run import RunFolder
 
 
@@ -211,22 +212,28 @@ def _in_fixed_precision(recipe: Recipe) -> Recipe:
 
 def _check_unchanged(trial: Trial) -> None:
     path = RunFolder(trial.folder).recipe
-    if path.exists() and not _same(load_any(str(path)), trial.recipe):
+    if not path.exists():
+        return
+    planned, found = (each.model_dump(mode="json") for each in (trial.recipe, load_any(str(path))))
+    if trial.recipe.training.schedule.warmup is None:
+        # Its start has counted the steps, of which warm-up is a share.
+        found["training"]["schedule"]["warmup"] = None
+    if not _agree(planned, found):
         raise RecipeError(f"{trial.folder} holds a run of another recipe; remove it or choose another --run.")
 
 
-def _same(run: Recipe, planned: Recipe) -> bool:
-    """Whether the recipe of a run is the one that was ``planned``, with what its start has decided."""
-    if planned.training.schedule.warmup is None:
-        schedule = run.training.schedule.model_copy(update={"warmup": None})
-        run = run.model_copy(update={"training": run.training.model_copy(update={"schedule": schedule})})
-    return run == planned
+def _agree(planned: object, found: object) -> bool:
+    """Whether a run's recipe is what was planned; where that is "auto", the run has what its data decided."""
+    if isinstance(planned, dict) and isinstance(found, dict):
+        return planned.keys() == found.keys() and all(_agree(planned[key], found[key]) for key in planned)
+    return planned == found or planned == "auto"
 
 
 def _start(trial: Trial, conditions: Conditions) -> subprocess.Popen[str]:
     path = RunFolder(trial.folder).recipe
     if not path.exists():
-        write_text(path, recipe_text(trial.recipe))
+        with RunLock(trial.folder):
+            write_text(path, recipe_text(trial.recipe))
     threads = str(conditions.threads)
     # -P: a file beside the user's recipe must not pass for a module. A session of its own: Ctrl-C ends this
     # process, which then ends the trial.

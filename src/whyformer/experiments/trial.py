@@ -30,6 +30,7 @@ from whyformer.runs.registry import task_of
 from whyformer.runs.train import resume_run
 from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.training.flops import training_flops
+from whyformer.training.storage.lock import RunLock
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ def main(folder: Path, conditions: Conditions) -> None:
     with FileLock(f"{folder}.lock"):
         if read_result(folder, conditions) is None:
             measured = run_trial(folder, conditions)
-            write_text(folder / "result.json", json.dumps(asdict(measured), ensure_ascii=False, indent=2))
+            with RunLock(folder):
+                write_text(folder / "result.json", json.dumps(asdict(measured), ensure_ascii=False, indent=2))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from whyformer.training.storage.checkpoint import load_facts
 from whyformer.training.storage.fingerprint import Fingerprint, differences
 from whyformer.training.storage.lock import LOCK, RunLock
 from whyformer.training.storage.run import RunFolder, check_free, new_run
+from whyformer.training.storage.state import Best
 from whyformer.training.trainer import Trainer
 
 
@@ -133,9 +134,10 @@ def _resumed(
         )
     prepared = task.prepare(spec, assets)
     changed = _data_changes(folder, prepared.data, say)
+    words = "; ".join(changed.values())
     if changed and not accept_data:
         raise DataError(
-            f"{path}: its data is not what the training began with ({'; '.join(changed)}); put the old data "
+            f"{path}: its data is not what the training began with ({words}); put the old data "
             f"back, or go on with what is there now by `whyformer train {path} --accept-data`."
         )
     spec = spec if prepared.recipe is None else prepared.recipe
@@ -143,7 +145,10 @@ def _resumed(
     trainer.resume()
     _refuse_nothing_to_do(trainer, before.training, new_data=bool(changed))
     if changed:
-        say(f"going on with other data, as accepted ({'; '.join(changed)})")
+        say(f"going on with other data, as accepted ({words})")
+    if "valid" in changed:
+        # What was best on the old validation set cannot be compared with what comes.
+        trainer.progress.best = Best()
     _tell_rate(trainer, before.training, say)
     spec = spec.model_copy(update={"training": trainer.spec})
     if spec != before:
@@ -151,12 +156,14 @@ def _resumed(
     return trainer
 
 
-def _data_changes(folder: RunFolder, now: Mapping[str, Fingerprint], say: Callable[[str], None]) -> list[str]:
-    """What has changed in the data since the state of ``folder`` was saved, in words."""
+def _data_changes(
+    folder: RunFolder, now: Mapping[str, Fingerprint], say: Callable[[str], None]
+) -> dict[str, str]:
+    """What has changed in the data since the state of ``folder`` was saved, in words by side."""
     before = load_facts(folder.state).get("data")
     if before is None:
         say("this run is older than fingerprints of data: whether its data has changed cannot be told")
-        return []
+        return {}
     return differences(before, now)
 
 

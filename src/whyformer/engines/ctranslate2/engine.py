@@ -153,7 +153,9 @@ def converted(model: AnyEncoderDecoder, run: Path, weights: Path, precision: CPU
             convert(model, _TYPES[precision], temporary)
             temporary.replace(folder)
         except OSError as error:
-            raise explained(error, folder) from error
+            # Another process may have written the same in the meantime.
+            if not folder.is_dir():
+                raise explained(error, folder) from error
         finally:
             # Gone already if all went well.
             shutil.rmtree(temporary, ignore_errors=True)

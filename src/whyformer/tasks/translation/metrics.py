@@ -106,7 +106,7 @@ def score(
     if bare := [line for line, group in enumerate(references, start=1) if not group]:
         raise DataError(f"sentence {bare[0]} has no reference to be scored against; give it one.")
     suited = suited_tokenize(group[0] for group in references[:_SAMPLE])
-    cuts = [suited if cut == "auto" else cut for cut in tokenize or [spec.tokenize]]
+    cuts: list[Tokenize] = [suited if cut == "auto" else cut for cut in tokenize or [spec.tokenize]]
     return [
         *(_bleu(hypotheses, references, cut, spec.lowercase) for cut in cuts),
         _chrf(hypotheses, references, spec.lowercase),

@@ -29,7 +29,7 @@ from whyformer.training.task import Probe
 
 _ROWS = 128
 """Held-out pairs side by side."""
-_INFORMED = 0.75
+_INFORMED = 0.9
 """Share of the entropy of single tokens below which the likelihood is good enough to translate."""
 _SOME_CHRF = 20.0
 """chrF in percent above which translations are not nothing."""
@@ -183,8 +183,8 @@ class TranslationTraining:
         return self._scoring.better(new, old)
 
     def _tell(self, scores: Sequence[Metric]) -> None:
-        """Say once that BLEU is zero where chrF shows that something is translated."""
-        if self._told:
+        """Say once that BLEU, by which weights are chosen, is zero where chrF shows that it should not be."""
+        if self._told or self._scoring.choose_by != "bleu":
             return
         said = words_of_zero(scores, [pair.references[0] for pair in self._shown], _SOME_CHRF)
         if said:

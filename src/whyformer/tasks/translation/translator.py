@@ -101,6 +101,10 @@ class Translator:
                 advance(len(indices))
         return results
 
+    def fits(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each sentence is short enough for the model."""
+        return [len(source) <= self._most for source in self.tokenizers.source.encode_all(texts)]
+
     def prefix(self, text: str) -> tuple[int, ...]:
         """The tokens that a translation starts with if it starts with ``text``, for a search to begin with.
 
@@ -119,9 +123,14 @@ class Translator:
             )
         return ids
 
+    @property
+    def _most(self) -> int:
+        """Maximum number of tokens of a sentence."""
+        return self.model.longest - 1  # EOS is the last
+
     def _encoded(self, texts: Sequence[str], first: int) -> list[list[int]]:
         sources = self.tokenizers.source.encode_all(texts)
-        most = self.model.longest - 1  # EOS is the last
+        most = self._most
         for line, source in enumerate(sources, start=first):
             if len(source) > most:
                 raise DecodingError(

@@ -33,16 +33,16 @@ def written(data: Mapping[str, Fingerprint]) -> dict[str, dict[str, object]]:
     return {name: {"examples": of.examples, "digest": of.digest} for name, of in data.items()}
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Fingerprint]) -> list[str]:
-    """The sides of the data that are not what they were, in words; ``before`` is what ``written`` gave.
+def differences(before: Mapping[str, Any], now: Mapping[str, Fingerprint]) -> dict[str, str]:
+    """The sides of the data that are not what they were, each in words; ``before`` is what ``written`` gave.
 
     A side that was not fingerprinted then is taken for what it was.
     """
-    found: list[str] = []
+    found: dict[str, str] = {}
     for name, present in now.items():
         past = Fingerprint(**before[name]) if name in before else present
         if past.examples != present.examples:
-            found.append(f"{name}: {past.examples:,} examples then, {present.examples:,} now")
+            found[name] = f"{name}: {past.examples:,} examples then, {present.examples:,} now"
         elif past != present:
-            found.append(f"{name}: {present.examples:,} examples as before, but not the same ones")
+            found[name] = f"{name}: {present.examples:,} examples as before, but not the same ones"
     return found
