@@ -10,7 +10,12 @@ from typer.testing import Result
 
 from whyformer.runs.train import resume_run
 from whyformer.training.storage.checkpoint import load_facts, load_tensors, save_tensors
-from whyformer.training.storage.fingerprint import Fingerprint, differences, fingerprint, written
+from whyformer.training.storage.fingerprint import (
+    Fingerprint,
+    differences,
+    fingerprints_record,
+    text_fingerprint,
+)
 from whyformer.training.storage.run import RunFolder
 
 Train = Callable[..., Result]
@@ -151,17 +156,17 @@ def test_new_runs_accept_nothing(recipe: str, train: Train, tmp_path: Path):
 
 def test_a_fingerprint_tells_what_a_hash_of_joined_texts_would_not():
     texts = [[("ab", "c")], [("a", "bc")], [("ab",), ("c",)], [("abc",)], [("ab", "c", "")], []]
-    found = {fingerprint(each) for each in texts}
+    found = {text_fingerprint(each) for each in texts}
     assert len(found) == len(texts)
-    assert fingerprint([("ab", "c")]) == fingerprint(iter([["ab", "c"]]))
-    assert fingerprint([("\ud800",)]).examples == 1
+    assert text_fingerprint([("ab", "c")]) == text_fingerprint(iter([["ab", "c"]]))
+    assert text_fingerprint([("\ud800",)]).examples == 1
 
 
 def test_differences_are_told_in_words():
     now = {"train": Fingerprint(3, "x"), "valid": Fingerprint(1_000, "y")}
-    assert differences(json.loads(json.dumps(written(now))), now) == {}
+    assert differences(json.loads(json.dumps(fingerprints_record(now))), now) == {}
     assert differences({}, now) == {}
-    before = written({"train": Fingerprint(3, "z"), "valid": Fingerprint(999, "y")})
+    before = fingerprints_record({"train": Fingerprint(3, "z"), "valid": Fingerprint(999, "y")})
     assert differences(before, now) == {
         "train": "train: 3 examples as before, but not the same ones",
         "valid": "valid: 999 examples then, 1,000 now",
