@@ -36,7 +36,7 @@ def fingerprints_record(data: Mapping[str, Fingerprint]) -> dict[str, dict[str, 
 def differences(before: Mapping[str, Any], now: Mapping[str, Fingerprint]) -> dict[str, str]:
     """The sides of the data that are not what they were, each in words.
 
-    What was ``before`` is what ``fingerprints_record`` gave. A side that was not fingerprinted then is taken for what it was.
+    What was ``before`` is what ``fingerprints_record`` gave. A side that it lacks is taken for what it was.
     """
     found: dict[str, str] = {}
     for name, present in now.items():
