@@ -159,7 +159,7 @@ def _resumed(
 def _data_changes(
     folder: RunFolder, now: Mapping[str, Fingerprint], say: Callable[[str], None]
 ) -> dict[str, str]:
-    """What has changed in the data since the state of ``folder`` was saved, in words by side."""
+    """Changes of the data since the state of ``folder`` was saved, in words by side."""
     before = load_facts(folder.state).get("data")
     if before is None:
         say("this run is older than fingerprints of data: whether its data has changed cannot be told")

@@ -38,7 +38,7 @@ from whyformer.tasks.translation.training import TeacherForcing, TranslationTrai
 from whyformer.tasks.translation.translator import Translator
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
-from whyformer.training.storage.fingerprint import Fingerprint, fingerprint
+from whyformer.training.storage.fingerprint import Fingerprint, text_fingerprint
 
 
 class TranslationRecipe(Recipe):
@@ -168,7 +168,7 @@ def _brings_text(said: RecipeLayer) -> bool:
 
 def _fingerprints(corpus: Corpus) -> dict[str, Fingerprint]:
     held_out = ((pair.source, *pair.references) for pair in corpus.valid)
-    return {"train": fingerprint(corpus.train), "valid": fingerprint(held_out)}
+    return {"train": text_fingerprint(corpus.train), "valid": text_fingerprint(held_out)}
 
 
 def train_tokenizers(recipe: TranslationRecipe, corpus: Corpus) -> TokenizerPair:
