@@ -41,7 +41,7 @@ def start_run(
     spec = load_any(recipe, overrides, to_train=True, say=say)
     path = Path("runs") / Path(recipe).stem if run is None else run
     check_free(path, overwrite=overwrite)
-    prepared = prepare_anew(spec, say)
+    prepared = prepare_anew(spec, path, say)
     trainer = _trainer(spec, prepared, path, device, say)
     trainer.check()
     new_run(path, overwrite=overwrite)
