@@ -57,9 +57,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "text").mkdir(parents=True)
     (folder / "mine.yaml").write_text(PAIRS + MODEL, encoding="utf-8")
     words = [f"w{number} w{number + 1}" for number in range(30)]
-    for name in ("train.en", "train.de"):
-        (folder / "text" / name).write_text("\n".join(words), encoding="utf-8")
-    table = "\n".join(f"{word}\t{word}" for word in words[:4])
+    (folder / "text/train.en").write_text("\n".join(words), encoding="utf-8")
+    (folder / "text/train.de").write_text("\n".join(word.upper() for word in words), encoding="utf-8")
+    table = "\n".join(f"{word}\t{word.upper()}" for word in words[:4])
     (folder / "text/valid.tsv").write_text(table, encoding="utf-8")
     (folder / "text/test.tsv.gz").write_bytes(gzip.compress(table.encode()))
     (tmp_path / "shell").mkdir()
