@@ -70,8 +70,11 @@ class _Pruning(NamedTuple):
         empty = {key for key in files if layer.get(key) == {}}
         named = [key for key in layer if key in empty or names_path(under[key], layer[key])]
         decided = self._decided(named, under) & files
-        beside = files - set(layer) if any(is_location(under[key]) for key in named) else set[str]()
-        dropped = (decided - set(layer)) | {key for key in beside if is_location(under[key])}
+        sets = any("decides" in node.schema for places in under.values() for node in places)
+        # The files of one set are beside one another; the sets are not.
+        beside = not sets and any(is_location(under[key]) for key in named)
+        apart = {key for key in files if key in decided or (beside and is_location(under[key]))}
+        dropped = apart - set(layer)
         kept = {key: value for key, value in below.items() if key not in dropped}
         for key in files & set(layer) - dropped:
             old, new = below[key], layer[key]
@@ -82,7 +85,7 @@ class _Pruning(NamedTuple):
                     # Sets by name: those that are not named again are gone; of the others each is looked at.
                     old = {name: value for name, value in old.items() if name in new}
                 kept[key] = self.pruned(under[key], old, new, f"{prefix}{key}.")
-        if named and any("decides" in node.schema for places in under.values() for node in places):
+        if named and sets:
             rest = [key for key in kept if key not in layer and key != "kind"]
             gone = [key for key in below if key in dropped and key not in layer]
             if rest or gone:

@@ -122,8 +122,10 @@ def absolute(text: str, folder: Path) -> Path:
         with suppress(RuntimeError):  # nobody of that name: then it is a file's name
             path = path.expanduser()
     path = folder.absolute() / path
-    # Behind a link `..` is not what its text says.
-    return path.resolve() if ".." in path.parts else path
+    if ".." not in path.parts:
+        return path
+    # Behind a link `..` is not what its text says. A file that is a link itself may come to lead elsewhere.
+    return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
 
 
 def is_location(nodes: Sequence[Node]) -> bool:

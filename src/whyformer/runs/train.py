@@ -65,7 +65,7 @@ def _started(
     """A new run in the folder of the ``lock``, which is held."""
     path = lock.folder
     check_free(path, overwrite=overwrite)
-    prepared = prepare_anew(spec, say)
+    prepared = prepare_anew(spec, path, say)
     spec = spec if prepared.recipe is None else prepared.recipe
     trainer = _trainer(spec, prepared, lock, device, say)
     if warmup := warmup_decision(spec.training, trainer.total_steps):
