@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from whyformer import __version__
 from whyformer.cli import (
     average,
+    check,
     classify,
     compare,
     doctor,
@@ -77,6 +78,7 @@ def whyformer(
     """Train, run and explain the Transformer."""
 
 
+app.command()(check.check)
 app.command()(train.train)
 app.command()(translate.translate)
 app.command()(generate.generate)

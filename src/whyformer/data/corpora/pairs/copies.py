@@ -10,7 +10,7 @@ Overlap = Literal["keep", "pairs", "sides"]
 
 
 class Common(NamedTuple):
-    """What training pairs have in common with one held-out set, counted in training pairs."""
+    """Overlap of training pairs and one held-out set, counted in training pairs."""
 
     pairs: int
     """Pairs that stand in both."""
@@ -41,7 +41,7 @@ class HeldOutTexts:
                 self._pairs.add((key, target))
 
     def shares(self, pair: SentencePair) -> Literal["pair", "side"] | None:
-        """What of ``pair`` stands among the held-out ones."""
+        """The part of ``pair`` that stands among the held-out ones."""
         source, target = folded(pair.source), folded(pair.target)
         if (source, target) in self._pairs:
             return "pair"
@@ -49,7 +49,7 @@ class HeldOutTexts:
 
 
 def common(pairs: Iterable[SentencePair], held_out: HeldOutTexts) -> Common:
-    """What ``pairs`` have in common with the ``held_out`` ones."""
+    """The overlap of ``pairs`` and the ``held_out`` ones."""
     found = [shared for pair in pairs if (shared := held_out.shares(pair))]
     return Common(found.count("pair"), found.count("side"))
 
