@@ -10,7 +10,7 @@ from whyformer.cli.main import app
 
 RECIPE = """
 data: {train: a.tsv, valid: 0.1}
-tokenizers: {both: {kind: bpe, vocabulary: 100}}
+tokenizers: {both: {kind: bpe, vocabulary: 400}}
 model: {preset: tiny}
 training: {epochs: 1}
 """
