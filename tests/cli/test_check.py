@@ -1,6 +1,7 @@
 """The verb ``check``: what it prints of files and recipes, and that it ends as training would."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,6 @@ def test_a_recipe_is_described(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("model.longest=5", "longer than"),
         ("tokenizers.both.vocabulary=20", "vocabulary"),
         ("data.valid=no.tsv", "no such file"),
     ],
@@ -64,6 +64,11 @@ def test_what_training_finds_before_its_first_step_is_found(change: str, said: s
     done = CliRunner().invoke(app, ["check", "mine.yaml", change])
     assert said in done.output
     assert done.exit_code == 2
+
+
+def test_pairs_that_do_not_fit_the_model_are_counted(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["check", "mine.yaml", "model.longest=8"])
+    assert re.search(r"\d+ more are longer than model\.longest", done.output)
 
 
 def test_json_is_one_object(folder: Path) -> None:
