@@ -19,6 +19,10 @@ class Common(NamedTuple):
 
     def summary(self, name: str) -> str:
         """Say it in a few words; ``name`` is that of the held-out set."""
+        if not self.pairs:
+            return f"one side of {self.sides:,} pairs stands in {name}, too"
+        if not self.sides:
+            return f"{self.pairs:,} pairs stand in {name}, too"
         return f"{self.pairs:,} pairs and one side of {self.sides:,} more stand in {name}, too"
 
 
