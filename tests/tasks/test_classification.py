@@ -15,7 +15,7 @@ import whyformer
 from whyformer.config.recipe_files import recipe_text
 from whyformer.data.corpora.labelled import LabelledSpec
 from whyformer.data.tokenizers.single import SingleTokenizer
-from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError
+from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError, WhyformerNote
 from whyformer.models.classifier import PooledClassifier
 from whyformer.runs.evaluate import evaluate_run
 from whyformer.runs.load import load_as

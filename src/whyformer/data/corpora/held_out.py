@@ -11,8 +11,8 @@ VALID = "valid"
 """The name of the held-out set that is for choosing, not for testing."""
 
 Item = TypeVar("Item")
-Files = TypeVar("Files")
-Texts = TypeVar("Texts")
+FilesT = TypeVar("FilesT")
+TextsT = TypeVar("TextsT")
 
 
 def refuse_reserved_name(test: Mapping[str, object], things: str) -> None:
@@ -46,9 +46,9 @@ def wanted_sets(names: Sequence[str], test: Iterable[str]) -> Sequence[str]:
 
 
 def readable_sets(
-    test: Mapping[str, Files], read: Callable[[Files], Texts], *, needed: bool
-) -> dict[str, Texts]:
-    """What ``read`` gives of the test sets, by name, to compare training data with.
+    test: Mapping[str, FilesT], read: Callable[[FilesT], TextsT], *, needed: bool
+) -> dict[str, TextsT]:
+    """The texts that ``read`` gives of the test sets, by name, to compare training data with.
 
     One that cannot be read is left out unless it is ``needed``: training can do without, and evaluation will
     say what is wrong with it.
@@ -56,7 +56,7 @@ def readable_sets(
     Raises:
         DataError: one cannot be read and is needed.
     """
-    found: dict[str, Texts] = {}
+    found: dict[str, TextsT] = {}
     for name, files in test.items():
         try:
             found[name] = read(files)

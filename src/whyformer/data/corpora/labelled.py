@@ -14,8 +14,8 @@ from whyformer.data.corpora.documents import Files
 from whyformer.data.corpora.formats.naming import listed
 from whyformer.data.corpora.formats.tables import (
     Column,
-    Row,
     TableFormat,
+    TableRow,
     format_of,
     read_columns,
     read_rows,
@@ -216,17 +216,19 @@ class LabelledSpec(Spec):
     def _form(self, path: Path) -> TableFormat:
         return self.format or format_of(path.name) or "tsv"
 
-    def _rows(self, path: Path) -> Iterator[Row | BadLine]:
+    def _rows(self, path: Path) -> Iterator[TableRow | BadLine]:
         form, columns = self._form(path), self.columns
         if columns is None and form == "jsonl":
             columns = ("label", "text") if self.texts == 1 else ("label", "text1", "text2")
         if columns is not None:
             return read_columns(path, form, columns, header=self.header, quotes=self.quotes)
         rows = read_rows(path, "\t" if form == "tsv" else ",", quotes=self.quotes or form == "csv")
-        return (row for row in rows if not (self.header and isinstance(row, Row) and row.number == 1))
+        return (row for row in rows if not (self.header and isinstance(row, TableRow) and row.number == 1))
 
     def _examples(self, path: Path, file: str) -> Iterator[Labelled]:
         form = " tab ".join(["label", "text", "second text"][: 1 + self.texts])
+        # Runs of old may have labels with white space around them.
+        known = {trimmed_label(label): label for label in reversed(self.labels or ())}
         empty = True
         for row in self._rows(path):
             where = f"{file}:{row.number}"
@@ -237,11 +239,11 @@ class LabelledSpec(Spec):
             if len(row.cells) != 1 + self.texts or not all(cell.strip() for cell in row.cells):
                 raise DataError(f"{where}: a line should be {form}, none of them empty; correct this line.")
             label = trimmed_label(row.cells[0])
-            if self.labels is not None and label not in map(trimmed_label, self.labels):
-                known = ", ".join(self.labels[:9]) + (" …" if len(self.labels) > 9 else "")
-                raise DataError(f"{where}: the label {label} is none of those to learn: {known}.")
+            if self.labels is not None and label not in known:
+                shown = ", ".join(self.labels[:9]) + (" …" if len(self.labels) > 9 else "")
+                raise DataError(f"{where}: the label {label} is none of those to learn: {shown}.")
             empty = False
-            yield Labelled(label, tuple(row.cells[1:]), where)
+            yield Labelled(known.get(label, label), tuple(row.cells[1:]), where)
         if empty:
             raise DataError(f"{file}: nothing follows the header.")
 

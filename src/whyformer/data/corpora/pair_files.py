@@ -18,7 +18,7 @@ from whyformer.data.corpora.download import Download
 from whyformer.data.corpora.formats.naming import PairsByPath
 from whyformer.data.corpora.formats.tables import (
     Column,
-    Row,
+    TableRow,
     column_index,
     head_of,
     read_json_lines,
@@ -155,7 +155,7 @@ class _Table(_Pairs):
     """Score a source that stands on several lines once, against all its translations."""
 
     @abstractmethod
-    def rows(self, path: Path) -> Iterator[Row | BadLine]:
+    def rows(self, path: Path) -> Iterator[TableRow | BadLine]:
         """Yield source and target of each row, or the line that cannot be read."""
 
     def scan(self) -> Iterator[Placed | BadLine]:
@@ -206,7 +206,7 @@ class _Columns(_Table):
         return self
 
     @override
-    def rows(self, path: Path) -> Iterator[Row | BadLine]:
+    def rows(self, path: Path) -> Iterator[TableRow | BadLine]:
         delimiter, quotes = self.form
         rows = read_rows(path, delimiter, quotes=quotes)
         names = _header(next(rows), path) if self.header else []
@@ -223,7 +223,7 @@ class _Columns(_Table):
             if len(row.cells) <= last:
                 yield BadLine(path, row.number, Reason.TOO_FEW_COLUMNS)
             else:
-                yield Row(row.number, (row.cells[source], row.cells[target]))
+                yield TableRow(row.number, (row.cells[source], row.cells[target]))
         if empty:
             raise DataError(f"{path}: nothing follows the header.")
         if 0 < widest <= last:
@@ -285,7 +285,7 @@ class JsonlPairs(_Table):
     """The key of its translation, likewise."""
 
     @override
-    def rows(self, path: Path) -> Iterator[Row | BadLine]:
+    def rows(self, path: Path) -> Iterator[TableRow | BadLine]:
         return read_json_lines(path, (self.source_key, self.target_key))
 
 
@@ -349,7 +349,7 @@ def _named(location: Location) -> str:
     return location.url if isinstance(location, Download) else str(location)
 
 
-def _header(row: Row | BadLine, path: Path) -> list[str]:
+def _header(row: TableRow | BadLine, path: Path) -> list[str]:
     if isinstance(row, BadLine):
         raise row.error()
     if not any(cell.strip() for cell in row.cells):

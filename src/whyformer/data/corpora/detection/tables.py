@@ -38,7 +38,7 @@ class QuoteMarks:
     quoted: int
     """Fields that begin and end with a double quote and double it inside, as spreadsheets write them."""
     doubled: int
-    """Those of them that have a doubled quote, a delimiter or a line end inside."""
+    """Quoted fields that have a doubled quote, a delimiter or a line end inside."""
     open: int
     """Fields that begin with a double quote and do not end in one."""
 

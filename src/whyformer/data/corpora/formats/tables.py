@@ -19,7 +19,7 @@ _LONGEST_FIELD = 100
 """Lines that a quoted field may have; beyond, its quote was never closed."""
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One row of a table."""
 
     number: int
@@ -56,7 +56,7 @@ def read_columns(
     header: bool,
     quotes: bool,
     line_end: str = " ",
-) -> Iterator[Row | BadLine]:
+) -> Iterator[TableRow | BadLine]:
     """Yield the cells of ``columns`` (in JSON lines: what is under these keys) of each row.
 
     Raises:
@@ -80,10 +80,12 @@ def read_columns(
         elif len(row.cells) <= max(indices):
             yield BadLine(path, row.number, Reason.TOO_FEW_COLUMNS)
         else:
-            yield Row(row.number, [row.cells[index] for index in indices])
+            yield TableRow(row.number, [row.cells[index] for index in indices])
 
 
-def read_rows(path: Path, delimiter: str, *, quotes: bool, line_end: str = " ") -> Iterator[Row | BadLine]:
+def read_rows(
+    path: Path, delimiter: str, *, quotes: bool, line_end: str = " "
+) -> Iterator[TableRow | BadLine]:
     """Yield each row, or the line that cannot be read.
 
     With ``quotes``, a field that begins with a double quote ends at the next one that is not doubled, as
@@ -99,17 +101,17 @@ def read_rows(path: Path, delimiter: str, *, quotes: bool, line_end: str = " ") 
         if isinstance(line, BadLine):
             yield line
         elif not quotes or '"' not in line:
-            yield Row(number, line.split(delimiter))
+            yield TableRow(number, line.split(delimiter))
         else:
             row = _quoted_row(path, number, line, lines, delimiter)
-            if isinstance(row, Row):
-                row = Row(number, [cell.replace("\n", line_end) for cell in row.cells])
+            if isinstance(row, TableRow):
+                row = TableRow(number, [cell.replace("\n", line_end) for cell in row.cells])
             yield row
 
 
 def _quoted_row(
     path: Path, number: int, line: str, lines: Iterator[tuple[int, str | BadLine]], delimiter: str
-) -> Row | BadLine:
+) -> TableRow | BadLine:
     """The row that begins on ``line``, and takes from ``lines`` those that its fields go on in."""
     record = line
     for _ in range(_LONGEST_FIELD):
@@ -118,7 +120,7 @@ def _quoted_row(
         except ValueError:
             return BadLine(path, number, Reason.QUOTES)
         if cells is not None:
-            return Row(number, cells)
+            return TableRow(number, cells)
         _, following = next(lines, (0, None))
         if following is None:
             break
@@ -159,7 +161,7 @@ def _cells(record: str, delimiter: str) -> list[str] | None:
         start = end + 1
 
 
-def read_json_lines(path: Path, keys: Sequence[str], line_end: str = " ") -> Iterator[Row | BadLine]:
+def read_json_lines(path: Path, keys: Sequence[str], line_end: str = " ") -> Iterator[TableRow | BadLine]:
     """Yield what stands under ``keys`` in the JSON object of each line; a dot leads into an inner object.
 
     Raises:
@@ -175,7 +177,7 @@ def read_json_lines(path: Path, keys: Sequence[str], line_end: str = " ") -> Ite
             yield BadLine(path, number, Reason.NOT_JSON)
             continue
         texts = (_text_under(record, key, f"{path}:{number}") for key in keys)
-        yield Row(number, [text.replace("\n", line_end) for text in texts])
+        yield TableRow(number, [text.replace("\n", line_end) for text in texts])
 
 
 def json_object(line: str) -> dict[str, object]:

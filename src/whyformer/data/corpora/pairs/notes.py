@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from whyformer.data.corpora.detection.encoding import is_encoded_twice
 from whyformer.data.corpora.detection.scripts import are_swapped, profile_of, strange_script
 from whyformer.data.corpora.held_out import VALID
 from whyformer.data.corpora.lines import SentencePair
@@ -23,6 +24,12 @@ def corpus_notes(train: Sequence[SentencePair], held_out: HeldOut) -> Iterator[s
             "file named twice?"
         )
         return
+    twice = sum(any(map(is_encoded_twice, pair)) for pair in train)
+    if twice > len(train) / 200:
+        yield (
+            f"data.train: {twice:,} of {len(train):,} pairs look as if UTF-8 had been encoded twice "
+            "(Ã¼ for ü and the like); get the text as it was before."
+        )
     sides = profile_of([pair.source for pair in train]), profile_of([pair.target for pair in train])
     for name, pairs in held_out.items():
         others = (
