@@ -111,11 +111,20 @@ def find_delimiter(lines: Sequence[str]) -> str | None:
     if sum("\t" in line for line in filled) > len(filled) / 2:
         return "\t"
     for delimiter in _DELIMITERS[1:]:
-        widths = [len(_outer_fields(line, delimiter)) for line in filled]
+        rows = [_outer_fields(line, delimiter) for line in filled]
+        # A comma of a sentence in quotes, whose columns are parted by another character, tears these.
+        if sum(any(map(_is_torn, row)) for row in rows) > len(rows) / 2:
+            continue
+        widths = [len(row) for row in rows]
         usual = max(set(widths), key=widths.count)
         if usual > 1 and widths.count(usual) >= 0.95 * len(widths):
             return delimiter
     return None
+
+
+def _is_torn(field: str) -> bool:
+    """Whether a field has a quote at one of its ends and none at the other."""
+    return field.startswith('"') != field.endswith('"')
 
 
 def has_commas_for_tabs(lines: Sequence[str]) -> bool:
