@@ -126,11 +126,11 @@ def test_each_case_has_its_sentence(content: bytes, said: str, tmp_path: Path) -
 @pytest.mark.parametrize(("language", "codec", "named"), ENCODED[::3])
 def test_the_command_converts(packed: bool, language: str, codec: str, named: str, tmp_path: Path) -> None:
     content = f"{TEXTS[language]}\n".encode(codec) * 20
-    path = tmp_path / ("train.de.gz" if packed else "train.de")
+    path = tmp_path / ("my train.de.gz" if packed else "my train.de")
     path.write_bytes(gzip.compress(content) if packed else content)
     assert named in encoding_of(path).command
     subprocess.run(["sh", "-c", encoding_of(path).command], check=True)
-    assert read_lines(tmp_path / "train.utf8.de") == [TEXTS[language]] * 20
+    assert read_lines(tmp_path / "my train.utf8.de") == [TEXTS[language]] * 20
 
 
 def test_a_few_damaged_lines_are_no_other_encoding(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -92,6 +93,7 @@ EXCEL = ['"He said ""no""."\t"Er sagte ""nein""."', '"Yes, please."\t"Ja, bitte.
     [
         (EXCEL, True),
         (['"a"\t"b"'] * 30, True),
+        (['plain\t"over two', 'lines"', *["plain\ttext"] * 50], True),
         (['"one ""two"""\tb', *["plain\ttext"] * 500], True),
         (['"Yes!"\t"Ja!"', *["He went.\tEr ging."] * 20], False),
         (['"Yes," he said.\t"Ja", sagte er.'] * 30, False),
@@ -175,6 +177,16 @@ def test_a_column_that_is_not_there_is_said(column: int, header: bool, tmp_path:
     )
     with pytest.raises(DataError, match=said):
         TsvPairs(path=path, source_column=column, header=header).training(Cleaning())
+
+
+@pytest.mark.parametrize(("delimiter", "text"), [(";", "a;b\n"), ("\t", "a\tb\n"), ("|", "a|b\n")])
+def test_another_delimiter_is_said(delimiter: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(text * 9, encoding="utf-8")
+    with pytest.raises(
+        DataError, match=re.escape(f"columns parted by ',', but {delimiter!r} parts them evenly")
+    ):
+        CsvPairs(path=path).training(Cleaning())
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ class LabelledSpec(Spec):
         if isinstance(self.valid, tuple):
             summary += f"; {len(valid):,} in {VALID}"
         for note in self._notes(everything, train):
-            warnings.warn(note, WhyformerNote, stacklevel=2)
+            warnings.warn(note, WhyformerNote, stacklevel=1)  # said once, whoever reads
         return LabelledTexts(train, valid, summary)
 
     def _notes(self, everything: Sequence[Labelled], train: Sequence[Labelled]) -> Iterator[str]:

@@ -227,6 +227,12 @@ class _Columns(_Table):
         if empty:
             raise DataError(f"{path}: nothing follows the header.")
         if 0 < widest <= last:
+            found = find_delimiter(head_of(path))
+            if found not in (None, delimiter):
+                raise DataError(
+                    f"{path}: no line has more than {widest} columns parted by {delimiter!r}, but {found!r} "
+                    "parts them evenly; say kind: tsv for tabs, or kind: csv and delimiter for the others."
+                )
             raise DataError(
                 f"{path}: column {last + 1} is asked for, but no line has more than {widest}; name the "
                 "columns by source_column and target_column."

@@ -126,7 +126,7 @@ def _load_files(spec: FilesSpec) -> Corpus:
     shared = {name: common(train, each) for name, each in texts.items()}
     parts += [each.summary(name) for name, each in shared.items() if any(each)]
     for note in [*file_notes(spec), *corpus_notes(train, held_out), *overlap_notes(shared, held_out)]:
-        warnings.warn(note, WhyformerNote, stacklevel=3)
+        warnings.warn(note, WhyformerNote, stacklevel=1)  # said once, whoever reads
     return Corpus([(pair.source, pair.target) for pair in train], valid, test, "; ".join(parts))
 
 

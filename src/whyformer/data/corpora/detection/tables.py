@@ -59,8 +59,14 @@ def quote_marks(lines: Sequence[str], delimiter: str = "\t") -> QuoteMarks:
     False
     """
     fields = quoted = doubled = left_open = 0
+    goes_on = False
     for line in lines:
-        for cell in _outer_fields(line, delimiter):
+        cells = _outer_fields(line, delimiter)
+        if goes_on and '"' not in cells[0][:-1] and cells[0].endswith('"'):
+            # The end of a field with a line end inside.
+            quoted, doubled, left_open = quoted + 1, doubled + 1, left_open - 1
+        goes_on = cells[-1].startswith('"') and not cells[-1].endswith('"')
+        for cell in cells:
             fields += bool(cell)
             if not cell.startswith('"'):
                 continue
