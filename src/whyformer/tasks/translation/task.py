@@ -115,7 +115,7 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
             training.summary,
             _fingerprints(corpus),
             recipe.model_copy(update={"scoring": scoring}),
-            decisions,
+            [*decisions, *training.decisions],
         )
 
     @override

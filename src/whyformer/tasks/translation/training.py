@@ -118,6 +118,16 @@ class TranslationTraining:
         return self.corpus.summary + (longer if left_out else "")
 
     @property
+    def decisions(self) -> list[str]:
+        """A line on when validations translate, where the recipe leaves that open."""
+        if self._translates_from is not None:
+            return []
+        return [
+            f"validations translate once their nll is below {self._informed:.3g}, {_INFORMED:.0%} of the "
+            "entropy of single target tokens, and at the end"
+        ]
+
+    @property
     def lengths(self) -> NDArray[np.int64]:
         """(pairs, 2) number of tokens of source and target, BOS and EOS included."""
         return self._examples.lengths
