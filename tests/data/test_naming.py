@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyformer.config.recipe_files import Source, recipe_text
+from whyformer.config.recipe_files import Layer, Source, recipe_text
 from whyformer.data.corpora.detection.labels import label_notes, trimmed_label
 from whyformer.data.corpora.documents import DocumentsSpec
 from whyformer.data.corpora.labelled import LabelledSpec
@@ -39,7 +39,7 @@ def write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
 
 def translation(data: dict[str, object], *overrides: str) -> FilesSpec:
     layer: dict[str, object] = {"data": data, "training": {"epochs": 1}}
-    spec = Source("mine", [layer]).spec(TranslationRecipe, overrides).data
+    spec = Source("mine", [Layer("mine", Path(), layer)]).spec(TranslationRecipe, overrides).data
     assert isinstance(spec, FilesSpec)
     return spec
 
@@ -67,7 +67,9 @@ def test_pairs_may_be_named_by_a_path(given: object, kind: type[Spec]) -> None:
 def test_a_bare_path_is_read_like_the_training_file() -> None:
     train = {"path": "a.tsv", "header": True, "source_column": "en", "target_column": "de"}
     spec = translation({"train": train, "valid": "b.tsv", "test": {"x": "c.csv"}})
-    assert spec.valid == TsvPairs(path=Path("b.tsv"), header=True, source_column="en", target_column="de")
+    assert spec.valid == TsvPairs(
+        path=Path("b.tsv").absolute(), header=True, source_column="en", target_column="de"
+    )
     assert spec.test["x"] == CsvPairs(path=Path("c.csv"))
 
 
@@ -91,18 +93,28 @@ def test_short_names_are_written_out_and_read_back() -> None:
         "data": {"train": ["a.tsv", "b.csv"], "valid": 0.1},
         "training": {"epochs": 1},
     }
-    spec = Source("mine", [layer]).spec(TranslationRecipe)
+    spec = Source("mine", [Layer("mine", Path(), layer)]).spec(TranslationRecipe)
     written = recipe_text(spec)
-    assert Source("run", [yaml.safe_load(written)]).spec(TranslationRecipe) == spec
-    changed = Source("mine", [layer]).spec(TranslationRecipe, ["data.train=c.tsv", "data.valid=d.tsv"]).data
+    assert Source("run", [Layer("run", Path(), yaml.safe_load(written))]).spec(TranslationRecipe) == spec
+    changed = (
+        Source("mine", [Layer("mine", Path(), layer)])
+        .spec(TranslationRecipe, ["data.train=c.tsv", "data.valid=d.tsv"])
+        .data
+    )
     assert isinstance(changed, FilesSpec)
-    assert (changed.train, changed.valid) == (TsvPairs(path=Path("c.tsv")), TsvPairs(path=Path("d.tsv")))
+    assert (changed.train, changed.valid) == (
+        TsvPairs(path=Path("c.tsv").absolute()),
+        TsvPairs(path=Path("d.tsv").absolute()),
+    )
 
 
 def test_documents_and_labelled_texts_are_named_alike(tmp_path: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("\n\n".join(f"Document {n}." for n in range(40)), encoding="utf-8")
-    by_path = Source("x", [{"task": "causal_lm", "data": {"train": str(text)}, "training": {"epochs": 1}}])
+    by_path = Source(
+        "x",
+        [Layer("x", Path(), {"task": "causal_lm", "data": {"train": str(text)}, "training": {"epochs": 1}})],
+    )
     recipe = by_path.spec(CausalLMRecipe)
     assert recipe.data == DocumentsSpec(train=(text,))
     rows = [{"text": f"Document\n{n}.", "id": n} for n in range(40)]
