@@ -114,7 +114,7 @@ def measure(pairs: PairSet, arm: str, seed: int, threads: int, folder: Path) -> 
     whyformer("train", recipe, f"training.seed={seed}", "--run", run, "--threads", threads)
     minutes = (time.perf_counter() - began) / 60
     scored = whyformer("evaluate", run, "--on", "valid", "--greedy", "--tokenize", pairs.tokenize, "--json")
-    found = {each["name"]: each for each in json.loads(scored)["scores"]}
+    found = {each["name"]: each for each in json.loads(scored)["sets"][0]["scores"]}
     steps = max(record["step"] for record in RunFolder(run).records())
     bleu, chrf = found["bleu"], found["chrf"]
     return Row(pairs.name, arm, seed, steps, minutes, bleu["value"], chrf["value"], bleu["signature"])

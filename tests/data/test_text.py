@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from whyformer.data.corpora.cleaning import Cleaning, CleaningReport
 from whyformer.data.corpora.download import Download, cache_folder
 from whyformer.data.corpora.lines import (
     BadLine,
@@ -22,6 +21,7 @@ from whyformer.data.corpora.lines import (
     read_stream,
 )
 from whyformer.data.corpora.pair_files import PairsSpec, Referenced, TextPairs, TsvPairs, group_references
+from whyformer.data.corpora.pairs.cleaning import Cleaning, CleaningReport
 from whyformer.errors import DataError, WhyformerError
 
 KEEP_ALL = Cleaning(longest=None, ratio=None)

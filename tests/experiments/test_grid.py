@@ -23,6 +23,7 @@ from whyformer.experiments.trial import Conditions, Measured, read_result, run_t
 from whyformer.files import write_text
 from whyformer.models.transformer import TransformerSpec
 from whyformer.runs.train import start_run
+from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.training.flops import training_flops
 from whyformer.training.storage.checkpoint import load_tensors
 from whyformer.training.storage.lock import RunLock
@@ -188,6 +189,7 @@ def test_a_folder_of_another_recipe_is_refused(finished: Results):
 
 def test_a_run_whose_data_decided_what_was_left_open_is_the_same_run(tmp_path: Path):
     (trial,) = plan_trials("reverse", [], [1], tmp_path, SMALL)
+    assert isinstance(trial.recipe, TranslationRecipe)
     assert trial.recipe.scoring.choose_by == "auto"
     settled = trial.recipe.model_copy(
         update={"scoring": trial.recipe.scoring.model_copy(update={"choose_by": "chrf"})}

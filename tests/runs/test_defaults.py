@@ -1,6 +1,7 @@
 """What a recipe leaves out: decided by its data, told, written down, and then no longer decided."""
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from random import Random
 
@@ -23,13 +24,14 @@ QUICK = ("training.steps=3", "training.validation.sentences=2")
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
     """A recipe that names two files of 60 pairs, and says nothing else."""
-    random = Random(1)
-    drawn = [(random.choice([*NOUNS]), random.choice([*VERBS])) for _ in range(60)]
-    (tmp_path / "a.en").write_text("".join(f"The {n} {v}.\n" for n, v in drawn), encoding="utf-8")
-    (tmp_path / "a.de").write_text("".join(f"{NOUNS[n]} {VERBS[v]}.\n" for n, v in drawn), encoding="utf-8")
+    drawn = Random(1).sample([*product(NOUNS, VERBS, NOUNS)], 60)
+    english = [f"The {one} {verb} near the {other}.\n" for one, verb, other in drawn]
+    german = [f"{NOUNS[one]} {VERBS[verb]} bei {NOUNS[other]}.\n" for one, verb, other in drawn]
+    (tmp_path / "a.en").write_text("".join(english), encoding="utf-8")
+    (tmp_path / "a.de").write_text("".join(german), encoding="utf-8")
     recipe = tmp_path / "mine.yaml"
-    files = "{kind: text, source: a.en, target: a.de}"
-    recipe.write_text(f"data:\n  kind: files\n  train: {files}\n  valid: {files}\n", encoding="utf-8")
+    train = "{kind: text, source: a.en, target: a.de}"
+    recipe.write_text(f"data:\n  kind: files\n  train: {train}\n  valid: 0.1\n", encoding="utf-8")
     return recipe
 
 

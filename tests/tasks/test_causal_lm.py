@@ -220,10 +220,9 @@ def test_what_is_held_out_or_repeated_is_not_trained_on(tmp_path: Path):
     assert set(read.train).isdisjoint(read.valid)
     assert sorted([*read.train, *read.valid], key=int) == [str(number) for number in range(90)]
     assert 10 < len(read.valid) < 50
-    held = len(read.valid) + sum(int(each) < 10 for each in read.valid)
     assert read.summary == (
-        f"100 documents read, {held} held out and {100 - held - len(read.train)} repeated left out, "
-        f"{len(read.valid)} to choose by"
+        f"100 documents read: {len(read.train)} to train on, {len(read.valid)} held out as valid, "
+        "10 left out as copies"
     )
     # The hash is of the text alone: more text moves nothing from one side to the other.
     more = documents(tmp_path, text + b"\n\nnew", valid=0.3).load()

@@ -15,7 +15,7 @@ import whyformer
 from whyformer.config.recipe_files import recipe_text
 from whyformer.data.corpora.labelled import LabelledSpec
 from whyformer.data.tokenizers.single import SingleTokenizer
-from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError
+from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError, WhyformerNote
 from whyformer.models.classifier import PooledClassifier
 from whyformer.runs.evaluate import evaluate_run
 from whyformer.runs.load import load_as
@@ -297,12 +297,15 @@ def test_one_label_is_nothing_to_learn(tmp_path: Path):
 
 def test_what_is_held_out_is_not_trained_on_whatever_its_label(tmp_path: Path):
     lines = [f"{label}\t{number}" for number in range(50) for label in "ab"]
-    read = table(tmp_path, "\n".join(lines).encode(), valid=0.3).load()
+    with pytest.warns(
+        WhyformerNote, match=r"\d+ texts stand there with different labels, such as '0' with a and b"
+    ):
+        read = table(tmp_path, "\n".join(lines).encode(), valid=0.3).load()
     assert {each.texts for each in read.train}.isdisjoint(each.texts for each in read.valid)
     assert len(read.train) + len(read.valid) == 100
     assert 10 < len(read.valid) < 50
     held = len(read.valid)
-    assert read.summary == f"100 examples read, {held} held out, {held} to choose by"
+    assert read.summary.startswith(f"100 examples read: {100 - held} to train on, {held} held out as valid")
 
 
 def test_what_does_not_fit_the_start_is_refused(recipe: str, reverse_run: Path, tuned: Path, tmp_path: Path):

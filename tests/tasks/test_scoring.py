@@ -17,6 +17,7 @@ from whyformer.runs.train import resume_run, start_run
 from whyformer.tasks.translation.evaluation import evaluate_translator
 from whyformer.tasks.translation.metrics import ScoringSpec, score, words_of_zero
 from whyformer.tasks.translation.scripts import suited_tokenize
+from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.tasks.translation.training import unigram_entropy
 from whyformer.tasks.translation.translator import Translator
 
@@ -181,6 +182,7 @@ def test_the_model_that_is_right_is_kept(name: str, tmp_path: Path, no_picture: 
     exact = [record["exact"] for record in trainer.run.records() if "exact" in record]
     assert progress.best.scores["exact"] == max(exact) > 50.0
     recipe = read_recipe(run)
+    assert isinstance(recipe, TranslationRecipe)
     assert recipe.scoring.tokenize == ("13a" if name == "reversed" else "zh")
     assert recipe.scoring.choose_by == ("bleu" if length == 4 else "chrf")
     assert sum(line.startswith("scoring.") for line in said) == 2
@@ -198,8 +200,16 @@ def overlong(path: Path, *lines: str) -> None:
 LONG = "1" * 30
 
 
-@pytest.mark.parametrize("line", [f"{LONG}\t1", f"1\t{LONG}", f"{LONG}\t{LONG}"])
-@pytest.mark.parametrize("side", ["train", "valid"])
+# Of training pairs, cleaning drops those of which one side alone is long.
+@pytest.mark.parametrize(
+    ("side", "line"),
+    [
+        ("train", f"{LONG}\t{LONG}"),
+        ("valid", f"{LONG}\t1"),
+        ("valid", f"1\t{LONG}"),
+        ("valid", f"{LONG}\t{LONG}"),
+    ],
+)
 def test_pairs_longer_than_the_model_are_left_out_before_training(
     side: str, line: str, tmp_path: Path, no_picture: None
 ):

@@ -10,14 +10,21 @@ from typer.testing import Result
 
 from whyformer.runs.train import resume_run
 from whyformer.training.storage.checkpoint import load_facts, load_tensors, save_tensors
-from whyformer.training.storage.fingerprint import Fingerprint, differences, fingerprint, written
+from whyformer.training.storage.fingerprint import (
+    Fingerprint,
+    differences,
+    fingerprints_record,
+    text_fingerprint,
+)
 from whyformer.training.storage.run import RunFolder
 
 Train = Callable[..., Result]
 
 DIGITS = [" ".join(str((7 * i + j) % 5) for j in range(2 + i % 3)) for i in range(60)]
-TINY = "training: {steps: 6, batching: {tokens: 64}, schedule: {kind: constant, warmup: 2}, precision: fp32, "
-TINY += "validation: {every: 3, average: 1}}\n"
+TINY = (
+    "training: {steps: 6, batching: {tokens: 64}, schedule: {kind: constant, warmup: 2}, precision: fp32, "
+    "validation: {every: 3, average: 1}}\n"
+)
 LANGUAGE = "data: {train: [train.txt], valid: [valid.txt]}\n" + TINY
 STACK = "layers: 1, block: {attention: {heads: {query: 2}}, feed_forward: {hidden: 32}}"
 RECIPES = {
@@ -42,7 +49,7 @@ def pairs(tmp_path: Path, recipe: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def change(path: Path, *, drop: int = 0, swap: bool = False, edit: bool = False) -> None:
+def change(path: Path, *, drop: int = 0, swap: int = 0, edit: int = 0) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     lines = lines[: len(lines) - drop]
     if swap:
@@ -56,13 +63,13 @@ def change(path: Path, *, drop: int = 0, swap: bool = False, edit: bool = False)
     ("file", "how", "said"),
     [
         ("train.tsv", {"drop": 15}, "train: 60 examples then, 45 now"),
-        ("train.tsv", {"swap": True}, "train: 60 examples as before, but not the same ones"),
-        ("valid.tsv", {"edit": True}, "valid: 9 examples as before, but not the same ones"),
+        ("train.tsv", {"swap": 1}, "train: 60 examples as before, but not the same ones"),
+        ("valid.tsv", {"edit": 1}, "valid: 9 examples as before, but not the same ones"),
         ("valid.tsv", {"drop": 1}, "valid: 9 examples then, 8 now"),
     ],
 )
 def test_pairs_that_changed_are_refused_and_can_be_accepted(
-    file: str, how: dict[str, object], said: str, pairs: Path, train: Train
+    file: str, how: dict[str, int], said: str, pairs: Path, train: Train
 ):
     run = pairs / "run"
     assert train("pairs.yaml", "training.steps=8", "training.epochs=null", "--run", run).exit_code == 0
@@ -86,7 +93,7 @@ def test_what_was_best_on_another_validation_set_does_not_count(pairs: Path, tra
     run = pairs / "run"
     assert train("pairs.yaml", "training.steps=14", "--run", run).exit_code == 0
     for file, steps, keeps in (("train.tsv", 21, True), ("valid.tsv", 28, False)):
-        change(pairs / file, swap=True)
+        change(pairs / file, swap=1)
         best = load_facts(RunFolder(run).state)["progress"]["best_step"]
         trainer = resume_run(
             run, [f"training.steps={steps}"], device="cpu", say=lambda _: None, accept_data=True
@@ -151,17 +158,17 @@ def test_new_runs_accept_nothing(recipe: str, train: Train, tmp_path: Path):
 
 def test_a_fingerprint_tells_what_a_hash_of_joined_texts_would_not():
     texts = [[("ab", "c")], [("a", "bc")], [("ab",), ("c",)], [("abc",)], [("ab", "c", "")], []]
-    found = {fingerprint(each) for each in texts}
+    found = {text_fingerprint(each) for each in texts}
     assert len(found) == len(texts)
-    assert fingerprint([("ab", "c")]) == fingerprint(iter([["ab", "c"]]))
-    assert fingerprint([("\ud800",)]).examples == 1
+    assert text_fingerprint([("ab", "c")]) == text_fingerprint(iter([["ab", "c"]]))
+    assert text_fingerprint([("\ud800",)]).examples == 1
 
 
 def test_differences_are_told_in_words():
     now = {"train": Fingerprint(3, "x"), "valid": Fingerprint(1_000, "y")}
-    assert differences(json.loads(json.dumps(written(now))), now) == {}
+    assert differences(json.loads(json.dumps(fingerprints_record(now))), now) == {}
     assert differences({}, now) == {}
-    before = written({"train": Fingerprint(3, "z"), "valid": Fingerprint(999, "y")})
+    before = fingerprints_record({"train": Fingerprint(3, "z"), "valid": Fingerprint(999, "y")})
     assert differences(before, now) == {
         "train": "train: 3 examples as before, but not the same ones",
         "valid": "valid: 999 examples then, 1,000 now",

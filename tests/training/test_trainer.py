@@ -1,6 +1,7 @@
 """The training loop: what a step does, when it ends, and which weights are kept."""
 
 import math
+import re
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typer.testing import Result
 from whyformer.data.batches.planning import plan_batches
 from whyformer.runs.load import load
 from whyformer.runs.train import resume_run, start_run
+from whyformer.tasks.translation.training import TranslationTraining
 from whyformer.training.storage.checkpoint import average_weights, load_tensors
 from whyformer.training.storage.run import RunFolder
 from whyformer.training.storage.state import Progress
@@ -387,9 +389,14 @@ AUTOMATIC = ("training.validation.translate_from=null", "training.validation.ave
 def test_what_has_learned_nothing_is_not_translated_until_the_end(prepare: Prepare):
     slow = ("training.schedule={kind: constant, peak: 1e-6, warmup: 0}", "training.validation.every=7")
     trainer = prepare(*AUTOMATIC, *slow, "training.steps=21")
+    assert isinstance(trainer.task, TranslationTraining)
+    (line,) = trainer.task.decisions
+    assert re.match(
+        r"validations translate once their nll is below 1\.\d+, 90% of the entropy of single", line
+    )
     trainer.train()
     assert ["bleu" in record for record in records(trainer, "valid")] == [False, False, True]
-    assert ["bleu" in record for record in records(trainer, "average")] == [True]
+    assert ["bleu" in record for record in records(trainer, "average")] == [False]
 
 
 def test_what_has_learned_is_translated_before_the_end(prepare: Prepare):

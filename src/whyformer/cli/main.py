@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from whyformer import __version__
 from whyformer.cli import (
     average,
+    check,
     classify,
     compare,
     doctor,
@@ -79,6 +80,7 @@ def whyformer(
 
 
 app.command()(init.init)
+app.command()(check.check)
 app.command()(train.train)
 app.command()(translate.translate)
 app.command()(generate.generate)

@@ -49,7 +49,7 @@ def _print_recipe(name: str, overrides: list[str]) -> None:
     from whyformer.runs.registry import load_any
 
     if name in shipped():
-        recipe = load_any(name, overrides)
+        recipe = load_any(name, overrides, say=_say)
     else:
         # One's own recipe is shown as it would be trained, with what its data decide.
         try:

@@ -12,7 +12,7 @@ corpus without a word:
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from whyformer.config.paths import children, holds_path, names_path
+from whyformer.config.paths import children, is_location, names_path
 from whyformer.config.schema import Node
 
 
@@ -69,17 +69,23 @@ class _Pruning(NamedTuple):
         # No sets at all are a choice of sets, too.
         empty = {key for key in files if layer.get(key) == {}}
         named = [key for key in layer if key in empty or names_path(under[key], layer[key])]
-        dropped = self._dropped(named, files, under, layer)
+        decided = self._decided(named, under) & files
+        sets = any("decides" in node.schema for places in under.values() for node in places)
+        # The files of one set are beside one another; the sets are not.
+        beside = not sets and any(is_location(under[key]) for key in named)
+        apart = {key for key in files if key in decided or (beside and is_location(under[key]))}
+        dropped = apart - set(layer)
         kept = {key: value for key, value in below.items() if key not in dropped}
         for key in files & set(layer) - dropped:
             old, new = below[key], layer[key]
             if isinstance(old, Mapping) and isinstance(new, Mapping):
+                old = _without_files(under[key], old) if key in decided else old
                 again = not self.decisive and new.keys() <= old.keys()
                 if key in named and not again and any("NAME" in node.elements for node in under[key]):
                     # Sets by name: those that are not named again are gone; of the others each is looked at.
                     old = {name: value for name, value in old.items() if name in new}
                 kept[key] = self.pruned(under[key], old, new, f"{prefix}{key}.")
-        if named and any("decides" in node.schema for places in under.values() for node in places):
+        if named and sets:
             rest = [key for key in kept if key not in layer and key != "kind"]
             gone = [key for key in below if key in dropped and key not in layer]
             if rest or gone:
@@ -87,20 +93,23 @@ class _Pruning(NamedTuple):
                 self.told.append(Inherited(*map(tuple, keys)))
         return kept
 
-    def _dropped(
-        self,
-        named: Sequence[str],
-        files: set[str],
-        under: Mapping[str, Sequence[Node]],
-        layer: Mapping[str, object],
-    ) -> set[str]:
-        """The keys with files that do not go with those that are ``named``."""
-        paths = {key for key in files if holds_path(under[key])}
-        beside = paths - set(layer) if any(holds_path(under[key]) for key in named) else set[str]()
+    def _decided(self, named: Sequence[str], under: Mapping[str, Sequence[Node]]) -> set[str]:
+        """The keys whose files go with those that are ``named``, and with no others."""
         if not self.decisive:
-            return beside
-        decided = {other for key in named for node in under[key] for other in node.schema.get("decides", ())}
-        return beside | (decided & files)
+            return set()
+        return {other for key in named for node in under[key] for other in node.schema.get("decides", ())}
+
+
+def _without_files(nodes: Sequence[Node], value: Mapping[str, object]) -> dict[str, object]:
+    """``value`` at ``nodes`` without what says where a file lies."""
+    kept: dict[str, object] = {}
+    for key, inner in value.items():
+        under = children(nodes, value, key)
+        if isinstance(inner, Mapping) and not is_location(under):
+            kept[key] = _without_files(under, inner)
+        elif not names_path(under, inner):
+            kept[key] = inner
+    return kept
 
 
 def _listed(keys: Sequence[str]) -> str:

@@ -122,22 +122,25 @@ def absolute(text: str, folder: Path) -> Path:
         with suppress(RuntimeError):  # nobody of that name: then it is a file's name
             path = path.expanduser()
     path = folder.absolute() / path
-    # Behind a link `..` is not what its text says.
-    return path.resolve() if ".." in path.parts else path
+    if ".." not in path.parts:
+        return path
+    # Behind a link `..` is not what its text says. A file that is a link itself may come to lead elsewhere.
+    return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
 
 
-def holds_path(nodes: Sequence[Node]) -> bool:
-    """Whether the path of a file may stand at one of ``nodes``."""
-    return _place(nodes) is not None
+def is_location(nodes: Sequence[Node]) -> bool:
+    """Whether at ``nodes`` stands where one file lies, and nothing in which other paths might stand."""
+    inner = (child for node in nodes for each in node.alternatives for child in each.keys.values())
+    return _place(nodes) == FILE and all(_place((child,)) is None for child in inner)
 
 
 def names_path(nodes: Sequence[Node], value: object) -> bool:
     """Whether ``value`` at ``nodes`` says, anywhere in it, where a file lies, here or on the web."""
     match value:
         case str():
-            return holds_path(nodes)
+            return _place(nodes) == FILE
         case Mapping():
-            return holds_path(nodes) or any(
+            return is_location(nodes) or any(
                 names_path(children(nodes, value, str(key)), inner) for key, inner in value.items()
             )
         case list() | tuple():

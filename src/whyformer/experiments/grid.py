@@ -215,6 +215,9 @@ def _check_unchanged(trial: Trial) -> None:
     if not path.exists():
         return
     planned, found = (each.model_dump(mode="json") for each in (trial.recipe, load_any(str(path))))
+    if trial.recipe.training.schedule.warmup is None:
+        # Its start has counted the steps, of which warm-up is a share.
+        found["training"]["schedule"]["warmup"] = None
     if not _agree(planned, found):
         raise RecipeError(f"{trial.folder} holds a run of another recipe; remove it or choose another --run.")
 

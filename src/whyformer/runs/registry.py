@@ -77,7 +77,7 @@ def load_any(
         say(note)
     paths = source.paths(task.recipe_type, overrides) if to_train or not source.written else []
     if to_train:
-        check_inputs(paths, f"recipe {recipe}")
+        check_inputs(paths, recipe)
     started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]
     # A run has written down what it took; what it started from may be gone.
     begun = read_start(started[0]) if started and not source.written else None

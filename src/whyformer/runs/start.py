@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -19,8 +20,10 @@ from whyformer.training.storage.run import RunFolder
 from whyformer.training.task import TrainingTask
 
 
-def prepare_anew(spec: Recipe, say: Callable[[str], None]) -> Prepared:
+def prepare_anew(spec: Recipe, path: Path, say: Callable[[str], None]) -> Prepared:
     """What a new run of ``spec`` trains: where it starts from another run, with its assets and weights.
+
+    ``path`` is the folder of the new run.
 
     ``say`` is told what is taken over.
 
@@ -32,6 +35,8 @@ def prepare_anew(spec: Recipe, say: Callable[[str], None]) -> Prepared:
     task = task_of(spec)
     if spec.start is None:
         return task.prepare(spec, None)
+    if spec.start.resolve() == path.resolve():
+        raise RecipeError(f"start: {spec.start} is also where the new run is to lie; choose another --run.")
     begun = read_start(spec.start)
     check_kept(task, spec, begun)
     assets = task.load_assets(spec.start)

@@ -65,7 +65,7 @@ def _started(
     """A new run in the folder of the ``lock``, which is held."""
     path = lock.folder
     check_free(path, overwrite=overwrite)
-    prepared = prepare_anew(spec, say)
+    prepared = prepare_anew(spec, path, say)
     spec = spec if prepared.recipe is None else prepared.recipe
     trainer = _trainer(spec, prepared, lock, device, say)
     if warmup := warmup_decision(spec.training, trainer.total_steps):
@@ -159,7 +159,7 @@ def _resumed(
 def _data_changes(
     folder: RunFolder, now: Mapping[str, Fingerprint], say: Callable[[str], None]
 ) -> dict[str, str]:
-    """What has changed in the data since the state of ``folder`` was saved, in words by side."""
+    """Changes of the data since the state of ``folder`` was saved, in words by side."""
     before = load_facts(folder.state).get("data")
     if before is None:
         say("this run is older than fingerprints of data: whether its data has changed cannot be told")

@@ -24,7 +24,7 @@ from whyformer.tasks.decision import Decision
 from whyformer.tasks.recipe import Recipe
 from whyformer.training.objective import Objective
 from whyformer.training.storage.checkpoint import load_weights
-from whyformer.training.storage.fingerprint import Fingerprint, fingerprint
+from whyformer.training.storage.fingerprint import Fingerprint, text_fingerprint
 from whyformer.training.storage.run import RunFolder
 from whyformer.training.task import TrainingTask
 
@@ -133,13 +133,13 @@ class Prepared:
     recipe: Recipe | None = None
     """The recipe with what the data decided, where that is more than it says itself."""
     decisions: Sequence[str] = ()
-    """What was decided so, a line each."""
+    """Decisions that the data took so, a line each."""
 
 
 def documents_fingerprints(documents: Documents) -> dict[str, Fingerprint]:
     """Fingerprints of both sides of ``documents``."""
     sides = {"train": documents.train, "valid": documents.valid}
-    return {name: fingerprint((document,) for document in side) for name, side in sides.items()}
+    return {name: text_fingerprint((document,) for document in side) for name, side in sides.items()}
 
 
 @dataclass(frozen=True)

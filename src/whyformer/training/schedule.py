@@ -36,7 +36,7 @@ class _Schedule(Spec):
 
     def warmup_fault(self, steps: int) -> str:
         """A sentence where warm-up takes more than half of a training of ``steps``; empty otherwise."""
-        if 2 * self.warmup_steps <= steps:
+        if 2 * self.warmup_steps <= steps or self.warmup_steps == self.share_of(steps):
             return ""
         cure = f"leave training.schedule.warmup out (it would be {self.share_of(steps):,}) or train longer"
         if self.warmup_steps <= steps:

@@ -256,7 +256,7 @@ class Trainer(Generic[ModelT]):
         first = self.spec.validation.translate_from
         if first is not None:
             return self.progress.step >= first
-        return True if event == "average" or self._over() else None
+        return True if event == "valid" and self._over() else None
 
     def _keep_if_best(self, scores: dict[str, float]) -> bool:
         best = self.progress.best

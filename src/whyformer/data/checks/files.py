@@ -10,8 +10,8 @@ from typing import Literal, cast
 from whyformer.data.corpora.detection.encoding import is_encoded_twice
 from whyformer.data.corpora.detection.scripts import Script, profile_of, script_of
 from whyformer.data.corpora.detection.tables import SAMPLE, find_delimiter, has_header, quote_marks, split_row
+from whyformer.data.corpora.formats.tables import TableRow, read_rows
 from whyformer.data.corpora.lines import BadLine, Reason, encoding_of, scan_lines
-from whyformer.data.corpora.tables import Row, read_rows
 from whyformer.errors import DataError
 
 TableKind = Literal["tsv", "csv", "jsonl", "text"]
@@ -75,7 +75,7 @@ class ColumnReport:
 
 @dataclass(frozen=True)
 class FileReport:
-    """What a file is, and what would go wrong with it."""
+    """Description of a file, and of what would go wrong with it."""
 
     path: Path
     encoding: str
@@ -151,16 +151,29 @@ def _record(line: str) -> dict[str, object] | None:
         value: object = json.loads(line)
     except ValueError:
         return None
-    return cast(dict[str, object], value) if isinstance(value, dict) else None
+    return _flat(cast(dict[str, object], value)) if isinstance(value, dict) else None
+
+
+def _flat(record: dict[str, object], prefix: str = "") -> dict[str, object]:
+    """``record`` with the keys of inner objects behind a dot, as recipes name them."""
+    found: dict[str, object] = {}
+    for key, value in record.items():
+        if isinstance(value, dict):
+            found |= _flat(cast(dict[str, object], value), f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def _rows(
     path: Path, lines: Sequence[str | BadLine], form: FileForm
-) -> tuple[list[Row], list[str] | None, list[Finding]]:
+) -> tuple[list[TableRow], list[str] | None, list[Finding]]:
     """The rows of a file without its header, the names of its columns, and what could not be read."""
     match form.kind:
         case "text":
-            rows = [Row(number, (line,)) for number, line in enumerate(lines, 1) if isinstance(line, str)]
+            rows = [
+                TableRow(number, (line,)) for number, line in enumerate(lines, 1) if isinstance(line, str)
+            ]
             return rows, None, []
         case "jsonl":
             return _json_rows(path, lines)
@@ -170,7 +183,7 @@ def _rows(
         found = list(read_rows(path, form.delimiter, quotes=form.quotes or form.kind == "csv"))
     except DataError as error:
         return [], None, [Finding("refused", str(error))]
-    rows = [row for row in found if isinstance(row, Row)]
+    rows = [row for row in found if isinstance(row, TableRow)]
     broken = [row for row in found if isinstance(row, BadLine) and row.reason == Reason.QUOTES]
     problems = (
         [Finding("warning", _places(broken, "a closing quote with text behind it", path))] if broken else []
@@ -185,13 +198,15 @@ def _rows(
 
 def _json_rows(
     path: Path, lines: Sequence[str | BadLine]
-) -> tuple[list[Row], list[str] | None, list[Finding]]:
+) -> tuple[list[TableRow], list[str] | None, list[Finding]]:
     records = [(n, _record(line)) for n, line in enumerate(lines, 1) if isinstance(line, str)]
     names = list(dict.fromkeys(key for _, record in records if record for key in record))
     broken = [BadLine(path, number, Reason.NOT_JSON) for number, record in records if record is None]
     problems = [Finding("warning", _places(broken, Reason.NOT_JSON, path))] if broken else []
     rows = [
-        Row(number, [str(record.get(name, "")) for name in names]) for number, record in records if record
+        TableRow(number, [str(record.get(name, "")) for name in names])
+        for number, record in records
+        if record
     ]
     return rows, names, problems
 
@@ -213,7 +228,7 @@ def _bad_findings(lines: Sequence[str | BadLine]) -> Iterator[Finding]:
         yield Finding("warning", _places(named, what, named[0].path))
 
 
-def _columns(rows: Sequence[Row]) -> list[list[str]]:
+def _columns(rows: Sequence[TableRow]) -> list[list[str]]:
     width = min((len(row.cells) for row in rows), default=0)
     return [[row.cells[index] for row in rows] for index in range(width)]
 
@@ -252,7 +267,7 @@ _TARGETS = frozenset(
 )
 
 
-def _sides(columns: Sequence[ColumnReport], rows: Sequence[Row]) -> tuple[int, int] | None:
+def _sides(columns: Sequence[ColumnReport], rows: Sequence[TableRow]) -> tuple[int, int] | None:
     """The columns of source and target: by name where names tell, else the first two of text that differ."""
     texts = [column for column in columns if column.kind == "text"]
     named = {"source": _named_one_of(texts, _SOURCES), "target": _named_one_of(texts, _TARGETS)}
@@ -272,7 +287,7 @@ def _named_one_of(columns: Sequence[ColumnReport], names: frozenset[str]) -> Col
 
 
 def _most_unlike(
-    source: ColumnReport, others: Sequence[ColumnReport], rows: Sequence[Row]
+    source: ColumnReport, others: Sequence[ColumnReport], rows: Sequence[TableRow]
 ) -> ColumnReport | None:
     """The next column, unless it is in the source's own words: authors, say, or the same once more."""
     if not others:
@@ -289,7 +304,7 @@ def _label(columns: Sequence[ColumnReport]) -> int | None:
 
 
 def _findings(
-    path: Path, rows: Sequence[Row], columns: Sequence[ColumnReport], sides: tuple[int, int] | None
+    path: Path, rows: Sequence[TableRow], columns: Sequence[ColumnReport], sides: tuple[int, int] | None
 ) -> Iterator[Finding]:
     for column in columns:
         if column.empty and column.kind != "empty" and len(columns) > 1:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from whyformer.data.corpora.detection.encoding import (
@@ -128,10 +129,11 @@ class EncodingReport:
         """The command that writes the file anew as UTF-8."""
         packed = self.path.suffix == ".gz"
         plain = self.path.with_suffix("") if packed else self.path
-        new = plain.with_name(f"{plain.stem}.utf8{plain.suffix}")
-        name, unpack = ("-", f"gzip -dc {self.path} | ") if packed else (str(self.path), "")
+        name = quote(str(self.path))
+        new = quote(str(plain.with_name(f"{plain.stem}.utf8{plain.suffix}")))
+        unpack = f"gzip -dc {name} | " if packed else ""
         if self.guess is None:
-            return f"{unpack}tr '\\r' '\\n' {'' if packed else '< ' + name + ' '}> {new}"
+            return f"{unpack}tr '\\r' '\\n' {'' if packed else f'< {name} '}> {new}"
         file = "" if packed else f" {name}"
         return f"{unpack}iconv -f {self.guess.iconv} -t UTF-8{file} > {new}"
 

@@ -5,29 +5,28 @@ Each can be read in two ways. ``training(cleaning)`` drops what is unfit and say
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self, cast
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field, model_validator
 from typing_extensions import override
 
-from whyformer.data.corpora.cleaning import Cleaning, CleaningReport
 from whyformer.data.corpora.detection.tables import find_delimiter, has_header
 from whyformer.data.corpora.download import Download
-from whyformer.data.corpora.lines import BadLine, Placed, Reason, SentencePair, scan_lines
-from whyformer.data.corpora.tables import (
+from whyformer.data.corpora.formats.naming import PairsByPath
+from whyformer.data.corpora.formats.tables import (
     Column,
-    Row,
+    TableRow,
     column_index,
     head_of,
     read_json_lines,
     read_rows,
     table_notes,
 )
+from whyformer.data.corpora.lines import BadLine, Placed, Reason, SentencePair, scan_lines
+from whyformer.data.corpora.pairs.cleaning import Cleaning, CleaningReport
 from whyformer.errors import DataError
 from whyformer.spec import Spec
 
@@ -156,7 +155,7 @@ class _Table(_Pairs):
     """Score a source that stands on several lines once, against all its translations."""
 
     @abstractmethod
-    def rows(self, path: Path) -> Iterator[Row | BadLine]:
+    def rows(self, path: Path) -> Iterator[TableRow | BadLine]:
         """Yield source and target of each row, or the line that cannot be read."""
 
     def scan(self) -> Iterator[Placed | BadLine]:
@@ -207,7 +206,7 @@ class _Columns(_Table):
         return self
 
     @override
-    def rows(self, path: Path) -> Iterator[Row | BadLine]:
+    def rows(self, path: Path) -> Iterator[TableRow | BadLine]:
         delimiter, quotes = self.form
         rows = read_rows(path, delimiter, quotes=quotes)
         names = _header(next(rows), path) if self.header else []
@@ -224,10 +223,16 @@ class _Columns(_Table):
             if len(row.cells) <= last:
                 yield BadLine(path, row.number, Reason.TOO_FEW_COLUMNS)
             else:
-                yield Row(row.number, (row.cells[source], row.cells[target]))
+                yield TableRow(row.number, (row.cells[source], row.cells[target]))
         if empty:
             raise DataError(f"{path}: nothing follows the header.")
         if 0 < widest <= last:
+            found = find_delimiter(head_of(path))
+            if found not in (None, delimiter):
+                raise DataError(
+                    f"{path}: no line has more than {widest} columns parted by {delimiter!r}, but {found!r} "
+                    "parts them evenly; say kind: tsv for tabs, or kind: csv and delimiter for the others."
+                )
             raise DataError(
                 f"{path}: column {last + 1} is asked for, but no line has more than {widest}; name the "
                 "columns by source_column and target_column."
@@ -286,7 +291,7 @@ class JsonlPairs(_Table):
     """The key of its translation, likewise."""
 
     @override
-    def rows(self, path: Path) -> Iterator[Row | BadLine]:
+    def rows(self, path: Path) -> Iterator[TableRow | BadLine]:
         return read_json_lines(path, (self.source_key, self.target_key))
 
 
@@ -326,61 +331,7 @@ class JoinedPairs(_Pairs):
 AnyPairs = _OneOfThem | JoinedPairs
 
 
-class _NamedByPath:
-    """Tells the schema that a path, or a list, may stand where a spec of pairs is due."""
-
-    def __get_pydantic_json_schema__(
-        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        spec = handler(core_schema)
-        path = {"type": "string", "format": "path"}
-        return {"anyOf": [spec, path, {"type": "array", "items": {"anyOf": [spec, path]}}]}
-
-
-PairsSpec = Annotated[AnyPairs, Field(discriminator="kind"), _NamedByPath()]
-
-_KINDS = {".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-
-
-def pairs_at(value: object, like: object = None) -> object:
-    """The spec, as a recipe writes it, of what may be only a path, a list of paths, or lack its kind.
-
-    A bare path is read like ``like``, another spec, where their kinds agree: with its columns and header.
-
-    Raises:
-        ValueError: the ending of a file does not tell its kind.
-    """
-    match value:
-        case str() | Path():
-            kind = _kind_of(str(value))
-            same = cast(Mapping[str, object], like) if isinstance(like, Mapping) else {}
-            return {**(same if same.get("kind") == kind else {}), "kind": kind, "path": value}
-        case list() | tuple():
-            parts = cast(Sequence[object], value)
-            return {"kind": "joined", "parts": [pairs_at(part, like) for part in parts]}
-        case {"url": str() as url}:
-            return {"kind": _kind_of(url), "path": value}
-        case Mapping() if "kind" not in value:
-            given = cast(Mapping[str, object], value)
-            match given:
-                case {"path": str() | Path() as path}:
-                    return {"kind": _kind_of(str(path)), **given}
-                case {"source": _, "target": _}:
-                    return {"kind": "text", **given}
-                case _:
-                    return value
-        case _:
-            return value
-
-
-def _kind_of(name: str) -> str:
-    endings = [ending.lower() for ending in Path(name.partition("?")[0]).suffixes if ending.lower() != ".gz"]
-    if not endings or endings[-1] not in _KINDS:
-        raise ValueError(
-            f"{name}: its ending does not tell how to find pairs in it; name a .tsv, .csv or .jsonl file, "
-            "say kind and path, or {source: FILE, target: FILE} for two files side by side"
-        )
-    return _KINDS[endings[-1]]
+PairsSpec = Annotated[AnyPairs, Field(discriminator="kind"), PairsByPath()]
 
 
 def locate(location: Location) -> Path:
@@ -404,7 +355,7 @@ def _named(location: Location) -> str:
     return location.url if isinstance(location, Download) else str(location)
 
 
-def _header(row: Row | BadLine, path: Path) -> list[str]:
+def _header(row: TableRow | BadLine, path: Path) -> list[str]:
     if isinstance(row, BadLine):
         raise row.error()
     if not any(cell.strip() for cell in row.cells):

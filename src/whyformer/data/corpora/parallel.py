@@ -10,18 +10,16 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from whyformer.data.corpora.cldr import CldrSpec
 from whyformer.data.corpora.cldr.splits import CldrPair
-from whyformer.data.corpora.cleaning import Cleaning, CleaningReport
-from whyformer.data.corpora.copies import Common, HeldOutTexts, common, split_off, without_common
-from whyformer.data.corpora.detection.scripts import are_swapped, profile_of, strange_script
+from whyformer.data.corpora.formats.naming import pairs_at
 from whyformer.data.corpora.held_out import VALID, refuse_reserved_name, refuse_unknown_sets
 from whyformer.data.corpora.lines import SentencePair, read_lines
-from whyformer.data.corpora.pair_files import PairsSpec, Referenced, pairs_at
-from whyformer.data.corpora.reverse import ReverseSpec
+from whyformer.data.corpora.pair_files import PairsSpec, Referenced
+from whyformer.data.corpora.pairs.cleaning import Cleaning, CleaningReport
+from whyformer.data.corpora.pairs.copies import HeldOutTexts, common, split_off, without_common
+from whyformer.data.corpora.pairs.notes import corpus_notes, overlap_notes
+from whyformer.data.corpora.pairs.reverse import ReverseSpec
 from whyformer.errors import DataError, WhyformerNote
 from whyformer.spec import Spec
-
-_FEW = 20
-"""Pairs below which nothing is said about how both sides look."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ def _load_files(spec: FilesSpec) -> Corpus:
     shared = {name: common(train, each) for name, each in texts.items()}
     parts += [each.summary(name) for name, each in shared.items() if any(each)]
     for note in [*file_notes(spec), *corpus_notes(train, held_out), *overlap_notes(shared, held_out)]:
-        warnings.warn(note, WhyformerNote, stacklevel=3)
+        warnings.warn(note, WhyformerNote, stacklevel=1)  # said once, whoever reads
     return Corpus([(pair.source, pair.target) for pair in train], valid, test, "; ".join(parts))
 
 
@@ -157,45 +155,6 @@ def file_notes(spec: FilesSpec) -> Iterator[str]:
         yield from spec.valid.notes("data.valid")
     for name, files in spec.test.items():
         yield from files.notes(f"data.test.{name}")
-
-
-def corpus_notes(
-    train: Sequence[SentencePair], held_out: Mapping[str, Sequence[Referenced]]
-) -> Iterator[str]:
-    """Sentences on training pairs that do not look like translations, and on sets the other way round."""
-    equal = sum(pair.source.strip() == pair.target.strip() for pair in train)
-    if equal > len(train) / 2 and len(train) >= _FEW:
-        yield (
-            f"data.train: both sides are equal in {equal:,} of {len(train):,} pairs; is the same column or "
-            "file named twice?"
-        )
-        return
-    sides = profile_of([pair.source for pair in train]), profile_of([pair.target for pair in train])
-    for name, pairs in held_out.items():
-        others = (
-            profile_of([pair.source for pair in pairs]),
-            profile_of([pair.references[0] for pair in pairs]),
-        )
-        key = f"data.{name}" if name == VALID else f"data.test.{name}"
-        if are_swapped(sides, others):
-            yield (
-                f"{key}: its sources look like the targets of data.train, and its targets like the sources; "
-                "exchange source and target in one of them."
-            )
-        elif (strange := strange_script(sides, others)) is not None:
-            yield f"{key}: {strange}; is it of the same languages?"
-
-
-def overlap_notes(
-    shared: Mapping[str, Common], held_out: Mapping[str, Sequence[Referenced]]
-) -> Iterator[str]:
-    """Sentences on held-out sets of which a good part is trained on."""
-    for name, each in shared.items():
-        if each.pairs > len(held_out[name]) / 10:
-            yield (
-                f"{each.pairs:,} training pairs stand in {name}, too ({len(held_out[name]):,} there), so its "
-                "scores say little; data.cleaning.overlap=pairs drops them from training."
-            )
 
 
 def load_held_out(spec: AnyData, names: Sequence[str] = ()) -> dict[str, list[Referenced]]:

@@ -42,6 +42,6 @@ class Imported(Spec):
             TokenizerError: always.
         """
         raise TokenizerError(
-            "tokenizer.kind is imported, which cannot be trained; name another kind, or go on with the "
-            "tokenizer.json that was imported."
+            "tokenizer.kind is imported, which cannot be trained; name another kind, or keep it by starting "
+            "from the run that was imported (`start: runs/NAME`)."
         )

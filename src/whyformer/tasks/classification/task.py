@@ -29,7 +29,7 @@ from whyformer.tasks.task import EvaluationOptions, Prepared, SingleTokenizerTas
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.storage.checkpoint import load_weights
-from whyformer.training.storage.fingerprint import fingerprint
+from whyformer.training.storage.fingerprint import text_fingerprint
 from whyformer.training.storage.run import RunFolder
 
 
@@ -98,7 +98,9 @@ class ClassificationTask(SingleTokenizerTask[ClassificationRecipe, Classifier]):
         training = ClassificationTraining(texts, reader, labels, self.objective(recipe))
         build = partial(recipe.model.build, assets.tokenizer.size, len(labels))
         sides = {"train": texts.train, "valid": texts.valid}
-        data = {name: fingerprint((each.label, *each.texts) for each in side) for name, side in sides.items()}
+        data = {
+            name: text_fingerprint((each.label, *each.texts) for each in side) for name, side in sides.items()
+        }
         return Prepared(training, build, assets, training.summary, data)
 
     @override

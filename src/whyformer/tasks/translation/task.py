@@ -1,5 +1,6 @@
 """Translation: the recipe, and the task's five answers."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from whyformer.data.corpora.parallel import (
 from whyformer.data.tokenizers.pair import JointTokenizer, TokenizerPair, TokenizersSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.errors import DataError
+from whyformer.errors import DataError, WhyformerNote
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
@@ -37,7 +38,7 @@ from whyformer.tasks.translation.training import TeacherForcing, TranslationTrai
 from whyformer.tasks.translation.translator import Translator
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
-from whyformer.training.storage.fingerprint import Fingerprint, fingerprint
+from whyformer.training.storage.fingerprint import Fingerprint, text_fingerprint
 
 
 class TranslationRecipe(Recipe):
@@ -90,7 +91,11 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
         # Of a recipe that says everything, such as a run's, the data are not read for nothing.
         if not isinstance(recipe.data, FilesSpec) or is_complete(said):
             return []
-        return decide(said, PairCounts.of(load_corpus(recipe.data).train))
+        with warnings.catch_warnings():
+            # The data are read once more to train on them, and what is to be said of them is said then.
+            warnings.simplefilter("ignore", WhyformerNote)
+            corpus = load_corpus(recipe.data)
+        return decide(said, PairCounts.of(corpus.train))
 
     @override
     def load_assets(self, folder: Path) -> TokenizerPair:
@@ -110,7 +115,7 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
             training.summary,
             _fingerprints(corpus),
             recipe.model_copy(update={"scoring": scoring}),
-            decisions,
+            [*decisions, *training.decisions],
         )
 
     @override
@@ -163,7 +168,7 @@ def _brings_text(said: RecipeLayer) -> bool:
 
 def _fingerprints(corpus: Corpus) -> dict[str, Fingerprint]:
     held_out = ((pair.source, *pair.references) for pair in corpus.valid)
-    return {"train": fingerprint(corpus.train), "valid": fingerprint(held_out)}
+    return {"train": text_fingerprint(corpus.train), "valid": text_fingerprint(held_out)}
 
 
 def train_tokenizers(recipe: TranslationRecipe, corpus: Corpus) -> TokenizerPair:

@@ -29,7 +29,7 @@ from whyformer.training.task import Probe
 
 _ROWS = 128
 """Held-out pairs side by side."""
-_INFORMED = 0.75
+_INFORMED = 0.9
 """Share of the entropy of single tokens below which the likelihood is good enough to translate."""
 _SOME_CHRF = 20.0
 """chrF in percent above which translations are not nothing."""
@@ -116,6 +116,16 @@ class TranslationTraining:
         left_out = " and ".join(f"{count:,} {side} pairs" for side, count in overlong.items() if count)
         longer = f"; left out, as longer than model.longest ({self._longest} tokens): {left_out}"
         return self.corpus.summary + (longer if left_out else "")
+
+    @property
+    def decisions(self) -> list[str]:
+        """A line on when validations translate, where the recipe leaves that open."""
+        if self._translates_from is not None:
+            return []
+        return [
+            f"validations translate once their nll is below {self._informed:.3g}, {_INFORMED:.0%} of the "
+            "entropy of single target tokens, and at the end"
+        ]
 
     @property
     def lengths(self) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ class Fingerprint(NamedTuple):
     """Hash of all their texts, in order."""
 
 
-def fingerprint(examples: Iterable[Iterable[str]]) -> Fingerprint:
+def text_fingerprint(examples: Iterable[Iterable[str]]) -> Fingerprint:
     """The fingerprint of ``examples``, each of one text or more."""
     digest, count = hashlib.sha256(), 0
     for example in examples:
@@ -28,15 +28,15 @@ def fingerprint(examples: Iterable[Iterable[str]]) -> Fingerprint:
     return Fingerprint(count, digest.hexdigest())
 
 
-def written(data: Mapping[str, Fingerprint]) -> dict[str, dict[str, object]]:
+def fingerprints_record(data: Mapping[str, Fingerprint]) -> dict[str, dict[str, object]]:
     """Fingerprints by name, ready for JSON."""
     return {name: {"examples": of.examples, "digest": of.digest} for name, of in data.items()}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Fingerprint]) -> dict[str, str]:
-    """The sides of the data that are not what they were, each in words; ``before`` is what ``written`` gave.
+    """The sides of the data that are not what they were, each in words.
 
-    A side that was not fingerprinted then is taken for what it was.
+    What was ``before`` is what ``fingerprints_record`` gave. A side that it lacks is taken for what it was.
     """
     found: dict[str, str] = {}
     for name, present in now.items():

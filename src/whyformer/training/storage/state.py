@@ -17,7 +17,7 @@ from whyformer.training.storage.checkpoint import (
     optimizer_tensors,
     save_tensors,
 )
-from whyformer.training.storage.fingerprint import written
+from whyformer.training.storage.fingerprint import fingerprints_record
 from whyformer.training.storage.run import RunFolder
 
 
@@ -103,7 +103,11 @@ class SingleFileStore:
         """Write all that resuming needs, whole or not at all; see ``StateStore``."""
         weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
         moments = {f"optimizer.{name}": tensor for name, tensor in optimizer_tensors(optimizer).items()}
-        facts = {"assets": self._run.assets, "data": written(self._run.data), **_written(progress)}
+        facts = {
+            "assets": self._run.assets,
+            "data": fingerprints_record(self._run.data),
+            **_written(progress),
+        }
         save_tensors(self._run.state, weights | moments, facts)
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:

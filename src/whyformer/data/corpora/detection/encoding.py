@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-_LEAST = 0.3
+_LEAST = 0.6
 """Minimum score of a guess: the share of the characters beyond ASCII that fit the best language."""
 _SAMPLE = 20_000  # bytes
 
@@ -148,7 +148,8 @@ def wide_encoding(head: bytes) -> Encoding | None:
     head = head[: len(head) // 2 * 2]
     nuls = head.count(0) / max(1, len(head))
     texts = {codec: head.decode(codec, errors="replace") for codec in _UTF16}
-    if not nuls or (nuls < 0.3 and not any("\n" in text for text in texts.values())):
+    ends = max(text.count("\n") for text in texts.values())
+    if not nuls or (nuls < 0.3 and ends <= head.count(b"\n") / 2):
         return None
     found = {codec: _legible(text) for codec, text in texts.items()}
     best = max(found, key=lambda codec: found[codec])

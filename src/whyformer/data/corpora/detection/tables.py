@@ -38,7 +38,7 @@ class QuoteMarks:
     quoted: int
     """Fields that begin and end with a double quote and double it inside, as spreadsheets write them."""
     doubled: int
-    """Those of them that have a doubled quote, a delimiter or a line end inside."""
+    """Quoted fields that have a doubled quote, a delimiter or a line end inside."""
     open: int
     """Fields that begin with a double quote and do not end in one."""
 
@@ -59,8 +59,14 @@ def quote_marks(lines: Sequence[str], delimiter: str = "\t") -> QuoteMarks:
     False
     """
     fields = quoted = doubled = left_open = 0
+    goes_on = False
     for line in lines:
-        for cell in _outer_fields(line, delimiter):
+        cells = _outer_fields(line, delimiter)
+        if goes_on and '"' not in cells[0][:-1] and cells[0].endswith('"'):
+            # The end of a field with a line end inside.
+            quoted, doubled, left_open = quoted + 1, doubled + 1, left_open - 1
+        goes_on = cells[-1].startswith('"') and not cells[-1].endswith('"')
+        for cell in cells:
             fields += bool(cell)
             if not cell.startswith('"'):
                 continue
@@ -111,11 +117,20 @@ def find_delimiter(lines: Sequence[str]) -> str | None:
     if sum("\t" in line for line in filled) > len(filled) / 2:
         return "\t"
     for delimiter in _DELIMITERS[1:]:
-        widths = [len(_outer_fields(line, delimiter)) for line in filled]
+        rows = [_outer_fields(line, delimiter) for line in filled]
+        # A comma of a sentence in quotes, whose columns are parted by another character, tears these.
+        if sum(any(map(_is_torn, row)) for row in rows) > len(rows) / 2:
+            continue
+        widths = [len(row) for row in rows]
         usual = max(set(widths), key=widths.count)
         if usual > 1 and widths.count(usual) >= 0.95 * len(widths):
             return delimiter
     return None
+
+
+def _is_torn(field: str) -> bool:
+    """Whether a field has a quote at one of its ends and none at the other."""
+    return field.startswith('"') != field.endswith('"')
 
 
 def has_commas_for_tabs(lines: Sequence[str]) -> bool:

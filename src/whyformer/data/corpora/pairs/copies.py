@@ -10,7 +10,7 @@ Overlap = Literal["keep", "pairs", "sides"]
 
 
 class Common(NamedTuple):
-    """What training pairs have in common with one held-out set, counted in training pairs."""
+    """Overlap of training pairs and one held-out set, counted in training pairs."""
 
     pairs: int
     """Pairs that stand in both."""
@@ -19,6 +19,10 @@ class Common(NamedTuple):
 
     def summary(self, name: str) -> str:
         """Say it in a few words; ``name`` is that of the held-out set."""
+        if not self.pairs:
+            return f"one side of {self.sides:,} pairs stands in {name}, too"
+        if not self.sides:
+            return f"{self.pairs:,} pairs stand in {name}, too"
         return f"{self.pairs:,} pairs and one side of {self.sides:,} more stand in {name}, too"
 
 
@@ -41,7 +45,7 @@ class HeldOutTexts:
                 self._pairs.add((key, target))
 
     def shares(self, pair: SentencePair) -> Literal["pair", "side"] | None:
-        """What of ``pair`` stands among the held-out ones."""
+        """The part of ``pair`` that stands among the held-out ones."""
         source, target = folded(pair.source), folded(pair.target)
         if (source, target) in self._pairs:
             return "pair"
@@ -49,7 +53,7 @@ class HeldOutTexts:
 
 
 def common(pairs: Iterable[SentencePair], held_out: HeldOutTexts) -> Common:
-    """What ``pairs`` have in common with the ``held_out`` ones."""
+    """The overlap of ``pairs`` and the ``held_out`` ones."""
     found = [shared for pair in pairs if (shared := held_out.shares(pair))]
     return Common(found.count("pair"), found.count("side"))
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, NamedTuple, cast
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -19,7 +19,7 @@ _LONGEST_FIELD = 100
 """Lines that a quoted field may have; beyond, its quote was never closed."""
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One row of a table."""
 
     number: int
@@ -27,11 +27,69 @@ class Row(NamedTuple):
     cells: Sequence[str]
 
 
-def read_rows(path: Path, delimiter: str, *, quotes: bool) -> Iterator[Row | BadLine]:
+TableFormat = Literal["tsv", "csv", "jsonl"]
+"""Columns parted by tabs, columns parted by commas with quotes around fields, or a JSON object a line."""
+_FORMATS: dict[str, TableFormat] = {
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+
+
+def format_of(name: str) -> TableFormat | None:
+    """The format of a table, by the ending of its file's name or address; None where that does not tell.
+
+    >>> format_of("a.csv"), format_of("https://x.org/a.b.tsv.gz?raw=1"), format_of("a.txt")
+    ('csv', 'tsv', None)
+    """
+    endings = [ending.lower() for ending in Path(name.partition("?")[0]).suffixes if ending.lower() != ".gz"]
+    return _FORMATS.get(endings[-1]) if endings else None
+
+
+def read_columns(
+    path: Path,
+    form: TableFormat,
+    columns: Sequence[Column],
+    *,
+    header: bool,
+    quotes: bool,
+    line_end: str = " ",
+) -> Iterator[TableRow | BadLine]:
+    """Yield the cells of ``columns`` (in JSON lines: what is under these keys) of each row.
+
+    Raises:
+        DataError: see ``read_rows``, ``read_json_lines`` and ``column_index``.
+    """
+    if form == "jsonl":
+        yield from read_json_lines(path, [str(column) for column in columns], line_end)
+        return
+    delimiter = "\t" if form == "tsv" else ","
+    rows = read_rows(path, delimiter, quotes=quotes or form == "csv", line_end=line_end)
+    names: Sequence[str] = []
+    if header:
+        first = next(rows)
+        if isinstance(first, BadLine):
+            raise first.error()
+        names = first.cells
+    indices = [column_index(column, names, path) for column in columns]
+    for row in rows:
+        if isinstance(row, BadLine):
+            yield row
+        elif len(row.cells) <= max(indices):
+            yield BadLine(path, row.number, Reason.TOO_FEW_COLUMNS)
+        else:
+            yield TableRow(row.number, [row.cells[index] for index in indices])
+
+
+def read_rows(
+    path: Path, delimiter: str, *, quotes: bool, line_end: str = " "
+) -> Iterator[TableRow | BadLine]:
     """Yield each row, or the line that cannot be read.
 
     With ``quotes``, a field that begins with a double quote ends at the next one that is not doubled, as
-    spreadsheets write it; a line end inside is a space. Without, a quote is text like any other.
+    spreadsheets write it; a line end inside becomes ``line_end``. Without, a quote is text like any other.
 
     Raises:
         DataError: see ``scan_lines``; a quote is not closed; or the file has commas where tabs are due.
@@ -43,14 +101,17 @@ def read_rows(path: Path, delimiter: str, *, quotes: bool) -> Iterator[Row | Bad
         if isinstance(line, BadLine):
             yield line
         elif not quotes or '"' not in line:
-            yield Row(number, line.split(delimiter))
+            yield TableRow(number, line.split(delimiter))
         else:
-            yield _quoted_row(path, number, line, lines, delimiter)
+            row = _quoted_row(path, number, line, lines, delimiter)
+            if isinstance(row, TableRow):
+                row = TableRow(number, [cell.replace("\n", line_end) for cell in row.cells])
+            yield row
 
 
 def _quoted_row(
     path: Path, number: int, line: str, lines: Iterator[tuple[int, str | BadLine]], delimiter: str
-) -> Row | BadLine:
+) -> TableRow | BadLine:
     """The row that begins on ``line``, and takes from ``lines`` those that its fields go on in."""
     record = line
     for _ in range(_LONGEST_FIELD):
@@ -59,7 +120,7 @@ def _quoted_row(
         except ValueError:
             return BadLine(path, number, Reason.QUOTES)
         if cells is not None:
-            return Row(number, cells)
+            return TableRow(number, cells)
         _, following = next(lines, (0, None))
         if following is None:
             break
@@ -87,7 +148,7 @@ def _cells(record: str, delimiter: str) -> list[str] | None:
                 end += 2
             if end < 0:
                 return None
-            cells.append(record[start + 1 : end].replace('""', '"').replace("\n", " "))
+            cells.append(record[start + 1 : end].replace('""', '"'))
             end += 1
             if end < len(record) and record[end] != delimiter:
                 raise ValueError(record)
@@ -100,7 +161,7 @@ def _cells(record: str, delimiter: str) -> list[str] | None:
         start = end + 1
 
 
-def read_json_lines(path: Path, keys: Sequence[str]) -> Iterator[Row | BadLine]:
+def read_json_lines(path: Path, keys: Sequence[str], line_end: str = " ") -> Iterator[TableRow | BadLine]:
     """Yield what stands under ``keys`` in the JSON object of each line; a dot leads into an inner object.
 
     Raises:
@@ -115,7 +176,8 @@ def read_json_lines(path: Path, keys: Sequence[str]) -> Iterator[Row | BadLine]:
         except ValueError:
             yield BadLine(path, number, Reason.NOT_JSON)
             continue
-        yield Row(number, [_text_under(record, key, f"{path}:{number}") for key in keys])
+        texts = (_text_under(record, key, f"{path}:{number}") for key in keys)
+        yield TableRow(number, [text.replace("\n", line_end) for text in texts])
 
 
 def json_object(line: str) -> dict[str, object]:
@@ -133,13 +195,13 @@ def json_object(line: str) -> dict[str, object]:
 def _text_under(record: dict[str, object], key: str, place: str) -> str:
     value: object = record
     for step in [key] if key in record else key.split("."):
-        inner = cast(dict[str, object], value) if isinstance(value, dict) else {}
+        inner: dict[str, object] = value if isinstance(value, dict) else {}
         if step not in inner:
             raise DataError(f"{place}: has no key {key!r}; its keys are {', '.join(map(repr, record))}.")
         value = inner[step]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise DataError(f"{place}: under {key!r} stands no text; name another key, or correct this line.")
-    return " ".join(str(value).split("\n"))
+    return str(value)
 
 
 def column_index(column: Column, names: Sequence[str], path: Path) -> int:
@@ -173,7 +235,7 @@ def table_notes(path: Path, delimiter: str, *, header: bool, quotes: bool, key: 
     if not quotes and marks.are_syntax:
         yield (
             f"{path}: {marks.quoted:,} of {marks.fields:,} fields in its first {len(lines):,} lines stand in "
-            f"double quotes, as a spreadsheet writes them, and the quotes are taken for text; say quotes: true "
+            "double quotes, as a spreadsheet writes them, and quotes are taken for text; say quotes: true "
             f"({key}: {{path: {path}, quotes: true}}) to read what is in them."
         )
     yield from header_notes(path, [line.split(delimiter) for line in lines], header=header, key=key)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from whyformer.data.corpora.copies import Overlap
 from whyformer.data.corpora.lines import BadLine, Placed, Reason, SentencePair
+from whyformer.data.corpora.pairs.copies import Overlap
 from whyformer.spec import Spec
 
 _SHOWN = 5
