@@ -18,9 +18,17 @@ from whyformer.data.tokenizers.text.sentences import join_sentences, split_line
 from whyformer.data.tokenizers.tokenizer import SEEN_KEY, SPEC_KEY, Tokenizer
 from whyformer.errors import TokenizerError, WhyformerNote
 
-LINES = ["36 minutes ago", "Ein schöner Männerhut für 5 €", "ngày 3 tháng 2", "三十六分钟前", "über\u00adall"] * 4
+LINES = [
+    "36 minutes ago",
+    "Ein schöner Männerhut für 5 €",
+    "ngày 3 tháng 2",
+    "三十六分钟前",
+    "über\u00adall",
+] * 4
 WHITE = [chr(code) for code in range(0x3001) if chr(code).isspace()]
-INVISIBLE = [*"\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2060\u2066\u2069\ufeff\ufe0f"]
+INVISIBLE = [
+    *"\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2060\u2066\u2069\ufeff\ufe0f"
+]
 KINDS: list[TokenizerSpec] = [
     BPE(vocabulary=330),
     Unigram(vocabulary=330),

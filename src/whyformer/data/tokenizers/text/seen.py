@@ -1,4 +1,4 @@
-"""What a tokenizer's training text was like, to tell when a text in use is unlike it."""
+"""Facts about a tokenizer's training text, by which a text in use is found to be unlike it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SeenText:
 
     @staticmethod
     def read(record: object) -> SeenText | None:
-        """What ``record`` has written; None where a file has none or another form of it."""
+        """The facts that ``record`` has written; None where a file has none or another form of it."""
         match record:
             case {"characters": str(characters), "longest": int(longest), "sentences": int(sentences)}:
                 return SeenText(frozenset(characters), longest, sentences)
