@@ -74,7 +74,15 @@ def test_blank_and_bad_lines_keep_their_places(classify: Program):
     text = f"one two\n\none\ttwo\n{'one ' * 60}\nnine\n \n"
     result = classify(stdin=text)
     assert result.exit_code == 3
-    assert [line.split("\t")[0] for line in result.stdout.split("\n")] == ["small", "", "", "", "large", "", ""]
+    assert [line.split("\t")[0] for line in result.stdout.split("\n")] == [
+        "small",
+        "",
+        "",
+        "",
+        "large",
+        "",
+        "",
+    ]
     assert "line 3 has 2 columns" in result.stderr
     assert "line 4 has 62 tokens" in result.stderr
     shown = [json.loads(line) for line in classify("--json", stdin=text).stdout.splitlines()]

@@ -73,7 +73,9 @@ def test_what_cannot_be_done_is_one_sentence(
     assert result.stderr.count("\n") == 1
 
 
-def test_texts_are_arguments_as_of_other_verbs(embed: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_texts_are_arguments_as_of_other_verbs(
+    embed: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     assert embed(*TEXT.splitlines()).stdout == embed().stdout
     assert json.loads(embed("one").stdout)["text"] == "one"
     monkeypatch.chdir(tmp_path)

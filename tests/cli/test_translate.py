@@ -119,7 +119,11 @@ STOP = ["--on-error", "stop"]
 @pytest.mark.parametrize(
     ("arguments", "stdin", "sentence"),
     [
-        (STOP, f"0\n{TOO_LONG}\n", "line 2 has 16 tokens, but the model takes 15 at most; split the sentence."),
+        (
+            STOP,
+            f"0\n{TOO_LONG}\n",
+            "line 2 has 16 tokens, but the model takes 15 at most; split the sentence.",
+        ),
         (STOP, b"0 1\n2\n\xff 3\n", "standard input:3: not UTF-8; correct this line."),
         ([*STOP, "--file", "{folder}/bad"], None, "{folder}/bad:2: not UTF-8; correct this line."),
         ([TOO_LONG], None, "line 1 has 16 tokens, but the model takes 15 at most; split the sentence."),

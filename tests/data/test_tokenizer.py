@@ -450,7 +450,9 @@ def shared(file: str) -> Path:
     return path
 
 
-@each([BPE(vocabulary=2000, text=RAW), Unigram(vocabulary=2000, text=RAW), Character(coverage=0.99, text=RAW)])
+@each(
+    [BPE(vocabulary=2000, text=RAW), Unigram(vocabulary=2000, text=RAW), Character(coverage=0.99, text=RAW)]
+)
 def test_real_text_comes_back(spec: TokenizerSpec) -> None:
     english = read_lines(shared("multi30k/raw/val.en.gz"))
     table = read_lines(shared("tatoeba-zh/valid.tsv.gz"))

@@ -228,7 +228,9 @@ def profile_translation(
     batches = [[texts[index] for index in indices] for indices in order]
     translator.translate(batches[0], settings, batch=batch, scores=False)
     began = time.perf_counter()
-    found = [each for rows in batches for each in translator.translate(rows, settings, batch=batch, scores=False)]
+    found = [
+        each for rows in batches for each in translator.translate(rows, settings, batch=batch, scores=False)
+    ]
     seconds = time.perf_counter() - began
     tokens = sum(len(candidates[0].ids) + 1 for candidates in found)
     speed = Speed(seconds / len(texts), tokens / seconds, _peak_memory())

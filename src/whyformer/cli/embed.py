@@ -28,6 +28,7 @@ from whyformer.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
+
 def embed(
     run: RunArgument,
     text: TextsArgument = None,

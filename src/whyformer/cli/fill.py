@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 def fill(
     run: RunArgument,
-    text: Annotated[list[str], typer.Argument(help="Texts with [MASK], or the model's own name of it, in place of what is missing.")],
+    text: Annotated[
+        list[str],
+        typer.Argument(help="Texts with [MASK], or the model's own name of it, in place of what is missing."),
+    ],
     top: Annotated[int, typer.Option(min=1, help="Guesses for each hole.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each text.")] = False,
     special_tokens: SpecialTokensOption = False,

@@ -1,4 +1,4 @@
-"""Texts that a verb is given: as arguments, by a file, or on standard input; and what becomes of bad lines."""
+"""Texts that a verb is given: arguments, or lines of a file or of standard input, the bad ones too."""
 
 import json
 import sys

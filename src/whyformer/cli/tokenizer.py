@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from whyformer.data.tokenizers.text.normalization import Spaces
-
 if TYPE_CHECKING:
     from whyformer.data.tokenizers.kinds import TokenizerSpec
     from whyformer.data.tokenizers.tokenizer import Tokenizer
@@ -48,7 +46,7 @@ def train(
         typer.Option(help="Compose characters (nfc, the default), also make plain ones of variants (nfkc)."),
     ] = None,
     spaces: Annotated[
-        Spaces | None,
+        Literal["fold", "plain", "keep"] | None,
         typer.Option(help="White space: one plain space of each run, plain ones one by one, or as it is."),
     ] = None,
     invisible: Annotated[

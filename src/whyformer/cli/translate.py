@@ -33,8 +33,8 @@ from whyformer.cli.progress import sentence_bar
 from whyformer.errors import DataError, DecodingError
 
 if TYPE_CHECKING:
-    from whyformer.decoding.search import SearchSpec
     from whyformer.cli.inputs import Inputs
+    from whyformer.decoding.search import SearchSpec
     from whyformer.tasks.bad_lines import BadLines
     from whyformer.tasks.output import TextOutput
     from whyformer.tasks.translation.translator import Translator
@@ -82,9 +82,10 @@ def translate(
 ) -> None:
     """Translate sentences, one a line, into one line each.
 
-    An empty line gives an empty line. So does one that cannot be translated, as --on-error says. With --n-best above 1 a sentence gives as many lines, best first:
-    its line number from 1, the score by which translations are ranked, and the text, separated by tabs.
-    How to search is the recipe's choice unless the options below say otherwise.
+    An empty line gives an empty line. So does one that cannot be translated, as --on-error says. With
+    --n-best above 1 a sentence gives as many lines, best first: its line number from 1, the score by which
+    translations are ranked, and the text, separated by tabs. How to search is the recipe's choice unless the
+    options below say otherwise.
     """
     if text and file:
         raise DataError("texts come from the command line or from --file, not from both; leave one out.")

@@ -293,7 +293,7 @@ def read_stream(stream: Iterable[bytes], name: str) -> Iterator[str]:
 
 
 def scan_stream(stream: Iterable[bytes], name: str) -> Iterator[str | BadLine]:
-    """Yield the lines of an open stream as they arrive, or what stands in the place of one that is not UTF-8."""
+    """Yield the lines of an open stream as they arrive, and a ``BadLine`` for one that is not UTF-8."""
     for number, line in enumerate(stream, start=1):
         yield _decoded(line, Path(name), number)
 

@@ -4,9 +4,7 @@ What cuts the text (normalizer, pre-tokenizer, merges, scores) stays as it is, s
 """
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal
-
-from typing_extensions import Self
+from typing import ClassVar, Literal, Self
 
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import TokenizerError

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
-from typing_extensions import Self
 
 from whyformer import special_tokens
 from whyformer.data.tokenizers import pre_tokenization as cutting
@@ -61,7 +60,6 @@ class _Trained(Spec):
     def _finished(self, model: Model, cut: Cutting, lines: Iterable[str], *to_text: Decoder) -> Tokenizer:
         spec = self.model_copy(update={"text": self.text.decided("fold")}).model_dump(mode="json")
         return finished(model, cut, spec, lines, to_text=to_text)
-
 
     def for_documents(self) -> Self:
         """The same for documents, whose lines mean something, where the recipe does not say otherwise."""

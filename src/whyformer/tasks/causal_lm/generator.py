@@ -1,14 +1,13 @@
 """The generator: the beginning of a text in, the text out."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 import torch
 
 from whyformer.data.batches.batch import Batch
 from whyformer.data.batches.planning import map_by_length
-from whyformer.data.tokenizers.opening import Tokens, openings
 from whyformer.data.tokenizers.specials import BYTES
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.decoding.hypothesis import Hypothesis
@@ -17,6 +16,7 @@ from whyformer.errors import DecodingError
 from whyformer.models.gpt import GPT
 from whyformer.special_tokens import BOS, NAMES, UNK
 from whyformer.tasks.bad_lines import unreadable
+from whyformer.tasks.opening import Tokens, openings
 from whyformer.tasks.output import TextOutput
 
 
@@ -176,7 +176,7 @@ class Generator:
         if UNK in ids:
             return plain
         begins = openings(self.tokenizer, text)
-        common = len(os.path.commonprefix([*begins, tuple(ids)]))
+        common = _in_common([*begins, tuple(ids)])
         # Behind the last of them there must be room for a token.
         room = min(self.model.longest - common, len(ids) - common + most) - 1
         rest = tuple(begin[common:] for begin in begins if len(begin) - common <= room)
@@ -228,6 +228,12 @@ def _opened(settings: SearchSpec, begun: _Prompt) -> SearchSpec:
         return settings
     changes = {"openings": begun.openings, "longest_extra": settings.longest_extra + len(begun.rest)}
     return type(settings).model_validate({**settings.model_dump(), **changes})
+
+
+def _in_common(sequences: Sequence[Tokens]) -> int:
+    """Number of tokens with which all ``sequences`` begin."""
+    same = (len(set(column)) == 1 for column in zip(*sequences, strict=False))
+    return sum(1 for _ in takewhile(bool, same))
 
 
 def _all_begin_with(tokenizer: Tokenizer, begins: Sequence[Tokens], text: str) -> bool:

@@ -72,7 +72,7 @@ class Embedder:
             batch: texts side by side; it changes the speed, not the result.
             first: the number of the first text in the caller's data, for errors.
             advance: told after each batch how many texts it had.
-            bad: what to do about texts that cannot be read; they get NaN, too. An error is raised if left out.
+            bad: what to do about texts that cannot be read; they get NaN, too. Left out, an error is raised.
 
         Raises:
             DecodingError: a text is longer than the model reads, or is no text.

@@ -21,7 +21,6 @@ from whyformer.nn.embedding import token_logits
 from whyformer.special_tokens import BOS, EOS, NAMES, UNK
 from whyformer.tasks.bad_lines import unreadable
 
-
 _OTHER_NAMES = ("<mask>", "<MASK>", "[mask]")
 """Names of the mask token in other toolkits, such as RoBERTa's."""
 
@@ -51,9 +50,9 @@ class Filled:
 class Filler:
     """A trained masked language model with its tokenizer.
 
-    A hole is written [MASK], or as the model calls its own mask token, and is filled by one piece, which may be less than a word. Several holes of a
-    text are filled independently: each as if the others stayed open. A space before a hole belongs to what
-    fills it, if the tokenizer's pieces have spaces in front.
+    A hole is written [MASK], or as the model calls its own mask token, and is filled by one piece, which may
+    be less than a word. Several holes of a text are filled independently: each as if the others stayed open.
+    A space before a hole belongs to what fills it, if the tokenizer's pieces have spaces in front.
 
     >>> fill = whyformer.load("runs/bert-tiny")  # doctest: +SKIP
     >>> fill("I am very glad to [MASK] you.")  # doctest: +SKIP
@@ -84,8 +83,8 @@ class Filler:
             special_tokens: whether a special token's name in a text stands for the token, not for text.
 
         Raises:
-            DecodingError: a text is no text, has no hole or is longer than the model reads, or the model has no head for
-                hidden tokens.
+            DecodingError: a text is no text, has no hole or is longer than the model reads, or the model has
+                no head for hidden tokens.
             TokenizerError: the tokenizer was trained without [MASK].
         """
         if self.model.masked is None:

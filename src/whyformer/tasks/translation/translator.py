@@ -9,17 +9,17 @@ import torch
 
 from whyformer.data.batches.batch import Batch
 from whyformer.data.batches.planning import length_batches
-from whyformer.data.tokenizers.opening import openings
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.text.sentences import join_sentences, split_line
-from whyformer.decoding.forced import rescored
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.engines.engine import Engine
 from whyformer.engines.parallel import side_by_side
+from whyformer.engines.rescoring import rescored
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.special_tokens import EOS
 from whyformer.tasks.bad_lines import BadLines, unreadable
+from whyformer.tasks.opening import openings
 from whyformer.tasks.output import TextOutput
 
 MANY = 8

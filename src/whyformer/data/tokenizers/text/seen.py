@@ -1,4 +1,4 @@
-"""What a tokenizer's training text was like, to tell when a text in use is unlike it."""
+"""Facts about a tokenizer's training text, by which a text in use is found to be unlike it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ class SeenText:
 
     characters: frozenset[str]
     """All characters of it, in normal form."""
-    longest: int
-    """Number of characters of its longest line."""
     sentences: int
     """Sentences of a line, of which not one line in a hundred has more."""
 
@@ -28,20 +26,18 @@ class SeenText:
         """The facts about ``lines``, which are in normal form."""
         counts = sorted(len(split_line(line)) for line in lines[:: max(1, len(lines) // _SAMPLE)])
         usual = counts[-1 - int(_FEW * len(counts))] if counts else 1
-        longest = max(map(len, lines), default=0)
-        return SeenText(frozenset().union(*lines), longest, max(1, usual))
+        return SeenText(frozenset().union(*lines), max(1, usual))
 
     def record(self) -> dict[str, Any]:
         """The facts, ready for JSON."""
-        characters = "".join(sorted(self.characters))
-        return {"characters": characters, "longest": self.longest, "sentences": self.sentences}
+        return {"characters": "".join(sorted(self.characters)), "sentences": self.sentences}
 
     @staticmethod
     def read(record: object) -> SeenText | None:
-        """What ``record`` has written; None where a file has none or another form of it."""
+        """The facts that ``record`` has written; None where a file has none or another form of it."""
         match record:
-            case {"characters": str(characters), "longest": int(longest), "sentences": int(sentences)}:
-                return SeenText(frozenset(characters), longest, sentences)
+            case {"characters": str(characters), "sentences": int(sentences)}:
+                return SeenText(frozenset(characters), sentences)
             case _:
                 return None
 

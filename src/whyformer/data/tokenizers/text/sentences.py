@@ -5,10 +5,15 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 _ABBREVIATIONS = frozenset(
-    "mr mrs ms dr st prof jr sr co inc ltd corp no nos fig vs vol pp cf etc al approx dept est gen col capt "
-    "lt sgt rev hon gov sen rep messrs mme mlle sra jan feb mar apr jun jul aug sep sept oct nov dec mon tue "
-    "wed thu fri sat sun e.g i.e a.m p.m ph.d nr str hr fr frl bzw ca usw vgl evtl ggf inkl abs art bd z.b "
-    "d.h u.a hrsg ing dipl av ave blvd mt".split()
+    re.findall(
+        r"\S+",
+        """
+        mr mrs ms dr st prof jr sr co inc ltd corp no nos fig vs vol pp cf etc al approx dept est
+        gen col capt lt sgt rev hon gov sen rep messrs mme mlle sra jan feb mar apr jun jul aug
+        sep sept oct nov dec mon tue wed thu fri sat sun e.g i.e a.m p.m ph.d nr str hr fr frl bzw
+        ca usw vgl evtl ggf inkl abs art bd z.b d.h u.a hrsg ing dipl av ave blvd mt
+        """,
+    )
 )
 _CLOSING = "[\"'”’»)\\]」』》】）]*"
 _OPENING = "[\"'“‘„«¿¡(\\[「『《【（]*"

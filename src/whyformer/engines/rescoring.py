@@ -69,7 +69,7 @@ def _summands(
     """Log-probabilities (R,T) of the tokens of ``targets`` (R), on the CPU."""
     longest = max(map(len, targets))
     padded = [[*target, *[PAD] * (longest - len(target))] for target in targets]
-    # (R,T)
+    # One row a hypothesis: (R,T)
     written = torch.tensor(padded, dtype=torch.int64, device=source.device).view(len(targets), longest)
     state = model.start(source, valid)
     state.select(sentence)

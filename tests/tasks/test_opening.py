@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from whyformer.data.corpora.cldr import CldrSpec
 from whyformer.data.tokenizers.kinds import BPE, Character, TokenizerSpec, Unigram, Word, WordPiece
-from whyformer.data.tokenizers.opening import openings
 from whyformer.data.tokenizers.text.normalization import TextSpec
 from whyformer.data.tokenizers.tokenizer import Document, Tokenizer
 from whyformer.errors import DecodingError
+from whyformer.tasks.opening import openings
 
 WRITTEN = [
     "Tom's mother doesn't know (yet) — it's 3.50 € at the l'Hôtel's bar!",
