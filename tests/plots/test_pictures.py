@@ -216,7 +216,7 @@ def charts(lang: Language) -> Any:
                      "allocation and filling", "autograd", "recurrences, convolutions")
         for backward in (False, True)
     ]  # fmt: skip
-    total = sum(cell["ms"] for cell in cells)
+    total = sum(float(cell["ms"]) for cell in cells)
     record = {"work": "training", "unit": "step", "count": 5, "conditions": "bf16, 2 threads", "cells": cells,
               "ms": 2 * total, "traced_ms": total}  # fmt: skip
     settings = {names[0]: {"model.heads": "4"}, names[1]: {"model.heads": "8"}}
