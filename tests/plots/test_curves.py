@@ -145,7 +145,7 @@ def test_the_words_of_every_task_are_there_in_chinese() -> None:
     for call in (node for path in sources for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))):
         if isinstance(call, ast.Call) and ast.unparse(call.func) in ("Curve", "Curves"):
             texts = [*call.args[1:], *(each.value for each in call.keywords if each.arg in ("axis", "per"))]
-            words |= {text.value for text in texts if isinstance(text, ast.Constant)}
+            words |= {str(text.value) for text in texts if isinstance(text, ast.Constant)}
     assert {"BLEU", "accuracy", "hidden token", "bits per character"} <= words
     assert words - {"BLEU", "chrF"} <= WORDS["zh"].known.keys()
     chart: Any = curves_chart([{"step": 1, **VALID}], CURVES, "zh")

@@ -1,6 +1,7 @@
 """Pages and pictures in a browser: on a phone and at a desk, by day and by night, on paper and read aloud."""
 
 import json
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,26 @@ def test_the_page_can_be_read_without_eyes_and_without_a_mouse(browser: Browser,
     assert rows[0].startswith("<s> → ")
 
 
+def test_what_is_dark_on_the_screen_is_printed_light(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(sentence(3, "en").html(), encoding="utf-8")
+    browser.look(1000, dark=True)
+    browser.open(path)
+    first = """getComputedStyle(document.querySelector(".cell[data-cell='1']")).fill"""
+    assert browser.ask(first) != "rgb(255, 255, 255)"
+    browser.ask(f"""addEventListener("beforeprint", () => {{ window.printed = [
+        {first}, document.getElementById("map").getAttribute("width")] }})""")
+    browser.paper(tmp_path / "page.pdf")
+    weight = json.loads(browser.ask("document.getElementById('data').textContent"))
+    state = weight["open"]
+    light = np.array([list(bytes.fromhex(color[1:])) for color in weight["light"]])
+    shown = weight["places"][0]["layers"][state["layer"]]["heads"][state["head"]][1] / 1000
+    expected = [round(float(np.interp(shown, weight["stops"], band))) for band in light.T]
+    printed = [int(band) for band in re.findall(r"\d+", browser.ask("window.printed[0]"))]
+    assert np.abs(np.subtract(printed, expected)).max() <= 1
+    assert browser.ask(first) != browser.ask("window.printed[0]")  # dark again
+
+
 def row(cell: str, *values: float) -> dict[str, Any]:
     span = {"mean": sum(values) / len(values), "low": min(values), "high": max(values)}
     return {"cell": cell, "values": dict(enumerate(values, start=1)), "estimate": span}
@@ -230,7 +251,7 @@ def test_no_label_of_a_chart_lies_on_another_or_is_pale(
     for page in charts(lang):
         path, _ = page.save(tmp_path)
         for width, dark, media in ((390, False, "screen"), (390, True, "screen"), (1440, False, "screen"),
-                                   (1440, True, "screen"), (760, False, "print")):  # fmt: skip
+                                   (1440, True, "screen"), (760, True, "print")):  # fmt: skip
             browser.look(width, dark=dark, media=media)
             browser.open(path, DRAWN)
             assert faults(browser) == {}, (page.stem, width, dark, media)
