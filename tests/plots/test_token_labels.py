@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyformer.plots.attention.tokens import every_nth, percent, shortened, text_width, token_label, wrapped
+from whyformer.plots.attention.tokens import (
+    every_nth,
+    percent,
+    shortened,
+    shortened_row,
+    text_width,
+    token_label,
+    wrapped,
+)
 from whyformer.plots.chart import Language
 
 
@@ -32,6 +40,23 @@ def test_a_label_is_legible(token: str, lang: Language, label: str) -> None:
 @given(st.text(), st.floats(20, 400))
 def test_a_shortened_text_fits(text: str, width: float) -> None:
     assert text_width(shortened(text, 12, width), 12) <= max(width, text_width("…", 12))
+
+
+@pytest.mark.parametrize(
+    ("label", "begins", "ends"),
+    [
+        ("a → b", "a → ", " → b"),
+        ("internationalization → internationalization", "intern", "… → inter"),
+        ("internationalization → b", "internation", "… → b"),
+        ("a → internationalization", "a → internation", "…"),
+        ("internationalization internationalization", "internationa", "…"),
+    ],
+)
+def test_of_a_row_both_tokens_stay(label: str, begins: str, ends: str) -> None:
+    shown = shortened_row(label, 12, 125)
+    assert shown.startswith(begins)
+    assert ends in shown
+    assert text_width(shown, 12) <= 125
 
 
 @given(st.text(alphabet="ab ,中文。「」–W"), st.floats(30, 300))
