@@ -5,10 +5,19 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+# The protocol is spoken on the descriptors 3 and 4.
+LAUNCHER = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+for end, wanted in zip(ends, (3, 4)):
+    os.dup2(end, wanted)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -25,10 +34,9 @@ class Browser:
         self._read, from_child = os.pipe()
         arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         arguments += ["--hide-scrollbars", "--no-first-run", "--remote-debugging-pipe"]
-        # The protocol is spoken on the descriptors 3 and 4.
-        moved = f'exec "$0" "$@" 3<&{to_child} 4>&{from_child}'
+        arguments += [f"--user-data-dir={profile}", "about:blank"]
         self._process = subprocess.Popen(
-            ["sh", "-c", moved, program, *arguments, f"--user-data-dir={profile}", "about:blank"],
+            [sys.executable, "-c", LAUNCHER, str(to_child), str(from_child), program, *arguments],
             pass_fds=(to_child, from_child),
             stderr=subprocess.DEVNULL,
         )

@@ -1,9 +1,8 @@
 "use strict";
 // Draws the chart at the width and in the light at hand: panels stand below each other where they do not fit.
 const data = JSON.parse(document.getElementById("data").textContent);
-const box = document.getElementById("chart"), dark = matchMedia("(prefers-color-scheme: dark)");
+const dark = matchMedia("(prefers-color-scheme: dark)");
 const LEAST_WIDTH = 130, LEAST_STEP = 26;
-let printing = false, turn = 0;
 
 /** A copy of a part of the chart in which ``change`` has been applied to every object, outermost first. */
 function changed(part, change) {
@@ -42,22 +41,30 @@ const lit = (chart) => changed(chart, (part) => {
   return part;
 });
 
-async function draw() {
-  const mine = ++turn, night = dark.matches && !printing, available = box.clientWidth;
+/** Draws the chart into ``box`` in the colours of one light, stacked and narrowed as far as the page needs. */
+async function draw(box, night) {
+  const available = document.getElementById("chart").clientWidth;
   const embed = async (chart) => {
     const options = { ...data.options, config: night ? data.themes.dark : data.themes.light };
     await vegaEmbed(box, night ? lit(chart) : chart, options);
     return box.querySelector("svg.marks").getAttribute("width") - available;
   };
   let chart = data.chart, excess = await embed(chart);
-  if (excess > 1 && mine === turn) excess = await embed((chart = stacked(chart, available)));
-  if (excess > 1 && mine === turn) await embed(narrowed(chart, excess));
-  if (mine === turn) document.body.dataset.drawn = "yes";
+  if (excess > 1) excess = await embed((chart = stacked(chart, available)));
+  if (excess > 1) await embed(narrowed(chart, excess));
 }
 
-dark.addEventListener("change", draw);
+/** By day always, since paper is white; by night besides. The style shows one of both. */
+let drawing = Promise.resolve();
+function drawAll() {
+  drawing = drawing.then(async () => {
+    await draw(document.getElementById("day"), false);
+    if (dark.matches) await draw(document.getElementById("night"), true);
+    document.body.dataset.drawn = "yes";
+  }).catch(console.error);
+}
+
+dark.addEventListener("change", drawAll);
 let drawnAt = innerWidth;
-addEventListener("resize", () => { if (innerWidth !== drawnAt) { drawnAt = innerWidth; draw(); } });
-addEventListener("beforeprint", () => { printing = true; draw(); });
-addEventListener("afterprint", () => { printing = false; draw(); });
-draw().catch(console.error);
+addEventListener("resize", () => { if (innerWidth !== drawnAt) { drawnAt = innerWidth; drawAll(); } });
+drawAll();

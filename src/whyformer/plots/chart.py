@@ -43,7 +43,8 @@ def _theme(text: str, soft: str, line: str, grid: str, ink: str) -> dict[str, An
         "header": titles,
         "legend": {**titles, **sizes},
         "title": {"color": text, "subtitleColor": soft, "anchor": "start", "fontSize": 14},
-        "style": {"ink": {"color": ink, "fill": ink, "stroke": ink}, "letters": {"fill": text}},
+        "style": {"ink": {"color": ink, "fill": ink, "stroke": ink}},
+        "text": {"color": text},
     }
 
 

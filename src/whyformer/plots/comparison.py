@@ -109,7 +109,7 @@ def comparison_chart(figures: Mapping[str, _Rows], lang: Language = "en") -> Veg
     words = _WORDS[lang]
     drawn = {name: rows for name, rows in figures.items() if any(row["estimate"] for row in rows)}
     if not drawn:
-        text = alt.Chart(alt.Data(values=[{}])).mark_text(text=words.nothing, fontSize=14, style="letters")
+        text = alt.Chart(alt.Data(values=[{}])).mark_text(text=words.nothing, fontSize=14)
         return text.to_dict()
     panels = [_panel(index, name, rows, words) for index, (name, rows) in enumerate(drawn.items())]
     chart = alt.concat(*panels, columns=_COLUMNS, spacing=28).to_dict()

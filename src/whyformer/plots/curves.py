@@ -183,14 +183,17 @@ def _ticks(values: Sequence[float], *, from_zero: bool) -> tuple[list[float], st
     >>> _ticks([1e-5, 2e-4], from_zero=True)
     ([0.0, 5e-05, 0.0001, 0.00015, 0.0002], '.3~e')
     """
-    low, high = min([*values, 0.0] if from_zero else values), max([*values, 0.0] if from_zero else values)
+    # What is beyond would overflow, or lies beside 0 wherever it is drawn.
+    shown = [math.copysign(min(abs(value), 1e300), value) if abs(value) > 1e-300 else 0.0 for value in values]
+    shown += [0.0] if from_zero else []
+    low, high = min(shown), max(shown)
     largest = max(abs(low), abs(high))
-    if high - low <= 1e-9 * largest or largest == 0:
+    if high - low <= 1e-9 * largest:
         # One value alone: the axis shows where it lies.
         room = 0.02 * largest or 1.0
         low, high = (low, high + room) if from_zero else (low - room, high + room)
     rough = (high - low) / (_TICKS - 1)
-    magnitude = 10.0 ** math.floor(math.log10(rough)) if rough > 1e-300 else 1e-300
+    magnitude = 10.0 ** math.floor(math.log10(rough))
     step = next(nice * magnitude for nice in (1, 2, 5, 10) if nice * magnitude >= rough * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = [float(f"{index * step:.12g}") for index in range(first, last + 1)]

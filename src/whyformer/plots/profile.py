@@ -65,19 +65,16 @@ def _work(
             "kind": words.name(cell["kind"]),
             "colour": words.name(cell["kind"]) if cell["kind"] in kinds[: len(_COLORS)] else words.other,
             "rank": kinds.index(cell["kind"]),
+            "late": int(cell["backward"]),
             "pass": words.passes[cell["backward"]],
             "share": cell["ms"] / record["traced_ms"],
         }
         for cell in record["cells"]
     ]
     unit = words.per[record["unit"]]
-    passes = alt.Scale(domain=list(words.passes), range=[1, 0.55])
-    # A legend needs an encoding of opacity on both sides, else Vega drops it with a warning.
-    even = alt.Opacity("pass:N", scale=alt.Scale(domain=list(words.passes), range=[1, 1]), legend=None)
-    parts = _bars(rows, "part", "kind", unit, color, even, words)
-    paler = alt.Opacity("pass:N", scale=passes, legend=None)
-    operations = _bars(rows, "kind", "pass", unit, color, paler, words)
-    both = alt.hconcat(parts, operations, spacing=28).resolve_scale(opacity="independent")
+    parts = _bars(rows, "part", "kind", unit, color, words)
+    operations = _bars(rows, "kind", "pass", unit, color, words)
+    both = alt.hconcat(parts, operations, spacing=28)
     return both.properties(title=alt.Title(_head(record, words), subtitle=_conditions(record, words)))
 
 
@@ -107,7 +104,6 @@ def _bars(
     within: str,
     unit: str,
     color: alt.Color,
-    opacity: alt.Opacity,
     words: ProfileWords,
 ) -> alt.LayerChart:
     """A bar for each value of ``by``, the longest first, cut by ``within``, its share at the end."""
@@ -125,11 +121,12 @@ def _bars(
         alt.Tooltip("sum(ms):Q", title="ms", format=".3~r"),
     ]
     base = alt.Chart(alt.Data(values=list(rows)))
-    order = alt.Order("rank:Q" if within == "kind" else "backward:N")
-    bars = base.mark_bar().encode(
-        y=y, x=x, color=color, opacity=opacity, detail=f"{within}:N", order=order, tooltip=told
-    )
-    text = base.mark_text(align="left", dx=4, style="letters", fontSize=12)
+    order = alt.Order("rank:Q" if within == "kind" else "late:Q")
+    bars = base.mark_bar().encode(y=y, x=x, color=color, detail=f"{within}:N", order=order, tooltip=told)
+    if within == "pass":
+        paler = alt.Scale(domain=[0, 1], range=[1, 0.55])
+        bars = bars.encode(opacity=alt.Opacity("late:Q", scale=paler, legend=None))
+    text = base.mark_text(align="left", dx=4, fontSize=12)
     shares = text.encode(y=y, x=x, text=alt.Text("sum(share):Q", format=".1%"))
     return alt.LayerChart(layer=[bars, shares], width=_WIDTH, height=alt.Step(_STEP))
 

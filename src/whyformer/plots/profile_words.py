@@ -63,9 +63,9 @@ class ProfileWords:
 
 _ENGLISH = ProfileWords(
     sentences=Sentences(
-        "Left: a bar for each part of the model, in the colours of its operations. Right: a bar for each "
-        "kind of operation; the paler end is the backward pass.",
-        "Every moment is counted once, so the bars of either side add up to the whole. The loss makes its "
+        "A bar for each part of the model, in the colours of its operations; then one for each kind of "
+        "operation, whose fainter end is the backward pass.",
+        "Every moment is counted once, so the bars of either kind add up to the whole. The loss makes its "
         "own gradient on the way forward.",
         "The work took longer undisturbed than while it was traced: the machine was busy with something "
         "else, so trust the shares more than the times, or profile again.",
@@ -127,8 +127,8 @@ _CHINESE_NAMES = {
 
 _CHINESE = ProfileWords(
     sentences=Sentences(
-        "左：模型的每个部分一条，颜色表示其中的运算。右：每种运算一条；较淡的一端是反向传播。",
-        "每个时刻只计一次，所以两边的条各自加起来就是全部时间。损失在前向时就算出它自己的梯度。",
+        "先是模型的每个部分一条，颜色表示其中的运算；再是每种运算一条，较淡的一端是反向传播。",
+        "每个时刻只计一次，所以这两组条各自加起来就是全部时间。损失在前向时就算出它自己的梯度。",
         "不加跟踪时反而比跟踪时更慢：机器同时在忙别的事。请更相信比例而不是时间，或重新测量。",
     ),
     other="其他各种运算",

@@ -54,6 +54,15 @@ function shorten(text, most) {
   return kept.join("") + "…";
 }
 
+/** The label of a row: of two tokens both keep a part; a short one leaves its room to the other. */
+function shortenRow(label, most) {
+  const arrow = " → ", cut = label.indexOf(arrow);
+  if (cut < 0 || width(label) <= most) return shorten(label, most);
+  const room = most - width(arrow), written = label.slice(cut + arrow.length);
+  const fed = shorten(label.slice(0, cut), Math.max(room / 2, room - width(written)));
+  return fed + arrow + shorten(written, room - width(fed));
+}
+
 /** Sizes of the map: cells as large as the page allows, up to 80 pixels; every row has its name. */
 function layout(available) {
   const { queries, keys } = place();
@@ -111,7 +120,7 @@ function nameRows(svg, size) {
     if (row % every) return;
     const y = size.top + (row + 0.5) * size.height;
     svg.append(make("text", { x: size.left - 6, y, "text-anchor": "end", "dominant-baseline": "central", "font-size": FONT },
-      shorten(label, size.left - 8)));
+      shortenRow(label, size.left - 8)));
   });
 }
 

@@ -29,6 +29,9 @@ _BY_LIGHT = re.compile(r"\[(.+?)\|(.+?)\]")
 PLACES: tuple[AttentionKind, ...] = get_args(AttentionKind)[::-1]
 """In the order in which they are shown: cross-attention tells most of a translation."""
 
+_MANY = 12
+"""Tokens above which a phone shows only the likeliest other token of each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionPage:
@@ -144,7 +147,9 @@ def _opening(words: PageWords, groups: Groups) -> str:
 def _strip(written: Sequence[WrittenToken], words: Words, lang: Language) -> str:
     items = "".join(_token_item(token, words, lang) for token in written)
     sure = words.picture.sure.replace("#", log_probability(written))
-    return f'<h2>{escape(words.picture.strip)}</h2>\n<p>{escape(sure)}</p>\n<ol class="strip">{items}</ol>'
+    heading = f"<h2>{escape(words.picture.strip)}</h2>\n<p>{escape(sure)}</p>"
+    kind = "strip many" if len(written) > _MANY else "strip"
+    return f'{heading}\n<ol class="{kind}">{items}</ol>'
 
 
 def _token_item(token: WrittenToken, words: Words, lang: Language) -> str:

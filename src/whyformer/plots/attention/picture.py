@@ -20,6 +20,7 @@ from whyformer.plots.attention.tokens import (
     percent,
     row_labels,
     shortened,
+    shortened_row,
     text_width,
     token_label,
     wrapped,
@@ -44,7 +45,7 @@ class Opened(NamedTuple):
 MARGIN, GAP = 20.0, 40.0
 FONT_SIZE, LINE = 13.0, 17.0
 MAP_SIZE, MOST_HEIGHT, MOST_CELL, MOST_NUMBERED = 660.0, 900.0, 80.0, 12
-LABEL_LIMIT = 150.0
+LABEL_LIMIT = 170.0
 SMALL_SIZE, SMALL_CELLS = 520.0, (30.0, 110.0)
 LEAST_WIDTH, CARD = 760.0, 88.0
 TEXT, SOFT, FRAME, MARK, BAR, RIVAL = "#1c1d20", "#55585f", "#c8c8c8", "#0b6e4f", "#0072b2", "#a33c00"
@@ -238,7 +239,7 @@ def _large(
     cell = _cell(len(columns))
     height = _row_height(len(rows), cell)
     left = MARGIN + _names(rows)
-    longest = min(LABEL_LIMIT - 30, max(text_width(column, FONT_SIZE) for column in columns))
+    longest = min(LABEL_LIMIT - 50, max(text_width(column, FONT_SIZE) for column in columns))
     flat = longest <= cell - 6
     y = top + (LINE + 4 if flat else longest + 12)
     wide, high = cell * len(columns), height * len(rows)
@@ -250,7 +251,7 @@ def _large(
     )
     for row in range(0, len(rows), _every(len(rows), height)):
         middle = y + (row + 0.5) * height + 0.35 * FONT_SIZE
-        text = shortened(rows[row], FONT_SIZE, left - MARGIN - 6)
+        text = shortened_row(rows[row], FONT_SIZE, left - MARGIN - 6)
         canvas.write(text, left - 6, middle, more='text-anchor="end"')
     for column in range(0, len(columns), 1 if flat else _every(len(columns), cell)):
         x = left + (column + 0.5) * cell

@@ -12,6 +12,7 @@ BLANK = "·"
 _BLANK_MARK = "▁"
 _QUOTES: dict[Language, tuple[str, str]] = {"en": ("“", "”"), "zh": ("「", "」")}
 _MOST_CHARACTERS = 24
+_ARROW = " → "
 _NARROW, _BROAD = frozenset("ijltfrI.,:;!|'·()[]- "), frozenset("mwMW@%—→…")
 
 
@@ -36,7 +37,9 @@ def row_labels(map_: AttentionMap, lang: Language) -> list[str]:
     fed = [token_label(token, lang) for token in map_.queries]
     if map_.written is None:
         return fed
-    return [f"{label} → {token_label(token, lang)}" for label, token in zip(fed, map_.written, strict=True)]
+    return [
+        f"{label}{_ARROW}{token_label(token, lang)}" for label, token in zip(fed, map_.written, strict=True)
+    ]
 
 
 def column_labels(map_: AttentionMap, lang: Language) -> list[str]:
@@ -47,6 +50,18 @@ def column_labels(map_: AttentionMap, lang: Language) -> list[str]:
 def text_width(text: str, size: float) -> float:
     """Return about how wide ``text`` is in a sans-serif font of ``size`` pixels; rather more than less."""
     return size * sum(map(_advance, text))
+
+
+def shortened_row(label: str, size: float, width: float) -> str:
+    """Return a row's label, cut where it is wider than ``width`` pixels; of two tokens both keep a part."""
+    fed, arrow, written = label.partition(_ARROW)
+    if not arrow or text_width(label, size) <= width:
+        return shortened(label, size, width)
+    room = width - text_width(arrow, size)
+    # A short one leaves its room to the other.
+    left = max(room / 2, room - text_width(written, size))
+    fed = shortened(fed, size, left)
+    return f"{fed}{arrow}{shortened(written, size, room - text_width(fed, size))}"
 
 
 def shortened(text: str, size: float, width: float) -> str:
