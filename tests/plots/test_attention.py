@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from whyformer.errors import WhyformerError
-from whyformer.plots.attention import page as attention
-from whyformer.plots.attention.map import Alternative, AttentionKind, AttentionMap, WrittenToken, telling
-from whyformer.plots.attention.page import PLACES, AttentionPage, attention_page
 from whyformer.plots.chart import draw_svg
+from whyformer.plots.inspection import page as attention
+from whyformer.plots.inspection.map import Alternative, AttentionKind, AttentionMap, WrittenToken, telling
+from whyformer.plots.inspection.page import PLACES, AttentionPage, attention_page
 
 SOURCE, TARGET = ["the", "</script>", "sat", "</s>"], ["<s>", "die", "猫"]
 

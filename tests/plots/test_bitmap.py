@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from whyformer.plots.attention.bitmap import COLORS, LEVELS, color_of, text_on, weights_image
+from whyformer.plots.inspection.bitmap import COLORS, LEVELS, color_of, text_on, weights_image
 
 Image = npt.NDArray[np.uint8]
 UNIT = st.floats(0, 1)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from whyformer import tasks
 from whyformer.plots import curves as drawn_curves
-from whyformer.plots.curve_words import WORDS
+from whyformer.plots.curve_words import CURVE_WORDS
 from whyformer.plots.curves import _ticks, curves_chart, save_curves
 from whyformer.plots.panels import Curve, Curves
 
@@ -147,7 +147,7 @@ def test_the_words_of_every_task_are_there_in_chinese() -> None:
             texts = [*call.args[1:], *(each.value for each in call.keywords if each.arg in ("axis", "per"))]
             words |= {str(text.value) for text in texts if isinstance(text, ast.Constant)}
     assert {"BLEU", "accuracy", "hidden token", "bits per character"} <= words
-    assert words - {"BLEU", "chrF"} <= WORDS["zh"].known.keys()
+    assert words - {"BLEU", "chrF"} <= CURVE_WORDS["zh"].known.keys()
     chart: Any = curves_chart([{"step": 1, **VALID}], CURVES, "zh")
     assert list(chart["datasets"]) == ["损失（nat / 词元）", "得分（%）"]
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from plots.browser import Browser, find_chromium
-from whyformer.plots.attention.map import Alternative, AttentionMap, WrittenToken
-from whyformer.plots.attention.page import AttentionPage, attention_page
 from whyformer.plots.chart import Language, draw_svg
 from whyformer.plots.comparison import comparison_page
 from whyformer.plots.curves import curves_chart
+from whyformer.plots.inspection.map import Alternative, AttentionMap, WrittenToken
+from whyformer.plots.inspection.page import AttentionPage, attention_page
 from whyformer.plots.panels import Curve, Curves
 from whyformer.plots.profile import profile_page
 

@@ -8,7 +8,7 @@ import pytest
 
 from whyformer.analysis import profile, trace
 from whyformer.plots.profile import profile_page
-from whyformer.plots.profile_words import WORDS
+from whyformer.plots.profile_words import PROFILE_WORDS
 
 
 def record(ms: float) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def test_every_part_and_kind_has_a_chinese_name() -> None:
     parts = names_of_parts()
     attention = {"cross-attention", "attention", "encoder attention", "decoder attention"}
     assert {"optimizer", "search", "decoder feed-forward", "rest of the step"} <= parts
-    assert own | kinds | parts | attention <= WORDS["zh"].names.known.keys()
+    assert own | kinds | parts | attention <= PROFILE_WORDS["zh"].names.known.keys()
 
 
 def test_the_page_is_said_in_chinese() -> None:

@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyformer.plots.attention.tokens import (
+from whyformer.plots.chart import Language
+from whyformer.plots.inspection.tokens import (
+    cut_row_to_width,
+    cut_to_width,
     every_nth,
     percent,
-    shortened,
-    shortened_row,
     text_width,
     token_label,
     wrapped,
 )
-from whyformer.plots.chart import Language
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_label_is_legible(token: str, lang: Language, label: str) -> None:
 
 @given(st.text(), st.floats(20, 400))
 def test_a_shortened_text_fits(text: str, width: float) -> None:
-    assert text_width(shortened(text, 12, width), 12) <= max(width, text_width("…", 12))
+    assert text_width(cut_to_width(text, 12, width), 12) <= max(width, text_width("…", 12))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_shortened_text_fits(text: str, width: float) -> None:
     ],
 )
 def test_of_a_row_both_tokens_stay(label: str, begins: str, ends: str) -> None:
-    shown = shortened_row(label, 12, 125)
+    shown = cut_row_to_width(label, 12, 125)
     assert shown.startswith(begins)
     assert ends in shown
     assert text_width(shown, 12) <= 125

@@ -14,7 +14,7 @@ from torch import Tensor
 from whyformer.data.batches.batch import PairBatch
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
-from whyformer.plots.attention.map import AttentionKind, AttentionMap
+from whyformer.plots.inspection.map import AttentionKind, AttentionMap
 from whyformer.special_tokens import BOS, EOS, NAMES
 from whyformer.tap import record
 from whyformer.tasks.translation.translator import Translator

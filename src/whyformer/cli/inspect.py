@@ -14,7 +14,7 @@ from whyformer.errors import DataError
 if TYPE_CHECKING:
     from whyformer.analysis.inspection import Inspection
     from whyformer.analysis.summary import ModelSummary
-    from whyformer.plots.attention.map import WrittenToken
+    from whyformer.plots.inspection.map import WrittenToken
 
 
 def inspect(
@@ -44,7 +44,7 @@ def inspect(
         _print_anatomy(run, weights, as_json=as_json)
         return
     from whyformer.analysis.inspection import inspect_translation
-    from whyformer.plots.attention.page import attention_page
+    from whyformer.plots.inspection.page import attention_page
     from whyformer.runs.execution import Execution
     from whyformer.tasks.translation.translator import Translator
 
@@ -104,7 +104,7 @@ def _look_lines(seen: "Inspection") -> Iterator[str]:
 
 
 def _written(seen: "Inspection") -> "list[WrittenToken]":
-    from whyformer.plots.attention.map import Alternative, WrittenToken
+    from whyformer.plots.inspection.map import Alternative, WrittenToken
 
     return [
         WrittenToken(

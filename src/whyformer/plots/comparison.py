@@ -120,7 +120,7 @@ def comparison_chart(figures: Mapping[str, _Rows], lang: Language = "en") -> Veg
 
 
 def _settings(settings: Mapping[str, Mapping[str, str]], words: _Words) -> Sequence[Table]:
-    """What is different in each cell, by the full keys of the recipe."""
+    """Changes of each cell, by the full keys of the recipe."""
     keys = list(dict.fromkeys(key for changes in settings.values() for key in changes))
     rows = [[cell, *(changes.get(key, "–") for key in keys)] for cell, changes in settings.items()]
     return [Table(words.settings, [words.columns[0], *keys], rows)] if keys else []

@@ -77,4 +77,4 @@ _CHINESE = CurveWords(
         "perplexity per word": "每词困惑度",
     },
 )
-WORDS: Mapping[Language, CurveWords] = {"en": _ENGLISH, "zh": _CHINESE}
+CURVE_WORDS: Mapping[Language, CurveWords] = {"en": _ENGLISH, "zh": _CHINESE}

@@ -9,7 +9,7 @@ import altair as alt
 
 from whyformer.files import write_bytes
 from whyformer.plots.chart import Language, VegaLite, draw_png
-from whyformer.plots.curve_words import WORDS, CurveWords
+from whyformer.plots.curve_words import CURVE_WORDS, CurveWords
 from whyformer.plots.glyphs import missing_glyphs
 from whyformer.plots.panels import Curves
 
@@ -90,7 +90,7 @@ def curves_chart(records: Iterable[Mapping[str, Any]], curves: Curves, lang: Lan
     foot of its panel. Of two records of one event and step the later counts, since a resumed run repeats
     what it did after its checkpoint. The loss without label smoothing appears only where it is another one.
     """
-    words = WORDS[lang]
+    words = CURVE_WORDS[lang]
     stepped = [
         (step, record)
         for record in records
@@ -117,7 +117,7 @@ def save_curves(
     Raises:
         WhyformerError: the folder cannot be written to, or the disk is full.
     """
-    if missing_glyphs([WORDS[lang].characters()]):
+    if missing_glyphs([CURVE_WORDS[lang].characters()]):
         lang = "en"
     write_bytes(path, draw_png(curves_chart(records, curves, lang)))
 

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 
 from whyformer.plots.chart import Language, Page, Table
-from whyformer.plots.profile_words import WORDS, ProfileWords
+from whyformer.plots.profile_words import PROFILE_WORDS, ProfileWords
 
 _WIDTH, _STEP = 360, 20
 # After Okabe and Ito, told apart by colour-blind readers too, each 3 to 1 or more against white.
@@ -27,7 +27,7 @@ def profile_page(subject: str, records: _Rows, lang: Language = "en") -> Page:
     A record has ``work``, ``unit``, ``count``, ``conditions``, ``ms`` and ``traced_ms``, and ``cells``: for a
     ``part`` and a ``kind`` of operation the ``ms`` a unit, those of the pass ``backward`` apart.
     """
-    words = WORDS[lang]
+    words = PROFILE_WORDS[lang]
     heading = words.templates.heading.format(subject=subject)
     shares = [{**cell, "ms": cell["ms"] / each["traced_ms"]} for each in records for cell in each["cells"]]
     kinds = list(_sums(shares, "kind"))

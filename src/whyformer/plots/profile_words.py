@@ -7,15 +7,15 @@ from typing import NamedTuple
 from whyformer.plots.chart import Language
 
 
-class Sentences(NamedTuple):
+class Explanations(NamedTuple):
     """The sentences above the bars."""
 
     key: str
-    """What the bars are."""
+    """Meaning of the bars."""
     sum: str
-    """That they add up."""
+    """Whole that they add up to."""
     busy: str
-    """That the machine was busy."""
+    """Warning that the machine was busy."""
 
 
 class Templates(NamedTuple):
@@ -45,7 +45,7 @@ class Names:
 class ProfileWords:
     """The words of one language."""
 
-    sentences: Sentences
+    sentences: Explanations
     other: str
     passes: tuple[str, str]
     """Forward and backward."""
@@ -62,7 +62,7 @@ class ProfileWords:
 
 
 _ENGLISH = ProfileWords(
-    sentences=Sentences(
+    sentences=Explanations(
         "A bar for each part of the model, in the colours of its operations; then one for each kind of "
         "operation, whose fainter end is the backward pass.",
         "Every moment is counted once, so the bars of either kind add up to the whole. The loss makes its "
@@ -126,7 +126,7 @@ _CHINESE_NAMES = {
 }
 
 _CHINESE = ProfileWords(
-    sentences=Sentences(
+    sentences=Explanations(
         "先是模型的每个部分一条，颜色表示其中的运算；再是每种运算一条，较淡的一端是反向传播。",
         "每个时刻只计一次，所以这两组条各自加起来就是全部时间。损失在前向时就算出它自己的梯度。",
         "不加跟踪时反而比跟踪时更慢：机器同时在忙别的事。请更相信比例而不是时间，或重新测量。",
@@ -155,4 +155,4 @@ _CHINESE = ProfileWords(
     ),
 )
 
-WORDS: Mapping[Language, ProfileWords] = {"en": _ENGLISH, "zh": _CHINESE}
+PROFILE_WORDS: Mapping[Language, ProfileWords] = {"en": _ENGLISH, "zh": _CHINESE}

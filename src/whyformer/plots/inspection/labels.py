@@ -1,9 +1,10 @@
 """Words of the attention page and its picture, in each language."""
 
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
-from whyformer.plots.attention.map import AttentionKind
 from whyformer.plots.chart import Language
+from whyformer.plots.inspection.map import AttentionKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,21 +48,34 @@ class PictureWords:
         return "".join(asdict(self).values())
 
 
+class Controls(NamedTuple):
+    """Names of the lists, and of the choice of no single head."""
+
+    attention: str
+    layer: str
+    head: str
+    mean: str
+
+
+class Spoken(NamedTuple):
+    """Sentences on numbers; the script puts values for what stands in braces."""
+
+    cell: str
+    silent: str
+    described: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class PageWords:
-    """The words that only the page needs; those in ``#`` and ``{...}`` are replaced by its script."""
+    """The words that only the page needs."""
 
-    choose: tuple[str, str, str]
-    """Names of the lists: attention, layer, head."""
-    mean: str
+    controls: Controls
     overview: str
     reading: str
     """``[by day|by night]``: only one of both is shown."""
     opened: str
     table: str
-    cell: str
-    silent: str
-    described: str
+    spoken: Spoken
     unreadable: str
     """``{characters}`` are those that no font has."""
 
@@ -102,17 +116,18 @@ ENGLISH = Words(
         weight="weight",
     ),
     page=PageWords(
-        choose=("Attention", "Layer", "Head"),
-        mean="mean of all heads",
+        controls=Controls("Attention", "Layer", "Head", "mean of all heads"),
         overview="All heads (choose one to enlarge it)",
         reading="The [darker|lighter] a cell, the more its row attends to the token of that column; each row "
         "adds up to 1. Point at a cell, tap it, or move with the arrow keys, and its numbers stand below the "
         "map. “·” is a blank before a word.",
         opened="Opened first: the cross-attention head whose rows differ most.",
         table="These weights as a table",
-        cell="{query} attends to {key}: {weight}. Most of all to {most}.",
-        silent="{query} attends to nothing.",
-        described="{place}, {layer}, {head}: {rows} rows, {columns} columns.",
+        spoken=Spoken(
+            cell="{query} attends to {key}: {weight}. Most of all to {most}.",
+            silent="{query} attends to nothing.",
+            described="{place}, {layer}, {head}: {rows} rows, {columns} columns.",
+        ),
         unreadable="No font on this machine has {characters}, so in the PNG picture a token with them is "
         "shown as # and its position, and a line with them is left out. Install a font that has them (for "
         "Chinese, Noto Sans CJK) and make the picture again.",
@@ -145,19 +160,20 @@ CHINESE = Words(
         weight="权重",
     ),
     page=PageWords(
-        choose=("注意力", "层", "头"),
-        mean="所有头的平均",
+        controls=Controls("注意力", "层", "头", "所有头的平均"),
         overview="全部注意力头（选一个放大）",
         reading="每一行是一个查询词元；颜色越[深|亮]，它对该列词元的注意力越大，每行之和为 1。"
         "指向或点按一个格子，或用方向键移动，图下会显示它的数值。“·”表示词前的空格。",
         opened="首先打开的是各行差别最大的交叉注意力头。",
         table="以表格显示这些权重",
-        cell="{query} 对 {key} 的注意力：{weight}。最受它关注的是 {most}。",
-        silent="{query} 没有关注任何词元。",
-        described="{place}，{layer}，{head}：{rows} 行，{columns} 列。",
+        spoken=Spoken(
+            cell="{query} 对 {key} 的注意力：{weight}。最受它关注的是 {most}。",
+            silent="{query} 没有关注任何词元。",
+            described="{place}，{layer}，{head}：{rows} 行，{columns} 列。",
+        ),
         unreadable="本机没有字体含有 {characters}，因此 PNG 图片中含有这些字符的词元以 # 加位置表示，"
         "含有它们的文字行则略去。请安装含有这些字符的字体（中文可用 Noto Sans CJK）后重新作图。",
     ),
 )
 
-WORDS: dict[Language, Words] = {"en": ENGLISH, "zh": CHINESE}
+ATTENTION_WORDS: dict[Language, Words] = {"en": ENGLISH, "zh": CHINESE}

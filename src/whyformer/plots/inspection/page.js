@@ -17,7 +17,7 @@ const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[na
 const nth = (text, number) => text.replace("#", number);
 const place = () => data.places[state.place];
 const layers = () => place().layers;
-const headName = (head) => (head < 0 ? words.mean : nth(words.nth_head, head + 1));
+const headName = (head) => (head < 0 ? words.controls[3] : nth(words.nth_head, head + 1));
 
 /** The weights of the chosen head, row by row, in thousandths; head -1 is the mean of its layer. */
 function chosen() {
@@ -195,10 +195,10 @@ function drawControls() {
   const lists = [
     ["place", data.places.map((each) => each.name), 0],
     ["layer", layers().map((layer) => String(layer.number)), 0],
-    ["head", [...layers()[state.layer].heads.map((_, head) => String(head + 1)), words.mean], 0],
+    ["head", [...layers()[state.layer].heads.map((_, head) => String(head + 1)), words.controls[3]], 0],
   ];
   at("controls").replaceChildren(...lists.map(([field, names], index) => {
-    const label = make("label", {}, words.choose[index]), select = make("select", { id: `choose-${field}` });
+    const label = make("label", {}, words.controls[index]), select = make("select", { id: `choose-${field}` });
     names.forEach((name, option) => select.append(make("option", { value: field === "head" && option === names.length - 1 ? -1 : option }, name)));
     select.value = state[field];
     select.addEventListener("change", () => { state[field] = Number(select.value); draw(true); at(select.id).focus(); });

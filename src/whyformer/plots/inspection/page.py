@@ -11,19 +11,19 @@ from typing import get_args
 
 import numpy as np
 
-from whyformer.plots.attention.bitmap import COLORS, DARK_COLORS, STOPS
-from whyformer.plots.attention.labels import WORDS, PageWords, Words
-from whyformer.plots.attention.map import (
+from whyformer.plots.chart import FONT, HTML_LANG, Language, save_both, script_json, svg_to_png
+from whyformer.plots.glyphs import missing_glyphs
+from whyformer.plots.inspection.bitmap import COLORS, DARK_COLORS, STOPS
+from whyformer.plots.inspection.labels import ATTENTION_WORDS, PageWords, Words
+from whyformer.plots.inspection.map import (
     AttentionKind,
     AttentionMap,
     WrittenToken,
     log_probability,
     telling,
 )
-from whyformer.plots.attention.picture import Groups, Opened, draw_sheet
-from whyformer.plots.attention.tokens import column_labels, percent, row_labels, token_label
-from whyformer.plots.chart import FONT, HTML_LANG, Language, save_both, script_json, svg_to_png
-from whyformer.plots.glyphs import missing_glyphs
+from whyformer.plots.inspection.picture import Groups, Opened, draw_sheet
+from whyformer.plots.inspection.tokens import column_labels, percent, row_labels, token_label
 
 _BY_LIGHT = re.compile(r"\[(.+?)\|(.+?)\]")
 PLACES: tuple[AttentionKind, ...] = get_args(AttentionKind)[::-1]
@@ -85,7 +85,7 @@ def attention_page(
     Raises:
         ValueError: there is no map, or two maps of one place differ in tokens or have the same layer.
     """
-    words, groups = WORDS[lang], _by_place(maps)
+    words, groups = ATTENTION_WORDS[lang], _by_place(maps)
     opened: dict[AttentionKind, Opened] = {place: _opened(group) for place, group in groups.items()}
     text = [source, "" if translation is None else translation]
     tokens = [token for map_ in maps for token in (*map_.queries, *map_.keys, *(map_.written or ()))]
@@ -170,7 +170,7 @@ def _token_item(token: WrittenToken, words: Words, lang: Language) -> str:
 def _data(
     groups: Groups, opened: Mapping[AttentionKind, Opened], words: Words, lang: Language
 ) -> dict[str, object]:
-    """What the script draws: weights in thousandths, row by row."""
+    """Data that the script draws: weights in thousandths, row by row."""
     labels, page = words.labels, words.page
     first = opened[next(iter(groups))]
     places = [
@@ -198,20 +198,17 @@ def _data(
         "dark": DARK_COLORS,
         "stops": STOPS,
         "words": {
-            "choose": page.choose,
-            "mean": page.mean,
+            "controls": page.controls,
             "nth_layer": labels.nth_layer,
             "nth_head": labels.nth_head,
             "every": labels.every,
-            "cell": page.cell,
-            "silent": page.silent,
-            "described": page.described,
+            **page.spoken._asdict(),
         },
     }
 
 
 def _asset(name: str) -> str:
-    return (files("whyformer.plots.attention") / name).read_text(encoding="utf-8")
+    return (files("whyformer.plots.inspection") / name).read_text(encoding="utf-8")
 
 
 def _some(characters: frozenset[str]) -> str:

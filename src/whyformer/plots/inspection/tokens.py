@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from unicodedata import category, east_asian_width
 
-from whyformer.plots.attention.map import AttentionMap
 from whyformer.plots.chart import Language
 from whyformer.plots.glyphs import visible
+from whyformer.plots.inspection.map import AttentionMap
 
 BLANK = "·"
 """Stands for the blank that a piece begins with."""
@@ -52,19 +52,19 @@ def text_width(text: str, size: float) -> float:
     return size * sum(map(_advance, text))
 
 
-def shortened_row(label: str, size: float, width: float) -> str:
+def cut_row_to_width(label: str, size: float, width: float) -> str:
     """Return a row's label, cut where it is wider than ``width`` pixels; of two tokens both keep a part."""
     fed, arrow, written = label.partition(_ARROW)
     if not arrow or text_width(label, size) <= width:
-        return shortened(label, size, width)
+        return cut_to_width(label, size, width)
     room = width - text_width(arrow, size)
     # A short one leaves its room to the other.
     left = max(room / 2, room - text_width(written, size))
-    fed = shortened(fed, size, left)
-    return f"{fed}{arrow}{shortened(written, size, room - text_width(fed, size))}"
+    fed = cut_to_width(fed, size, left)
+    return f"{fed}{arrow}{cut_to_width(written, size, room - text_width(fed, size))}"
 
 
-def shortened(text: str, size: float, width: float) -> str:
+def cut_to_width(text: str, size: float, width: float) -> str:
     """Return ``text``, cut and ended by "…" where it is wider than ``width`` pixels."""
     if text_width(text, size) <= width:
         return text
@@ -83,7 +83,7 @@ def wrapped(text: str, size: float, width: float) -> list[str]:
         else:
             line += unit
         while text_width(line.rstrip(), size) > width:  # one word that fits no line
-            part = shortened(line, size, width + _advance("…") * size)[:-1] or line[0]
+            part = cut_to_width(line, size, width + _advance("…") * size)[:-1] or line[0]
             lines.append(part)
             line = line[len(part) :]
     return [*lines, line.rstrip()] if line.strip() else lines

@@ -10,23 +10,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from whyformer.plots.attention.bitmap import COLORS, STOPS, text_on, weights_image
-from whyformer.plots.attention.labels import ENGLISH, WORDS, Words
-from whyformer.plots.attention.map import AttentionKind, AttentionMap, WrittenToken, log_probability
-from whyformer.plots.attention.tokens import (
+from whyformer.plots.chart import CHINESE_FONTS, LATIN_FONTS, Language
+from whyformer.plots.glyphs import drawable
+from whyformer.plots.inspection.bitmap import COLORS, STOPS, text_on, weights_image
+from whyformer.plots.inspection.labels import ATTENTION_WORDS, ENGLISH, Words
+from whyformer.plots.inspection.map import AttentionKind, AttentionMap, WrittenToken, log_probability
+from whyformer.plots.inspection.tokens import (
     BLANK,
     column_labels,
+    cut_row_to_width,
+    cut_to_width,
     every_nth,
     percent,
     row_labels,
-    shortened,
-    shortened_row,
     text_width,
     token_label,
     wrapped,
 )
-from whyformer.plots.chart import CHINESE_FONTS, LATIN_FONTS, Language
-from whyformer.plots.glyphs import drawable
 
 Groups = Mapping[AttentionKind, Sequence[AttentionMap]]
 """The layers of each place, first layer first, over the same tokens."""
@@ -111,7 +111,7 @@ def draw_sheet(
         lang: the language of the words.
         missing: characters that no font can draw.
     """
-    words = WORDS[lang]
+    words = ATTENTION_WORDS[lang]
     if not missing.isdisjoint(words.labels.characters() + words.picture.characters()):
         words, lang = ENGLISH, "en"
     left = MARGIN + GAP + max(_large_width(maps[0], lang) for maps in groups.values())
@@ -168,13 +168,13 @@ def _strip(
         canvas.add(f'<rect x="{x:g}" y="{top:g}" width="{room:g}" height="4" fill="#d9dce1"/>')
         share = room * min(1.0, token.probability)
         canvas.add(f'<rect x="{x:g}" y="{top:g}" width="{share:.1f}" height="4" fill="{BAR}"/>')
-        canvas.write(shortened(name, 14, room), x, top + 20, size=14, more='font-weight="bold"')
+        canvas.write(cut_to_width(name, 14, room), x, top + 20, size=14, more='font-weight="bold"')
         canvas.write(percent(token.probability), x, top + 36)
         for other in token.others[:1]:
             (label,) = drawable([token_label(other.token, lang)], missing)
             color = RIVAL if other.probability > token.probability else SOFT
             chance = percent(other.probability)
-            kept = shortened(label, 11, room - text_width(f" {chance}", 11))
+            kept = cut_to_width(label, 11, room - text_width(f" {chance}", 11))
             canvas.write(f"{kept} {chance}", x, top + 51, size=11, color=color)
     canvas.y += 62
 
@@ -251,11 +251,11 @@ def _large(
     )
     for row in range(0, len(rows), _every(len(rows), height)):
         middle = y + (row + 0.5) * height + 0.35 * FONT_SIZE
-        text = shortened_row(rows[row], FONT_SIZE, left - MARGIN - 6)
+        text = cut_row_to_width(rows[row], FONT_SIZE, left - MARGIN - 6)
         canvas.write(text, left - 6, middle, more='text-anchor="end"')
     for column in range(0, len(columns), 1 if flat else _every(len(columns), cell)):
         x = left + (column + 0.5) * cell
-        text = shortened(columns[column], FONT_SIZE, cell if flat else longest)
+        text = cut_to_width(columns[column], FONT_SIZE, cell if flat else longest)
         if flat:
             canvas.write(text, x, y - 7, more='text-anchor="middle"')
         else:
