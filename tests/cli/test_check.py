@@ -67,8 +67,10 @@ def test_what_training_finds_before_its_first_step_is_found(change: str, said: s
 
 
 def test_pairs_that_do_not_fit_the_model_are_counted(folder: Path) -> None:
-    done = CliRunner().invoke(app, ["check", "mine.yaml", "model.longest=8"])
-    assert re.search(r"\d+ more are longer than model\.longest", done.output)
+    with (folder / "a.tsv").open("a", encoding="utf-8") as file:
+        file.write(f"\n{'dog ' * 90}\t{'Hund ' * 90}")
+    done = CliRunner().invoke(app, ["check", "mine.yaml", "model.longest=60"])
+    assert re.search(r"longer than model\.longest \(60 tokens\): 1 training pair", done.output)
 
 
 def test_json_is_one_object(folder: Path) -> None:

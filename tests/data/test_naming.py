@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyformer.config.recipe_files import Layer, Source, recipe_text
+from whyformer.config.recipe_files import load_recipe, recipe_text
+from whyformer.config.validation import check
 from whyformer.data.corpora.detection.labels import label_notes, trimmed_label
 from whyformer.data.corpora.documents import DocumentsSpec
 from whyformer.data.corpora.labelled import LabelledSpec
 from whyformer.data.corpora.lines import SentencePair
 from whyformer.data.corpora.pair_files import CsvPairs, JoinedPairs, JsonlPairs, TextPairs, TsvPairs
 from whyformer.data.corpora.pairs.copies import folded, split_off
+from whyformer.data.corpora.pairs.notes import overlap_notes
 from whyformer.data.corpora.parallel import Corpus, FilesSpec, load_corpus, load_held_out
 from whyformer.errors import DataError, RecipeError, WhyformerNote
 from whyformer.spec import Spec
@@ -37,9 +38,9 @@ def write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
     return path
 
 
-def translation(data: dict[str, object], *overrides: str) -> FilesSpec:
-    layer: dict[str, object] = {"data": data, "training": {"epochs": 1}}
-    spec = Source("mine", [Layer("mine", Path(), layer)]).spec(TranslationRecipe, overrides).data
+def translation(data: dict[str, object], overlap: str | None = None) -> FilesSpec:
+    data = data if overlap is None else {**data, "cleaning": {"overlap": overlap}}
+    spec = check(TranslationRecipe, {"data": data, "training": {"epochs": 1}}, "mine").data
     assert isinstance(spec, FilesSpec)
     return spec
 
@@ -67,9 +68,7 @@ def test_pairs_may_be_named_by_a_path(given: object, kind: type[Spec]) -> None:
 def test_a_bare_path_is_read_like_the_training_file() -> None:
     train = {"path": "a.tsv", "header": True, "source_column": "en", "target_column": "de"}
     spec = translation({"train": train, "valid": "b.tsv", "test": {"x": "c.csv"}})
-    assert spec.valid == TsvPairs(
-        path=Path("b.tsv").absolute(), header=True, source_column="en", target_column="de"
-    )
+    assert spec.valid == TsvPairs(path=Path("b.tsv"), header=True, source_column="en", target_column="de")
     assert spec.test["x"] == CsvPairs(path=Path("c.csv"))
 
 
@@ -88,34 +87,25 @@ def test_what_names_nothing_is_said_by_its_key(data: dict[str, object], said: st
         translation(data)
 
 
-def test_short_names_are_written_out_and_read_back() -> None:
-    layer: dict[str, object] = {
-        "data": {"train": ["a.tsv", "b.csv"], "valid": 0.1},
-        "training": {"epochs": 1},
-    }
-    spec = Source("mine", [Layer("mine", Path(), layer)]).spec(TranslationRecipe)
-    written = recipe_text(spec)
-    assert Source("run", [Layer("run", Path(), yaml.safe_load(written))]).spec(TranslationRecipe) == spec
-    changed = (
-        Source("mine", [Layer("mine", Path(), layer)])
-        .spec(TranslationRecipe, ["data.train=c.tsv", "data.valid=d.tsv"])
-        .data
-    )
+def test_short_names_are_written_out_and_read_back(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    data = f"{{train: [{tmp_path}/a.tsv, {tmp_path}/b.csv], valid: 0.1}}"
+    recipe.write_text(f"data: {data}\ntraining: {{epochs: 1}}\n", encoding="utf-8")
+    spec = load_recipe(TranslationRecipe, str(recipe))
+    written = tmp_path / "written.yaml"
+    written.write_text(recipe_text(spec), encoding="utf-8")
+    assert load_recipe(TranslationRecipe, str(written)) == spec
+    changes = [f"data.train={tmp_path}/c.tsv", f"data.valid={tmp_path}/d.tsv"]
+    changed = load_recipe(TranslationRecipe, str(recipe), changes).data
     assert isinstance(changed, FilesSpec)
-    assert (changed.train, changed.valid) == (
-        TsvPairs(path=Path("c.tsv").absolute()),
-        TsvPairs(path=Path("d.tsv").absolute()),
-    )
+    assert changed.train == TsvPairs(path=tmp_path / "c.tsv")
+    assert changed.valid == TsvPairs(path=tmp_path / "d.tsv")
 
 
 def test_documents_and_labelled_texts_are_named_alike(tmp_path: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("\n\n".join(f"Document {n}." for n in range(40)), encoding="utf-8")
-    by_path = Source(
-        "x",
-        [Layer("x", Path(), {"task": "causal_lm", "data": {"train": str(text)}, "training": {"epochs": 1}})],
-    )
-    recipe = by_path.spec(CausalLMRecipe)
+    recipe = check(CausalLMRecipe, {"data": {"train": str(text)}, "training": {"epochs": 1}}, "mine")
     assert recipe.data == DocumentsSpec(train=(text,))
     rows = [{"text": f"Document\n{n}.", "id": n} for n in range(40)]
     lines = tmp_path / "a.jsonl"
@@ -192,7 +182,7 @@ def corpus_of(
     for name, rows in sets.items():
         path = str(write(tmp_path / f"{name}.tsv", rows))  # pyright: ignore[reportArgumentType]
         data |= {"valid": path} if name == "valid" else {"test": {name: path}}
-    return load_corpus(translation(data, f"data.cleaning.overlap={overlap}"))
+    return load_corpus(translation(data, overlap))
 
 
 @pytest.mark.parametrize(
@@ -222,13 +212,18 @@ def test_what_sets_have_in_common_is_counted_and_dropped_by_choice(
 def test_copies_are_counted(tmp_path: Path) -> None:
     train = [*sentences(0, 50), *sentences(0, 7)]
     assert "7 are copies of others" in corpus_of(tmp_path, train, valid=sentences(90, 99)).summary
-    data = {"train": str(tmp_path / "train.tsv"), "valid": str(tmp_path / "valid.tsv")}
-    assert "dropped: 7 repeated" in load_corpus(translation(data, "data.cleaning.repeated=false")).summary
+    data: dict[str, object] = {"train": str(tmp_path / "train.tsv"), "valid": str(tmp_path / "valid.tsv")}
+    assert (
+        "dropped: 7 repeated" in load_corpus(translation({**data, "cleaning": {"repeated": False}})).summary
+    )
 
 
 def test_a_test_set_inside_training_is_said(tmp_path: Path) -> None:
-    with pytest.warns(WhyformerNote, match=r"20 training pairs stand in news, too \(30 there\)"):
-        corpus_of(tmp_path, sentences(0, 100), valid=sentences(200, 230), news=sentences(80, 110))
+    train, valid, news = sentences(0, 100), sentences(200, 230), sentences(80, 110)
+    assert "20 pairs stand in news, too" in corpus_of(tmp_path, train, valid=valid, news=news).summary
+    held_out = {"valid": [(a, [b]) for a, b in valid], "news": [(a, [b]) for a, b in news]}
+    (note,) = overlap_notes([SentencePair(*pair) for pair in train], held_out)
+    assert note.startswith("20 training pairs stand in news, too (30 there)")
 
 
 @pytest.mark.parametrize("count", [12, 100])

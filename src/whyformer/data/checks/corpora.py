@@ -9,7 +9,9 @@ from whyformer.data.checks.files import Finding
 from whyformer.data.corpora.documents import DocumentsSpec
 from whyformer.data.corpora.held_out import VALID
 from whyformer.data.corpora.labelled import Labelled, LabelledSpec
+from whyformer.data.corpora.lines import SentencePair
 from whyformer.data.corpora.pair_files import Referenced
+from whyformer.data.corpora.pairs.notes import overlap_notes
 from whyformer.data.corpora.parallel import AnyData, FilesSpec, load_corpus, load_held_out
 from whyformer.errors import DataError, WhyformerNote
 
@@ -80,6 +82,9 @@ def _pairs(data: AnyData, findings: list[Finding]) -> tuple[str, list[SetReport]
     def train() -> Iterator[SetReport]:
         corpus = load_corpus(data)
         summary.append(corpus.summary)
+        pairs = [SentencePair(*pair) for pair in corpus.train]
+        overlaps = overlap_notes(pairs, {VALID: corpus.valid, **corpus.test})
+        findings.extend(Finding("warning", each) for each in overlaps)
         yield _pair_set("train", [Referenced(source, [target]) for source, target in corpus.train])
 
     def held_out(name: str) -> Iterator[SetReport]:

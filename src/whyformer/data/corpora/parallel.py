@@ -16,7 +16,7 @@ from whyformer.data.corpora.lines import SentencePair, read_lines
 from whyformer.data.corpora.pair_files import PairsSpec, Referenced
 from whyformer.data.corpora.pairs.cleaning import Cleaning, CleaningReport
 from whyformer.data.corpora.pairs.copies import HeldOutTexts, common, split_off, without_common
-from whyformer.data.corpora.pairs.notes import corpus_notes, overlap_notes
+from whyformer.data.corpora.pairs.notes import corpus_notes
 from whyformer.data.corpora.pairs.reverse import ReverseSpec
 from whyformer.errors import DataError, WhyformerNote
 from whyformer.spec import Spec
@@ -125,7 +125,7 @@ def _load_files(spec: FilesSpec) -> Corpus:
         parts.append(f"{repeated:,} are copies of others")
     shared = {name: common(train, each) for name, each in texts.items()}
     parts += [each.summary(name) for name, each in shared.items() if any(each)]
-    for note in [*file_notes(spec), *corpus_notes(train, held_out), *overlap_notes(shared, held_out)]:
+    for note in [*file_notes(spec), *corpus_notes(train, held_out)]:
         warnings.warn(note, WhyformerNote, stacklevel=1)  # said once, whoever reads
     return Corpus([(pair.source, pair.target) for pair in train], valid, test, "; ".join(parts))
 

@@ -6,7 +6,7 @@ from whyformer.data.corpora.detection.encoding import is_encoded_twice
 from whyformer.data.corpora.detection.scripts import are_swapped, profile_of, strange_script
 from whyformer.data.corpora.held_out import VALID
 from whyformer.data.corpora.lines import SentencePair
-from whyformer.data.corpora.pairs.copies import Common
+from whyformer.data.corpora.pairs.copies import HeldOutTexts, common
 
 HeldOut = Mapping[str, Sequence[tuple[str, Sequence[str]]]]
 """Held-out sets by name: sources, each with all its right translations."""
@@ -46,11 +46,12 @@ def corpus_notes(train: Sequence[SentencePair], held_out: HeldOut) -> Iterator[s
             yield f"{key}: {strange}; is it of the same languages?"
 
 
-def overlap_notes(shared: Mapping[str, Common], held_out: HeldOut) -> Iterator[str]:
+def overlap_notes(train: Sequence[SentencePair], held_out: HeldOut) -> Iterator[str]:
     """Sentences on held-out sets of which a good part is trained on."""
-    for name, each in shared.items():
-        if each.pairs > len(held_out[name]) / 10:
+    for name, pairs in held_out.items():
+        shared = common(train, HeldOutTexts(pairs)).pairs
+        if shared > len(pairs) / 10:
             yield (
-                f"{each.pairs:,} training pairs stand in {name}, too ({len(held_out[name]):,} there), so its "
-                "scores say little; data.cleaning.overlap=pairs drops them from training."
+                f"{shared:,} training pairs stand in {name}, too ({len(pairs):,} there), so its scores say "
+                "little; data.cleaning.overlap=pairs drops them from training."
             )
