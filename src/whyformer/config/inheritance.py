@@ -17,7 +17,7 @@ from whyformer.config.schema import Node
 
 
 class Inherited(NamedTuple):
-    """What a layer takes and does not take from the layers below, where it names files of its own."""
+    """Keys that a layer takes, and does not take, from those below, where it names files of its own."""
 
     named: tuple[str, ...]
     """Keys under which it names files."""

@@ -171,7 +171,7 @@ def _elements(nodes: Sequence[Node], index: int) -> tuple[Node, ...]:
 
 
 def _place(nodes: Sequence[Node]) -> str | None:
-    """What JSON schema calls the path that may stand at one of ``nodes``; None where none may."""
+    """Format in JSON schema of the path that may stand at one of ``nodes``; None where none may."""
     formats = (each.schema.get("format") for node in nodes for each in node.alternatives)
     return next((str(named) for named in formats if named in (FILE, RUN)), None)
 

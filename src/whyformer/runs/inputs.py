@@ -51,7 +51,7 @@ def _listed(faults: Mapping[str, str], owner: str) -> str:
 
 
 def _faults(paths: Sequence[PathKey]) -> dict[str, str]:
-    """What is wrong with those of ``paths`` with which something is, in a sentence, by the key."""
+    """Sentences on those of ``paths`` with which something is wrong, by the key."""
     known = dict[tuple[Path, str], str | None]()
     faults = dict[str, str]()
     for key, path, holds in paths:
@@ -76,7 +76,7 @@ def _file_fault(path: Path) -> str | None:
 
 
 def run_fault(path: Path) -> str | None:
-    """What keeps ``path`` from being the folder of a run, in a sentence; None if it is one."""
+    """Sentence on why ``path`` is not the folder of a run; None if it is one."""
     try:
         found = RunFolder(path).recipe.is_file()
     except OSError as error:

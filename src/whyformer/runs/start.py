@@ -21,7 +21,7 @@ from whyformer.training.task import TrainingTask
 
 
 def prepare_anew(spec: Recipe, path: Path, say: Callable[[str], None]) -> Prepared:
-    """What a new run of ``spec`` trains: where it starts from another run, with its assets and weights.
+    """Data, assets and model of a new run of ``spec``; where it starts from another run, those of that.
 
     ``path`` is the folder of the new run.
 
