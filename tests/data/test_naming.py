@@ -70,7 +70,7 @@ def test_a_bare_path_is_read_like_the_training_file() -> None:
     assert spec.valid == TsvPairs(
         path=Path("b.tsv").absolute(), header=True, source_column="en", target_column="de"
     )
-    assert spec.test["x"] == CsvPairs(path=Path("c.csv"))
+    assert spec.test["x"] == CsvPairs(path=Path("c.csv").absolute())
 
 
 @pytest.mark.parametrize(
