@@ -223,9 +223,14 @@ def _check_unchanged(trial: Trial) -> None:
 
 
 def _agree(planned: object, found: object) -> bool:
-    """Whether a run's recipe is what was planned; where that is "auto", the run has what its data decided."""
+    """Whether a run's recipe is what was planned, but for what its start has decided.
+
+    That is where "auto" was planned, or no warm-up.
+    """
     if isinstance(planned, dict) and isinstance(found, dict):
-        return planned.keys() == found.keys() and all(_agree(planned[key], found[key]) for key in planned)
+        return planned.keys() == found.keys() and all(
+            _agree(value, found[key]) or (key == "warmup" and value is None) for key, value in planned.items()
+        )
     return planned == found or planned == "auto"
 
 

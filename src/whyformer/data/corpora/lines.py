@@ -286,11 +286,16 @@ def read_stream(stream: Iterable[bytes], name: str) -> Iterator[str]:
     Raises:
         DataError: a line is not UTF-8; ``name`` says where.
     """
-    for number, line in enumerate(stream, start=1):
-        text = _decoded(line, Path(name), number)
+    for text in scan_stream(stream, name):
         if isinstance(text, BadLine):
             raise text.error()
         yield text
+
+
+def scan_stream(stream: Iterable[bytes], name: str) -> Iterator[str | BadLine]:
+    """Yield the lines of an open stream as they arrive, and a ``BadLine`` for one that is not UTF-8."""
+    for number, line in enumerate(stream, start=1):
+        yield _decoded(line, Path(name), number)
 
 
 def _unpacked(file: BufferedReader, path: Path) -> BufferedReader | gzip.GzipFile:

@@ -4,7 +4,7 @@ What cuts the text (normalizer, pre-tokenizer, merges, scores) stays as it is, s
 """
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import TokenizerError
@@ -28,6 +28,10 @@ class Imported(Spec):
     def specials(self) -> tuple[str, ...]:
         """Special tokens besides the four base ones."""
         return self.names[len(NAMES) :]
+
+    def for_documents(self) -> Self:
+        """The same: its normal form is in its file."""
+        return self
 
     def train(self, lines: Iterable[str]) -> Tokenizer:
         """Refuse.

@@ -59,7 +59,9 @@ class CausalLMTask(SingleTokenizerTask[CausalLMRecipe, Generator]):
     @override
     def prepare(self, recipe: CausalLMRecipe, assets: SingleTokenizer | None) -> Prepared:
         documents = require_data(recipe.data).load()
-        tokenizer = recipe.tokenizer.train(documents.train) if assets is None else assets.tokenizer
+        if assets is None:
+            assets = SingleTokenizer(recipe.tokenizer.for_documents().train(documents.train))
+        tokenizer = assets.tokenizer
         training = CausalLMTraining(
             documents,
             tokenizer,
@@ -69,7 +71,7 @@ class CausalLMTask(SingleTokenizerTask[CausalLMRecipe, Generator]):
         )
         build = partial(recipe.model.build, tokenizer.size)
         data = documents_fingerprints(documents)
-        return Prepared(training, build, SingleTokenizer(tokenizer), documents.summary, data)
+        return Prepared(training, build, assets, documents.summary, data)
 
     @override
     def objective(self, recipe: CausalLMRecipe) -> NextToken:

@@ -139,7 +139,8 @@ def evaluate_translator(
         )
     pairs = [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
     began = time.perf_counter()
-    found = translator.translate([pair.source for pair in pairs], settings, batch=batch, advance=advance)
+    sources = [pair.source for pair in pairs]
+    found = translator.translate(sources, settings, batch=batch, advance=advance, scores=False)
     seconds = time.perf_counter() - began
     best: list[TextOutput] = [candidates[0] for candidates in found]
     sentences = [

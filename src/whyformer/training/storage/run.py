@@ -142,7 +142,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
                 f"{path}: a run lies here already; go on with it by `whyformer train {path}`, "
                 "replace it with --overwrite, or choose another --run."
             )
-    elif path.exists() and not (path.is_dir() and all(map(is_lock_file, path.iterdir()))):
+    elif path.exists() and not all(map(is_lock_file, path.iterdir())):
         raise CheckpointError(f"{path}: this is neither empty nor a run; choose another --run.")
 
 
