@@ -1,5 +1,6 @@
 """What a recipe leaves out: decided by its data, told, written down, and then no longer decided."""
 
+import os
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -10,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from whyformer.cli.main import app
 from whyformer.config.recipe_files import read, shipped
+from whyformer.errors import RecipeError
 from whyformer.experiments.grid import Variation, equal_steps, plan_trials
 from whyformer.runs.registry import find_task, load_any
 from whyformer.tasks.translation.defaults import is_complete
@@ -163,3 +165,17 @@ def test_a_recipe_is_shown_as_it_would_be_trained(pairs: Path):
     assert without.exit_code == 0, without.output
     assert "as it does without them" in without.stderr
     assert "vocabulary: 8000" in without.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_not_read_to_decide(pairs: Path):
+    """What it gives is gone when it has been counted; so the recipe has to say how long to train."""
+    os.mkfifo(pairs.parent / "pipe")
+    pipe = f"data.train={{kind: tsv, path: {pairs.parent}/pipe}}"
+    told: list[str] = []
+    load_any(str(pairs), [pipe, "training.epochs=3"], to_train=True, say=told.append)
+    assert not [line for line in told if line.startswith(("tokenizers.", "model.", "training."))]
+    with pytest.raises(RecipeError, match="training"):
+        load_any(str(pairs), [pipe], to_train=True)
+    decided = load_any(str(pairs), [f"data.valid={{kind: tsv, path: {pairs.parent}/pipe}}"], to_train=True)
+    assert decided.training.epochs is not None

@@ -28,14 +28,15 @@ def decided(
         DataError: the data cannot be read.
     """
     said = source.said(overrides)
-    below = merged(task.provisional(said), below or {})
-    spec = task.complete(source.spec(task.recipe_type, overrides, below or None))
-    decisions = task.decide(spec, said)
+    provisional = task.provisional(said)
+    spec = source.spec(task.recipe_type, overrides, merged(provisional, below or {}) or None)
+    decisions = task.decide(task.complete(spec), said)
     if not decisions:
-        return spec, []
+        # What is not decided has to be said.
+        return task.complete(source.spec(task.recipe_type, overrides, below) if provisional else spec), []
     opening = as_layer(decision for decision in decisions if decision.opens)
     above = [decision.override for decision in decisions if not decision.opens]
-    spec = source.spec(task.recipe_type, [*overrides, *above], merged(below, opening))
+    spec = source.spec(task.recipe_type, [*overrides, *above], merged(below or {}, opening))
     return task.complete(spec), decisions
 
 

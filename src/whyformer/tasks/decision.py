@@ -36,7 +36,7 @@ def says(said: Mapping[str, object], key: str) -> bool:
 
 
 def value_of(said: Mapping[str, object], key: str) -> object:
-    """What ``said`` has under the dotted ``key``; None where it has nothing."""
+    """Value that ``said`` has under the dotted ``key``; None where it has nothing."""
     found: object = said
     for step in key.split("."):
         found = found.get(step) if isinstance(found, Mapping) else None

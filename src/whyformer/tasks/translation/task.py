@@ -1,6 +1,5 @@
 """Translation: the recipe, and the task's five answers."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing_extensions import override
 
 from whyformer.config.recipe_files import RecipeLayer
 from whyformer.config.validation import check
-from whyformer.data.corpora.pair_files import Referenced
+from whyformer.data.corpora.pair_files import JoinedPairs, PairsSpec, Referenced, TextPairs
 from whyformer.data.corpora.parallel import (
     Corpus,
     DataSpec,
@@ -23,7 +22,7 @@ from whyformer.data.corpora.parallel import (
 from whyformer.data.tokenizers.pair import JointTokenizer, TokenizerPair, TokenizersSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.errors import DataError, WhyformerNote
+from whyformer.errors import DataError
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
@@ -91,11 +90,11 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
         # Of a recipe that says everything, such as a run's, the data are not read for nothing.
         if not isinstance(recipe.data, FilesSpec) or is_complete(said):
             return []
-        with warnings.catch_warnings():
-            # The data are read once more to train on them, and what is to be said of them is said then.
-            warnings.simplefilter("ignore", WhyformerNote)
-            corpus = load_corpus(recipe.data)
-        return decide(said, PairCounts.of(corpus.train))
+        if not _can_be_read_twice(recipe.data.train):
+            return []
+        # The pairs are read once more to train on them; here a share that is held out is counted, too.
+        pairs, _ = recipe.data.train.training(recipe.data.cleaning)
+        return decide(said, PairCounts.of((pair.source, pair.target) for pair in pairs))
 
     @override
     def load_assets(self, folder: Path) -> TokenizerPair:
@@ -159,6 +158,17 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
         words = {"data": data, **model_words(recipe.model), "decoding": recipe.decoding.kind}
         scores = (Curve("bleu", "BLEU"), Curve("chrf", "chrF"), Curve("exact", "exact match"))
         return TaskSummary(words, Curves(per="token", scores=scores))
+
+
+def _can_be_read_twice(pairs: PairsSpec) -> bool:
+    """Whether the files of ``pairs`` are still there when they have been counted, as no pipe is."""
+    parts = pairs.parts if isinstance(pairs, JoinedPairs) else (pairs,)
+    files = [
+        file
+        for part in parts
+        for file in ((part.source, part.target) if isinstance(part, TextPairs) else (part.path,))
+    ]
+    return all(not isinstance(file, Path) or file.is_file() or not file.exists() for file in files)
 
 
 def _brings_text(said: RecipeLayer) -> bool:
