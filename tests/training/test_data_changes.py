@@ -18,6 +18,9 @@ from whyformer.training.storage.fingerprint import (
 )
 from whyformer.training.storage.run import RunFolder
 
+# Small sets of numbers have pairs in common, which is said and does not matter here.
+pytestmark = pytest.mark.filterwarnings("ignore::whyformer.errors.WhyformerNote")
+
 Train = Callable[..., Result]
 
 DIGITS = [" ".join(str((7 * i + j) % 5) for j in range(2 + i % 3)) for i in range(60)]
