@@ -21,6 +21,9 @@ from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.tasks.translation.training import unigram_entropy
 from whyformer.tasks.translation.translator import Translator
 
+# Small sets of numbers have pairs in common, which is said and does not matter here.
+pytestmark = pytest.mark.filterwarnings("ignore::whyformer.errors.WhyformerNote")
+
 SCRIPTS = {
     "zh": ["我用iPhone打了一個電話。", "二〇二四年三月五日", "36分钟前", "《红楼梦》第12回", "㐂𠮷"],
     "char": [

@@ -22,7 +22,7 @@ from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.storage.checkpoint import load_facts
-from whyformer.training.storage.fingerprint import Fingerprint, differences
+from whyformer.training.storage.fingerprint import Fingerprint, data_differences
 from whyformer.training.storage.lock import LOCK, RunLock
 from whyformer.training.storage.run import RunFolder, check_free, new_run
 from whyformer.training.storage.state import Best
@@ -164,7 +164,7 @@ def _data_changes(
     if before is None:
         say("this run is older than fingerprints of data: whether its data has changed cannot be told")
         return {}
-    return differences(before, now)
+    return data_differences(before, now)
 
 
 def _refuse_nothing_to_do(trainer: Trainer[nn.Module], before: TrainingSpec, *, new_data: bool) -> None:

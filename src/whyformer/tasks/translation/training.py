@@ -104,6 +104,9 @@ class TranslationTraining:
         self._valid = PairBatch.of(list(zip(held_out.sources, held_out.targets, strict=True)))
         self._shown = self.valid[: training.validation.sentences]
         self._informed = _INFORMED * unigram_entropy(self._examples.targets)
+        # From all over the data, in case that is sorted.
+        spread = np.linspace(0, len(self._examples.sources) - 1, _ROWS).astype(np.int64)
+        self._sample = self.batch(np.unique(spread), 0, torch.device("cpu"))
         self._told = False
 
     @property
@@ -123,8 +126,8 @@ class TranslationTraining:
         if self._translates_from is not None:
             return []
         return [
-            f"validations translate once their nll is below {self._informed:.3g}, {_INFORMED:.0%} of the "
-            "entropy of single target tokens, and at the end"
+            f"validations translate once the nll of training pairs is below {self._informed:.3g}, "
+            f"{_INFORMED:.0%} of the entropy of single target tokens, and at the end"
         ]
 
     @property
@@ -167,15 +170,15 @@ class TranslationTraining:
     ) -> dict[str, float]:
         """Loss and negative log-likelihood per token, in nats; with ``translate`` also scores in percent.
 
-        None translates where the likelihood is well above what the frequencies of tokens alone give, below
-        which translations say nothing of their sources, and mostly run on to their length limit.
+        None translates where training pairs are likelier than the frequencies of tokens alone make them: till
+        then translations say nothing of their sources, and mostly run on to their length limit.
         """
         held_out = (
             self._valid.rows(first, first + _ROWS).to(device) for first in range(0, len(self.valid), _ROWS)
         )
         losses = held_out_losses(model, self.objective, held_out)
         figures = {"loss": losses.loss, "nll": losses.nll}
-        if losses.nll < self._informed if translate is None else translate:
+        if self._is_informed(model, device) if translate is None else translate:
             translator = Translator(model, self.tokenizers, GreedySpec())
             hypotheses = translator.best([pair.source for pair in self._shown])
             scores = score(hypotheses, [pair.references for pair in self._shown], self._scoring)
@@ -186,11 +189,19 @@ class TranslationTraining:
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
         """Compare by the score that the recipe names, and where that is equal by likelihood.
 
-        Of two of which one was translated, from a step that the recipe names, that is better.
+        Of two of which one was translated that is better.
         """
-        if self._translates_from is not None and ("bleu" in new) != ("bleu" in old):
+        if ("bleu" in new) != ("bleu" in old):
             return "bleu" in new
         return self._scoring.better(new, old)
+
+    def _is_informed(self, model: AnyEncoderDecoder, device: torch.device) -> bool:
+        """Whether ``model``, in evaluation mode, knows more of training pairs than the frequencies of tokens.
+
+        Held-out pairs would not tell: of little data their likelihood falls again long before translations
+        are at their best.
+        """
+        return held_out_losses(model, self.objective, [self._sample.to(device)]).nll < self._informed
 
     def _tell(self, scores: Sequence[Metric]) -> None:
         """Say once that BLEU, by which weights are chosen, is zero where chrF shows that it should not be."""

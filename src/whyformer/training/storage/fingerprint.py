@@ -33,7 +33,7 @@ def fingerprints_record(data: Mapping[str, Fingerprint]) -> dict[str, dict[str, 
     return {name: {"examples": of.examples, "digest": of.digest} for name, of in data.items()}
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Fingerprint]) -> dict[str, str]:
+def data_differences(before: Mapping[str, Any], now: Mapping[str, Fingerprint]) -> dict[str, str]:
     """The sides of the data that are not what they were, each in words.
 
     What was ``before`` is what ``fingerprints_record`` gave. A side that it lacks is taken for what it was.
