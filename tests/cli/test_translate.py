@@ -236,6 +236,8 @@ def test_one_bad_line_costs_no_other(translate: Program, tmp_path: Path):
     told = [json.loads(line) for line in translate("--file", text, "--json").stdout.splitlines()]
     assert [bool(each["translations"]) for each in told] == [True, False, False, True, False, True]
     assert "takes 15 at most" in told[1]["error"]
+    scored = translate("--file", text, "--scores").stdout.split("\n")
+    assert [line.split("\t")[0] == "" for line in scored[:-1]] == [False, True, True, False, True, False]
     cut = translate("--on-error", "truncate", stdin=f"0 1 2\n{TOO_LONG} 1\n")
     assert cut.exit_code == 0
     assert "of 2 lines, 1 were too long and only begun" in cut.stderr

@@ -193,7 +193,8 @@ class _Printer:
             # A model that spells bytes can write a line end, but one line in is one line out.
             text = candidate.text.replace("\n", " ")
             columns = [str(line)] if self._numbered else []
-            columns += [f"{candidate.score:.4f}"] if self._numbered or self._scores else []
+            if self._numbered or self._scores:
+                columns.append("" if error else f"{candidate.score:.4f}")
             yield "\t".join([*columns, text])
 
 
