@@ -16,10 +16,10 @@ from huggingface.examples import shaken
 from parity import needs_transformers, transformers
 from whyformer.config.validation import check
 from whyformer.errors import CheckpointError
-from whyformer.huggingface.bert import HuggingFaceBert
-from whyformer.huggingface.format import CheckpointFormat, read_config
-from whyformer.huggingface.gpt2 import HuggingFaceGPT2
-from whyformer.huggingface.marian import HuggingFaceMarian
+from whyformer.huggingface.formats.bert import HuggingFaceBert
+from whyformer.huggingface.formats.format import CheckpointFormat, read_config
+from whyformer.huggingface.formats.gpt2 import HuggingFaceGPT2
+from whyformer.huggingface.formats.marian import HuggingFaceMarian
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.bert import BERT, BERTSpec
 from whyformer.models.gpt import GPT, GPTSpec
@@ -230,12 +230,7 @@ EXCHANGES: dict[str, tuple[CheckpointFormat[Any, Any], Callable[..., Any], Token
         ("gpt2", "activation_function", "tanh"),
         ("bert", "position_embedding_type", "relative_key"),
         ("bert", "is_decoder", True),
-        ("bert", "hidden_act", "gelu_new"),
-        ("marian", "normalize_embedding", True),
-        ("marian", "normalize_before", True),
-        ("marian", "decoder_vocab_size", V + 1),
-        ("marian", "static_position_embeddings", False),
-        ("marian", "tie_word_embeddings", False),
+        ("bert", "hidden_act", "mish"),
         ("marian", "activation_function", "quick_gelu"),
         ("marian", "encoder_attention_heads", 3),
     ],

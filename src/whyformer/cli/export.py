@@ -16,9 +16,9 @@ def export(
 ) -> None:
     """Write the model of RUN in the format of Hugging Face.
 
-    Its tokenizer goes with it. A bert becomes a BERT, a gpt a GPT-2, and a transformer (post-norm,
-    sinusoidal, one tokenizer) a Marian model, which CTranslate2 converts too. A model that the format cannot
-    express is refused.
+    Its tokenizer goes with it. A bert becomes a BERT, or what it was imported as, a gpt a GPT-2, a classifier
+    one of these with a head, and a transformer (post-norm, sinusoidal, one tokenizer) a Marian model, which
+    CTranslate2 converts too. A model that the format cannot express is refused.
     """
     from whyformer.huggingface.transfer import export_model
 

@@ -18,9 +18,10 @@ def import_model(
 ) -> None:
     """Make a run of a model in the format of Hugging Face.
 
-    It may be a BERT, a GPT-2 or a Marian model. The run is used like one that was trained here. It has no
-    data of its own; a recipe that names some can start from it (`start: runs/NAME`). Pickles are never read:
-    the weights have to be safetensors.
+    It may be a BERT, RoBERTa, DistilBERT, GPT-2 or Marian model, or one of the first four that classifies
+    texts. The run is used like one that was trained here. It has no data of its own; a recipe that names some
+    can start from it (`start: runs/NAME`). What is not as the files say is told in lines that begin with
+    note. Pickles are never read: the weights have to be safetensors. docs/exchange.md lists what was tried.
     """
     from whyformer.huggingface.transfer import import_model
 

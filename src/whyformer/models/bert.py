@@ -3,6 +3,8 @@
 B batch · L length · M model dimension · V vocabulary
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -24,6 +26,7 @@ from whyformer.position.layout import Layout
 from whyformer.spec import Spec
 
 Head = Literal["masked", "next_sentence"]
+Transform = Literal["gelu", "gelu_tanh", "relu", "silu", "linear"]
 
 
 def _stack(*, layers: int, d_model: int, heads: int, longest: int = 512, dropout: float = 0.1) -> StackSpec:
@@ -45,8 +48,8 @@ class BERTSpec(Spec):
     kind: Literal["bert"] = "bert"
     d_model: int = Field(default=768, ge=1)
     """Components of the vector that stands for a token."""
-    token_types: int = Field(default=2, ge=1, json_schema_extra={"formerly": "kinds"})
-    """Number of token types (the paper's segments): first and second sentence of a pair."""
+    token_types: int = Field(default=2, ge=0, json_schema_extra={"formerly": "kinds"})
+    """Number of token types (the paper's segments): first and second sentence of a pair; 0 for none."""
     embedding: EmbeddingSpec = EmbeddingSpec(tie="output", scale=False, deviation=0.02)
     """Token embeddings; tie is output (one table reads and scores) or none."""
     stack: StackSpec = _stack(layers=12, d_model=768, heads=12)
@@ -55,6 +58,8 @@ class BERTSpec(Spec):
     """Whether the first token's state passes one more layer, to stand for the whole text."""
     heads: tuple[Head, ...] = ("masked", "next_sentence")
     """Predictions of the model: masked tokens, whether a sentence follows another; none for vectors only."""
+    transform: Transform = "gelu"
+    """Activation of the layer before the output table, in the head for masked tokens."""
     deviation: float | None = Field(default=0.02, gt=0.0)
     """Standard deviation of all first matrices; null leaves them as each part has them."""
     longest: int = Field(default=512, ge=5)
@@ -110,7 +115,7 @@ class BERT(nn.Module):
         d_model = spec.d_model
         self.longest = spec.longest
         self.embedding = TokenEmbedding(vocabulary, d_model, spec.embedding)
-        self.token_type = nn.Embedding(spec.token_types, d_model)
+        self.token_type = nn.Embedding(spec.token_types, d_model) if spec.token_types else None
         self.embedding_norm = spec.stack.block.norm.build(d_model)
         # Texts that are packed into one row never see each other.
         self.stack = spec.stack.model_copy(update={"mask": spec.stack.mask & SameSegment()}).build(d_model)
@@ -123,7 +128,9 @@ class BERT(nn.Module):
     def embed(self, tokens: Tensor, layout: Layout, token_types: Tensor | None = None) -> Tensor:
         """Tokens (B,L) of ``token_types`` (B,L), all of the first if left out, as vectors (B,L,M)."""
         x = self.stack.embed(self.embedding(tokens), layout)
-        x = x + self.token_type(torch.zeros_like(tokens) if token_types is None else token_types).to(x.dtype)
+        if self.token_type is not None:
+            types = torch.zeros_like(tokens) if token_types is None else token_types
+            x = x + self.token_type(types).to(x.dtype)
         return self.embedding.dropout(self.embedding_norm(x, layout.valid))
 
     @override
@@ -147,12 +154,22 @@ class BERT(nn.Module):
         return with_bias(self.masked(hidden), table, self.masked.bias)
 
 
+_ACTIVATIONS: dict[Transform, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
+    "silu": F.silu,
+    "linear": nn.Identity(),
+}
+
+
 class MaskedHead(nn.Module):
-    """Transform of a masked token's state before the output table: a layer, GELU, a norm."""
+    """Transform of a masked token's state before the output table: a layer, its activation, a norm."""
 
     def __init__(self, spec: BERTSpec, vocabulary: int) -> None:
         super().__init__()
         self.transform = nn.Linear(spec.d_model, spec.d_model)
+        self.activation = _ACTIVATIONS[spec.transform]
         self.norm = spec.stack.block.norm.build(spec.d_model)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
         self.own_output: TokenEmbedding | None = None
@@ -163,4 +180,4 @@ class MaskedHead(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """(N,M) -> (N,M)."""
         # (N,M) -> (1,N,M): to a norm over a batch, one text
-        return self.norm(F.gelu(self.transform(hidden))[None], None)[0]
+        return self.norm(self.activation(self.transform(hidden))[None], None)[0]

@@ -33,6 +33,9 @@ class ClassifierSpec(Spec):
     """Token that stands for the text: mean of all, first or last; the first of a GPT has read nothing."""
     layer_mix: Literal["last", "scalar_mix"] = "last"
     """The layers that are read: the last, or a learned mix of all (Peters et al. 2018, equation 1)."""
+    layer: Literal["none", "tanh", "relu"] = "none"
+    """Layer between a text's vector and the scores of classes, by its activation: none, or BERT's (tanh;
+    Devlin et al. 2019 call it pooler) or DistilBERT's (relu; Sanh et al. 2019)."""
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Probability that a component of a text's vector is dropped in training."""
 
@@ -69,10 +72,15 @@ class PooledClassifier(nn.Module):
         self.read_layers = 1 if spec.layer_mix == "last" else depth(backbone)
         """J."""
         self.mix = None if spec.layer_mix == "last" else ScalarMix(self.read_layers)
+        self.layer = None if spec.layer == "none" else nn.Linear(width(backbone), width(backbone))
+        self.activation = torch.tanh if spec.layer == "tanh" else F.relu
         self.dropout = Dropout(spec.dropout)
         self.output = nn.Linear(width(backbone), classes)
         nn.init.normal_(self.output.weight, std=0.02)
         nn.init.zeros_(self.output.bias)
+        if self.layer is not None:
+            nn.init.normal_(self.layer.weight, std=0.02)
+            nn.init.zeros_(self.layer.bias)
         if self.frozen:
             self.backbone.requires_grad_(False).eval()
 
@@ -90,7 +98,8 @@ class PooledClassifier(nn.Module):
     @override
     def forward(self, pooled: Tensor) -> Tensor:
         """(B,J,M) -> the vector (B,M) that is classified."""
-        return self.dropout(pooled[:, 0] if self.mix is None else self.mix(pooled))
+        vector = pooled[:, 0] if self.mix is None else self.mix(pooled)
+        return self.dropout(vector if self.layer is None else self.activation(self.layer(vector)))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(B,M) -> (B,C)."""

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from whyformer.dropout import Dropout
 from whyformer.spec import Spec
-from whyformer.special_tokens import BOS, PAD, UNK
+from whyformer.special_tokens import EOS, PAD, UNK
 
 NEVER = -1e4
 """A bias that leaves no probability: e to its power is 0, and in every precision it is a number."""
@@ -33,8 +33,9 @@ class EmbeddingSpec(Spec):
     """Probability that a component of embedding plus position is dropped in training."""
     output_bias: bool = False
     """Whether each token has a learned bias when it is scored, as in Marian (Junczys-Dowmunt et al. 2018)."""
-    unpredicted: tuple[Annotated[int, Field(ge=UNK, le=BOS)], ...] = ()
-    """Marks that are never predicted, besides padding, as an imported model has none: 1 unknown, 2 start."""
+    unpredicted: tuple[Annotated[int, Field(ge=UNK, le=EOS)], ...] = ()
+    """Marks that are never predicted, besides padding, as an imported model has none: 1 unknown, 2 start, 3
+    end."""
 
 
 class TokenEmbedding(nn.Module):

@@ -57,8 +57,8 @@ class LabelledTexts:
 class LabelledSpec(Spec):
     """Tables in UTF-8, plain or gzip-compressed: label, tab, text on each line, or label and two texts."""
 
-    train: Files = Field(json_schema_extra={"decides": ["valid", "test"]})
-    """Files to train on."""
+    train: Files | None = Field(json_schema_extra={"decides": ["valid", "test"]})
+    """Files to train on; null for an imported classifier, which has its labels and no data."""
     valid: Files | Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     """Validation files; or the share of training examples that is held out, by a hash of their texts."""
     test: dict[str, Files] = Field(default={})
@@ -117,7 +117,7 @@ class LabelledSpec(Spec):
         Raises:
             DataError: as ``load``, or there is only one.
         """
-        found = sorted({example.label for example in self._read(self.train)})
+        found = sorted({example.label for example in self._training()})
         if len(found) < 2:
             raise DataError(f"data.train: every label is {found[0]}; a classifier needs two or more.")
         return tuple(found)
@@ -128,7 +128,7 @@ class LabelledSpec(Spec):
         Raises:
             DataError: a file or line cannot be read, a label is unknown, or nothing is left for one side.
         """
-        everything, valid = self._read(self.train), self.held_out(VALID)
+        everything, valid = self._training(), self.held_out(VALID)
         apart = {example.texts for example in valid}
         left = [example for example in everything if example.texts not in apart]
         tests = readable_sets(
@@ -165,7 +165,7 @@ class LabelledSpec(Spec):
 
     def _notes(self, everything: Sequence[Labelled], train: Sequence[Labelled]) -> Iterator[str]:
         """Sentences on what is likely wrong with the files and their labels."""
-        for file in self.train:
+        for file in self.train or ():
             path = locate(file)
             form = self._form(path)
             if form != "jsonl":
@@ -201,7 +201,7 @@ class LabelledSpec(Spec):
             return self._read(self.test[name])
         if isinstance(self.valid, tuple):
             return self._read(self.valid)
-        everything = self._read(self.train)
+        everything = self._training()
         held = held_out_share(everything, self.valid, lambda example: "\t".join(example.texts))
         if not held:
             raise DataError(
@@ -209,6 +209,11 @@ class LabelledSpec(Spec):
                 "or name files."
             )
         return held
+
+    def _training(self) -> list[Labelled]:
+        if self.train is None:
+            raise DataError("the recipe has no data (data.train: null), as the model was imported.")
+        return self._read(self.train)
 
     def _read(self, files: Files) -> list[Labelled]:
         return [example for file in files for example in self._examples(locate(file), str(file))]

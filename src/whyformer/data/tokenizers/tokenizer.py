@@ -50,7 +50,9 @@ class Tokenizer:
         self.size: int = self._library.get_vocab_size()
         """Number of ids, special tokens included."""
         self._told = set[str]()
-        self._silent = {token["id"] for token in document["added_tokens"]} - {special_tokens.UNK}
+        # What an imported tokenizer has added besides special tokens is text like any other piece.
+        self._special = [token["id"] for token in document["added_tokens"] if token["special"]]
+        self._silent = {*self._special} - {special_tokens.UNK}
 
     def __reduce__(self) -> tuple[type[Tokenizer], tuple[Document]]:
         # Worker processes get a copy; the library's own copy would forget encode_special_tokens.
@@ -214,6 +216,11 @@ class Tokenizer:
             f"this tokenizer has no special token {name!r}; train one with it among its `specials`."
         )
 
+    def takes_space(self, name: str) -> bool:
+        """Whether the space in front of a special token called ``name`` goes with it, as in RoBERTa's."""
+        tokens = self._document["added_tokens"]
+        return any(token["content"] == name and token.get("lstrip", False) for token in tokens)
+
     @cached_property
     def pieces(self) -> list[str]:
         """The vocabulary in the order of ids, as stored."""
@@ -250,7 +257,7 @@ class Tokenizer:
     @property
     def ordinary_ids(self) -> range:
         """The ids of the pieces that stand for text: after special tokens."""
-        return range(len(self._document["added_tokens"]), self.size)
+        return range(len(self._special), self.size)
 
     @property
     def learned_ids(self) -> range:

@@ -4,13 +4,30 @@ What cuts the text (normalizer, pre-tokenizer, merges, scores) stays as it is, s
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from whyformer.data.tokenizers.imported import Imported
+from whyformer.data.tokenizers.imported import MASK_NAME, Imported
 from whyformer.data.tokenizers.tokenizer import SPEC_KEY, Document
 from whyformer.errors import TokenizerError
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.special_tokens import NAMES, UNK
+
+
+class Origin(NamedTuple):
+    """A tokenizer that came with a model, as far as its file does not tell."""
+
+    model: str
+    """Type of the model."""
+    marks: Sequence[int | None]
+    """Their ids of our four special tokens."""
+    opens: bool = True
+    """Whether a prompt begins with BOS."""
+    mask: str = MASK_NAME
+    """Their name of the token that hides another."""
+    separators: int = 1
+    """Number of EOS between two texts."""
+    strays: int = 0
+    """Number of last pieces that are their unknown token."""
 
 
 def pieces_of(document: Document) -> list[str]:
@@ -35,30 +52,53 @@ def pieces_of(document: Document) -> list[str]:
     return [by_id[id] for id in range(len(by_id))]
 
 
-def from_theirs(document: Document, marks: Sequence[int | None], model: str) -> tuple[Document, TokenIds]:
-    """Their file, which came with a ``model``, in our ids and with our special tokens, there ``marks``.
+def from_theirs(document: Document, origin: Origin) -> tuple[Document, TokenIds]:
+    """Their file, which came with a model, in our ids and with our special tokens.
 
     Raises:
         TokenizerError: ids are left out, or a piece is called like one of our special tokens.
     """
-    theirs = pieces_of(document)
+    theirs, marks = pieces_of(document), origin.marks
     added = {token["id"]: token for token in document["added_tokens"]}
-    first = (*marks, *(id for id in sorted(added) if id not in marks))
+    special = sorted(id for id, token in added.items() if token["special"] and id not in marks)
+    first = (*marks, *special)
     present = {id for id in first if id is not None}
-    token_ids = TokenIds(first, len(theirs) + len(first) - len(present))
-    kept = [theirs[id] for id in token_ids.theirs[len(NAMES) :] if id is not None]
+    token_ids = TokenIds(first, len(theirs) + len(first) - len(present), origin.strays)
+    own = token_ids.theirs[: token_ids.size - origin.strays]
+    ours = {id: place for place, id in enumerate(own)}
+    renamed = {added[id]["content"]: _own_name(added[id]["content"], origin.mask) for id in special}
+    kept = [theirs[id] for id in own[len(NAMES) :] if id is not None]
+    kept += theirs[token_ids.their_size :]
+    kept = [renamed.get(piece, piece) for piece in kept]
     if taken := set(kept) & set(NAMES):
         raise TokenizerError(f"tokenizer.json has pieces called {', '.join(sorted(taken))}; rename them.")
     tokens = [_mark(id, name) for id, name in enumerate(NAMES)]
-    others = enumerate(first[len(NAMES) :], start=len(NAMES))
-    tokens += [{**added[id], "id": place} for place, id in others if id is not None]
+    others = (id for id in (*special, *sorted(added.keys() - set(special))) if id not in marks)
+    for id in others:
+        content = added[id]["content"]
+        tokens.append({**added[id], "id": ours[id], "content": renamed.get(content, content)})
     spec = document["model"].get(SPEC_KEY)
     if spec is None:
         names = tuple("" if id is None else theirs[id] for id in first)
-        spec = Imported(model=model, ids=first, names=names).model_dump(mode="json")
+        spec = Imported(
+            model=origin.model,
+            ids=first,
+            names=names,
+            mask=origin.mask,
+            opens=origin.opens,
+            separators=origin.separators,
+            strays=origin.strays,
+        ).model_dump(mode="json")
     made = _renumbered(document, [*NAMES, *kept], tokens, unknown=UNK)
     made["model"][SPEC_KEY] = spec
     return {**made, "truncation": None, "padding": None, "post_processor": None}, token_ids
+
+
+def _own_name(name: str, mask: str) -> str:
+    """Our name of a special token of theirs that is none of our four, but may be called like one."""
+    if name == mask:
+        return MASK_NAME
+    return f"{name} (another)" if name in NAMES else name
 
 
 def to_theirs(document: Document, token_ids: TokenIds, names: Sequence[str]) -> Document:
@@ -81,20 +121,35 @@ def to_theirs(document: Document, token_ids: TokenIds, names: Sequence[str]) -> 
     return made
 
 
-def framing(document: Document, marks: Sequence[str]) -> dict[str, Any] | None:
-    """Template that puts ``marks``, BOS and EOS or EOS alone, around a text, as the library writes it."""
+def framing(
+    document: Document, opening: str | None, end: str | None, separators: int = 1
+) -> dict[str, Any] | None:
+    """Template that puts special tokens before and after a text, as the library writes it; None for none.
+
+    Between two texts that are read together the ``end`` stands ``separators`` times.
+    """
+    marks = [name for name in (opening, end) if name is not None]
     if not marks:
         return None
     ids = {piece: id for id, piece in enumerate(pieces_of(document))}
-    *opening, end = ({"SpecialToken": {"id": name, "type_id": 0}} for name in marks)
-    single = [*opening, {"Sequence": {"id": "A", "type_id": 0}}, end]
-    second = [{"Sequence": {"id": "B", "type_id": 1}}, {"SpecialToken": {"id": marks[-1], "type_id": 1}}]
+    first, last = ([] if name is None else [name] for name in (opening, end))
+    single = [*map(_special, first), {"Sequence": {"id": "A", "type_id": 0}}, *map(_special, last)]
+    ending = [{"SpecialToken": {"id": name, "type_id": 1}} for name in last]
     return {
         "type": "TemplateProcessing",
         "single": single,
-        "pair": [*single, *second],
+        "pair": [
+            *single,
+            *map(_special, last * (separators - 1)),
+            {"Sequence": {"id": "B", "type_id": 1}},
+            *ending,
+        ],
         "special_tokens": {name: {"id": name, "ids": [ids[name]], "tokens": [name]} for name in marks},
     }
+
+
+def _special(name: str) -> dict[str, Any]:
+    return {"SpecialToken": {"id": name, "type_id": 0}}
 
 
 def _renumbered(

@@ -17,12 +17,15 @@ class TokenIds:
     there. All others follow in their order."""
     size: int
     """Number of our tokens."""
+    strays: int = 0
+    """Number of our last tokens that are their unknown token: pieces without a row of their own."""
 
     @cached_property
     def theirs(self) -> list[int | None]:
         """Their id for each of ours."""
         known = set(self.first)
-        return [*self.first, *(id for id in range(self.their_size) if id not in known)]
+        others = (id for id in range(self.their_size) if id not in known)
+        return [*self.first, *others, *[self.first[UNK]] * self.strays]
 
     def known(self, mark: int) -> int:
         """Their id of a special token that they have."""
@@ -37,19 +40,21 @@ class TokenIds:
     @property
     def their_size(self) -> int:
         """Number of their tokens."""
-        return self.size - len(self.first) + len({id for id in self.first if id is not None})
+        shared = len(self.first) - len({id for id in self.first if id is not None})
+        return self.size - shared - self.strays
 
     @property
     def one_mark(self) -> bool:
         """Whether one token of theirs is both BOS and EOS."""
-        return self.first[BOS] == self.first[EOS]
+        return self.first[BOS] is not None and self.first[BOS] == self.first[EOS]
 
     @property
     def added(self) -> tuple[int, ...]:
-        """Our special tokens that their model has never predicted: the unknown token or a BOS of our own."""
-        return tuple(mark for mark in (UNK, BOS) if self.first[mark] in (None, self.first[EOS]))
+        """Our special tokens that their model has never predicted, as it has no such token besides EOS."""
+        ours = [mark for mark in (UNK, BOS) if self.first[mark] in (None, self.first[EOS])]
+        return (*ours, EOS) if self.first[EOS] is None else tuple(ours)
 
     @property
     def start_apart(self) -> TokenIds:
         """The same with a token more, so that BOS and EOS are two."""
-        return TokenIds((*self.first[:BOS], self.their_size, *self.first[EOS:]), self.size)
+        return TokenIds((*self.first[:BOS], self.their_size, *self.first[EOS:]), self.size, self.strays)

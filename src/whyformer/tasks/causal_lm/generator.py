@@ -8,6 +8,7 @@ import torch
 
 from whyformer.data.batches.batch import Batch
 from whyformer.data.batches.planning import map_by_length
+from whyformer.data.tokenizers.imported import opens_with_bos, prompt_tokens
 from whyformer.data.tokenizers.specials import BYTES
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.decoding.hypothesis import Hypothesis
@@ -156,14 +157,15 @@ class Generator:
             encoded = [self.tokenizer.encode_marked(prompt) for prompt in stripped]
         else:
             encoded = self.tokenizer.encode_all(stripped)
+        most = self.model.longest - opens_with_bos(self.tokenizer)
         for number, ids in enumerate(encoded, start=first):
-            if len(ids) >= self.model.longest:
+            if len(ids) > most:
                 raise DecodingError(
                     f"prompt {number} has {len(ids):,} tokens, but the model reads "
-                    f"{self.model.longest - 1:,} at most; shorten it."
+                    f"{most:,} at most; shorten it."
                 )
         if special_tokens or settings.prefix:  # what follows is said in tokens, so the prompt is, too
-            return [_Prompt([BOS, *ids], (), "", ()) for ids in encoded]
+            return [_Prompt(prompt_tokens(self.tokenizer, ids), (), "", ()) for ids in encoded]
         most = settings.longest_extra if settings.longest_factor == 0 else self.model.longest
         return [self._prompt(prompt, ids, most) for prompt, ids in zip(stripped, encoded, strict=True)]
 
@@ -172,7 +174,7 @@ class Generator:
 
         ``most`` tokens are to be written behind it.
         """
-        plain = _Prompt([BOS, *ids], (), "", ())
+        plain = _Prompt(prompt_tokens(self.tokenizer, ids), (), "", ())
         if UNK in ids:
             return plain
         begins = openings(self.tokenizer, text)
@@ -183,7 +185,10 @@ class Generator:
         begun = self.tokenizer.decode(ids)
         if len(rest) < 2 or not all(map(len, rest)) or not _all_begin_with(self.tokenizer, begins, begun):
             return plain
-        return _Prompt([BOS, *ids[:common]], rest, begun, tuple(ids[common:]))
+        # A model has to read something before it writes, and BOS is not always in front.
+        if common == 0 and not opens_with_bos(self.tokenizer):
+            return plain
+        return _Prompt(prompt_tokens(self.tokenizer, ids[:common]), rest, begun, tuple(ids[common:]))
 
     def _rows(self, encoded: Sequence[Sequence[int]]) -> tuple[Batch, torch.Tensor, torch.Tensor]:
         """Prompts (B,S), the last token (B,) of each, and how many the model can write after it (B,)."""
@@ -204,7 +209,7 @@ class Generator:
         """The text of ``ids`` behind a prompt; a space in front of it is kept, but not of a document's."""
         if begun.openings:
             return self.tokenizer.decode([*begun.head, *ids])[len(begun.text) :]
-        if len(begun.head) == 1:
+        if begun.head == [BOS]:
             return self.tokenizer.decode(ids)
         return self.tokenizer.decode([UNK, *ids]).removeprefix(NAMES[UNK])
 
@@ -213,7 +218,7 @@ class _Prompt(NamedTuple):
     """The beginning of a text."""
 
     head: list[int]
-    """Tokens that are read, BOS in front."""
+    """Tokens that are read, as the tokenizer begins a prompt: BOS in front, or nothing."""
     openings: tuple[Tokens, ...]
     """Sequences, with one of which the search goes on; none where the prompt is all read."""
     text: str

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from whyformer.data.batches.batch import Batch
 from whyformer.data.batches.word_windows import Windows
+from whyformer.data.tokenizers.imported import prompt_tokens, separators
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.models.backbone import BackboneSpec
 from whyformer.models.bert import BERT, BERTSpec
@@ -65,7 +66,9 @@ class TokenEncoder:
     def __init__(self, spec: BERTSpec | GPTSpec, tokenizer: Tokenizer) -> None:
         self.longest: int | None = spec.longest
         self._tokenizer = tokenizer
-        self._close = [EOS] if isinstance(spec, BERTSpec) else []
+        self._reads_both_ways = isinstance(spec, BERTSpec)
+        self._between = [EOS] * separators(tokenizer)
+        self._close = [EOS] if self._reads_both_ways else []
 
     def lengths(self, texts: Sequence[TextOrPair]) -> list[int]:
         """Number of tokens of each text or pair, special tokens included."""
@@ -78,7 +81,8 @@ class TokenEncoder:
         if isinstance(model, BERT):
             ends = (rows.tokens == EOS).long()
             # (B,L), 1 behind the first EOS: the second text
-            second = (ends.cumsum(dim=1) - ends).clamp_max(min(1, model.token_type.num_embeddings - 1))
+            types = 1 if model.token_type is None else model.token_type.num_embeddings
+            second = (ends.cumsum(dim=1) - ends).clamp_max(min(1, types - 1))
             embedded = model.embed(rows.tokens, layout, second)
         else:
             embedded = model.embed(rows.tokens, layout)
@@ -94,11 +98,12 @@ class TokenEncoder:
         framed: list[list[int]] = []
         for sides in zip(*columns, strict=True):
             if longest is not None:
-                sides = _fitted(sides, longest - len(sides) - len(self._close))
+                marks = 1 + len(self._between) * (len(sides) - 1) + len(self._close)
+                sides = _fitted(sides, longest - marks)
             first, *others = sides
-            ids = [BOS, *first]
+            ids = [BOS, *first] if self._reads_both_ways else prompt_tokens(self._tokenizer, first)
             for other in others:
-                ids += [EOS, *other]
+                ids += [*self._between, *other]
             framed.append([*ids, *self._close])
         return framed
 

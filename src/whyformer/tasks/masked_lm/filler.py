@@ -64,7 +64,8 @@ class Filler:
         self.tokenizer = tokenizer
         # In a vocabulary of characters a space is a piece, and may not be hidden with the next.
         self._mask_names = _mask_names(tokenizer)
-        self._spaces = any(piece.startswith(" ") and piece.strip() for piece in tokenizer.pieces)
+        begin_words = any(piece.startswith(" ") and piece.strip() for piece in tokenizer.pieces)
+        self._spaces = begin_words or tokenizer.takes_space(MASK)
 
     def __call__(self, text: str) -> str:
         """``text`` with the likeliest piece in every hole."""

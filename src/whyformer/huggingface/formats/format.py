@@ -6,36 +6,39 @@ description of their config.json. What a format cannot say shows when it is writ
 M model dimension · V vocabulary
 """
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import CheckpointError
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.bert import BERTSpec
 from whyformer.models.gpt import GPTSpec
-from whyformer.nn.embedding import EmbeddingSpec
-from whyformer.nn.feed_forward import FeedForwardSpec, GeluSpec, GeluTanhSpec, ReluSpec, SiluSpec
-from whyformer.nn.norm import LayerNormSpec, NormSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.spec import Spec
 from whyformer.special_tokens import BOS, EOS, PAD, UNK
 from whyformer.training.storage.checkpoint import tensor_misfit
 
 Tensors = Mapping[str, Tensor]
-Activation = Literal["relu", "gelu", "gelu_new", "gelu_pytorch_tanh", "silu", "swish"]
+Say = Callable[[str], object]
+"""Function that takes a sentence of the report."""
 
+_CONSTANTS = re.compile(r"(.*\.)?(position_ids|token_type_ids)|(.*\.)?h\.\d+\.attn\.(masked_)?bias")
+"""Buffers in files that hold no weights: 0, 1, 2, …, zeros, and masks."""
 _TRAINING_ONLY = ("dropout", "deviation")
 """Fields that change nothing about a trained model."""
+
+
+def silent(sentence: str) -> None:
+    """Take a sentence and say nothing."""
 
 
 class Config(BaseModel, ABC):
@@ -49,6 +52,14 @@ class Config(BaseModel, ABC):
         """Maximum number of tokens of a text, special tokens included."""
 
 
+def _first_id(told: object) -> object:
+    return next(iter(told), None) if isinstance(told, list) else told
+
+
+TokenIdSetting = Annotated[int | None, BeforeValidator(_first_id)]
+"""Id of a special token in config.json; of several, the first."""
+Marks = tuple[int | None, ...]
+"""Their ids of our four special tokens; None where there is none."""
 ConfigT = TypeVar("ConfigT", bound=Config)
 SpecT = TypeVar("SpecT", bound=Spec)
 OneStack = TypeVar("OneStack", bound=BERTSpec | GPTSpec)
@@ -63,10 +74,23 @@ class TensorPlace:
     """Whether theirs has a row for each input, not for each output."""
     part: int | None = None
     """Third of theirs that it is, where query, key and value are one tensor."""
-    tokens: bool = False
-    """Whether it has a row for each token."""
+    tokens: Literal["source", "target"] | None = None
+    """Side whose tokens have a row each; a model that does not translate has a target only."""
     row: bool = False
     """Whether theirs is a matrix of one row, and ours is a vector."""
+    skipped: int = 0
+    """Number of rows that theirs has before ours, which nothing reads."""
+
+
+class _Sides(NamedTuple):
+    """Ids of the tokens that a model reads and of those that it writes."""
+
+    source: TokenIds
+    target: TokenIds
+
+    def of(self, place: TensorPlace) -> TokenIds | None:
+        """Ids of the tokens that have a row each at ``place``; None where none have."""
+        return None if place.tokens is None else self.source if place.tokens == "source" else self.target
 
 
 class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
@@ -78,22 +102,28 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
     roles: ClassVar[Mapping[str, int]]
     """Our special tokens, by their names in tokenizer_config.json."""
     framed: ClassVar[tuple[int, ...]] = ()
-    """Special tokens around a text: BOS and EOS, EOS alone, or none."""
+    """Special tokens around a text: BOS and EOS, EOS alone, or BOS alone."""
     inputs: ClassVar[tuple[str, ...]] = ("input_ids", "attention_mask")
     """Inputs that their model is given of a text."""
     writes: ClassVar[bool] = True
     """Whether such models write text."""
+    root: ClassVar[str] = ""
+    """Prefix of the names of all tensors that are not a head's, where the model has a head."""
+    anchor: ClassVar[str]
+    """Name of a tensor that every model has, without the root."""
 
     @abstractmethod
-    def marks(self, config: ConfigT, roles: Mapping[str, int]) -> tuple[int | None, ...]:
-        """Their ids of padding, unknown, BOS and EOS; ``roles`` are those that the tokenizer tells.
+    def marks(self, config: ConfigT, roles: Mapping[str, int], size: int, say: Say) -> Marks:
+        """Their ids of padding, unknown, BOS and EOS in a vocabulary of ``size`` tokens.
+
+        ``roles`` are those that the tokenizer tells.
 
         Raises:
-            CheckpointError: the tokenizer does not tell one that is needed.
+            CheckpointError: neither tokenizer nor config tell one that is needed.
         """
 
     @abstractmethod
-    def one_name_each(self, config: ConfigT, tensors: Tensors) -> dict[str, Tensor]:
+    def one_name_each(self, config: ConfigT, tensors: Tensors, say: Say) -> dict[str, Tensor]:
         """Their tensors under one name each, without those that follow from the others or the config."""
 
     @abstractmethod
@@ -109,8 +139,16 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
         """Place of each tensor of a model of ``spec``."""
 
     @abstractmethod
-    def build(self, spec: SpecT, vocabulary: int) -> nn.Module:
-        """Our model."""
+    def build(self, spec: SpecT, vocabulary: int, source_vocabulary: int | None = None) -> nn.Module:
+        """Our model, for sources in the same vocabulary or in another."""
+
+    def own_names(self, tensors: Tensors) -> dict[str, Tensor]:
+        """Their tensors without the root, without a prefix that all have in common, and without constants.
+
+        Wrappers put such prefixes before a model's names: ``_orig_mod.``, ``module.``, ``model.``.
+        """
+        unwrapped = without_wrapper(tensors, self.anchor, self.root)
+        return {name.removeprefix(self.root): tensor for name, tensor in unwrapped.items()}
 
     def own_token_ids(self, size: int) -> TokenIds:
         """The ids of ``size`` tokens that were never theirs: our own, where the format does not care."""
@@ -133,30 +171,49 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
         return dict(tensors)
 
     def imported(
-        self, config: ConfigT, tensors: Tensors, token_ids: TokenIds, path: Path
+        self,
+        config: ConfigT,
+        tensors: Tensors,
+        token_ids: TokenIds,
+        path: Path,
+        *,
+        source: TokenIds | None = None,
+        say: Say = silent,
     ) -> tuple[SpecT, dict[str, Tensor]]:
         """Our spec and tensors of their model in the folder ``path``.
+
+        Args:
+            config: theirs.
+            tensors: theirs, by their names.
+            token_ids: ids of the tokens; those of the target, where sources have another vocabulary.
+            path: folder to name in errors.
+            source: ids of the tokens of sources, if they are others.
+            say: takes each sentence on what is not as the files say.
 
         Raises:
             CheckpointError: tensors are missing, left over or of another shape; each is named.
         """
-        theirs = self.one_name_each(config, tensors)
+        theirs = self.one_name_each(config, self.own_names(tensors), say)
         try:
             spec = self.spec(config, theirs, token_ids.added)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
             raise CheckpointError(f"{path}/config.json: its numbers do not fit together: {fault}.") from None
+        sides = _Sides(token_ids if source is None else source, token_ids)
         with torch.device("meta"):
-            blank = self.build(spec, token_ids.size).state_dict()
-        expected = self._theirs(spec, blank, token_ids)
+            blank = self.build(spec, token_ids.size, sides.source.size).state_dict()
+        places = self.places(spec)
+        theirs = _without_padded_rows(theirs, places, sides, path, say)
+        expected = self._theirs(spec, blank, sides)
         if misfit := tensor_misfit(expected, theirs, "such a model", ", but by config.json and tokenizer"):
             raise CheckpointError(f"{path}: the weights do not fit: {misfit}.")
         ours = dict[str, Tensor]()
-        for name, place in self.places(spec).items():
-            tensor = theirs[place.name]
+        for name, place in places.items():
+            tensor = theirs[place.name][place.skipped :]
             tensor = tensor.T if place.transposed else tensor[0] if place.row else tensor
             tensor = tensor if place.part is None else tensor.chunk(3)[place.part]
-            ours[name] = (our_rows(tensor, token_ids) if place.tokens else tensor).contiguous()
+            rows = sides.of(place)
+            ours[name] = (tensor if rows is None else our_rows(tensor, rows)).contiguous()
         return spec, self.from_theirs(spec, ours)
 
     def exported(
@@ -172,15 +229,19 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
         spec = self.reachable(spec)
         self._refuse_inexpressible(spec, token_ids)
         ours = self.to_theirs(spec, tensors)
-        tables = [ours[name] for name, place in self.places(spec).items() if place.tokens]
+        tables = [ours[name] for name, place in self.places(spec).items() if place.tokens is not None]
         if token_ids.one_mark and any(not torch.equal(table[BOS], table[EOS]) for table in tables):
             token_ids = token_ids.start_apart
-        return self.config(spec, token_ids), self._theirs(spec, ours, token_ids), token_ids
+        theirs = self._theirs(spec, ours, _Sides(token_ids, token_ids))
+        return self.config(spec, token_ids), theirs, token_ids
 
-    def _theirs(self, spec: SpecT, ours: Tensors, token_ids: TokenIds) -> dict[str, Tensor]:
+    def _theirs(self, spec: SpecT, ours: Tensors, sides: "_Sides") -> dict[str, Tensor]:
         theirs, parts = dict[str, Tensor](), dict[str, list[Tensor]]()
         for name, place in self.places(spec).items():
-            tensor = their_rows(ours[name], token_ids) if place.tokens else ours[name]
+            rows = sides.of(place)
+            tensor = ours[name] if rows is None else their_rows(ours[name], rows)
+            if place.skipped:
+                tensor = torch.cat([tensor.new_zeros(place.skipped, *tensor.shape[1:]), tensor])
             parts.setdefault(place.name, []).append(tensor)
             joined = torch.cat(parts[place.name])
             joined = joined.T if place.transposed else joined[None] if place.row else joined
@@ -219,7 +280,7 @@ class OneStackFormat(CheckpointFormat[ConfigT, OneStack]):
         return {**tensors, self.positions: tensors[self.positions][: spec.longest]}
 
     @override
-    def build(self, spec: OneStack, vocabulary: int) -> nn.Module:
+    def build(self, spec: OneStack, vocabulary: int, source_vocabulary: int | None = None) -> nn.Module:
         return spec.build(vocabulary)
 
 
@@ -240,6 +301,47 @@ def read_config(config_type: type[ConfigT], data: Mapping[str, JsonValue], path:
         raise CheckpointError(f"{path}: this model cannot be imported: {'; '.join(faults)}.") from None
 
 
+def without_wrapper(tensors: Tensors, anchor: str, root: str = "") -> dict[str, Tensor]:
+    """Tensors that are no constants, without what all names have before ``root`` and ``anchor``."""
+    anchors = (name for name in tensors if f".{name}".endswith(f".{anchor}"))
+    wrapper = next(anchors, anchor).removesuffix(anchor).removesuffix(root)
+    if not all(name.startswith(wrapper) for name in tensors):
+        wrapper = ""
+    named = ((name.removeprefix(wrapper), tensor) for name, tensor in tensors.items())
+    return {name: tensor for name, tensor in named if not _CONSTANTS.fullmatch(name)}
+
+
+def _without_padded_rows(
+    theirs: Tensors, places: Mapping[str, TensorPlace], sides: _Sides, path: Path, say: Say
+) -> dict[str, Tensor]:
+    """Their tensors without the rows that tables have beyond the last token.
+
+    Raises:
+        CheckpointError: a table has fewer rows than there are tokens.
+    """
+    made, padded = dict(theirs), dict[str, int]()
+    for place in places.values():
+        ids, tensor = sides.of(place), theirs.get(place.name)
+        if ids is None or tensor is None:
+            continue
+        size, axis = ids.their_size, 1 if place.row else 0
+        if tensor.dim() > axis and tensor.shape[axis] < size:
+            raise CheckpointError(
+                f"{path}: the tokenizer has {size:,} tokens, but {place.name} has rows for "
+                f"{tensor.shape[axis]:,}; take the tokenizer that the model was trained with."
+            )
+        if tensor.dim() > axis and tensor.shape[axis] > size:
+            padded[place.name] = tensor.shape[axis] - size
+            made[place.name] = tensor.narrow(axis, 0, size)
+    if padded:
+        name, rows = next(iter(padded.items()))
+        say(
+            f"{name} has {rows:,} rows more than there are tokens, which are left out; no text has them, "
+            "and the share of probability that theirs gives them goes to the others here"
+        )
+    return made
+
+
 def our_rows(tensor: Tensor, token_ids: TokenIds) -> Tensor:
     """Their rows (V',…) in our order (V,…), with zeros for tokens that they have not."""
     rows = [len(tensor) if id is None else id for id in token_ids.theirs]
@@ -251,75 +353,6 @@ def their_rows(tensor: Tensor, token_ids: TokenIds) -> Tensor:
     # Of two tokens that are one there, either will do.
     ours = {id: row for row, id in enumerate(token_ids.theirs) if id is not None}
     return tensor[[ours[id] for id in range(token_ids.their_size)]]
-
-
-def layers(count: int, ours: str, theirs: str, table: Mapping[str, str]) -> dict[str, TensorPlace]:
-    """The weights and biases of ``count`` equal layers; ``table`` has our and their names within a layer."""
-    return {
-        f"{ours}.{layer}.{our}.{kind}": TensorPlace(f"{theirs}.{layer}.{their}.{kind}")
-        for layer in range(count)
-        for our, their in table.items()
-        for kind in ("weight", "bias")
-    }
-
-
-def one_name(tensors: dict[str, Tensor], name: str, *aliases: str) -> None:
-    """Keep one of several names of a tensor, in place."""
-    found = [tensors.pop(each) for each in (name, *aliases) if each in tensors]
-    if found:
-        tensors[name] = found[0]
-
-
-def attention_of(heads: int, dropout: float) -> AttentionSpec:
-    """Our attention of so many equal ``heads``."""
-    return AttentionSpec(heads=HeadsSpec(query=heads), dropout=dropout)
-
-
-def embedding_of(dropout: float, unpredicted: tuple[int, ...] = (), *, tied: bool) -> EmbeddingSpec:
-    """Our embedding of a model of one stack, ``tied`` with its output or with a table of its own there."""
-    tie = "output" if tied else "none"
-    return EmbeddingSpec(tie=tie, scale=False, deviation=0.02, dropout=dropout, unpredicted=unpredicted)
-
-
-def feed_forward(activation: Activation, hidden: int, dropout: float = 0.0) -> FeedForwardSpec:
-    """Our network with their ``activation``."""
-    match activation:
-        case "relu":
-            return ReluSpec(hidden=hidden, dropout=dropout)
-        case "gelu":
-            return GeluSpec(hidden=hidden, dropout=dropout)
-        case "gelu_new" | "gelu_pytorch_tanh":
-            return GeluTanhSpec(hidden=hidden, dropout=dropout)
-        case "silu" | "swish":
-            return SiluSpec(hidden=hidden, dropout=dropout)
-
-
-def activation_of(network: FeedForwardSpec) -> tuple[Activation, int, float]:
-    """Their name of our network's activation, its hidden components and its dropout.
-
-    Raises:
-        CheckpointError: no format has such a network.
-    """
-    match network:
-        case ReluSpec():
-            name: Activation = "relu"
-        case GeluSpec():
-            name = "gelu"
-        case GeluTanhSpec():
-            name = "gelu_new"
-        case SiluSpec():
-            name = "swish"
-        case _:
-            raise CheckpointError(
-                f"the model has feed_forward.kind {network.kind}, which no Hugging Face format that we write "
-                "can say; such a model cannot be exported."
-            )
-    return name, network.hidden, network.dropout
-
-
-def epsilon_of(norm: NormSpec) -> float:
-    """Epsilon of a layer norm; any for other norms, which no format has."""
-    return norm.epsilon if isinstance(norm, LayerNormSpec) else LayerNormSpec().epsilon
 
 
 def _differences(

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import model_validator
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -15,20 +14,27 @@ from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal, Everything
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import CheckpointError
-from whyformer.huggingface.format import (
-    Activation,
+from whyformer.huggingface.formats.format import (
     CheckpointFormat,
     Config,
+    Marks,
+    Say,
     TensorPlace,
     Tensors,
+    TokenIdSetting,
+    without_wrapper,
+)
+from whyformer.huggingface.formats.parts import (
+    Activation,
     activation_of,
     feed_forward,
     layers,
-    one_name,
+    settle_output,
 )
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.transformer import TransformerSpec
 from whyformer.nn.embedding import EmbeddingSpec
+from whyformer.nn.placement import PostNormSpec, PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import sinusoids
 from whyformer.special_tokens import BOS, EOS, UNK
@@ -56,6 +62,12 @@ _SOURCE = "model.encoder.embed_tokens.weight"
 _TARGET = "model.decoder.embed_tokens.weight"
 _OUTPUT = "lm_head.weight"
 _BIAS = "final_logits_bias"
+_LAST_NORMS = {
+    "encoder.final_norm": "model.encoder.layer_norm",
+    "decoder.final_norm": "model.decoder.layer_norm",
+}
+_UNREAD = ("normalize_before", "normalize_embedding", "add_final_layer_norm")
+"""Fields that transformers' Marian does not read: it normalises after each branch, and nowhere else."""
 
 
 class MarianConfig(Config):
@@ -79,30 +91,20 @@ class MarianConfig(Config):
     scale_embedding: bool = False
     share_encoder_decoder_embeddings: bool = True
     tie_word_embeddings: bool = True
-    normalize_before: Literal[False] = False
-    normalize_embedding: Literal[False] = False
-    add_final_layer_norm: Literal[False] = False
-    static_position_embeddings: Literal[True] = True
+    normalize_before: bool = False
+    normalize_embedding: bool = False
+    add_final_layer_norm: bool = False
     is_encoder_decoder: Literal[True] = True
     decoder_start_token_id: int = 58100
     pad_token_id: int = 58100
-    eos_token_id: int = 0
-    bos_token_id: None = None
-    forced_eos_token_id: int | None = 0
+    eos_token_id: TokenIdSetting = 0
+    forced_eos_token_id: TokenIdSetting = 0
     architectures: list[str] | None = None
 
     @property
     @override
     def longest(self) -> int:
         return self.max_position_embeddings
-
-    @model_validator(mode="after")
-    def _one_vocabulary(self) -> "MarianConfig":
-        if self.decoder_vocab_size not in (None, self.vocab_size):
-            raise ValueError("decoder_vocab_size differs from vocab_size, but a single vocabulary is needed")
-        if self.share_encoder_decoder_embeddings and not self.tie_word_embeddings:
-            raise ValueError("tie_word_embeddings is false, but share_encoder_decoder_embeddings is true")
-        return self
 
 
 class HuggingFaceMarian(CheckpointFormat[MarianConfig, TransformerSpec]):
@@ -122,23 +124,42 @@ class HuggingFaceMarian(CheckpointFormat[MarianConfig, TransformerSpec]):
     config_type = MarianConfig
     roles: ClassVar = {"pad_token": BOS, "unk_token": UNK, "eos_token": EOS}
     framed = (EOS,)
+    anchor = "model.encoder.layers.0.self_attn.q_proj.weight"
 
     @override
-    def marks(self, config: MarianConfig, roles: Mapping[str, int]) -> tuple[int | None, ...]:
+    def marks(self, config: MarianConfig, roles: Mapping[str, int], size: int, say: Say) -> Marks:
         start, pad = config.decoder_start_token_id, config.pad_token_id
-        return None if pad == start else pad, roles.get("unk_token"), start, config.eos_token_id
+        end = roles.get("eos_token") if config.eos_token_id is None else config.eos_token_id
+        if end is None:
+            raise CheckpointError("neither config.json nor the tokenizer names the eos_token; name it there.")
+        return None if pad == start else pad, roles.get("unk_token"), start, end
 
     @override
-    def one_name_each(self, config: MarianConfig, tensors: Tensors) -> dict[str, Tensor]:
+    def own_names(self, tensors: Tensors) -> dict[str, Tensor]:
+        if any(f".{name}".endswith(f".{self.anchor}") for name in tensors):
+            return super().own_names(tensors)
+        # A model without its head has nothing around it: encoder.…, not model.encoder.….
+        bare = without_wrapper(tensors, self.anchor.removeprefix("model."))
+        return {f"model.{name}": tensor for name, tensor in bare.items()}
+
+    @override
+    def one_name_each(self, config: MarianConfig, tensors: Tensors, say: Say) -> dict[str, Tensor]:
         found = dict(tensors)
         for side in ("encoder", "decoder"):
             _refuse_own_positions(found, f"model.{side}.embed_positions.weight")
+        if "model.encoder.layernorm_embedding.weight" in found:
+            raise CheckpointError("normalize_embedding: a norm of the embeddings cannot be imported.")
+        told = vars(config)
+        if not _is_pre_norm(config, found) and (unread := [field for field in _UNREAD if told[field]]):
+            say(
+                f"config.json says {unread[0]}, which transformers' Marian does not read, and the weights "
+                "have no such norms; imported as it computes, with a norm after each branch"
+            )
         if config.share_encoder_decoder_embeddings:
-            one_name(found, _SHARED, _SOURCE, _TARGET, _OUTPUT)
+            _settle_shared(found, config, say)
         else:
             found.pop(_SHARED, None)
-            if config.tie_word_embeddings:
-                one_name(found, _TARGET, _OUTPUT)
+            settle_output(found, _TARGET, _OUTPUT, said_tied=config.tie_word_embeddings, say=say)
         bias = found.pop(_BIAS, None)
         if bias is not None and bias.any():
             found[_BIAS] = bias
@@ -148,7 +169,8 @@ class HuggingFaceMarian(CheckpointFormat[MarianConfig, TransformerSpec]):
     def spec(
         self, config: MarianConfig, names: Collection[str], unpredicted: tuple[int, ...]
     ) -> TransformerSpec:
-        shared, tied = config.share_encoder_decoder_embeddings, config.tie_word_embeddings
+        shared, tied = _SHARED in names, _OUTPUT not in names
+        pre_norm = _is_pre_norm(config, names)
         return TransformerSpec(
             d_model=config.d_model,
             embedding=EmbeddingSpec(
@@ -158,8 +180,8 @@ class HuggingFaceMarian(CheckpointFormat[MarianConfig, TransformerSpec]):
                 output_bias=_BIAS in names,
                 unpredicted=unpredicted,
             ),
-            encoder=_stack(config, decoder=False),
-            decoder=_stack(config, decoder=True),
+            encoder=_stack(config, decoder=False, pre_norm=pre_norm),
+            decoder=_stack(config, decoder=True, pre_norm=pre_norm),
             longest=config.max_position_embeddings,
         )
 
@@ -200,9 +222,14 @@ class HuggingFaceMarian(CheckpointFormat[MarianConfig, TransformerSpec]):
             "output": {"source_embedding": _SOURCE, "own_target_embedding": _TARGET},
             "none": {"source_embedding": _SOURCE, "own_target_embedding": _TARGET, "own_output": _OUTPUT},
         }[spec.embedding.tie]
-        found = {f"{ours}.weight": TensorPlace(theirs, tokens=True) for ours, theirs in tables.items()}
+        found = {f"{ours}.weight": TensorPlace(theirs, tokens="target") for ours, theirs in tables.items()}
+        if spec.embedding.tie != "all":
+            found["source_embedding.weight"] = TensorPlace(_SOURCE, tokens="source")
         if spec.embedding.output_bias:
-            found["output_bias"] = TensorPlace(_BIAS, tokens=True, row=True)
+            found["output_bias"] = TensorPlace(_BIAS, tokens="target", row=True)
+        if spec.encoder.block.placement.final_norm:
+            for ours, theirs in _LAST_NORMS.items():
+                found |= {f"{ours}.{kind}": TensorPlace(f"{theirs}.{kind}") for kind in ("weight", "bias")}
         return {
             **found,
             **layers(spec.encoder.layers, "encoder.blocks", "model.encoder.layers", _READING),
@@ -210,8 +237,10 @@ class HuggingFaceMarian(CheckpointFormat[MarianConfig, TransformerSpec]):
         }
 
     @override
-    def build(self, spec: TransformerSpec, vocabulary: int) -> nn.Module:
-        return spec.build(vocabulary, vocabulary)
+    def build(
+        self, spec: TransformerSpec, vocabulary: int, source_vocabulary: int | None = None
+    ) -> nn.Module:
+        return spec.build(vocabulary if source_vocabulary is None else source_vocabulary, vocabulary)
 
     @override
     def own_token_ids(self, size: int) -> TokenIds:
@@ -227,7 +256,37 @@ class HuggingFaceMarian(CheckpointFormat[MarianConfig, TransformerSpec]):
         return _reordered(tensors, _sines_first(spec.d_model).argsort())
 
 
-def _stack(config: MarianConfig, *, decoder: bool) -> StackSpec:
+def _is_pre_norm(config: MarianConfig, names: Collection[str]) -> bool:
+    """Whether norms stand before the branches, as a config says whose weights have the last norms for it."""
+    return config.normalize_before and all(f"{norm}.weight" in names for norm in _LAST_NORMS.values())
+
+
+def _settle_shared(found: dict[str, Tensor], config: MarianConfig, say: Say) -> None:
+    """Keep one table where source, target and output are equal, and otherwise those that differ."""
+    tables = {name: found.pop(name) for name in (_SHARED, _SOURCE, _TARGET, _OUTPUT) if name in found}
+    if not tables:
+        return  # which then is missing
+    first, *others = tables.values()
+    if _OUTPUT not in tables and not config.tie_word_embeddings:
+        say(
+            f"config.json says tie_word_embeddings: false, but the weights have no {_OUTPUT}; tokens are "
+            "scored by the table of embeddings, where transformers would draw a head at random"
+        )
+    if all(torch.equal(first, other) for other in others):
+        found[_SHARED] = first
+        return
+    source, target = tables.get(_SOURCE, first), tables.get(_TARGET, first)
+    output = tables.get(_OUTPUT, first)
+    found |= {_SOURCE: source, _TARGET: target}
+    if not torch.equal(output, target):
+        found[_OUTPUT] = output
+    say(
+        f"{', '.join(tables)} are not equal, though config.json says that they are shared; each is kept, as "
+        f"a table of its own (embedding.tie: {'none' if _OUTPUT in found else 'output'})"
+    )
+
+
+def _stack(config: MarianConfig, *, decoder: bool, pre_norm: bool) -> StackSpec:
     heads = config.decoder_attention_heads if decoder else config.encoder_attention_heads
     hidden = config.decoder_ffn_dim if decoder else config.encoder_ffn_dim
     attention = AttentionSpec(heads=HeadsSpec(query=heads), dropout=config.attention_dropout)
@@ -235,6 +294,7 @@ def _stack(config: MarianConfig, *, decoder: bool) -> StackSpec:
         attention=attention,
         cross_attention=attention if decoder else None,
         feed_forward=feed_forward(config.activation_function, hidden, config.activation_dropout),
+        placement=PreNormSpec() if pre_norm else PostNormSpec(),
         dropout=config.dropout,
     )
     count = config.decoder_layers if decoder else config.encoder_layers

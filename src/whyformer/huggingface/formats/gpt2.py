@@ -1,6 +1,5 @@
 """GPT-2 in the format of Hugging Face (Radford et al. 2019)."""
 
-import re
 from collections.abc import Collection, Mapping
 from typing import ClassVar, Literal
 
@@ -8,17 +7,23 @@ from torch import Tensor
 from typing_extensions import override
 
 from whyformer.attention.mask import Causal
-from whyformer.huggingface.format import (
-    Activation,
+from whyformer.huggingface.formats.format import (
     Config,
+    Marks,
     OneStackFormat,
+    Say,
     TensorPlace,
     Tensors,
+    TokenIdSetting,
+)
+from whyformer.huggingface.formats.parts import (
+    Activation,
     activation_of,
     attention_of,
     embedding_of,
     epsilon_of,
     feed_forward,
+    settle_output,
 )
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.gpt import GPTSpec
@@ -33,9 +38,8 @@ _MATRICES = {
     "feed_forward.enter": "mlp.c_fc",
     "feed_forward.leave": "mlp.c_proj",
 }
+_TABLE = "wte.weight"
 _OUTPUT = "lm_head.weight"
-_MASK = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
-"""Constants that old files hold."""
 
 
 class GPT2Config(Config):
@@ -57,8 +61,8 @@ class GPT2Config(Config):
     scale_attn_by_inverse_layer_idx: Literal[False] = False
     add_cross_attention: Literal[False] = False
     tie_word_embeddings: bool = True
-    bos_token_id: int = 50256
-    eos_token_id: int = 50256
+    bos_token_id: TokenIdSetting = 50256
+    eos_token_id: TokenIdSetting = 50256
     pad_token_id: int | None = None
     architectures: list[str] | None = None
 
@@ -74,21 +78,41 @@ class HuggingFaceGPT2(OneStackFormat[GPT2Config, GPTSpec]):
     model_type = "gpt2"
     config_type = GPT2Config
     roles: ClassVar = {"pad_token": PAD, "unk_token": UNK, "bos_token": BOS, "eos_token": EOS}
+    framed = (BOS,)
+    root = "transformer."
+    anchor = _TABLE
 
     @override
-    def marks(self, config: GPT2Config, roles: Mapping[str, int]) -> tuple[int | None, ...]:
-        start, end = config.bos_token_id, config.eos_token_id
+    def marks(self, config: GPT2Config, roles: Mapping[str, int], size: int, say: Say) -> Marks:
+        start = self._known("bos_token", config.bos_token_id, (roles, "bos_token", "cls_token"), size, say)
+        end = self._known("eos_token", config.eos_token_id, (roles, "eos_token", "sep_token"), size, say)
+        start = end if start is None else start
+        pads = (config.pad_token_id, roles.get("pad_token"))
+        pad = next((id for id in pads if id is not None and 0 <= id < size), None)
         # What has two meanings in their files is the end mark in the model.
-        pad, unknown = (
-            None if id in (start, end) else id for id in (config.pad_token_id, roles.get("unk_token"))
-        )
-        return pad, unknown, start, end
+        pad, unknown = (None if id in (start, end) else id for id in (pad, roles.get("unk_token")))
+        return pad, None if unknown == pad else unknown, start, end
+
+    def _known(
+        self, role: str, told: int | None, tokenizer: tuple[Mapping[str, int], str, str], size: int, say: Say
+    ) -> int | None:
+        """Id of the token with a ``role`` that config.json tells, or else the tokenizer; None for none."""
+        if told is not None and 0 <= told < size:
+            return told
+        roles, *names = tokenizer
+        found = next((roles[name] for name in names if name in roles), None)
+        if told is not None:
+            instead = "there is none" if found is None else f"it is token {found}, by the tokenizer"
+            say(f"config.json names token {told} as {role}, but the last is {size - 1}; {instead}")
+        if found is None and role == "eos_token":
+            say("the model has no token that ends a text; it writes until the length limit")
+        return found
 
     @override
-    def one_name_each(self, config: GPT2Config, tensors: Tensors) -> dict[str, Tensor]:
-        named = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
-        tied = {_OUTPUT} if config.tie_word_embeddings else set[str]()
-        return {name: each for name, each in named.items() if name not in tied and not _MASK.fullmatch(name)}
+    def one_name_each(self, config: GPT2Config, tensors: Tensors, say: Say) -> dict[str, Tensor]:
+        found = dict(tensors)
+        settle_output(found, _TABLE, _OUTPUT, said_tied=config.tie_word_embeddings, say=say)
+        return found
 
     @override
     def spec(self, config: GPT2Config, names: Collection[str], unpredicted: tuple[int, ...]) -> GPTSpec:
@@ -125,8 +149,8 @@ class HuggingFaceGPT2(OneStackFormat[GPT2Config, GPTSpec]):
             attn_pdrop=block.attention.dropout,
             layer_norm_epsilon=epsilon_of(block.norm),
             tie_word_embeddings=spec.embedding.tie == "output",
-            bos_token_id=token_ids.known(BOS),
-            eos_token_id=token_ids.known(EOS),
+            bos_token_id=token_ids.first[BOS],
+            eos_token_id=token_ids.first[EOS],
             pad_token_id=token_ids.first[PAD],
             architectures=["GPT2LMHeadModel"],
         )
@@ -134,13 +158,13 @@ class HuggingFaceGPT2(OneStackFormat[GPT2Config, GPTSpec]):
     @override
     def places(self, spec: GPTSpec) -> dict[str, TensorPlace]:
         found = {
-            "embedding.weight": TensorPlace("wte.weight", tokens=True),
+            "embedding.weight": TensorPlace(_TABLE, tokens="target"),
             self.positions: TensorPlace("wpe.weight"),
             "stack.final_norm.weight": TensorPlace("ln_f.weight"),
             "stack.final_norm.bias": TensorPlace("ln_f.bias"),
         }
         if spec.embedding.tie == "none":
-            found["own_output.weight"] = TensorPlace(_OUTPUT, tokens=True)
+            found["own_output.weight"] = TensorPlace(_OUTPUT, tokens="target")
         for layer in range(spec.stack.layers):
             ours, theirs = f"stack.blocks.{layer}", f"h.{layer}"
             for kind in ("weight", "bias"):
