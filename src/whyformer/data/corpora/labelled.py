@@ -94,7 +94,7 @@ class LabelledSpec(Spec):
             )
         if self.columns is not None and self.format != "jsonl" and not self.header:
             names = [column for column in self.columns if isinstance(column, str)]
-            if names and not all(format_of(str(file)) == "jsonl" for file in self.train):
+            if names and not all(format_of(str(file)) == "jsonl" for file in self.train or ()):
                 raise ValueError(f"column {names[0]!r} is a name, so `header` must be true")
         return self
 

@@ -37,12 +37,12 @@ from whyformer.position.absolute import LearnedSpec
 from whyformer.special_tokens import BOS, EOS, PAD, UNK
 
 
-class Names(NamedTuple):
+class EncoderNames(NamedTuple):
     """Their names of the parts of an encoder; those of tensors lack ``weight`` and ``bias``."""
 
     layers: str
     layer: Mapping[str, str]
-    """Names within a layer, by ours."""
+    """EncoderNames within a layer, by ours."""
     transform: str
     """The layer before the output table, in the head for masked tokens."""
     transform_norm: str
@@ -123,7 +123,7 @@ EncoderT = TypeVar("EncoderT", bound=EncoderConfig)
 class EncoderFormat(OneStackFormat[EncoderT, BERTSpec]):
     """Base of BERT's format and those of its descendants, which differ in names and in what is left out."""
 
-    names: ClassVar[Names]
+    names: ClassVar[EncoderNames]
     roles: ClassVar = {"pad_token": PAD, "unk_token": UNK, "cls_token": BOS, "sep_token": EOS}
     framed = (BOS, EOS)
     writes = False
@@ -262,7 +262,7 @@ class HuggingFaceBert(EncoderFormat[BertConfig]):
     config_type = BertConfig
     inputs = ("input_ids", "token_type_ids", "attention_mask")
     root = "bert."
-    names = Names(
+    names = EncoderNames(
         layers="encoder.layer",
         layer={
             "attention.query": "attention.self.query",

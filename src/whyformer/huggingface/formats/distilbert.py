@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from whyformer.huggingface.formats.bert import EncoderConfig, EncoderFormat, Names
+from whyformer.huggingface.formats.bert import EncoderConfig, EncoderFormat, EncoderNames
 from whyformer.huggingface.formats.parts import Activation
 
 
@@ -27,7 +27,7 @@ class HuggingFaceDistilBert(EncoderFormat[DistilBertConfig]):
     model_type = "distilbert"
     config_type = DistilBertConfig
     root = "distilbert."
-    names: ClassVar = Names(
+    names: ClassVar = EncoderNames(
         layers="transformer.layer",
         layer={
             "attention.query": "attention.q_lin",

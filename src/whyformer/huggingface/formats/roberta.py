@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from typing_extensions import override
 
-from whyformer.huggingface.formats.bert import EncoderConfig, EncoderFormat, HuggingFaceBert, Names
+from whyformer.huggingface.formats.bert import EncoderConfig, EncoderFormat, HuggingFaceBert, EncoderNames
 from whyformer.huggingface.formats.format import TokenIdSetting
 from whyformer.huggingface.formats.parts import Activation
 
@@ -47,7 +47,7 @@ class HuggingFaceRoberta(EncoderFormat[RobertaConfig]):
     model_type = "roberta"
     config_type = RobertaConfig
     root = "roberta."
-    names: ClassVar = Names(
+    names: ClassVar = EncoderNames(
         layers=HuggingFaceBert.names.layers,
         layer=HuggingFaceBert.names.layer,
         transform="lm_head.dense",
