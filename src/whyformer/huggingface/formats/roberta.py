@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from typing_extensions import override
 
-from whyformer.huggingface.formats.bert import EncoderConfig, EncoderFormat, HuggingFaceBert, EncoderNames
+from whyformer.huggingface.formats.bert import EncoderConfig, EncoderFormat, EncoderNames, HuggingFaceBert
 from whyformer.huggingface.formats.format import TokenIdSetting
 from whyformer.huggingface.formats.parts import Activation
 
