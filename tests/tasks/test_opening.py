@@ -59,7 +59,7 @@ def byte_level() -> Tokenizer:
     """As GPT-2's come: pieces are bytes, written as other characters."""
     import tokenizers
 
-    from whyformer.huggingface.tokenizers.conversion import from_theirs
+    from whyformer.huggingface.tokenizers.conversion import Origin, from_theirs
 
     made = tokenizers.Tokenizer(tokenizers.models.BPE())
     made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -72,7 +72,7 @@ def byte_level() -> Tokenizer:
     )
     made.train_from_iterator(["the thinking hat, 三十六分钟前 the 三十六"] * 9, trainer)
     document: Document = json.loads(made.to_str())
-    return Tokenizer(from_theirs(document, (None, None, 0, 0), "gpt2")[0])
+    return Tokenizer(from_theirs(document, Origin("gpt2", (None, None, 0, 0)))[0])
 
 
 def test_pieces_of_other_toolkits_too():
