@@ -16,6 +16,9 @@ from whyformer.huggingface.transfer import export_model
 from whyformer.runs.registry import load_any
 from whyformer.runs.train import start_run
 
+# Toy runs and toy texts stand for those of the page; what is odd about them is told, as it should be.
+pytestmark = pytest.mark.filterwarnings("ignore::whyformer.errors.WhyformerNote")
+
 ROOT = Path(__file__).parent.parent
 README, CHINESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
 
