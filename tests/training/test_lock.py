@@ -183,7 +183,8 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path, recipe: str,
     (tmp_path / "file").write_text("x", encoding="utf-8")
     result = train(recipe, "--run", tmp_path / "file" / "run")
     assert result.exit_code == 2
-    assert f"{tmp_path / 'file' / 'run'}: cannot be written" in result.stderr
+    assert str(tmp_path / "file") in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_of_three_trainings_at_once_one_goes_on(tmp_path: Path, recipe: str):
