@@ -105,7 +105,7 @@ class CountingTraining:
         embedded = torch.ones(1, 1, 1, requires_grad=True)
         return Probe(embedded, embedded * 2)
 
-    def validate(self, model: nn.Module, device: torch.device, *, translate: bool) -> dict[str, float]:
+    def validate(self, model: nn.Module, device: torch.device, *, translate: bool | None) -> dict[str, float]:
         return measured(model, self._numbers).figures
 
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
