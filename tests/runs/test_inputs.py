@@ -59,7 +59,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     words = [f"w{number} w{number + 1}" for number in range(30)]
     (folder / "text/train.en").write_text("\n".join(words), encoding="utf-8")
     (folder / "text/train.de").write_text("\n".join(word.upper() for word in words), encoding="utf-8")
-    table = "\n".join(f"{word}\t{word.upper()}" for word in words[:4])
+    apart = (f"w{number} w{number + 9}" for number in range(4))
+    table = "\n".join(f"{text}\t{text.upper()}" for text in apart)
     (folder / "text/valid.tsv").write_text(table, encoding="utf-8")
     (folder / "text/test.tsv.gz").write_bytes(gzip.compress(table.encode()))
     (tmp_path / "shell").mkdir()
