@@ -71,6 +71,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits_across_epochs(filling_run: Path,
     recipe, runs = str(filling_run / "recipe.yaml"), (tmp_path / "once", tmp_path / "twice")
     steady = [
         "training.schedule.kind=constant",
+        "training.schedule.warmup=10",
         "duplicates=1",
         f"model.heads={heads}",
         "model.stack.block.dropout=0.1",
