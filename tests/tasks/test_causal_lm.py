@@ -170,7 +170,8 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss(counting_run: 
 def test_a_stopped_run_goes_on_to_the_same_bits(counting_run: Path, tmp_path: Path):
     torch.set_num_threads(1)
     recipe, runs = str(counting_run / "recipe.yaml"), (tmp_path / "once", tmp_path / "twice")
-    steady = ["training.schedule.kind=constant", "training.schedule.warmup=10", "training.validation.average=1"]
+    schedule = ["training.schedule.kind=constant", "training.schedule.warmup=10"]
+    steady = [*schedule, "training.validation.average=1"]
     for run, steps in zip(runs, (40, 17), strict=True):
         changes = [*steady, f"training.steps={steps}"]
         start_run(recipe, changes, run, device="cpu", overwrite=False, say=print).train()

@@ -90,8 +90,7 @@ def test_a_vocabulary_has_room_for_all_that_must_be_in_it():
         ({"tokenizers": {"both": {"kind": "character"}}}, {"tokenizers.both.vocabulary"}),
         (
             {"training": {"minutes": 5}},
-            {"training.epochs", "training.schedule.kind", "training.validation.every"}
-            | {"training.validation.translate_from"},
+            {"training.epochs", "training.schedule.kind", "training.validation.every"},
         ),
     ],
 )

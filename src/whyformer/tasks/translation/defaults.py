@@ -216,9 +216,6 @@ def _training(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
                 f"some {_VALIDATIONS} validations in all",
             )
         )
-        # Not by the loss: that of few pairs rises early, while translations become better to the end.
-        reason = "translations of a model that has hardly been trained say nothing"
-        wanted.append(Decision("training.validation.translate_from", max(1, total // 5), reason))
     if says(said, "start"):
         wanted.append(Decision("training.schedule.peak", 0.0005, "weights that are trained change little"))
     else:

@@ -9,15 +9,32 @@ from functools import cache
 from typing import Literal
 
 Script = Literal[
-    "latin", "han", "kana", "hangul", "cyrillic", "greek", "arabic", "hebrew", "devanagari", "thai", "other"
+    "latin",
+    "han",
+    "kana",
+    "hangul",
+    "cyrillic",
+    "greek",
+    "arabic",
+    "hebrew",
+    "devanagari",
+    "thai",
+    "lao",
+    "khmer",
+    "burmese",
+    "tibetan",
+    "other",
 ]
 
 _BY_NAME: dict[str, Script] = {
     "LATIN": "latin",
     "FULLWIDTH": "latin",
     "CJK": "han",
+    "IDEOGRAPHIC": "han",
+    "BOPOMOFO": "han",
     "HIRAGANA": "kana",
     "KATAKANA": "kana",
+    "HALFWIDTH": "kana",
     "HANGUL": "hangul",
     "CYRILLIC": "cyrillic",
     "GREEK": "greek",
@@ -25,12 +42,20 @@ _BY_NAME: dict[str, Script] = {
     "HEBREW": "hebrew",
     "DEVANAGARI": "devanagari",
     "THAI": "thai",
+    "LAO": "lao",
+    "KHMER": "khmer",
+    "MYANMAR": "burmese",
+    "TIBETAN": "tibetan",
 }
-_WRITTEN_WITHOUT_SPACES = ("han", "kana", "thai")
+WRITTEN_WITHOUT_SPACES: frozenset[Script] = frozenset(
+    {"han", "kana", "thai", "lao", "khmer", "burmese", "tibetan"}
+)
+"""Scripts that put no space between words."""
 
 
 @cache
-def _script_of_letter(letter: str) -> Script:
+def script_of_letter(letter: str) -> Script:
+    """The script of a letter or mark, by its name."""
     return _BY_NAME.get(unicodedata.name(letter, "").partition(" ")[0], "other")
 
 
@@ -40,7 +65,7 @@ def script_of(text: str) -> Script | None:
     >>> script_of("3 Äpfel"), script_of("漢字とかな"), script_of("12:30")
     ('latin', 'kana', None)
     """
-    counts: Counter[Script] = Counter(_script_of_letter(letter) for letter in text if letter.isalpha())
+    counts: Counter[Script] = Counter(script_of_letter(letter) for letter in text if letter.isalpha())
     if not counts:
         return None
     if counts["kana"] and counts["kana"] * 4 > counts["han"]:
@@ -86,7 +111,7 @@ def profile_of(texts: Sequence[str]) -> TextProfile:
 
 
 def _words_of(text: str, script: Script) -> Iterable[str]:
-    if script in _WRITTEN_WITHOUT_SPACES:
+    if script in WRITTEN_WITHOUT_SPACES:
         return (character for character in text if character.isalpha())
     # Without names and numbers, which both sides share.
     return (word for token in text.split() if (word := token.strip(".,;:!?\"'()«»„“”").lower()).isalpha())
