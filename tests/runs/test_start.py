@@ -33,7 +33,7 @@ training:
 """
 DATA = {
     "translation": "data: {kind: files, train: {kind: tsv, path: pairs.tsv}, "
-    "valid: {kind: tsv, path: pairs.tsv}}",
+    "valid: {kind: tsv, path: valid.tsv}}",
     "causal_lm": "data: {train: [text.txt], valid: 0.3}",
     "masked_lm": "data: {train: [text.txt], valid: 0.3}",
     "bidirectional_lm": "data: {train: [text.txt], valid: 0.3}",
@@ -53,7 +53,9 @@ def folder(tmp_path: Path) -> Path:
     draw = random.Random(3)
     digits = [[str(draw.randrange(5)) for _ in range(draw.randint(2, 5))] for _ in range(120)]
     lines = (f"{' '.join(row)}\t{' '.join(row[::-1])}" for row in digits)
-    (tmp_path / "pairs.tsv").write_text("\n".join(lines), encoding="utf-8")
+    different = list(dict.fromkeys(lines))
+    (tmp_path / "pairs.tsv").write_text("\n".join(different[20:]), encoding="utf-8")
+    (tmp_path / "valid.tsv").write_text("\n".join(different[:20]), encoding="utf-8")
     texts = (" ".join(WORDS[a:b]) + "." for a in range(9) for b in range(a + 2, 11))
     documents = "\n\n".join(f"{text} {text[:9]} two. {text}" for text in texts)
     (tmp_path / "text.txt").write_text(documents, encoding="utf-8")
