@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from whyformer.cli.verb import Verb
+
 if TYPE_CHECKING:
     from whyformer.data.tokenizers.kinds import TokenizerSpec
     from whyformer.data.tokenizers.tokenizer import Tokenizer
@@ -27,7 +29,7 @@ TokenizerFile = Annotated[Path, typer.Option("--tokenizer", "-t", help="The toke
 _SHOWN = 12
 
 
-@app.command()
+@app.command(cls=Verb)
 def train(
     files: FilesArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
@@ -66,7 +68,7 @@ def train(
     typer.echo(f"{output}: {tokenizer.size:,} pieces, fingerprint {tokenizer.fingerprint}")
 
 
-@app.command()
+@app.command(cls=Verb)
 def merges(
     files: FilesArgument,
     kind: Annotated[Literal["bpe", "wordpiece"], typer.Option(help="How text is cut.")] = "bpe",
@@ -91,7 +93,7 @@ def merges(
         typer.echo(f"{merge.step:>5} {merge.count:>9,} {merge.score:>13,.1f}  {left} + {right} = {merged}")
 
 
-@app.command()
+@app.command(cls=Verb)
 def encode(
     tokenizer: TokenizerFile,
     text: Annotated[list[str] | None, typer.Argument(help="Sentences; else lines of standard input.")] = None,
@@ -104,7 +106,7 @@ def encode(
         typer.echo(" ".join(map(str, numbers) if ids else loaded.tokens(numbers)))
 
 
-@app.command()
+@app.command(cls=Verb)
 def decode(
     tokenizer: TokenizerFile,
     ids: Annotated[list[int] | None, typer.Argument(help="Ids; else lines of ids on standard input.")] = None,
@@ -115,7 +117,7 @@ def decode(
         typer.echo(loaded.decode(numbers))
 
 
-@app.command()
+@app.command(cls=Verb)
 def show(
     tokenizer: TokenizerFile,
     text: Annotated[str | None, typer.Argument(help="A sentence to cut.")] = None,
