@@ -144,7 +144,7 @@ def _tell_misuse(error: Any) -> None:
 
 
 @functools.cache
-def _language_option() -> TyperOption:
+def language_option() -> TyperOption:
     """``--lang``, which every verb takes; ``Program.main`` has read it already."""
     probe = typer.Typer(add_completion=False)
 
@@ -163,7 +163,7 @@ def _language_option() -> TyperOption:
 
 def _with_language(params: Sequence[Any]) -> list[Any]:
     """``params`` with ``--lang`` before the last, which is ``--help``."""
-    return [*params[:-1], _language_option(), *params[-1:]]
+    return [*params[:-1], language_option(), *params[-1:]]
 
 
 def _help(command: Any, ctx: Any) -> str:
