@@ -105,7 +105,7 @@ def export_model(run: Path, folder: Path, *, weights: Path | None = None) -> str
         raise CheckpointError(f"{run}: source and target have a tokenizer each; only one can be exported.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CheckpointError(f"{folder}: this is not an empty folder; choose another.")
-    source = _Source(opened, tokenizer, opened.weights if weights is None else weights)
+    source = _Source(opened, tokenizer, opened.find_weights(weights))
     match recipe:
         case MaskedLMRecipe():
             return _write(HuggingFaceBert(), recipe.model, source, (), folder)

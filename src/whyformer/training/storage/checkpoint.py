@@ -40,7 +40,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         CheckpointError: the file is missing, damaged, a pickle, or not one of ours.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file; give the folder of a trained run.")
+        raise CheckpointError(f"{path}: there is no such file.")
     tensors, metadata = read_safetensors(path)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
