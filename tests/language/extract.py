@@ -69,7 +69,7 @@ def of_file(name: str, source: str) -> Iterator[Text]:
     prose = not any(fnmatch(name, pattern) for pattern in OWN_TABLES)
     left_out = NOT_SAID.get(name, ())
     for node, is_said in _strings(tree, silent, is_said=False):
-        if not is_said and (not prose or name.startswith("cli/") and _is_help(node, tree)):
+        if not is_said and (not prose or (name.startswith("cli/") and _is_help(node, tree))):
             continue
         for parts in _variants(node) or ():
             template, expressions = _template(parts)

@@ -15,6 +15,7 @@ from typer.main import get_command
 from typing_extensions import override
 
 from whyformer.cli.console import can_show, tell, tell_labelled
+from whyformer.cli.progress import progress_bar
 from whyformer.errors import WhyformerError, bare_complaint
 from whyformer.language import (
     LANGUAGES,
@@ -26,6 +27,7 @@ from whyformer.language import (
     speaking,
     translated,
 )
+from whyformer.progress import reported_by
 
 # A line must not begin with the first, nor end with the second.
 _CLOSING = "，。；：、！？）】》”’…,.;:!?)]}"
@@ -82,7 +84,8 @@ class Program(VerbGroup):
         windows_expand_args: bool = True,
     ) -> Any:
         arguments = sys.argv[1:] if args is None else [*args]
-        with speaking(_speakable(_asked(arguments) or language_of(os.environ))):
+        language = _speakable(_asked(arguments) or language_of(os.environ))
+        with speaking(language), reported_by(progress_bar):
             try:
                 status = super().main(args, prog_name, complete_var, False, windows_expand_args)
             except WhyformerError as error:

@@ -11,6 +11,7 @@ from whyformer import special_tokens
 from whyformer.data.tokenizers.pre_tokenization import Cutting
 from whyformer.data.tokenizers.tokenizer import SPEC_KEY, Tokenizer
 from whyformer.errors import TokenizerError
+from whyformer.progress import counted
 
 if TYPE_CHECKING:
     from tokenizers.decoders import Decoder
@@ -37,7 +38,8 @@ def alphabet(lines: Iterable[str], cutting: Cutting, coverage: float) -> list[st
     """
     normalizer = cutting.normalizer()
     counts: Counter[str] = Counter()
-    for line in lines:
+    text = list(lines)
+    for line in counted(text, "counting characters", len(text), "lines"):
         counts.update(normalizer.normalize_str(line))
     needed = coverage * counts.total()
     kept = {" "}

@@ -124,11 +124,9 @@ class TranslationTraining:
         self, model: AnyEncoderDecoder, device: torch.device, *, translate: bool
     ) -> dict[str, float]:
         """Loss and negative log-likelihood per token, in nats; with ``translate`` also scores in percent."""
-        held_out = (
-            self._valid.rows(first, first + _ROWS).to(device)
-            for first in range(0, len(self.corpus.valid), _ROWS)
-        )
-        losses = held_out_losses(model, self.objective, held_out)
+        starts = range(0, len(self.corpus.valid), _ROWS)
+        held_out = (self._valid.rows(first, first + _ROWS).to(device) for first in starts)
+        losses = held_out_losses(model, self.objective, held_out, len(starts))
         figures = {"loss": losses.loss, "nll": losses.nll}
         if translate:
             translator = Translator(model, self.tokenizers, GreedySpec())

@@ -1,6 +1,7 @@
 """The translator: text in, text out."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from operator import call
 
@@ -13,6 +14,7 @@ from whyformer.engines.engine import Engine
 from whyformer.engines.parallel import side_by_side
 from whyformer.errors import DecodingError
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
+from whyformer.progress import progress
 from whyformer.special_tokens import EOS, UNK
 from whyformer.tasks.output import TextOutput
 
@@ -79,7 +81,7 @@ class Translator:
             batch: sentences side by side; it changes the speed, not the result.
             first: the line of the first sentence in the caller's data, from 1. Errors name lines, and
                 what is drawn for a sentence depends on its line, so data may be translated in parts.
-            advance: told after each batch how many sentences it had.
+            advance: told after each batch how many sentences it had; else whoever hears of progress is.
 
         Raises:
             DecodingError: a sentence is longer than the model takes, or the settings do not suit the model.
@@ -94,11 +96,12 @@ class Translator:
         few = len(jobs) < MANY or self.model.output_weight.device.type != "cpu"
         # A few come one after another, by functions that leave no frame between here and the search.
         found = map(call, jobs) if few and self.parallel is None else side_by_side(jobs, self.parallel)
-        for indices, hypotheses in zip(batches, found, strict=True):
-            for index, best in zip(indices, hypotheses, strict=True):
-                results[index] = [self._candidate(hypothesis) for hypothesis in best]
-            if advance is not None:
-                advance(len(indices))
+        shown = progress("translating", len(texts), "sentences") if advance is None else nullcontext(advance)
+        with shown as done:
+            for indices, hypotheses in zip(batches, found, strict=True):
+                for index, best in zip(indices, hypotheses, strict=True):
+                    results[index] = [self._candidate(hypothesis) for hypothesis in best]
+                done(len(indices))
         return results
 
     def prefix(self, text: str) -> tuple[int, ...]:
