@@ -23,6 +23,12 @@ LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 
 # The first of them that says anything decides, as POSIX has it behind our own.
 _VARIABLES = ("WHYFORMER_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`""")
+_SENTENCE_END = re.compile(r"(?<=[.?!]) ")
+# Letters outside of holes below which a template says too little to be recognised by them.
+_LITTLE = 6
+# What stands before a hole that may hold anything, at the end of such a template.
+_OPEN = (": ", "is ", "be ", "=")
 _CATALOGUES = Path(__file__).parent / "locales"
 
 _language: ContextVar[Language] = ContextVar("language", default="en")
@@ -91,8 +97,19 @@ class _Template:
 
     @functools.cached_property
     def pattern(self) -> re.Pattern[str]:
-        """What a rendered message looks like."""
-        return re.compile("(.*?)".join(map(re.escape, self.literals)), re.DOTALL)
+        """What a rendered message looks like.
+
+        Where little is said outside of the holes, no hole has a space, or half of all sentences would fit.
+        """
+        hole = r"(\S*)" if self.weight < _LITTLE else "(.*?)"
+        opened = [
+            *[hole] * (len(self.literals) - 2),
+            "(.*?)" if self.literals[-2].endswith(_OPEN) else hole,
+            "",
+        ]
+        return re.compile(
+            "".join(re.escape(text) + gap for text, gap in zip(self.literals, opened, strict=True))
+        )
 
 
 class Catalogue:
@@ -133,8 +150,9 @@ class Catalogue:
 
     def _in_parts(self, text: str) -> str | None:
         """A message that was put together of others: by lines, clauses, sentences, or behind a colon."""
-        for between, joined in (("\n", "\n"), ("; ", "；"), (". ", "。")):
-            if len(parts := text.split(between)) > 1:
+        splits = (text.split("\n"), "\n"), (text.split("; "), "；"), (_SENTENCE_END.split(text), "")
+        for parts, joined in splits:
+            if len(parts) > 1:
                 said = [self.say(part) for part in parts]
                 if said != parts:
                     return joined.join(said)
@@ -166,8 +184,9 @@ class Catalogue:
             case "list":
                 return "、".join(map(self._counted, value.split(", ")))
             case _:
-                # A single word may be anybody's: a file, a label, a key.
-                return self.say(value) if " " in value.strip() else value
+                # A single word may be anybody's, a file, a label, a key, and so is what stands in quotes.
+                is_ours = " " in value.strip() and not _QUOTED.fullmatch(value.strip())
+                return self.say(value) if is_ours else value
 
     def _counted(self, item: str) -> str:
         """An item of a list, such as ``5 too few columns``."""

@@ -26,7 +26,7 @@ CATALOGUES = SOURCE / "locales"
 SAYING = {"show", "tell", "tell_labelled", "say", "translated", "progress", "BadParameter"}
 # A fault of the program, which keeps its traceback.
 BUGS = {"AssertionError", "TypeError", "RuntimeError", "AttributeError", "KeyError", "IndexError"}
-# Texts of these files have tables of their own for each language, or are data; their errors count all the same.
+# Texts of these files have tables of their own for each language, or are data; their errors count.
 OWN_TABLES = ("plots/*", "why/questions/*", "why/book/*", "why/lab/*", "data/corpora/cldr/*")
 # Two words at least, one behind the other.
 PROSE = re.compile(r"[A-Za-z]{2,}[’']?[a-z]*[,;:.)]? [(`'\"]?[A-Za-z{]")
@@ -35,6 +35,23 @@ WORD = re.compile(r"[A-Za-z]{2,}")
 # Strings of the source that look like something to say, and are not, by where they stand.
 NOT_SAID: dict[str, tuple[str, ...]] = {
     "analysis/trace.py": ("*",),
+    # Places of a page, which has its own tables; sources, which are cited as they are.
+    "analysis/inspection.py": ("decoder self", "encoder self"),
+    "analysis/catalogue.py": ("* et al. *", "Press and Wolf *", "BERT, GPT-2"),
+    "cli/main.py": ("whyformer {0}",),
+    "cli/verb.py": ("Error: {0}",),
+    # Standard error of another process, for its log.
+    "experiments/trial.py": ("error: {0}",),
+    # Facts of other programs, and of the machine's files.
+    "machine.py": ("model name",),
+    "tasks/translation/metrics.py": ("equals a reference|case:*",),
+    "position/layout.py": ("{0} of shape {1}",),
+    "why/fingerprint.py": ("*",),
+    # Complaints of others behind the name of a place.
+    "models/bert.py": ("stack.{0}",),
+    "models/recurrent.py": ("attention.{0}",),
+    "nn/stack.py": ("cross_attention.{0}", "positions.{0}: {1}", "block.{0}.heads: {1}"),
+    "config/schema.py": ("{{{{kind: {0}}}}}",),
 }
 
 
@@ -51,7 +68,7 @@ class Text:
 def said() -> list[Text]:
     """All texts, each once."""
     found = dict[str, Text]()
-    for text in [*of_verbs(), *of_typer(), *of_source(), *of_specs()]:
+    for text in [*of_verbs(), *of_typer(), *of_words(), *of_recipes(), *of_source(), *of_specs()]:
         found.setdefault(text.template, text)
     return list(found.values())
 
@@ -69,17 +86,13 @@ def of_file(name: str, source: str) -> Iterator[Text]:
     prose = not any(fnmatch(name, pattern) for pattern in OWN_TABLES)
     left_out = NOT_SAID.get(name, ())
     for node, is_said in _strings(tree, silent, is_said=False):
-        if not is_said and (not prose or (name.startswith("cli/") and _is_help(node, tree))):
+        if not is_said and not prose:
             continue
         for parts in _variants(node) or ():
             template, expressions = _template(parts)
             wanted = WORD if is_said else PROSE
             if wanted.search(_literal(parts)) and not any(fnmatch(template, each) for each in left_out):
                 yield Text(template, f"{name}:{node.lineno}", expressions)
-
-
-def _is_help(_node: ast.AST, _tree: ast.Module) -> bool:
-    return False
 
 
 Part = str | ast.expr
@@ -268,6 +281,32 @@ FOREIGN = (
 )
 
 
+# Words that stand alone in the source, as names of rows and columns, of work, or in the holes of messages.
+WORDS = (
+    *("system", "python", "packages", "processor", "features", "memory", "disk", "torch", "products"),
+    *("auto", "translate", "problem", "advice", "none", "unknown"),
+    *("spec", "size", "fingerprint", "longest", "sample", "text", "pieces", "ids", "source", "target"),
+    *("parameters", "flops per token", "tokens per second", "steps", "failed"),
+    *("empty", "over-long", "repeated", "held out"),
+    *("sentences", "texts", "lines", "batches", "runs", "seeds", "words", "pairs", "examples", "documents"),
+    *("translating", "embedding", "classifying", "training", "measuring", "reading", "tokenizing"),
+    *("counting characters", "right", "wrong", "loss"),
+)
+
+
+def of_words() -> Iterator[Text]:
+    """Words that are translated by themselves."""
+    yield from (Text(word, "a word") for word in WORDS)
+
+
+def of_recipes() -> Iterator[Text]:
+    """What the list of recipes says of each."""
+    from whyformer.config.recipe_files import shipped
+
+    for name, description in shipped().items():
+        yield Text(escaped(description), f"recipes/{name}.yaml")
+
+
 def of_typer() -> Iterator[Text]:
     """The words that others put between ours."""
     yield from (Text(template, "typer, pydantic, system") for template in FOREIGN)
@@ -279,7 +318,7 @@ def read(language: str) -> dict[str, str]:
 
 
 def main(language: str) -> None:
-    """Print what is missing as stubs, and what is stale; write the catalogue anew in the order of the source."""
+    """Print what is missing as stubs, and what is stale."""
     known, texts = read(language), said()
     order = {text.template: number for number, text in enumerate(texts)}
     missing = [text for text in texts if text.template not in known]

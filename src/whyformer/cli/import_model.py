@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from whyformer.cli.console import show
+
 
 def import_model(
     folder: Annotated[
@@ -24,4 +26,4 @@ def import_model(
     """
     from whyformer.huggingface.transfer import import_model
 
-    typer.echo(import_model(folder, run, overwrite=overwrite))
+    show(import_model(folder, run, overwrite=overwrite))

@@ -54,7 +54,9 @@ def _bar(label: str, total: int, unit: str) -> Generator[Advance]:
         try:
             yield advance
         finally:
-            bars.remove_task(task)
+            # The last bar that is left goes with all of them.
+            if len(bars.tasks) > 1:
+                bars.remove_task(task)
 
 
 @contextmanager

@@ -30,8 +30,8 @@ def check(spec_type: type[SpecT], data: Mapping[str, object], source_name: str) 
         return spec_type.model_validate(whole)
     except ValidationError as error:
         faults = _faults(root, whole, error.errors(include_url=False))
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise RecipeError("\n  ".join([f"{count} in {source_name}:", *map(str, faults)])) from None
+        head = f"{len(faults)} fault{'' if len(faults) == 1 else 's'} in {source_name}:"
+        raise RecipeError("\n  ".join([head, *map(str, faults)])) from None
 
 
 @dataclass(frozen=True)

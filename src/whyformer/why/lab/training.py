@@ -80,8 +80,8 @@ class ToyTraining(Spec):
             while step < self.steps and max(accuracy.values(), default=0.0) < enough:
                 if seconds > self.seconds:
                     raise TrainingError(
-                        f"a model got to step {step} of {self.steps} in {seconds:.0f} s, which proves nothing; "
-                        "ask again when the machine is idle."
+                        f"a model got to step {step} of {self.steps} in {seconds:.0f} s, which proves "
+                        "nothing; ask again when the machine is idle."
                     )
                 began = time.perf_counter()
                 sentences, target = draw(examples, self.batch)
