@@ -90,6 +90,11 @@ class _Template:
         """How much of a message it settles: the letters outside its holes."""
         return sum(character.isalnum() for literal in self.literals for character in literal)
 
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """The order in which templates are tried: those that say most first."""
+        return -self.weight, -sum(map(len, self.literals)), len(self.literals)
+
     @functools.cached_property
     def anchor(self) -> str:
         """The longest text outside its holes, which is cheap to look for."""
@@ -101,15 +106,15 @@ class _Template:
 
         Where little is said outside of the holes, no hole has a space, or half of all sentences would fit.
         """
-        hole = r"(\S*)" if self.weight < _LITTLE else "(.*?)"
-        opened = [
-            *[hole] * (len(self.literals) - 2),
-            "(.*?)" if self.literals[-2].endswith(_OPEN) else hole,
-            "",
-        ]
-        return re.compile(
-            "".join(re.escape(text) + gap for text, gap in zip(self.literals, opened, strict=True))
-        )
+        anything, wordlike = ("(.*?)", "(.*?)") if self.weight >= _LITTLE else ("(.*?)", r"(\S*?)")
+        last = len(self.literals) - 2
+        text = re.escape(self.literals[0])
+        for number, literal in enumerate(self.literals[1:]):
+            is_open = number == last and self.literals[number].endswith(_OPEN)
+            hole = anything if is_open else wordlike
+            # Of two holes side by side the first has all.
+            text += (hole.replace("?", "") if not literal and number < last else hole) + re.escape(literal)
+        return re.compile(text, re.DOTALL)
 
 
 class Catalogue:
@@ -118,7 +123,7 @@ class Catalogue:
     def __init__(self, entries: Mapping[str, str]) -> None:
         self._words = {key: value for key, value in entries.items() if len(holes(key)) == 0}
         templates = [_Template(tuple(_literals(key)), value) for key, value in entries.items() if holes(key)]
-        self._templates = sorted(templates, key=lambda template: -template.weight)
+        self._templates = sorted(templates, key=lambda template: template.rank)
         self._known = dict[str, str | None]()
 
     def say(self, text: str) -> str:
@@ -132,7 +137,7 @@ class Catalogue:
         if text in self._words:
             return [self._words[text]]
         fits = [template for template in self._templates if template.pattern.fullmatch(text)]
-        return [template.translation for template in fits if template.weight == fits[0].weight]
+        return [template.translation for template in fits if template.rank == fits[0].rank]
 
     def _found(self, text: str) -> str | None:
         if text not in self._known:

@@ -144,6 +144,8 @@ def _silent(tree: ast.Module) -> Iterator[int]:
                 yield id(inner)
             case ast.Call(func=function) if ast.unparse(function) in ("re.compile", "TypeVar", "cast"):
                 yield id(node)
+            case ast.Call(func=ast.Attribute(attr="warn")) if "WhyformerNote" not in ast.unparse(node):
+                yield id(node)
             case ast.Raise(exc=ast.Call(func=ast.Name(id=name))) if name in BUGS:
                 yield id(node)
             case _:
@@ -249,7 +251,6 @@ FOREIGN = (
     "required",
     "default: {0}",
     "Show this message and exit.",
-    "Try '{0}' for help.",
     "Missing command.",
     "No such command {0}.",
     "No such command {0}. Did you mean {1}?",
@@ -287,7 +288,7 @@ WORDS = (
     *("auto", "translate", "problem", "advice", "none", "unknown"),
     *("spec", "size", "fingerprint", "longest", "sample", "text", "pieces", "ids", "source", "target"),
     *("parameters", "flops per token", "tokens per second", "steps", "failed"),
-    *("empty", "over-long", "repeated", "held out"),
+    *("empty", "over-long", "repeated", "held out", "missing", "translates"),
     *("sentences", "texts", "lines", "batches", "runs", "seeds", "words", "pairs", "examples", "documents"),
     *("translating", "embedding", "classifying", "training", "measuring", "reading", "tokenizing"),
     *("counting characters", "right", "wrong", "loss"),

@@ -95,7 +95,8 @@ def _fault(root: Node, error: ErrorDetails) -> _Fault:
             holder = _locate(root, error["loc"][:-1]).member
             return _Fault(path, "unknown key", _nearest(str(error["loc"][-1]), holder))
         case "missing":
-            return _Fault(path, "missing", f"should be {node.text}" + (node.meaning and f": {node.meaning}"))
+            right = f"should be {node.text}: {node.meaning}" if node.meaning else f"should be {node.text}"
+            return _Fault(path, "missing", right)
         case "union_tag_not_found":
             return _Fault(f"{path}.kind", "missing", f"kinds: {', '.join(node.kinds)}")
         case "union_tag_invalid":
