@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyformer.cli.console import tell, tell_labelled
 from whyformer.cli.options import (
     BatchOption,
     BeamOption,
@@ -145,12 +146,12 @@ class _Printer:
 
     def converse(self) -> None:
         """Translate each line as soon as it is typed."""
-        typer.echo("Type a sentence and press Enter; Ctrl-D ends.", err=True)
+        tell("Type a sentence and press Enter; Ctrl-D ends.")
         for line, sentence in enumerate(_standard_input(), start=1):
             try:
                 candidates = self._translator.translate([sentence], self._settings, first=line)[0]
             except DecodingError as error:
-                typer.echo(f"error: {error}", err=True)
+                tell_labelled("error", str(error))
                 continue
             for written in self._written(line, sentence, candidates):
                 typer.echo(written)

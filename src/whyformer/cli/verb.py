@@ -75,6 +75,14 @@ class Program(VerbGroup):
     """
 
     @override
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            tell("interrupted")
+            raise typer.Exit(130) from None
+
+    @override
     def main(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         args: Sequence[str] | None = None,
@@ -91,9 +99,6 @@ class Program(VerbGroup):
             except WhyformerError as error:
                 tell_labelled("error", str(error))
                 status = 2
-            except KeyboardInterrupt:
-                tell("interrupted")
-                status = 130
             except typer.TyperException as error:
                 _tell_misuse(error)
                 status = error.exit_code
