@@ -52,7 +52,8 @@ def speaking(language: Language) -> Generator[None]:
 def language_of(environment: Mapping[str, str]) -> Language:
     """The language that the variables of an environment ask for; English where we do not speak it."""
     asked = next((environment[name] for name in _VARIABLES if environment.get(name)), "")
-    return next((language for language in LANGUAGES if asked.lower().startswith(language)), "en")
+    found: list[Language] = [language for language in LANGUAGES if asked.lower().startswith(language)]
+    return found[0] if found else "en"
 
 
 def translated(text: str) -> str:
@@ -72,9 +73,9 @@ def padded(text: str, width: int) -> str:
 
 
 @functools.cache
-def read_catalogue(language: Language) -> "Catalogue":
+def read_catalogue(language: Language) -> "MessageCatalogue":
     """The catalogue of a language other than English, read once."""
-    return Catalogue(json.loads((_CATALOGUES / f"{language}.json").read_text(encoding="utf-8")))
+    return MessageCatalogue(json.loads((_CATALOGUES / f"{language}.json").read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class _Template:
 
     @functools.cached_property
     def pattern(self) -> re.Pattern[str]:
-        """What a rendered message looks like.
+        """Form of a rendered message.
 
         Where little is said outside of the holes, no hole has a space, or half of all sentences would fit.
         """
@@ -117,7 +118,7 @@ class _Template:
         return re.compile(text, re.DOTALL)
 
 
-class Catalogue:
+class MessageCatalogue:
     """Templates of one language, and the search for the one that a message was made by."""
 
     def __init__(self, entries: Mapping[str, str]) -> None:
@@ -180,7 +181,7 @@ class Catalogue:
         return "".join(parts)
 
     def _in_hole(self, value: str, kind: str) -> str:
-        """What stands in a hole: a ``word`` or a ``list`` of words where the translation says so."""
+        """Content of a hole, translated: a ``word`` or a ``list`` of words where the translation says so."""
         match kind:
             case "plain":
                 return value

@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -105,7 +105,7 @@ def told() -> Iterator[list[tuple[str, int, str, int]]]:
     heard: list[tuple[str, int, str, int]] = []
 
     @contextmanager
-    def reporter(label: str, total: int, unit: str) -> Iterator[Advance]:
+    def reporter(label: str, total: int, unit: str) -> Generator[Advance]:
         done: list[int] = []
         yield done.append
         heard.append((label, total, unit, sum(done)))

@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "whyformer"
 CATALOGUES = SOURCE / "locales"
 
 # Whatever is handed to these is said to people, even a single word.
-SAYING = {"show", "tell", "tell_labelled", "say", "translated", "progress", "BadParameter"}
+SAYING = {"tell", "tell_labelled", "say", "translated", "progress", "BadParameter"}
 # A fault of the program, which keeps its traceback.
 BUGS = {"AssertionError", "TypeError", "RuntimeError", "AttributeError", "KeyError", "IndexError"}
 # Texts of these files have tables of their own for each language, or are data; their errors count.
@@ -217,7 +217,7 @@ def of_verbs() -> Iterator[Text]:
         for paragraph in [*help_text.split("\n\n"), command.get_short_help_str(200)]:
             yield Text(escaped(" ".join(paragraph.split())), name)
         for parameter in [*command.params, language_option()]:
-            yield Text(escaped(parameter.help), f"{name} {parameter.name}")
+            yield Text(escaped(str(parameter.help)), f"{name} {parameter.name}")
         if isinstance(command, TyperGroup):
             for verb, inner in sorted(command.commands.items()):
                 yield from below(f"{name} {verb}", inner)

@@ -9,7 +9,7 @@ import pytest
 
 from language import extract
 from language.extract import SOURCE, Text
-from whyformer.language import LANGUAGES, Catalogue, holes, speaking, translated
+from whyformer.language import LANGUAGES, MessageCatalogue, holes, speaking, translated
 
 OTHERS = [language for language in LANGUAGES if language != "en"]
 TEXTS = extract.said()
@@ -63,7 +63,7 @@ def rendered(template: str) -> str:
 @pytest.mark.parametrize("language", OTHERS)
 def test_every_message_is_recognised_as_made_by_its_own_template(language: str):
     known = extract.read(language)
-    catalogue = Catalogue(known)
+    catalogue = MessageCatalogue(known)
     for template in known:
         found = catalogue.matches(rendered(template))
         assert found[:1] == [known[template]], template

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.console import show, tell
+from whyformer.cli.console import say, tell
 from whyformer.cli.options import DeviceOption
 from whyformer.errors import RecipeError, TrainingError
 from whyformer.language import display_width, padded, translated
@@ -85,8 +85,8 @@ def compare(
     else:
         typer.echo("\n".join([*lines, ""]))
         for note in _NOTES:
-            show(note)
-        show(f"More in {folder / 'comparison.html'}")
+            say(note)
+        say(f"More in {folder / 'comparison.html'}")
     if faults := [f"{trial}: {result}" for trial, result in results.items() if isinstance(result, str)]:
         raise TrainingError("\n  ".join([f"{len(faults)} of {len(trials)} runs failed:", *faults]))
 

@@ -12,7 +12,7 @@ import unicodedata
 from typing import TextIO
 
 import typer
-from typing_extensions import override
+from typing_extensions import Buffer, override
 
 from whyformer.errors import DataError, WhyformerError
 from whyformer.language import current_language, translated
@@ -40,7 +40,7 @@ _SPELLED = {
 }
 
 
-def show(text: str = "") -> None:
+def say(text: str = "") -> None:
     """Print what is meant for people, in their language; data and records go by ``typer.echo``."""
     typer.echo(translated(text))
 
@@ -163,9 +163,11 @@ class _Output(io.RawIOBase):
     def isatty(self) -> bool:
         return self._raw is not None and self._raw.isatty()
 
-    def write(self, data: "bytes | memoryview") -> int | None:
+    @override
+    def write(self, data: "Buffer", /) -> int | None:
+        size = memoryview(data).nbytes
         if self._is_given_up:
-            return len(data)
+            return size
         try:
             if self._raw is not None:
                 return self._raw.write(data)
@@ -178,7 +180,7 @@ class _Output(io.RawIOBase):
         self._is_given_up = True
         if self._number == 1 or isinstance(fault, ClosedPipeError):
             raise fault
-        return len(data)
+        return size
 
 
 def _spelled(error: UnicodeError) -> tuple[str, int]:

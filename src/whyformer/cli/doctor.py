@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.console import show
+from whyformer.cli.console import say
 from whyformer.language import padded, translated
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def doctor(
         for name, value in _rows(machine):
             typer.echo(f"{padded(translated(name), 10)} {translated(value)}")
         if not (machine.problems or machine.advice):
-            show("all is well")
+            say("all is well")
     if machine.problems:
         raise typer.Exit(1)
 
 
 def _rows(machine: "Machine") -> list[tuple[str, str]]:
-    """What is told, each with its name."""
+    """Rows of the report: the name of each, and what there is."""
     from whyformer.machine import automatic_cpu_precision
 
     versions = ", ".join(f"{name} {version or 'MISSING'}" for name, version in machine.packages.items())

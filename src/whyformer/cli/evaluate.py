@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.console import show
+from whyformer.cli.console import say
 from whyformer.cli.options import (
     BatchOption,
     BeamOption,
@@ -120,7 +120,7 @@ def _print(
         if save is not None:
             _save(save, done)
         if not as_json:
-            show("\n".join(metrics.lines(name, examples)))
+            say("\n".join(metrics.lines(name, examples)))
     if as_json:
         typer.echo(_as_json(done, examples))
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from whyformer.cli.console import show
+from whyformer.cli.console import say
 from whyformer.cli.options import RunArgument, WeightsOption
 
 
@@ -23,4 +23,4 @@ def export(
     """
     from whyformer.huggingface.transfer import export_model
 
-    show(export_model(run, folder, weights=weights))
+    say(export_model(run, folder, weights=weights))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from whyformer.cli.console import show
+from whyformer.cli.console import say
 
 
 def import_model(
@@ -26,4 +26,4 @@ def import_model(
     """
     from whyformer.huggingface.transfer import import_model
 
-    show(import_model(folder, run, overwrite=overwrite))
+    say(import_model(folder, run, overwrite=overwrite))

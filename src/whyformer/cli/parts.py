@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from whyformer.cli.console import show
+from whyformer.cli.console import say
 from whyformer.language import translated
 
 
@@ -26,10 +26,10 @@ def parts(
         return
     width = max(len(part.name) for part in known.parts)
     for room, members in groupby(known.parts, key=lambda part: part.room):
-        show(room)
+        say(room)
         for part in members:
             typer.echo(f"  {part.name:<{width}}  {translated(part.meaning)} [{part.origin}]")
-    show(f"\nOf {known.pairs} pairs, {len(known.refused)} are refused:")
+    say(f"\nOf {known.pairs} pairs, {len(known.refused)} are refused:")
     for refusal in known.refused:
         pair = f"{refusal.first} {translated('with')} {refusal.second}"
         typer.echo(f"  {pair}: {translated(refusal.reason)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from whyformer.cli.console import show, tell
+from whyformer.cli.console import say, tell
 from whyformer.cli.options import (
     BatchOption,
     BeamOption,
@@ -136,7 +136,7 @@ def _show(run: Path, profiles: "Sequence[Profile]", folder: Path, *, as_json: bo
         typer.echo(json.dumps({"profiles": records, "files": files}, ensure_ascii=False, indent=2))
     else:
         for profile in profiles:
-            show("\n".join(_lines(profile)))
+            say("\n".join(_lines(profile)))
         typer.echo("\n".join(files))
 
 

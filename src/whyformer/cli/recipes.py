@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from whyformer.cli.console import show
+from whyformer.cli.console import say
 from whyformer.errors import RecipeError
 from whyformer.language import translated
 
@@ -50,7 +50,7 @@ def _list_keys(words: list[str]) -> None:
         hint = f"did you mean {near[0]}?" if near else "a recipe's name before it lists those of its task."
         raise RecipeError(f"no key of task {task} has {' or '.join(wanted)} in it; {hint}")
     for key in chosen:
-        show(key.head)
+        say(key.head)
         if key.meaning:
             typer.echo(f"    {translated(key.meaning)}")
 

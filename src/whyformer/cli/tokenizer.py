@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from whyformer.cli.console import show as show_text
-from whyformer.cli.console import tell
+from whyformer.cli.console import say, tell
 from whyformer.cli.verb import Verb
 from whyformer.language import padded, translated
 
@@ -73,7 +72,7 @@ def train(
     )
     tokenizer = spec.train(_lines(files))
     tokenizer.save(output)
-    show_text(f"{output}: {tokenizer.size:,} pieces, fingerprint {tokenizer.fingerprint}")
+    say(f"{output}: {tokenizer.size:,} pieces, fingerprint {tokenizer.fingerprint}")
 
 
 @app.command(cls=Verb)
@@ -145,7 +144,7 @@ def show(
         return
     for name, report in reports.items():
         if len(reports) > 1:
-            show_text(name)
+            say(name)
         _print_report(report)
 
 

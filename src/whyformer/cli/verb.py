@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from typer._click.exceptions import NoArgsIsHelpError  # pyright: ignore[reportPrivateUsage]
+from typer._click.exceptions import NoArgsIsHelpError
 from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 from typing_extensions import override
@@ -253,7 +253,7 @@ class _HelpText:
 
 
 def _meaning(text: str) -> str:
-    """What an option means, and what typer adds to it in brackets."""
+    """Meaning of an option, and typer's additions to it in brackets."""
     told, _, more = text.rpartition("  [") if text.endswith("]") else (text, "", "")
     if not more:
         return translated(text)
