@@ -287,7 +287,7 @@ WORDS = (
     *("system", "python", "packages", "processor", "features", "memory", "disk", "torch", "products"),
     *("auto", "translate", "problem", "advice", "none", "unknown"),
     *("spec", "size", "fingerprint", "longest", "sample", "text", "pieces", "ids", "source", "target"),
-    *("parameters", "flops per token", "tokens per second", "steps", "failed"),
+    *("parameters", "flops_per_token", "tokens_per_second", "steps", "failed"),
     *("empty", "over-long", "repeated", "held out", "missing", "translates"),
     *("sentences", "texts", "lines", "batches", "runs", "seeds", "words", "pairs", "examples", "documents"),
     *("translating", "embedding", "classifying", "training", "measuring", "reading", "tokenizing"),

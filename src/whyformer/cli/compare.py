@@ -107,9 +107,7 @@ def _table(results: "Results", shown: Sequence[str]) -> list[list[str]]:
         columns.append([f"Δ {name}", *(_text(row.difference, "+") for row in found)])
     for name in _COSTS:
         means = [row.estimate.mean if row.estimate else None for row in rows(results, name)]
-        columns.append(
-            [translated(name.replace("_", " ")), *("" if mean is None else f"{mean:,.0f}" for mean in means)]
-        )
+        columns.append([translated(name), *("" if mean is None else f"{mean:,.0f}" for mean in means)])
     return columns
 
 
