@@ -16,6 +16,8 @@ ALLOWED: dict[str, tuple[tuple[str, ...], str]] = {
     "app": (("cli/*.py",), "a Typer program, and the verbs below one of its verbs"),
     "train": (("cli/train.py", "cli/tokenizer.py"), "two verbs: `train` and `tokenizer train`"),
     "import_model": (("cli/import_model.py", "huggingface/transfer.py"), "a verb and what it calls"),
+    "check": (("cli/check.py", "config/validation.py"), "a verb, and the validation of a spec"),
+    "examine": (("machine.py", "data/checks/files.py"), "each looks at what its room is about"),
     "presets": (("models/*.py",), "the named sizes of each model, asked for as `gpt.presets()`"),
     "tiny": (("models/*.py",), "the size of that name of each model, asked for as `gpt.tiny()`"),
     "SpecT": (("config/*.py", "huggingface/*.py"), "any spec, as narrow as the file needs"),

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,27 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         # Gone already if all went well; and where the folder is no folder, there is nothing to remove.
         with suppress(OSError):
             temporary.unlink()
+
+
+def check_writable(folder: Path) -> None:
+    """Find out whether a file can be written in ``folder``, which need not exist yet; nothing stays there.
+
+    Raises:
+        WhyformerError: something else is in the way, the folder is read-only, or the disk is full.
+    """
+    try:
+        present = folder.absolute()
+        while not present.exists():
+            present = present.parent
+        if not present.is_dir():
+            raise WhyformerError(f"{folder}: cannot be made, as {present} is a file; choose another folder.")
+        # Rights alone do not tell: a disk may be full or mounted to be read.
+        with tempfile.TemporaryFile(dir=present) as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise explained(error, folder) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -42,6 +42,13 @@ def test_a_given_translation_shows_where_the_model_disagrees(translator: Transla
     wrong = seen.steps[2]
     assert wrong.likeliest == "▁1"
     assert wrong.likeliest_log_probability > wrong.log_probability
+    assert wrong.others[0] == ("▁1", wrong.likeliest_log_probability)
+    for step in seen.steps:
+        assert len(step.others) == 3
+        assert step.token not in [token for token, _ in step.others]
+        chances = [value for _, value in step.others]
+        assert chances == sorted(chances, reverse=True)
+        assert np.exp([step.log_probability, *chances]).sum() <= 1.001
     assert seen.log_probability < inspect_translation(translator, "0 1 2 3").log_probability
 
 
@@ -53,6 +60,12 @@ def test_every_layer_is_shown_over_the_tokens_it_reads(translator: Translator):
         "encoder self": (0, source, source, (2, 4, 4)),
         "decoder self": (0, target, target, (2, 3, 3)),
         "cross": (0, target, source, (2, 3, 4)),
+    }
+    written = {map_.place: map_.written for map_ in seen.attention}
+    assert written == {
+        "encoder self": None,
+        "decoder self": ["▁2", "▁1", "</s>"],
+        "cross": ["▁2", "▁1", "</s>"],
     }
     for map_ in seen.attention:
         assert np.allclose(map_.array().sum(axis=2), 1, atol=1e-5)

@@ -49,7 +49,7 @@ def test_a_line_gives_a_label_and_its_probability(classify: Program, tmp_path: P
     assert [label for label, _ in told] == ["small", "large", "large"]
     assert all(0.5 <= float(probability) <= 1.0 for _, probability in told)
     (tmp_path / "text").write_text(text, encoding="utf-8")
-    shown = [json.loads(line) for line in classify(tmp_path / "text", "--json").stdout.splitlines()]
+    shown = [json.loads(line) for line in classify("--file", tmp_path / "text", "--json").stdout.splitlines()]
     assert [each["texts"] for each in shown] == [["one two"], ["nine"], ["ten"]]
     for each, (label, probability) in zip(shown, told, strict=True):
         assert each["label"] == label
@@ -60,15 +60,36 @@ def test_a_line_gives_a_label_and_its_probability(classify: Program, tmp_path: P
 @pytest.mark.parametrize(
     ("stdin", "sentence"),
     [
-        ("one\n\n", "line 2 holds an empty text; fill it in or remove the line."),
         ("one\ttwo\n", "line 1 has 2 columns, but this run reads one text."),
         (f"one\n{'one ' * 60}\n", "line 2 has 62 tokens with its marks, but the model reads 48 at most"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(classify: Program, stdin: str, sentence: str):
-    result = classify(stdin=stdin)
+    result = classify("--on-error", "stop", stdin=stdin)
     assert (result.exit_code, result.stdout) == (2, "")
     assert sentence in result.stderr
+
+
+def test_blank_and_bad_lines_keep_their_places(classify: Program):
+    text = f"one two\n\none\ttwo\n{'one ' * 60}\nnine\n \n"
+    result = classify(stdin=text)
+    assert result.exit_code == 3
+    assert [line.split("\t")[0] for line in result.stdout.split("\n")] == [
+        "small",
+        "",
+        "",
+        "",
+        "large",
+        "",
+        "",
+    ]
+    assert "line 3 has 2 columns" in result.stderr
+    assert "line 4 has 62 tokens" in result.stderr
+    shown = [json.loads(line) for line in classify("--json", stdin=text).stdout.splitlines()]
+    assert [each["label"] for each in shown] == ["small", None, None, None, "large", None]
+    assert classify("--on-error", "truncate", stdin=text).stdout.split("\n")[3] != ""
+    assert classify("nine", "one\u00a0two", "").stdout == classify(stdin="nine\none two\n\n").stdout
+    assert classify("nine", "one\ttwo").exit_code == 2
 
 
 def test_evaluate_tells_accuracy_and_f1(whyformer: Program, run: Path):

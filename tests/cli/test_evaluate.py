@@ -90,7 +90,7 @@ def test_all_translations_are_saved_where_that_is_asked_for(evaluate: Program, e
     ("arguments", "sentence"),
     [
         (["--on", "tset"], "there is no test set tset; did you mean test?"),
-        (["--tokenize", "14a"], 'tokenize: is "14a"; should be 13a | zh | char | intl | none'),
+        (["--tokenize", "14a"], 'tokenize: is "14a"; should be auto | 13a | zh | char | intl | none'),
         (
             ["--source", "file"],
             "a test set of your own needs --source and --reference, and goes without --on.",

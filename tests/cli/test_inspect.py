@@ -34,7 +34,12 @@ def test_a_given_translation_is_judged_token_by_token_and_drawn(
     assert all(float(line.split()[0]) <= 0 for line in lines[3:7])
     assert "▁4  rather ▁1 " in lines[4]
     assert lines[7:] == [str(page), str(picture)]
-    assert "编码器自注意力" in page.read_text(encoding="utf-8")
+    html = page.read_text(encoding="utf-8")
+    assert "编码器自注意力" in html
+    assert "<title>0 1 2 → 2 4 0</title>" in html
+    assert str(reverse_run) not in html  # a path is private
+    assert '更可能是 <i lang="">·1' in html
+    assert '"queries":["\\u003cs> → ·2","·2 → ·4","·4 → ·0","·0 → \\u003c/s>"]' in html
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

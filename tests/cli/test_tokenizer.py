@@ -48,12 +48,14 @@ def test_every_kind_is_trained_and_used(kind: str, text: Path) -> None:
 def test_options_reach_the_spec(text: Path) -> None:
     path = text.with_name("t.json")
     options = ["--lowercase", "--nfc", "--no-byte-fallback", "--split", "spaces", "--coverage", "0.9"]
+    options += ["--spaces", "plain", "--invisible", "keep"]
     run("train", text, "--vocabulary", 100, "-o", path, *options)
     spec = Tokenizer.load(path).spec
     assert spec == {
         "kind": "bpe",
         "vocabulary": 100,
         "lowercase": True,
+        "text": {"unicode": "nfc", "spaces": "plain", "invisible": "keep"},
         "nfc": True,
         "byte_fallback": False,
         "split": "spaces",
@@ -126,4 +128,4 @@ def test_user_errors_are_for_the_main_program_to_say(text: Path, tokenizer: Path
     with pytest.raises(DataError, match="not a list of ids"):
         run("decode", "-t", tokenizer, stdin="5 x\n")
     with pytest.raises(DataError, match="standard input:2"):
-        run("encode", "-t", tokenizer, stdin=b"a\n\xff\n")
+        run("encode", "-t", tokenizer, stdin=b"o\n\xff\n")

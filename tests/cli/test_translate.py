@@ -13,6 +13,7 @@ import pytest
 from typer.testing import Result
 
 from whyformer.cli import translate as verb
+from whyformer.errors import WhyformerNote
 
 Program = Callable[..., Result]
 LINES = ["0 1 2", "", "4 1 3", "3 3 1 0 2", "  ", "2 1 4 0"]
@@ -112,14 +113,21 @@ def test_one_line_in_is_one_line_out_even_if_the_model_writes_a_line_end(
 
 
 TOO_LONG = "0 " * 15 + "0"
+STOP = ["--on-error", "stop"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "stdin", "sentence"),
     [
-        ([], f"0\n{TOO_LONG}\n", "line 2 has 16 tokens, but the model takes 15 at most; split the sentence."),
-        ([], b"0 1\n2\n\xff 3\n", "standard input:3: not UTF-8; correct this line."),
-        (["--file", "{folder}/bad"], None, "{folder}/bad:2: not UTF-8; correct this line."),
+        (
+            STOP,
+            f"0\n{TOO_LONG}\n",
+            "line 2 has 16 tokens, but the model takes 15 at most; split the sentence.",
+        ),
+        (STOP, b"0 1\n2\n\xff 3\n", "standard input:3: not UTF-8; correct this line."),
+        ([*STOP, "--file", "{folder}/bad"], None, "{folder}/bad:2: not UTF-8; correct this line."),
+        ([TOO_LONG], None, "line 1 has 16 tokens, but the model takes 15 at most; split the sentence."),
+        (["--split", "--n-best", "2", "0"], None, "leave out --split"),
         (["--file", "{folder}/none"], None, "{folder}/none: no such file."),
         (["0", "--file", "{folder}/bad"], None, "from the command line or from --file, not from both"),
         (["0", "--prefix", "9"], None, "can write the prefix '9' only as '<unk>'"),
@@ -207,3 +215,42 @@ def test_an_engine_may_be_chosen(translate: Program, reverse_run: Path):
         assert "CTranslate2 does not have sampling" in result.stderr
     finally:
         shutil.rmtree(reverse_run / "ctranslate2", ignore_errors=True)
+
+
+def test_one_bad_line_costs_no_other(translate: Program, tmp_path: Path):
+    text = tmp_path / "text"
+    text.write_bytes(f"0 1 2\n{TOO_LONG}\n1 \xff\n\n4 1\0\n4 1 3\n".encode("latin-1"))
+    for result in (
+        translate("--file", text),
+        translate(stdin=text.read_bytes()),
+        translate("--file", text, "--on-error", "skip"),
+    ):
+        assert (result.exit_code, result.stdout) == (3, "2 1 0\n\n\n\n\n3 1 4\n")
+        head, *told = result.stderr.splitlines()
+        assert head == "of 6 lines, 3 were left out:"
+        assert [line.split()[1].rstrip(":") for line in told] == ["2", "3", "5"]
+        assert "not UTF-8" in told[1]
+        assert "NUL" in told[2]
+    result = translate("--file", text, "--output", tmp_path / "out")
+    assert (result.exit_code, (tmp_path / "out").read_text()) == (3, "2 1 0\n\n\n\n\n3 1 4\n")
+    told = [json.loads(line) for line in translate("--file", text, "--json").stdout.splitlines()]
+    assert [bool(each["translations"]) for each in told] == [True, False, False, True, False, True]
+    assert "takes 15 at most" in told[1]["error"]
+    cut = translate("--on-error", "truncate", stdin=f"0 1 2\n{TOO_LONG} 1\n")
+    assert cut.exit_code == 0
+    assert "of 2 lines, 1 were too long and only begun" in cut.stderr
+    assert translate(TOO_LONG[:-2]).stdout == cut.stdout.splitlines(keepends=True)[1]
+    # What is on the command line stops at once, unless asked otherwise.
+    assert translate("0 1 2", TOO_LONG).exit_code == 2
+    assert translate("0 1 2", TOO_LONG, "--on-error", "skip").stdout == "2 1 0\n\n"
+    assert translate("0", "\udcff", "--on-error", "skip", "--json").exit_code == 3
+
+
+def test_odd_white_space_and_invisible_characters_change_nothing(translate: Program):
+    odd = ["0\u00a01\u20282", "\ufeff", " 4\t1  3\u3000", "3\u200b 3 1\u00ad 0 2", "\u2003", "2 1 4 0\u200e"]
+    assert translate(*odd).stdout == translate(*LINES).stdout
+
+
+def test_what_was_never_seen_is_told(translate: Program):
+    with pytest.warns(WhyformerNote, match=r"guess: 9 \(U\+0039\), é \(U\+00E9\)"):
+        translate("0 9 1 e\u0301")

@@ -33,7 +33,7 @@ class Toy(Spec):
     schedule: Schedule = Cosine(warmup=5)
     parts: tuple[Schedule, ...] = ()
     labels: dict[str, str] = Field(default={})
-    folder: Path = Path("here")
+    folder: Path = Path.cwd() / "here"
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_interpolations_are_resolved_after_the_overrides(shelf: Path, monkeypatc
     path = shelf / "env.yaml"
     path.write_text("folder: ${oc.env:TOY_FOLDER,../shared}/text\nname: ${folder}\n", encoding="utf-8")
     monkeypatch.delenv("TOY_FOLDER", raising=False)
-    assert load_recipe(Toy, "env", (), shelf).folder == Path("../shared/text")
+    assert load_recipe(Toy, "env", (), shelf).folder == Path("../shared/text").resolve()
     monkeypatch.setenv("TOY_FOLDER", "/data")
     assert load_recipe(Toy, "env", (), shelf).name == "/data/text"
     assert load_recipe(Toy, "env", ["folder=x"], shelf).name == "x"

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from whyformer.data.corpora.pairs.reverse import ReverseSpec
 from whyformer.data.corpora.parallel import load_corpus
-from whyformer.data.corpora.reverse import ReverseSpec
 
 
 @given(

@@ -30,6 +30,7 @@ from whyformer.data.tokenizers.merges import (
     learned_merges,
     likelihood_gain,
 )
+from whyformer.data.tokenizers.text.normalization import TextSpec
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.data.tokenizers.training import learn
 
@@ -245,7 +246,7 @@ def test_wordpiece_by_frequency_learns_the_pieces_of_the_library(name: str) -> N
 @pytest.mark.parametrize("name", ["zh", "multi30k/raw/train.de.gz"])
 def test_the_exported_wordpiece_cuts_as_the_longest_match_does(name: str) -> None:
     lines = real_text(name)
-    tokenizer = WordPiece(vocabulary=2000, coverage=1.0).train(lines[:1000])
+    tokenizer = WordPiece(vocabulary=2000, coverage=1.0, text=TextSpec(spaces="keep")).train(lines[:1000])
     known = {*tokenizer.pieces}
 
     def greedy(word: str) -> Iterator[str]:

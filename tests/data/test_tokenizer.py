@@ -18,6 +18,7 @@ from whyformer.data.corpora.lines import read_lines
 from whyformer.data.tokenizers.imported import Imported
 from whyformer.data.tokenizers.kinds import BPE, Character, TokenizerSpec, Unigram, Word, WordPiece
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair
+from whyformer.data.tokenizers.text.normalization import TextSpec
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import TokenizerError
 
@@ -31,22 +32,24 @@ LINES = [
     "Jack's mother   works at #3 (the old mill), Tom's does not.",
 ] * 4
 
+# Text as it is: what comes in comes out.
+RAW = TextSpec(unicode="none", spaces="keep", invisible="keep")
 EVERY_TEXT: list[TokenizerSpec] = [
-    BPE(vocabulary=500),
-    BPE(vocabulary=500, split="spaces", specials=("[MASK]", "<mask>")),
-    Unigram(vocabulary=500),
-    Unigram(vocabulary=500, split="spaces", specials=("[MASK]",)),
-    Character(),
-    Character(coverage=0.9, specials=("[MASK]",)),
+    BPE(text=RAW, vocabulary=500),
+    BPE(text=RAW, vocabulary=500, split="spaces", specials=("[MASK]", "<mask>")),
+    Unigram(text=RAW, vocabulary=500),
+    Unigram(text=RAW, vocabulary=500, split="spaces", specials=("[MASK]",)),
+    Character(text=RAW),
+    Character(text=RAW, coverage=0.9, specials=("[MASK]",)),
 ]
 KNOWN_TEXT: list[TokenizerSpec] = [
-    BPE(vocabulary=500, byte_fallback=False),
-    Unigram(vocabulary=500, byte_fallback=False, split="spaces"),
-    Character(byte_fallback=False),
-    WordPiece(vocabulary=500, coverage=1.0),
-    WordPiece(vocabulary=500, coverage=1.0, split="spaces", specials=("[MASK]",)),
-    Word(),
-    Word(split="spaces", specials=("[MASK]",)),
+    BPE(text=RAW, vocabulary=500, byte_fallback=False),
+    Unigram(text=RAW, vocabulary=500, byte_fallback=False, split="spaces"),
+    Character(text=RAW, byte_fallback=False),
+    WordPiece(text=RAW, vocabulary=500, coverage=1.0),
+    WordPiece(text=RAW, vocabulary=500, coverage=1.0, split="spaces", specials=("[MASK]",)),
+    Word(text=RAW),
+    Word(text=RAW, split="spaces", specials=("[MASK]",)),
 ]
 ALL = [*EVERY_TEXT, *KNOWN_TEXT]
 
@@ -200,10 +203,10 @@ def test_a_first_word_equals_the_same_word_elsewhere_but_not_in_scripts_without_
 
 
 def test_lower_case_and_composition() -> None:
-    tokenizer = Character(lowercase=True, nfc=True).train(LINES)
+    tokenizer = Character(lowercase=True, nfc=True, text=RAW).train(LINES)
     text = unicodedata.normalize("NFD", "Weiße MÄNNER")
     assert tokenizer.decode(tokenizer.encode(text)) == "weiße männer"
-    apart = trained(Character())
+    apart = trained(Character(text=RAW))
     assert apart.decode(apart.encode(text)) == text
 
 
@@ -258,9 +261,9 @@ def test_half_a_character_is_one_sentence() -> None:
 
 
 def test_pieces_are_readable() -> None:
-    tokenizer = trained(Character())
+    tokenizer = trained(Character(text=RAW))
     assert tokenizer.tokens(tokenizer.encode("a b\n")) == ["a", "▁", "b", "<0x0A>"]
-    assert Character().train(["a\tb\nc"]).tokens([*range(260, 264)]) == ["\\t", "\\n", "▁", "a"]
+    assert Character(text=RAW).train(["a\tb\nc"]).tokens([*range(260, 264)]) == ["\\t", "\\n", "▁", "a"]
 
 
 @each(ALL)
@@ -447,7 +450,9 @@ def shared(file: str) -> Path:
     return path
 
 
-@each([BPE(vocabulary=2000), Unigram(vocabulary=2000), Character(coverage=0.99)])
+@each(
+    [BPE(vocabulary=2000, text=RAW), Unigram(vocabulary=2000, text=RAW), Character(coverage=0.99, text=RAW)]
+)
 def test_real_text_comes_back(spec: TokenizerSpec) -> None:
     english = read_lines(shared("multi30k/raw/val.en.gz"))
     table = read_lines(shared("tatoeba-zh/valid.tsv.gz"))

@@ -10,7 +10,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import DecodingError
-from whyformer.special_tokens import EOS, UNK
+from whyformer.special_tokens import BOS, EOS, PAD, UNK
 
 SENTENCES = [(4, 5, 4), (5,), (4, 4, 5, 5, 6, 4), (6, 4)]
 KINDS = [GreedySpec(), BeamSpec(n_best=4), SamplingSpec(samples=4)]
@@ -158,3 +158,45 @@ def test_settings_that_do_not_fit_together_are_refused(bad, message):
 def test_tokens_outside_the_vocabulary_are_refused(toy, decode):
     with pytest.raises(DecodingError, match="name token 6, but the last is 5"):
         decode(toy(0, vocabulary=6), SENTENCES, GreedySpec(prefix=(6,)))
+
+
+def test_openings_are_a_choice_of_beginnings():
+    settings = GreedySpec(openings=((4, 5), (4, 6, 7), (PAD,)), shortest=2)
+    free = torch.zeros(3, 9)
+    settings.apply(free, torch.empty(3, 0, dtype=torch.int64))
+    assert (free[0] == 0).nonzero()[:, 0].tolist() == [PAD, 4]
+    # The first is amid two openings, the second has one behind it and may go anywhere, the third, too.
+    scores = torch.zeros(3, 9)
+    settings.apply(scores, torch.tensor([[4], [PAD], [PAD]]))
+    assert (scores[0] == 0).nonzero()[:, 0].tolist() == [5, 6]
+    assert (scores[1] == 0).nonzero()[:, 0].tolist() == [1, 3, 4, 5, 6, 7, 8]
+    scores = torch.zeros(2, 9)
+    settings.apply(scores, torch.tensor([[4, 6], [4, 5]]))
+    assert (scores[0] == 0).nonzero()[:, 0].tolist() == [7]
+    assert (scores[1] == -torch.inf).nonzero()[:, 0].tolist() == [PAD, BOS]
+    assert settings.longest(torch.tensor([1]), None).tolist() == [51]
+    assert GreedySpec(longest_factor=0, longest_extra=0, openings=((4, 6, 7),)).longest(
+        torch.tensor([1]), None
+    ).tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    "given", [{"openings": ((4, EOS),)}, {"openings": ((),)}, {"openings": ((4,),), "prefix": (4,)}]
+)
+def test_openings_that_mean_nothing_are_refused(given: dict[str, object]):
+    with pytest.raises(ValidationError):
+        GreedySpec.model_validate(given)
+
+
+@every_kind
+def test_every_hypothesis_has_one_of_the_openings(toy, decode, kind):
+    openings = ((7, 0), (5, 5, 7), (5, 4), (2,))
+    met = set()
+    for seed in range(4):
+        for hypotheses in found(toy, decode, kind, seed, openings=openings, forbidden=(0, 2)):
+            for hypothesis in hypotheses:
+                opened = [each for each in openings if hypothesis.tokens[: len(each)] == each]
+                assert len(opened) == 1
+                met.add(opened[0])
+                assert not {0, 2} & set(hypothesis.tokens[len(opened[0]) :])
+    assert len(met) > 1

@@ -17,8 +17,8 @@ def test_saying_nothing_leaves_the_recipe_as_it_is(default):
 
 
 def test_what_is_said_wins_and_the_rest_stays():
-    chosen = SearchChoice("beam", {"size": 8}).over(BEAM, n_best=6, prefix=(4, 5))
-    assert chosen == BEAM.model_copy(update={"size": 8, "n_best": 6, "prefix": (4, 5)})
+    chosen = SearchChoice("beam", {"size": 8}).over(BEAM, n_best=6, openings=((4, 5),))
+    assert chosen == BEAM.model_copy(update={"size": 8, "n_best": 6, "openings": ((4, 5),)})
 
 
 def test_another_kind_keeps_what_every_kind_has():

@@ -14,15 +14,19 @@ from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whyformer.config.recipe_files import recipe_text
 from whyformer.data.batches.planning import plan_batches as batches_of
-from whyformer.errors import RecipeError
+from whyformer.errors import CheckpointError, RecipeError
 from whyformer.experiments import grid as compare
 from whyformer.experiments.grid import Results, Trial, Variation, equal_minutes, equal_steps, plan_trials, run
 from whyformer.experiments.trial import Conditions, Measured, read_result, run_trial
+from whyformer.files import write_text
 from whyformer.models.transformer import TransformerSpec
 from whyformer.runs.train import start_run
+from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.training.flops import training_flops
 from whyformer.training.storage.checkpoint import load_tensors
+from whyformer.training.storage.lock import RunLock
 from whyformer.training.storage.run import RunFolder
 
 HEADS = "model.{}.block.attention.heads.query"
@@ -181,6 +185,29 @@ def test_a_folder_of_another_recipe_is_refused(finished: Results):
     with pytest.raises(RecipeError, match=r"1 of 2 cells .*\n  peak=0.01: .*holds a run of another recipe"):
         plan_trials("reverse", axes, [1], folder, _changes(7))
     assert len(plan_trials("reverse", axes, [1], folder, _changes(6))) == 2
+
+
+def test_a_run_whose_data_decided_what_was_left_open_is_the_same_run(tmp_path: Path):
+    (trial,) = plan_trials("reverse", [], [1], tmp_path, SMALL)
+    assert isinstance(trial.recipe, TranslationRecipe)
+    assert trial.recipe.scoring.choose_by == "auto"
+    settled = trial.recipe.model_copy(
+        update={"scoring": trial.recipe.scoring.model_copy(update={"choose_by": "chrf"})}
+    )
+    write_text(trial.folder / "recipe.yaml", recipe_text(settled))
+    assert len(plan_trials("reverse", [], [1], tmp_path, SMALL)) == 1
+    for other in ("scoring.choose_by=exact", "scoring.tokenize=13a", "training.log_every=9"):
+        with pytest.raises(RecipeError, match="holds a run of another recipe"):
+            plan_trials("reverse", [], [1], tmp_path, [*SMALL, other])
+
+
+def test_a_trial_that_somebody_trains_is_refused(reverse_run: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(reverse_run, tmp_path / "seed-1"))
+    with RunLock(folder), pytest.raises(CheckpointError, match="has been writing into this run since"):
+        run_trial(folder, CPU)
+    assert run_trial(folder, CPU).steps == 400
+    with RunLock(folder):
+        pass
 
 
 def test_tests_are_scored_where_that_is_asked_for(reverse_run: Path, tmp_path: Path):

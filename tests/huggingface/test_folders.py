@@ -48,6 +48,7 @@ from whyformer.tasks.masked_lm.task import MaskedLMRecipe
 from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.storage.checkpoint import load_tensors, load_weights
+from whyformer.training.storage.lock import RunLock
 
 pytestmark = needs_transformers
 
@@ -95,6 +96,16 @@ def bert_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(run: Path, folder: Path) -> Path:
     export_model(run, folder)
     return folder
+
+
+def test_an_import_does_not_replace_a_run_that_is_written_to(translator_run: Path, tmp_path: Path):
+    folder = exported(translator_run, tmp_path / "theirs")
+    run = Path(shutil.copytree(translator_run, tmp_path / "run"))
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    with RunLock(run), pytest.raises(CheckpointError, match="has been writing into this run since"):
+        import_model(folder, run, overwrite=True)
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
+    import_model(folder, run, overwrite=True)
 
 
 def back_again(run: Path, tmp_path: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:

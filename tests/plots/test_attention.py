@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import vl_convert
 
 from whyformer.errors import WhyformerError
-from whyformer.plots import attention
-from whyformer.plots.attention import PLACES, attention_page
-from whyformer.plots.attention_map import AttentionKind, AttentionMap
-from whyformer.plots.chart import Page
+from whyformer.plots.attention import page as attention
+from whyformer.plots.attention.map import Alternative, AttentionKind, AttentionMap, WrittenToken, telling
+from whyformer.plots.attention.page import PLACES, AttentionPage, attention_page
+from whyformer.plots.chart import draw_svg
 
 SOURCE, TARGET = ["the", "</script>", "sat", "</s>"], ["<s>", "die", "猫"]
 
@@ -28,14 +27,15 @@ def maps(layers: int = 2, heads: int = 3) -> list[AttentionMap]:
         queries = SOURCE if place == "encoder self" else TARGET
         keys = TARGET if place == "decoder self" else SOURCE
         weights = rng.dirichlet(np.ones(len(keys)), size=(heads, len(queries)))
-        return AttentionMap(place, layer, weights, queries, keys)
+        written = None if place == "encoder self" else [*TARGET[1:], "</s>"]
+        return AttentionMap(place, layer, weights, queries, keys, written)
 
     return [layer_map(place, layer) for layer in reversed(range(layers)) for place in reversed(PLACES)]
 
 
-def page(**changes: Any) -> Page:
+def page(**changes: Any) -> AttentionPage:
     settings: dict[str, Any] = {"source": "the <b>cat", "translation": "die 猫", "lang": "en", **changes}
-    return attention_page(maps(), "A title & more", **settings)
+    return attention_page(maps(), **settings)
 
 
 def size(png: bytes) -> tuple[int, int]:
@@ -66,58 +66,111 @@ def test_both_files_are_written_and_the_page_needs_no_network(tmp_path: Path) ->
     html = Reader(files[0].read_text(encoding="utf-8"))
     assert html.addresses == []
     assert html.scripts == 2  # the token "</script>" has not ended one
-    assert "Source: the <b>cat" in html.text
-    assert "Translation: die 猫" in html.text
-    assert "A title & more" in html.text
+    assert "the <b>cat → die 猫" in html.text
     assert re.search(r"url\(|@import", html.text) is None
     assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [f.name for f in files]
 
 
 def test_the_picture_has_room_for_every_head() -> None:
-    small, large = (size(attention_page(maps(*shape), "t", source="s").png()) for shape in ((1, 3), (3, 6)))
-    assert large[0] > 1.3 * small[0] > 300
-    assert large[1] > 1.3 * small[1] > 300
+    for layers, heads in ((1, 3), (3, 6), (1, 1)):
+        drawn = attention_page(maps(layers, heads), source="s")
+        small = layers * heads if layers * heads > 1 else 0
+        assert drawn.picture.count("<image ") == len(PLACES) * (1 + small)
+        assert min(size(drawn.png())) > 300
 
 
-def test_place_layer_and_head_are_chosen_in_lists_and_the_latter_two_by_a_click() -> None:
-    chart: Any = page().interactive
-    controls = {param["name"]: param for param in chart["params"]}
-    place = controls["place"]["bind"]
-    assert place["options"] == ["encoder self", "decoder self", "cross"]
-    assert place["labels"][2] == "cross-attention"
-    assert controls["layer"]["bind"]["options"] == [1, 2]
-    assert controls["head"]["bind"]["options"] == [1, 2, 3]
-    assert controls["layer"]["select"]["on"] == controls["head"]["select"]["on"] == "click"
-    assert all(control["bind"]["element"] == "#controls" for control in controls.values())
-    signals = {signal["name"] for signal in vl_convert.vegalite_to_vega(chart)["signals"]}
-    assert {"place", "layer", "head"} <= signals
+def data(page: AttentionPage) -> dict[str, Any]:
+    """What the page's script draws."""
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page.html())
+    return json.loads(text)
+
+
+def test_cross_attention_comes_first_and_the_head_that_tells_rows_apart_is_open() -> None:
+    flat, always_last = np.full((2, 4, 4), 0.25), np.zeros((2, 4, 4))
+    always_last[:, :, 3] = 1
+    aligned = np.stack([np.full((4, 4), 0.25), np.eye(4)])
+    tokens = list("abcd")
+    several = [AttentionMap("encoder self", layer, flat, tokens, tokens) for layer in range(3)]
+    several += [AttentionMap("cross", layer, each, tokens, tokens, tokens)
+                for layer, each in enumerate((flat, always_last, aligned))]  # fmt: skip
+    shown = data(attention_page(several, source="a"))
+    assert [place["name"] for place in shown["places"]] == ["Cross-attention", "Encoder self-attention"]
+    assert shown["open"] == {"place": 0, "layer": 2, "head": 1}
+    assert [layer["number"] for layer in shown["places"][0]["layers"]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("weights", "bits"),
+    [([[1.0, 0.0], [0.0, 1.0]], 1.0), ([[0.0, 1.0], [0.0, 1.0]], 0.0), ([[0.5, 0.5], [0.5, 0.5]], 0.0)],
+)
+def test_what_a_row_tells_of_its_token(weights: list[list[float]], bits: float) -> None:
+    assert telling(np.array(weights)) == pytest.approx(bits)
+
+
+def test_rows_that_write_are_named_by_what_is_fed_and_what_is_written() -> None:
+    shown = {place["name"]: place for place in data(page())["places"]}
+    assert shown["Cross-attention"]["queries"] == ["<s> → die", "die → 猫", "猫 → </s>"]
+    assert shown["Decoder self-attention"]["queries"] == ["<s> → die", "die → 猫", "猫 → </s>"]
+    assert shown["Decoder self-attention"]["keys"] == TARGET
+    assert shown["Encoder self-attention"]["queries"] == SOURCE
+    assert "→" not in shown["Encoder self-attention"]["axes"]
+    assert all("→" in shown[name]["axes"] for name in ("Cross-attention", "Decoder self-attention"))
+    assert "&lt;s&gt; → die" in page().picture
 
 
 def test_the_page_carries_every_weight_to_three_digits() -> None:
-    chart: Any = page().interactive
-    rows = {(row["place"], row["layer"], row["head"]): row for row in chart["datasets"]["weights"]}
-    assert len(rows) == 3 * 2 * 3
+    shown = {place["name"].split()[0].lower(): place for place in data(page())["places"]}
+    compared = 0
     for map_ in maps():
-        for head, weights in enumerate(map_.array(), start=1):
-            row = rows[map_.place, map_.layer + 1, head]
-            assert row["keys"] == len(map_.keys)
-            np.testing.assert_allclose(np.reshape(row["weights"], weights.shape), weights, atol=5.1e-4)
+        place = shown[{"cross": "cross-attention"}.get(map_.place, map_.place.split()[0])]
+        layer = next(layer for layer in place["layers"] if layer["number"] == map_.layer + 1)
+        for drawn, weights in zip(layer["heads"], map_.array(), strict=True):
+            compared += 1
+            np.testing.assert_allclose(np.reshape(drawn, weights.shape) / 1000, weights, atol=5.1e-4)
+    assert compared == 3 * 2 * 3
 
 
-def test_a_cell_tells_its_tokens_and_its_weight() -> None:
-    detail: Any = page().interactive["hconcat"]
-    titles = [channel["title"] for channel in detail[1]["encoding"]["tooltip"]]
-    assert titles == ["query (reads)", "key (is read)", "weight"]
-    assert detail[1]["encoding"]["color"]["scale"]["domain"][::6] == [0, 1]
+WRITTEN = [
+    WrittenToken("▁die", 0.75, [Alternative("▁das", 0.2)]),
+    WrittenToken("猫", 0.0004, [Alternative("犬", 0.9), Alternative(",", 0.09)]),
+    WrittenToken("</s>", 1.0),
+]
+
+
+def test_probabilities_and_what_else_was_likely_stand_as_text() -> None:
+    text = Reader(page(written=WRITTEN).html()).text
+    for said in ("·die75 %·das 20 %", "猫< 0.1 %rather 犬 90 %“,” 9.0 %", "</s>100 %", "together: −8.112."):
+        assert said in text
+    assert "更可能是 犬 90 %「,」 9.0 %" in Reader(page(written=WRITTEN, lang="zh").html()).text
+    assert "75 %" in page(written=WRITTEN).picture
+    assert "75 %" not in page().html()
+
+
+def test_heading_and_title_are_the_sentence_and_its_translation() -> None:
+    for lang in ("en", "zh"):
+        html = page(lang=lang).html()
+        assert re.findall("<title>(.*)</title>", html) == ["the &lt;b&gt;cat → die 猫"]
+        assert "the <b>cat → die 猫" in Reader(html).text
+
+
+def test_chinese_is_drawn_by_a_sans_serif_font_that_is_named() -> None:
+    """What the renderer takes for a plain sans-serif may have serifs."""
+    svg = page(lang="zh").picture
+    for text in re.findall(r"<text[^>]*>(.*?)</text>", svg):
+        outside = re.sub(r"<tspan font-family=\"'Noto Sans CJK SC'[^>]*>.*?</tspan>", "", text)
+        assert all(character < "\u2e80" for character in outside)
+    assert "'Noto Sans CJK SC'" in page(lang="zh").html()
+    chart: Any = {"mark": {"type": "text", "text": "中"}, "data": {"values": [{}]}}
+    assert 'font-family="&apos;Noto Sans CJK SC' in draw_svg(chart).replace("'", "&apos;")
 
 
 def test_a_long_sentence_does_not_need_a_larger_picture() -> None:
     tokens, weights = ["word"] * 300, np.full((2, 300, 300), 1 / 300)
     width, height = size(
-        attention_page([AttentionMap("encoder self", 0, weights, tokens, tokens)], "t", source="s").png()
+        attention_page([AttentionMap("encoder self", 0, weights, tokens, tokens)], source="s").png()
     )
-    assert 600 < width < 1200
-    assert 300 < height < 1000
+    assert 600 < width < 2400
+    assert 300 < height < 2000
 
 
 def test_missing_fonts_are_told_and_nothing_of_theirs_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,9 +182,10 @@ def test_missing_fonts_are_told_and_nothing_of_theirs_is_drawn(monkeypatch: pyte
     assert chinese.note is not None
     assert "Noto Sans CJK" in chinese.note
     assert "请安装" in Reader(chinese.html()).text
-    shown = json.dumps(chinese.still, ensure_ascii=False)
-    assert "encoder self-attention" in shown
-    assert '\\"#3\\"' in shown
+    shown = chinese.picture
+    assert "Encoder self-attention" in shown
+    assert "die → #" not in shown  # a row is numbered as a whole
+    assert ">#3</text>" in shown
     assert "#3 is the third token" in shown
     assert not no_chinese([shown])
 
@@ -143,18 +197,17 @@ def test_no_note_without_need(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "missing_glyphs", everything)
     complete = page(lang="zh")
     assert complete.note is None
-    shown = json.dumps(complete.still, ensure_ascii=False)
-    assert "编码器自注意力" in shown
-    assert "译文：die 猫" in shown
-    assert 'lang="zh"' in complete.html()
+    assert "编码器自注意力" in complete.picture
+    assert "the &lt;b&gt;cat → die 猫" in complete.picture
+    assert '<html lang="zh-CN">' in complete.html()
 
 
 def test_plain_lists_and_one_place_are_enough() -> None:
     one = AttentionMap("decoder self", 0, [[[1.0, 0.0], [0.5, 0.5]]], ["a", "\n"], ["a", "\n"])
-    alone = attention_page([one], "t", source="a")
-    assert "Translation" not in Reader(alone.html()).text
+    alone = attention_page([one], source="a")
+    assert "→" not in Reader(alone.html()).text
     assert size(alone.png())[0] > 100
-    assert "␊" in json.dumps(alone.interactive, ensure_ascii=False)
+    assert "␊" in alone.html()
 
 
 def test_a_map_that_does_not_fit_its_tokens_is_refused() -> None:
@@ -166,16 +219,19 @@ def test_a_map_that_does_not_fit_its_tokens_is_refused() -> None:
         with pytest.raises(ValueError, match=r"must lie in 0\.\.1"):
             AttentionMap("cross", 1, [[[wrong]]], ["a"], ["b"])
 
+    with pytest.raises(ValueError, match="cross, layer 0: 2 tokens are written by 1 queries"):
+        AttentionMap("cross", 0, [[[1.0]]], ["a"], ["b"], ["c", "d"])
+
 
 def test_maps_that_do_not_belong_together_are_refused() -> None:
     one = AttentionMap("cross", 0, [[[1.0]]], ["a"], ["b"])
     other = AttentionMap("cross", 1, [[[1.0]]], ["a"], ["c"])
     with pytest.raises(ValueError, match="at least one AttentionMap"):
-        attention_page([], "t", source="s")
+        attention_page([], source="s")
     with pytest.raises(ValueError, match="cross: two maps have the same layer"):
-        attention_page([one, one], "t", source="s")
+        attention_page([one, one], source="s")
     with pytest.raises(ValueError, match="cross: all layers must have the same query tokens"):
-        attention_page([one, other], "t", source="s")
+        attention_page([one, other], source="s")
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from whyformer.plots.bitmap import COLORS, weights_image
+from whyformer.plots.attention.bitmap import COLORS, LEVELS, color_of, text_on, weights_image
 
 Image = npt.NDArray[np.uint8]
 UNIT = st.floats(0, 1)
@@ -34,11 +34,29 @@ def colors(address: str) -> Image:
 
 
 def test_zero_is_white_one_is_the_last_color_and_rows_are_queries() -> None:
-    image = colors(weights_image(np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.5]])))
+    image = colors(weights_image(np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.35]])))
     white, last, middle = ([*bytes.fromhex(color[1:])] for color in (COLORS[0], COLORS[-1], COLORS[3]))
     assert image[0].tolist() == [white, last, white]
     assert image[1, :2].tolist() == [white, white]
-    assert np.abs(image[1, 2].astype(int) - middle).max() <= 2  # a half lies between two of 256 levels
+    assert np.abs(image[1, 2].astype(int) - middle).max() <= 2  # it lies between two of 256 levels
+
+
+def test_two_hundredths_do_not_look_like_nothing() -> None:
+    image = colors(weights_image(np.array([[0.0, 0.02]]))).astype(int)
+    assert np.abs(image[0, 0] - image[0, 1]).max() > 30
+
+
+def luminance(color: tuple[float, ...]) -> float:
+    """By WCAG 2.2, for bands from 0 to 255."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (b / 255 for b in color)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_a_number_reads_well_on_every_color() -> None:
+    for level in range(LEVELS):
+        ground, text = luminance(color_of(level / (LEVELS - 1))), {"#000": 0.0, "#fff": 1.0}
+        shades = sorted((ground, text[text_on(level / (LEVELS - 1))]))
+        assert (shades[1] + 0.05) / (shades[0] + 0.05) >= 4.5
 
 
 @given(WEIGHTS)

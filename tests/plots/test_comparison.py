@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from whyformer.plots.comparison import comparison_chart, comparison_page
 
 
@@ -54,3 +56,33 @@ def test_nothing_measured_is_said():
         page = comparison_page("Nothing", figures)
         assert "nothing measured" in page.html()
         assert page.png().startswith(b"\x89PNG")
+
+
+def test_all_numbers_and_settings_stand_in_tables():
+    settings = {"a": {"model.heads": "4"}, "b": {}, "c": {"model.heads": "8", "training.clip": "1"}}
+    nll, steps, cells = comparison_page("demo", FIGURES, settings).tables
+    assert nll.header == ["cell", "mean", "low", "high", "seed 1", "seed 2"]
+    assert nll.rows == [
+        ["a", "2", "1", "3", "1", "3"],
+        ["b", "–", "–", "–", "–", "–"],
+        ["c", "2", "2", "2", "2", "–"],
+    ]
+    assert steps.caption == "steps"
+    assert cells.header == ["cell", "model.heads", "training.clip"]
+    assert cells.rows == [["a", "4", "–"], ["b", "–", "–"], ["c", "8", "1"]]
+    assert '<th scope="row">c</th><td>8</td><td>1</td>' in comparison_page("demo", FIGURES, settings).html()
+
+
+@pytest.mark.parametrize(("values", "said"), [([1.0], "One seed"), ([1.0, 2.0, 3.0], "An interval over")])
+def test_one_seed_says_nothing_of_chance(values: list[float], said: str):
+    page = comparison_page("demo", {"nll": [row("a", *values)]})
+    assert any(paragraph.startswith(said) for paragraph in page.paragraphs)
+
+
+def test_the_page_is_said_in_chinese():
+    page = comparison_page("demo", FIGURES, {"a": {"k": "1"}}, "zh")
+    html = page.html()
+    assert (page.heading, page.tables[0].header[:3]) == ("比较：demo", ["设置", "平均值", "下限"])
+    assert "负对数似然" in html
+    assert "保存为 PNG" in html
+    assert '<html lang="zh-CN">' in html

@@ -30,6 +30,8 @@ from whyformer.training.storage.checkpoint import load_tensors
 from whyformer.training.storage.run import RunFolder
 
 LENGTHS = {"longest_factor": 0.0, "longest_extra": 12}
+# One of them has letters that were never seen, which is told.
+pytestmark = pytest.mark.filterwarnings("ignore::whyformer.errors.WhyformerNote")
 PROMPTS = ["one", "", "five six seven eight", "two three ", "zwölf"]
 
 
@@ -105,6 +107,34 @@ def test_a_prompt_may_fill_the_model_and_no_more(generator: Generator):
                 generator.generate(["one", word * count])
             return
     raise AssertionError("the prompt never became too long")
+
+
+@pytest.mark.parametrize("settings", [GreedySpec, BeamSpec])
+def test_a_prompt_may_end_inside_a_piece(generator: Generator, settings: type[GreedySpec] | type[BeamSpec]):
+    text = "two three four five six seven"
+    search = settings(longest_factor=0.0, longest_extra=30)
+    prompts = [text[:cut] for cut in range(5, len(text))]
+    right = 0
+    for prompt, found in zip(prompts, generator.generate(prompts, search), strict=True):
+        begun = prompt.rstrip(" ")
+        assert generator.generate([prompt], search)[0][0].text == found[0].text
+        right += (begun + found[0].text).startswith(text)
+    assert right >= len(prompts) - 2
+
+
+def test_special_tokens_are_tokens_only_when_asked(generator: Generator):
+    search = GreedySpec(longest_factor=0.0, longest_extra=8)
+    cut = generator.tokenizer
+    assert cut.encode_marked("one</s><s> two") == [*cut.encode("one"), EOS, BOS, *cut.encode("two")]
+    assert not {BOS, EOS} & {*cut.encode("one</s><s> two")}
+    prompt = "</s><s>one two"
+    plain, marked = (
+        generator.generate([prompt], search, special_tokens=asked)[0][0].text for asked in (False, True)
+    )
+    assert plain != marked
+    pieces: list[str] = []
+    generator.stream(prompt, pieces.append, search, special_tokens=True)
+    assert "".join(pieces) == marked
 
 
 def test_several_texts_cannot_be_streamed(generator: Generator):
@@ -190,10 +220,9 @@ def test_what_is_held_out_or_repeated_is_not_trained_on(tmp_path: Path):
     assert set(read.train).isdisjoint(read.valid)
     assert sorted([*read.train, *read.valid], key=int) == [str(number) for number in range(90)]
     assert 10 < len(read.valid) < 50
-    held = len(read.valid) + sum(int(each) < 10 for each in read.valid)
     assert read.summary == (
-        f"100 documents read, {held} held out and {100 - held - len(read.train)} repeated left out, "
-        f"{len(read.valid)} to choose by"
+        f"100 documents read: {len(read.train)} to train on, {len(read.valid)} held out as valid, "
+        "10 left out as copies"
     )
     # The hash is of the text alone: more text moves nothing from one side to the other.
     more = documents(tmp_path, text + b"\n\nnew", valid=0.3).load()

@@ -15,8 +15,9 @@ import whyformer
 from whyformer.config.recipe_files import recipe_text
 from whyformer.data.corpora.labelled import LabelledSpec
 from whyformer.data.tokenizers.single import SingleTokenizer
-from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError
+from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError, WhyformerNote
 from whyformer.models.classifier import PooledClassifier
+from whyformer.runs.evaluate import evaluate_run
 from whyformer.runs.load import load_as
 from whyformer.runs.registry import load_any
 from whyformer.runs.train import resume_run, start_run
@@ -296,12 +297,15 @@ def test_one_label_is_nothing_to_learn(tmp_path: Path):
 
 def test_what_is_held_out_is_not_trained_on_whatever_its_label(tmp_path: Path):
     lines = [f"{label}\t{number}" for number in range(50) for label in "ab"]
-    read = table(tmp_path, "\n".join(lines).encode(), valid=0.3).load()
+    with pytest.warns(
+        WhyformerNote, match=r"\d+ texts stand there with different labels, such as '0' with a and b"
+    ):
+        read = table(tmp_path, "\n".join(lines).encode(), valid=0.3).load()
     assert {each.texts for each in read.train}.isdisjoint(each.texts for each in read.valid)
     assert len(read.train) + len(read.valid) == 100
     assert 10 < len(read.valid) < 50
     held = len(read.valid)
-    assert read.summary == f"100 examples read, {held} held out, {held} to choose by"
+    assert read.summary.startswith(f"100 examples read: {100 - held} to train on, {held} held out as valid")
 
 
 def test_what_does_not_fit_the_start_is_refused(recipe: str, reverse_run: Path, tuned: Path, tmp_path: Path):
@@ -319,7 +323,21 @@ def test_a_text_that_is_too_long_is_left_out_of_training_and_refused_elsewhere(r
     (tmp_path / "long.tsv").write_text(f"{examples(0, 20)}\nup\t{'one ' * 60}", encoding="utf-8")
     data = f"data={{train: [{tmp_path}/long.tsv], valid: [{Path(recipe).parent}/test.tsv.gz]}}"
     summary = prepared(recipe, data).summary
-    assert summary.endswith("; 1 more are longer than the model reads (48 tokens)")
+    assert summary.endswith("; left out, as longer than the model reads (48 tokens): 1 training examples")
     data = f"data={{valid: [{tmp_path}/long.tsv], train: [{Path(recipe).parent}/test.tsv.gz]}}"
-    with pytest.raises(DataError, match=r"long\.tsv:41: has \d+ tokens with its marks, but the model"):
+    assert prepared(recipe, data).summary.endswith("(48 tokens): 1 validation examples")
+    (tmp_path / "only.tsv").write_text(f"up\t{'one ' * 60}\ndown\t{'one ' * 70}", encoding="utf-8")
+    data = f"data={{valid: [{tmp_path}/only.tsv], train: [{Path(recipe).parent}/test.tsv.gz]}}"
+    with pytest.raises(DataError, match="every validation example is longer than the model reads"):
         prepared(recipe, data)
+
+
+def test_a_test_set_with_a_text_that_is_too_long_is_refused_by_file_and_line(tuned: Path, tmp_path: Path):
+    path = tmp_path / "long.tsv"
+    path.write_text(f"{examples(0, 20)}\nup\t{'one ' * 60}", encoding="utf-8")
+    run = Path(shutil.copytree(tuned, tmp_path / "run"))
+    recipe = load_any(str(run / "recipe.yaml"))
+    data = recipe.data.model_copy(update={"test": {"long": (path,)}})
+    (run / "recipe.yaml").write_text(recipe_text(recipe.model_copy(update={"data": data})), encoding="utf-8")
+    with pytest.raises(DataError, match=r"long\.tsv:41: has \d+ tokens with its marks, but the model"):
+        list(evaluate_run(run, ["long"]))

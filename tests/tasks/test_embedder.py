@@ -24,8 +24,9 @@ from whyformer.position.layout import Layout
 from whyformer.runs.load import load_embedder
 from whyformer.special_tokens import BOS, EOS
 from whyformer.tap import record
+from whyformer.tasks.bad_lines import BadLines
 from whyformer.tasks.embedding.embedder import Embedder
-from whyformer.tasks.embedding.encoder import encoder
+from whyformer.tasks.embedding.encoder import TokenEncoder, encoder
 
 TEXTS = ["the cat sat", "on", "the mat that the cat sat on was the cat's mat", "a dog", "the cat sat"]
 BLOCK = {"attention": {"heads": {"query": 2}}, "feed_forward": {"hidden": 16}}
@@ -159,15 +160,40 @@ def test_two_texts_have_a_mark_between_them_and_a_kind_each():
 @pytest.mark.parametrize(
     ("kind", "text", "sentence"),
     [
-        ("bert", " ", "line 8 holds an empty text; fill it in or remove the line."),
-        ("elmo", "", "line 8 holds an empty text"),
+        ("bert", "a\0b", "line 8 holds a NUL character"),
+        ("elmo", "\ud800", "line 8: character 1 is half of a surrogate pair"),
         ("gpt", "cat " * 80, "tokens with its marks, but the model reads 64 at most; shorten it."),
     ],
 )
 def test_what_cannot_be_read_is_named_by_its_line(kind: str, text: str, sentence: str):
-    with pytest.raises(DecodingError, match=rf"line 8 .*{sentence[7:]}"):
+    with pytest.raises(DecodingError, match=rf"line 8.*{sentence[7:]}"):
         embedder(kind).embed(["the cat", text], first=7)
     assert embedder("elmo").embed(["cat " * 80]).shape == (1, 16)
+
+
+@EVERY_MODEL
+def test_a_blank_text_has_no_vector_and_a_long_one_may_be_cut(kind: str):
+    embed = embedder(kind)
+    bad = BadLines("truncate")
+    found = embed.embed(["the cat", "", "cat " * 80, " \u3000", "\0"], bad=bad)
+    assert found.isnan().all(dim=1).tolist() == [False, True, False, True, True]
+    assert torch.allclose(found[0], embed("the cat"), atol=1e-5)
+    assert [*bad.left_out] == [5]
+    if kind != "elmo":
+        assert [*bad.cut] == [3]
+        words, rest = divmod(64 - 1 - (kind == "bert"), len(tokenizer(kind).encode("cat")))
+        assert rest or torch.allclose(found[2], embed(" ".join(["cat"] * words)), atol=1e-5)
+
+
+def test_of_a_pair_the_longer_side_is_cut_first():
+    cut = encoder(SPECS["bert"], tokenizer("bert"))
+    assert isinstance(cut, TokenEncoder)
+    (framed,) = cut._framed([("cat " * 80, "the cat")], 64)
+    (whole,) = cut._framed([("cat " * 80, "the cat")])
+    assert len(framed) == 64
+    assert framed[-6:] == whole[-6:]
+    (framed,) = cut._framed([("cat " * 80, "dog " * 80)], 64)
+    assert abs(2 * framed.index(EOS) - 62) <= 4
 
 
 def test_the_first_token_of_a_model_that_reads_on_knows_nothing():
@@ -181,5 +207,7 @@ def test_a_run_embeds(counting_run: Path, reverse_run: Path):
     near, far = embed.embed(["one two three", "one two three four"]), embed("ten")
     similar = torch.nn.functional.cosine_similarity
     assert similar(near[0], near[1], dim=0) > similar(near[0], far, dim=0)
-    with pytest.raises(CheckpointError, match="this run translates and makes no vectors of texts; use .* or name a BERT, GPT"):
+    with pytest.raises(
+        CheckpointError, match="this run translates and makes no vectors of texts; use .* or name a BERT, GPT"
+    ):
         load_embedder(reverse_run)

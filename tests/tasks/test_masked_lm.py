@@ -235,7 +235,7 @@ def test_a_text_is_cut_as_if_nothing_were_hidden(
 def test_where_a_space_is_a_piece_it_is_not_hidden():
     tokenizer = Character(specials=("[MASK]",)).train(["the cat"])
     filler = Filler(SMALL.build(tokenizer.size), tokenizer)
-    assert hidden(filler, "the [MASK]at")[3:5] == [*tokenizer.encode(" "), tokenizer.special("[MASK]")]
+    assert hidden(filler, "the [MASK]at")[3:5] == [*tokenizer.word_ids([" "]), tokenizer.special("[MASK]")]
 
 
 @pytest.mark.parametrize(
@@ -253,6 +253,32 @@ def test_what_cannot_be_filled_is_one_sentence(filler: Filler, texts: list[str],
 def test_as_many_tokens_as_the_model_reads_are_filled(filler: Filler):
     assert len(filler.fill([30 * "[MASK]"])[0].holes) == 30
     assert filler.fill([]) == []
+
+
+def test_odd_white_space_changes_nothing(filler: Filler):
+    plain = filler.fill(["one two [MASK] four five."])[0]
+    for odd in ("one\u00a0two\u2003[MASK] four\tfive.", " \ufeffone  two  [MASK]  fo\u00adur five.\u3000"):
+        found = filler.fill([odd])[0]
+        assert [[guess.token for guess in hole] for hole in found.holes] == [
+            [guess.token for guess in hole] for hole in plain.holes
+        ]
+        assert "\u00a0" not in found.text
+
+
+def test_the_mask_token_may_be_called_by_its_own_name():
+    tokenizer = Word(specials=("<mask>", "<sep>")).train(["the cat sat"])
+    filler = Filler(SMALL.build(tokenizer.size), tokenizer)
+    by_own, by_ours = filler.fill(["the <mask> sat", "the [MASK] sat"])
+    assert by_own.holes == by_ours.holes
+    with pytest.raises(DecodingError, match="text 1 has no <mask>"):
+        filler.fill(["the cat"])
+    # Of another token's name only what is asked for becomes a token.
+    text = "the <sep>[MASK] sat"
+    ids = [
+        filler._encoded(filler._parts(text, 1), tokenizer.special("<mask>"), 1, asked)
+        for asked in (False, True)
+    ]
+    assert [tokenizer.special("<sep>") in each for each in ids] == [False, True]
 
 
 def test_models_and_tokenizers_that_cannot_fill_are_told(filler: Filler):

@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import warnings
 from collections.abc import Callable
 from itertools import compress
 from pathlib import Path
@@ -17,8 +18,9 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.errors import CheckpointError, DecodingError, TokenizerError, WhyformerError
+from whyformer.errors import CheckpointError, DecodingError, TokenizerError, WhyformerError, WhyformerNote
 from whyformer.runs.load import load_as
+from whyformer.tasks.bad_lines import BadLines
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.translation.translator import Translator
 
@@ -107,14 +109,19 @@ def test_a_sentence_over_the_limit_is_named_by_its_line(translator: Translator):
 
 
 def test_a_prefix_is_how_every_translation_begins(translator: Translator):
-    prefix = translator.prefix("4 4 ")
-    assert translator.tokenizers.target.decode(prefix) == "4 4"
-    found = translator.translate(["0 1 2", "3 4", ""], BeamSpec(size=3, n_best=3, prefix=prefix))
+    openings = translator.openings("4 4")
+    assert {translator.tokenizers.target.decode(opening) for opening in openings} == {"4 4"}
+    found = translator.translate(["0 1 2", "3 4", ""], BeamSpec(size=3, n_best=3, openings=openings))
     assert all(candidate.text.startswith("4 4") for candidate in found[0] + found[1])
     assert found[2][0].text == ""
-    assert translator.prefix("") == ()
+    assert translator.openings("") == translator.openings(" \u3000") == ()
     with pytest.raises(DecodingError, match="can write the prefix '4 x' only as '4 <unk>'"):
-        translator.prefix("4 x")
+        translator.openings("4 x")
+    # A word has to follow the space.
+    for space in (" ", "\u00a0", "  "):
+        best = translator.translate(["3 4"], GreedySpec(openings=translator.openings(f"4{space}")))[0][0]
+        assert best.text.startswith("4 ")
+        assert len(best.ids) > 1
 
 
 def test_loading_leaves_the_random_state_alone(reverse_run: Path):
@@ -201,3 +208,49 @@ def test_other_weights_of_the_run_are_taken_where_they_are_named(reverse_run: Pa
         load_as(Translator, reverse_run),
     )
     assert not torch.equal(translator.model.output_weight, late.model.output_weight)
+
+
+def test_sentences_of_a_line_are_translated_one_by_one_and_joined(translator: Translator):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        parts = translator.translate(["0 1 2!", "3 4"])
+        lines = translator.translate(["0 1 2! 3 4", "", "0 1 2! 3 4 ... 0 1 2!", "0 1"], split=True)
+    assert [str(each.message).rpartition("guess: ")[2] for each in told] == ["! (U+0021).", ". (U+002E)."]
+    expected = [f"{parts[0][0].text} {parts[1][0].text}", "", "", translator("0 1")]
+    assert [line[0].text for line in (lines[0], lines[1], lines[3])] == [expected[0], "", expected[3]]
+    assert lines[0][0].score == pytest.approx(sum(part[0].score for part in parts), abs=1e-4)
+    assert lines[0][0].ids == (*parts[0][0].ids, *parts[1][0].ids)
+    assert all(len(line) == 1 for line in lines)
+
+
+def test_lines_of_more_sentences_than_those_of_training_are_told_once(reverse_run: Path):
+    translator = load_as(Translator, reverse_run)
+    with pytest.warns(WhyformerNote) as told:
+        translator.best(["0 1", "0! 1! 2", "3! 4"])
+    (note,) = [str(each.message) for each in told if "sentences" in str(each.message)]
+    assert note.startswith("line 2 has 3 sentences, but lines of the training text had 1 at most, as a rule")
+    assert "(2 of 3 lines are so)" in note
+    assert "--split" in note
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        translator.best(["0! 1"])
+
+
+def test_a_bad_line_costs_no_other(translator: Translator):
+    bad = BadLines()
+    lines = ["0 1 2", "0 " * 20, "1\0", "\ud800", "", "4 1 3"]
+    found = translator.translate(lines, first=11, bad=bad)
+    assert [line[0].text for line in found] == ["2 1 0", "", "", "", "", "3 1 4"]
+    assert sorted(bad.left_out) == [12, 13, 14]
+    bad = BadLines("truncate")
+    assert translator.translate(lines[:2], bad=bad)[1][0].text == translator("0 " * 15)
+    assert ([*bad.cut], bad.left_out) == ([2], {})
+    for line in lines[1:4]:
+        with pytest.raises(DecodingError, match="line 1"):
+            translator.best([line])
+    # Of a line with a sentence that is too long nothing is translated.
+    bad = BadLines()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WhyformerNote)
+        assert translator.translate([f"0 1! {'0 ' * 20}", "0 1"], split=True, bad=bad)[0][0].text == ""
+    assert [*bad.left_out] == [1]

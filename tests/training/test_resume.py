@@ -17,7 +17,7 @@ import torch
 from typer.testing import Result
 
 from whyformer.training.step import TrainingStep
-from whyformer.training.storage.checkpoint import load_tensors
+from whyformer.training.storage.checkpoint import load_tensors, save_tensors
 from whyformer.training.storage.run import RunFolder
 from whyformer.training.trainer import Trainer
 
@@ -79,7 +79,7 @@ def content(path: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
 
 def told(run: Path) -> list[dict[str, object]]:
     """The metrics without what depends on the clock."""
-    clock = ("seconds", "tokens_per_second")
+    clock = ("seconds", "validation_seconds", "tokens_per_second")
     return [{k: v for k, v in record.items() if k not in clock} for record in RunFolder(run).records()]
 
 
@@ -192,7 +192,7 @@ def test_a_run_killed_while_it_writes_ends_in_the_same_bits(
     chance = random.Random(2)
     for round in range(10):
         run = tmp_path / f"killed {round}"
-        moment, number = chance.choice(MOMENTS), chance.randint(1, 30)
+        moment, number = chance.choice(MOMENTS), chance.randint(1, 24)
         assert kill_in_write(moment, number, recipe, "--run", run, "--threads", 1) == -signal.SIGKILL
         if (run / "recipe.yaml").exists():
             assert train(run).exit_code == 0
@@ -256,7 +256,8 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path, train: Train, und
 
 
 def test_a_finished_run_goes_on_where_more_steps_are_asked_for(tmp_path: Path, recipe: str, train: Train):
-    steady = "training.schedule.kind=constant"
+    # Warm-up is said: where it is left out, it is a share of the steps that a run is begun with.
+    steady = "training.schedule={kind: constant, warmup: 3}"
     once, twice = tmp_path / "once", tmp_path / "twice"
     assert train(recipe, steady, "training.steps=35", "--run", once).exit_code == 0
     assert train(recipe, steady, "training.steps=14", "--run", twice).exit_code == 0
@@ -275,3 +276,110 @@ def test_the_metrics_are_json_lines_in_order(undisturbed: Path):
     assert [r["step"] for r in records if r["event"] == "average"] == [40]
     assert ["bleu" in r for r in records if r["event"] == "valid"] == [False, True, True, True, True, True]
     assert [r["step"] for r in records] == sorted(r["step"] for r in records)
+
+
+def recipe_of(run: Path) -> bytes:
+    return (run / "recipe.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (["training.steps=20"], "training.steps=20 leaves nothing to do"),
+        (["training.epochs=2"], "training.epochs=2 leaves nothing to do"),
+        (["training.minutes=1e-5"], "training.minutes=1e-05 leaves nothing to do"),
+        (["training.steps=60", "training.epochs=1"], "training.epochs=1 leaves nothing to do"),
+        (
+            ["training.steps=39", "training.minutes=1e-5"],
+            "training.steps=39 and training.minutes=1e-05 leaves",
+        ),
+    ],
+)
+def test_limits_below_what_is_done_are_refused(
+    changes: list[str], reason: str, tmp_path: Path, train: Train, undisturbed: Path
+):
+    run = Path(shutil.copytree(undisturbed, tmp_path / "run"))
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    refused = train(run, *changes)
+    assert refused.exit_code == 2
+    assert reason in refused.stderr
+    assert "40 steps are done" in refused.stderr
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_limit_that_is_reached_stands_in_the_way_of_another(tmp_path: Path, recipe: str, train: Train):
+    run = tmp_path / "run"
+    assert train(recipe, "training.epochs=1", "--run", run).exit_code == 0
+    assert "training.epochs=1 leaves nothing to do" in train(run, "training.steps=100").stderr
+    assert train(run, "training.epochs=2").exit_code == 0
+
+
+@pytest.mark.parametrize("broken", ["tensorboard", "metrics.jsonl", "state", "weights"])
+def test_a_resume_that_fails_does_not_change_the_recipe(
+    broken: str, tmp_path: Path, train: Train, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = Path(shutil.copytree(undisturbed, tmp_path / "run"))
+    before = recipe_of(run)
+    match broken:
+        case "tensorboard":
+            shutil.rmtree(run / broken)
+            (run / broken).write_bytes(b"")
+        case "metrics.jsonl":
+            (run / broken).unlink()
+            (run / broken).mkdir()
+        case "state":
+            path = RunFolder(run).state
+            path.write_bytes(path.read_bytes()[:-1])
+        case _:
+            # It fails in its first step, before any state is saved.
+            tensors, facts = load_tensors(RunFolder(run).state)
+            tensors["model.source_embedding.weight"][5] = torch.nan
+            save_tensors(RunFolder(run).state, tensors, facts)
+    assert train(run, "training.steps=60", "training.log_every=5").exit_code == 2
+    assert recipe_of(run) == before
+
+
+def test_a_resume_that_goes_on_keeps_what_was_changed(
+    tmp_path: Path, train: Train, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = Path(shutil.copytree(undisturbed, tmp_path / "run"))
+    with monkeypatch.context() as patch:
+        stop_after(43, signal.SIGTERM, patch)
+        assert train(run, "training.steps=60").exit_code == 2
+    assert b"steps: 60" in recipe_of(run)
+    assert "60 steps" in train(run).stdout
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "said"),
+    [
+        ("linear", ["training.steps=60"], True),
+        ("cosine", ["training.steps=60"], True),
+        ("linear", ["training.steps=60", "training.schedule.peak=0.001"], True),
+        ("constant", ["training.steps=60"], False),
+        ("inverse_sqrt", ["training.steps=60"], False),
+        ("linear", ["training.log_every=5"], False),
+    ],
+)
+def test_a_schedule_that_is_laid_out_anew_is_said(
+    kind: str, changes: list[str], said: bool, tmp_path: Path, recipe: str, train: Train
+):
+    run = tmp_path / "run"
+    schedule = (f"training.schedule={{kind: {kind}, peak: 0.02, warmup: 5}}", "training.log_every=1")
+    assert train(recipe, *schedule, "training.steps=20", "--run", run).exit_code == 0
+    again = train(run, *changes)
+    assert again.exit_code == 0
+    line = f"the {kind} schedule is laid out anew over 60 steps instead of 20 steps: the learning rate was "
+    assert (line in again.stderr) == said
+    rates = {r["step"]: r["learning_rate"] for r in RunFolder(run).records() if r["event"] == "train"}
+    if said:
+        assert (
+            f"was {rates[20]:.3g} at step 20 and is {rates[21 if 21 in rates else 25]:.3g} at" in again.stderr
+        )
+
+
+def test_more_epochs_lay_a_schedule_out_anew_too(tmp_path: Path, recipe: str, train: Train):
+    run = tmp_path / "run"
+    by_epochs = ("training.steps=null", "training.epochs=2")
+    assert train(recipe, *by_epochs, "--run", run).exit_code == 0
+    assert "anew over 27 steps instead of 18 steps" in train(run, "training.epochs=3").stderr

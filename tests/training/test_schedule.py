@@ -6,7 +6,14 @@ from itertools import pairwise
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from whyformer.training.schedule import Constant, Cosine, InverseSqrt, LinearDecay, ScheduleSpec
+from whyformer.training.schedule import (
+    USUAL_WARMUP,
+    Constant,
+    Cosine,
+    InverseSqrt,
+    LinearDecay,
+    ScheduleSpec,
+)
 
 STEPS = 1000
 Schedule = InverseSqrt | LinearDecay | Cosine | Constant
@@ -87,3 +94,52 @@ def test_a_schedule_is_chosen_by_kind_and_checked(kind: type[Schedule]):
     for wrong in ({"peak": 0.0}, {"warmup": -1}, {"peak": math.inf}, {"decay": 1}):
         with pytest.raises(ValidationError):
             kind.model_validate(wrong)
+
+
+@EACH
+@pytest.mark.parametrize(
+    ("steps", "warmup"),
+    [(1, 1), (15, 2), (420, 34), (14_000, 1_120), (50_000, 4_000), (1_000_000, 4_000), (None, USUAL_WARMUP)],
+)
+def test_warm_up_that_is_left_out_is_a_share_of_the_steps(
+    kind: type[Schedule], steps: int | None, warmup: int
+):
+    assert kind(peak=0.5).settled(steps) == kind(peak=0.5, warmup=warmup)
+
+
+@EACH
+@pytest.mark.parametrize("warmup", [0, 7, 5000])
+def test_warm_up_that_is_said_stays(kind: type[Schedule], warmup: int):
+    said = kind(peak=0.5, warmup=warmup)
+    assert said.settled(10) is said
+
+
+@EACH
+def test_while_nothing_has_decided_it_warm_up_is_the_usual_one(kind: type[Schedule]):
+    assert rates(kind(peak=0.5)) == rates(kind(peak=0.5, warmup=USUAL_WARMUP))
+
+
+@EACH
+@pytest.mark.parametrize("steps", [1, 3, 40, 420, 60_000])
+def test_warm_up_that_is_left_out_is_never_too_long(kind: type[Schedule], steps: int):
+    settled = kind(peak=0.5).settled(steps)
+    assert max(rates(settled, steps)) == pytest.approx(0.5, rel=2e-4) or steps == 1
+    assert steps == 1 or not settled.warmup_fault(steps)
+
+
+@EACH
+@pytest.mark.parametrize(("warmup", "steps", "share"), [(2000, 420, "21%"), (400, 100, "25%"), (7, 4, "57%")])
+def test_too_long_a_warm_up_is_said_with_the_numbers(
+    kind: type[Schedule], warmup: int, steps: int, share: str
+):
+    fault = kind(peak=0.5, warmup=warmup).warmup_fault(steps)
+    assert f"{warmup:,} steps, but this training has {steps:,}" in fault
+    assert f"never passes {share} of its peak" in fault
+    assert f"(it would be {math.ceil(0.08 * steps)})" in fault
+    assert max(rates(kind(peak=0.5, warmup=warmup), steps)) == pytest.approx(0.5 * steps / warmup)
+
+
+@EACH
+def test_a_warm_up_of_more_than_half_of_the_steps_is_said_too(kind: type[Schedule]):
+    assert kind(warmup=51).warmup_fault(100).startswith("warm-up takes 51 of the 100 steps")
+    assert not kind(warmup=50).warmup_fault(100)

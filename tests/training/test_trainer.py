@@ -1,6 +1,7 @@
 """The training loop: what a step does, when it ends, and which weights are kept."""
 
 import math
+import re
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from typer.testing import Result
 
 from whyformer.data.batches.planning import plan_batches
 from whyformer.runs.load import load
-from whyformer.runs.train import start_run
+from whyformer.runs.train import resume_run, start_run
+from whyformer.tasks.translation.training import TranslationTraining
 from whyformer.training.storage.checkpoint import average_weights, load_tensors
 from whyformer.training.storage.run import RunFolder
 from whyformer.training.storage.state import Progress
@@ -297,3 +299,111 @@ def test_it_learns_to_reverse(tmp_path: Path, train: Train):
     # 99 to 100 from 20 seeds; and all of them write the sentence below.
     assert scores[-1]["exact"] >= 95.0
     assert load(run)("3 1 4 1 5 9 2") == "2 9 5 1 4 1 3"
+
+
+def script_figures(trainer: Trainer[nn.Module], figures: Sequence[dict[str, float]]) -> None:
+    """Let validations find these figures, one after the other, whatever the weights."""
+    told = iter(figures)
+    trainer.task.validate = lambda model, device, *, translate: {"loss": 1.0, **next(told)}
+
+
+def scored(bleu: float, nll: float, chrf: float = 10.0, exact: float = 0.0) -> dict[str, float]:
+    return {"nll": nll, "bleu": bleu, "chrf": chrf, "exact": exact}
+
+
+TIES = {
+    "bleu at 0": [scored(0.0, 5.0), scored(0.0, 4.0), scored(0.0, 3.0), scored(0.0, 2.0)],
+    "bleu at 100": [
+        scored(100.0, 1.0),
+        scored(100.00000000000004, 0.5),
+        scored(100.0, 0.2),
+        scored(100.0, 0.1),
+    ],
+    "bleu that is next to nothing": [scored(b, n) for b, n in ((0.0, 4), (2e-237, 3), (0.0, 2), (1e-300, 1))],
+}
+
+
+@pytest.mark.parametrize("name", TIES)
+def test_a_tie_keeps_the_likelier_weights_and_costs_no_patience(name: str, prepare: Prepare):
+    # Four validations of two steps each, and one more that is worse in everything than the last.
+    settings = ("training.steps=8", "training.validation.every=2", "training.validation.patience=2")
+    trainer = prepare(*settings, "training.validation.average=1", "scoring.choose_by=bleu")
+    script_figures(trainer, TIES[name])
+    progress = trainer.train()
+    assert (progress.step, progress.best.step, progress.best.stale) == (8, 8, 0)
+    kept, facts = load_tensors(trainer.run.weights)
+    assert facts["scores"]["nll"] == TIES[name][-1]["nll"]
+    assert all(torch.equal(kept[n], tensor) for n, tensor in weights(trainer).items())
+
+
+@pytest.mark.parametrize("measure", ["chrf", "exact"])
+def test_ties_of_other_scores_are_broken_alike(measure: str, prepare: Prepare):
+    trainer = prepare(
+        "training.steps=6",
+        "training.validation.every=2",
+        "training.validation.average=1",
+        f"scoring.choose_by={measure}",
+    )
+    # BLEU falls, which does not matter.
+    script_figures(trainer, [scored(9.0, 5.0), scored(3.0, 4.0), scored(1.0, 4.5)])
+    assert trainer.train().best.step == 4
+
+
+def test_a_tie_with_a_worse_likelihood_costs_patience(prepare: Prepare):
+    trainer = prepare(
+        "training.validation.every=2",
+        "training.validation.patience=2",
+        "scoring.choose_by=bleu",
+        "training.validation.average=1",
+    )
+    script_figures(trainer, [scored(0.0, n) for n in (3.0, 3.5, 3.2, 2.0, 9.0)])
+    progress = trainer.train()
+    assert (progress.step, progress.best.step) == (6, 2)
+
+
+def test_a_tie_is_known_again_on_resume(prepare: Prepare, train: Train):
+    trainer = prepare(
+        "training.steps=4",
+        "training.validation.every=2",
+        "training.validation.patience=3",
+        "scoring.choose_by=bleu",
+    )
+    script_figures(trainer, [scored(0.0, 3.0), scored(0.0, 3.1), scored(0.0, 3.2)])
+    trainer.train()
+    again = resume_run(trainer.run.path, ["training.steps=10"], device="cpu", say=lambda _: None)
+    assert (again.progress.best.step, again.progress.best.stale) == (2, 1)
+    script_figures(again, [scored(0.0, 2.5), scored(0.0, 2.6), scored(0.0, 2.4), scored(0.0, 2.3)])
+    assert again.train().best.step == 10
+
+
+def test_the_end_says_what_validation_cost(tmp_path: Path, recipe: str, train: Train):
+    result = train(recipe, "training.steps=14", "--run", tmp_path / "run")
+    found = RunFolder(tmp_path / "run").records()
+    seconds = sum(record["validation_seconds"] for record in found if record["event"] != "train")
+    assert f"validation took {seconds:.1f} of {found[-1]['seconds']:.1f} seconds" in result.stderr
+
+
+AUTOMATIC = ("training.validation.translate_from=null", "training.validation.average=2")
+
+
+def test_what_has_learned_nothing_is_not_translated_until_the_end(prepare: Prepare):
+    slow = ("training.schedule={kind: constant, peak: 1e-6, warmup: 0}", "training.validation.every=7")
+    trainer = prepare(*AUTOMATIC, *slow, "training.steps=21")
+    assert isinstance(trainer.task, TranslationTraining)
+    (line,) = trainer.task.decisions
+    assert re.match(
+        r"validations translate once their nll is below 1\.\d+, 90% of the entropy of single", line
+    )
+    trainer.train()
+    assert ["bleu" in record for record in records(trainer, "valid")] == [False, False, True]
+    assert ["bleu" in record for record in records(trainer, "average")] == [False]
+
+
+def test_what_has_learned_is_translated_before_the_end(prepare: Prepare):
+    trainer = prepare(*AUTOMATIC, "training.steps=300", "training.validation.every=20", "data.pairs=300")
+    trainer.train()
+    found = records(trainer, "valid")
+    first = next(number for number, record in enumerate(found) if "bleu" in record)
+    assert 0 < first < len(found) - 3
+    assert all("bleu" in record for record in found[first:])
+    assert max(record["nll"] for record in found[first:]) < min(record["nll"] for record in found[:first])

@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from whyformer.data.batches.batch import PairBatch
+from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
-from whyformer.plots.attention_map import AttentionKind, AttentionMap
+from whyformer.plots.attention.map import AttentionKind, AttentionMap
 from whyformer.special_tokens import BOS, EOS, NAMES
 from whyformer.tap import record
 from whyformer.tasks.translation.translator import Translator
+
+_OTHERS = 3
+"""Number of tokens that are named besides the one that was written."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Step:
     """The token that the model would rather have written, or the same one."""
     likeliest_log_probability: float
     """Log-probability of that token, in nats."""
+    others: list[tuple[str, float]]
+    """The likeliest tokens besides the one that was written, with their log-probabilities in nats."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +79,22 @@ def inspect_translation(translator: Translator, source: str, translation: str | 
     predictions, weights = _forced(translator, source_ids, target_ids)
     source_tokens = [*tokenizers.source.tokens(source_ids), NAMES[EOS]]
     target_tokens = [*tokenizers.target.tokens(target_ids), NAMES[EOS]]
-    likeliest = tokenizers.target.tokens(predictions.argmax(dim=1).tolist())
-    given = predictions.gather(1, torch.tensor([[*target_ids, EOS]]).T).squeeze(1)
     steps = [
-        Step(*each)
-        for each in zip(
-            target_tokens, given.tolist(), likeliest, predictions.amax(dim=1).tolist(), strict=True
-        )
+        _step(tokenizers.target, predicted, id, token)
+        for predicted, id, token in zip(predictions, [*target_ids, EOS], target_tokens, strict=True)
     ]
-    attention = _maps(weights, source_tokens, [NAMES[BOS], *target_tokens[:-1]])
+    attention = _maps(weights, source_tokens, target_tokens)
     return Inspection(source, translation, source_tokens, steps, attention)
+
+
+def _step(tokenizer: Tokenizer, predicted: Tensor, written: int, token: str) -> Step:
+    """The step that wrote the id ``written``; ``predicted`` (V) are the log-probabilities of all ids."""
+    # (V) -> (_OTHERS + 1): one of them may be the one that was written.
+    top = predicted.topk(min(_OTHERS + 1, len(predicted)))
+    ids: list[int] = top.indices.tolist()
+    named = list(zip(tokenizer.tokens(ids), top.values.tolist(), strict=True))
+    others = [each for id, each in zip(ids, named, strict=True) if id != written][:_OTHERS]
+    return Step(token, float(predicted[written]), *named[0], others)
 
 
 @torch.inference_mode()
@@ -101,12 +113,14 @@ def _forced(
 
 
 def _maps(
-    weights: dict[str, NDArray[np.float32]], source: Sequence[str], target: Sequence[str]
+    weights: dict[str, NDArray[np.float32]], source: Sequence[str], written: Sequence[str]
 ) -> list[AttentionMap]:
     """Attention by place and layer, as its tap's name tells: ``encoder.blocks.0.attention.taps.weights``.
 
-    A recurrent model has one, between its decoder and the source: ``attention.taps.weights``.
+    A recurrent model has one, between its decoder and the source: ``attention.taps.weights``. The decoder is
+    fed BOS and all tokens but the last, and writes the next of each.
     """
+    target = [NAMES[BOS], *written[:-1]]
     maps: list[AttentionMap] = []
     for name, layer_weights in weights.items():
         place: AttentionKind
@@ -121,7 +135,8 @@ def _maps(
                 place, queries, keys = "encoder self", source, source
             case _:
                 continue
-        maps.append(AttentionMap(place, int(layer), layer_weights, queries, keys))
+        writes = None if place == "encoder self" else written
+        maps.append(AttentionMap(place, int(layer), layer_weights, queries, keys, writes))
     return maps
 
 

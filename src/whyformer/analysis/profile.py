@@ -226,9 +226,11 @@ def profile_translation(
     """
     order = length_batches([len(text) for text in texts], batch)
     batches = [[texts[index] for index in indices] for indices in order]
-    translator.translate(batches[0], settings, batch=batch)
+    translator.translate(batches[0], settings, batch=batch, scores=False)
     began = time.perf_counter()
-    found = [each for rows in batches for each in translator.translate(rows, settings, batch=batch)]
+    found = [
+        each for rows in batches for each in translator.translate(rows, settings, batch=batch, scores=False)
+    ]
     seconds = time.perf_counter() - began
     tokens = sum(len(candidates[0].ids) + 1 for candidates in found)
     speed = Speed(seconds / len(texts), tokens / seconds, _peak_memory())
@@ -240,7 +242,7 @@ def profile_translation(
     trace = Trace("search")
     for rows in batches:
         with trace.watching():
-            translator.translate(rows, settings, batch=batch)
+            translator.translate(rows, settings, batch=batch, scores=False)
     conditions = f"{settings.kind} search, {batch} at a time, {_threads()}"
     return _profile("translation", "sentence", len(texts), conditions, speed, trace)
 

@@ -69,7 +69,7 @@ def compare(
     changes += overrides or []
     folder = run or Path("runs") / f"compare-{Path(recipe).stem}"
     axes, conditions = [Variation.of(text) for text in vary or []], Conditions(device, threads, test)
-    trials = plan_trials(recipe, axes, range(1, seeds + 1), folder, changes)
+    trials = plan_trials(recipe, axes, range(1, seeds + 1), folder, changes, say=_say)
     machine = examine()
     jobs = jobs or max(1, machine.processor.usable_cores // threads)
     tell(f"{len(trials)} runs, {jobs} at a time")
@@ -89,6 +89,10 @@ def compare(
         say(f"More in {folder / 'comparison.html'}")
     if faults := [f"{trial}: {result}" for trial, result in results.items() if isinstance(result, str)]:
         raise TrainingError("\n  ".join([f"{len(faults)} of {len(trials)} runs failed:", *faults]))
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _tell(trial: "Trial", result: "Measured | str") -> None:

@@ -1,12 +1,20 @@
 """``whyformer embed``: texts in, one vector for each out."""
 
-import json
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from whyformer.cli.inputs import (
+    FileOption,
+    OnErrorOption,
+    TextsArgument,
+    as_json_line,
+    file_or_texts,
+    finish,
+    read_inputs,
+)
 from whyformer.cli.options import (
     BatchOption,
     DeviceOption,
@@ -20,14 +28,11 @@ from whyformer.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-Lines = Annotated[
-    Path | None, typer.Argument(help="A file to read, a text a line; standard input if left out.")
-]
-
 
 def embed(
     run: RunArgument,
-    file: Lines = None,
+    text: TextsArgument = None,
+    file: FileOption = None,
     to: Annotated[
         str, typer.Option(help="A file, OUT.npy or OUT.jsonl; - prints a JSON object for each text.")
     ] = "-",
@@ -38,6 +43,7 @@ def embed(
     layer: Annotated[
         int | None, typer.Option(min=0, help="The layer to read; 0 are the embeddings, the last if left out.")
     ] = None,
+    on_error: OnErrorOption = None,
     batch: BatchOption = 64,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -46,7 +52,7 @@ def embed(
     """Turn texts, one a line, into vectors, by a pretrained run.
 
     The vectors stand in the order of the lines: as rows of an array (.npy, fp32), or each with its text in
-    a JSON object.
+    a JSON object. A blank line has none: its row is NaN, its vector null.
     """
     if to != "-" and not to.endswith((".npy", ".jsonl")):
         raise DataError(
@@ -55,31 +61,27 @@ def embed(
     from whyformer.runs.execution import Execution
     from whyformer.runs.load import load_embedder
 
+    inputs = read_inputs(*file_or_texts(text, file), on_error)
     embedder = load_embedder(run, Execution(device, threads), weights, pooling=pooling, layer=layer)
-    texts = lines_of(file)
+    texts, bad = inputs
     with sentence_bar("embedding", len(texts)) as advance:
-        vectors = embedder.embed(texts, batch=batch, advance=advance)
+        vectors = embedder.embed(texts, batch=batch, advance=advance, bad=bad)
     if to.endswith(".npy"):
         _save(Path(to), vectors)
-        return
-    written = [
-        json.dumps({"text": text, "vector": vector}, ensure_ascii=False)
-        for text, vector in zip(texts, vectors.tolist(), strict=True)
-    ]
-    if to == "-":
-        for line in written:
+    elif to == "-":
+        for line in _written(texts, vectors):
             typer.echo(line)
-        return
-    from whyformer.files import write_text
+    else:
+        from whyformer.files import write_text
 
-    write_text(Path(to), "".join(f"{line}\n" for line in written))
+        write_text(Path(to), "".join(f"{line}\n" for line in _written(texts, vectors)))
+    finish(bad, len(texts))
 
 
-def lines_of(file: Path | None) -> list[str]:
-    """The lines of ``file``, or of standard input."""
-    from whyformer.data.corpora.lines import read_lines, read_stream
-
-    return list(read_stream(sys.stdin.buffer, "standard input")) if file is None else read_lines(file)
+def _written(texts: list[str], vectors: "Tensor") -> Iterator[str]:
+    blank: list[bool] = vectors.isnan().all(dim=1).tolist()
+    for text, vector, none in zip(texts, vectors.tolist(), blank, strict=True):
+        yield as_json_line({"text": text, "vector": None if none else vector})
 
 
 def _save(path: Path, vectors: "Tensor") -> None:

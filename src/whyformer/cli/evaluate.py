@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 def evaluate(
     run: RunArgument,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Changes to its data, such as data.test.mine.path=mine.tsv.")
+    ] = None,
     on: Annotated[
         list[str] | None, typer.Option(help="A test set of the recipe, or valid; all test sets if left out.")
     ] = None,
@@ -105,7 +108,12 @@ def evaluate(
     )
     keep_freed_memory()
     found = evaluate_run(
-        run, on or (), options, execution=Execution(device, threads, precision, engine), weights=weights
+        run,
+        on or (),
+        options,
+        execution=Execution(device, threads, precision, engine),
+        weights=weights,
+        overrides=overrides or (),
     )
     _print(found, examples, as_json=as_json, save=save)
 

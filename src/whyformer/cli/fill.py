@@ -11,6 +11,7 @@ from whyformer.cli.options import (
     BatchOption,
     DeviceOption,
     RunArgument,
+    SpecialTokensOption,
     ThreadsOption,
     WeightsOption,
     open_as,
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
 
 def fill(
     run: RunArgument,
-    text: Annotated[list[str], typer.Argument(help="Texts with [MASK] in place of what is missing.")],
+    text: Annotated[
+        list[str],
+        typer.Argument(help="Texts with [MASK], or the model's own name of it, in place of what is missing."),
+    ],
     top: Annotated[int, typer.Option(min=1, help="Guesses for each hole.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each text.")] = False,
+    special_tokens: SpecialTokensOption = False,
     batch: BatchOption = 64,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -40,7 +45,8 @@ def fill(
     from whyformer.tasks.masked_lm.filler import Filler
 
     filler = open_as(Filler, run, Execution(device, threads), weights)
-    for given, filled in zip(text, filler.fill(text, top, batch=batch), strict=True):
+    found = filler.fill(text, top, batch=batch, special_tokens=special_tokens)
+    for given, filled in zip(text, found, strict=True):
         if as_json:
             typer.echo(json.dumps({"given": given, **asdict(filled)}, ensure_ascii=False))
         else:

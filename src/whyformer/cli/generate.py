@@ -16,6 +16,7 @@ from whyformer.cli.options import (
     RunArgument,
     SampleOption,
     SeedOption,
+    SpecialTokensOption,
     TemperatureOption,
     ThreadsOption,
     TopKOption,
@@ -43,6 +44,7 @@ def generate(
         bool, typer.Option("--stream/--no-stream", help="Show a single text while it is written.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print all texts as one JSON object.")] = False,
+    special_tokens: SpecialTokensOption = False,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     weights: WeightsOption = None,
@@ -85,9 +87,10 @@ def generate(
     settings = search.over(generator.settings, n_best=samples)
     strategy = settings.build()
     if stream and not as_json and strategy.width * strategy.samples == 1:
-        _stream(generator, prompt, settings)
+        _stream(generator, prompt, settings, special_tokens)
         return
-    written, begun = generator.generate([prompt], settings)[0], prompt.rstrip(" ")
+    begun = prompt.rstrip(" ")
+    written = generator.generate([prompt], settings, special_tokens=special_tokens)[0]
     if as_json:
         shown = {"prompt": begun, "texts": [each.record() for each in written]}
         typer.echo(json.dumps(shown, ensure_ascii=False))
@@ -98,7 +101,7 @@ def generate(
         typer.echo(begun + each.text)
 
 
-def _stream(generator: "Generator", prompt: str, settings: "SearchSpec") -> None:
+def _stream(generator: "Generator", prompt: str, settings: "SearchSpec", special_tokens: bool) -> None:
     waiting = [prompt.rstrip(" ")]
 
     def write(piece: str) -> None:
@@ -106,5 +109,5 @@ def _stream(generator: "Generator", prompt: str, settings: "SearchSpec") -> None
         typer.echo("".join([*waiting, piece]), nl=False)
         waiting.clear()
 
-    generator.stream(prompt, write, settings)
+    generator.stream(prompt, write, settings, special_tokens=special_tokens)
     typer.echo()

@@ -21,8 +21,8 @@ def import_model(
     """Make a run of a model in the format of Hugging Face.
 
     It may be a BERT, a GPT-2 or a Marian model. The run is used like one that was trained here. It has no
-    data of its own; a recipe of task classification can start from it. Pickles are never read: the weights
-    have to be safetensors.
+    data of its own; a recipe that names some can start from it (`start: runs/NAME`). Pickles are never read:
+    the weights have to be safetensors.
     """
     from whyformer.huggingface.transfer import import_model
 

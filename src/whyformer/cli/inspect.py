@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,7 @@ from whyformer.errors import DataError
 if TYPE_CHECKING:
     from whyformer.analysis.inspection import Inspection
     from whyformer.analysis.summary import ModelSummary
+    from whyformer.plots.attention.map import WrittenToken
 
 
 def inspect(
@@ -42,13 +44,15 @@ def inspect(
         _print_anatomy(run, weights, as_json=as_json)
         return
     from whyformer.analysis.inspection import inspect_translation
-    from whyformer.plots.attention import attention_page
+    from whyformer.plots.attention.page import attention_page
     from whyformer.runs.execution import Execution
     from whyformer.tasks.translation.translator import Translator
 
     translator = open_as(Translator, run, Execution("cpu"), weights)
     seen = inspect_translation(translator, text, translation)
-    page = attention_page(seen.attention, str(run), source=text, translation=seen.translation, lang=lang)
+    page = attention_page(
+        seen.attention, source=text, translation=seen.translation, written=_written(seen), lang=lang
+    )
     files = page.save(run / "inspect" if output is None else output)
     if page.note is not None:
         typer.echo(page.note, err=True)
@@ -97,6 +101,19 @@ def _look_lines(seen: "Inspection") -> Iterator[str]:
         if step.likeliest != step.token:
             rather = f"  rather {step.likeliest} {step.likeliest_log_probability:.3f}"
         yield f"  {step.log_probability:>8.3f}  {step.token}{rather}"
+
+
+def _written(seen: "Inspection") -> "list[WrittenToken]":
+    from whyformer.plots.attention.map import Alternative, WrittenToken
+
+    return [
+        WrittenToken(
+            step.token,
+            exp(step.log_probability),
+            [Alternative(token, exp(value)) for token, value in step.others],
+        )
+        for step in seen.steps
+    ]
 
 
 def _steps(seen: "Inspection") -> dict[str, object]:

@@ -13,6 +13,7 @@ import typer
 from whyformer import __version__
 from whyformer.cli import (
     average,
+    check,
     classify,
     compare,
     doctor,
@@ -22,6 +23,7 @@ from whyformer.cli import (
     fill,
     generate,
     import_model,
+    init,
     inspect,
     parts,
     profile,
@@ -60,6 +62,8 @@ def whyformer(
     """Train, run and explain the Transformer."""
 
 
+app.command(cls=Verb)(init.init)
+app.command(cls=Verb)(check.check)
 app.command(cls=Verb)(train.train)
 app.command(cls=Verb)(translate.translate)
 app.command(cls=Verb)(generate.generate)

@@ -33,6 +33,11 @@ EngineOption = Annotated[
     typer.Option(help="What computes: native is C++ for Transformers; ctranslate2 converts the run once."),
 ]
 
+SpecialTokensOption = Annotated[
+    bool,
+    typer.Option("--special-tokens", help="Take the names of special tokens for the tokens, not for text."),
+]
+
 BeamOption = Annotated[
     int | None,
     typer.Option(min=1, help="Beam search with this many hypotheses; else as the recipe has it."),

@@ -131,7 +131,7 @@ def _show(run: Path, profiles: "Sequence[Profile]", folder: Path, *, as_json: bo
     from whyformer.plots.profile import profile_page
 
     records = [profile.record() for profile in profiles]
-    files = [str(file) for file in profile_page(f"Profile of {run}", records).save(folder)]
+    files = [str(file) for file in profile_page(run.resolve().name, records).save(folder)]
     if as_json:
         typer.echo(json.dumps({"profiles": records, "files": files}, ensure_ascii=False, indent=2))
     else:

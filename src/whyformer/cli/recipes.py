@@ -70,7 +70,21 @@ def _list_names() -> None:
 
 
 def _print_recipe(name: str, overrides: list[str]) -> None:
-    from whyformer.config.recipe_files import recipe_text
+    from whyformer.config.recipe_files import recipe_text, shipped
+    from whyformer.errors import DataError
     from whyformer.runs.registry import load_any
 
-    typer.echo(recipe_text(load_any(name, overrides)), nl=False)
+    if name in shipped():
+        recipe = load_any(name, overrides, say=_say)
+    else:
+        # One's own recipe is shown as it would be trained, with what its data decide.
+        try:
+            recipe = load_any(name, overrides, to_train=True, say=_say)
+        except DataError as error:
+            recipe = load_any(name, overrides, say=_say)
+            _say(f"what depends on the data stands here as it does without them: {error}")
+    typer.echo(recipe_text(recipe), nl=False)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

@@ -49,7 +49,18 @@ def train(
     ] = None,
     coverage: Annotated[float | None, typer.Option(help="Share of characters that are pieces.")] = None,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Turn text into lower case.")] = False,
-    nfc: Annotated[bool, typer.Option("--nfc", help="Compose characters (Unicode NFC).")] = False,
+    nfc: Annotated[bool, typer.Option("--nfc", help="Older name of --unicode nfc.")] = False,
+    unicode: Annotated[
+        Literal["nfc", "nfkc", "none"] | None,
+        typer.Option(help="Compose characters (nfc, the default), also make plain ones of variants (nfkc)."),
+    ] = None,
+    spaces: Annotated[
+        Literal["fold", "plain", "keep"] | None,
+        typer.Option(help="White space: one plain space of each run, plain ones one by one, or as it is."),
+    ] = None,
+    invisible: Annotated[
+        Literal["drop", "keep"] | None, typer.Option(help="Invisible format characters.")
+    ] = None,
     byte_fallback: Annotated[
         bool | None, typer.Option(help="Spell unknown characters as bytes, or call them unknown.")
     ] = None,
@@ -57,6 +68,7 @@ def train(
     criterion: Criterion = None,
 ) -> None:
     """Train a tokenizer on text files."""
+    form = {"unicode": unicode, "spaces": spaces, "invisible": invisible}
     spec = _spec(
         kind,
         {
@@ -64,6 +76,7 @@ def train(
             "split": split,
             "coverage": coverage,
             "lowercase": lowercase,
+            "text": {name: value for name, value in form.items() if value is not None},
             "nfc": nfc,
             "byte_fallback": byte_fallback,
             "specials": special or [],
@@ -110,6 +123,7 @@ def encode(
     """Cut each sentence; print one line for each."""
     loaded = _load_one(tokenizer, side)
     for sentence in text or _standard_input():
+        loaded.note_unseen([sentence])
         numbers = loaded.encode(sentence)
         typer.echo(" ".join(map(str, numbers) if ids else loaded.tokens(numbers)))
 
@@ -248,6 +262,7 @@ def _report(tokenizer: "Tokenizer", text: str | None) -> dict[str, object]:
         "sample": tokenizer.tokens(learned[:: max(1, len(learned) // _SHOWN)][:_SHOWN]),
     }
     if text is not None:
+        tokenizer.note_unseen([text])
         ids = tokenizer.encode(text)
         report |= {"text": text, "pieces": tokenizer.tokens(ids), "ids": ids}
     return report

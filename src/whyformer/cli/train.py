@@ -22,6 +22,9 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a run that lies in the folder.")
     ] = False,
+    accept_data: Annotated[
+        bool, typer.Option("--accept-data", help="Resume even where the data has changed since it began.")
+    ] = False,
 ) -> None:
     """Train RECIPE into a run folder, or resume a stopped run."""
     from whyformer.config.recipe_files import shipped
@@ -36,8 +39,10 @@ def train(
             raise typer.BadParameter(
                 f"{folder} is a run to go on with; --run and --overwrite are for a new run."
             )
-        trainer = resume_run(folder, changes, device=device, say=_say)
+        trainer = resume_run(folder, changes, device=device, say=_say, accept_data=accept_data)
     else:
+        if accept_data:
+            raise typer.BadParameter(f"--accept-data is for a run that goes on, and {recipe} begins one.")
         trainer = start_run(recipe, changes, run, device=device, overwrite=overwrite, say=_say)
     progress = trainer.train()
     best = "  ".join(f"{name} {value:.4g}" for name, value in progress.best.scores.items())

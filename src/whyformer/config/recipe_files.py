@@ -2,6 +2,9 @@
 
 Two keys are about the file itself and never reach the spec: ``description`` (one line for the list of
 recipes) and ``base`` (the recipe that this one changes, by name, or by path from this file's folder).
+
+Paths in a file count from its folder, those in overrides from the shell's; so do those of the recipes that
+come with the package, and of recipes that an older version wrote into a run.
 """
 
 import difflib
@@ -10,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -18,6 +21,8 @@ from pydantic import BaseModel, ValidationError
 from yaml import MarkedYAMLError, YAMLError
 
 from whyformer.config.defaults import completed, merged
+from whyformer.config.inheritance import without_replaced
+from whyformer.config.paths import PathKey, has_relative_path, marked, paths_in, placed, unmarked
 from whyformer.config.schema import Node
 from whyformer.config.validation import check
 from whyformer.errors import RecipeError
@@ -28,6 +33,10 @@ RecipeLayer = dict[str, object]
 """Content of one file."""
 SHIPPED = Path(__file__).parent.parent / "recipes"
 """The folder of the recipes that come with the package."""
+
+_OVERRIDES = "the command line"
+_SHELL = Path()
+"""The folder that paths count from which stand in no file of the user's."""
 
 
 def load_recipe(
@@ -56,23 +65,31 @@ def read(recipe: str, shelf: Path = SHIPPED) -> "Source":
         RecipeError: an unknown recipe, a file that is not YAML, or a circle of bases.
     """
     path = _find(recipe, shelf, Path())
-    layers, trail = list[RecipeLayer](), list[Path]()
+    layers, trail = list[Layer](), list[Path]()
     while True:
         trail.append(path.resolve())
         if trail[-1] in trail[:-1]:
             names = " -> ".join(step.stem for step in trail)
             raise RecipeError(f"{path}: the recipe is its own base ({names}); remove one `base:`.")
-        layer = {key: value for key, value in _read(path).items() if key != "description"}
-        layers.append(layer)
-        match layer.pop("base", None):
-            case None:
-                return Source(recipe, layers)
-            case str() as base:
-                path = _find(base, shelf, path.parent)
-            case other:
-                raise RecipeError(
-                    f"{path}: `base` is {other!r}; it should be the name or file of one recipe."
-                )
+        content = {key: value for key, value in _read(path).items() if key != "description"}
+        base = content.pop("base", None)
+        written = _is_of_run(path)
+        folder = _SHELL if written or path.parent == shelf else path.parent
+        layers.append(Layer(f"recipe {recipe if len(trail) == 1 else path.stem}", folder, content))
+        if base is None:
+            return Source(recipe, layers, written=written and len(layers) == 1)
+        if not isinstance(base, str):
+            raise RecipeError(f"{path}: `base` is {base!r}; it should be the name or file of one recipe.")
+        path = _find(base, shelf, path.parent)
+
+
+class Layer(NamedTuple):
+    """Keys that stand together, in a file or as overrides."""
+
+    name: str
+    folder: Path
+    """The folder from which relative paths count."""
+    content: RecipeLayer
 
 
 @dataclass(frozen=True)
@@ -81,43 +98,112 @@ class Source:
 
     recipe: str
     """Name or path that was asked for."""
-    layers: Sequence[RecipeLayer]
+    layers: Sequence[Layer]
     """The file itself, then its base, and the base of that."""
+    written: bool = False
+    """Whether a run has written it: then it says everything."""
 
     @property
     def task(self) -> str:
         """The task that the recipe or the first of its bases names; translation where none does."""
-        return next((str(layer["task"]) for layer in self.layers if "task" in layer), "translation")
+        named = (str(layer.content["task"]) for layer in self.layers if "task" in layer.content)
+        return next(named, "translation")
 
-    def spec(self, spec_type: type[SpecT], overrides: Sequence[str] = ()) -> SpecT:
-        """The spec that they describe, changed by ``overrides``; see ``load_recipe``."""
-        if not overrides and len(self.layers) == 1:
-            whole = _whole(spec_type, self.layers[0])
+    def spec(
+        self, spec_type: type[SpecT], overrides: Sequence[str] = (), below: RecipeLayer | None = None
+    ) -> SpecT:
+        """The spec that they describe, changed by ``overrides``; see ``load_recipe``.
+
+        ``below`` are keys that stand where neither they nor the overrides say otherwise.
+        """
+        if not overrides and len(self.layers) == 1 and below is None:
+            whole = _whole(spec_type, self.layers[0].content)
             if whole is not None:
                 return whole
+        data, notes = self._laid_over(Node.root(spec_type), overrides, below)
+        try:
+            return check(spec_type, data, self._origin(overrides))
+        except RecipeError as error:
+            raise RecipeError("\n  ".join([str(error), *notes])) if notes else error from None
+
+    def said(self, overrides: Sequence[str] = ()) -> RecipeLayer:
+        """All that files and ``overrides`` say, as it was written: nothing is filled in or checked."""
+        layers = [*(layer.content for layer in reversed(self.layers)), _parsed(overrides)]
+        return reduce(merged, layers, {})
+
+    def paths(self, spec_type: type[SpecT], overrides: Sequence[str] = ()) -> list[PathKey]:
+        """Every path that they name, by its key; unlike for ``spec`` the recipe need not be sound."""
         root = Node.root(spec_type)
-        changes = [*self.layers[::-1], _parsed(overrides)]
-        data = reduce(lambda lower, upper: merged(completed(root, lower), upper), changes)
-        origin = f"recipe {self.recipe}" + (" with its overrides" if overrides else "")
-        return check(spec_type, _interpolated(data, origin), origin)
+        return paths_in(root, self._laid_over(root, overrides)[0])
+
+    def notes(self, spec_type: type[SpecT], overrides: Sequence[str] = ()) -> list[str]:
+        """A sentence for each layer that names files of its own: what it still takes from those below."""
+        if len(self.layers) == 1 and not overrides:
+            return []
+        return self._laid_over(Node.root(spec_type), overrides)[1]
+
+    def _origin(self, overrides: Sequence[str]) -> str:
+        return f"recipe {self.recipe}" + (" with its overrides" if overrides else "")
+
+    def _laid_over(
+        self, root: Node, overrides: Sequence[str], below: RecipeLayer | None = None
+    ) -> tuple[Mapping[str, object], list[str]]:
+        """All layers as one, with paths absolute, and what is to be said of what they inherit."""
+        layers = [*self.layers[::-1]]
+        if overrides:
+            layers.append(Layer(_OVERRIDES, _SHELL, _parsed(overrides)))
+        if below is not None:
+            layers.insert(0, Layer("", _SHELL, below))
+        data: RecipeLayer = {}
+        notes: list[str] = []
+        name = ""
+        for number, layer in enumerate(layers, start=1):
+            content = marked(root, layer.content, number)
+            changes = layer.name == _OVERRIDES
+            kept, told = without_replaced(root, completed(root, data), content, overrides=changes)
+            notes += [each.sentence(layer.name, name) for each in told]
+            data, name = merged(kept, content), layer.name
+        folders = [self.layers[0].folder, *(layer.folder for layer in layers)]
+        return placed(root, _interpolated(data, self._origin(overrides)), folders), notes
 
 
 def _whole(spec_type: type[SpecT], layer: RecipeLayer) -> SpecT | None:
     """The spec in a file that says everything, as a run's recipe does; None if there is more to it.
+
+    There is, if a path is relative: then it counts from a folder.
 
     The schema, which fills in kinds and explains faults, takes as long to make as a translation.
     """
     if "${" in str(layer):
         return None
     try:
-        return spec_type.model_validate(layer)
+        whole = spec_type.model_validate(layer)
     except ValidationError:
         return None
+    return None if has_relative_path(whole) else whole
+
+
+def _is_of_run(path: Path) -> bool:
+    """Whether a recipe lies in the folder of a run that has begun, or that was imported."""
+    beside = ("model.safetensors", "state/last.safetensors")
+    return path.name == "recipe.yaml" and any((path.parent / name).exists() for name in beside)
 
 
 def recipe_text(spec: BaseModel) -> str:
     """``spec`` as a recipe file: every key written out, so that reading it back gives ``spec`` again."""
     return OmegaConf.to_yaml(_written(spec.model_dump(mode="json")))
+
+
+def differences(new: object, old: object, key: str) -> dict[str, tuple[object, object]]:
+    """The values of two recipes that differ below ``key``, by their keys; of a kind that does, no more."""
+    if not (isinstance(new, Mapping) and isinstance(old, Mapping)):
+        return {} if new == old else {key: (new, old)}
+    if new.get("kind") != old.get("kind"):
+        return {f"{key}.kind": (new.get("kind"), old.get("kind"))}
+    found: dict[str, tuple[object, object]] = {}
+    for name in dict.fromkeys([*new, *old]):
+        found |= differences(new.get(name), old.get(name), f"{key}.{name}")
+    return found
 
 
 def shipped(shelf: Path = SHIPPED) -> dict[str, str]:
@@ -187,7 +273,7 @@ def _interpolated(data: Mapping[str, object], origin: str) -> dict[str, object]:
 
 def _reason(error: OmegaConfBaseException) -> str:
     """First sentence of OmegaConf, after the path of the key that it is about."""
-    return f"{error.full_key}: {str(error).splitlines()[0]}"
+    return unmarked(f"{error.full_key}: {str(error).splitlines()[0]}")
 
 
 def _written(value: object) -> object:

@@ -18,6 +18,7 @@ _TYPES = {
     "number": "float",
     "string": "text",
     "path": "path",
+    "directory-path": "folder",
     "boolean": "true or false",
     "object": "mapping",
     "null": "null",

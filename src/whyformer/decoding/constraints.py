@@ -4,6 +4,8 @@ B batch · R rows, a live hypothesis each · T tokens so far · V vocabulary · 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import Annotated
 
 import torch
@@ -15,6 +17,7 @@ from whyformer.spec import Spec
 from whyformer.special_tokens import BOS, EOS, PAD
 
 TokenId = Annotated[int, Field(ge=0)]
+Opening = Annotated[tuple[TokenId, ...], Field(min_length=1)]
 
 
 class ConstraintsSpec(Spec):
@@ -28,6 +31,9 @@ class ConstraintsSpec(Spec):
     """Minimum number of target tokens: no EOS comes before. Prevails over the two limits above."""
     prefix: tuple[TokenId, ...] = ()
     """Token ids that every hypothesis begins with, forbidden or not."""
+    openings: tuple[Opening, ...] = ()
+    """Sequences of token ids, with one of which every hypothesis begins, forbidden or not: those of a text
+    that may end inside a piece. They stand in place of ``prefix``."""
     forbidden: tuple[TokenId, ...] = (PAD, BOS)
     """Token ids that never come; add 1 to forbid the unknown token."""
     no_repeat_ngram: int | None = Field(default=None, ge=1)
@@ -37,8 +43,10 @@ class ConstraintsSpec(Spec):
     def _can_end(self) -> "ConstraintsSpec":
         if EOS in self.forbidden:
             raise ValueError(f"forbidden holds the end mark ({EOS}), so nothing could finish; take it out")
-        if EOS in self.prefix:
+        if EOS in self.prefix or any(EOS in opening for opening in self.openings):
             raise ValueError(f"prefix holds the end mark ({EOS}), which nothing may follow; take it out")
+        if self.prefix and self.openings:
+            raise ValueError("prefix and openings both say how a hypothesis begins; leave one of them out")
         return self
 
     def longest(self, source_lengths: Tensor, model_limit: Tensor | int | None) -> Tensor:
@@ -49,7 +57,7 @@ class ConstraintsSpec(Spec):
         Raises:
             DecodingError: the model cannot write as much as ``shortest`` or ``prefix`` demand.
         """
-        least = max(self.shortest, len(self.prefix) + 1)
+        least = max(self.shortest, len(self.prefix) + 1, self._opening_length + 1)
         wanted = (source_lengths.float() * self.longest_factor).long() + self.longest_extra
         if model_limit is None:
             return wanted.clamp_min(least)
@@ -68,17 +76,54 @@ class ConstraintsSpec(Spec):
             DecodingError: a token id of these settings is not in the vocabulary.
         """
         length, vocabulary = tokens.shape[1], scores.shape[1]
-        highest = max((*self.prefix, *self.forbidden), default=0)
+        highest = max((*self.prefix, *self.forbidden, *chain.from_iterable(self.openings)), default=0)
         if highest >= vocabulary:
             raise DecodingError(f"prefix or forbidden name token {highest}, but the last is {vocabulary - 1}")
         if length < len(self.prefix):
             force(scores, self.prefix[length])
             return
+        opened = self._open(scores, tokens) if length < self._opening_length else None
+        if opened is None:
+            self._restrict(scores, tokens)
+        elif opened.any():
+            # Some have their opening behind them, others not yet.
+            free = scores[opened]
+            self._restrict(free, tokens[opened])
+            scores[opened] = free
+
+    @property
+    def _opening_length(self) -> int:
+        return max(map(len, self.openings), default=0)
+
+    def _open(self, scores: Tensor, tokens: Tensor) -> Tensor:
+        """Force ``scores`` (R,V) of rows whose opening is not complete; mask (R,) of those that have one."""
+        following = _following(self.openings)
+        rows = [following.get(tuple(row)) for row in tokens.tolist()]
+        for row, allowed in enumerate(rows):
+            if allowed is not None:
+                kept = scores[row, allowed]
+                scores[row].fill_(-float("inf"))
+                scores[row, allowed] = kept
+        return torch.tensor([allowed is None for allowed in rows], device=scores.device)
+
+    def _restrict(self, scores: Tensor, tokens: Tensor) -> None:
+        """Forbid what may not follow ``tokens`` (R,T), which have begun as they should, in place."""
+        length = tokens.shape[1]
         forbid(scores, self.forbidden)
         if length + 1 < self.shortest:
             forbid(scores, (EOS,))
         if self.no_repeat_ngram is not None:
             forbid_repeated_ngrams(scores, tokens, self.no_repeat_ngram)
+
+
+@lru_cache(maxsize=64)
+def _following(openings: tuple[tuple[int, ...], ...]) -> dict[tuple[int, ...], list[int]]:
+    """The tokens that may follow each beginning of an opening."""
+    following = dict[tuple[int, ...], dict[int, None]]()
+    for opening in openings:
+        for place, token in enumerate(opening):
+            following.setdefault(opening[:place], {})[token] = None
+    return {beginning: [*tokens] for beginning, tokens in following.items()}
 
 
 def forbid(scores: Tensor, tokens: Sequence[int]) -> None:

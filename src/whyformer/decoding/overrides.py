@@ -27,7 +27,7 @@ class SearchChoice:
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def over(
-        self, default: "SearchSpec", *, n_best: int | None = None, prefix: tuple[int, ...] = ()
+        self, default: "SearchSpec", *, n_best: int | None = None, openings: tuple[tuple[int, ...], ...] = ()
     ) -> "SearchSpec":
         """The recipe's ``default`` with the choice laid over it.
 
@@ -36,7 +36,7 @@ class SearchChoice:
         Args:
             default: how the recipe searches.
             n_best: translations to find for each sentence; None leaves it to ``default``.
-            prefix: token ids that every translation begins with.
+            openings: sequences of token ids, with one of which every translation begins.
 
         Raises:
             DecodingError: a setting belongs to another kind of search.
@@ -50,7 +50,7 @@ class SearchChoice:
         if kind != default.kind:
             before = {name: before[name] for name in ConstraintsSpec.model_fields}
         spec_type = _spec_type(kind)
-        chosen = {**self.settings, **({"prefix": prefix} if prefix else {}), **_several(kind, n_best)}
+        chosen = {**self.settings, **({"openings": openings} if openings else {}), **_several(kind, n_best)}
         for name in chosen:
             if name not in spec_type.model_fields:
                 raise DecodingError(_misplaced(name, kind))

@@ -27,12 +27,13 @@ from signal import strsignal
 import yaml
 
 from whyformer.config.recipe_files import recipe_text
-from whyformer.errors import RecipeError
+from whyformer.errors import DataError, RecipeError
 from whyformer.experiments.trial import Conditions, Measured, read_result
 from whyformer.files import write_text
 from whyformer.progress import progress
 from whyformer.runs.registry import load_any
 from whyformer.tasks.recipe import Recipe
+from whyformer.training.storage.lock import RunLock
 from whyformer.training.storage.run import RunFolder
 
 
@@ -100,9 +101,17 @@ _ENDLESS = ("training.epochs=null", "training.validation.patience=null")
 
 
 def plan_trials(
-    recipe: str, axes: Sequence[Variation], seeds: Sequence[int], folder: Path, overrides: Sequence[str] = ()
+    recipe: str,
+    axes: Sequence[Variation],
+    seeds: Sequence[int],
+    folder: Path,
+    overrides: Sequence[str] = (),
+    *,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> list[Trial]:
     """All trials, seed by seed; the axes go over the ``overrides``, of which a later goes over an earlier.
+
+    What the recipe leaves out is decided for each cell as for a run by itself; ``say`` is told each decision.
 
     All train in the same precision: where the recipe leaves it to the machine (auto), in fp32.
 
@@ -114,20 +123,25 @@ def plan_trials(
         raise RecipeError(f"{twice[0]} is varied twice (training.seed: by the seeds); vary each key once.")
     trials: list[Trial] = []
     faults: dict[str, str] = {}
+    told: dict[str, None] = {}
     cells = _cells(axes)
     for seed, (cell, settings) in product(seeds, cells.items()):
         changes = (f"{key}={value}" for key, value in settings.items())
         try:
-            spec = load_any(recipe, [*overrides, *changes, f"training.seed={seed}"])
+            spec = load_any(
+                recipe, [*overrides, *changes, f"training.seed={seed}"], to_train=True, say=told.setdefault
+            )
             trials.append(
                 Trial(cell, settings, seed, _in_fixed_precision(spec), folder / cell / f"seed-{seed}")
             )
             _check_unchanged(trials[-1])
-        except RecipeError as error:
+        except (RecipeError, DataError) as error:
             faults.setdefault(cell, str(error).replace("\n", "\n  "))
     if faults:
-        told = "".join(f"\n  {cell}: {fault}" for cell, fault in faults.items())
-        raise RecipeError(f"{len(faults)} of {len(cells)} cells cannot be trained:{told}")
+        listed = "".join(f"\n  {cell}: {fault}" for cell, fault in faults.items())
+        raise RecipeError(f"{len(faults)} of {len(cells)} cells cannot be trained:{listed}")
+    for line in told:
+        say(line)
     return trials
 
 
@@ -203,14 +217,33 @@ def _in_fixed_precision(recipe: Recipe) -> Recipe:
 
 def _check_unchanged(trial: Trial) -> None:
     path = RunFolder(trial.folder).recipe
-    if path.exists() and load_any(str(path)) != trial.recipe:
+    if not path.exists():
+        return
+    planned, found = (each.model_dump(mode="json") for each in (trial.recipe, load_any(str(path))))
+    if trial.recipe.training.schedule.warmup is None:
+        # Its start has counted the steps, of which warm-up is a share.
+        found["training"]["schedule"]["warmup"] = None
+    if not _agree(planned, found):
         raise RecipeError(f"{trial.folder} holds a run of another recipe; remove it or choose another --run.")
+
+
+def _agree(planned: object, found: object) -> bool:
+    """Whether a run's recipe is what was planned, but for what its start has decided.
+
+    That is where "auto" was planned, or no warm-up.
+    """
+    if isinstance(planned, dict) and isinstance(found, dict):
+        return planned.keys() == found.keys() and all(
+            _agree(value, found[key]) or (key == "warmup" and value is None) for key, value in planned.items()
+        )
+    return planned == found or planned == "auto"
 
 
 def _start(trial: Trial, conditions: Conditions) -> subprocess.Popen[str]:
     path = RunFolder(trial.folder).recipe
     if not path.exists():
-        write_text(path, recipe_text(trial.recipe))
+        with RunLock(trial.folder):
+            write_text(path, recipe_text(trial.recipe))
     threads = str(conditions.threads)
     # -P: a file beside the user's recipe must not pass for a module. A session of its own: Ctrl-C ends this
     # process, which then ends the trial.

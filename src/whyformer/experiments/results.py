@@ -12,6 +12,7 @@ from whyformer.experiments.grid import Results
 from whyformer.experiments.trial import Measured
 from whyformer.files import write_text
 from whyformer.machine import code_version
+from whyformer.plots.chart import Language
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,11 @@ def rows(results: Results, figure: str) -> list[Row]:
 
 
 def save_comparison(
-    folder: Path, results: Results, request: Mapping[str, object], shown: Sequence[str]
+    folder: Path,
+    results: Results,
+    request: Mapping[str, object],
+    shown: Sequence[str],
+    lang: Language = "en",
 ) -> dict[str, Any]:
     """Write ``comparison.json``, ``comparison.html`` and ``comparison.png`` into ``folder``.
 
@@ -62,6 +67,7 @@ def save_comparison(
         results: of all trials.
         request: what was asked for, and where; it is written down as it is.
         shown: names of the figures that are drawn.
+        lang: the language of page and picture.
 
     Returns:
         The content of the JSON.
@@ -86,7 +92,9 @@ def save_comparison(
     }
     write_text(folder / "comparison.json", json.dumps(record, ensure_ascii=False, indent=2) + "\n")
     drawn = {name: record["figures"][name] for name in shown if name in record["figures"]}
-    comparison_page(f"Comparison {folder.name}", drawn).save(folder)
+    settings = {trial.cell: trial.settings for trial in results}
+    subject = Path(str(request["recipe"])).stem if "recipe" in request else folder.name
+    comparison_page(subject, drawn, settings, lang).save(folder)
     return record
 
 

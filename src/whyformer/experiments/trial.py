@@ -30,6 +30,7 @@ from whyformer.runs.registry import task_of
 from whyformer.runs.train import resume_run
 from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.training.flops import training_flops
+from whyformer.training.storage.lock import RunLock
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ def run_trial(folder: Path, conditions: Conditions) -> Measured:
         # Before training, which would be in vain without them.
         _check_test_sets(read_recipe(folder))
     trainer = resume_run(folder, [], device=conditions.device, say=lambda line: print(line, file=sys.stderr))
-    if not trainer.progress.finished:
+    if trainer.progress.finished:
+        trainer.lock.release()
+    else:
         trainer.train()
     model = load_runner(folder, execution).model
     with torch.no_grad():
@@ -151,7 +154,8 @@ def main(folder: Path, conditions: Conditions) -> None:
     with FileLock(f"{folder}.lock"):
         if read_result(folder, conditions) is None:
             measured = run_trial(folder, conditions)
-            write_text(folder / "result.json", json.dumps(asdict(measured), ensure_ascii=False, indent=2))
+            with RunLock(folder):
+                write_text(folder / "result.json", json.dumps(asdict(measured), ensure_ascii=False, indent=2))
 
 
 if __name__ == "__main__":

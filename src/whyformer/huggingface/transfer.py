@@ -36,7 +36,8 @@ from whyformer.tasks.task import Assets
 from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.storage.checkpoint import load_weights, read_safetensors, save_tensors
-from whyformer.training.storage.run import RunFolder, new_run
+from whyformer.training.storage.lock import LOCK, RunLock
+from whyformer.training.storage.run import RunFolder, check_free, new_run
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 SpecT = TypeVar("SpecT", bound=Spec)
@@ -81,11 +82,14 @@ def import_model(folder: Path, run: Path | None = None, *, overwrite: bool = Fal
                 f"{folder}: this is a model of type {other}; bert, gpt2 and marian can be imported."
             )
     assets = SingleTokenizer(tokenizer)
-    new_run(path, overwrite=overwrite)
-    write_text(RunFolder(path).recipe, recipe_text(recipe))
-    assets.save(path)
-    facts = {"assets": assets.fingerprints, "step": 0, "scores": {}}
-    save_tensors(RunFolder(path).weights, tensors, facts)
+    if not (path / LOCK).exists():
+        check_free(path, overwrite=overwrite)
+    with RunLock(path):
+        new_run(path, overwrite=overwrite)
+        write_text(RunFolder(path).recipe, recipe_text(recipe))
+        assets.save(path)
+        facts = {"assets": assets.fingerprints, "step": 0, "scores": {}}
+        save_tensors(RunFolder(path).weights, tensors, facts)
     weights = sum(tensor.numel() for tensor in tensors.values())
     return f"{path}: a {data['model_type']} of {weights:,} weights and {tokenizer.size:,} tokens"
 

@@ -5,6 +5,8 @@ from functools import cache
 from html import escape
 from unicodedata import category
 
+from whyformer.plots.chart import CHINESE_FONTS
+
 # Private use: no font has a glyph here, so the renderer draws whatever it draws for a missing one.
 NO_GLYPH = "\U0010fffd"
 
@@ -53,7 +55,7 @@ def _has_glyph(character: str) -> bool:
 def _drawn(character: str) -> bytes:
     import vl_convert
 
-    text = f'<text x="4" y="24" font-size="20" font-family="sans-serif">{escape(character)}</text>'
+    text = f'<text x="4" y="24" font-size="20" font-family="{CHINESE_FONTS}">{escape(character)}</text>'
     return vl_convert.svg_to_png(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32">{text}</svg>'
     )

@@ -1,11 +1,13 @@
 """The mean of a run's snapshots: often better than each of them (Vaswani et al. 2017, section 6.1)."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from whyformer.errors import CheckpointError
 from whyformer.runs.load import open_run
 from whyformer.training.storage.checkpoint import average_weights, load_tensors, save_tensors
+from whyformer.training.storage.lock import RunLock
 from whyformer.training.storage.run import RunFolder
 
 
@@ -33,10 +35,18 @@ def write_average(run: Path, snapshots: Sequence[Path], output: Path | None = No
     Without an ``output`` it is ``average.safetensors`` in the folder of the run.
 
     Raises:
-        CheckpointError: a snapshot cannot be read, is of another model, or was trained with other tokenizers.
+        CheckpointError: a snapshot cannot be read, is of another model, or was trained with other tokenizers;
+            or the file is to lie in the run while another process writes into that.
     """
     folder = open_run(run).folder
     path = folder.path / "average.safetensors" if output is None else output
+    inside = path.resolve().is_relative_to(run.resolve())
+    with RunLock(run) if inside else nullcontext():
+        _write(folder, snapshots, path)
+    return path
+
+
+def _write(folder: RunFolder, snapshots: Sequence[Path], path: Path) -> None:
     step = max(_step(folder, snapshot) for snapshot in snapshots)
     facts = {
         "assets": folder.assets,
@@ -45,7 +55,6 @@ def write_average(run: Path, snapshots: Sequence[Path], output: Path | None = No
         "averaged": [snapshot.name for snapshot in snapshots],
     }
     save_tensors(path, average_weights(snapshots), facts)
-    return path
 
 
 def _step(folder: RunFolder, snapshot: Path) -> int:

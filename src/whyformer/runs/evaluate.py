@@ -3,8 +3,12 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from whyformer.config.paths import paths_of
+from whyformer.errors import DataError, RecipeError
 from whyformer.runs.execution import Execution
+from whyformer.runs.inputs import check_inputs_of_run
 from whyformer.runs.load import load_runner, open_run
+from whyformer.runs.registry import load_any
 from whyformer.tasks.task import EvaluationOptions, Metrics
 
 
@@ -15,6 +19,7 @@ def evaluate_run(
     *,
     execution: Execution | None = None,
     weights: Path | None = None,
+    overrides: Sequence[str] = (),
 ) -> Iterator[tuple[str, Metrics]]:
     """Metrics of the run in the folder ``run`` on its held-out sets, one set after another.
 
@@ -25,11 +30,24 @@ def evaluate_run(
         options: way to evaluate.
         execution: device, threads, precision and engine.
         weights: other weights of the same run.
+        overrides: ``path=value`` each, of its data.
 
     Raises:
+        RecipeError: an override changes something else.
         WhyformerError: see ``load_runner`` and ``Task.evaluate``.
     """
-    recipe, task = open_run(run)[1:3]
+    folder, before, task, _ = open_run(run)
+    recipe = load_any(str(folder.recipe), overrides) if overrides else before
+    if recipe.model_copy(update={"data": before.data}) != before:
+        raise RecipeError(
+            f"{run}: only its data can be changed here; train a recipe of your own for the rest."
+        )
     options = EvaluationOptions() if options is None else options
     task.check_options(options, run)
-    yield from task.evaluate(recipe, load_runner(run, execution, weights), names, options)
+    try:
+        yield from task.evaluate(recipe, load_runner(run, execution, weights), names, options)
+    except DataError:
+        # A file of the user's own is told of as it is.
+        if options.source is None:
+            check_inputs_of_run(paths_of(recipe), run, "evaluate")
+        raise

@@ -1,10 +1,15 @@
 """The tasks, by name: the one table that lists them. A new task is a folder in ``tasks`` and a row here."""
 
-from collections.abc import Sequence
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from whyformer.config.recipe_files import read
-from whyformer.errors import RecipeError
+from whyformer.config.recipe_files import differences, read
+from whyformer.errors import RecipeError, WhyformerNote
+from whyformer.runs.defaults import decided
+from whyformer.runs.inputs import check_inputs, run_fault
 from whyformer.tasks.bidirectional_lm.task import BidirectionalLMTask
 from whyformer.tasks.causal_lm.task import CausalLMTask
 from whyformer.tasks.classification.task import ClassificationTask
@@ -12,6 +17,7 @@ from whyformer.tasks.masked_lm.task import MaskedLMTask
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Task
 from whyformer.tasks.translation.task import TranslationTask
+from whyformer.training.storage.run import RunFolder
 
 # Each has recipes, assets and runners of its own, which only it can tell apart: hence `Any`.
 AnyTask = Task[Any, Any, Any]
@@ -45,13 +51,72 @@ def task_of(recipe: Recipe) -> AnyTask:
     return find_task(recipe.task)
 
 
-def load_any(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
+def load_any(
+    recipe: str,
+    overrides: Sequence[str] = (),
+    *,
+    to_train: bool = False,
+    say: Callable[[str], None] = lambda _line: None,
+) -> Recipe:
     """The recipe by name or file, whatever its task, with what it leaves to other files filled in.
 
+    Args:
+        recipe: its name or file.
+        overrides: ``path=value`` each.
+        to_train: look for all files that it names, before one of them is read, and let the data decide
+            what it leaves out.
+        say: told what it inherits where it names files of its own, and each decision.
+
     Raises:
-        RecipeError: see ``load_recipe``.
-        DataError: a file that it is to be completed from cannot be read.
+        RecipeError: see ``load_recipe``; or what it says of the run that it starts from does not fit.
+        DataError: a file that it is to be completed from cannot be read; ``to_train``, any cannot.
     """
     source = read(recipe)
     task = find_task(source.task)
-    return task.complete(source.spec(task.recipe_type, overrides))
+    for note in source.notes(task.recipe_type, overrides):
+        say(note)
+    paths = source.paths(task.recipe_type, overrides) if to_train or not source.written else []
+    if to_train:
+        check_inputs(paths, recipe)
+    started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]
+    # A run has written down what it took; what it started from may be gone.
+    begun = read_start(started[0]) if started and not source.written else None
+    below = None if begun is None else task.taken(begun, started[0])
+    if not to_train:
+        spec = task.complete(source.spec(task.recipe_type, overrides, below))
+    else:
+        spec, decisions = decided(task, source, overrides, below)
+        for decision in decisions:
+            say(str(decision))
+    if begun is not None:
+        check_kept(task, spec, begun)
+    return spec
+
+
+def read_start(folder: Path) -> Recipe:
+    """The recipe of the run that another starts from.
+
+    Raises:
+        RecipeError: this is no run, or its recipe cannot be read.
+    """
+    if fault := run_fault(folder):
+        raise RecipeError(f"start: {fault}")
+    with warnings.catch_warnings():
+        # A run is what it is: nobody is asked to rename the keys of its recipe.
+        warnings.simplefilter("ignore", WhyformerNote)
+        return load_any(str(RunFolder(folder).recipe))
+
+
+def check_kept(task: AnyTask, spec: Recipe, begun: Recipe) -> None:
+    """Refuse a recipe that describes other assets than those of the run, ``begun``, that it starts from.
+
+    Raises:
+        RecipeError: it does; it names the keys.
+    """
+    ours, theirs = spec.model_dump(mode="json"), begun.model_dump(mode="json")
+    for name in task.asset_keys:
+        for key, (new, old) in differences(ours[name], theirs[name], name).items():
+            raise RecipeError(
+                f"{key}: is {json.dumps(new)}, but the run in {spec.start} was trained with "
+                f"{json.dumps(old)}, and its weights know no other; leave {name} out, or start from no run."
+            )

@@ -1,6 +1,8 @@
 """Training as a whole: from a recipe to a run folder, anew or resumed."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
@@ -8,15 +10,22 @@ import torch
 from torch import nn
 
 from whyformer.config.recipe_files import recipe_text
-from whyformer.errors import RecipeError
+from whyformer.errors import DataError, RecipeError
 from whyformer.files import write_text
 from whyformer.machine import Device, automatic_precision, keep_freed_memory
+from whyformer.runs.defaults import warmup_decision
 from whyformer.runs.execution import choose_device
 from whyformer.runs.load import open_run
 from whyformer.runs.registry import load_any, task_of
+from whyformer.runs.start import check_going_on, prepare_anew
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
+from whyformer.training.settings import TrainingSpec
+from whyformer.training.storage.checkpoint import load_facts
+from whyformer.training.storage.fingerprint import Fingerprint, differences
+from whyformer.training.storage.lock import LOCK, RunLock
 from whyformer.training.storage.run import RunFolder, check_free, new_run
+from whyformer.training.storage.state import Best
 from whyformer.training.trainer import Trainer
 
 
@@ -31,20 +40,39 @@ def start_run(
 ) -> Trainer[nn.Module]:
     """Prepare a new run: read the data, train the tokenizers, check for leaks, write the first state.
 
-    Nothing is written, and no older run is replaced, before recipe and data are known to be sound.
-    ``say`` is told what was read.
+    Nothing is written, and no older run is replaced, before recipe and data are known to be sound. The
+    trainer holds the lock of the folder until its training ends. ``say`` is told what was read and decided.
 
     Raises:
         WhyformerError: recipe, data or folder are not fit; the sentence says which and why.
+        CheckpointError: another process writes into the folder.
     """
-    spec = load_any(recipe, overrides)
+    spec = load_any(recipe, overrides, to_train=True, say=say)
     path = Path("runs") / Path(recipe).stem if run is None else run
+    if not (path / LOCK).exists():
+        # What is no run shall not even get a lock.
+        check_free(path, overwrite=overwrite)
+    with ExitStack() as stack:
+        lock = stack.enter_context(RunLock(path))
+        trainer = _started(spec, lock, device, overwrite, say)
+        stack.pop_all()
+        return trainer
+
+
+def _started(
+    spec: Recipe, lock: RunLock, device: str, overwrite: bool, say: Callable[[str], None]
+) -> Trainer[nn.Module]:
+    """A new run in the folder of the ``lock``, which is held."""
+    path = lock.folder
     check_free(path, overwrite=overwrite)
-    prepared = task_of(spec).prepare(spec, None)
-    trainer = _trainer(spec, prepared, path, device, say)
+    prepared = prepare_anew(spec, path, say)
+    spec = spec if prepared.recipe is None else prepared.recipe
+    trainer = _trainer(spec, prepared, lock, device, say)
+    if warmup := warmup_decision(spec.training, trainer.total_steps):
+        say(str(warmup))
     trainer.check()
     new_run(path, overwrite=overwrite)
-    write_text(trainer.run.recipe, recipe_text(spec))
+    write_text(trainer.run.recipe, recipe_text(spec.model_copy(update={"training": trainer.spec})))
     prepared.assets.save(path)
     precision = spec.training.precision
     if precision == "auto":
@@ -54,45 +82,146 @@ def start_run(
 
 
 def resume_run(
-    path: Path, overrides: Sequence[str], *, device: str, say: Callable[[str], None]
+    path: Path,
+    overrides: Sequence[str],
+    *,
+    device: str,
+    say: Callable[[str], None],
+    accept_data: bool = False,
 ) -> Trainer[nn.Module]:
     """Prepare to resume the run in ``path``; ``overrides`` may only change the recipe's training.
 
-    ``say`` is told what was read.
+    Nothing is written before the training goes on, not even the changed recipe. The trainer holds the lock of
+    the folder until its training ends. ``say`` is told what was read.
+
+    Args:
+        path: the run's folder.
+        overrides: ``path=value`` each.
+        device: auto, cpu, cuda or mps.
+        say: told a line at a time.
+        accept_data: go on even where the data is not what the training began with.
 
     Raises:
-        RecipeError: an override changes more than training, or what a run must keep.
-        CheckpointError: the folder or its state cannot be used.
+        RecipeError: an override changes more than training, or what a run must keep, or leaves nothing to do.
+        DataError: the data has changed.
+        CheckpointError: the folder or its state cannot be used, or another process writes into it.
     """
     folder = RunFolder(path)
-    if folder.recipe.exists() and not (folder.state.exists() or folder.weights.exists()):
-        # Stopped before its first state was written: nothing is lost by beginning anew.
-        return start_run(str(folder.recipe), overrides, path, device=device, overwrite=True, say=say)
+    if not folder.recipe.exists():
+        open_run(path)  # says that this is no run
+    with ExitStack() as stack:
+        lock = stack.enter_context(RunLock(path))
+        if folder.state.exists() or folder.weights.exists():
+            trainer = _resumed(lock, overrides, device, say, accept_data=accept_data)
+        else:
+            # Stopped before its first state was written: nothing is lost by beginning anew.
+            trainer = _started(load_any(str(folder.recipe), overrides), lock, device, True, say)
+        stack.pop_all()
+        return trainer
+
+
+def _resumed(
+    lock: RunLock, overrides: Sequence[str], device: str, say: Callable[[str], None], *, accept_data: bool
+) -> Trainer[nn.Module]:
+    """The run in the folder of the ``lock``, which is held, where its state stands."""
+    path = lock.folder
     folder, before, task, assets = open_run(path)
     spec = load_any(str(folder.recipe), overrides)
-    if spec.model_copy(update={"training": before.training}) != before:
-        raise RecipeError(
-            f"{path}: a run that goes on can change training.* only; start a new one for the rest."
-        )
+    check_going_on(folder, spec, before)
     if fixed := spec.training.fixed_changes(before.training):
         raise RecipeError(
             f"{path}: a run that goes on keeps its {', '.join(fixed)}; start a new one for others."
         )
-    trainer = _trainer(spec, task.prepare(spec, assets), path, device, say)
+    prepared = task.prepare(spec, assets)
+    changed = _data_changes(folder, prepared.data, say)
+    words = "; ".join(changed.values())
+    if changed and not accept_data:
+        raise DataError(
+            f"{path}: its data is not what the training began with ({words}); put the old data "
+            f"back, or go on with what is there now by `whyformer train {path} --accept-data`."
+        )
+    spec = spec if prepared.recipe is None else prepared.recipe
+    trainer = _trainer(spec, prepared, lock, device, say)
     trainer.resume()
+    _refuse_nothing_to_do(trainer, before.training, new_data=bool(changed))
+    if changed:
+        say(f"going on with other data, as accepted ({words})")
+    if "valid" in changed:
+        # What was best on the old validation set cannot be compared with what comes.
+        trainer.progress.best = Best()
+    _tell_rate(trainer, before.training, say)
+    spec = spec.model_copy(update={"training": trainer.spec})
     if spec != before:
-        write_text(folder.recipe, recipe_text(spec))
+        trainer.recipe = recipe_text(spec)
     return trainer
 
 
+def _data_changes(
+    folder: RunFolder, now: Mapping[str, Fingerprint], say: Callable[[str], None]
+) -> dict[str, str]:
+    """Changes of the data since the state of ``folder`` was saved, in words by side."""
+    before = load_facts(folder.state).get("data")
+    if before is None:
+        say("this run is older than fingerprints of data: whether its data has changed cannot be told")
+        return {}
+    return differences(before, now)
+
+
+def _refuse_nothing_to_do(trainer: Trainer[nn.Module], before: TrainingSpec, *, new_data: bool) -> None:
+    """Refuse limits that were changed and leave nothing to do, or ones that new data has brought near.
+
+    Raises:
+        RecipeError: they do.
+    """
+    progress, reached = trainer.progress, trainer.limits_reached()
+    if reached and (new_data or trainer.spec.limits() != before.limits()):
+        raise RecipeError(
+            f"{trainer.run.path}: {progress.step:,} steps are done in {progress.seconds / 60:.3g} minutes "
+            f"({trainer.steps_per_epoch:,} steps are an epoch), and {' and '.join(reached)} leaves nothing "
+            "to do; ask for more."
+        )
+
+
+def _tell_rate(trainer: Trainer[nn.Module], before: TrainingSpec, say: Callable[[str], None]) -> None:
+    """Say where the learning rate jumps because the schedule is laid over another number of steps."""
+    progress, now = trainer.progress, trainer.total_steps
+    # Of other data the old number of steps is known from the first epoch on.
+    per_epoch = (
+        (progress.step - progress.position) // progress.epoch if progress.epoch else trainer.steps_per_epoch
+    )
+    then = before.total_steps(per_epoch)
+    if then == now or progress.step == 0:
+        return
+    last = before.schedule.rate(progress.step, then or progress.step)
+    next_ = trainer.spec.schedule.rate(progress.step + 1, now or progress.step + 1)
+    expected = before.schedule.rate(progress.step + 1, then or progress.step + 1)
+    if not math.isclose(next_, expected, rel_tol=1e-6, abs_tol=1e-15):
+        say(
+            f"the {trainer.spec.schedule.kind} schedule is laid out anew over {_steps(now)} instead of "
+            f"{_steps(then)}: the learning rate was {last:.3g} at step {progress.step:,} and is {next_:.3g} "
+            "at the next"
+        )
+
+
+def _steps(count: int | None) -> str:
+    return "steps without end" if count is None else f"{count:,} steps"
+
+
 def _trainer(
-    spec: Recipe, prepared: Prepared, path: Path, device: str, say: Callable[[str], None]
+    spec: Recipe, prepared: Prepared, lock: RunLock, device: str, say: Callable[[str], None]
 ) -> Trainer[nn.Module]:
-    say(prepared.summary)
+    for line in (prepared.summary, *prepared.decisions):
+        say(line)
     keep_freed_memory()
     torch.manual_seed(spec.training.seed)
-    folder = RunFolder(path, prepared.assets.fingerprints)
+    folder = RunFolder(lock.folder, prepared.assets.fingerprints, prepared.data)
     curves = task_of(spec).summary(spec).curves
     return Trainer(
-        prepared.build(), prepared.task, spec.training, folder, choose_device(device), curves=curves
+        prepared.build(),
+        prepared.task,
+        spec.training,
+        folder,
+        choose_device(device),
+        curves=curves,
+        lock=lock,
     )

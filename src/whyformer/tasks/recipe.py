@@ -3,6 +3,7 @@
 from abc import ABC
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from whyformer.config.paths import RunPath
 from whyformer.errors import DataError
 from whyformer.spec import Spec
 from whyformer.training.settings import TrainingSpec
@@ -13,9 +14,13 @@ Data = TypeVar("Data", bound=Spec)
 class Recipe(Spec, ABC):
     """Everything that makes a model, from raw text to its scores."""
 
+    task: Any
+    """Purpose of the model."""
+    start: RunPath | None = None
+    """Folder of a run, trained or imported, whose tokenizers, network and weights training begins with."""
+
     if TYPE_CHECKING:
         # Each recipe declares these itself, in the order of a file.
-        task: Any
         data: Any
         model: Any
         training: TrainingSpec
@@ -29,7 +34,8 @@ def require_data(data: Data | None) -> Data:
     """
     if data is None:
         raise DataError(
-            "the recipe has no data (data: null), as the model was imported; name files of your own, or "
-            "start a recipe of task classification from this run."
+            "the recipe has no data (data: null), as the model was imported; to score it, name some behind "
+            "the run (data.train=... data.valid=...); to train it further, write a recipe that names files "
+            "of your own and, as its `start`, the folder of this run."
         )
     return data

@@ -14,12 +14,18 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from torch import nn
 from typing_extensions import override
 
+from whyformer.config.recipe_files import RecipeLayer
+from whyformer.data.corpora.documents import Documents
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.decoding.overrides import SearchChoice
-from whyformer.errors import DataError
+from whyformer.errors import DataError, RecipeError
 from whyformer.plots.panels import Curves
+from whyformer.tasks.decision import Decision
 from whyformer.tasks.recipe import Recipe
 from whyformer.training.objective import Objective
+from whyformer.training.storage.checkpoint import load_weights
+from whyformer.training.storage.fingerprint import Fingerprint, text_fingerprint
+from whyformer.training.storage.run import RunFolder
 from whyformer.training.task import TrainingTask
 
 
@@ -122,6 +128,18 @@ class Prepared:
     assets: Assets
     summary: str
     """One sentence on what was read and dropped."""
+    data: Mapping[str, Fingerprint] = field(default_factory=dict)
+    """Fingerprints of what is trained on (``train``) and judged by (``valid``)."""
+    recipe: Recipe | None = None
+    """The recipe with what the data decided, where that is more than it says itself."""
+    decisions: Sequence[str] = ()
+    """Decisions that the data took so, a line each."""
+
+
+def documents_fingerprints(documents: Documents) -> dict[str, Fingerprint]:
+    """Fingerprints of both sides of ``documents``."""
+    sides = {"train": documents.train, "valid": documents.valid}
+    return {name: text_fingerprint((document,) for document in side) for name, side in sides.items()}
 
 
 @dataclass(frozen=True)
@@ -154,6 +172,11 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
     figures: ClassVar[tuple[str, ...]]
     """Names of the figures to compare by where a comparison does not say which."""
 
+    asset_keys: ClassVar[tuple[str, ...]] = ()
+    """Keys of the recipe by which its assets are made; one that starts from a run takes them from there."""
+    taken_keys: ClassVar[tuple[str, ...]] = ("model",)
+    """Other keys that such a recipe takes from there, where it does not say otherwise."""
+
     @property
     def name(self) -> str:
         """The name of the task in recipes."""
@@ -166,6 +189,44 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
             RecipeError: such a file cannot be used.
         """
         return recipe
+
+    def provisional(self, said: RecipeLayer) -> RecipeLayer:
+        """Keys that stand in a recipe, of which ``said`` was written, until ``decide`` has decided them."""
+        return {}
+
+    def decide(self, recipe: RecipeT, said: RecipeLayer) -> list[Decision]:
+        """Decisions on keys that were not ``said`` and depend on the data, which are read for it.
+
+        Args:
+            recipe: the recipe, with ``provisional`` values where it leaves keys out.
+            said: the same as it was written, which alone tells what was left out.
+
+        Raises:
+            DataError: the data cannot be read.
+        """
+        return []
+
+    def taken(self, begun: Recipe, folder: Path) -> dict[str, object]:
+        """Keys that a recipe takes from the one, ``begun``, of the run in the ``folder`` that it starts from.
+
+        Raises:
+            RecipeError: the run does something else.
+        """
+        if begun.task != self.name:
+            raise RecipeError(
+                f"start: {folder} is a run of task {begun.task}; a recipe of task {self.name} starts from "
+                "one of its own task."
+            )
+        said = begun.model_dump(mode="json")
+        return {key: said[key] for key in (*self.asset_keys, *self.taken_keys)}
+
+    def load_start(self, recipe: RecipeT, model: nn.Module, start: RunFolder) -> None:
+        """Give a new ``model`` the weights of the run that ``recipe`` starts from.
+
+        Raises:
+            CheckpointError: they are missing or damaged, or do not fit.
+        """
+        load_weights(model, start.read_weights(start.weights), start.weights)
 
     @abstractmethod
     def load_assets(self, folder: Path) -> AssetsT:
@@ -224,6 +285,8 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
 
 class SingleTokenizerTask(Task[RecipeT, SingleTokenizer, RunnerT], ABC):
     """A task whose models read and write by one tokenizer, and need nothing besides."""
+
+    asset_keys = ("tokenizer",)
 
     @override
     def load_assets(self, folder: Path) -> SingleTokenizer:

@@ -16,12 +16,14 @@ class ValidationSpec(Spec):
 
     every: int | None = Field(default=None, ge=1)
     """Steps between two validations; once an epoch if left out."""
-    translate_from: int = Field(default=0, ge=0)
-    """First step whose validation also translates and scores; before it only the loss is measured."""
+    translate_from: int | None = Field(default=None, ge=0)
+    """First step whose validation also translates and scores; left out, as soon as the loss is low enough for
+    translations to mean something, and at the end."""
     sentences: int | None = Field(default=None, ge=1)
     """Maximum number of sentences of the validation set to translate; all if left out."""
     patience: int | None = Field(default=None, ge=1)
-    """Validations in a row without a better score after which training stops; never if left out."""
+    """Validations in a row without a better score (or, at the same score, a better likelihood) after which
+    training stops; never if left out."""
     average: int = Field(default=5, ge=1)
     """Snapshots kept, one a validation, whose weights are averaged at the end; 1 = no averaging."""
 
@@ -55,6 +57,19 @@ class TrainingSpec(Spec):
     """Steps between two saved states, besides the one after every validation."""
     log_every: int = Field(default=20, ge=1)
     """Steps between two lines of the log."""
+
+    def settled(self, steps: int | None) -> "TrainingSpec":
+        """The settings with what depends on the number of ``steps`` decided; None = that is not known."""
+        return self.model_copy(update={"schedule": self.schedule.settled(steps)})
+
+    def total_steps(self, steps_per_epoch: int) -> int | None:
+        """Number of steps until the end, as far as steps or epochs decide it."""
+        bounds = [self.steps, None if self.epochs is None else self.epochs * steps_per_epoch]
+        return min((bound for bound in bounds if bound is not None), default=None)
+
+    def limits(self) -> tuple[float | None, ...]:
+        """Everything that ends a training, to be compared."""
+        return self.steps, self.epochs, self.minutes, self.validation.patience
 
     def fixed_changes(self, before: "TrainingSpec") -> list[str]:
         """Keys in which this differs from ``before``, and which a run that resumes cannot change.

@@ -50,8 +50,13 @@ class TrainingTask(Protocol[ModelT_contra]):
         """Embedded inputs and hidden states of a small made-up batch, for the leak check."""
         ...
 
-    def validate(self, model: ModelT_contra, device: torch.device, *, translate: bool) -> dict[str, float]:
-        """Figures on the validation set: ``loss``, ``nll`` (nats per prediction); scores if ``translate``."""
+    def validate(
+        self, model: ModelT_contra, device: torch.device, *, translate: bool | None
+    ) -> dict[str, float]:
+        """Figures on the validation set: ``loss``, ``nll`` (nats per prediction); scores if ``translate``.
+
+        Where ``translate`` is None, a task that writes text scores what it writes once that means something.
+        """
         ...
 
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:

@@ -11,13 +11,14 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Generic, Literal
 
 import torch
 
-from whyformer.errors import TrainingError
+from whyformer.errors import TrainingError, WhyformerError
+from whyformer.files import write_text
 from whyformer.machine import Precision
 from whyformer.plots.panels import Curves
 from whyformer.training.batches import Group, TrainingBatches
@@ -26,6 +27,7 @@ from whyformer.training.objective import ModelT
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.step import TrainingStep
 from whyformer.training.storage.checkpoint import average_weights, load_weights
+from whyformer.training.storage.lock import RunLock
 from whyformer.training.storage.report import Report
 from whyformer.training.storage.run import RunFolder
 from whyformer.training.storage.state import Best, Progress, SingleFileStore, StateStore, Tally
@@ -44,16 +46,23 @@ class Trainer(Generic[ModelT]):
         device: torch.device,
         *,
         curves: Curves | None = None,
+        lock: RunLock | None = None,
     ) -> None:
-        self.step = TrainingStep(model, task, spec, device)
         self.batches = TrainingBatches(task.lengths, spec.batching, seed=spec.seed)
+        self.spec = spec
+        self.spec = spec.settled(self.total_steps)
+        """Settings, with the warm-up that the number of steps decides."""
+        self.step = TrainingStep(model, task, self.spec, device)
         self.model = self.step.model
         self.task = task
-        self.spec = spec
         self.run = run
         self.device = device
         self.curves = Curves() if curves is None else curves
         """Figures of the log that are drawn."""
+        self.lock = RunLock(run.path) if lock is None else lock
+        """Lock of the run folder, held until the training ends."""
+        self.recipe: str | None = None
+        """Text that the run's recipe becomes when the training goes on, where it changes."""
         self.store: StateStore = SingleFileStore(run)
         self.progress = Progress()
         self._saved = 0
@@ -66,9 +75,7 @@ class Trainer(Generic[ModelT]):
     @cached_property
     def total_steps(self) -> int | None:
         """Number of steps until the end, as far as steps or epochs decide it."""
-        epochs = self.spec.epochs
-        bounds = [self.spec.steps, None if epochs is None else epochs * self.steps_per_epoch]
-        return min((bound for bound in bounds if bound is not None), default=None)
+        return self.spec.total_steps(self.steps_per_epoch)
 
     def check(self) -> None:
         """Look before anything is written whether the model can be trained.
@@ -84,7 +91,7 @@ class Trainer(Generic[ModelT]):
         self._save()
 
     def resume(self) -> None:
-        """Go back to the last saved state of the run folder.
+        """Go back to the last saved state of the run folder, without writing anything.
 
         Raises:
             CheckpointError: the state is missing, damaged, or does not fit.
@@ -99,10 +106,18 @@ class Trainer(Generic[ModelT]):
         Raises:
             TrainingError: the loss is not a number, or the user stopped the run; there is a state to resume
                 from.
+            CheckpointError: another process writes into the run folder.
             WhyformerError: the disk is full.
         """
+        with self.lock:
+            if self.progress.step:
+                self.run.forget_after(self.progress.step, finished=self.progress.finished)
+            return self._train()
+
+    def _train(self) -> Progress:
         with (
             Report(self.run, self.total_steps, self.progress.step, self.curves) as report,
+            self._recipe_in_place(),
             _stop_signals() as stopped,
         ):
             self._introduce(report)
@@ -116,6 +131,22 @@ class Trainer(Generic[ModelT]):
                 self._finish(report)
         return self.progress
 
+    @contextmanager
+    def _recipe_in_place(self) -> Generator[None]:
+        """Write the changed recipe; if the training fails before its first state, put the old one back."""
+        if self.recipe is None:
+            yield
+            return
+        before, state = self.run.recipe.read_text(encoding="utf-8"), self.run.state.stat().st_mtime_ns
+        write_text(self.run.recipe, self.recipe)
+        try:
+            yield
+        except BaseException:
+            if self.run.state.stat().st_mtime_ns == state:
+                with suppress(WhyformerError):
+                    write_text(self.run.recipe, before)
+            raise
+
     def _introduce(self, report: Report) -> None:
         lengths = self.task.lengths
         waste = self.batches.padding_waste
@@ -125,6 +156,8 @@ class Trainer(Generic[ModelT]):
             f"{self.steps_per_epoch:,} steps an epoch, {waste:.1%} padding; {self.device.type}, "
             f"{self.progress.precision}, {torch.get_num_threads()} threads, seed {self.spec.seed}"
         )
+        if self.total_steps is not None and (fault := self.spec.schedule.warmup_fault(self.total_steps)):
+            report.say(fault)
         if self.progress.step:
             report.say(f"going on after step {self.progress.step}")
 
@@ -137,13 +170,23 @@ class Trainer(Generic[ModelT]):
             self.progress.epoch, self.progress.position = epoch, position
             yield group
 
+    def limits_reached(self) -> list[str]:
+        """The settings, as a recipe has them, by which the training is over where it stands."""
+        spec, progress = self.spec, self.progress
+        patience, epochs = spec.validation.patience, spec.epochs
+        reached = {
+            f"training.steps={spec.steps}": spec.steps is not None and progress.step >= spec.steps,
+            f"training.epochs={epochs}": epochs is not None
+            and progress.step >= epochs * self.steps_per_epoch,
+            f"training.minutes={spec.minutes}": spec.minutes is not None
+            and progress.seconds >= 60 * spec.minutes,
+            f"training.validation.patience={patience}": patience is not None
+            and progress.best.stale >= patience,
+        }
+        return [setting for setting, is_reached in reached.items() if is_reached]
+
     def _over(self) -> bool:
-        progress, minutes, patience = self.progress, self.spec.minutes, self.spec.validation.patience
-        return (
-            (self.total_steps is not None and progress.step >= self.total_steps)
-            or (minutes is not None and progress.seconds >= 60 * minutes)
-            or (patience is not None and progress.best.stale >= patience)
-        )
+        return bool(self.limits_reached())
 
     def _take(self, group: Group, report: Report) -> None:
         began, progress = time.perf_counter(), self.progress
@@ -197,14 +240,23 @@ class Trainer(Generic[ModelT]):
         began, step = time.perf_counter(), self.progress.step
         self.model.eval()
         with torch.no_grad():
-            translate = step >= self.spec.validation.translate_from
+            translate = self._wants_translations(event)
             scores = self.task.validate(self.model, self.device, translate=translate)
         self.model.train()
-        self.progress.seconds += time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        self.progress.seconds += seconds
         if not math.isfinite(scores["loss"]):
             raise self._diverged("validation loss", step)
-        report.entry({"step": step, "event": event, **scores, "seconds": self.progress.seconds})
+        took = {"validation_seconds": seconds, "seconds": self.progress.seconds}
+        report.entry({"step": step, "event": event, **scores, **took})
         return scores
+
+    def _wants_translations(self, event: Literal["valid", "average"]) -> bool | None:
+        """Whether a validation is to translate; None leaves it to the task."""
+        first = self.spec.validation.translate_from
+        if first is not None:
+            return self.progress.step >= first
+        return True if event == "valid" and self._over() else None
 
     def _keep_if_best(self, scores: dict[str, float]) -> bool:
         best = self.progress.best
@@ -226,6 +278,8 @@ class Trainer(Generic[ModelT]):
             self.model.load_state_dict(last)
         self.progress.finished = True
         self._save()
+        seconds = sum(record.get("validation_seconds", 0.0) for record in self.run.records())
+        report.say(f"validation took {seconds:.1f} of {self.progress.seconds:.1f} seconds")
 
     def _save(self) -> None:
         self.store.save(self.model, self.step.optimizer, self.progress)

@@ -11,6 +11,8 @@ VALID = "valid"
 """The name of the held-out set that is for choosing, not for testing."""
 
 Item = TypeVar("Item")
+FilesT = TypeVar("FilesT")
+TextsT = TypeVar("TextsT")
 
 
 def refuse_reserved_name(test: Mapping[str, object], things: str) -> None:
@@ -41,6 +43,27 @@ def refuse_unknown_sets(names: Iterable[str], present: Sequence[str]) -> None:
 def wanted_sets(names: Sequence[str], test: Iterable[str]) -> Sequence[str]:
     """The held-out sets called ``names``; without names all ``test`` sets, else ``valid``."""
     return names or [*test] or [VALID]
+
+
+def readable_sets(
+    test: Mapping[str, FilesT], read: Callable[[FilesT], TextsT], *, needed: bool
+) -> dict[str, TextsT]:
+    """The texts that ``read`` gives of the test sets, by name, to compare training data with.
+
+    One that cannot be read is left out unless it is ``needed``: training can do without, and evaluation will
+    say what is wrong with it.
+
+    Raises:
+        DataError: one cannot be read and is needed.
+    """
+    found: dict[str, TextsT] = {}
+    for name, files in test.items():
+        try:
+            found[name] = read(files)
+        except DataError:
+            if needed:
+                raise
+    return found
 
 
 def held_out_share(items: Iterable[Item], share: float, text_of: Callable[[Item], str]) -> list[Item]:

@@ -4,26 +4,46 @@ Only LF separates lines: ``str.splitlines`` would also break at U+2028, U+0085 a
 inside sentences of real corpora, and shift all later lines against the other side of a pair.
 """
 
+import codecs
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
+from whyformer.data.corpora.detection.encoding import (
+    Encoding,
+    guess_encoding,
+    marked_encoding,
+    wide_encoding,
+)
 from whyformer.errors import DataError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF8_MARK = b"\xef\xbb\xbf"
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_CHUNK = 1 << 20
+_HEAD = 1 << 13
+_SAMPLE = 1000
+
+TOLERATED = 0.01
+"""Maximum share of lines that are not UTF-8 in a file that is read: some damage, but no other encoding."""
+_FEW = 2
+"""Such lines that are tolerated in any file."""
 
 
 class Reason(StrEnum):
     """Reason for which a line or pair is not used."""
 
     NOT_UTF8 = "not UTF-8"
+    NUL = "a NUL character"
+    QUOTES = "text after a closing quote"
+    NOT_JSON = "not a JSON object"
     TOO_FEW_COLUMNS = "too few columns"
     EMPTY = "empty"
     OVERLONG = "over-long"
@@ -36,6 +56,15 @@ class SentencePair(NamedTuple):
 
     source: str
     target: str
+
+
+class Placed(NamedTuple):
+    """A sentence pair, and where it stands."""
+
+    pair: SentencePair
+    path: Path
+    number: int
+    """Of its line (of its first, where it has several), counted from 1."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +84,162 @@ class BadLine:
         return DataError(f"{self}: {self.reason}; correct this line.")
 
 
+@dataclass(frozen=True)
+class EncodingReport:
+    """Lines of a file that are not UTF-8, counted."""
+
+    path: Path
+    lines: int
+    """Lines of the file; 0 where another encoding makes that a matter of opinion."""
+    bad: tuple[int, ...] = ()
+    """Numbers of the lines that are not UTF-8."""
+    beyond: int = 0
+    """Lines that are UTF-8 and have more in them than ASCII."""
+    guess: Encoding | None = None
+    """The encoding that they fit best, if one was found."""
+
+    @property
+    def is_utf8(self) -> bool:
+        """Whether the file can be read, with the few bad lines left out."""
+        return self.lines > 0 and len(self.bad) <= max(_FEW, TOLERATED * self.lines)
+
+    @property
+    def fault(self) -> str:
+        """The sentence that says what the file is instead, and how to convert it."""
+        path, guess = self.path, self.guess
+        if not self.lines:
+            known = f"this is {guess.title}" if guess else "its lines end in CR alone"
+            return f"{path}: {known}, not UTF-8 with LF; convert it: {self.command}"
+        count = (
+            f"{path}: {len(self.bad):,} of {self.lines:,} lines are not UTF-8 (the first is {self.bad[0]:,})"
+        )
+        if guess is None:
+            return (
+                f"{count}, and no encoding known here fits them; get the file again or correct these lines."
+            )
+        if self.beyond > len(self.bad):
+            return (
+                f"{count} but {guess.title}, and {self.beyond:,} others are UTF-8 beyond ASCII: the file "
+                f"mixes two encodings; convert each part before they are joined."
+            )
+        return f"{count}; they look like {guess.title}; convert the file: {self.command}"
+
+    @property
+    def command(self) -> str:
+        """The command that writes the file anew as UTF-8."""
+        packed = self.path.suffix == ".gz"
+        plain = self.path.with_suffix("") if packed else self.path
+        name = quote(str(self.path))
+        new = quote(str(plain.with_name(f"{plain.stem}.utf8{plain.suffix}")))
+        unpack = f"gzip -dc {name} | " if packed else ""
+        if self.guess is None:
+            return f"{unpack}tr '\\r' '\\n' {'' if packed else f'< {name} '}> {new}"
+        file = "" if packed else f" {name}"
+        return f"{unpack}iconv -f {self.guess.iconv} -t UTF-8{file} > {new}"
+
+
+def encoding_of(path: Path) -> EncodingReport:
+    """Count the lines of a file that are not UTF-8, and guess what they are.
+
+    Raises:
+        DataError: the file is missing, empty, a folder, not readable, or damaged gzip.
+    """
+    path = path.expanduser()
+    try:
+        state = path.stat()
+    except OSError:
+        return _examined(path, 0, 0)  # which says what is wrong
+    return _examined(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _examined(path: Path, changed: int, size: int) -> EncodingReport:
+    """The report, made once as long as the file stays as it is."""
+    with _opened(path) as file:
+        head = file.read(_HEAD)
+        decoder, chunk, sound, lines, returns, last = (
+            codecs.getincrementaldecoder("utf-8")(),
+            head,
+            True,
+            0,
+            0,
+            b"",
+        )
+        guess = marked_encoding(head) or wide_encoding(head)
+        if guess is not None:
+            return EncodingReport(path, 0, guess=guess)
+        while chunk:
+            lines, returns, last = lines + chunk.count(b"\n"), returns + chunk.count(b"\r"), chunk
+            sound = sound and _goes_on(decoder, chunk)
+            chunk = file.read(_CHUNK)
+        sound = sound and _goes_on(decoder, b"", final=True)
+    if not head:
+        raise DataError(f"{path}: this file is empty.")
+    if not lines and returns > 1:
+        return EncodingReport(path, 0)
+    lines += not last.endswith(b"\n")
+    return EncodingReport(path, lines) if sound else _counted(path)
+
+
+def _goes_on(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False) -> bool:
+    try:
+        decoder.decode(chunk, final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _counted(path: Path) -> EncodingReport:
+    """The report on a file with some line that is not UTF-8."""
+    bad, sample, beyond, number = list[int](), list[bytes](), 0, 0
+    with _opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            if line.isascii():
+                continue
+            try:
+                line.decode("utf-8")
+                beyond += 1
+            except UnicodeDecodeError:
+                bad.append(number)
+                if len(sample) < _SAMPLE:
+                    sample.append(line)
+    return EncodingReport(path, number, tuple(bad), beyond, guess_encoding(sample))
+
+
 def scan_lines(path: Path) -> Iterator[str | BadLine]:
-    """Yield each line without its line end (LF or CR LF), or what stands in its place if it is not UTF-8.
+    """Yield each line without its line end (LF or CR LF), or what stands in its place if it cannot be read.
 
     A byte order mark at the front is dropped. ``~`` in the path is the home folder.
 
     Raises:
-        DataError: the file is missing, empty, a folder, not readable, UTF-16, or damaged gzip.
+        DataError: the file is missing, empty, a folder, not readable, damaged gzip, or in another encoding
+            than UTF-8: more than a few of its lines are not.
     """
     path = path.expanduser()
+    if _can_be_read_twice(path) and not (report := encoding_of(path)).is_utf8:
+        raise DataError(report.fault)
+    number = 0
+    with _opened(path) as lines:
+        for number, line in enumerate(lines, start=1):
+            yield _decoded(line, path, number)
+    if number == 0:
+        raise DataError(f"{path}: this file is empty.")
+
+
+def _can_be_read_twice(path: Path) -> bool:
+    """Whether it is a regular file, and no pipe for instance."""
     try:
-        with path.open("rb") as file, _unpacked(file, path) as lines:
-            number = 0
-            for number, line in enumerate(lines, start=1):
-                yield _decoded(line, path, number)
+        return path.is_file()
+    except OSError:
+        return False
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[BufferedReader | gzip.GzipFile]:
+    """The bytes of a file, unpacked; faults in opening and in reading it are one sentence."""
+    try:
+        with path.open("rb") as file, _unpacked(file, path) as unpacked:
+            yield unpacked
     except FileNotFoundError:
         raise DataError(f"{path}: no such file.") from None
     except IsADirectoryError:
@@ -77,8 +248,6 @@ def scan_lines(path: Path) -> Iterator[str | BadLine]:
         raise DataError(f"{path}: damaged gzip file ({error}); get it again.") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-    if number == 0:
-        raise DataError(f"{path}: this file is empty.")
 
 
 def read_lines(path: Path) -> list[str]:
@@ -117,11 +286,16 @@ def read_stream(stream: Iterable[bytes], name: str) -> Iterator[str]:
     Raises:
         DataError: a line is not UTF-8; ``name`` says where.
     """
-    for number, line in enumerate(stream, start=1):
-        text = _decoded(line, Path(name), number)
+    for text in scan_stream(stream, name):
         if isinstance(text, BadLine):
             raise text.error()
         yield text
+
+
+def scan_stream(stream: Iterable[bytes], name: str) -> Iterator[str | BadLine]:
+    """Yield the lines of an open stream as they arrive, and a ``BadLine`` for one that is not UTF-8."""
+    for number, line in enumerate(stream, start=1):
+        yield _decoded(line, Path(name), number)
 
 
 def _unpacked(file: BufferedReader, path: Path) -> BufferedReader | gzip.GzipFile:
@@ -136,10 +310,11 @@ def _unpacked(file: BufferedReader, path: Path) -> BufferedReader | gzip.GzipFil
 def _decoded(line: bytes, path: Path, number: int) -> str | BadLine:
     line = line.removesuffix(b"\n").removesuffix(b"\r")
     if number == 1:
-        if line.startswith(_UTF16_MARKS):
-            raise DataError(f"{path}: this is UTF-16; save it as UTF-8.")
+        if (encoding := marked_encoding(line)) is not None:
+            raise DataError(EncodingReport(path, 0, guess=encoding).fault)
         line = line.removeprefix(_UTF8_MARK)
     try:
-        return line.decode("utf-8")
+        text = line.decode("utf-8")
     except UnicodeDecodeError:
         return BadLine(path, number, Reason.NOT_UTF8)
+    return BadLine(path, number, Reason.NUL) if "\0" in text else text

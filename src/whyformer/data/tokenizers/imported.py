@@ -4,7 +4,7 @@ What cuts the text (normalizer, pre-tokenizer, merges, scores) stays as it is, s
 """
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import TokenizerError
@@ -29,6 +29,10 @@ class Imported(Spec):
         """Special tokens besides the four base ones."""
         return self.names[len(NAMES) :]
 
+    def for_documents(self) -> Self:
+        """The same: its normal form is in its file."""
+        return self
+
     def train(self, lines: Iterable[str]) -> Tokenizer:
         """Refuse.
 
@@ -36,6 +40,6 @@ class Imported(Spec):
             TokenizerError: always.
         """
         raise TokenizerError(
-            "tokenizer.kind is imported, which cannot be trained; name another kind, or go on with the "
-            "tokenizer.json that was imported."
+            "tokenizer.kind is imported, which cannot be trained; name another kind, or keep it by starting "
+            "from the run that was imported (`start: runs/NAME`)."
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from whyformer.data.tokenizers.imported import Imported
 from whyformer.data.tokenizers.merges import Merge, counted_words, frequency, learned_merges, likelihood_gain
 from whyformer.data.tokenizers.pre_tokenization import Cutting, Split
 from whyformer.data.tokenizers.specials import BYTES, UNKNOWN_NAME, Specials
+from whyformer.data.tokenizers.text.normalization import TextSpec
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.data.tokenizers.training import alphabet, finished, gathered, learn, room_for
 from whyformer.errors import TokenizerError
@@ -36,20 +37,33 @@ class _Trained(Spec):
 
     lowercase: bool = False
     """Turn text into lower case, in training and in use; its case is then lost."""
+    text: TextSpec = TextSpec()
+    """Normal form of text, in training and in use: characters, white space, what is invisible."""
     nfc: bool = False
-    """Compose characters (Unicode NFC), in training and in use, so that é is always one character."""
+    """Older name of ``text: {unicode: nfc}``, which is the default now: true composes characters where
+    ``text.unicode`` says none."""
     specials: Specials = ()
     """Names of extra special tokens, for instance ``[MASK]``; their ids follow the four base ones."""
 
     def _cutting(self, *patterns: str, space_in_front: bool = True) -> Cutting:
-        return Cutting(patterns, nfc=self.nfc, lowercase=self.lowercase, space_in_front=space_in_front)
+        return Cutting(patterns, self._text, lowercase=self.lowercase, space_in_front=space_in_front)
+
+    @property
+    def _text(self) -> TextSpec:
+        composed = self.nfc and self.text.unicode == "none"
+        return self.text.model_copy(update={"unicode": "nfc"}) if composed else self.text
 
     def _reserved(self, *, byte_fallback: bool) -> list[str]:
         """The pieces that are not learned, in the order of their ids."""
         return [*special_tokens.NAMES, *self.specials, *(BYTES if byte_fallback else ())]
 
-    def _finished(self, model: Model, cut: Cutting, *to_text: Decoder) -> Tokenizer:
-        return finished(model, cut, self.model_dump(mode="json"), to_text=to_text)
+    def _finished(self, model: Model, cut: Cutting, lines: Iterable[str], *to_text: Decoder) -> Tokenizer:
+        spec = self.model_copy(update={"text": self.text.decided("fold")}).model_dump(mode="json")
+        return finished(model, cut, spec, lines, to_text=to_text)
+
+    def for_documents(self) -> Self:
+        """The same for documents, whose lines mean something, where the recipe does not say otherwise."""
+        return self.model_copy(update={"text": self.text.decided("plain")})
 
 
 class _Subword(_Trained):
@@ -107,7 +121,7 @@ class BPE(_Subword):
             unk_token=UNKNOWN_NAME,
             byte_fallback=self.byte_fallback,
         )
-        return self._finished(model, cut, _bytes_to_text())
+        return self._finished(model, cut, text, _bytes_to_text())
 
     def merges(self, lines: Iterable[str]) -> Iterator[Merge]:
         """Yield the merges that :meth:`train` learns, and those that a larger vocabulary would add.
@@ -154,7 +168,7 @@ class Unigram(_Subword):
             unk_id=special_tokens.UNK,
             byte_fallback=self.byte_fallback,
         )
-        return self._finished(model, cut, _bytes_to_text())
+        return self._finished(model, cut, text, _bytes_to_text())
 
 
 class WordPiece(_Subword):
@@ -187,7 +201,7 @@ class WordPiece(_Subword):
         room = room_for(single, reserved, self.vocabulary) - len(single)
         learned = (merge.merged for merge in islice(self._merges(text, cut, characters), room))
         model = models.WordPiece(vocab=_numbered([*reserved, *single, *learned]), unk_token=UNKNOWN_NAME)
-        return self._finished(model, cut, decoders.Replace(Regex("^##"), ""), _unknown_word_to_text())
+        return self._finished(model, cut, text, decoders.Replace(Regex("^##"), ""), _unknown_word_to_text())
 
     def merges(self, lines: Iterable[str]) -> Iterator[Merge]:
         """Yield the merges that :meth:`train` learns, and those that a larger vocabulary would add.
@@ -244,7 +258,7 @@ class Word(_Trained):
         # A space that belongs to no word stands between two spaces, or before a script without spaces.
         pieces = list(dict.fromkeys([*reserved, " ", *_by_id(learned["vocab"])]))[: self.vocabulary]
         model = models.WordLevel(_numbered(pieces), unk_token=UNKNOWN_NAME)
-        return self._finished(model, cut, _unknown_word_to_text())
+        return self._finished(model, cut, text, _unknown_word_to_text())
 
 
 class Character(_Trained):
@@ -270,14 +284,15 @@ class Character(_Trained):
         from tokenizers import models
 
         cut = self._cutting(space_in_front=False)
-        characters = alphabet(gathered(lines), cut, self.coverage)
+        text = gathered(lines)
+        characters = alphabet(text, cut, self.coverage)
         model = models.BPE(
             vocab=_numbered([*self._reserved(byte_fallback=self.byte_fallback), *characters]),
             merges=[],  # byte-pair encoding before its first merge
             unk_token=UNKNOWN_NAME,
             byte_fallback=self.byte_fallback,
         )
-        return self._finished(model, cut, _bytes_to_text())
+        return self._finished(model, cut, text, _bytes_to_text())
 
 
 TokenizerSpec = Annotated[

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from whyformer.data.tokenizers.text.normalization import TextSpec
 from whyformer.special_tokens import NAMES
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ _WORD = "|".join(
 _SPACED = rf" ?\S+|{_WHITE_SPACE}"
 
 UNSPACED_CHARACTER = rf"[{_UNSPACED}]"
+FRONT = rf"\A(?=[^{_UNSPACED}])"
+"""Front of a text that gets a space."""
 HASH = "#"
 
 
@@ -75,7 +78,7 @@ class Cutting:
 
     patterns: Sequence[str]
     """Cuts made one after the other: every match, and every stretch between matches, stands alone."""
-    nfc: bool
+    text: TextSpec
     lowercase: bool
     space_in_front: bool
     """Give the first word the space that every other word has, unless its script has no spaces."""
@@ -84,13 +87,11 @@ class Cutting:
         """Build the changes a text goes through before it is cut."""
         from tokenizers import Regex, normalizers
 
-        steps: list[Normalizer] = []
-        if self.nfc:
-            steps.append(normalizers.NFC())
+        steps = self.text.steps()
         if self.lowercase:
             steps.append(normalizers.Lowercase())
         if self.space_in_front:
-            steps.append(normalizers.Replace(Regex(rf"\A(?=[^{_UNSPACED}])"), " "))
+            steps.append(normalizers.Replace(Regex(FRONT), " "))
         return normalizers.Sequence(steps)
 
     def pre_tokenizer(self, *, only: Sequence[str] | None = None) -> PreTokenizer:

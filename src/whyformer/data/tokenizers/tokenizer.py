@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from whyformer import special_tokens
+from whyformer.data.tokenizers.pre_tokenization import FRONT
 from whyformer.data.tokenizers.specials import BYTES, UNKNOWN_NAME
-from whyformer.errors import TokenizerError
+from whyformer.data.tokenizers.text.seen import SeenText, named
+from whyformer.data.tokenizers.text.sentences import split_line
+from whyformer.errors import TokenizerError, WhyformerNote
 from whyformer.files import write_text
 from whyformer.progress import progress
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as LibraryTokenizer
+    from tokenizers.normalizers import Normalizer
 
 SPEC_KEY = "whyformer"
 """Where, inside the file's ``model``, the spec lies; the tokenizers library ignores unknown keys there."""
+
+SEEN_KEY = "whyformer_seen"
+"""Where, beside the spec, the facts about the training text lie."""
 
 Document = dict[str, Any]
 """A tokenizer file, parsed: the format of the tokenizers library, version 1.0."""
@@ -45,6 +54,7 @@ class Tokenizer:
         self._library = _library(document)
         self.size: int = self._library.get_vocab_size()
         """Number of ids, special tokens included."""
+        self._told = set[str]()
         self._silent = {token["id"] for token in document["added_tokens"]} - {special_tokens.UNK}
 
     def __reduce__(self) -> tuple[type[Tokenizer], tuple[Document]]:
@@ -74,6 +84,84 @@ class Tokenizer:
             TokenizerError: as :meth:`encode`.
         """
         return _encoded(self._inside, texts)
+
+    @cached_property
+    def named_tokens(self) -> dict[str, int]:
+        """Ids of the special tokens by name, those of another toolkit by the names they have there, too."""
+        names = {token["content"]: cast(int, token["id"]) for token in self._document["added_tokens"]}
+        theirs: list[str] = [*self.spec.get("names", ())]
+        return {**{name: id for id, name in enumerate(theirs) if name}, **names}
+
+    def encode_marked(self, text: str, *, inside: bool = False) -> list[int]:
+        """Encode a text, or one from ``inside``, in which a special token's name stands for the token.
+
+        Raises:
+            TokenizerError: as :meth:`encode`.
+        """
+        names = sorted(self.named_tokens, key=len, reverse=True)
+        first, *rest = re.split(f"({'|'.join(map(re.escape, names))})", text)
+        (ids,) = self.encode_inside([first]) if inside else [self.encode_beginning(first)]
+        for name, between in zip(rest[::2], self.encode_inside(rest[1::2]), strict=True):
+            ids += [self.named_tokens[name], *between]
+        return ids
+
+    def normalized(self, text: str) -> str:
+        """Return ``text`` in normal form, as a stretch from inside of a text: spaces at its ends stay.
+
+        Upper case stays, too. Text for a tokenizer of another toolkit is left as it is.
+        """
+        return text if self._cleaner is None else self._cleaner.normalize_str(text)
+
+    @cached_property
+    def seen(self) -> SeenText | None:
+        """Facts about the training text; None where the file has none, as those of other toolkits."""
+        return SeenText.read(self._document["model"].get(SEEN_KEY))
+
+    def note_unseen(self, texts: Sequence[str]) -> None:
+        """Say which characters of ``texts`` were never seen in training, each of them once."""
+        if self.seen is None:
+            return
+        known = self.seen.characters | self._told | {" "}
+        odd = [text for text in texts if not known.issuperset(text)]
+        try:
+            unseen = set().union(*map(self._library.normalizer.normalize_str, odd)) - known
+        except UnicodeEncodeError:
+            _refuse_surrogates(odd)
+            raise
+        if unseen:
+            self._told |= unseen
+            warnings.warn(
+                f"the training text had none of these characters, so what the model makes of them is a "
+                f"guess: {named(unseen)}.",
+                WhyformerNote,
+                stacklevel=3,
+            )
+
+    def note_longer(self, lines: Mapping[int, str]) -> None:
+        """Say once that of ``lines``, by number, some have more sentences than those of the training text."""
+        if self.seen is None or _SENTENCES in self._told:
+            return
+        usual = self.seen.sentences
+        counts = {number: len(split_line(self.normalized(line))) for number, line in lines.items()}
+        longer = {number: count for number, count in counts.items() if count > usual}
+        if longer:
+            self._told.add(_SENTENCES)
+            first = min(longer)
+            warnings.warn(
+                f"line {first} has {longer[first]} sentences, but lines of the training text had "
+                f"{usual} at most, as a rule ({len(longer):,} of {len(lines):,} lines are so): parts may be "
+                "left out; --split (in Python: split=True) translates sentence by sentence.",
+                WhyformerNote,
+                stacklevel=3,
+            )
+
+    def encode_beginning(self, text: str) -> list[int]:
+        """Encode the beginning of a text that goes on: white space at its end is kept.
+
+        Raises:
+            TokenizerError: as :meth:`encode`.
+        """
+        return _encoded(self._beginning, [text])[0]
 
     def words(self, texts: Sequence[str]) -> list[list[str]]:
         """Return the stretches that each text is cut into before the vocabulary is asked.
@@ -136,6 +224,33 @@ class Tokenizer:
         """The vocabulary in the order of ids, as stored."""
         vocabulary = self._library.get_vocab()
         return sorted(vocabulary, key=vocabulary.__getitem__)
+
+    @cached_property
+    def spelled(self) -> list[bytes | None]:
+        """The bytes of text that each id stands for inside of a text; None for special tokens."""
+        values = {name: bytes([byte]) for byte, name in enumerate(BYTES)}
+        first = self.ordinary_ids.start
+        kind = self.spec["kind"]
+        ordinary: list[bytes | None] = []
+        for id, piece in enumerate(self.pieces[first:], start=first):
+            if piece in values:
+                ordinary.append(values[piece])
+            elif kind == "imported":
+                ordinary.append(self._decoded_inside(id, piece))
+            else:
+                ordinary.append((piece.removeprefix("##") if kind == "wordpiece" else piece).encode())
+        return [*[None] * first, *ordinary]
+
+    @cached_property
+    def readable_spellings(self) -> list[str]:
+        """The texts of ``spelled`` that are whole characters; of the others, empty ones."""
+        return [_readable_bytes(piece) for piece in self.spelled]
+
+    def spelling(self, text: str) -> str:
+        """Return ``text`` as its pieces spell it, laid end to end; a space in front may be added."""
+        if self.spec["kind"] != "imported":
+            return self._library.normalizer.normalize_str(text)
+        return b"".join(self.spelled[id] or b"" for id in self.encode(text)).decode(errors="replace")
 
     @property
     def ordinary_ids(self) -> range:
@@ -201,12 +316,47 @@ class Tokenizer:
 
     @cached_property
     def _inside(self) -> LibraryTokenizer:
-        """The library's tokenizer without the one replacement, which puts a space in front of a text."""
+        """The library's tokenizer without what it does at the ends of a text: strip it, put a space there."""
         if self.spec["kind"] == "imported":
             return self._library  # a BERT's, which drops spaces
+        return _library({**self._document, "normalizer": self._inner_changes()})
+
+    @cached_property
+    def _beginning(self) -> LibraryTokenizer:
+        """The library's tokenizer without what it does at the end of a text."""
+        if self.spec["kind"] == "imported":
+            return self._library
         changes = self._document["normalizer"]
-        kept = [change for change in changes["normalizers"] if change["type"] != "Replace"]
+        kept = [
+            {**change, "strip_right": False} if change["type"] == "Strip" else change
+            for change in changes["normalizers"]
+        ]
         return _library({**self._document, "normalizer": {**changes, "normalizers": kept}})
+
+    def _decoded_inside(self, id: int, piece: str) -> bytes:
+        """The bytes of text of a piece of another toolkit."""
+        if (self._document.get("decoder") or {}).get("type") == "ByteLevel":
+            return bytes(_BYTE_LEVEL[character] for character in piece if character in _BYTE_LEVEL)
+        return self.decode([special_tokens.UNK, id]).removeprefix(UNKNOWN_NAME).encode()
+
+    @cached_property
+    def _cleaner(self) -> Normalizer | None:
+        """The library's changes of text that people would not see; None where they are another toolkit's."""
+        if self.spec["kind"] == "imported":
+            return None
+        changes = self._inner_changes()
+        changes["normalizers"] = [each for each in changes["normalizers"] if each["type"] != "Lowercase"]
+        return _library({**self._document, "normalizer": changes}).normalizer
+
+    def _inner_changes(self) -> Document:
+        """The normalizer without what it does at the ends of a text."""
+        changes = self._document["normalizer"]
+        kept = [
+            change
+            for change in changes["normalizers"]
+            if change["type"] != "Strip" and change.get("pattern") != {"Regex": FRONT}
+        ]
+        return {**changes, "normalizers": kept}
 
     def _known(self, id: int) -> int:
         if 0 <= id < self.size:
@@ -218,6 +368,26 @@ class Tokenizer:
 
     def _spoken(self, ids: Sequence[int]) -> list[int]:
         return [self._known(id) for id in ids if id not in self._silent]
+
+
+def _byte_level() -> dict[str, int]:
+    """The bytes by the characters that GPT-2's pieces write them as (Radford et al. 2019)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    shifted = {chr(256 + place): byte for place, byte in enumerate(others)}
+    return {**{chr(byte): byte for byte in printable}, **shifted}
+
+
+_BYTE_LEVEL = _byte_level()
+_SENTENCES = "several sentences"
+"""Name of what was told, beside characters, which are shorter."""
+
+
+def _readable_bytes(piece: bytes | None) -> str:
+    try:
+        return "" if piece is None else piece.decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 def _library(document: Document) -> LibraryTokenizer:

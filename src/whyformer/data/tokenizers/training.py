@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from whyformer import special_tokens
 from whyformer.data.tokenizers.pre_tokenization import Cutting
-from whyformer.data.tokenizers.tokenizer import SPEC_KEY, Tokenizer
+from whyformer.data.tokenizers.text.seen import SeenText
+from whyformer.data.tokenizers.tokenizer import SEEN_KEY, SPEC_KEY, Tokenizer
 from whyformer.errors import TokenizerError
 from whyformer.progress import counted
 
@@ -90,7 +91,12 @@ def learn(
 
 
 def finished(
-    model: Model, cutting: Cutting, spec: Mapping[str, Any], *, to_text: Iterable[Decoder]
+    model: Model,
+    cutting: Cutting,
+    spec: Mapping[str, Any],
+    lines: Iterable[str],
+    *,
+    to_text: Iterable[Decoder],
 ) -> Tokenizer:
     """Put the parts together.
 
@@ -98,15 +104,19 @@ def finished(
         model: trained, with the special tokens as its first pieces.
         cutting: what a text goes through before the model.
         spec: the settings; they lie in the file beside the model that they describe.
+        lines: the training text, of which the file keeps a few facts.
         to_text: what turns one piece into the text it stands for.
     """
     import tokenizers
 
     tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.normalizer = cutting.normalizer()
+    normalizer = cutting.normalizer()
+    tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = cutting.pre_tokenizer()
     tokenizer.decoder = cutting.decoder(to_text)
     tokenizer.add_special_tokens([*special_tokens.NAMES, *spec["specials"]])
     document = json.loads(tokenizer.to_str())
     document["model"][SPEC_KEY] = dict(spec)
+    seen = SeenText.of([normalizer.normalize_str(line) for line in lines])
+    document["model"][SEEN_KEY] = seen.record()
     return Tokenizer(document)

@@ -119,7 +119,7 @@ def _refuse(settings: SearchSpec) -> None:
         "sampling, whose draws it does not seed by sentence": isinstance(settings, SamplingSpec),
         "our coverage_penalty": isinstance(settings, BeamSpec) and settings.coverage_penalty > 0,
         "no_repeat_ngram as we count it": settings.no_repeat_ngram is not None,
-        "a prefix whose score counts": bool(settings.prefix),
+        "a prefix whose score counts": bool(settings.prefix or settings.openings),
     }
     for what, asked in faults.items():
         if asked:
@@ -153,7 +153,9 @@ def converted(model: AnyEncoderDecoder, run: Path, weights: Path, precision: CPU
             convert(model, _TYPES[precision], temporary)
             temporary.replace(folder)
         except OSError as error:
-            raise explained(error, folder) from error
+            # Another process may have written the same in the meantime.
+            if not folder.is_dir():
+                raise explained(error, folder) from error
         finally:
             # Gone already if all went well.
             shutil.rmtree(temporary, ignore_errors=True)

@@ -3,6 +3,7 @@
 M model dimension · V vocabulary
 """
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -41,7 +42,8 @@ def convert(model: Transformer, quantization: str, folder: Path) -> None:
     """
     refuse_inexpressible(model.spec)
     with torch.no_grad():
-        made = _converted(model)
+        # Quantization scales their weights in place, which may not be those of a model in use.
+        made = _converted(copy.deepcopy(model))
         made.validate()
         made.optimize(quantization=quantization)
     made.save(str(folder))

@@ -197,7 +197,8 @@ class NativeEngine(StepDecoder[NativeState]):
 
 def _is_free(settings: GreedySpec) -> bool:
     """Whether nothing depends on what was written before; tokens may be forbidden."""
-    return settings.shortest == 1 and not settings.prefix and settings.no_repeat_ngram is None
+    begins = bool(settings.prefix or settings.openings)
+    return settings.shortest == 1 and not begins and settings.no_repeat_ngram is None
 
 
 def _watches(settings: SearchSpec) -> bool:

@@ -21,7 +21,13 @@ from whyformer.tasks.bidirectional_lm.training import (
 )
 from whyformer.tasks.bidirectional_lm.word_embedder import WordEmbedder
 from whyformer.tasks.recipe import Recipe
-from whyformer.tasks.task import EvaluationOptions, Prepared, SingleTokenizerTask, TaskSummary
+from whyformer.tasks.task import (
+    EvaluationOptions,
+    Prepared,
+    SingleTokenizerTask,
+    TaskSummary,
+    documents_fingerprints,
+)
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
 
@@ -53,10 +59,13 @@ class BidirectionalLMTask(SingleTokenizerTask[BidirectionalLMRecipe, WordEmbedde
     @override
     def prepare(self, recipe: BidirectionalLMRecipe, assets: SingleTokenizer | None) -> Prepared:
         documents = recipe.data.load()
-        tokenizer = recipe.tokenizer.train(documents.train) if assets is None else assets.tokenizer
+        if assets is None:
+            assets = SingleTokenizer(recipe.tokenizer.for_documents().train(documents.train))
+        tokenizer = assets.tokenizer
         training = BidirectionalLMTraining(documents, tokenizer, recipe.model, self.objective(recipe))
         build = partial(recipe.model.build, tokenizer.size)
-        return Prepared(training, build, SingleTokenizer(tokenizer), documents.summary)
+        data = documents_fingerprints(documents)
+        return Prepared(training, build, assets, documents.summary, data)
 
     @override
     def objective(self, recipe: BidirectionalLMRecipe) -> BothWays:

@@ -115,7 +115,7 @@ class BidirectionalLMTraining:
         every = torch.ones(8, 8, dtype=torch.bool)
         return Probe(embedded, hidden, torch.cat([every.tril()[:-1], every.triu()[1:]]))
 
-    def validate(self, model: ELMo, device: torch.device, *, translate: bool) -> dict[str, float]:
+    def validate(self, model: ELMo, device: torch.device, *, translate: bool | None) -> dict[str, float]:
         """Loss and negative log-likelihood in nats per word, of each direction too, and perplexity."""
         return bidirectional_lm_metrics(model, self._valid, self.objective.label_smoothing).figures
 

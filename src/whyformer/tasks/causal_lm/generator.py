@@ -1,6 +1,8 @@
 """The generator: the beginning of a text in, the text out."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
+from typing import NamedTuple
 
 import torch
 
@@ -13,6 +15,8 @@ from whyformer.decoding.search import SearchSpec, search
 from whyformer.errors import DecodingError
 from whyformer.models.gpt import GPT
 from whyformer.special_tokens import BOS, NAMES, UNK
+from whyformer.tasks.bad_lines import unreadable
+from whyformer.tasks.opening import Tokens, openings
 from whyformer.tasks.output import TextOutput
 
 
@@ -20,7 +24,9 @@ class Generator:
     """A trained language model with its tokenizer and its way of searching.
 
     White space at the end of a prompt is dropped: it belongs to the word that follows. An empty prompt is
-    the beginning of a document.
+    the beginning of a document. Where a prompt may end inside a piece, its last tokens are searched for, too,
+    so that "ti" can become "time": then an output's score counts them, and its tokens begin
+    with a piece that reaches beyond the prompt.
     """
 
     def __init__(self, model: GPT, tokenizer: Tokenizer, settings: SearchSpec) -> None:
@@ -40,6 +46,7 @@ class Generator:
         *,
         batch: int = 64,
         first: int = 1,
+        special_tokens: bool = False,
     ) -> list[list[TextOutput]]:
         """Continuations of each prompt, best first; an output's text leaves the prompt out.
 
@@ -48,16 +55,32 @@ class Generator:
             settings: how to search; the recipe's way if left out.
             batch: prompts side by side; it changes the speed, not the result.
             first: the number of the first prompt in the caller's data: what is drawn for it depends on that.
+            special_tokens: whether a special token's name in a prompt stands for the token, not for text.
 
         Raises:
-            DecodingError: a prompt is longer than the model reads, or the settings do not suit the model.
+            DecodingError: a prompt is longer than the model reads or no text, or the settings do not suit
+                the model.
         """
-        encoded = self._encoded(prompts, first)
         settings = self.settings if settings is None else settings
+        begun = self._begun(prompts, first, settings, special_tokens)
+        alike: dict[tuple[tuple[Tokens, ...], Tokens], list[int]] = {}
+        for index, prompt in enumerate(begun):
+            alike.setdefault((prompt.openings, prompt.rest), []).append(index)
+        results: dict[int, list[TextOutput]] = {}
+        for indices in alike.values():
+            group = [begun[index] for index in indices]
+            numbers = [first + index for index in indices]
+            written = self._written(group, _opened(settings, group[0]), batch, numbers)
+            results.update(zip(indices, written, strict=True))
+        return [results[index] for index in range(len(begun))]
+
+    def _written(
+        self, begun: "Sequence[_Prompt]", settings: SearchSpec, batch: int, numbers: Sequence[int]
+    ) -> list[list[TextOutput]]:
+        """Continuations of prompts that begin with the same choice of openings, or with none."""
 
         def write(order: list[int]) -> Iterator[list[TextOutput]]:
-            rows, last, limit = self._rows([encoded[index] for index in order])
-            numbers = [first + index for index in order]
+            rows, last, limit = self._rows([begun[index].head for index in order])
             found = search(
                 self.model,
                 rows.tokens,
@@ -65,15 +88,21 @@ class Generator:
                 settings,
                 model_limit=limit,
                 first=last,
-                numbers=numbers,
+                numbers=[numbers[index] for index in order],
             )
             for index, hypotheses in zip(order, found, strict=True):
-                opens = len(encoded[index]) == 1
-                yield [self._candidate(hypothesis, opens) for hypothesis in hypotheses]
+                yield [self._candidate(hypothesis, begun[index]) for hypothesis in hypotheses]
 
-        return map_by_length(write, [len(ids) for ids in encoded], batch)
+        return map_by_length(write, [len(prompt.head) for prompt in begun], batch)
 
-    def stream(self, prompt: str, write: Callable[[str], object], settings: SearchSpec | None = None) -> None:
+    def stream(
+        self,
+        prompt: str,
+        write: Callable[[str], object],
+        settings: SearchSpec | None = None,
+        *,
+        special_tokens: bool = False,
+    ) -> None:
         """Write what follows ``prompt`` piece by piece; all pieces joined are what ``generate`` gives.
 
         Raises:
@@ -86,13 +115,14 @@ class Generator:
             raise DecodingError(
                 "several texts cannot be shown while they are written; search greedily, or draw one sample."
             )
-        encoded = self._encoded([prompt], 1)
-        rows, last, limit = self._rows(encoded)
-        opens, shown = len(encoded[0]) == 1, 0
+        (begun,) = self._begun([prompt], 1, settings, special_tokens)
+        settings = _opened(settings, begun)
+        rows, last, limit = self._rows([begun.head])
+        shown = 0
 
         def show(ids: Sequence[int]) -> None:
             nonlocal shown
-            text = self._text(ids, opens)
+            text = self._text(ids, begun)
             write(text[shown:])
             shown = len(text)
 
@@ -114,16 +144,46 @@ class Generator:
         )
         show(found[0][0].tokens)
 
-    def _encoded(self, prompts: Sequence[str], first: int) -> list[list[int]]:
+    def _begun(
+        self, prompts: Sequence[str], first: int, settings: SearchSpec, special_tokens: bool
+    ) -> "list[_Prompt]":
+        for number, prompt in enumerate(prompts, start=first):
+            if (why := unreadable(prompt, number)) is not None:
+                raise DecodingError(why)
         stripped = [prompt.rstrip(" ") for prompt in prompts]
-        encoded = [[BOS, *ids] for ids in self.tokenizer.encode_all(stripped)]
+        self.tokenizer.note_unseen([] if special_tokens else stripped)
+        if special_tokens:
+            encoded = [self.tokenizer.encode_marked(prompt) for prompt in stripped]
+        else:
+            encoded = self.tokenizer.encode_all(stripped)
         for number, ids in enumerate(encoded, start=first):
-            if len(ids) > self.model.longest:
+            if len(ids) >= self.model.longest:
                 raise DecodingError(
-                    f"prompt {number} has {len(ids) - 1:,} tokens, but the model reads "
+                    f"prompt {number} has {len(ids):,} tokens, but the model reads "
                     f"{self.model.longest - 1:,} at most; shorten it."
                 )
-        return encoded
+        if special_tokens or settings.prefix:  # what follows is said in tokens, so the prompt is, too
+            return [_Prompt([BOS, *ids], (), "", ()) for ids in encoded]
+        most = settings.longest_extra if settings.longest_factor == 0 else self.model.longest
+        return [self._prompt(prompt, ids, most) for prompt, ids in zip(stripped, encoded, strict=True)]
+
+    def _prompt(self, text: str, ids: list[int], most: int) -> "_Prompt":
+        """``text``, cut into ``ids``, up to where all of its continuations are cut alike.
+
+        ``most`` tokens are to be written behind it.
+        """
+        plain = _Prompt([BOS, *ids], (), "", ())
+        if UNK in ids:
+            return plain
+        begins = openings(self.tokenizer, text)
+        common = _in_common([*begins, tuple(ids)])
+        # Behind the last of them there must be room for a token.
+        room = min(self.model.longest - common, len(ids) - common + most) - 1
+        rest = tuple(begin[common:] for begin in begins if len(begin) - common <= room)
+        begun = self.tokenizer.decode(ids)
+        if len(rest) < 2 or not all(map(len, rest)) or not _all_begin_with(self.tokenizer, begins, begun):
+            return plain
+        return _Prompt([BOS, *ids[:common]], rest, begun, tuple(ids[common:]))
 
     def _rows(self, encoded: Sequence[Sequence[int]]) -> tuple[Batch, torch.Tensor, torch.Tensor]:
         """Prompts (B,S), the last token (B,) of each, and how many the model can write after it (B,)."""
@@ -133,13 +193,48 @@ class Generator:
         # The last token that is written need not be read.
         return Batch.of(encoded, device), last, self.model.longest - lengths + 1
 
-    def _candidate(self, hypothesis: Hypothesis, opens: bool) -> TextOutput:
-        ids = hypothesis.tokens
-        text, readable = self._text(ids, opens), self.tokenizer.tokens(ids)
+    def _candidate(self, hypothesis: Hypothesis, begun: "_Prompt") -> TextOutput:
+        text, ids = self._text(hypothesis.tokens, begun), hypothesis.tokens
+        if ids[: len(begun.rest)] == begun.rest:  # the prompt ended with a piece after all
+            ids = ids[len(begun.rest) :]
+        readable = self.tokenizer.tokens(ids)
         return TextOutput(text, hypothesis.score, ids, readable, hypothesis.finished)
 
-    def _text(self, ids: Sequence[int], opens: bool) -> str:
-        """The text of ``ids``, which open a document or follow something: then a space in front is kept."""
-        if opens:
+    def _text(self, ids: Sequence[int], begun: "_Prompt") -> str:
+        """The text of ``ids`` behind a prompt; a space in front of it is kept, but not of a document's."""
+        if begun.openings:
+            return self.tokenizer.decode([*begun.head, *ids])[len(begun.text) :]
+        if len(begun.head) == 1:
             return self.tokenizer.decode(ids)
         return self.tokenizer.decode([UNK, *ids]).removeprefix(NAMES[UNK])
+
+
+class _Prompt(NamedTuple):
+    """The beginning of a text."""
+
+    head: list[int]
+    """Tokens that are read, BOS in front."""
+    openings: tuple[Tokens, ...]
+    """Sequences, with one of which the search goes on; none where the prompt is all read."""
+    text: str
+    """The whole prompt in normal form, if there are openings."""
+    rest: Tokens
+    """Its tokens that are not read but searched for, as it is cut by itself."""
+
+
+def _opened(settings: SearchSpec, begun: _Prompt) -> SearchSpec:
+    """The settings of a search that goes on from ``begun``; it writes as many tokens behind the prompt."""
+    if not begun.openings:
+        return settings
+    changes = {"openings": begun.openings, "longest_extra": settings.longest_extra + len(begun.rest)}
+    return type(settings).model_validate({**settings.model_dump(), **changes})
+
+
+def _in_common(sequences: Sequence[Tokens]) -> int:
+    """Number of tokens with which all ``sequences`` begin."""
+    same = (len(set(column)) == 1 for column in zip(*sequences, strict=False))
+    return sum(1 for _ in takewhile(bool, same))
+
+
+def _all_begin_with(tokenizer: Tokenizer, begins: Sequence[Tokens], text: str) -> bool:
+    return all(each.startswith(text) for each in tokenizer.decode_all(begins))

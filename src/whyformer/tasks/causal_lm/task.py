@@ -18,7 +18,13 @@ from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.causal_lm.metrics import CausalLMMetrics
 from whyformer.tasks.causal_lm.training import CausalLMTraining, NextToken, PackedDocuments
 from whyformer.tasks.recipe import Recipe, require_data
-from whyformer.tasks.task import EvaluationOptions, Prepared, SingleTokenizerTask, TaskSummary
+from whyformer.tasks.task import (
+    EvaluationOptions,
+    Prepared,
+    SingleTokenizerTask,
+    TaskSummary,
+    documents_fingerprints,
+)
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
 
@@ -48,11 +54,14 @@ class CausalLMTask(SingleTokenizerTask[CausalLMRecipe, Generator]):
     does = "generates text"
     verb = "generate"
     figures = ("nll", "bits_per_character")
+    taken_keys = ("model", "decoding")
 
     @override
     def prepare(self, recipe: CausalLMRecipe, assets: SingleTokenizer | None) -> Prepared:
         documents = require_data(recipe.data).load()
-        tokenizer = recipe.tokenizer.train(documents.train) if assets is None else assets.tokenizer
+        if assets is None:
+            assets = SingleTokenizer(recipe.tokenizer.for_documents().train(documents.train))
+        tokenizer = assets.tokenizer
         training = CausalLMTraining(
             documents,
             tokenizer,
@@ -61,7 +70,8 @@ class CausalLMTask(SingleTokenizerTask[CausalLMRecipe, Generator]):
             seed=recipe.training.seed,
         )
         build = partial(recipe.model.build, tokenizer.size)
-        return Prepared(training, build, SingleTokenizer(tokenizer), documents.summary)
+        data = documents_fingerprints(documents)
+        return Prepared(training, build, assets, documents.summary, data)
 
     @override
     def objective(self, recipe: CausalLMRecipe) -> NextToken:

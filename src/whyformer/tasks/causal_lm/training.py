@@ -112,7 +112,7 @@ class CausalLMTraining:
         embedded = model.embed(tokens % (len(model.output_weight) - 1) + 1, layout)
         return Probe(embedded, model.stack(embedded, layout))
 
-    def validate(self, model: GPT, device: torch.device, *, translate: bool) -> dict[str, float]:
+    def validate(self, model: GPT, device: torch.device, *, translate: bool | None) -> dict[str, float]:
         """Loss and negative log-likelihood in nats per token, perplexity, bits per character."""
         return self._valid.metrics(model, self.objective).figures
 

@@ -1,22 +1,25 @@
 """Classification with a pretrained model: the recipe, and the task's five answers."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from torch import Tensor
+from torch import nn
 from typing_extensions import override
 
-from whyformer.config.recipe_files import read
+from whyformer.config.paths import RunPath
 from whyformer.config.validation import check
 from whyformer.data.corpora.held_out import wanted_sets
 from whyformer.data.corpora.labelled import LabelledSpec
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.errors import RecipeError
-from whyformer.models.backbone import BackboneSpec, backbone_tensors, without_heads
+from whyformer.models.backbone import backbone_tensors, without_heads
+from whyformer.models.bert import BERTSpec
 from whyformer.models.classifier import ClassifierSpec, PooledClassifier
+from whyformer.models.elmo import ELMoSpec
+from whyformer.models.gpt import GPTSpec
 from whyformer.plots.panels import Curve, Curves
-from whyformer.spec import Spec
 from whyformer.tasks.classification.classifier import Classifier
 from whyformer.tasks.classification.metrics import ClassificationMetrics
 from whyformer.tasks.classification.training import ClassCrossEntropy, ClassificationTraining
@@ -26,6 +29,7 @@ from whyformer.tasks.task import EvaluationOptions, Prepared, SingleTokenizerTas
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.storage.checkpoint import load_weights
+from whyformer.training.storage.fingerprint import text_fingerprint
 from whyformer.training.storage.run import RunFolder
 
 
@@ -34,7 +38,7 @@ class ClassificationRecipe(Recipe):
 
     task: Literal["classification"] = "classification"
     """Purpose of the model."""
-    start: Path
+    start: RunPath  # pyright: ignore[reportGeneralTypeIssues, reportIncompatibleVariableOverride]  # nothing stands for it
     """Folder of the pretrained run, whose tokenizer, network and weights are taken when training begins."""
     weights: Literal["pretrained", "random"] = "pretrained"
     """First weights of the backbone: the run's; or, to compare, fresh ones."""
@@ -54,37 +58,50 @@ class ClassificationTask(SingleTokenizerTask[ClassificationRecipe, Classifier]):
     does = "tells classes"
     verb = "classify"
     figures = ("accuracy", "macro_f1")
+    asset_keys = ()
+
+    @override
+    def taken(self, begun: Recipe, folder: Path) -> dict[str, object]:
+        """The network of the pretrained run, without the heads it was trained by."""
+        match begun.model:
+            case BERTSpec() | GPTSpec() | ELMoSpec() as model:
+                backbone = without_heads(model).model_dump(mode="json")
+                return {"model": {"kind": "classifier", "backbone": backbone}}
+            case other:
+                raise RecipeError(
+                    f"start: the model in {folder} is a {other.kind}; name a BERT, GPT or ELMo."
+                )
 
     @override
     def complete(self, recipe: ClassificationRecipe) -> ClassificationRecipe:
-        """The recipe with its network and labels, read from where it starts and from its data."""
-        if recipe.model.backbone is not None and recipe.data.labels is not None:
+        """The recipe with its labels, read from its data."""
+        if recipe.data.labels is not None:
             return recipe
         said = recipe.model_dump(mode="json")
-        if recipe.model.backbone is None:
-            said["model"]["backbone"] = _backbone(recipe.start).model_dump(mode="json")
-        if recipe.data.labels is None:
-            said["data"]["labels"] = recipe.data.find_labels()
-        return check(ClassificationRecipe, said, f"the recipe with the network of {recipe.start}")
+        said["data"]["labels"] = recipe.data.find_labels()
+        return check(ClassificationRecipe, said, "the recipe with the labels of its data")
+
+    @override
+    def load_start(self, recipe: ClassificationRecipe, model: nn.Module, start: RunFolder) -> None:
+        assert isinstance(model, PooledClassifier), "it was built by this task"
+        if recipe.weights == "pretrained":
+            tensors = backbone_tensors(start.read_weights(start.weights))
+            load_weights(model.backbone, tensors, start.weights)
 
     @override
     def prepare(self, recipe: ClassificationRecipe, assets: SingleTokenizer | None) -> Prepared:
-        # A run that resumes has the weights in its state; the pretrained run may be gone.
-        tensors = None
         if assets is None:
             assets = SingleTokenizer.load(recipe.start)
-            tensors = _pretrained(recipe, assets) if recipe.weights == "pretrained" else None
-        vocabulary, labels = assets.tokenizer.size, recipe.data.known
-
-        def build() -> PooledClassifier:
-            model = recipe.model.build(vocabulary, len(labels))
-            if tensors is not None:
-                load_weights(model.backbone, tensors, RunFolder(recipe.start).weights)
-            return model
-
+        labels = recipe.data.known
         reader = encoder(recipe.model.whole_backbone, assets.tokenizer)
-        training = ClassificationTraining(recipe.data.load(), reader, labels, self.objective(recipe))
-        return Prepared(training, build, assets, training.summary)
+        texts = recipe.data.load()
+        training = ClassificationTraining(texts, reader, labels, self.objective(recipe))
+        build = partial(recipe.model.build, assets.tokenizer.size, len(labels))
+        sides = {"train": texts.train, "valid": texts.valid}
+        data = {
+            name: text_fingerprint((each.label, *each.texts) for each in side) for name, side in sides.items()
+        }
+        return Prepared(training, build, assets, training.summary, data)
 
     @override
     def objective(self, recipe: ClassificationRecipe) -> ClassCrossEntropy:
@@ -117,28 +134,3 @@ class ClassificationTask(SingleTokenizerTask[ClassificationRecipe, Classifier]):
             Curve("majority", "always the most frequent"),
         )
         return TaskSummary(words, Curves(per="example", scores=scores))
-
-
-class _Start(Spec):
-    """The part of a pretrained run's recipe that is needed."""
-
-    model: BackboneSpec
-
-
-def _backbone(start: Path) -> BackboneSpec:
-    """The network of the pretrained run in the folder ``start``, without the heads it was trained by."""
-    path = RunFolder(start).recipe
-    if not path.is_file():
-        raise RecipeError(f"start: {start} is not the folder of a run (it has no recipe.yaml).")
-    match read(str(path)).layers[0].get("model"):
-        case {"kind": "bert" | "gpt" | "elmo"} as model:
-            return without_heads(check(_Start, {"model": model}, str(path)).model)
-        case {"kind": kind}:
-            raise RecipeError(f"start: the model in {start} is a {kind}; name a BERT, GPT or ELMo.")
-        case _:
-            raise RecipeError(f"start: {path} names no model; name the folder of a BERT, GPT or ELMo.")
-
-
-def _pretrained(recipe: ClassificationRecipe, assets: SingleTokenizer) -> dict[str, Tensor]:
-    folder = RunFolder(recipe.start, assets.fingerprints)
-    return backbone_tensors(folder.read_weights(folder.weights))

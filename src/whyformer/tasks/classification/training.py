@@ -112,16 +112,12 @@ class ClassificationTraining:
         objective: ClassCrossEntropy,
     ) -> None:
         self.objective = objective
-        train = LabelledExamples(data.train, reader, labels)
-        most = math.inf if reader.longest is None else reader.longest
-        kept = [example for example, n in zip(data.train, train.lengths.tolist(), strict=True) if n <= most]
-        if not kept:
-            raise DataError(f"every training example is longer than the model reads ({most} tokens).")
-        overlong = len(data.train) - len(kept)
-        self._train = LabelledExamples(kept, reader, labels) if overlong else train
-        self._valid = held_out_examples(data.valid, reader, labels)
-        left_out = f"; {overlong:,} more are longer than the model reads ({most} tokens)"
-        self.summary = data.summary + (left_out if overlong else "")
+        self._train, overlong = _fitting(data.train, reader, labels, "training")
+        self._valid, overlong_valid = _fitting(data.valid, reader, labels, "validation")
+        counts = {"training": overlong, "validation": overlong_valid}
+        left_out = " and ".join(f"{count:,} {side} examples" for side, count in counts.items() if count)
+        longer = f"; left out, as longer than the model reads ({reader.longest} tokens): {left_out}"
+        self.summary = data.summary + (longer if left_out else "")
         """One sentence on what was read and left out."""
 
     @property
@@ -143,13 +139,32 @@ class ClassificationTraining:
         pooled = torch.ones(1, model.read_layers, weight.shape[1], device=weight.device, requires_grad=True)
         return Probe(pooled, model(pooled)[:, None], torch.ones(1, model.read_layers, dtype=torch.bool))
 
-    def validate(self, model: PooledClassifier, device: torch.device, *, translate: bool) -> dict[str, float]:
+    def validate(
+        self, model: PooledClassifier, device: torch.device, *, translate: bool | None
+    ) -> dict[str, float]:
         """Loss and negative log-likelihood in nats per example; accuracy, F1 and majority in percent."""
         return self._valid.metrics(model, self.objective.label_smoothing).figures
 
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
         """Compare by accuracy, and where that is equal by likelihood."""
         return (new["accuracy"], -new["nll"]) > (old["accuracy"], -old["nll"])
+
+
+def _fitting(
+    examples: Sequence[Labelled], reader: Encoder[Any], labels: Sequence[str], side: str
+) -> tuple[LabelledExamples, int]:
+    """The ``examples`` that the model can read, and the number of others.
+
+    Raises:
+        DataError: there are only others.
+    """
+    ready = LabelledExamples(examples, reader, labels)
+    most = math.inf if reader.longest is None else reader.longest
+    kept = [example for example, n in zip(examples, ready.lengths.tolist(), strict=True) if n <= most]
+    if not kept:
+        raise DataError(f"every {side} example is longer than the model reads ({most} tokens).")
+    overlong = len(examples) - len(kept)
+    return (LabelledExamples(kept, reader, labels) if overlong else ready), overlong
 
 
 def held_out_examples(

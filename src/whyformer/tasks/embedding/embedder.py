@@ -13,7 +13,8 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
 from whyformer.models.backbone import Backbone, BackboneSpec, depth, one_way, width
 from whyformer.nn.pooling import Pooling, pool
-from whyformer.tasks.embedding.encoder import checked_lengths, encoder
+from whyformer.tasks.bad_lines import BadLines
+from whyformer.tasks.embedding.encoder import encoder, usable_texts
 
 
 class Embedder:
@@ -60,24 +61,33 @@ class Embedder:
         batch: int = 64,
         first: int = 1,
         advance: Callable[[int], None] | None = None,
+        bad: BadLines | None = None,
     ) -> Tensor:
         """The vectors (N,M) of ``texts`` in their order, fp32, on the CPU.
 
+        A blank text has no vector: its row is not a number (NaN).
+
         Args:
-            texts: none of them empty.
+            texts: lines of text.
             batch: texts side by side; it changes the speed, not the result.
             first: the number of the first text in the caller's data, for errors.
             advance: told after each batch how many texts it had.
+            bad: what to do about texts that cannot be read; they get NaN, too. Left out, an error is raised.
 
         Raises:
-            DecodingError: a text is empty or longer than the model reads.
+            DecodingError: a text is longer than the model reads, or is no text.
         """
-        rows = [(text,) for text in texts]
-        lengths = checked_lengths(self._encoder, rows, first)
+        bad = BadLines("stop") if bad is None else bad
+        lines = [(text,) for text in texts]
+        usable, lengths = usable_texts(self._encoder, lines, first, bad)
+        rows = [lines[index] for index in usable]
 
         def pooled(indices: list[int]) -> Tensor:
             layers, valid = self._encoder.encode(self.model, [rows[index] for index in indices])
             return pool(layers[self.layer], valid, self.pooling).float().cpu()
 
         found = map_by_length(pooled, lengths, batch, advance)
-        return torch.stack(found) if found else torch.empty(0, self.width)
+        vectors = torch.full((len(texts), self.width), torch.nan)
+        for index, vector in zip(usable, found, strict=True):
+            vectors[index] = vector
+        return vectors

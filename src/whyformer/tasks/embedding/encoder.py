@@ -4,6 +4,7 @@ B batch · L length · M model dimension
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -12,12 +13,12 @@ from torch import Tensor, nn
 from whyformer.data.batches.batch import Batch
 from whyformer.data.batches.word_windows import Windows
 from whyformer.data.tokenizers.tokenizer import Tokenizer
-from whyformer.errors import DecodingError
 from whyformer.models.backbone import BackboneSpec
 from whyformer.models.bert import BERT, BERTSpec
 from whyformer.models.elmo import ELMo, ELMoSpec
 from whyformer.models.gpt import GPT, GPTSpec
 from whyformer.special_tokens import BOS, EOS
+from whyformer.tasks.bad_lines import BadLines, unreadable
 
 TextOrPair = tuple[str, ...]
 """One text, or two that are read together; texts that share a call are all of one sort."""
@@ -46,7 +47,11 @@ class Encoder(Protocol[ModelT_contra]):
         ...
 
     def encode(self, model: ModelT_contra, texts: Sequence[TextOrPair]) -> Reading:
-        """Read ``texts``, none of them too long, as they stand in one batch."""
+        """Read ``texts`` as they stand in one batch; of what is too long, the beginning."""
+        ...
+
+    def note_unseen(self, texts: Sequence[TextOrPair]) -> None:
+        """Say once which characters of ``texts`` were never seen in training."""
         ...
 
 
@@ -67,8 +72,8 @@ class TokenEncoder:
         return [len(ids) for ids in self._framed(texts)]
 
     def encode(self, model: BERT | GPT, texts: Sequence[TextOrPair]) -> Reading:
-        """Read ``texts``, none of them too long, as they stand in one batch."""
-        rows = Batch.of(self._framed(texts), model.embedding.weight.device)
+        """Read ``texts`` as they stand in one batch; of what is too long, the beginning."""
+        rows = Batch.of(self._framed(texts, self.longest), model.embedding.weight.device)
         layout = rows.layout
         if isinstance(model, BERT):
             ends = (rows.tokens == EOS).long()
@@ -79,12 +84,34 @@ class TokenEncoder:
             embedded = model.embed(rows.tokens, layout)
         return Reading(model.stack.layers(embedded, layout), rows.valid)
 
-    def _framed(self, texts: Sequence[TextOrPair]) -> list[list[int]]:
-        sides = [self._tokenizer.encode_all(side) for side in zip(*texts, strict=True)]
-        framed = [[BOS, *ids] for ids in sides[0]] if sides else []
-        for second in sides[1:]:
-            framed = [[*ids, EOS, *more] for ids, more in zip(framed, second, strict=True)]
-        return [[*ids, *self._close] for ids in framed]
+    def note_unseen(self, texts: Sequence[TextOrPair]) -> None:
+        """Say once which characters of ``texts`` were never seen in training."""
+        self._tokenizer.note_unseen([*chain.from_iterable(texts)])
+
+    def _framed(self, texts: Sequence[TextOrPair], longest: int | None = None) -> list[list[int]]:
+        """The texts with their marks, cut to ``longest`` tokens."""
+        columns = [self._tokenizer.encode_all(side) for side in zip(*texts, strict=True)]
+        framed: list[list[int]] = []
+        for sides in zip(*columns, strict=True):
+            if longest is not None:
+                sides = _fitted(sides, longest - len(sides) - len(self._close))
+            first, *others = sides
+            ids = [BOS, *first]
+            for other in others:
+                ids += [EOS, *other]
+            framed.append([*ids, *self._close])
+        return framed
+
+
+def _fitted(sides: Sequence[list[int]], room: int) -> list[list[int]]:
+    """The beginnings of ``sides`` that have ``room`` together: what is longest is cut first."""
+    kept = [*sides]
+    while sum(map(len, kept)) > room:
+        place = max(range(len(kept)), key=lambda index: len(kept[index]))
+        others = sum(map(len, kept)) - len(kept[place])
+        second = max((len(each) for index, each in enumerate(kept) if index != place), default=0)
+        kept[place] = kept[place][: max(room - others, second - 1, 0)]
+    return kept
 
 
 class WordEncoder:
@@ -100,6 +127,9 @@ class WordEncoder:
         """Number of words of each text or pair, BOS and EOS included."""
         return self._windows(texts).lengths.tolist()
 
+    def note_unseen(self, texts: Sequence[TextOrPair]) -> None:
+        """Say nothing: words are spelled in bytes, of which none is new."""
+
     def encode(self, model: ELMo, texts: Sequence[TextOrPair]) -> Reading:
         """Read ``texts`` as they stand in one batch."""
         words, _ = self._windows(texts).batch(np.arange(len(texts)), model.output_weight.device)
@@ -114,19 +144,46 @@ def encoder(spec: BackboneSpec, tokenizer: Tokenizer) -> Encoder[Any]:
     return WordEncoder(spec, tokenizer) if isinstance(spec, ELMoSpec) else TokenEncoder(spec, tokenizer)
 
 
-def checked_lengths(encoder: Encoder[Any], texts: Sequence[TextOrPair], first: int) -> list[int]:
-    """The lengths of lines, of which the caller's number ``first`` is the first.
+def usable_texts(
+    encoder: Encoder[Any], texts: Sequence[TextOrPair], first: int, bad: BadLines
+) -> tuple[list[int], list[int]]:
+    """The indices of the lines that can be read, which are not blank, and their lengths.
+
+    Args:
+        encoder: reads them.
+        texts: lines, each of one text or a pair.
+        first: the caller's number of the first line.
+        bad: what to do about lines that cannot be read.
 
     Raises:
-        DecodingError: one of them is empty, or longer than the model reads.
+        DecodingError: there is such a line, and the choice is to stop.
     """
-    lengths = encoder.lengths(texts)
-    for number, (text, length) in enumerate(zip(texts, lengths, strict=True), start=first):
-        if not all(part.strip() for part in text):
-            raise DecodingError(f"line {number} holds an empty text; fill it in or remove the line.")
+    sound = [index for index, text in enumerate(texts) if _is_sound(text, first + index, bad)]
+    kept = [texts[index] for index in sound]
+    encoder.note_unseen(kept)
+    lengths = dict(zip(sound, encoder.lengths(kept), strict=True))
+    for index, length in lengths.items():
         if encoder.longest is not None and length > encoder.longest:
-            raise DecodingError(
+            number = first + index
+            bad.cut_short(
+                number,
                 f"line {number} has {length:,} tokens with its marks, but the model reads "
-                f"{encoder.longest:,} at most; shorten it."
+                f"{encoder.longest:,} at most; shorten it.",
             )
-    return lengths
+    sound = [index for index in sound if first + index not in bad.left_out]
+    return sound, [lengths[index] for index in sound]
+
+
+def _is_sound(text: TextOrPair, number: int, bad: BadLines) -> bool:
+    """Whether there is something to read on line ``number``, of which all can be read."""
+    filled = [bool(part.strip()) for part in text]
+    if number in bad.left_out or not any(filled):
+        return False
+    for part in text:
+        if (why := unreadable(part, number)) is not None:
+            bad.leave_out(number, why)
+            return False
+    if not all(filled):
+        bad.leave_out(number, f"line {number} holds an empty text; fill it in or remove the line.")
+        return False
+    return True

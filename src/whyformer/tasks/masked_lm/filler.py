@@ -3,8 +3,10 @@
 B batch · L length · N holes of a batch · V vocabulary
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -17,6 +19,10 @@ from whyformer.errors import DecodingError
 from whyformer.models.bert import BERT
 from whyformer.nn.embedding import token_logits
 from whyformer.special_tokens import BOS, EOS, NAMES, UNK
+from whyformer.tasks.bad_lines import unreadable
+
+_OTHER_NAMES = ("<mask>", "<MASK>", "[mask]")
+"""Names of the mask token in other toolkits, such as RoBERTa's."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,9 @@ class Filled:
 class Filler:
     """A trained masked language model with its tokenizer.
 
-    A hole is written [MASK] and is filled by one piece, which may be less than a word. Several holes of a
-    text are filled independently: each as if the others stayed open. A space before a hole belongs to what
-    fills it, if the tokenizer's pieces have spaces in front.
+    A hole is written [MASK], or as the model calls its own mask token, and is filled by one piece, which may
+    be less than a word. Several holes of a text are filled independently: each as if the others stayed open.
+    A space before a hole belongs to what fills it, if the tokenizer's pieces have spaces in front.
 
     >>> fill = whyformer.load("runs/bert-tiny")  # doctest: +SKIP
     >>> fill("I am very glad to [MASK] you.")  # doctest: +SKIP
@@ -57,6 +63,7 @@ class Filler:
         self.model = model.eval()
         self.tokenizer = tokenizer
         # In a vocabulary of characters a space is a piece, and may not be hidden with the next.
+        self._mask_names = _mask_names(tokenizer)
         self._spaces = any(piece.startswith(" ") and piece.strip() for piece in tokenizer.pieces)
 
     def __call__(self, text: str) -> str:
@@ -64,26 +71,33 @@ class Filler:
         return self.fill([text], top=1)[0].text
 
     @torch.inference_mode()
-    def fill(self, texts: Sequence[str], top: int = 5, *, batch: int = 64) -> list[Filled]:
+    def fill(
+        self, texts: Sequence[str], top: int = 5, *, batch: int = 64, special_tokens: bool = False
+    ) -> list[Filled]:
         """Pieces that may stand in the holes of each text.
 
         Args:
             texts: each with one [MASK] or more.
             top: guesses for each hole.
             batch: texts side by side; it changes the speed, not the result.
+            special_tokens: whether a special token's name in a text stands for the token, not for text.
 
         Raises:
-            DecodingError: a text has no hole or is longer than the model reads, or the model has no head for
-                hidden tokens.
+            DecodingError: a text is no text, has no hole or is longer than the model reads, or the model has
+                no head for hidden tokens.
             TokenizerError: the tokenizer was trained without [MASK].
         """
         if self.model.masked is None:
             raise DecodingError(
                 "this model has no head for hidden tokens; train one with masked in model.heads."
             )
-        mask = self.tokenizer.special(MASK)
+        mask = self.tokenizer.special(self._mask_names[-1])
         parts = [self._parts(text, number) for number, text in enumerate(texts, start=1)]
-        encoded = [self._encoded(each, mask, number) for number, each in enumerate(parts, start=1)]
+        if not special_tokens:
+            self.tokenizer.note_unseen([*chain.from_iterable(parts)])
+        encoded = [
+            self._encoded(each, mask, number, special_tokens) for number, each in enumerate(parts, start=1)
+        ]
 
         def likeliest(order: list[int]) -> Iterator[Filled]:
             rows = Batch.of([encoded[index] for index in order], self.model.embedding.weight.device)
@@ -95,15 +109,27 @@ class Filler:
 
     def _parts(self, text: str, number: int) -> list[str]:
         """Texts between the holes, without the spaces that go with what fills them."""
-        *before, last = text.split(MASK)
+        if (why := unreadable(text, number)) is not None:
+            raise DecodingError(why)
+        holes = re.split("|".join(map(re.escape, self._mask_names)), text)
+        *before, last = map(self.tokenizer.normalized, holes)
         if not before:
-            raise DecodingError(f"text {number} has no {MASK}; write it where a piece is to be filled in.")
+            raise DecodingError(
+                f"text {number} has no {self._mask_names[-1]}; write it where a piece is to be filled in."
+            )
         return [*(part.removesuffix(" ") if self._spaces else part for part in before), last]
 
-    def _encoded(self, parts: Sequence[str], mask: int, number: int) -> list[int]:
+    def _encoded(
+        self, parts: Sequence[str], mask: int, number: int, special_tokens: bool = False
+    ) -> list[int]:
         first, *others = parts
-        ids = [BOS, *self.tokenizer.encode(first)]
-        for part in self.tokenizer.encode_inside(others):
+        if special_tokens:
+            marked = self.tokenizer.encode_marked
+            head, tails = marked(first), [marked(part, inside=True) for part in others]
+        else:
+            head, tails = self.tokenizer.encode_beginning(first), self.tokenizer.encode_inside(others)
+        ids = [BOS, *head]
+        for part in tails:
             ids += [mask, *part]
         if len(ids) >= self.model.longest:
             raise DecodingError(
@@ -135,3 +161,10 @@ class Filler:
         """The piece ``id`` as it reads behind a word, or where it ``opens`` a text, without a space."""
         text = self.tokenizer.decode([UNK, id]).removeprefix(NAMES[UNK])
         return Guess(text.removeprefix(" ") if opens else text, self.tokenizer.tokens([id])[0], probability)
+
+
+def _mask_names(tokenizer: Tokenizer) -> list[str]:
+    """How a hole may be written: our way, and last the mask token's own name in the tokenizer."""
+    own = next((name for name in (MASK, *_OTHER_NAMES) if name in tokenizer.named_tokens), MASK)
+    same = (name for name, id in tokenizer.named_tokens.items() if id == tokenizer.named_tokens.get(own))
+    return [*dict.fromkeys([*same, *([] if own == MASK else [MASK])]), own]

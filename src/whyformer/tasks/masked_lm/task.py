@@ -26,7 +26,13 @@ from whyformer.tasks.masked_lm.training import (
     masked_lm_metrics,
 )
 from whyformer.tasks.recipe import Recipe, require_data
-from whyformer.tasks.task import EvaluationOptions, Prepared, SingleTokenizerTask, TaskSummary
+from whyformer.tasks.task import (
+    EvaluationOptions,
+    Prepared,
+    SingleTokenizerTask,
+    TaskSummary,
+    documents_fingerprints,
+)
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
 
@@ -87,7 +93,7 @@ class MaskedLMTask(SingleTokenizerTask[MaskedLMRecipe, Filler]):
             duplicates=recipe.duplicates,
         )
         build = partial(recipe.model.build, assets.tokenizer.size)
-        return Prepared(training, build, assets, training.summary)
+        return Prepared(training, build, assets, training.summary, documents_fingerprints(documents))
 
     @override
     def objective(self, recipe: MaskedLMRecipe) -> FillHoles:

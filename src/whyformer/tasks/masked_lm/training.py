@@ -160,7 +160,7 @@ class MaskedLMTraining:
         # (1,8) -> (8,8); what padding sees does not matter
         return Probe(embedded, model.stack(embedded, layout), (tokens < 6) | (tokens.T >= 6))
 
-    def validate(self, model: BERT, device: torch.device, *, translate: bool) -> dict[str, float]:
+    def validate(self, model: BERT, device: torch.device, *, translate: bool | None) -> dict[str, float]:
         """Loss and negative log-likelihood in nats per hidden token, accuracies in percent."""
         smoothing = self.objective.label_smoothing
         return masked_lm_metrics(model, self._valid, smoothing, self.commonest).figures

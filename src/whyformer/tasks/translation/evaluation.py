@@ -8,10 +8,21 @@ from typing_extensions import override
 
 from whyformer.data.corpora.pair_files import Referenced
 from whyformer.decoding.search import SearchSpec
+from whyformer.errors import DataError
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.task import Metrics
-from whyformer.tasks.translation.metrics import Metric, ScoringSpec, Tokenize, is_right, score
+from whyformer.tasks.translation.metrics import (
+    Metric,
+    ScoringSpec,
+    Tokenize,
+    is_right,
+    score,
+    words_of_zero,
+)
 from whyformer.tasks.translation.translator import Translator
+
+_SHOWN = 5
+"""Sentences left out that are named."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,8 @@ class Evaluation(Metrics):
     """Time for translating, without loading and scoring."""
     search: SearchSpec
     """Way in which it searched."""
+    overlong: tuple[int, ...] = ()
+    """Places, from 1, of the sentences that are longer than the model takes, and were left out."""
 
     @property
     @override
@@ -58,8 +71,17 @@ class Evaluation(Metrics):
         seconds, count = self.seconds, len(self.sentences)
         rates = f"{count / seconds:,.1f} sentences/s, {self.tokens / seconds:,.0f} tokens/s"
         yield f"{name}: {count:,} sentences in {seconds:.1f} s ({rates})"
+        if self.overlong:
+            shown = ", ".join(map(str, self.overlong[:_SHOWN]))
+            more = f" and {len(self.overlong) - _SHOWN:,} more" if len(self.overlong) > _SHOWN else ""
+            yield (
+                f"  left out, as longer than the model takes: {len(self.overlong):,} of "
+                f"{count + len(self.overlong):,} sentences (number {shown}{more})"
+            )
         for each in self.scores:
             yield f"  {each.name:<6} {each.value:6.2f}  {each.signature}"
+        if said := words_of_zero(self.scores, (sentence.references[0] for sentence in self.sentences)):
+            yield f"  {said}"
         for right, word in ((True, "right"), (False, "wrong")):
             for sentence in self.examples(right, examples):
                 yield f"  {word}"
@@ -72,6 +94,7 @@ class Evaluation(Metrics):
     def record(self, examples: int = 0) -> dict[str, object]:
         shown: dict[str, object] = {
             "sentences": len(self.sentences),
+            **({"left_out": list(self.overlong)} if self.overlong else {}),
             "scores": [vars(each) for each in self.scores],
             "seconds": self.seconds,
             "sentences_per_second": len(self.sentences) / self.seconds,
@@ -101,13 +124,23 @@ def evaluate_translator(
 
     See ``Translator.translate`` for ``settings``, ``batch`` and ``advance``, and ``score`` for the rest.
 
+    Sentences that are longer than the model takes are left out, and named.
+
     Raises:
-        DecodingError: a sentence is longer than the model takes.
-        DataError: the set is empty.
+        DataError: the set is empty, or has only sentences that are left out.
     """
     settings = translator.settings if settings is None else settings
+    fits = translator.fits([pair.source for pair in pairs])
+    overlong = tuple(number for number, fit in enumerate(fits, start=1) if not fit)
+    if overlong and not any(fits):
+        raise DataError(
+            f"all {len(pairs):,} sentences are longer than the {translator.model.longest - 1:,} tokens that "
+            "the model takes; split them."
+        )
+    pairs = [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
     began = time.perf_counter()
-    found = translator.translate([pair.source for pair in pairs], settings, batch=batch, advance=advance)
+    sources = [pair.source for pair in pairs]
+    found = translator.translate(sources, settings, batch=batch, advance=advance, scores=False)
     seconds = time.perf_counter() - began
     best: list[TextOutput] = [candidates[0] for candidates in found]
     sentences = [
@@ -122,4 +155,4 @@ def evaluate_translator(
     texts, references = [candidate.text for candidate in best], [pair.references for pair in pairs]
     scores = score(texts, references, scoring, tokenize)
     tokens = sum(len(candidate.ids) for candidate in best)
-    return Evaluation(sentences, scores, tokens, seconds, settings)
+    return Evaluation(sentences, scores, tokens, seconds, settings, overlong)

@@ -1,23 +1,74 @@
 """Scores of translations, each with the signature that makes it comparable."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 from whyformer.errors import DataError
 from whyformer.spec import Spec
+from whyformer.tasks.translation.scripts import suited_tokenize
 
-Tokenize = Literal["13a", "zh", "char", "intl", "none"]
-"""Tokenizer that cuts text into the words that BLEU compares, by sacrebleu's name; "none" cuts at spaces."""
+Tokenize = Literal["auto", "13a", "zh", "char", "intl", "none"]
+"""Tokenizer that cuts text into the words that BLEU compares, by sacrebleu's name; "none" cuts at spaces, and
+"auto" is the one that suits the script of the references."""
+
+Measure = Literal["auto", "bleu", "chrf", "exact", "nll"]
+"""Figure by which the weights to keep are chosen."""
+
+_WORDS = 4
+"""Words in a row that BLEU compares: of fewer it makes nothing."""
+_SAMPLE = 10_000
+"""Lines that are looked at to decide."""
+
+
+class Settled(NamedTuple):
+    """Settings of scoring without any "auto", and a line for each that was decided."""
+
+    scoring: "ScoringSpec"
+    decisions: list[str]
 
 
 class ScoringSpec(Spec):
     """Scoring of translations."""
 
-    tokenize: Tokenize = "13a"
-    """Tokenizer by which BLEU cuts text into words; "none" for text that is tokenised already."""
+    tokenize: Tokenize = "auto"
+    """Tokenizer by which BLEU cuts text into words; "none" for text that is tokenised already. "auto" is what
+    suits the script of the training targets: zh for Chinese, char for others without spaces, else 13a."""
     lowercase: bool = False
     """Whether case is ignored."""
+    choose_by: Measure = "auto"
+    """Score on the validation set by which weights are kept, and equals by likelihood. "auto" is chrf where
+    most of its references are shorter than the four words that BLEU compares, else bleu."""
+
+    def settled(self, targets: Sequence[str], references: Sequence[str]) -> Settled:
+        """The same with every "auto" decided, by training ``targets`` and validation ``references``."""
+        chosen, decisions = self, list[str]()
+        if self.tokenize == "auto":
+            tokenize = suited_tokenize(targets[:_SAMPLE])
+            chosen = chosen.model_copy(update={"tokenize": tokenize})
+            decisions.append(f"scoring.tokenize is {tokenize}, by the script of the training targets")
+        if self.choose_by == "auto":
+            share = _short_share(references[:_SAMPLE], chosen.tokenize)
+            measure = "chrf" if share > 0.5 else "bleu"
+            chosen = chosen.model_copy(update={"choose_by": measure})
+            decisions.append(
+                f"scoring.choose_by is {measure}: {share:.0%} of the validation set's references have fewer "
+                f"than the {_WORDS} words that BLEU compares"
+            )
+        return Settled(chosen, decisions)
+
+    def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
+        """Whether figures of a validation are better than others, of which either may lack the score.
+
+        By likelihood where the score is equal, or one of them has none.
+        """
+        name = "bleu" if self.choose_by == "auto" else self.choose_by
+        if name != "nll" and name in new and name in old:
+            # A perfect score comes out as 100 and a little.
+            one, other = round(new[name], 6), round(old[name], 6)
+            if one != other:
+                return one > other
+        return new["nll"] < old["nll"]
 
 
 @dataclass(frozen=True)
@@ -54,11 +105,29 @@ def score(
         raise DataError("there is nothing to score: not one sentence was translated.")
     if bare := [line for line, group in enumerate(references, start=1) if not group]:
         raise DataError(f"sentence {bare[0]} has no reference to be scored against; give it one.")
+    suited = suited_tokenize(group[0] for group in references[:_SAMPLE])
+    cuts: list[Tokenize] = [suited if cut == "auto" else cut for cut in tokenize or [spec.tokenize]]
     return [
-        *(_bleu(hypotheses, references, cut, spec.lowercase) for cut in tokenize or [spec.tokenize]),
+        *(_bleu(hypotheses, references, cut, spec.lowercase) for cut in cuts),
         _chrf(hypotheses, references, spec.lowercase),
         _exact_match(hypotheses, references, spec.lowercase),
     ]
+
+
+def words_of_zero(scores: Iterable[Metric], references: Iterable[str], lowest: float = 0.0) -> str:
+    """A sentence on a BLEU of zero beside a chrF above ``lowest``; empty where there is no such thing."""
+    named: dict[str, Metric] = {}
+    for each in scores:
+        named.setdefault(each.name, each)
+    if named["bleu"].value > 0.0 or named["chrf"].value <= lowest:
+        return ""
+    cut = named["bleu"].signature.partition("|tok:")[2].partition("|")[0]
+    suited = suited_tokenize(references)
+    advice = f"; {suited} would suit this script" if cut == "13a" and suited != "13a" else ""
+    return (
+        f"BLEU is 0 though chrF is {named['chrf'].value:.1f}, since it compares {_WORDS} words in a row and "
+        f"the translations have fewer as {cut} cuts them{advice}: go by chrF or exact match"
+    )
 
 
 def is_right(hypothesis: str, references: Sequence[str], *, lowercase: bool) -> bool:
@@ -66,6 +135,14 @@ def is_right(hypothesis: str, references: Sequence[str], *, lowercase: bool) -> 
     if lowercase:
         hypothesis, references = hypothesis.lower(), [reference.lower() for reference in references]
     return hypothesis in references
+
+
+def _short_share(references: Sequence[str], tokenize: Tokenize) -> float:
+    """Share of ``references`` with fewer words than BLEU compares in a row."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    cut = BLEU(tokenize=tokenize, force=True).tokenizer
+    return sum(len(cut(text).split()) < _WORDS for text in references) / max(1, len(references))
 
 
 def _bleu(

@@ -1,6 +1,7 @@
 """Translation: the recipe, and the task's five answers."""
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,25 +9,36 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from typing_extensions import override
 
+from whyformer.config.recipe_files import RecipeLayer
 from whyformer.config.validation import check
 from whyformer.data.corpora.pair_files import Referenced
-from whyformer.data.corpora.parallel import Corpus, DataSpec, load_corpus, load_held_out, read_test_set
+from whyformer.data.corpora.parallel import (
+    Corpus,
+    DataSpec,
+    FilesSpec,
+    load_corpus,
+    load_held_out,
+    read_test_set,
+)
 from whyformer.data.tokenizers.pair import JointTokenizer, TokenizerPair, TokenizersSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.errors import DataError
+from whyformer.errors import DataError, WhyformerNote
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
 from whyformer.plots.panels import Curve, Curves
+from whyformer.tasks.decision import Decision, says, value_of
 from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
+from whyformer.tasks.translation.defaults import PairCounts, decide, is_complete
 from whyformer.tasks.translation.evaluation import Evaluation, evaluate_translator
 from whyformer.tasks.translation.metrics import ScoringSpec, Tokenize
 from whyformer.tasks.translation.training import TeacherForcing, TranslationTraining
 from whyformer.tasks.translation.translator import Translator
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
+from whyformer.training.storage.fingerprint import Fingerprint, text_fingerprint
 
 
 class TranslationRecipe(Recipe):
@@ -66,6 +78,24 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
     verb = "translate"
     writes_text = True
     figures = ("nll", "bleu")
+    asset_keys = ("tokenizers",)
+    taken_keys = ("model", "decoding", "scoring")
+
+    @override
+    def provisional(self, said: RecipeLayer) -> RecipeLayer:
+        ends = any(says(said, f"training.{limit}") for limit in ("epochs", "steps", "minutes"))
+        return {"training": {"epochs": 1}} if _brings_text(said) and not ends else {}
+
+    @override
+    def decide(self, recipe: TranslationRecipe, said: RecipeLayer) -> list[Decision]:
+        # Of a recipe that says everything, such as a run's, the data are not read for nothing.
+        if not isinstance(recipe.data, FilesSpec) or is_complete(said):
+            return []
+        with warnings.catch_warnings():
+            # The data are read once more to train on them, and what is to be said of them is said then.
+            warnings.simplefilter("ignore", WhyformerNote)
+            corpus = load_corpus(recipe.data)
+        return decide(said, PairCounts.of(corpus.train))
 
     @override
     def load_assets(self, folder: Path) -> TokenizerPair:
@@ -75,8 +105,18 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
     def prepare(self, recipe: TranslationRecipe, assets: TokenizerPair | None) -> Prepared:
         corpus = load_corpus(require_data(recipe.data))
         pair = train_tokenizers(recipe, corpus) if assets is None else assets
-        training = TranslationTraining(corpus, pair, recipe.model.longest, recipe.training, recipe.scoring)
-        return Prepared(training, partial(build_model, recipe, pair), pair, training.summary)
+        scoring, decisions = recipe.scoring.settled(
+            [target for _, target in corpus.train], [pair.references[0] for pair in corpus.valid]
+        )
+        return Prepared(
+            training := TranslationTraining(corpus, pair, recipe.model.longest, recipe.training, scoring),
+            partial(build_model, recipe, pair),
+            pair,
+            training.summary,
+            _fingerprints(corpus),
+            recipe.model_copy(update={"scoring": scoring}),
+            [*decisions, *training.decisions],
+        )
 
     @override
     def objective(self, recipe: TranslationRecipe) -> TeacherForcing:
@@ -119,6 +159,16 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
         words = {"data": data, **model_words(recipe.model), "decoding": recipe.decoding.kind}
         scores = (Curve("bleu", "BLEU"), Curve("chrf", "chrF"), Curve("exact", "exact match"))
         return TaskSummary(words, Curves(per="token", scores=scores))
+
+
+def _brings_text(said: RecipeLayer) -> bool:
+    """Whether the recipe names text of its own, whose counts decide what it leaves out."""
+    return isinstance(said.get("data"), Mapping) and value_of(said, "data.kind") not in ("cldr", "reverse")
+
+
+def _fingerprints(corpus: Corpus) -> dict[str, Fingerprint]:
+    held_out = ((pair.source, *pair.references) for pair in corpus.valid)
+    return {"train": text_fingerprint(corpus.train), "valid": text_fingerprint(held_out)}
 
 
 def train_tokenizers(recipe: TranslationRecipe, corpus: Corpus) -> TokenizerPair:

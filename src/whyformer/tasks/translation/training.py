@@ -3,6 +3,8 @@
 B batch · T target length · N predicted tokens · M model dimension
 """
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +16,11 @@ from whyformer.data.batches.batch import PairBatch
 from whyformer.data.corpora.parallel import Corpus
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.decoding.greedy import GreedySpec
-from whyformer.errors import DataError
+from whyformer.errors import DataError, WhyformerNote
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.position.layout import Layout
 from whyformer.special_tokens import EOS
-from whyformer.tasks.translation.metrics import ScoringSpec, score
+from whyformer.tasks.translation.metrics import Metric, ScoringSpec, score, words_of_zero
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.held_out import held_out_losses
 from whyformer.training.objective import Losses, token_cross_entropy
@@ -27,6 +29,10 @@ from whyformer.training.task import Probe
 
 _ROWS = 128
 """Held-out pairs side by side."""
+_INFORMED = 0.9
+"""Share of the entropy of single tokens below which the likelihood is good enough to translate."""
+_SOME_CHRF = 20.0
+"""chrF in percent above which translations are not nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class _Examples:
     targets: list[list[int]]
     lengths: NDArray[np.int64]
     """(pairs, 2) number of tokens of source and target, BOS and EOS included."""
+    kept: list[int]
+    """Their places among all that were given."""
 
 
 class TranslationTraining:
@@ -71,19 +79,53 @@ class TranslationTraining:
         self.corpus = corpus
         self.tokenizers = tokenizers
         self._longest = longest
-        self._shown = corpus.valid[: training.validation.sentences]
         self._scoring = scoring
-        self._examples = _encoded(corpus, tokenizers, longest)
-        sources = tokenizers.source.encode_all([pair.source for pair in corpus.valid])
-        targets = tokenizers.target.encode_all([pair.references[0] for pair in corpus.valid])
-        self._valid = PairBatch.of(list(zip(sources, targets, strict=True)))
+        self._translates_from = training.validation.translate_from
+        self._examples = _encoded(
+            tokenizers,
+            [source for source, _ in corpus.train],
+            [target for _, target in corpus.train],
+            longest,
+        )
+        if not self._examples.sources:
+            raise DataError(f"all training pairs are longer than model.longest ({longest} tokens); raise it.")
+        held_out = _encoded(
+            tokenizers,
+            [pair.source for pair in corpus.valid],
+            [pair.references[0] for pair in corpus.valid],
+            longest,
+        )
+        if not held_out.sources:
+            raise DataError(
+                f"all validation pairs are longer than model.longest ({longest} tokens); raise it."
+            )
+        self.valid = [corpus.valid[index] for index in held_out.kept]
+        """Validation pairs that the model can read and write."""
+        self._valid = PairBatch.of(list(zip(held_out.sources, held_out.targets, strict=True)))
+        self._shown = self.valid[: training.validation.sentences]
+        self._informed = _INFORMED * unigram_entropy(self._examples.targets)
+        self._told = False
 
     @property
     def summary(self) -> str:
         """One sentence on the pairs that were read, dropped, and left out as too long for the model."""
-        overlong = len(self.corpus.train) - len(self._examples.sources)
-        left_out = f"; {overlong:,} more are longer than model.longest ({self._longest} tokens)"
-        return self.corpus.summary + (left_out if overlong else "")
+        overlong = {
+            "training": len(self.corpus.train) - len(self._examples.sources),
+            "validation": len(self.corpus.valid) - len(self.valid),
+        }
+        left_out = " and ".join(f"{count:,} {side} pairs" for side, count in overlong.items() if count)
+        longer = f"; left out, as longer than model.longest ({self._longest} tokens): {left_out}"
+        return self.corpus.summary + (longer if left_out else "")
+
+    @property
+    def decisions(self) -> list[str]:
+        """A line on when validations translate, where the recipe leaves that open."""
+        if self._translates_from is not None:
+            return []
+        return [
+            f"validations translate once their nll is below {self._informed:.3g}, {_INFORMED:.0%} of the "
+            "entropy of single target tokens, and at the end"
+        ]
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -121,35 +163,64 @@ class TranslationTraining:
         return Probe(embedded[-1], hidden)
 
     def validate(
-        self, model: AnyEncoderDecoder, device: torch.device, *, translate: bool
+        self, model: AnyEncoderDecoder, device: torch.device, *, translate: bool | None
     ) -> dict[str, float]:
-        """Loss and negative log-likelihood per token, in nats; with ``translate`` also scores in percent."""
-        starts = range(0, len(self.corpus.valid), _ROWS)
+        """Loss and negative log-likelihood per token, in nats; with ``translate`` also scores in percent.
+
+        None translates where the likelihood is well above what the frequencies of tokens alone give, below
+        which translations say nothing of their sources, and mostly run on to their length limit.
+        """
+        starts = range(0, len(self.valid), _ROWS)
         held_out = (self._valid.rows(first, first + _ROWS).to(device) for first in starts)
         losses = held_out_losses(model, self.objective, held_out, len(starts))
         figures = {"loss": losses.loss, "nll": losses.nll}
-        if translate:
+        if losses.nll < self._informed if translate is None else translate:
             translator = Translator(model, self.tokenizers, GreedySpec())
             hypotheses = translator.best([pair.source for pair in self._shown])
             scores = score(hypotheses, [pair.references for pair in self._shown], self._scoring)
             figures |= {each.name: each.value for each in scores}
+            self._tell(scores)
         return figures
 
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
-        """Compare by BLEU if both were translated, by likelihood if neither was; a translated one wins."""
-        if "bleu" in new and "bleu" in old:
-            return new["bleu"] > old["bleu"]
-        return "bleu" in new or ("bleu" not in old and new["nll"] < old["nll"])
+        """Compare by the score that the recipe names, and where that is equal by likelihood.
+
+        Of two of which one was translated, from a step that the recipe names, that is better.
+        """
+        if self._translates_from is not None and ("bleu" in new) != ("bleu" in old):
+            return "bleu" in new
+        return self._scoring.better(new, old)
+
+    def _tell(self, scores: Sequence[Metric]) -> None:
+        """Say once that BLEU, by which weights are chosen, is zero where chrF shows that it should not be."""
+        if self._told or self._scoring.choose_by != "bleu":
+            return
+        said = words_of_zero(scores, [pair.references[0] for pair in self._shown], _SOME_CHRF)
+        if said:
+            self._told = True
+            warnings.warn(f"{said} (scoring.tokenize, scoring.choose_by).", WhyformerNote, stacklevel=2)
 
 
-def _encoded(corpus: Corpus, tokenizers: TokenizerPair, longest: int) -> _Examples:
-    """Token ids of the training pairs, without those that have more than ``longest`` tokens on a side."""
-    sources = tokenizers.source.encode_all([source for source, _ in corpus.train])
-    targets = tokenizers.target.encode_all([target for _, target in corpus.train])
+def unigram_entropy(targets: Sequence[Sequence[int]]) -> float:
+    """Nats per token, EOS included, that predicting by the frequencies of tokens costs.
+
+    A model that has found nothing else is as good; what it translates does not depend on its source.
+    """
+    counts = np.bincount(np.concatenate([np.array([*target, EOS]) for target in targets]))
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
+
+
+def _encoded(
+    tokenizers: TokenizerPair, source_texts: Sequence[str], target_texts: Sequence[str], longest: int
+) -> _Examples:
+    """Token ids of pairs, without those that have more than ``longest`` tokens on a side."""
+    sources = tokenizers.source.encode_all(source_texts)
+    targets = tokenizers.target.encode_all(target_texts)
     pairs = list(zip(sources, targets, strict=True))
     lengths = np.array([(len(source) + 1, len(target) + 2) for source, target in pairs], dtype=np.int64)
-    fits = lengths.max(axis=1) <= longest
-    if not fits.any():
-        raise DataError(f"all training pairs are longer than model.longest ({longest} tokens); raise it.")
-    kept = [pairs[index] for index in np.flatnonzero(fits).tolist()]
-    return _Examples([source for source, _ in kept], [target for _, target in kept], lengths[fits])
+    kept = np.flatnonzero(lengths.max(axis=1) <= longest)
+    fit = [pairs[index] for index in kept.tolist()]
+    return _Examples(
+        [source for source, _ in fit], [target for _, target in fit], lengths[kept], kept.tolist()
+    )

@@ -1,21 +1,27 @@
 """The translator: text in, text out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
+from itertools import chain
 from operator import call
+
+import torch
 
 from whyformer.data.batches.batch import Batch
 from whyformer.data.batches.planning import length_batches
 from whyformer.data.tokenizers.pair import TokenizerPair
+from whyformer.data.tokenizers.text.sentences import join_sentences, split_line
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.engines.engine import Engine
 from whyformer.engines.parallel import side_by_side
-from whyformer.errors import DecodingError
+from whyformer.engines.rescoring import rescored
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.progress import progress
-from whyformer.special_tokens import EOS, UNK
+from whyformer.special_tokens import EOS
+from whyformer.tasks.bad_lines import BadLines, unreadable
+from whyformer.tasks.opening import openings
 from whyformer.tasks.output import TextOutput
 
 MANY = 8
@@ -59,7 +65,7 @@ class Translator:
 
     def best(self, texts: Sequence[str], *, batch: int = 64) -> list[str]:
         """The best translation of each sentence; see ``translate`` for errors."""
-        return [candidates[0].text for candidates in self.translate(texts, batch=batch)]
+        return [candidates[0].text for candidates in self.translate(texts, batch=batch, scores=False)]
 
     def translate(
         self,
@@ -69,79 +75,156 @@ class Translator:
         batch: int = 64,
         first: int = 1,
         advance: Callable[[int], None] | None = None,
+        scores: bool = True,
+        split: bool = False,
+        bad: BadLines | None = None,
     ) -> list[list[TextOutput]]:
-        """The translations of each sentence, best first.
+        """The translations of each line, best first.
 
-        Sentences of like length are searched side by side, and come back in their own order. A blank
-        sentence, such as an empty line, has one translation, which is empty.
+        Lines of like length are searched side by side, and come back in their own order. A blank line has
+        one translation, which is empty.
 
         Args:
-            texts: sentences.
+            texts: lines, of one sentence each unless ``split``.
             settings: how to search; the recipe's way if left out.
             batch: sentences side by side; it changes the speed, not the result.
-            first: the line of the first sentence in the caller's data, from 1. Errors name lines, and
+            first: the number of the first line in the caller's data, from 1. Errors name lines, and
                 what is drawn for a sentence depends on its line, so data may be translated in parts.
             advance: told after each batch how many sentences it had; else whoever hears of progress is.
+            scores: whether scores are looked at. Those of an engine that counts otherwise cost a pass more.
+            split: translate each sentence of a line by itself; a line has one translation then, the best
+                ones joined, and its score is their sum.
+            bad: what to do about lines that cannot be translated; they get an empty translation, too. An
+                error is raised if left out.
 
         Raises:
-            DecodingError: a sentence is longer than the model takes, or the settings do not suit the model.
+            DecodingError: a line is longer than the model takes or no text, or the settings do not suit the
+                model.
         """
-        sources = self._encoded(texts, first)
-        results = [[TextOutput("", 0.0, (), [], finished=True)] for _ in texts]
-        filled = [index for index, text in enumerate(texts) if text.strip()]
+        bad = BadLines("stop") if bad is None else bad
+        lines = [self._sentences(text) if split else [text] for text in texts]
+        places = [index for index, line in enumerate(lines) for _ in line]
+        sentences = [sentence for line in lines for sentence in line]
+        sources = self._encoded(sentences, [first + index for index in places], bad)
+        if not split:
+            sound = {first + index: text for index, text in enumerate(texts)}
+            self.tokenizers.source.note_longer({n: t for n, t in sound.items() if n not in bad.left_out})
         settings = self.settings if settings is None else settings
-        orders = length_batches([len(sources[index]) for index in filled], batch)
-        batches = [[filled[place] for place in order] for order in orders]
-        jobs = [self._job([sources[index] for index in each], each, first, settings) for each in batches]
-        few = len(jobs) < MANY or self.model.output_weight.device.type != "cpu"
-        # A few come one after another, by functions that leave no frame between here and the search.
-        found = map(call, jobs) if few and self.parallel is None else side_by_side(jobs, self.parallel)
-        shown = progress("translating", len(texts), "sentences") if advance is None else nullcontext(advance)
+        results = [[TextOutput("", 0.0, (), [], finished=True)] for _ in sentences]
+        filled = [
+            index for index, text in enumerate(sentences) if text.strip() and sources[index] is not None
+        ]
+        kept = [sources[index] or [] for index in filled]
+        numbers = [first + places[index] for index in filled]
+        shown = progress("translating", len(filled), "sentences") if advance is None else nullcontext(advance)
         with shown as done:
-            for indices, hypotheses in zip(batches, found, strict=True):
-                for index, best in zip(indices, hypotheses, strict=True):
-                    results[index] = [self._candidate(hypothesis) for hypothesis in best]
-                done(len(indices))
-        return results
+            for order, found in self._searched(kept, numbers, settings, batch, scores=scores):
+                for place, best in zip(order, found, strict=True):
+                    results[filled[place]] = [self._candidate(hypothesis) for hypothesis in best]
+                done(len(order))
+        if not split:
+            return results
+        rest = iter(results)
+        return [[_joined([next(rest)[0] for _ in line])] for line in lines]
 
-    def prefix(self, text: str) -> tuple[int, ...]:
-        """The tokens that a translation starts with if it starts with ``text``, for a search to begin with.
+    def fits(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each sentence is short enough for the model."""
+        return [len(source) <= self._most for source in self.tokenizers.source.encode_all(texts)]
 
-        White space at the end is dropped: it belongs to the word that follows. A word that is cut off is
-        completed only if the tokenizer would have cut it there.
+    def openings(self, text: str) -> tuple[tuple[int, ...], ...]:
+        """The sequences of tokens, with one of which every translation that begins with ``text`` does.
+
+        For the settings of a search. ``text`` may end anywhere, inside a word or a piece too; white space
+        at its end counts.
 
         Raises:
             DecodingError: the target tokenizer has no piece for a character of ``text``.
         """
-        ids = tuple(self.tokenizers.target.encode(text.rstrip()))
-        if UNK in ids:
-            written = self.tokenizers.target.decode(ids)
-            raise DecodingError(
-                f"the target tokenizer can write the prefix {text!r} only as {written!r}; "
-                "leave out what is unknown."
-            )
-        return ids
+        return openings(self.tokenizers.target, text)
 
-    def _encoded(self, texts: Sequence[str], first: int) -> list[list[int]]:
-        sources = self.tokenizers.source.encode_all(texts)
-        most = self.model.longest - 1  # EOS is the last
-        for line, source in enumerate(sources, start=first):
+    @property
+    def _most(self) -> int:
+        """Maximum number of tokens of a sentence."""
+        return self.model.longest - 1  # EOS is the last
+
+    def _sentences(self, line: str) -> list[str]:
+        """The sentences of ``line``; itself where there is but one, or none."""
+        return split_line(self.tokenizers.source.normalized(line)) if unreadable(line, 0) is None else [line]
+
+    def _encoded(
+        self, sentences: Sequence[str], numbers: Sequence[int], bad: BadLines
+    ) -> list[list[int] | None]:
+        """The tokens of each sentence; None on lines of these ``numbers`` that are left out."""
+        for number, sentence in zip(numbers, sentences, strict=True):
+            if (why := unreadable(sentence, number)) is not None:
+                bad.leave_out(number, why)
+        readable = [
+            "" if number in bad.left_out else sentence
+            for number, sentence in zip(numbers, sentences, strict=True)
+        ]
+        self.tokenizers.source.note_unseen(readable)
+        sources: list[list[int] | None] = []
+        most = self._most
+        for number, source in zip(numbers, self.tokenizers.source.encode_all(readable), strict=True):
             if len(source) > most:
-                raise DecodingError(
-                    f"line {line} has {len(source):,} tokens, but the model takes {most:,} at most; "
-                    "split the sentence."
+                bad.cut_short(
+                    number,
+                    f"line {number} has {len(source):,} tokens, but the model takes {most:,} at most; "
+                    "split the sentence.",
                 )
-        return sources
+            sources.append(source[:most])
+        return [
+            None if number in bad.left_out else source
+            for number, source in zip(numbers, sources, strict=True)
+        ]
+
+    def _searched(
+        self,
+        sources: Sequence[list[int]],
+        numbers: Sequence[int],
+        settings: SearchSpec,
+        batch: int,
+        *,
+        scores: bool,
+    ) -> Iterator[tuple[list[int], list[list[Hypothesis]]]]:
+        """The places of some sentences among ``sources``, and what is found for them, batch by batch."""
+        orders = length_batches([len(source) for source in sources], batch)
+        batches = [Batch.of([[*sources[place], EOS] for place in order], self._device) for order in orders]
+        jobs = [
+            self._job(rows, [numbers[place] for place in order], settings)
+            for rows, order in zip(batches, orders, strict=True)
+        ]
+        few = len(jobs) < MANY or self._device.type != "cpu"
+        # A few come one after another, by functions that leave no frame between here and the search.
+        found = map(call, jobs) if few and self.parallel is None else side_by_side(jobs, self.parallel)
+        for order, rows, hypotheses in zip(orders, batches, found, strict=True):
+            if scores and any(not each.token_log_probabilities for best in hypotheses for each in best):
+                hypotheses = rescored(self.model, rows.tokens, rows.layout, hypotheses, settings)
+            yield order, hypotheses
+
+    @property
+    def _device(self) -> torch.device:
+        return self.model.output_weight.device
 
     def _job(
-        self, sources: list[list[int]], indices: Sequence[int], first: int, settings: SearchSpec
+        self, rows: Batch, numbers: list[int], settings: SearchSpec
     ) -> Callable[[], list[list[Hypothesis]]]:
         """The search of one batch, ready to be called."""
-        rows = Batch.of([[*source, EOS] for source in sources], self.model.output_weight.device)
-        limit, numbers = self.model.longest - 1, [first + index for index in indices]
+        limit = self.model.longest - 1
         return partial(self.engine, rows.tokens, rows.layout, settings, model_limit=limit, numbers=numbers)
 
     def _candidate(self, hypothesis: Hypothesis) -> TextOutput:
         target, tokens = self.tokenizers.target, hypothesis.tokens
         text, readable = target.decode(tokens), target.tokens(tokens)
         return TextOutput(text, hypothesis.score, tokens, readable, hypothesis.finished)
+
+
+def _joined(parts: Sequence[TextOutput]) -> TextOutput:
+    """The translations of a line's sentences as one."""
+    return TextOutput(
+        join_sentences([part.text for part in parts]),
+        sum(part.score for part in parts),
+        tuple(chain.from_iterable(part.ids for part in parts)),
+        list(chain.from_iterable(part.tokens for part in parts)),
+        all(part.finished for part in parts),
+    )

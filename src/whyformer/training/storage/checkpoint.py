@@ -39,9 +39,19 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         CheckpointError: the file is missing, damaged, a pickle, or not one of ours.
     """
+    tensors, facts = _read(path)
+    return {_present_name(name): tensor for name, tensor in tensors.items()}, facts
+
+
+def load_facts(path: Path) -> dict[str, Any]:
+    """The facts alone that ``save_tensors`` wrote; see ``load_tensors`` for errors."""
+    return _read(path, with_tensors=False)[1]
+
+
+def _read(path: Path, *, with_tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file.")
-    tensors, metadata = read_safetensors(path)
+    tensors, metadata = read_safetensors(path, with_tensors=with_tensors)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"{path}: this file was not written by Whyformer (or by a newer one); import it instead."
@@ -52,11 +62,11 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(
             f"{path}: the file is damaged ({error} in what it says of itself); restore it, or train again."
         ) from error
-    return {_present_name(name): tensor for name, tensor in tensors.items()}, facts
+    return tensors, facts
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the metadata of a file that anybody wrote.
+def read_safetensors(path: Path, *, with_tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata of a file that anybody wrote; without the former if not ``with_tensors``.
 
     Raises:
         CheckpointError: the file is damaged, or a pickle.
@@ -65,7 +75,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             # Copies: a tensor that stayed mapped to the file would hold its place on the disk.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # not a mapping
+            names = list(file.keys()) if with_tensors else []
+            tensors = {name: file.get_tensor(name).clone() for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         if _looks_like_pickle(path):
             raise CheckpointError(

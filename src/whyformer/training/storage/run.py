@@ -10,11 +10,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from whyformer.errors import CheckpointError
-from whyformer.files import explained, write_text
+from whyformer.files import check_writable, explained, write_text
 from whyformer.training.storage.checkpoint import (
     load_tensors,
     save_tensors,
 )
+from whyformer.training.storage.fingerprint import Fingerprint
+from whyformer.training.storage.lock import is_lock_file
 
 
 class RunFolder:
@@ -29,13 +31,23 @@ class RunFolder:
     ``metrics.jsonl``           a line for every log entry and validation
     ``curves.png``              the same, drawn
     ``tensorboard/``            the same, as events
+    ``.lock``                   there while a process writes into the folder
     ==========================  =====================================================
     """
 
-    def __init__(self, path: Path, assets: Sequence[str] = ()) -> None:
-        """Name the files; ``assets`` are the fingerprints of those without which the weights mean nothing."""
+    def __init__(
+        self, path: Path, assets: Sequence[str] = (), data: Mapping[str, Fingerprint] | None = None
+    ) -> None:
+        """Name the files.
+
+        Args:
+            path: the folder.
+            assets: fingerprints of the files without which the weights mean nothing.
+            data: fingerprints of the data that is trained on, and judged by.
+        """
         self.path = path
         self.assets = list(assets)
+        self.data = dict(data or {})
         self.recipe = path / "recipe.yaml"
         self.weights = path / "model.safetensors"
         self.state = path / "state" / "last.safetensors"
@@ -136,23 +148,27 @@ class RunFolder:
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that a new run may not be written to.
+    """Refuse a folder that a new run may not or cannot be written to.
 
     Raises:
         CheckpointError: it holds a run already (and may not be overwritten), or something else.
+        WhyformerError: it cannot be made or written to, or the disk is full.
     """
+    check_writable(path)
     if RunFolder(path).recipe.exists():
         if not overwrite:
             raise CheckpointError(
                 f"{path}: a run lies here already; go on with it by `whyformer train {path}`, "
                 "replace it with --overwrite, or choose another --run."
             )
-    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+    elif path.exists() and not all(map(is_lock_file, path.iterdir())):
         raise CheckpointError(f"{path}: this is neither empty nor a run; choose another --run.")
 
 
 def new_run(path: Path, *, overwrite: bool) -> Path:
     """An empty folder for a run, in place of the run that lies there with ``overwrite``.
+
+    Whoever calls it holds the folder's lock, which stays.
 
     Raises:
         CheckpointError: as ``check_free``.
@@ -161,9 +177,20 @@ def new_run(path: Path, *, overwrite: bool) -> Path:
     check_free(path, overwrite=overwrite)
     with _explained(path):
         if RunFolder(path).recipe.exists():
-            shutil.rmtree(path)
+            # The recipe last: until then, what a killed process leaves is still a run that may be replaced.
+            for old in sorted(path.iterdir(), key=lambda old: old == RunFolder(path).recipe):
+                _remove(old)
         path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def _remove(path: Path) -> None:
+    if is_lock_file(path):
+        return
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 @contextmanager

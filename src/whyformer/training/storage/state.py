@@ -17,6 +17,7 @@ from whyformer.training.storage.checkpoint import (
     optimizer_tensors,
     save_tensors,
 )
+from whyformer.training.storage.fingerprint import fingerprints_record
 from whyformer.training.storage.run import RunFolder
 
 
@@ -84,7 +85,7 @@ class StateStore(Protocol):
         ...
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-        """Put the model and the optimizer where they were, and drop what was written after that.
+        """Put the model and the optimizer where they were; nothing is written.
 
         Raises:
             CheckpointError: the state is missing, damaged, or does not fit the recipe or the assets.
@@ -102,7 +103,12 @@ class SingleFileStore:
         """Write all that resuming needs, whole or not at all; see ``StateStore``."""
         weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
         moments = {f"optimizer.{name}": tensor for name, tensor in optimizer_tensors(optimizer).items()}
-        save_tensors(self._run.state, weights | moments, {"assets": self._run.assets, **_written(progress)})
+        facts = {
+            "assets": self._run.assets,
+            "data": fingerprints_record(self._run.data),
+            **_written(progress),
+        }
+        save_tensors(self._run.state, weights | moments, facts)
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
         """Put the model and the optimizer where they were; see ``StateStore``."""
@@ -112,7 +118,6 @@ class SingleFileStore:
         self._run.check_assets(facts, path)
         load_weights(model, _under("model.", tensors), path)
         load_optimizer(optimizer, _under("optimizer.", tensors), path)
-        self._run.forget_after(progress.step, finished=progress.finished)
         return progress
 
 

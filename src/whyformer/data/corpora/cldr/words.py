@@ -11,14 +11,18 @@ def cardinal(number: int | Decimal, locale: Locale) -> str:
     """Forty-two, 四十二, zweiundvierzig, quarante-deux; the decimals are read digit by digit."""
     if locale.language == "zh":
         return cn2an.an2cn(str(number))
-    return num2words(number, lang=locale.language)
+    words = num2words(number, lang=locale.language)
+    # German "eins" bends to what it counts; num2words forgets that in 201 000 and 301 000 000.
+    return words.replace("einstausend", "eintausend").replace("eins Million", "eine Million")
 
 
 def ordinal(number: int, locale: Locale) -> str:
     """Forty-second, 第四十二, zweiundvierzigste, quarante-deuxième."""
     if locale.language == "zh":
         return "第" + cardinal(number, locale)
-    return num2words(number, lang=locale.language, to="ordinal")
+    words = num2words(number, lang=locale.language, to="ordinal")
+    # The plural's s of quatre-vingts and deux cents belongs to nothing but the end; num2words keeps it.
+    return words.replace("vingtsième", "vingtième").replace("centsième", "centième")
 
 
 def is_readable(number: int) -> bool:

@@ -7,10 +7,12 @@ So nothing here reads files; ``pairs`` cleans in ``training(...)`` and nowhere e
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import Field
 
-from whyformer.data.corpora.lines import BadLine, Reason, SentencePair
+from whyformer.data.corpora.lines import BadLine, Placed, Reason, SentencePair
+from whyformer.data.corpora.pairs.copies import Overlap
 from whyformer.spec import Spec
 
 _SHOWN = 5
@@ -25,7 +27,7 @@ class CleaningReport:
     dropped: dict[Reason, int]
     """Pairs that were dropped, counted under the first reason that applied."""
     bad: tuple[BadLine, ...] = ()
-    """The first lines that could not be read."""
+    """The first lines that were dropped for each reason, where they are known."""
 
     @property
     def read(self) -> int:
@@ -36,9 +38,18 @@ class CleaningReport:
         """Say it in one sentence for the log."""
         if not self.dropped:
             return f"{self.read:,} pairs read, all kept"
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
-        where = f" ({', '.join(map(str, self.bad))})" if self.bad else ""
-        return f"{self.read:,} pairs read, {self.kept:,} kept; dropped: {reasons}{where}"
+        reasons = ", ".join(f"{n:,} {reason}{self._places(reason, n)}" for reason, n in self.dropped.items())
+        return f"{self.read:,} pairs read, {self.kept:,} kept; dropped: {reasons}"
+
+    def _places(self, reason: Reason, count: int) -> str:
+        """The lines dropped for one reason, by file: `` (a.tsv:3, 7; b.tsv:2, …)``."""
+        lines: dict[Path, list[str]] = {}
+        for line in self.bad:
+            if line.reason == reason:
+                lines.setdefault(line.path, []).append(str(line.number))
+        more = ", …" if count > sum(map(len, lines.values())) else ""
+        files = "; ".join(f"{path}:{', '.join(numbers)}" for path, numbers in lines.items())
+        return f" ({files}{more})" if files else ""
 
 
 class Cleaning(Spec):
@@ -54,21 +65,31 @@ class Cleaning(Spec):
     repeated: bool = True
     """Keep pairs that occur more than once; otherwise only the first of them."""
 
-    def apply(self, pairs: Iterable[SentencePair | BadLine]) -> tuple[list[SentencePair], CleaningReport]:
+    overlap: Overlap = "keep"
+    """Training pairs that a held-out set has, too: keep them, drop equal ``pairs``, or any with a side there.
+
+    Texts that differ in case or white space alone are equal here.
+    """
+
+    def apply(
+        self, pairs: Iterable[SentencePair | Placed | BadLine]
+    ) -> tuple[list[SentencePair], CleaningReport]:
         """Return the pairs that may stay, in their order, and the summary of the others."""
         kept: list[SentencePair] = []
         dropped: Counter[Reason] = Counter()
         bad: list[BadLine] = []
         seen: set[SentencePair] = set()
-        for pair in pairs:
-            if isinstance(pair, BadLine):
-                bad.append(pair)
-                dropped[pair.reason] += 1
-            elif (reason := self._reason(pair, seen)) is not None:
-                dropped[reason] += 1
-            else:
+        for item in pairs:
+            pair = item.pair if isinstance(item, Placed) else item
+            reason = pair.reason if isinstance(pair, BadLine) else self._reason(pair, seen)
+            if reason is None:
+                assert isinstance(pair, SentencePair), "a bad line has its reason"
                 kept.append(pair)
-        return kept, CleaningReport(len(kept), dict(dropped.most_common()), tuple(bad[:_SHOWN]))
+                continue
+            dropped[reason] += 1
+            if dropped[reason] <= _SHOWN and not isinstance(item, SentencePair):
+                bad.append(BadLine(item.path, item.number, reason))
+        return kept, CleaningReport(len(kept), dict(dropped.most_common()), tuple(bad))
 
     def _reason(self, pair: SentencePair, seen: set[SentencePair]) -> Reason | None:
         if not pair.source.strip() or not pair.target.strip():

@@ -1,0 +1,114 @@
+"""``whyformer check``: what a file or a recipe's data are, and what would go wrong with them."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Never
+
+import typer
+
+if TYPE_CHECKING:
+    from whyformer.data.checks.corpora import DataReport
+    from whyformer.data.checks.files import FileReport
+
+
+def check(
+    target: Annotated[
+        str, typer.Argument(help="A recipe's name or file, the folder of a run, or a file of text.")
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Changes to the recipe, such as data.valid=0.1.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check the data of TARGET before any training.
+
+    Of a file: encoding, columns, header, quotes, which columns are source and target. Of a recipe: its sets,
+    their lengths, what would be dropped and why, what sets have in common. Ends with exit code 2 where
+    training would be refused.
+    """
+    from whyformer.config.recipe_files import shipped
+    from whyformer.data.checks.files import examine
+
+    path = Path(target)
+    named = target.endswith((".yaml", ".yml")) or target in shipped() or path.is_dir()
+    if not named and (path.exists() or "/" in target or path.suffix):
+        if overrides:
+            raise typer.BadParameter(f"{target} is a file of text; changes belong to a recipe.")
+        report = examine(path)
+        lines = _file_lines(report)
+    else:
+        recipe = path / "recipe.yaml" if path.is_dir() and target not in shipped() else target
+        report = _recipe_report(str(recipe), overrides or [])
+        lines = _data_lines(report)
+    if as_json:
+        record = {**asdict(report), "refused": report.is_refused}
+        typer.echo(json.dumps(record, ensure_ascii=False, default=str))
+    else:
+        typer.echo("\n".join([*lines, *(f"{each.level}: {each.text}" for each in report.findings)]))
+    if report.is_refused:
+        raise typer.Exit(2)
+
+
+def _recipe_report(recipe: str, overrides: list[str]) -> "DataReport":
+    from whyformer.data.checks.corpora import examine_data, told
+    from whyformer.data.checks.files import Finding
+    from whyformer.errors import TokenizerError
+    from whyformer.runs.registry import load_any, task_of
+    from whyformer.tasks.recipe import require_data
+
+    spec = load_any(recipe, overrides)
+    report = examine_data(require_data(spec.data))
+    if report.is_refused:
+        return report
+    # Tokenizers, and texts that are longer than the model reads: what training finds before its first step.
+    findings = list[Finding]()
+    summary = [report.summary]
+
+    def prepare() -> Iterator[Never]:
+        try:
+            summary[:] = [task_of(spec).prepare(spec, None).summary]
+        except TokenizerError as error:
+            findings.append(Finding("refused", str(error)))
+        yield from ()
+
+    told(findings, prepare)
+    findings = list(dict.fromkeys([*report.findings, *findings]))
+    return replace(report, summary=summary[0], findings=tuple(findings))
+
+
+def _file_lines(report: "FileReport") -> Iterator[str]:
+    form = report.form
+    kind = {"tsv": "columns parted by tabs", "csv": f"columns parted by {form.delimiter!r}"}.get(form.kind)
+    kind = kind or {"jsonl": "JSON lines"}.get(form.kind, "text without columns")
+    details = [report.encoding or "an encoding unknown here", f"{report.lines:,} lines"]
+    details += [kind] if report.columns else []
+    if form.delimiter:
+        details += ["with a header" if form.header else "without a header"]
+        details += ["in quotes" if form.quotes else "without quotes"]
+    yield f"{report.path}: {', '.join(details)}"
+    for column in report.columns:
+        words = [column.kind, *([column.script] if column.script else [])]
+        name = f" {column.name}" if column.name else ""
+        yield (
+            f"  column {column.number}{name}: {', '.join(words)}, {column.characters:g} characters on "
+            f"average, {column.longest:,} at most, {column.different:,} different, {column.empty:,} empty"
+        )
+    if report.sides is not None:
+        yield f"  source and target are likely columns {report.sides[0]} and {report.sides[1]}"
+    elif report.label is not None:
+        yield f"  the label is likely column {report.label}"
+
+
+def _data_lines(report: "DataReport") -> Iterator[str]:
+    if report.summary:
+        yield report.summary
+    for each in report.sets:
+        lengths = (
+            f"{side} {mean:g} characters on average, {most:,} at most"
+            for side, (mean, most) in each.characters.items()
+        )
+        yield f"  {each.name}: {each.examples:,} examples; {'; '.join(lengths)}"
+        if each.labels:
+            yield f"    labels: {', '.join(f'{label} {count:,}' for label, count in each.labels.items())}"

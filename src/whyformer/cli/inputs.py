@@ -1,0 +1,121 @@
+"""Texts that a verb is given: arguments, or lines of a file or of standard input, the bad ones too."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+import typer
+
+from whyformer.errors import DataError, WhyformerNote
+
+if TYPE_CHECKING:
+    from whyformer.tasks.bad_lines import BadLines
+
+OnErrorOption = Annotated[
+    Literal["stop", "skip", "truncate"] | None,
+    typer.Option(
+        help="A line that cannot be read: stop; skip, leave its place blank and exit with 3 in the end; "
+        "truncate one that is too long. Left out: skip for a file or standard input, else stop."
+    ),
+]
+TextsArgument = Annotated[
+    list[str] | None, typer.Argument(help="Texts; else --file's or standard input's lines.")
+]
+FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="A file to read, a text a line.")]
+
+LEFT_OUT = 3
+"""Exit code where a blank stands in the place of some line."""
+_SHOWN = 5
+_ENDINGS = (".txt", ".tsv", ".csv", ".json", ".jsonl", ".gz", ".md")
+
+
+class Inputs(NamedTuple):
+    """Texts, with blanks in place of lines that are no text, and how to treat what else is bad."""
+
+    texts: list[str]
+    bad: "BadLines"
+
+
+def read_inputs(
+    texts: list[str] | None, file: Path | None, on_error: Literal["stop", "skip", "truncate"] | None
+) -> Inputs:
+    """The texts that a verb is given.
+
+    Raises:
+        DataError: they come from two places, the file cannot be read, or a line of it is no text and the
+            choice is to stop.
+    """
+    from whyformer.tasks.bad_lines import BadLines
+
+    if texts and file:
+        raise DataError("texts come from the command line or from --file, not from both; leave one out.")
+    if texts:
+        return Inputs(texts, BadLines(on_error or "stop"))
+    bad = BadLines(on_error or "skip")
+    return Inputs([*_lines(file, bad)], bad)
+
+
+def file_or_texts(texts: list[str] | None, file: Path | None) -> tuple[list[str] | None, Path | None]:
+    """The same, but a single text that is the name of a file stands for that file, as it once did.
+
+    Raises:
+        DataError: it looks like such a name, but there is no file.
+    """
+    if file is not None or texts is None or len(texts) != 1:
+        return texts, file
+    (text,) = texts
+    if text.strip() and len(text) < 250 and "\0" not in text and Path(text).is_file():
+        import warnings
+
+        warnings.warn(
+            f"{text} is a file, so its lines are read; say so by --file {text}.", WhyformerNote, stacklevel=2
+        )
+        return None, Path(text)
+    if text.endswith(_ENDINGS) and not any(character.isspace() for character in text):
+        raise DataError(f"{text}: no such file; texts are arguments, and a file is named by --file.")
+    return texts, file
+
+
+def as_json_line(value: object) -> str:
+    """``value`` as JSON on one line; half of a surrogate pair, which is no text, is written as an escape."""
+    written = json.dumps(value, ensure_ascii=False)
+    try:
+        written.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return written
+
+
+def finish(bad: "BadLines", lines: int) -> None:
+    """Say which lines were left out or cut, and leave with 3 if any has a blank in its place."""
+    if bad.cut:
+        typer.echo(f"of {lines:,} lines, {len(bad.cut):,} were too long and only begun:", err=True)
+        _list(bad.cut)
+    if bad.left_out:
+        typer.echo(f"of {lines:,} lines, {len(bad.left_out):,} were left out:", err=True)
+        _list(bad.left_out)
+        raise typer.Exit(LEFT_OUT)
+
+
+def _list(told: dict[int, str]) -> None:
+    for number in sorted(told)[:_SHOWN]:
+        typer.echo(f"  {told[number]}", err=True)
+    if len(told) > _SHOWN:
+        numbers = ", ".join(map(str, sorted(told)[_SHOWN : _SHOWN + 100]))
+        typer.echo(f"  … and lines {numbers}{', …' if len(told) > _SHOWN + 100 else ''}", err=True)
+
+
+def _lines(file: Path | None, bad: "BadLines") -> Iterator[str]:
+    from whyformer.data.corpora.lines import BadLine, scan_lines, scan_stream
+
+    found = scan_stream(sys.stdin.buffer, "standard input") if file is None else scan_lines(file)
+    for number, line in enumerate(found, start=1):
+        if not isinstance(line, BadLine):
+            yield line
+            continue
+        if bad.on_error == "stop":
+            raise line.error()
+        bad.leave_out(number, f"line {number}: {line.reason}; correct this line.")
+        yield ""

@@ -1,0 +1,152 @@
+"""Labels of tokens: short, never empty, never a mark that looks like a bar or a speck."""
+
+from collections.abc import Sequence
+from unicodedata import category, east_asian_width
+
+from whyformer.plots.attention.map import AttentionMap
+from whyformer.plots.chart import Language
+from whyformer.plots.glyphs import visible
+
+BLANK = "·"
+"""Stands for the blank that a piece begins with."""
+_BLANK_MARK = "▁"
+_QUOTES: dict[Language, tuple[str, str]] = {"en": ("“", "”"), "zh": ("「", "」")}
+_MOST_CHARACTERS = 24
+_ARROW = " → "
+_NARROW, _BROAD = frozenset("ijltfrI.,:;!|'·()[]- "), frozenset("mwMW@%—→…")
+
+
+def token_label(token: str, lang: Language) -> str:
+    """Return ``token`` as a label; a token of punctuation alone stands in quotation marks.
+
+    >>> token_label("▁in", "en"), token_label(",", "en"), token_label("。", "zh"), token_label("▁", "en")
+    ('·in', '“,”', '「。」', '·')
+    """
+    label = visible(token.replace(_BLANK_MARK, BLANK))
+    if len(label) > _MOST_CHARACTERS:
+        label = label[: _MOST_CHARACTERS - 1] + "…"
+    bare = label.removeprefix(BLANK)
+    if bare and all(category(character).startswith("P") for character in bare):
+        opening, closing = _QUOTES[lang]
+        return f"{label[: len(label) - len(bare)]}{opening}{bare}{closing}"
+    return label
+
+
+def row_labels(map_: AttentionMap, lang: Language) -> list[str]:
+    """Return the label of each row: the token fed and, where there is one, the token then written."""
+    fed = [token_label(token, lang) for token in map_.queries]
+    if map_.written is None:
+        return fed
+    return [
+        f"{label}{_ARROW}{token_label(token, lang)}" for label, token in zip(fed, map_.written, strict=True)
+    ]
+
+
+def column_labels(map_: AttentionMap, lang: Language) -> list[str]:
+    """Return the label of each column."""
+    return [token_label(token, lang) for token in map_.keys]
+
+
+def text_width(text: str, size: float) -> float:
+    """Return about how wide ``text`` is in a sans-serif font of ``size`` pixels; rather more than less."""
+    return size * sum(map(_advance, text))
+
+
+def shortened_row(label: str, size: float, width: float) -> str:
+    """Return a row's label, cut where it is wider than ``width`` pixels; of two tokens both keep a part."""
+    fed, arrow, written = label.partition(_ARROW)
+    if not arrow or text_width(label, size) <= width:
+        return shortened(label, size, width)
+    room = width - text_width(arrow, size)
+    # A short one leaves its room to the other.
+    left = max(room / 2, room - text_width(written, size))
+    fed = shortened(fed, size, left)
+    return f"{fed}{arrow}{shortened(written, size, room - text_width(fed, size))}"
+
+
+def shortened(text: str, size: float, width: float) -> str:
+    """Return ``text``, cut and ended by "…" where it is wider than ``width`` pixels."""
+    if text_width(text, size) <= width:
+        return text
+    while text and text_width(text + "…", size) > width:
+        text = text[:-1]
+    return text + "…"
+
+
+def wrapped(text: str, size: float, width: float) -> list[str]:
+    """Return ``text`` in lines of ``width`` pixels at most, broken at blanks and beside wide characters."""
+    lines, line = list[str](), ""
+    for unit in _units(text):
+        if line and text_width((line + unit).rstrip(), size) > width:
+            lines.append(line.rstrip())
+            line = unit.lstrip()
+        else:
+            line += unit
+        while text_width(line.rstrip(), size) > width:  # one word that fits no line
+            part = shortened(line, size, width + _advance("…") * size)[:-1] or line[0]
+            lines.append(part)
+            line = line[len(part) :]
+    return [*lines, line.rstrip()] if line.strip() else lines
+
+
+def every_nth(count: int, cell: float, line: float) -> int:
+    """Return which of ``count`` labels have room, each or every so many-th; a label takes ``line`` pixels.
+
+    >>> every_nth(41, 15, 14), every_nth(41, 10, 14), every_nth(1, 2, 14)
+    (1, 2, 1)
+    """
+    return 1 if count == 1 else max(1, -int(-line // cell))
+
+
+def percent(probability: float) -> str:
+    """Return ``probability`` as a percentage that is never 0 or 100 unless it is exactly that.
+
+    >>> percent(0.5), percent(0.9996), percent(0.00001), percent(1.0)
+    ('50 %', '> 99.9 %', '< 0.1 %', '100 %')
+    """
+    share = 100 * probability
+    if 0 < share < 0.1:
+        return "< 0.1 %"
+    if 99.9 < share < 100:
+        return "> 99.9 %"
+    return f"{share:.0f} %" if 10 <= share < 99 or share in (0, 100) else f"{share:.1f} %"
+
+
+def _advance(character: str) -> float:
+    if character in _BROAD:
+        return 1.0
+    if east_asian_width(character) in "WF":
+        return 1.0
+    if category(character) in ("Mn", "Me", "Cf"):
+        return 0.0
+    if character in _NARROW:
+        return 0.36
+    return (
+        0.76
+        if character.isupper()
+        else 0.58
+        if character.isascii()
+        else 1.0
+        if ord(character) > 0x2E80
+        else 0.72
+    )
+
+
+def _units(text: str) -> Sequence[str]:
+    """Return the pieces of ``text`` between which a line may end."""
+    units, word = list[str](), ""
+    for character in text:
+        if east_asian_width(character) in "WF":
+            # Chinese punctuation never begins a line.
+            if category(character) in ("Po", "Pe", "Pf") and word:
+                word += character
+                continue
+            if word:
+                units.append(word)
+            word = character
+        elif word and (word[-1] == " " != character or east_asian_width(word[-1]) in "WF"):
+            units.append(word)
+            word = character
+        else:
+            word += character
+    return [*units, word] if word else units

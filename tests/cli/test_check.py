@@ -1,0 +1,87 @@
+"""The verb ``check``: what it prints of files and recipes, and that it ends as training would."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from whyformer.cli.main import app
+
+RECIPE = """
+data: {train: a.tsv, valid: 0.1}
+tokenizers: {both: {kind: bpe, vocabulary: 400}}
+model: {preset: tiny}
+training: {epochs: 1}
+"""
+ROWS = [f"The cat number {n} sits here.\tDie Katze Nummer {n} sitzt da." for n in range(40)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.tsv").write_text("\n".join(["en\tde", *ROWS, "\tleer"]), encoding="utf-8")
+    (tmp_path / "latin.tsv").write_bytes("\n".join(f"x {row} für" for row in ROWS).encode("latin-1"))
+    (tmp_path / "mine.yaml").write_text(RECIPE, encoding="utf-8")
+    return tmp_path
+
+
+def test_a_file_is_described(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["check", "a.tsv"])
+    assert done.exit_code == 0
+    assert "a.tsv: utf-8, 42 lines, columns parted by tabs, with a header, without quotes" in done.output
+    assert "column 2 de: text, latin" in done.output
+    assert "source and target are likely columns 1 and 2" in done.output
+    assert "note: a.tsv: column 1 is empty on 1 lines (42)." in done.output
+
+
+@pytest.mark.parametrize("arguments", [["latin.tsv"], ["mine.yaml", "data.train=latin.tsv"]])
+def test_it_ends_with_2_where_training_would_be_refused(arguments: list[str], folder: Path) -> None:
+    done = CliRunner().invoke(app, ["check", *arguments])
+    assert done.exit_code == 2
+    assert "iconv -f CP1252 -t UTF-8" in done.output
+
+
+def test_a_recipe_is_described(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["check", "mine.yaml"])
+    assert done.exit_code == 0, done.output
+    assert "42 pairs read, 41 kept; dropped: 1 empty" in done.output
+    assert "4 of them held out as valid" in done.output
+    assert "train: 37 examples; source " in done.output
+    assert "warning: " in done.output
+    assert "may name the columns (en, de)" in done.output
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("tokenizers.both.vocabulary=20", "vocabulary"),
+        ("data.valid=no.tsv", "no such file"),
+    ],
+)
+def test_what_training_finds_before_its_first_step_is_found(change: str, said: str, folder: Path) -> None:
+    done = CliRunner().invoke(app, ["check", "mine.yaml", change])
+    assert said in done.output
+    assert done.exit_code == 2
+
+
+def test_pairs_that_do_not_fit_the_model_are_counted(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["check", "mine.yaml", "model.longest=8"])
+    assert re.search(r"\d+ more are longer than model\.longest", done.output)
+
+
+def test_json_is_one_object(folder: Path) -> None:
+    of_file = json.loads(CliRunner().invoke(app, ["check", "a.tsv", "--json"]).stdout)
+    assert of_file["form"] == {"kind": "tsv", "delimiter": "\t", "header": True, "quotes": False}
+    assert of_file["refused"] is False
+    of_recipe = json.loads(CliRunner().invoke(app, ["check", "mine.yaml", "--json"]).stdout)
+    assert [each["name"] for each in of_recipe["sets"]] == ["train", "valid"]
+    assert of_recipe["findings"][0]["level"] == "warning"
+
+
+@pytest.mark.parametrize(("target", "said"), [("no.tsv", "no such file"), ("no.yaml", "no such recipe")])
+def test_what_is_not_there_is_one_sentence(target: str, said: str, folder: Path) -> None:
+    done = CliRunner().invoke(app, ["check", target])
+    assert done.exit_code == 2
+    assert said in done.output
