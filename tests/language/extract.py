@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "whyformer"
 CATALOGUES = SOURCE / "locales"
 
 # Whatever is handed to these is said to people, even a single word.
-SAYING = {"tell", "tell_labelled", "say", "translated", "progress", "BadParameter"}
+SAYING = {"tell", "tell_labelled", "say_labelled", "say", "translated", "progress", "BadParameter"}
 # A fault of the program, which keeps its traceback.
 BUGS = {"AssertionError", "TypeError", "RuntimeError", "AttributeError", "KeyError", "IndexError"}
 # Texts of these files have tables of their own for each language, or are data; their errors count.

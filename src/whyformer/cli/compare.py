@@ -92,7 +92,7 @@ def compare(
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    tell(line)
 
 
 def _tell(trial: "Trial", result: "Measured | str") -> None:

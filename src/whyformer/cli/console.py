@@ -50,10 +50,19 @@ def tell(text: str) -> None:
     typer.echo(translated(text), err=True)
 
 
+def say_labelled(label: str, text: str) -> None:
+    """Print ``label: text``, both in the user's language."""
+    typer.echo(_labelled(label, text))
+
+
 def tell_labelled(label: str, text: str) -> None:
     """Print ``label: text`` on standard error, both in the user's language."""
+    typer.echo(_labelled(label, text), err=True)
+
+
+def _labelled(label: str, text: str) -> str:
     colon = ": " if current_language() == "en" else "："
-    typer.echo(f"{translated(label)}{colon}{translated(text)}", err=True)
+    return f"{translated(label)}{colon}{translated(text)}"
 
 
 class ClosedPipeError(Exception):

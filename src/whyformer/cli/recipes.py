@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from whyformer.cli.console import say
+from whyformer.cli.console import say, tell
 from whyformer.errors import RecipeError
 from whyformer.language import translated
 
@@ -87,4 +87,4 @@ def _print_recipe(name: str, overrides: list[str]) -> None:
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    tell(line)
