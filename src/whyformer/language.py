@@ -122,7 +122,7 @@ class MessageCatalogue:
     """Templates of one language, and the search for the one that a message was made by."""
 
     def __init__(self, entries: Mapping[str, str]) -> None:
-        self._words = {key: value for key, value in entries.items() if len(holes(key)) == 0}
+        self._words = {_plain(key): _plain(value) for key, value in entries.items() if not holes(key)}
         templates = [_Template(tuple(_literals(key)), value) for key, value in entries.items() if holes(key)]
         self._templates = sorted(templates, key=lambda template: template.rank)
         self._known = dict[str, str | None]()
@@ -147,7 +147,7 @@ class MessageCatalogue:
 
     def _sought(self, text: str) -> str | None:
         if text in self._words:
-            return self._plain(self._words[text])
+            return self._words[text]
         if "\n" not in text:
             for template in self._templates:
                 if template.anchor in text and (match := template.pattern.fullmatch(text)):
@@ -168,9 +168,6 @@ class MessageCatalogue:
         if text.endswith(".") and (said := self._found(text[:-1])) is not None:
             return f"{said}。"
         return None
-
-    def _plain(self, translation: str) -> str:
-        return "".join(literal for literal, _, _, _ in Formatter().parse(translation))
 
     def _filled(self, translation: str, values: tuple[str, ...]) -> str:
         parts = list[str]()
@@ -205,6 +202,11 @@ class MessageCatalogue:
 def holes(template: str) -> list[str]:
     """The numbers of a template's holes, in the order in which they stand."""
     return [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+
+
+def _plain(template: str) -> str:
+    """A template without holes as it is printed: braces stand once."""
+    return "".join(literal for literal, _, _, _ in Formatter().parse(template))
 
 
 def _literals(template: str) -> Iterator[str]:

@@ -26,8 +26,17 @@ CATALOGUES = SOURCE / "locales"
 SAYING = {"tell", "tell_labelled", "say_labelled", "say", "translated", "progress", "BadParameter"}
 # A fault of the program, which keeps its traceback.
 BUGS = {"AssertionError", "TypeError", "RuntimeError", "AttributeError", "KeyError", "IndexError"}
-# Texts of these files have tables of their own for each language, or are data; their errors count.
-OWN_TABLES = ("plots/*", "why/questions/*", "why/book/*", "why/lab/*", "data/corpora/cldr/*")
+# Texts of these files have tables of their own for each language, are data, or are comments that are written
+# into files, which have no language; their errors count.
+OWN_TABLES = (
+    "runs/new_recipe.py",
+    "tasks/translation/defaults.py",
+    "plots/*",
+    "why/questions/*",
+    "why/book/*",
+    "why/lab/*",
+    "data/corpora/cldr/*",
+)
 # Two words at least, one behind the other.
 PROSE = re.compile(r"[A-Za-z]{2,}[’']?[a-z]*[,;:.)]? [(`'\"]?[A-Za-z{]")
 WORD = re.compile(r"[A-Za-z]{2,}")
@@ -51,6 +60,10 @@ NOT_SAID: dict[str, tuple[str, ...]] = {
     "models/bert.py": ("stack.{0}",),
     "models/recurrent.py": ("attention.{0}",),
     "nn/stack.py": ("cross_attention.{0}", "positions.{0}: {1}", "block.{0}.heads: {1}"),
+    # Lists of words that are looked for in data; a command.
+    "data/corpora/detection/tables.py": ("*",),
+    "data/tokenizers/text/sentences.py": ("*",),
+    "data/corpora/lines.py": ("gzip -dc {0} |",),
     "config/schema.py": ("{{{{kind: {0}}}}}",),
 }
 
@@ -88,7 +101,7 @@ def of_file(name: str, source: str) -> Iterator[Text]:
     for node, is_said in _strings(tree, silent, is_said=False):
         if not is_said and not prose:
             continue
-        for parts in _variants(node) or ():
+        for parts in (line for variant in _variants(node) or () for line in _by_lines(variant)):
             template, expressions = _template(parts)
             wanted = WORD if is_said else PROSE
             if wanted.search(_literal(parts)) and not any(fnmatch(template, each) for each in left_out):
@@ -184,6 +197,21 @@ def _part(value: ast.expr) -> list[tuple[Part, ...]]:
 
 def _joined(parts: Iterable[tuple[Part, ...]]) -> tuple[Part, ...]:
     return tuple(piece for part in parts for piece in part)
+
+
+def _by_lines(parts: Iterable[Part]) -> Iterator[list[Part]]:
+    """The lines of a text, each of which is translated by itself."""
+    line = list[Part]()
+    for part in parts:
+        if isinstance(part, str) and "\n" in part:
+            first, *others = part.split("\n")
+            for other in others:
+                yield [*line, first]
+                line, first = [], other
+            line.append(first)
+        else:
+            line.append(part)
+    yield line
 
 
 def _literal(parts: Iterable[Part]) -> str:

@@ -40,7 +40,9 @@ def test_a_translation_has_the_holes_of_its_template_and_only_known_kinds(langua
 def test_what_is_said_in_chinese_has_chinese_in_it():
     same = [template for template, said in extract.read("zh").items() if not CHINESE.search(said)]
     assert [
-        each for each in same if len(re.findall("[a-z]{3,}", re.sub(r"MiB|GiB|d_model", "", each))) > 1
+        each
+        for each in same
+        if len(re.findall("[a-z]{3,}", re.sub(r"MiB|GiB|d_model|\S+[._]\S+", "", each))) > 1
     ] == []
 
 
@@ -66,7 +68,8 @@ def test_every_message_is_recognised_as_made_by_its_own_template(language: str):
     catalogue = MessageCatalogue(known)
     for template in known:
         found = catalogue.matches(rendered(template))
-        assert found[:1] == [known[template]], template
+        right = known[template] if holes(template) else known[template].format()
+        assert found[:1] == [right], template
         assert len(set(found)) == 1, f"{template}: fits {found}"
 
 
