@@ -17,6 +17,9 @@ from whyformer import machine
 # As in the program: modules and tests make a million objects that stay, and need not be looked through.
 gc.set_threshold(100_000)
 
+# Messages are compared in English, whatever the language of who runs the tests.
+os.environ["WHYFORMER_LANG"] = "en"
+
 # Test workers share the cores with each other and with whatever else runs: a deadline would measure that.
 settings.register_profile("shared-cores", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared-cores")

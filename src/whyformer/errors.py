@@ -1,5 +1,10 @@
 """The errors that a user can cause: each is one sentence that names the place and what to do."""
 
+import re
+
+# Pydantic's words before what a check of ours says.
+_PREFIX = re.compile(r"(?:Value error|Assertion failed), ")
+
 
 class WhyformerError(Exception):
     """Something the user can put right; the command line prints the sentence and exits with code 2."""
@@ -31,3 +36,8 @@ class TrainingError(WhyformerError):
 
 class DecodingError(WhyformerError):
     """A search setting or an input sentence that the model cannot take."""
+
+
+def bare_complaint(message: str) -> str:
+    """The complaint of a check of ours in a ``message`` of pydantic's, which puts two words before it."""
+    return _PREFIX.sub("", message)

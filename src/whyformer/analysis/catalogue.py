@@ -16,6 +16,7 @@ from whyformer.attention.mask import Both, Causal, Chunk, Either, MaskRule, Same
 from whyformer.attention.score import ScoreSpec
 from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.decoding.search import SearchSpec
+from whyformer.errors import bare_complaint
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
 from whyformer.nn.placement import PlacementSpec
@@ -182,7 +183,7 @@ def _complaint(*parts: Part) -> str | None:
     try:
         StackSpec.model_validate({**stack, "block": block}).check(_WIDTH, _LONGEST)
     except ValidationError as error:
-        return "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors())
+        return "; ".join(bare_complaint(fault["msg"]) for fault in error.errors())
     except ValueError as error:
         return str(error)
     return None

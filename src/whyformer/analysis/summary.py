@@ -45,7 +45,7 @@ class ModelSummary:
 def summarize(run: Path, weights: Path | None = None) -> ModelSummary:
     """The parts of the run in the folder ``run``; see ``whyformer.load`` for arguments and errors."""
     folder, recipe, task, assets = open_run(run)
-    tensors, facts = load_tensors(folder.weights if weights is None else weights)
+    tensors, facts = load_tensors(folder.find_weights(weights))
     words = dict(task.summary(recipe).words)
     described = {
         "task": f"{task.name}, data from {words.pop('data')}",

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from whyformer.cli.console import say
 from whyformer.cli.options import BatchOption, DeviceOption, RunArgument, ThreadsOption
 from whyformer.cli.progress import sentence_bar
 from whyformer.errors import CheckpointError
@@ -38,7 +39,7 @@ def average(
         )
     chosen = snapshots or last_snapshots(run, last)
     path = write_average(run, chosen, output)
-    typer.echo(f"{path}: the mean of {len(chosen)} snapshot{'s' if len(chosen) > 1 else ''}")
+    say(f"{path}: the mean of {len(chosen)} snapshot{'s' if len(chosen) > 1 else ''}")
     if evaluate:
         for weights in (None, path):
             _evaluate(run, weights, device, threads, batch)
@@ -54,4 +55,4 @@ def _evaluate(run: Path, weights: Path | None, device: str, threads: int | None,
     options = EvaluationOptions(batch=batch, progress=sentence_bar)
     execution = Execution(device, threads)
     for name, metrics in evaluate_run(run, [VALID], options, execution=execution, weights=weights):
-        typer.echo("\n".join(metrics.lines(f"{name}, {(weights or RunFolder(run).weights).name}")))
+        say("\n".join(metrics.lines(f"{name}, {(weights or RunFolder(run).weights).name}")))

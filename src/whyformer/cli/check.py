@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
+from whyformer.cli.console import say, say_labelled
+
 if TYPE_CHECKING:
     from whyformer.data.checks.corpora import DataReport
     from whyformer.data.checks.files import FileReport
@@ -46,7 +48,9 @@ def check(
         record = {**asdict(report), "refused": report.is_refused}
         typer.echo(json.dumps(record, ensure_ascii=False, default=str))
     else:
-        typer.echo("\n".join([*lines, *(f"{each.level}: {each.text}" for each in report.findings)]))
+        say("\n".join(lines))
+        for finding in report.findings:
+            say_labelled(finding.level, finding.text)
     if report.is_refused:
         raise typer.Exit(2)
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyformer.cli.console import say, tell
 from whyformer.cli.options import DeviceOption
 from whyformer.errors import RecipeError, TrainingError
+from whyformer.language import display_width, padded, translated
 
 if TYPE_CHECKING:
     from whyformer.experiments.bootstrap import Estimate
@@ -70,7 +72,7 @@ def compare(
     trials = plan_trials(recipe, axes, range(1, seeds + 1), folder, changes, say=_say)
     machine = examine()
     jobs = jobs or max(1, machine.processor.usable_cores // threads)
-    typer.echo(f"{len(trials)} runs, {jobs} at a time", err=True)
+    tell(f"{len(trials)} runs, {jobs} at a time")
     results = run_all(trials, conditions, jobs, _tell)
     shown = figure or task_of(trials[0].recipe).figures
     lines = _lines(_table(results, shown), markdown)
@@ -81,32 +83,35 @@ def compare(
     if as_json:
         typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
     else:
-        typer.echo("\n".join([*lines, "", *_NOTES, f"More in {folder / 'comparison.html'}"]))
+        typer.echo("\n".join([*lines, ""]))
+        for note in _NOTES:
+            say(note)
+        say(f"More in {folder / 'comparison.html'}")
     if faults := [f"{trial}: {result}" for trial, result in results.items() if isinstance(result, str)]:
         raise TrainingError("\n  ".join([f"{len(faults)} of {len(trials)} runs failed:", *faults]))
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    tell(line)
 
 
 def _tell(trial: "Trial", result: "Measured | str") -> None:
     said = "failed" if isinstance(result, str) else f"{result.steps} steps in {result.seconds:.0f} s"
-    typer.echo(f"{trial}: {said}", err=True)
+    tell(f"{trial}: {said}")
 
 
 def _table(results: "Results", shown: Sequence[str]) -> list[list[str]]:
     """Columns: the cells, each figure and its difference, what it cost."""
     from whyformer.experiments.results import rows
 
-    columns = [["cell", *dict.fromkeys(trial.cell for trial in results)]]
+    columns = [[translated("cell"), *dict.fromkeys(trial.cell for trial in results)]]
     for name in shown:
         found = rows(results, name)
         columns.append([name, *(_text(row.estimate, "") for row in found)])
         columns.append([f"Δ {name}", *(_text(row.difference, "+") for row in found)])
     for name in _COSTS:
         means = [row.estimate.mean if row.estimate else None for row in rows(results, name)]
-        columns.append([name, *("" if mean is None else f"{mean:,.0f}" for mean in means)])
+        columns.append([translated(name), *("" if mean is None else f"{mean:,.0f}" for mean in means)])
     return columns
 
 
@@ -120,10 +125,12 @@ def _text(estimate: "Estimate | None", sign: str) -> str:
 
 def _lines(columns: Sequence[Sequence[str]], markdown: bool) -> Iterator[str]:
     """The columns side by side, the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in columns]
+    widths = [max(map(display_width, column)) for column in columns]
     for number, cells in enumerate(zip(*columns, strict=True)):
-        first, *others = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
-        line = [first.strip().ljust(widths[0]), *others]
+        first, *others = [
+            " " * (width - display_width(cell)) + cell for cell, width in zip(cells, widths, strict=True)
+        ]
+        line = [padded(first.strip(), widths[0]), *others]
         yield f"| {' | '.join(line)} |" if markdown else "  ".join(line)
         if markdown and number == 0:
             yield "|".join(["", "---", *("---:" for _ in others), ""])

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyformer.cli.console import say
+from whyformer.language import padded, translated
+
 if TYPE_CHECKING:
     from whyformer.machine import Machine
 
@@ -23,17 +26,21 @@ def doctor(
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(machine), indent=2))
     else:
-        typer.echo("\n".join(_lines(machine)))
+        for name, value in _rows(machine):
+            typer.echo(f"{padded(translated(name), 10)} {translated(value)}")
+        if not (machine.problems or machine.advice):
+            say("all is well")
     if machine.problems:
         raise typer.Exit(1)
 
 
-def _lines(machine: "Machine") -> list[str]:
+def _rows(machine: "Machine") -> list[tuple[str, str]]:
+    """Rows of the report: the name of each, and what there is."""
     from whyformer.machine import automatic_cpu_precision
 
     versions = ", ".join(f"{name} {version or 'MISSING'}" for name, version in machine.packages.items())
     processor, storage, arithmetic = machine.processor, machine.storage, machine.arithmetic
-    memory = f"{_size(storage.memory)}, {_size(storage.memory_available)} available"
+    memory = f"{_size(storage.memory)}, {_size(storage.memory_available)} are available"
     table = {
         "system": machine.system,
         "python": machine.python,
@@ -53,10 +60,9 @@ def _lines(machine: "Machine") -> list[str]:
         }
     translation, reason = automatic_cpu_precision()
     table["translate"] = f"--precision auto takes {translation} on the CPU ({reason})"
-    rows = [f"{name:<10} {value}" for name, value in table.items()]
-    problems = [f"{'problem':<10} {problem}" for problem in machine.problems]
-    advice = [f"{'advice':<10} {hint}" for hint in machine.advice]
-    return rows + (problems + advice or ["all is well"])
+    problems = [("problem", problem) for problem in machine.problems]
+    advice = [("advice", hint) for hint in machine.advice]
+    return [*table.items(), *problems, *advice]
 
 
 def _size(size: int | None) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyformer.cli.console import say
 from whyformer.cli.options import (
     BatchOption,
     BeamOption,
@@ -121,14 +122,15 @@ def _print(
     found: "Iterator[tuple[str, Metrics]]", examples: int, *, as_json: bool, save: Path | None
 ) -> None:
     done: dict[str, Metrics] = {}
-    for name, metrics in found:
+    # A reader that has seen enough ends the program, so what is to be kept is written before.
+    for name, metrics in found if save is None else list(found):
         done[name] = metrics
+        if save is not None:
+            _save(save, done)
         if not as_json:
-            typer.echo("\n".join(metrics.lines(name, examples)))
+            say("\n".join(metrics.lines(name, examples)))
     if as_json:
         typer.echo(_as_json(done, examples))
-    if save is not None:
-        _save(save, done)
 
 
 def _as_json(done: "Mapping[str, Metrics]", examples: int) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from whyformer.cli.console import say
 from whyformer.cli.options import RunArgument, WeightsOption
 
 
@@ -22,4 +23,4 @@ def export(
     """
     from whyformer.huggingface.transfer import export_model
 
-    typer.echo(export_model(run, folder, weights=weights))
+    say(export_model(run, folder, weights=weights))

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from whyformer.cli.console import say
+
 
 def import_model(
     folder: Annotated[
@@ -25,4 +27,4 @@ def import_model(
     """
     from whyformer.huggingface.transfer import import_model
 
-    typer.echo(import_model(folder, run, overwrite=overwrite))
+    say(import_model(folder, run, overwrite=overwrite))

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from whyformer.cli.console import tell, tell_labelled
+
 
 def init(
     files: Annotated[
@@ -32,7 +34,7 @@ def init(
     columns = None if source is None or target is None else (source, target)
     recipe = recipe_for(files, to.parent, columns)
     for finding in recipe.findings:
-        typer.echo(f"{finding.level}: {finding.text}", err=True)
+        tell_labelled(finding.level, finding.text)
     write_text(to, recipe.text)
     typer.echo(recipe.text, nl=False)
-    typer.echo(f"{to}: written; train it with `whyformer train {to}`.", err=True)
+    tell(f"{to}: written; train it with `whyformer train {to}`.")

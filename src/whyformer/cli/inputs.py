@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
+from whyformer.cli.console import tell
 from whyformer.errors import DataError, WhyformerNote
 
 if TYPE_CHECKING:
@@ -91,20 +92,20 @@ def as_json_line(value: object) -> str:
 def finish(bad: "BadLines", lines: int) -> None:
     """Say which lines were left out or cut, and leave with 3 if any has a blank in its place."""
     if bad.cut:
-        typer.echo(f"of {lines:,} lines, {len(bad.cut):,} were too long and only begun:", err=True)
+        tell(f"of {lines:,} lines, {len(bad.cut):,} were too long and only begun:")
         _list(bad.cut)
     if bad.left_out:
-        typer.echo(f"of {lines:,} lines, {len(bad.left_out):,} were left out:", err=True)
+        tell(f"of {lines:,} lines, {len(bad.left_out):,} were left out:")
         _list(bad.left_out)
         raise typer.Exit(LEFT_OUT)
 
 
 def _list(told: dict[int, str]) -> None:
     for number in sorted(told)[:_SHOWN]:
-        typer.echo(f"  {told[number]}", err=True)
+        tell(f"  {told[number]}")
     if len(told) > _SHOWN:
         numbers = ", ".join(map(str, sorted(told)[_SHOWN : _SHOWN + 100]))
-        typer.echo(f"  … and lines {numbers}{', …' if len(told) > _SHOWN + 100 else ''}", err=True)
+        tell(f"  … and lines {numbers}{', …' if len(told) > _SHOWN + 100 else ''}")
 
 
 def _lines(file: Path | None, bad: "BadLines") -> Iterator[str]:

@@ -4,12 +4,14 @@ import json
 from collections.abc import Iterator
 from math import exp
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyformer.cli.console import say
 from whyformer.cli.options import RunArgument, WeightsOption, open_as
 from whyformer.errors import DataError
+from whyformer.language import current_language
 
 if TYPE_CHECKING:
     from whyformer.analysis.inspection import Inspection
@@ -29,7 +31,6 @@ def inspect(
     translation: Annotated[
         str | None, typer.Option(help="Inspection at this translation of TEXT instead of the run's own.")
     ] = None,
-    lang: Annotated[Literal["en", "zh"], typer.Option(help="The language of the page.")] = "en",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     weights: WeightsOption = None,
 ) -> None:
@@ -51,7 +52,11 @@ def inspect(
     translator = open_as(Translator, run, Execution("cpu"), weights)
     seen = inspect_translation(translator, text, translation)
     page = attention_page(
-        seen.attention, source=text, translation=seen.translation, written=_written(seen), lang=lang
+        seen.attention,
+        source=text,
+        translation=seen.translation,
+        written=_written(seen),
+        lang=current_language(),
     )
     files = page.save(run / "inspect" if output is None else output)
     if page.note is not None:
@@ -61,7 +66,8 @@ def inspect(
             json.dumps({**_steps(seen), "files": [str(file) for file in files]}, ensure_ascii=False, indent=2)
         )
     else:
-        typer.echo("\n".join([*_look_lines(seen), *map(str, files)]))
+        say("\n".join(_look_lines(seen)))
+        typer.echo("\n".join(map(str, files)))
 
 
 def _print_anatomy(run: Path, weights: Path | None, *, as_json: bool) -> None:
@@ -77,7 +83,7 @@ def _print_anatomy(run: Path, weights: Path | None, *, as_json: bool) -> None:
         }
         typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
     else:
-        typer.echo("\n".join(_anatomy_lines(anatomy)))
+        say("\n".join(_anatomy_lines(anatomy)))
 
 
 def _anatomy_lines(anatomy: "ModelSummary") -> Iterator[str]:

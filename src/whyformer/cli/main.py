@@ -5,13 +5,10 @@ that ``whyformer --help`` stays instant.
 """
 
 import gc
-import os
-import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from whyformer import __version__
 from whyformer.cli import (
@@ -36,26 +33,12 @@ from whyformer.cli import (
     translate,
     why,
 )
-from whyformer.errors import WhyformerError, WhyformerNote
-
-
-class _Verbs(TyperGroup):
-    """Turns what a user can put right into one sentence and exit code 2; a bug keeps its traceback."""
-
-    # `Any`, because typer keeps the class of this context to itself.
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except WhyformerError as error:
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(130) from None
-
+from whyformer.cli.console import ClosedPipeError, prepare_streams, tell_labelled
+from whyformer.cli.verb import Program, Verb, VerbGroup
+from whyformer.errors import WhyformerNote
 
 app = typer.Typer(
-    cls=_Verbs,
+    cls=Program,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -79,35 +62,34 @@ def whyformer(
     """Train, run and explain the Transformer."""
 
 
-app.command()(init.init)
-app.command()(check.check)
-app.command()(train.train)
-app.command()(translate.translate)
-app.command()(generate.generate)
-app.command()(fill.fill)
-app.command()(embed.embed)
-app.command()(classify.classify)
-app.command()(evaluate.evaluate)
-app.command()(compare.compare)
-app.command()(inspect.inspect)
-app.command()(profile.profile)
-app.command()(why.why)
-app.command()(average.average)
-app.command("import")(import_model.import_model)
-app.command()(export.export)
-app.add_typer(tokenizer.app, name="tokenizer")
-app.command()(recipes.recipes)
-app.command()(parts.parts)
-app.command()(doctor.doctor)
+app.command(cls=Verb)(init.init)
+app.command(cls=Verb)(check.check)
+app.command(cls=Verb)(train.train)
+app.command(cls=Verb)(translate.translate)
+app.command(cls=Verb)(generate.generate)
+app.command(cls=Verb)(fill.fill)
+app.command(cls=Verb)(embed.embed)
+app.command(cls=Verb)(classify.classify)
+app.command(cls=Verb)(evaluate.evaluate)
+app.command(cls=Verb)(compare.compare)
+app.command(cls=Verb)(inspect.inspect)
+app.command(cls=Verb)(profile.profile)
+app.command(cls=Verb)(why.why)
+app.command(cls=Verb)(average.average)
+app.command("import", cls=Verb)(import_model.import_model)
+app.command(cls=Verb)(export.export)
+app.add_typer(tokenizer.app, name="tokenizer", cls=VerbGroup)
+app.command(cls=Verb)(recipes.recipes)
+app.command(cls=Verb)(parts.parts)
+app.command(cls=Verb)(doctor.doctor)
 
 
 def _note(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
     """Show a note for the user as one sentence, and other warnings as Python writes them."""
-    told = message if issubclass(category, WhyformerNote) else None
-    typer.echo(
-        f"note: {told}" if told else warnings.formatwarning(message, category, filename, lineno).rstrip(),
-        err=True,
-    )
+    if issubclass(category, WhyformerNote):
+        tell_labelled("note", str(message))
+    else:
+        typer.echo(warnings.formatwarning(message, category, filename, lineno).rstrip(), err=True)
 
 
 def main() -> None:
@@ -116,12 +98,8 @@ def main() -> None:
     # again for garbage while more are loaded.
     gc.set_threshold(100_000)
     warnings.showwarning = _note
+    prepare_streams()
     try:
-        try:
-            app()
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader (`| head`) has gone, which is its right; the interpreter must not flush once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
+        app()
+    except ClosedPipeError as gone:
+        raise SystemExit(gone.status) from None

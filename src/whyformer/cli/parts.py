@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from whyformer.cli.console import say
+from whyformer.language import translated
+
 
 def parts(
     as_json: Annotated[bool, typer.Option("--json", help="Print the catalogue as JSON.")] = False,
@@ -23,9 +26,10 @@ def parts(
         return
     width = max(len(part.name) for part in known.parts)
     for room, members in groupby(known.parts, key=lambda part: part.room):
-        typer.echo(room)
+        say(room)
         for part in members:
-            typer.echo(f"  {part.name:<{width}}  {part.meaning} [{part.origin}]")
-    typer.echo(f"\nOf {known.pairs} pairs, {len(known.refused)} are refused:")
+            typer.echo(f"  {part.name:<{width}}  {translated(part.meaning)} [{part.origin}]")
+    say(f"\nOf {known.pairs} pairs, {len(known.refused)} are refused:")
     for refusal in known.refused:
-        typer.echo(f"  {refusal.first} with {refusal.second}: {refusal.reason}")
+        pair = f"{refusal.first} {translated('with')} {refusal.second}"
+        typer.echo(f"  {pair}: {translated(refusal.reason)}")

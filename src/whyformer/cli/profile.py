@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from whyformer.cli.console import say, tell
 from whyformer.cli.options import (
     BatchOption,
     BeamOption,
@@ -107,7 +108,7 @@ def profile(
     execution.apply_threads()
     done: list[Profile] = []
     if steps:
-        done.append(profile_training(run, steps, lambda line: typer.echo(line, err=True)))
+        done.append(profile_training(run, steps, tell))
     if texts:
         translator = open_as(Translator, run, execution)
         settings = search.over(translator.settings)
@@ -134,7 +135,9 @@ def _show(run: Path, profiles: "Sequence[Profile]", folder: Path, *, as_json: bo
     if as_json:
         typer.echo(json.dumps({"profiles": records, "files": files}, ensure_ascii=False, indent=2))
     else:
-        typer.echo("\n".join([*(line for profile in profiles for line in _lines(profile)), *files]))
+        for profile in profiles:
+            say("\n".join(_lines(profile)))
+        typer.echo("\n".join(files))
 
 
 def _lines(profile: "Profile") -> Iterator[str]:

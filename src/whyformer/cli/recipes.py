@@ -1,8 +1,14 @@
 """``whyformer recipes``: which recipes there are, what one says in full, which keys exist."""
 
+import difflib
+import re
 from typing import Annotated
 
 import typer
+
+from whyformer.cli.console import say, tell
+from whyformer.errors import RecipeError
+from whyformer.language import translated
 
 
 def recipes(
@@ -16,22 +22,42 @@ def recipes(
         bool, typer.Option("--keys", help="List every key of recipes like NAME: type, default and meaning.")
     ] = False,
 ) -> None:
-    """List recipes; print one in full; list all keys."""
+    """List recipes; print one in full; list all keys.
+
+    With --keys, parts of keys after it, such as training.schedule, list only the keys that have one of them.
+    """
     if keys:
-        _list_keys(name)
+        _list_keys([*([] if name is None else [name]), *(overrides or [])])
     elif name is None:
         _list_names()
     else:
         _print_recipe(name, overrides or [])
 
 
-def _list_keys(name: str | None) -> None:
-    from whyformer.config.recipe_files import read
+def _list_keys(words: list[str]) -> None:
+    """List the keys that have one of ``words`` in them; the first may name the recipe whose kind is meant."""
+    from whyformer.config.recipe_files import read, shipped
     from whyformer.config.schema import describe
     from whyformer.runs.registry import find_task
 
-    for key in describe(find_task("translation" if name is None else read(name).task).recipe_type):
-        typer.echo(str(key))
+    is_named = bool(words) and (words[0] in shipped() or words[0].endswith((".yaml", ".yml")))
+    task = read(words[0]).task if is_named else "translation"
+    keys, wanted = describe(find_task(task).recipe_type), words[1:] if is_named else words
+    chosen = [key for key in keys if not wanted or any(_is_part(word, key.path) for word in wanted)]
+    if not chosen:
+        paths = [key.path for key in keys]
+        near = difflib.get_close_matches(wanted[0], paths, n=1)
+        hint = f"did you mean {near[0]}?" if near else "a recipe's name before it lists those of its task."
+        raise RecipeError(f"no key of task {task} has {' or '.join(wanted)} in it; {hint}")
+    for key in chosen:
+        say(key.head)
+        if key.meaning:
+            typer.echo(f"    {translated(key.meaning)}")
+
+
+def _is_part(word: str, path: str) -> bool:
+    """Whether ``word`` stands in the path of a key, where an index is ``N``."""
+    return re.sub(r"\.\d+(?=\.|$)", ".N", word).lower() in path.lower()
 
 
 def _list_names() -> None:
@@ -40,7 +66,7 @@ def _list_names() -> None:
     names = shipped()
     width = max(map(len, names), default=0)
     for name, description in names.items():
-        typer.echo(f"{name:<{width}}  {description}")
+        typer.echo(f"{name:<{width}}  {translated(description)}")
 
 
 def _print_recipe(name: str, overrides: list[str]) -> None:
@@ -61,4 +87,4 @@ def _print_recipe(name: str, overrides: list[str]) -> None:
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    tell(line)

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from whyformer.cli.console import say, tell
+from whyformer.cli.verb import Verb
+from whyformer.language import padded, translated
+
 if TYPE_CHECKING:
     from whyformer.data.tokenizers.kinds import TokenizerSpec
     from whyformer.data.tokenizers.tokenizer import Tokenizer
@@ -23,11 +27,16 @@ FilesArgument = Annotated[list[Path], typer.Argument(help="Text, one sentence a 
 Criterion = Annotated[
     Literal["likelihood", "frequency"] | None, typer.Option(help="What WordPiece merges by.")
 ]
-TokenizerFile = Annotated[Path, typer.Option("--tokenizer", "-t", help="The tokenizer's file.")]
+TokenizerFile = Annotated[
+    Path, typer.Option("--tokenizer", "-t", help="The tokenizer's file, or the folder of a run.")
+]
+SideOption = Annotated[
+    Literal["source", "target"] | None, typer.Option(help="Which one of a run that has two tokenizers.")
+]
 _SHOWN = 12
 
 
-@app.command()
+@app.command(cls=Verb)
 def train(
     files: FilesArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
@@ -76,10 +85,10 @@ def train(
     )
     tokenizer = spec.train(_lines(files))
     tokenizer.save(output)
-    typer.echo(f"{output}: {tokenizer.size:,} pieces, fingerprint {tokenizer.fingerprint}")
+    say(f"{output}: {tokenizer.size:,} pieces, fingerprint {tokenizer.fingerprint}")
 
 
-@app.command()
+@app.command(cls=Verb)
 def merges(
     files: FilesArgument,
     kind: Annotated[Literal["bpe", "wordpiece"], typer.Option(help="How text is cut.")] = "bpe",
@@ -104,42 +113,56 @@ def merges(
         typer.echo(f"{merge.step:>5} {merge.count:>9,} {merge.score:>13,.1f}  {left} + {right} = {merged}")
 
 
-@app.command()
+@app.command(cls=Verb)
 def encode(
     tokenizer: TokenizerFile,
     text: Annotated[list[str] | None, typer.Argument(help="Sentences; else lines of standard input.")] = None,
     ids: Annotated[bool, typer.Option("--ids/--pieces", help="Print ids, or the pieces as text.")] = True,
+    side: SideOption = None,
 ) -> None:
     """Cut each sentence; print one line for each."""
-    loaded = _load(tokenizer)
+    loaded = _load_one(tokenizer, side)
     for sentence in text or _standard_input():
         loaded.note_unseen([sentence])
         numbers = loaded.encode(sentence)
         typer.echo(" ".join(map(str, numbers) if ids else loaded.tokens(numbers)))
 
 
-@app.command()
+@app.command(cls=Verb)
 def decode(
     tokenizer: TokenizerFile,
     ids: Annotated[list[int] | None, typer.Argument(help="Ids; else lines of ids on standard input.")] = None,
+    side: SideOption = None,
 ) -> None:
     """Put ids together again; print one line for each list of ids."""
-    loaded = _load(tokenizer)
+    loaded = _load_one(tokenizer, side)
     for numbers in [ids] if ids else map(_ids, _standard_input()):
         typer.echo(loaded.decode(numbers))
 
 
-@app.command()
+@app.command(cls=Verb)
 def show(
     tokenizer: TokenizerFile,
     text: Annotated[str | None, typer.Argument(help="A sentence to cut.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    side: SideOption = None,
 ) -> None:
-    """Say what a tokenizer is made of, and how it cuts a sentence."""
-    report = _report(_load(tokenizer), text)
+    """Say what a tokenizer is made of, and how it cuts a sentence.
+
+    Of a run with a tokenizer for each side both are shown, unless --side picks one.
+    """
+    reports = {name: _report(each, text) for name, each in _load(tokenizer, side).items()}
     if as_json:
-        typer.echo(json.dumps(report, ensure_ascii=False, indent=2))
+        shown = next(iter(reports.values())) if len(reports) == 1 else reports
+        typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
         return
+    for name, report in reports.items():
+        if len(reports) > 1:
+            say(name)
+        _print_report(report)
+
+
+def _print_report(report: dict[str, object]) -> None:
     for name, value in report.items():
         match value:
             case dict():
@@ -148,7 +171,7 @@ def show(
                 shown = " ".join(map(str, value))
             case _:
                 shown = str(value)
-        typer.echo(f"{name:<12} {shown}")
+        typer.echo(f"{padded(translated(name), 12)} {shown}")
 
 
 def _quoted(piece: str) -> str:
@@ -164,9 +187,7 @@ def _lines(files: list[Path]) -> list[str]:
         sound, bad = read_sound_lines(file)
         lines += sound
         if bad:
-            typer.echo(
-                f"{file}: {len(bad):,} lines left out, {bad[0].reason}; the first is {bad[0]}", err=True
-            )
+            tell(f"{file}: {len(bad):,} lines left out, {bad[0].reason}; the first is {bad[0]}")
     return lines
 
 
@@ -189,10 +210,30 @@ def _spec(kind: TokenizerKind, options: dict[str, object]) -> "TokenizerSpec":
             return check(Character, given, origin)
 
 
-def _load(path: Path) -> "Tokenizer":
+def _load(path: Path, side: Literal["source", "target"] | None) -> "dict[str, Tokenizer]":
+    """The tokenizer in a file, or those of the run in a folder: one, or by their sides."""
+    from whyformer.data.tokenizers.pair import TokenizerPair
     from whyformer.data.tokenizers.tokenizer import Tokenizer
+    from whyformer.errors import TokenizerError
 
-    return Tokenizer.load(path)
+    if not path.is_dir():
+        if side is not None:
+            raise TokenizerError("--side is for the folder of a run; a file holds one tokenizer.")
+        return {"": Tokenizer.load(path)}
+    pair = TokenizerPair.load(path)
+    if pair.joint:
+        return {"": pair.source}
+    both = {"source": pair.source, "target": pair.target}
+    return both if side is None else {side: both[side]}
+
+
+def _load_one(path: Path, side: Literal["source", "target"] | None) -> "Tokenizer":
+    from whyformer.errors import TokenizerError
+
+    loaded = _load(path, side)
+    if len(loaded) > 1:
+        raise TokenizerError(f"{path}: this run has a tokenizer for each side; add --side source or target.")
+    return next(iter(loaded.values()))
 
 
 def _standard_input() -> Iterator[str]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from whyformer.cli.console import say, tell
 from whyformer.cli.options import DeviceOption, ThreadsOption
 
 
@@ -45,8 +46,8 @@ def train(
         trainer = start_run(recipe, changes, run, device=device, overwrite=overwrite, say=_say)
     progress = trainer.train()
     best = "  ".join(f"{name} {value:.4g}" for name, value in progress.best.scores.items())
-    typer.echo(f"{trainer.run.path}: {progress.step} steps, best at step {progress.best.step}: {best}")
+    say(f"{trainer.run.path}: {progress.step} steps, best at step {progress.best.step}: {best}")
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    tell(line)

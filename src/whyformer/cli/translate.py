@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyformer.cli.console import tell, tell_labelled
 from whyformer.cli.inputs import FileOption, OnErrorOption, TextsArgument, as_json_line, finish, read_inputs
 from whyformer.cli.options import (
     BatchOption,
@@ -172,12 +173,12 @@ class _Printer:
 
     def converse(self) -> None:
         """Translate each line as soon as it is typed."""
-        typer.echo("Type a sentence and press Enter; Ctrl-D ends.", err=True)
+        tell("Type a sentence and press Enter; Ctrl-D ends.")
         for line, sentence in enumerate(_standard_input(), start=1):
             try:
                 candidates = self._translated([sentence], line, None, None)[0]
             except DecodingError as error:
-                typer.echo(f"error: {error}", err=True)
+                tell_labelled("error", str(error))
                 continue
             for written in self._written(line, sentence, candidates, None):
                 typer.echo(written)

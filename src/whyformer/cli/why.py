@@ -1,16 +1,18 @@
 """``whyformer why``: a question about the Transformer, answered by an experiment."""
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from whyformer.cli.console import tell
+from whyformer.language import current_language
+from whyformer.progress import counted
 
 
 def why(
     number: Annotated[int | None, typer.Argument(help="The question; all are listed if left out.")] = None,
-    lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of the answer.")] = "en",
     output: Annotated[
         Path, typer.Option("--out", "--output", "-o", help="Folder of the record, page and picture.")
     ] = Path("runs/why"),
@@ -26,13 +28,13 @@ def why(
     """
     from whyformer.why.catalogue import QUESTIONS, find
 
+    lang = current_language()
     if number is None:
         for question in QUESTIONS.values():
             typer.echo(f"{question.number:>3}  {question.title.say(lang)}")
         return
     question = find(number)
     from rich.console import Console
-    from rich.progress import track
 
     from whyformer.why.book.terminal import render, save_findings
     from whyformer.why.results import SeedResults, name_seeds, result_record
@@ -41,14 +43,8 @@ def why(
     known = {} if again else results.read(range(1, seeds + 1))
     if known:
         told = f"{name_seeds(known)}: read from {results.folder}; --again measures anew."
-        typer.echo(told, err=True)
-    runs = track(
-        range(1, seeds + 1),
-        description=question.stem,
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
+        tell(told)
+    runs = counted(range(1, seeds + 1), question.stem, seeds, "seeds")
     findings = results.findings(runs, known)
     files, note = save_findings(findings, output, lang)
     if note is not None:

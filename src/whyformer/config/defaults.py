@@ -44,9 +44,9 @@ def completed(node: Node, value: Mapping[str, object]) -> dict[str, object]:
     default = node.schema.get("default")
     usual = node.spec(default) if isinstance(default, Mapping) else None
     value = _renamed(value, (node.spec(value) or usual or node).renamed)
-    presets = (node.spec(value) or usual or node).schema.get("presets", {})
-    if value.get("preset") in presets:
-        default = presets[value["preset"]]
+    presets = (node.spec(value) or usual or node).presets
+    if (preset := str(value.get("preset"))) in presets:
+        default = presets[preset]
         value = {key: inner for key, inner in value.items() if key != "preset"}
     if isinstance(default, Mapping) and any(alternative.keys for alternative in node.alternatives):
         value = merged(default, value)

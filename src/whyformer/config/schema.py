@@ -86,6 +86,11 @@ class Node:
         }
 
     @property
+    def presets(self) -> Mapping[str, Mapping[str, object]]:
+        """The values that the key ``preset`` can start from here, by name."""
+        return self.schema.get("presets", {})
+
+    @property
     def constants(self) -> tuple[str, ...]:
         """The words that may stand here, as ``Literal`` lists them."""
         if "const" in self.schema:
@@ -186,11 +191,14 @@ class Key:
     """As YAML would show it; None where the recipe must give a value."""
     meaning: str
 
-    def __str__(self) -> str:
+    @property
+    def head(self) -> str:
+        """All but the meaning, on one line."""
         value = "(required)" if self.default is None else f"= {self.default}"
-        where = f"   where {self.when}" if self.when else ""
-        meaning = f"\n    {self.meaning}" if self.meaning else ""
-        return f"{self.path}: {self.type} {value}{where}{meaning}"
+        return f"{self.path}: {self.type} {value}" + (f"   where {self.when}" if self.when else "")
+
+    def __str__(self) -> str:
+        return f"{self.head}\n    {self.meaning}" if self.meaning else self.head
 
 
 def describe(spec_type: type[BaseModel]) -> list[Key]:

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -25,12 +25,13 @@ def check(spec_type: type[SpecT], data: Mapping[str, object], source_name: str) 
         RecipeError: one line for each fault: its path, what is wrong, what would be right.
     """
     root = Node.root(spec_type)
+    whole = completed(root, data)
     try:
-        return spec_type.model_validate(completed(root, data))
+        return spec_type.model_validate(whole)
     except ValidationError as error:
-        faults = _faults(root, error.errors(include_url=False))
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise RecipeError("\n  ".join([f"{count} in {source_name}:", *map(str, faults)])) from None
+        faults = _faults(root, whole, error.errors(include_url=False))
+        head = f"{len(faults)} fault{'' if len(faults) == 1 else 's'} in {source_name}:"
+        raise RecipeError("\n  ".join([head, *map(str, faults)])) from None
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,43 @@ class _Fault:
         return f"{self.path}: {said}" if self.path else said
 
 
-def _faults(root: Node, errors: Iterable[ErrorDetails]) -> list[_Fault]:
-    """One fault for each path: pydantic complains once for every member of a plain union."""
-    faults: dict[str, _Fault] = {}
+def _faults(root: Node, data: Mapping[str, object], errors: Iterable[ErrorDetails]) -> list[_Fault]:
+    """One fault for each path: pydantic complains once for every member of a plain union.
+
+    A node whose preset is unknown lacks all that the preset would have given, which is not told besides.
+    """
+    presets = list(_preset_faults(root, data, ()))
+    without = tuple(fault.path.removesuffix("preset") for fault in presets)
+    faults = {fault.path: fault for fault in presets}
     for error in errors:
         fault = _fault(root, error)
-        faults.setdefault(fault.path, fault)
+        if not f"{fault.path}.".startswith(without):
+            faults.setdefault(fault.path, fault)
     return list(faults.values())
+
+
+def _preset_faults(node: Node, value: object, names: tuple[str, ...]) -> Iterator[_Fault]:
+    """The presets that ``completed`` has left where they stand, since it knows none of that name."""
+    if isinstance(value, Mapping):
+        spec = node.spec(value) or node
+        if "preset" in value and spec.child("preset") is None:
+            yield _unknown_preset(".".join([*names, "preset"]), value["preset"], node, spec)
+        for key, inner in value.items():
+            yield from _preset_faults(spec.child(str(key)) or ANYTHING, inner, (*names, str(key)))
+    elif isinstance(value, list | tuple) and node.array:
+        for index, inner in enumerate(value):
+            yield from _preset_faults(node.array.child(index) or ANYTHING, inner, (*names, str(index)))
+
+
+def _unknown_preset(path: str, given: object, node: Node, spec: Node) -> _Fault:
+    # Without a kind it may be a preset of any.
+    specs = [spec] if spec.keys else node.kinds.values()
+    names = sorted({name for each in specs for name in each.presets})
+    if not names:
+        here = ", ".join(spec.keys) or f"kind ({', '.join(node.kinds)})"
+        return _Fault(path, "unknown key", f"there are no presets here; keys here: {here}")
+    hint = _hint(str(given), names)
+    return _Fault(path, f"unknown preset {_shown(given)}", f"{hint}presets: {', '.join(names)}")
 
 
 def _fault(root: Node, error: ErrorDetails) -> _Fault:
@@ -62,12 +93,10 @@ def _fault(root: Node, error: ErrorDetails) -> _Fault:
     match error["type"]:
         case "extra_forbidden":
             holder = _locate(root, error["loc"][:-1]).member
-            presets = holder.schema.get("presets", {})
-            if error["loc"][-1] == "preset" and presets:
-                return _Fault(path, f"unknown preset {given}", f"presets: {', '.join(presets)}")
             return _Fault(path, "unknown key", _nearest(str(error["loc"][-1]), holder))
         case "missing":
-            return _Fault(path, "missing", f"should be {node.text}" + (node.meaning and f": {node.meaning}"))
+            right = f"should be {node.text}: {node.meaning}" if node.meaning else f"should be {node.text}"
+            return _Fault(path, "missing", right)
         case "union_tag_not_found":
             return _Fault(f"{path}.kind", "missing", f"kinds: {', '.join(node.kinds)}")
         case "union_tag_invalid":
@@ -121,9 +150,12 @@ def _labelled(union: Node, label: str) -> Node:
 
 def _unknown_kind(path: str, kind: str, kinds: Iterable[str]) -> _Fault:
     names = list(kinds)
-    near = difflib.get_close_matches(kind, names, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return _Fault(path, f"unknown kind {_shown(kind)}", f"{hint}kinds: {', '.join(names)}")
+    return _Fault(path, f"unknown kind {_shown(kind)}", f"{_hint(kind, names)}kinds: {', '.join(names)}")
+
+
+def _hint(given: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def _nearest(key: str, spec: Node) -> str:

@@ -30,6 +30,7 @@ from whyformer.config.recipe_files import recipe_text
 from whyformer.errors import DataError, RecipeError
 from whyformer.experiments.trial import Conditions, Measured, read_result
 from whyformer.files import write_text
+from whyformer.progress import progress
 from whyformer.runs.registry import load_any
 from whyformer.tasks.recipe import Recipe
 from whyformer.training.storage.lock import RunLock
@@ -159,18 +160,22 @@ def run(
     waiting = deque(trials)
     working: dict[Trial, subprocess.Popen[str]] = {}
     try:
-        while len(results) < len(trials):
-            while waiting and len(working) < jobs:
-                trial = waiting.popleft()
-                if measured := read_result(trial.folder, conditions):
-                    results[trial] = measured
-                    done(trial, measured)
-                else:
-                    working[trial] = _start(trial, conditions)
-            for trial in [trial for trial, process in working.items() if process.poll() is not None]:
-                results[trial] = _outcome(trial, working.pop(trial), conditions)
-                done(trial, results[trial])
-            time.sleep(0.05)
+        with progress("training", len(trials), "runs") as advance:
+            while len(results) < len(trials):
+                while waiting and len(working) < jobs:
+                    trial = waiting.popleft()
+                    if measured := read_result(trial.folder, conditions):
+                        results[trial] = measured
+                        done(trial, measured)
+                        advance(1)
+                    else:
+                        working[trial] = _start(trial, conditions)
+                for trial in [trial for trial, process in working.items() if process.poll() is not None]:
+                    results[trial] = _outcome(trial, working.pop(trial), conditions)
+                    done(trial, results[trial])
+                    advance(1)
+                advance(0)
+                time.sleep(0.05)
     finally:
         for process in working.values():
             process.terminate()

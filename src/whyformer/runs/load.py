@@ -122,7 +122,7 @@ def load_as(
 def _runner(opened: OpenRun, execution: Execution, weights: str | Path | None) -> Runner:
     folder, recipe, task, assets = opened
     execution.apply_threads()
-    path = folder.weights if weights is None else Path(weights)
+    path = folder.find_weights(weights)
     tensors = folder.read_weights(path)
     # A new model draws weights, for nothing here: the caller's random state shall not move.
     with torch.random.fork_rng(devices=[]):
@@ -160,16 +160,19 @@ def load_embedder(
     """
     execution = Execution() if execution is None else execution
     execution.apply_threads()
-    folder, recipe, _, assets = open_run(Path(run))
+    folder, recipe, task, assets = open_run(Path(run))
     spec = recipe.model
-    path = folder.weights if weights is None else Path(weights)
+    path = folder.find_weights(weights)
     tensors = folder.read_weights(path)
     if isinstance(spec, ClassifierSpec):
         spec = spec.whole_backbone
         named = ((name.partition("."), tensor) for name, tensor in tensors.items())
         tensors = {name: tensor for (part, _, name), tensor in named if part == "backbone"}
     if not (isinstance(spec, BERTSpec | GPTSpec | ELMoSpec) and isinstance(assets, SingleTokenizer)):
-        raise CheckpointError(f"{run}: a {spec.kind} makes no vectors of texts; name a BERT, GPT or ELMo.")
+        raise CheckpointError(
+            f"{run}: this run {task.does} and makes no vectors of texts; use `whyformer {task.verb} {run}`, "
+            "or name a BERT, GPT or ELMo."
+        )
     with torch.random.fork_rng(devices=[]):
         model = without_heads(spec).build(assets.tokenizer.size)
     load_weights(model, backbone_tensors(tensors), path)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from whyformer.progress import counted
 from whyformer.training.objective import ModelT, Objective
 
 
@@ -31,11 +32,16 @@ class HeldOutLosses(NamedTuple):
 
 
 @torch.no_grad()
-def held_out_losses(model: ModelT, objective: Objective[ModelT], batches: Iterable[Any]) -> HeldOutLosses:
-    """The sums of ``objective`` over ``batches``, which ``model`` reads as it is (in evaluation mode)."""
+def held_out_losses(
+    model: ModelT, objective: Objective[ModelT], batches: Iterable[Any], count: int = 0
+) -> HeldOutLosses:
+    """The sums of ``objective`` over ``batches``, which ``model`` reads as it is (in evaluation mode).
+
+    ``count`` is their number, for those who wait.
+    """
     total, predictions = 0.0, 0
     sums: defaultdict[str, float] = defaultdict(float)
-    for batch in batches:
+    for batch in counted(batches, "measuring", count, "batches"):
         losses = objective(model, batch)
         total, predictions = total + losses.total.item(), predictions + losses.predictions
         for name, value in losses.figures.items():

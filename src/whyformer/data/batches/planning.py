@@ -1,6 +1,7 @@
 """Batches of sentences and their order: a pure function of (seed, epoch, rank)."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import TypeVar
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from whyformer.data.batches.ranks import ALONE, Ranks
+from whyformer.progress import progress
 from whyformer.spec import Spec
 
 
@@ -91,11 +93,12 @@ def map_by_length(
         work: makes of a batch's indices one result each.
         lengths: of the items; those of like length share a batch (see ``length_batches``).
         rows: items of a batch.
-        advance: told after each batch how many items it had.
+        advance: told after each batch how many items it had; else whoever hears of progress is.
     """
     results: dict[int, Result] = {}
-    for indices in length_batches(lengths, rows):
-        results.update(zip(indices, work(indices), strict=True))
-        if advance is not None:
-            advance(len(indices))
+    shown = progress("reading", len(lengths), "texts") if advance is None else nullcontext(advance)
+    with shown as done:
+        for indices in length_batches(lengths, rows):
+            results.update(zip(indices, work(indices), strict=True))
+            done(len(indices))
     return [results[index] for index in range(len(lengths))]

@@ -18,6 +18,7 @@ from whyformer.data.tokenizers.text.seen import SeenText, named
 from whyformer.data.tokenizers.text.sentences import split_line
 from whyformer.errors import TokenizerError, WhyformerNote
 from whyformer.files import write_text
+from whyformer.progress import progress
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as LibraryTokenizer
@@ -31,6 +32,10 @@ SEEN_KEY = "whyformer_seen"
 
 Document = dict[str, Any]
 """A tokenizer file, parsed: the format of the tokenizers library, version 1.0."""
+
+
+# Texts between two reports of progress.
+_AT_ONCE = 20_000
 
 
 class Tokenizer:
@@ -402,12 +407,17 @@ def _library(document: Document) -> LibraryTokenizer:
 
 
 def _encoded(library: LibraryTokenizer, texts: Sequence[str]) -> list[list[int]]:
-    try:
-        encoded = library.encode_batch_fast(list(texts), add_special_tokens=False)
-    except TypeError:
-        _refuse_surrogates(texts)
-        raise
-    return [one.ids for one in encoded]
+    ids = list[list[int]]()
+    with progress("tokenizing", len(texts), "texts") as done:
+        for start in range(0, len(texts), _AT_ONCE):
+            part = list(texts[start : start + _AT_ONCE])
+            try:
+                ids += [one.ids for one in library.encode_batch_fast(part, add_special_tokens=False)]
+            except TypeError:
+                _refuse_surrogates(part)
+                raise
+            done(len(part))
+    return ids
 
 
 def _refuse_surrogates(texts: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from whyformer.data.tokenizers.pre_tokenization import Cutting
 from whyformer.data.tokenizers.text.seen import SeenText
 from whyformer.data.tokenizers.tokenizer import SEEN_KEY, SPEC_KEY, Tokenizer
 from whyformer.errors import TokenizerError
+from whyformer.progress import counted
 
 if TYPE_CHECKING:
     from tokenizers.decoders import Decoder
@@ -38,7 +39,8 @@ def alphabet(lines: Iterable[str], cutting: Cutting, coverage: float) -> list[st
     """
     normalizer = cutting.normalizer()
     counts: Counter[str] = Counter()
-    for line in lines:
+    text = list(lines)
+    for line in counted(text, "counting characters", len(text), "lines"):
         counts.update(normalizer.normalize_str(line))
     needed = coverage * counts.total()
     kept = {" "}

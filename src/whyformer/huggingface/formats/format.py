@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, Validati
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.errors import CheckpointError
+from whyformer.errors import CheckpointError, bare_complaint
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.bert import BERTSpec
 from whyformer.models.gpt import GPTSpec
@@ -197,7 +197,7 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
         try:
             spec = self.spec(config, theirs, token_ids.added)
         except ValidationError as error:
-            fault = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            fault = bare_complaint(error.errors(include_url=False)[0]["msg"])
             raise CheckpointError(f"{path}/config.json: its numbers do not fit together: {fault}.") from None
         sides = _Sides(token_ids if source is None else source, token_ids)
         with torch.device("meta"):
@@ -294,7 +294,7 @@ def read_config(config_type: type[ConfigT], data: Mapping[str, JsonValue], path:
         return config_type.model_validate(data)
     except ValidationError as error:
         faults = [
-            f"{'.'.join(map(str, fault['loc'])) or 'it'}: {fault['msg'].removeprefix('Value error, ')}"
+            f"{'.'.join(map(str, fault['loc'])) or 'it'}: {bare_complaint(fault['msg'])}"
             + (f", not {_shown(fault['input'])}" if fault["loc"] and fault["type"] != "missing" else "")
             for fault in error.errors(include_url=False)
         ]

@@ -74,7 +74,7 @@ def bidirectional_lm_metrics(
     device = model.output_weight.device
     order = length_batches(windows.lengths.tolist(), batch)
     batches = (WindowBatch(*windows.batch(np.array(indices), device)) for indices in order)
-    losses = held_out_losses(model, BothWays(label_smoothing, apart=True), batches)
+    losses = held_out_losses(model, BothWays(label_smoothing, apart=True), batches, len(order))
     words = losses.predictions // 2
     forward, backward = (losses.sums[name] / words for name in ("forward_nll", "backward_nll"))
     return BidirectionalLMMetrics(losses.predictions, losses.loss, forward, backward)

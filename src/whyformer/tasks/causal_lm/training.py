@@ -76,7 +76,9 @@ class PackedDocuments:
         """Metrics of ``model``, in evaluation mode, on these documents, ``batch`` rows at a time."""
         device = model.output_weight.device
         parts = np.split(np.arange(len(self.rows)), range(batch, len(self.rows), batch))
-        losses = held_out_losses(model, objective, (self.batch(indices, device) for indices in parts))
+        losses = held_out_losses(
+            model, objective, (self.batch(indices, device) for indices in parts), len(parts)
+        )
         return CausalLMMetrics(self.documents, self.characters, losses.predictions, losses.loss, losses.nll)
 
 

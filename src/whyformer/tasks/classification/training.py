@@ -77,7 +77,8 @@ class LabelledExamples:
         """Metrics of ``model``, in evaluation mode, on these texts, ``batch`` of them at a time."""
         order = length_batches(self.lengths.tolist(), batch)
         objective = ClassCrossEntropy(label_smoothing, predictions := [])
-        losses = held_out_losses(model, objective, (LabelledBatch(self, indices) for indices in order))
+        batches = (LabelledBatch(self, indices) for indices in order)
+        losses = held_out_losses(model, objective, batches, len(order))
         predicted = torch.empty_like(self.gold)
         predicted[[index for indices in order for index in indices]] = torch.cat(predictions)
         return ClassificationMetrics(

@@ -110,7 +110,7 @@ def masked_lm_metrics(
     texts, device = examples.texts, model.embedding.weight.device
     order = length_batches(texts.lengths.tolist(), batch)
     held_out = (examples.batch(np.array(indices), 0, device) for indices in order)
-    losses = held_out_losses(model, FillHoles(label_smoothing, commonest), held_out)
+    losses = held_out_losses(model, FillHoles(label_smoothing, commonest), held_out, len(order))
     right, common = (100.0 * losses.sums[name] / losses.predictions for name in ("right", "commonest"))
     followed = None if texts.follows is None else 100.0 * losses.sums["followed"] / len(texts)
     return MaskedLMMetrics(len(texts), losses.predictions, losses.loss, losses.nll, right, common, followed)

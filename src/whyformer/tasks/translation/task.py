@@ -73,7 +73,7 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
 
     recipe_type = TranslationRecipe
     runner_type = Translator
-    does = "translates and does not write freely"
+    does = "translates"
     verb = "translate"
     writes_text = True
     figures = ("nll", "bleu")

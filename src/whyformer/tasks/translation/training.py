@@ -173,10 +173,9 @@ class TranslationTraining:
         None translates where training pairs are likelier than the frequencies of tokens alone make them: till
         then translations say nothing of their sources, and mostly run on to their length limit.
         """
-        held_out = (
-            self._valid.rows(first, first + _ROWS).to(device) for first in range(0, len(self.valid), _ROWS)
-        )
-        losses = held_out_losses(model, self.objective, held_out)
+        starts = range(0, len(self.valid), _ROWS)
+        held_out = (self._valid.rows(first, first + _ROWS).to(device) for first in starts)
+        losses = held_out_losses(model, self.objective, held_out, len(starts))
         figures = {"loss": losses.loss, "nll": losses.nll}
         if self._is_informed(model, device) if translate is None else translate:
             translator = Translator(model, self.tokenizers, GreedySpec())

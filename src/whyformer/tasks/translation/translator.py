@@ -1,6 +1,7 @@
 """The translator: text in, text out."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from itertools import chain
 from operator import call
@@ -17,6 +18,7 @@ from whyformer.engines.engine import Engine
 from whyformer.engines.parallel import side_by_side
 from whyformer.engines.rescoring import rescored
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
+from whyformer.progress import progress
 from whyformer.special_tokens import EOS
 from whyformer.tasks.bad_lines import BadLines, unreadable
 from whyformer.tasks.opening import openings
@@ -88,7 +90,7 @@ class Translator:
             batch: sentences side by side; it changes the speed, not the result.
             first: the number of the first line in the caller's data, from 1. Errors name lines, and
                 what is drawn for a sentence depends on its line, so data may be translated in parts.
-            advance: told after each batch how many sentences it had.
+            advance: told after each batch how many sentences it had; else whoever hears of progress is.
             scores: whether scores are looked at. Those of an engine that counts otherwise cost a pass more.
             split: translate each sentence of a line by itself; a line has one translation then, the best
                 ones joined, and its score is their sum.
@@ -114,11 +116,12 @@ class Translator:
         ]
         kept = [sources[index] or [] for index in filled]
         numbers = [first + places[index] for index in filled]
-        for order, found in self._searched(kept, numbers, settings, batch, scores=scores):
-            for place, best in zip(order, found, strict=True):
-                results[filled[place]] = [self._candidate(hypothesis) for hypothesis in best]
-            if advance is not None:
-                advance(len(order))
+        shown = progress("translating", len(filled), "sentences") if advance is None else nullcontext(advance)
+        with shown as done:
+            for order, found in self._searched(kept, numbers, settings, batch, scores=scores):
+                for place, best in zip(order, found, strict=True):
+                    results[filled[place]] = [self._candidate(hypothesis) for hypothesis in best]
+                done(len(order))
         if not split:
             return results
         rest = iter(results)

@@ -50,7 +50,7 @@ def load_facts(path: Path) -> dict[str, Any]:
 
 def _read(path: Path, *, with_tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file; give the folder of a trained run.")
+        raise CheckpointError(f"{path}: there is no such file.")
     tensors, metadata = read_safetensors(path, with_tensors=with_tensors)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(

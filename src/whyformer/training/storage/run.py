@@ -75,6 +75,25 @@ class RunFolder:
         """Write the weights to use, those after ``step``."""
         save_tensors(self.weights, model.state_dict(), self._facts(step, scores))
 
+    def find_weights(self, chosen: str | Path | None = None) -> Path:
+        """The file of the weights to use: the ``chosen`` one, else the run's own.
+
+        Raises:
+            CheckpointError: there is no such file; the message names those that there are.
+        """
+        path = self.weights if chosen is None else Path(chosen)
+        if path.is_file():
+            return path
+        present = [*sorted(self.path.glob("*.safetensors")), *self.snapshots]
+        if chosen is None or not present:
+            raise CheckpointError(
+                f"{path}: there is no such file, and the run has no weights without it; "
+                f"go on with `whyformer train {self.path}`."
+            )
+        raise CheckpointError(
+            f"{path}: there is no such file of weights; the run has {', '.join(map(str, present))}."
+        )
+
     def read_weights(self, path: Path) -> dict[str, Tensor]:
         """Weights of this run, its own or others, such as a snapshot's.
 

@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from whyformer.errors import TrainingError
+from whyformer.progress import progress
 from whyformer.spec import Spec
 from whyformer.why.question import Figure, Measurements, Text
 
@@ -75,20 +76,22 @@ class ToyTraining(Spec):
         optimizer = torch.optim.Adam(model.parameters(), lr=self.rate, fused=True)
         accuracy: dict[int, float] = {}
         step, seconds = 0, 0.0
-        while step < self.steps and max(accuracy.values(), default=0.0) < enough:
-            if seconds > self.seconds:
-                raise TrainingError(
-                    f"a model got to step {step} of {self.steps} in {seconds:.0f} s, which proves nothing; "
-                    "ask again when the machine is idle."
-                )
-            began = time.perf_counter()
-            sentences, target = draw(examples, self.batch)
-            optimizer.zero_grad()
-            F.cross_entropy(model(sentences), target, ignore_index=IGNORED).backward()
-            optimizer.step()
-            step, seconds = step + 1, seconds + time.perf_counter() - began
-            if step % self.test_every == 0 or step == self.steps:
-                accuracy[step] = percent_right(model, test)
+        with progress("training", self.steps, "steps") as done:
+            while step < self.steps and max(accuracy.values(), default=0.0) < enough:
+                if seconds > self.seconds:
+                    raise TrainingError(
+                        f"a model got to step {step} of {self.steps} in {seconds:.0f} s, which proves "
+                        "nothing; ask again when the machine is idle."
+                    )
+                began = time.perf_counter()
+                sentences, target = draw(examples, self.batch)
+                optimizer.zero_grad()
+                F.cross_entropy(model(sentences), target, ignore_index=IGNORED).backward()
+                optimizer.step()
+                step, seconds = step + 1, seconds + time.perf_counter() - began
+                if step % self.test_every == 0 or step == self.steps:
+                    accuracy[step] = percent_right(model, test)
+                done(1)
         return TrainingLog(accuracy, step, seconds)
 
 
