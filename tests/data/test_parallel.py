@@ -48,7 +48,7 @@ def test_a_recipe_without_test_sets_says_so(files: FilesSpec):
 
 def test_a_test_set_may_not_be_called_valid(files: FilesSpec):
     with pytest.raises(ValueError, match="test has a set named valid"):
-        FilesSpec(train=files.train, valid=files.valid, test={"valid": files.valid})
+        FilesSpec(train=files.train, valid=files.valid, test={"valid": files.train})
 
 
 def test_files_side_by_side_make_a_test_set(tmp_path: Path):
