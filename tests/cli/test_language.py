@@ -12,7 +12,7 @@ from typer.main import get_command
 from typer.testing import Result
 
 from whyformer.cli.main import app
-from whyformer.cli.verb import Verb, VerbGroup, wrapped
+from whyformer.cli.verb import Verb, VerbGroup, lines_of_width
 from whyformer.language import display_width, language_of, padded
 
 Program = Callable[..., Result]
@@ -127,7 +127,7 @@ def test_translations_are_never_translated(whyformer: Program, reverse_run: Path
 @pytest.mark.parametrize("width", [10, 20, 33, 78])
 def test_lines_are_cut_where_chinese_may_be(width: int):
     text = "用束搜索（beam search）翻译：每行一句，逐行输出译文。An English sentence follows，就像这样。"
-    lines = wrapped(text, width)
+    lines = lines_of_width(text, width)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
     assert all(line[0] not in "，。：、）" for line in lines)
     assert all(line[-1] != "（" for line in lines)

@@ -248,7 +248,7 @@ class _HelpText:
 
     def _write(self, head: str, text: str, indent: int) -> None:
         """Add ``text`` behind ``head``, its further lines below its first."""
-        first, *others = wrapped(text, self.width - indent)
+        first, *others = lines_of_width(text, self.width - indent)
         self._lines += [(head + first).rstrip(), *(" " * indent + line for line in others)]
 
 
@@ -260,7 +260,7 @@ def _meaning(text: str) -> str:
     return f"{translated(told)} [{'；'.join(map(translated, more[:-1].split('; ')))}]"
 
 
-def wrapped(text: str, width: int) -> list[str]:
+def lines_of_width(text: str, width: int) -> list[str]:
     """``text`` in lines of at most ``width`` columns, cut at spaces and between Chinese characters.
 
     No line begins with a mark that closes, or ends with one that opens.

@@ -54,7 +54,7 @@ def export_model(run: Path, folder: Path, *, weights: Path | None = None) -> str
     opened = open_run(run)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CheckpointError(f"{folder}: this is not an empty folder; choose another.")
-    made = exported_files(opened, opened.find_weights(weights))
+    made = exported_files(opened, opened.folder.find_weights(weights))
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in made.files.items():
         write_text(folder / name, json.dumps(content, ensure_ascii=False, indent=2) + "\n")

@@ -118,8 +118,9 @@ class Translator:
         numbers = [first + places[index] for index in filled]
         shown = progress("translating", len(filled), "sentences") if advance is None else nullcontext(advance)
         with shown as done:
-            for order, found in self._searched(kept, numbers, settings, batch, scores=scores):
-                for place, best in zip(order, found, strict=True):
+            for order, rows, found in self._searches(kept, numbers, settings, batch):
+                hypotheses = self._scored(rows, found, settings) if scores else found
+                for place, best in zip(order, hypotheses, strict=True):
                     results[filled[place]] = [self._candidate(hypothesis) for hypothesis in best]
                 done(len(order))
         if not split:
@@ -178,16 +179,10 @@ class Translator:
             for number, source in zip(numbers, sources, strict=True)
         ]
 
-    def _searched(
-        self,
-        sources: Sequence[list[int]],
-        numbers: Sequence[int],
-        settings: SearchSpec,
-        batch: int,
-        *,
-        scores: bool,
-    ) -> Iterator[tuple[list[int], list[list[Hypothesis]]]]:
-        """The places of some sentences among ``sources``, and what is found for them, batch by batch."""
+    def _searches(
+        self, sources: Sequence[list[int]], numbers: Sequence[int], settings: SearchSpec, batch: int
+    ) -> Iterator[tuple[list[int], Batch, list[list[Hypothesis]]]]:
+        """Batch by batch the places of its sentences among ``sources``, their tokens, and what is found."""
         orders = length_batches([len(source) for source in sources], batch)
         batches = [Batch.of([[*sources[place], EOS] for place in order], self._device) for order in orders]
         jobs = [
@@ -197,10 +192,15 @@ class Translator:
         few = len(jobs) < MANY or self._device.type != "cpu"
         # A few come one after another, by functions that leave no frame between here and the search.
         found = map(call, jobs) if few and self.parallel is None else side_by_side(jobs, self.parallel)
-        for order, rows, hypotheses in zip(orders, batches, found, strict=True):
-            if scores and any(not each.token_log_probabilities for best in hypotheses for each in best):
-                hypotheses = rescored(self.model, rows.tokens, rows.layout, hypotheses, settings)
-            yield order, hypotheses
+        return zip(orders, batches, found, strict=True)
+
+    def _scored(
+        self, rows: Batch, found: list[list[Hypothesis]], settings: SearchSpec
+    ) -> list[list[Hypothesis]]:
+        """The hypotheses with scores as we define them, where the engine has others."""
+        if all(each.token_log_probabilities for best in found for each in best):
+            return found
+        return rescored(self.model, rows.tokens, rows.layout, found, settings)
 
     @property
     def _device(self) -> torch.device:
