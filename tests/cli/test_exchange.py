@@ -52,10 +52,10 @@ def test_what_has_no_format_is_refused(whyformer: Program, counting_run: Path, t
     copy = tmp_path / "copy"
     shutil.copytree(counting_run, copy)
     recipe = (copy / "recipe.yaml").read_text(encoding="utf-8")
-    (copy / "recipe.yaml").write_text(recipe.replace("kind: pre\n", "kind: post\n"), encoding="utf-8")
+    (copy / "recipe.yaml").write_text(recipe.replace("kind: scaled_dot\n", "kind: dot\n"), encoding="utf-8")
     result = whyformer("export", copy, "--to", "huggingface", tmp_path / "out")
     assert result.exit_code == 2
-    assert "placement.kind post" in result.stderr
+    assert "attention.score is dot, which the gpt2 format cannot say" in result.stderr
     result = whyformer("import", tmp_path)
     assert result.exit_code == 2
     assert "has no config.json" in result.stderr
