@@ -45,6 +45,7 @@ def arguments(*verbs: str) -> list[list[str]]:
 
 
 MOODS = "".join(f"{mood}\t{word} {word}\n" for mood in ("low", "high") for word in ("one", "two", "nine"))
+PAIRS = "".join(f"{number} days\t{number} Tage\n" for number in range(300))
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,7 @@ def house(
         shutil.copytree(run, house / "runs" / name)
     (house / "mood.tsv").write_text(MOODS, encoding="utf-8")
     (house / "texts.txt").write_text("one two\nnine\n", encoding="utf-8")
+    (house / "pairs.tsv").write_text(PAIRS, encoding="utf-8")
     for text in blocks(README, "yaml"):
         (house / text.partition("\n")[0].removeprefix("# ")).write_text(text, encoding="utf-8")
     with contextlib.chdir(house):
@@ -126,7 +128,15 @@ def test_a_command_runs(call: list[str], demo: Path):
 
 @pytest.mark.parametrize("call", arguments("train"), ids=" ".join)
 def test_a_training_command_is_valid(call: list[str], demo: Path):
+    if call[1] == "mine.yaml":
+        (initial,) = arguments("init")
+        assert CliRunner().invoke(app, initial, catch_exceptions=False).exit_code == 0
     load_any(call[1].removeprefix("runs/"), [argument for argument in call[2:] if "=" in argument])
+
+
+@pytest.mark.parametrize("text", blocks(README, "yaml"), ids=lambda text: text.partition("\n")[0][2:])
+def test_a_recipe_of_the_page_is_valid(text: str, demo: Path):
+    load_any(text.partition("\n")[0].removeprefix("# "), to_train=True)
 
 
 @pytest.mark.parametrize("call", arguments("compare"), ids=" ".join)
