@@ -94,6 +94,7 @@ def test_another_language_is_refused_by_name(whyformer: Program):
     assert "'fr' is not one of 'en', 'zh'." in result.stderr
 
 
+@pytest.mark.filterwarnings("ignore::whyformer.errors.WhyformerNote")
 def test_what_follows_two_dashes_is_no_option(whyformer: Program, reverse_run: Path):
     assert whyformer("translate", reverse_run, "--", "--lang", "zh").stdout.count("\n") == 2
 

@@ -24,5 +24,8 @@ def test_an_override_by_preset_starts_afresh() -> None:
 
 
 def test_an_unknown_preset_names_those_that_exist() -> None:
-    with pytest.raises(RecipeError, match=r'preset: unknown preset "smal"; presets: base, big, small, tiny'):
+    with pytest.raises(
+        RecipeError,
+        match=r'preset: unknown preset "smal"; did you mean small\? presets: base, big, small, tiny',
+    ):
         check(TransformerSpec, {"preset": "smal"}, "a test")

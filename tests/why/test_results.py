@@ -188,7 +188,7 @@ def test_the_verb_says_what_it_has_read(tmp_path: Path, monkeypatch: pytest.Monk
 
     assert "--again" not in why()
     told = why("--seeds", "4", "--lang", "zh")
-    assert f"seeds 1, 2, 3: read from {tmp_path / 'q99'}; --again measures anew." in told
+    assert f"1, 2, 3：读自 {tmp_path / 'q99'}；用 --again 可重新测量。" in told
     assert CALLS == [1, 2, 3, 4]
     assert "read" not in why("--again")
     assert CALLS == [1, 2, 3, 4, 1, 2, 3]
