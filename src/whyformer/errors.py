@@ -1,6 +1,9 @@
 """The errors that a user can cause: each is one sentence that names the place and what to do."""
 
 import re
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 
 # Pydantic's words before what a check of ours says.
 _PREFIX = re.compile(r"(?:Value error|Assertion failed), ")
@@ -36,6 +39,14 @@ class TrainingError(WhyformerError):
 
 class DecodingError(WhyformerError):
     """A search setting or an input sentence that the model cannot take."""
+
+
+@contextmanager
+def without_notes() -> Generator[None]:
+    """Tell no notes inside the block: they advise on what is not the user's to change there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WhyformerNote)
+        yield
 
 
 def bare_complaint(message: str) -> str:

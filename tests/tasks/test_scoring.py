@@ -1,6 +1,7 @@
 """The kept model is chosen by a score that fits the text: by its script, and by its length."""
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -262,3 +263,14 @@ def test_of_a_test_set_long_sentences_are_left_out_and_named(reverse_run: Path, 
     assert "left_out" not in without.record()
     with pytest.raises(DataError, match="all 1 sentences are longer than the 15 tokens that the model takes"):
         evaluate_translator(translator, pairs[1:2], ScoringSpec())
+
+
+def test_evaluation_says_what_was_never_seen_and_gives_no_advice_on_lines(reverse_run: Path):
+    translator = load_as(Translator, reverse_run)
+    pairs = [Referenced(text, [text]) for text in ("1 2 x", "1. 2. 3. Y! 4")]
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always")
+        evaluate_translator(translator, pairs, ScoringSpec(tokenize="none"))
+    told = [str(note.message) for note in noted]
+    assert len(told) == 1
+    assert "x (U+0078)" in told[0]

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from whyformer.data.corpora.pair_files import Referenced
 from whyformer.decoding.search import SearchSpec
-from whyformer.errors import DataError
+from whyformer.errors import DataError, without_notes
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.task import Metrics
 from whyformer.tasks.translation.metrics import (
@@ -140,7 +140,9 @@ def evaluate_translator(
     pairs = [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
     began = time.perf_counter()
     sources = [pair.source for pair in pairs]
-    found = translator.translate(sources, settings, batch=batch, advance=advance, scores=False)
+    translator.tokenizers.source.note_unseen(sources)
+    with without_notes():
+        found = translator.translate(sources, settings, batch=batch, advance=advance, scores=False)
     seconds = time.perf_counter() - began
     best: list[TextOutput] = [candidates[0] for candidates in found]
     sentences = [

@@ -16,7 +16,7 @@ from whyformer.data.batches.batch import PairBatch
 from whyformer.data.corpora.parallel import Corpus
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.decoding.greedy import GreedySpec
-from whyformer.errors import DataError, WhyformerNote
+from whyformer.errors import DataError, WhyformerNote, without_notes
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.position.layout import Layout
 from whyformer.special_tokens import EOS
@@ -179,7 +179,8 @@ class TranslationTraining:
         figures = {"loss": losses.loss, "nll": losses.nll}
         if self._is_informed(model, device) if translate is None else translate:
             translator = Translator(model, self.tokenizers, GreedySpec())
-            hypotheses = translator.best([pair.source for pair in self._shown])
+            with without_notes():
+                hypotheses = translator.best([pair.source for pair in self._shown])
             scores = score(hypotheses, [pair.references for pair in self._shown], self._scoring)
             figures |= {each.name: each.value for each in scores}
             self._tell(scores)
