@@ -48,7 +48,8 @@ def check(
         record = {**asdict(report), "refused": report.is_refused}
         typer.echo(json.dumps(record, ensure_ascii=False, default=str))
     else:
-        say("\n".join(lines))
+        for line in lines:
+            say(line)
         for finding in report.findings:
             say_labelled(finding.level, finding.text)
     if report.is_refused:

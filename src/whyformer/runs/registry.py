@@ -97,7 +97,7 @@ def load_any(
 def load_undecided(recipe: str, overrides: Sequence[str] = ()) -> tuple[Recipe, bool]:
     """The recipe by name or file before its data have decided anything, and whether it is a run's.
 
-    What its data would decide stands in it provisionally. The files of one that is not a run's are looked for.
+    What its data would decide stands in it provisionally. Unless it is a run's, its files are looked for.
 
     Raises:
         RecipeError: see ``load_recipe``.
