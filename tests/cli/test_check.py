@@ -112,3 +112,18 @@ def test_faults_of_files_come_at_once(folder: Path) -> None:
     assert done.exit_code == 2
     assert "data.train" in done.output
     assert "data.valid" in done.output
+
+
+def test_a_folder_without_a_run_is_called_that(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["check", str(folder)])
+    assert done.exit_code == 2
+    assert "is not the folder of a run" in done.output
+
+
+def test_what_a_recipe_does_without_is_said(folder: Path) -> None:
+    (folder / "base.yaml").write_text(
+        "data: {train: a.tsv, valid: a.tsv, test: {one: a.tsv}}", encoding="utf-8"
+    )
+    (folder / "short.yaml").write_text("base: base.yaml\ndata: {train: a.tsv}", encoding="utf-8")
+    done = CliRunner().invoke(app, ["check", "short.yaml"])
+    assert "does without data.valid and data.test" in done.output

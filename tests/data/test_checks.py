@@ -13,6 +13,7 @@ from whyformer.data.corpora.labelled import LabelledSpec
 from whyformer.data.corpora.pair_files import TsvPairs
 from whyformer.data.corpora.pairs.reverse import ReverseSpec
 from whyformer.data.corpora.parallel import FilesSpec
+from whyformer.errors import DataError
 
 ROWS = [(f"The cat number {n} sits here.", f"Die Katze Nummer {n} sitzt da.") for n in range(30)]
 
@@ -146,3 +147,21 @@ def test_the_data_of_every_task_are_examined(tmp_path: Path) -> None:
     assert [each.name for each in documents.sets] == ["train", "valid"]
     assert "no.txt: no such file" in documents.findings[0].text
     assert [each.examples for each in examine_data(ReverseSpec(pairs=100)).sets] == [90, 5, 5]
+
+
+@pytest.mark.parametrize("header", [[], ["text\tlabel"], ["id\tkind"]])
+def test_texts_taken_for_labels_are_told_of(header: list[str], tmp_path: Path) -> None:
+    rows = [*header, *(f"Sentence number {n} of mine.\t{'no' if n % 3 else 'yes'}" for n in range(60))]
+    path = file(tmp_path, "swapped.tsv", rows)
+    report = examine_data(LabelledSpec(train=(path,), valid=0.2, header=bool(header)))
+    assert report.is_refused
+    assert "60 different labels in 60 examples" in report.findings[0].text
+    turned = LabelledSpec(train=(path,), valid=0.2, header=bool(header), columns=(2, 1))
+    assert turned.find_labels() == ("no", "yes")
+
+
+@pytest.mark.parametrize("rows", [["a\tx y\tz"], ["a\tx", "b\ty\t"], ["a\tb\tc\td"]])
+def test_more_columns_than_are_read_are_told_of(rows: list[str], tmp_path: Path) -> None:
+    path = file(tmp_path, "wide.tsv", rows)
+    with pytest.raises(DataError, match=r"columns where label tab text is due; name those to read"):
+        LabelledSpec(train=(path,)).find_labels()

@@ -232,3 +232,17 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_is_read(folder
 def test_a_folder_of_the_system_is_none_to_write_to():
     with pytest.raises(WhyformerError, match=r"/proc/run: cannot be written \(.*\); choose another folder"):
         check_writable(Path("/proc/run"))
+
+
+def test_a_place_for_the_run_is_looked_for_before_the_data_decide(folder: Path):
+    Path("file").write_text("", encoding="utf-8")
+    short = folder / "short.yaml"
+    short.write_text("data: {train: text/valid.tsv, valid: 0.3}", encoding="utf-8")
+    for run, told in {
+        "file": "cannot be made",
+        "file/run": "cannot be made",
+        str(folder): "neither empty nor a run",
+    }.items():
+        result = whyformer("train", str(short), "--run", run)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
+        assert told in result.stderr

@@ -274,7 +274,7 @@ def table(folder: Path, content: bytes, **settings: object) -> LabelledSpec:
         (b"a\tx\nb\n", {}, "data.tsv:2: a line should be label tab text, none of them empty; correct"),
         (b"a\tx\n\ty\n", {}, "data.tsv:2: a line should be label tab text"),
         (b"a\tx\nb\t \n", {}, "data.tsv:2: a line should be label tab text"),
-        (b"a\tx\ty\n", {}, "data.tsv:1: a line should be label tab text"),
+        (b"a\tx\ty\n", {}, "data.tsv:1: this line has 3 columns where label tab text is due"),
         (b"a\tx\ty\nb\tx\n", {"texts": 2}, "data.tsv:2: a line should be label tab text tab second text"),
         (b"a\tx\nb\t\xff\n", {}, "data.tsv:2: not UTF-8; correct this line."),
         (b"a\tx\nc\ty\n", {"labels": ["a", "b"]}, "data.tsv:2: the label c is none of those to learn: a, b."),

@@ -274,3 +274,21 @@ def test_evaluation_says_what_was_never_seen_and_gives_no_advice_on_lines(revers
     told = [str(note.message) for note in noted]
     assert len(told) == 1
     assert "x (U+0078)" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "is_better"),
+    [
+        ((0.0, 2.77), (0.1011, 3.6), True),
+        ((0.4, 3.6), (0.0, 2.77), False),
+        ((0.0, 2.77), (0.9, 3.6), False),
+        ((1.2, 3.6), (0.3, 2.77), True),
+        ((0.2, 2.0), (0.2, 2.0), False),
+    ],
+)
+def test_next_to_no_bleu_is_none(new: tuple[float, float], old: tuple[float, float], is_better: bool) -> None:
+    figures = [{"bleu": bleu, "nll": nll} for bleu, nll in (new, old)]
+    assert ScoringSpec(choose_by="bleu").better(*figures) == is_better
+    as_exact = [{"exact": each["bleu"], "nll": each["nll"]} for each in figures]
+    by_exact = is_better if new[0] == old[0] or max(new[0], old[0]) > 0.5 else new[0] > old[0]
+    assert ScoringSpec(choose_by="exact").better(*as_exact) == by_exact

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
-from whyformer.cli.console import say, say_labelled
+from whyformer.cli.console import say, say_labelled, tell
 
 if TYPE_CHECKING:
     from whyformer.data.checks.corpora import DataReport
@@ -32,6 +32,8 @@ def check(
     """
     from whyformer.config.recipe_files import shipped
     from whyformer.data.checks.files import examine
+    from whyformer.errors import CheckpointError
+    from whyformer.runs.inputs import run_fault
 
     path = Path(target)
     named = target.endswith((".yaml", ".yml")) or target in shipped() or path.is_dir()
@@ -41,7 +43,10 @@ def check(
         report = examine(path)
         lines = _file_lines(report)
     else:
-        recipe = path / "recipe.yaml" if path.is_dir() and target not in shipped() else target
+        is_run = path.is_dir() and target not in shipped()
+        if is_run and (fault := run_fault(path)):
+            raise CheckpointError(fault)
+        recipe = path / "recipe.yaml" if is_run else target
         report = _recipe_report(str(recipe), overrides or [])
         lines = _data_lines(report)
     if as_json:
@@ -63,7 +68,7 @@ def _recipe_report(recipe: str, overrides: list[str]) -> "DataReport":
     from whyformer.runs.registry import load_any, load_undecided, task_of
     from whyformer.tasks.recipe import require_data
 
-    spec, is_a_runs = load_undecided(recipe, overrides)
+    spec, is_a_runs = load_undecided(recipe, overrides, tell)
     report = examine_data(require_data(spec.data))
     if report.is_refused:
         return report

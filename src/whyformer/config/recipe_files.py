@@ -218,6 +218,11 @@ def _find(recipe: str, shelf: Path, folder: Path) -> Path:
     names = [path.stem for path in sorted(shelf.glob("*.yaml"))]
     if recipe in names:
         return shelf / f"{recipe}.yaml"
+    if (folder / recipe).is_file():
+        raise RecipeError(
+            f"{recipe} is no recipe, whose name would end in .yaml; `whyformer init {recipe} --to mine.yaml` "
+            "writes one for a file of pairs."
+        )
     near = difflib.get_close_matches(recipe, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the shipped ones are: {', '.join(names) or 'none'}."
     raise RecipeError(f"there is no recipe named {recipe}; {hint} A file's name must end in .yaml.")

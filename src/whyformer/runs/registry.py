@@ -94,10 +94,13 @@ def load_any(
     return spec
 
 
-def load_undecided(recipe: str, overrides: Sequence[str] = ()) -> tuple[Recipe, bool]:
+def load_undecided(
+    recipe: str, overrides: Sequence[str] = (), say: Callable[[str], None] = lambda _line: None
+) -> tuple[Recipe, bool]:
     """The recipe by name or file before its data have decided anything, and whether it is a run's.
 
     What its data would decide stands in it provisionally. Unless it is a run's, its files are looked for.
+    ``say`` is told what it inherits where it names files of its own.
 
     Raises:
         RecipeError: see ``load_recipe``.
@@ -107,6 +110,8 @@ def load_undecided(recipe: str, overrides: Sequence[str] = ()) -> tuple[Recipe, 
     task = find_task(source.task)
     if source.written:
         return load_any(recipe, overrides), True
+    for note in source.notes(task.recipe_type, overrides):
+        say(note)
     paths = source.paths(task.recipe_type, overrides)
     check_inputs(paths, recipe)
     started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]

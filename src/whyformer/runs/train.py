@@ -47,16 +47,24 @@ def start_run(
         WhyformerError: recipe, data or folder are not fit; the sentence says which and why.
         CheckpointError: another process writes into the folder.
     """
-    spec = load_any(recipe, overrides, to_train=True, say=say)
     path = Path("runs") / Path(recipe).stem if run is None else run
-    if not (path / LOCK).exists():
-        # What is no run shall not even get a lock.
-        check_free(path, overwrite=overwrite)
+    if run is not None:
+        _check_place(path, overwrite=overwrite)
+    # Reads the data where they decide something, which may take long.
+    spec = load_any(recipe, overrides, to_train=True, say=say)
+    _check_place(path, overwrite=overwrite)
     with ExitStack() as stack:
         lock = stack.enter_context(RunLock(path))
         trainer = _started(spec, lock, device, overwrite, say)
         stack.pop_all()
         return trainer
+
+
+def _check_place(path: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that is not free for a new run, unless somebody holds its lock, who is named later."""
+    if not (path / LOCK).exists():
+        # What is no run shall not even get a lock.
+        check_free(path, overwrite=overwrite)
 
 
 def _started(

@@ -34,6 +34,9 @@ from whyformer.data.corpora.pairs.copies import folded
 from whyformer.errors import DataError, WhyformerNote
 from whyformer.spec import Spec
 
+_FEW_LABELS = 20
+"""Labels that may be had by hardly more than an example each."""
+
 
 class Labelled(NamedTuple):
     """A text, or two that are read together, and its label."""
@@ -115,9 +118,16 @@ class LabelledSpec(Spec):
         """The labels of the training files, sorted.
 
         Raises:
-            DataError: as ``load``, or there is only one.
+            DataError: as ``load``, or there is only one, or hardly an example has that of another.
         """
-        found = sorted({example.label for example in self._training()})
+        examples = self._training()
+        found = sorted({example.label for example in examples})
+        if len(found) > max(_FEW_LABELS, len(examples) / 2):
+            raise DataError(
+                f"data.train: {len(found):,} different labels in {len(examples):,} examples, as "
+                f"{examples[0].label[:60]!r}; if the text stands there, name the columns of label and text "
+                "by data.columns, such as [2, 1]."
+            )
         if len(found) < 2:
             raise DataError(f"data.train: every label is {found[0]}; a classifier needs two or more.")
         return tuple(found)
@@ -241,6 +251,11 @@ class LabelledSpec(Spec):
                 if row.reason == Reason.TOO_FEW_COLUMNS:
                     raise DataError(f"{where}: this line lacks a column; correct it.")
                 raise row.error()
+            if len(row.cells) > 1 + self.texts:
+                raise DataError(
+                    f"{where}: this line has {len(row.cells)} columns where {form} is due; name those to "
+                    "read by data.columns, or say texts: 2 for two texts."
+                )
             if len(row.cells) != 1 + self.texts or not all(cell.strip() for cell in row.cells):
                 raise DataError(f"{where}: a line should be {form}, none of them empty; correct this line.")
             label = trimmed_label(row.cells[0])

@@ -17,6 +17,9 @@ Measure = Literal["auto", "bleu", "chrf", "exact", "nll"]
 
 _WORDS = 4
 """Words in a row that BLEU compares: of fewer it makes nothing."""
+_NO_BLEU = 0.5
+"""BLEU up to which it tells how long the translations are rather than how good: with hardly any four words in
+a row right, smoothing and the penalty of brevity make it."""
 _SAMPLE = 10_000
 """Lines that are looked at to decide."""
 
@@ -60,12 +63,13 @@ class ScoringSpec(Spec):
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
         """Whether figures of a validation are better than others, of which either may lack the score.
 
-        By likelihood where the score is equal, or one of them has none.
+        By likelihood where the score is equal, or one of them has none, or both BLEUs are next to nothing.
         """
         name = "bleu" if self.choose_by == "auto" else self.choose_by
         if name != "nll" and name in new and name in old:
             # A perfect score comes out as 100 and a little.
-            one, other = round(new[name], 6), round(old[name], 6)
+            floor = _NO_BLEU if name == "bleu" else 0.0
+            one, other = (round(max(floor, scores[name]), 6) for scores in (new, old))
             if one != other:
                 return one > other
         return new["nll"] < old["nll"]
