@@ -127,3 +127,18 @@ def test_what_a_recipe_does_without_is_said(folder: Path) -> None:
     (folder / "short.yaml").write_text("base: base.yaml\ndata: {train: a.tsv}", encoding="utf-8")
     done = CliRunner().invoke(app, ["check", "short.yaml"])
     assert "does without data.valid and data.test" in done.output
+
+
+@pytest.mark.filterwarnings("ignore::whyformer.errors.WhyformerNote")  # of the header
+def test_a_start_is_checked_as_training_checks_it(folder: Path) -> None:
+    quick = ["training.steps=1", "model.d_model=32", "training.validation.sentences=2"]
+    begun = CliRunner().invoke(app, ["train", "mine.yaml", "--run", "begun", *quick])
+    assert begun.exit_code == 0, begun.output
+    further = "start: begun\ndata: {train: a.tsv, valid: 0.1}\ntraining: {epochs: 1}\n"
+    (folder / "further.yaml").write_text(further, encoding="utf-8")
+    assert CliRunner().invoke(app, ["check", "further.yaml"]).exit_code == 0
+    for change in ("model.d_model=64", "model.encoder.layers=1", "tokenizers.both.vocabulary=500"):
+        done = CliRunner().invoke(app, ["check", "further.yaml", change])
+        assert done.exit_code == 2, done.output
+        trained = CliRunner().invoke(app, ["train", "further.yaml", "--run", "new", change])
+        assert trained.output.splitlines()[-1] == done.output.splitlines()[-1]

@@ -165,3 +165,13 @@ def test_more_columns_than_are_read_are_told_of(rows: list[str], tmp_path: Path)
     path = file(tmp_path, "wide.tsv", rows)
     with pytest.raises(DataError, match=r"columns where label tab text is due; name those to read"):
         LabelledSpec(train=(path,)).find_labels()
+
+
+@pytest.mark.parametrize("row", ["Nothing.\t", "\tNichts.", " \t ", "Wide.\t\u3000"])
+def test_empty_sides_of_held_out_pairs_are_told_of(row: str, tmp_path: Path) -> None:
+    train = file(tmp_path, "train.tsv", [f"Sentence {n}.\tSatz {n}." for n in range(30)])
+    valid = file(tmp_path, "valid.tsv", ["One.\tEins.", row])
+    report = examine_data(FilesSpec(train=TsvPairs(path=train), valid=TsvPairs(path=valid)))
+    assert "data.valid: 1 of 2 pairs have an empty side (the first is number 2)" in report.findings[0].text
+    whole = file(tmp_path, "whole.tsv", ["One.\tEins.", "Two.\tZwei."])
+    assert not examine_data(FilesSpec(train=TsvPairs(path=train), valid=TsvPairs(path=whole))).findings

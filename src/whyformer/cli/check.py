@@ -66,6 +66,7 @@ def _recipe_report(recipe: str, overrides: list[str]) -> "DataReport":
     from whyformer.data.checks.files import Finding
     from whyformer.errors import TokenizerError
     from whyformer.runs.registry import load_any, load_undecided, task_of
+    from whyformer.runs.start import prepare_anew
     from whyformer.tasks.recipe import require_data
 
     spec, is_a_runs = load_undecided(recipe, overrides, tell)
@@ -79,7 +80,13 @@ def _recipe_report(recipe: str, overrides: list[str]) -> "DataReport":
     def prepare() -> Iterator[Never]:
         try:
             decided = load_any(recipe, overrides, to_train=not is_a_runs)
-            summary[:] = [task_of(decided).prepare(decided, None).summary]
+            if decided.start is None or is_a_runs:
+                prepared = task_of(decided).prepare(decided, None)
+            else:
+                # The weights that it starts from may not fit, which building tells.
+                prepared = prepare_anew(decided, Path("runs") / Path(recipe).stem, lambda _line: None)
+                prepared.build()
+            summary[:] = [prepared.summary]
         except TokenizerError as error:
             findings.append(Finding("refused", str(error)))
         yield from ()

@@ -17,6 +17,13 @@ _FEW = 20
 
 def corpus_notes(train: Sequence[SentencePair], held_out: HeldOut) -> Iterator[str]:
     """Sentences on training pairs that do not look like translations, and on sets the other way round."""
+    for name, pairs in held_out.items():
+        empty = [number for number, pair in enumerate(pairs, start=1) if _has_empty_side(*pair)]
+        if empty:
+            yield (
+                f"{_key(name)}: {len(empty):,} of {len(pairs):,} pairs have an empty side (the first is "
+                f"number {empty[0]:,}), and are scored like the others; take them out."
+            )
     equal = sum(pair.source.strip() == pair.target.strip() for pair in train)
     if equal > len(train) / 2 and len(train) >= _FEW:
         yield (
@@ -36,7 +43,7 @@ def corpus_notes(train: Sequence[SentencePair], held_out: HeldOut) -> Iterator[s
             profile_of([source for source, _ in pairs]),
             profile_of([targets[0] for _, targets in pairs]),
         )
-        key = f"data.{name}" if name == VALID else f"data.test.{name}"
+        key = _key(name)
         if are_swapped(sides, others):
             yield (
                 f"{key}: its sources look like the targets of data.train, and its targets like the sources; "
@@ -44,6 +51,15 @@ def corpus_notes(train: Sequence[SentencePair], held_out: HeldOut) -> Iterator[s
             )
         elif (strange := strange_script(sides, others)) is not None:
             yield f"{key}: {strange}; is it of the same languages?"
+
+
+def _key(name: str) -> str:
+    """The recipe's key for a held-out set."""
+    return f"data.{name}" if name == VALID else f"data.test.{name}"
+
+
+def _has_empty_side(source: str, targets: Sequence[str]) -> bool:
+    return not source.strip() or not any(target.strip() for target in targets)
 
 
 def overlap_notes(train: Sequence[SentencePair], held_out: HeldOut) -> Iterator[str]:
