@@ -209,13 +209,9 @@ def _training(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
     if ends or not timed:
         reason = "the rate falls to zero where training ends"
         wanted.append(Decision("training.schedule.kind", "linear", reason, opens=True))
-        wanted.append(
-            Decision(
-                "training.validation.every",
-                max(steps, _rounded(total / _VALIDATIONS)),
-                f"some {_VALIDATIONS} validations in all",
-            )
-        )
+        every = _rounded(total / _VALIDATIONS)
+        reason = f"some {_VALIDATIONS} validations in all" if every > steps else "once a pass over the pairs"
+        wanted.append(Decision("training.validation.every", max(steps, every), reason))
     if says(said, "start"):
         wanted.append(Decision("training.schedule.peak", 0.0005, "weights that are trained change little"))
     else:
