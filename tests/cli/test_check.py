@@ -87,3 +87,28 @@ def test_what_is_not_there_is_one_sentence(target: str, said: str, folder: Path)
     done = CliRunner().invoke(app, ["check", target])
     assert done.exit_code == 2
     assert said in done.output
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "data: {train: a.tsv, valid: 0.1}",
+        "data: {train: a.tsv, valid: 0.1}\nmodel: {preset: tiny}",
+        "data: {train: a.tsv, valid: 0.1}\ntraining: {seed: 3}",
+        "base: cldr-en-de\ndata: {kind: files, train: a.tsv, valid: 0.1}",
+    ],
+)
+def test_what_a_recipe_leaves_to_its_text_is_no_fault(recipe: str, folder: Path) -> None:
+    (folder / "short.yaml").write_text(recipe, encoding="utf-8")
+    done = CliRunner().invoke(app, ["check", "short.yaml"])
+    assert done.exit_code == 0, done.output
+    assert "42 pairs read, 41 kept" in done.output
+    assert done.output.count("may name the columns") == 1
+
+
+def test_faults_of_files_come_at_once(folder: Path) -> None:
+    (folder / "short.yaml").write_text("data: {train: no.tsv, valid: neither.tsv}", encoding="utf-8")
+    done = CliRunner().invoke(app, ["check", "short.yaml"])
+    assert done.exit_code == 2
+    assert "data.train" in done.output
+    assert "data.valid" in done.output

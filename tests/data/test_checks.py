@@ -82,6 +82,28 @@ def test_what_is_wrong_with_a_file_is_found(lines: list[str], level: str, said: 
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "level", "said"),
+    [
+        ("a.tsv", "\n\n\n", "refused", "all its 3 lines are blank"),
+        ("a.txt", " \r\n", "refused", "blank"),
+        ("a.json", '[{"en": "a", "de": "b"}]', "warning", "jq -c '.[]'"),
+        ("a.json", '{\n "data": [1, 2]\n}\n', "warning", "one JSON value"),
+        (
+            "a.jsonl",
+            '{"en": "a", "de": "b"}\n{"en": "c", "de": null}\n' * 3,
+            "note",
+            "column 2 is empty on 3",
+        ),
+    ],
+)
+def test_what_is_no_table_is_found(name: str, text: str, level: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(text, newline="")
+    (finding, *_) = examine(path).findings
+    assert (finding.level, said in finding.text) == (level, True), finding
+
+
+@pytest.mark.parametrize(
     ("codec", "named"), [("cp1252", "cp1252"), ("utf-16", "utf-16"), ("utf-16-le", "utf-16-le")]
 )
 def test_another_encoding_is_a_finding(codec: str, named: str, tmp_path: Path) -> None:

@@ -30,6 +30,13 @@ TEXTS = {
     "Russian": "Мальчик уже ушёл в школу. Где вы были вчера вечером?",
     "Polish": "Chłopiec już poszedł, a gdzie byliście wczoraj? Zażółć gęślą jaźń.",
     "Greek": "Το αγόρι έχει ήδη πάει σχολείο, πού ήσασταν χθες;",
+    "Hebrew": "הילד כבר הלך לבית הספר, איפה הייתם אתמול בערב?",
+    "Thai": "เด็กผู้ชายไปโรงเรียนแล้ว เมื่อวานคุณอยู่ที่ไหน",
+    "Arabic": "ذهب الولد إلى المدرسة، أين كنتم مساء أمس؟",
+    "contract": "甲方应当按照合同约定支付货款。",
+    "catalogue": "红色棉质衬衫，均码，包邮到家",
+    "farm": "老狗打找绿马。",
+    "history": "患者主訴腹痛三天，伴發熱、噁心。",
     "Turkish": "Çocuk çoktan okula gitti, öğretmen ağlıyor ve gülüyor.",
 }
 ENCODED = [
@@ -51,6 +58,13 @@ ENCODED = [
     ("Polish", "iso8859_2", "ISO-8859-2"),
     ("Greek", "cp1253", "CP1253"),
     ("Turkish", "cp1254", "CP1254"),
+    ("Hebrew", "cp1255", "CP1255"),
+    ("Thai", "cp874", "CP874"),
+    ("Arabic", "cp1256", "CP1256"),
+    ("contract", "gb18030", "GB18030"),
+    ("catalogue", "gbk", "GB18030"),
+    ("farm", "gb18030", "GB18030"),
+    ("history", "big5", "BIG5"),
 ]
 
 

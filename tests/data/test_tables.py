@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -218,6 +219,49 @@ def test_json_lines_are_read_by_key(tmp_path: Path) -> None:
         JsonlPairs(path=path).held_out()
     with pytest.raises(DataError, match=r"data\.jsonl:1: under 'translation' stands no text"):
         JsonlPairs(path=path, source_key="translation").held_out()
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"source": "a", "target": null}', Reason.NO_TEXT),
+        ('{"source": "a"}', Reason.NO_TEXT),
+        ('{"source": ["a"], "target": "b"}', Reason.NO_TEXT),
+        ('{"source": "a", "target": true}', Reason.NO_TEXT),
+    ],
+)
+def test_one_object_without_a_text_is_left_out(line: str, reason: Reason, tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(f'{{"source": "x", "target": "y"}}\n{line}\n{{"source": "z", "target": 7}}\n')
+    pairs, report = JsonlPairs(path=path).training(Cleaning())
+    assert pairs == [("x", "y"), ("z", "7")]
+    assert report.bad == (BadLine(path, 2, reason),)
+    with pytest.raises(DataError, match=r"data\.jsonl:2: "):
+        JsonlPairs(path=path).held_out()
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ",", ";"])
+@pytest.mark.parametrize("header", [False, True])
+def test_a_header_is_told_of_whatever_stands_in_quotes(
+    delimiter: Literal["\t", ",", ";"], header: bool, tmp_path: Path
+) -> None:
+    rows = [("en", "de"), *((f'{a} {n}, "so"', f"{b}; {n}\t") for n, (a, b) in enumerate(PAIRS))]
+    path = written(tmp_path / "data.tsv", rows, delimiter, always=False)
+    spec = (
+        TsvPairs(path=path, quotes=True, header=header)
+        if delimiter == "\t"
+        else CsvPairs(path=path, delimiter=delimiter, header=header)
+    )
+    notes = list(spec.notes("data.train"))
+    assert any("may name the columns (en, de)" in note for note in notes) != header
+
+
+@pytest.mark.parametrize("text", ["\n\n", " \n", "\r\n\r\n"])
+def test_a_table_of_blank_lines_is_called_that(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.tsv"
+    path.write_text(text)
+    with pytest.raises(DataError, match="blank"):
+        TsvPairs(path=path).training(Cleaning())
 
 
 ENDS_NO_LINE = "one\u2028two\u0085three\x0cfour\x0bfive\x1csix\x1dseven\u2029eight\rnine"

@@ -48,7 +48,8 @@ def check(
         record = {**asdict(report), "refused": report.is_refused}
         typer.echo(json.dumps(record, ensure_ascii=False, default=str))
     else:
-        say("\n".join(lines))
+        for line in lines:
+            say(line)
         for finding in report.findings:
             say_labelled(finding.level, finding.text)
     if report.is_refused:
@@ -59,10 +60,10 @@ def _recipe_report(recipe: str, overrides: list[str]) -> "DataReport":
     from whyformer.data.checks.corpora import examine_data, told
     from whyformer.data.checks.files import Finding
     from whyformer.errors import TokenizerError
-    from whyformer.runs.registry import load_any, task_of
+    from whyformer.runs.registry import load_any, load_undecided, task_of
     from whyformer.tasks.recipe import require_data
 
-    spec = load_any(recipe, overrides)
+    spec, is_a_runs = load_undecided(recipe, overrides)
     report = examine_data(require_data(spec.data))
     if report.is_refused:
         return report
@@ -72,7 +73,8 @@ def _recipe_report(recipe: str, overrides: list[str]) -> "DataReport":
 
     def prepare() -> Iterator[Never]:
         try:
-            summary[:] = [task_of(spec).prepare(spec, None).summary]
+            decided = load_any(recipe, overrides, to_train=not is_a_runs)
+            summary[:] = [task_of(decided).prepare(decided, None).summary]
         except TokenizerError as error:
             findings.append(Finding("refused", str(error)))
         yield from ()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from whyformer.config.defaults import merged
 from whyformer.config.recipe_files import differences, read
 from whyformer.errors import RecipeError, WhyformerNote
 from whyformer.runs.defaults import decided
@@ -91,6 +92,27 @@ def load_any(
     if begun is not None:
         check_kept(task, spec, begun)
     return spec
+
+
+def load_undecided(recipe: str, overrides: Sequence[str] = ()) -> tuple[Recipe, bool]:
+    """The recipe by name or file before its data have decided anything, and whether it is a run's.
+
+    What its data would decide stands in it provisionally. Unless it is a run's, its files are looked for.
+
+    Raises:
+        RecipeError: see ``load_recipe``.
+        DataError: a file that it names is not there or cannot be opened.
+    """
+    source = read(recipe)
+    task = find_task(source.task)
+    if source.written:
+        return load_any(recipe, overrides), True
+    paths = source.paths(task.recipe_type, overrides)
+    check_inputs(paths, recipe)
+    started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]
+    below = task.taken(read_start(started[0]), started[0]) if started else {}
+    provisional = merged(task.provisional(source.said(overrides)), below)
+    return task.complete(source.spec(task.recipe_type, overrides, provisional or None)), False
 
 
 def read_start(folder: Path) -> Recipe:

@@ -204,7 +204,7 @@ def _json_rows(
     broken = [BadLine(path, number, Reason.NOT_JSON) for number, record in records if record is None]
     problems = [Finding("warning", _places(broken, Reason.NOT_JSON, path))] if broken else []
     rows = [
-        TableRow(number, [str(record.get(name, "")) for name in names])
+        TableRow(number, ["" if record.get(name) is None else str(record[name]) for name in names])
         for number, record in records
         if record
     ]
@@ -299,6 +299,15 @@ def _most_unlike(
     return next(iter(same_length or apart or others))
 
 
+def _is_json(rows: Sequence[TableRow]) -> bool:
+    """Whether all lines together are one JSON value."""
+    try:
+        json.loads("\n".join(row.cells[0] for row in rows))
+    except ValueError:
+        return False
+    return True
+
+
 def _label(columns: Sequence[ColumnReport]) -> int | None:
     return next((column.number for column in columns if column.kind == "label"), None)
 
@@ -314,6 +323,14 @@ def _findings(
                 "note", f"{path}: column {column.number} is empty on {len(where):,} lines ({numbers})."
             )
     filled = [tuple(row.cells) for row in rows if any(cell.strip() for cell in row.cells)]
+    if rows and not filled:
+        yield Finding("refused", f"{path}: all its {len(rows):,} lines are blank.")
+    if len(columns) == 1 and (filled and filled[0][0].lstrip()[:1] in "[{") and _is_json(rows):
+        yield Finding(
+            "warning",
+            f"{path}: is one JSON value, and is read as plain text; for a table write one object a line, as "
+            f"`jq -c '.[]' {path} > {path.with_suffix('.jsonl')}` does with a list of them.",
+        )
     copies = len(filled) - len(set(filled))
     if copies:
         yield Finding("note", f"{path}: {copies:,} of {len(rows):,} lines are copies of earlier ones.")

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     NUL = "a NUL character"
     QUOTES = "text after a closing quote"
     NOT_JSON = "not a JSON object"
+    NO_TEXT = "no text under a key"
     TOO_FEW_COLUMNS = "too few columns"
     EMPTY = "empty"
     OVERLONG = "over-long"

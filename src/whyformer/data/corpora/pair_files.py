@@ -227,6 +227,8 @@ class _Columns(_Table):
         if empty:
             raise DataError(f"{path}: nothing follows the header.")
         if 0 < widest <= last:
+            if not any(line.strip() for line in head_of(path)):
+                raise DataError(f"{path}: its first lines are blank; a pair on each line is due.")
             found = find_delimiter(head_of(path))
             if found not in (None, delimiter):
                 raise DataError(

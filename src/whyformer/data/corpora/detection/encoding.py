@@ -42,6 +42,15 @@ _HEBREW = ("אבגדהוזחטיךכלםמןנסעףפץצקרשת",)
 _ARABIC = ("ابتثجحخدذرزسشصضطظعغفقكلمنهويةىءأإآئؤ،؟",)
 _THAI = ("".join(map(chr, [*range(0x0E01, 0x0E3B), *range(0x0E40, 0x0E4F)])),)
 _OTHER_ALPHABETS = (_CYRILLIC, _GREEK, _HEBREW, _ARABIC, _THAI)
+_THAI_SLIP = re.compile(
+    "(?<![\u0e01-\u0e2e\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]"
+    "|(?<![\u0e01-\u0e2e\u0e31\u0e32\u0e34-\u0e3a\u0e45\u0e47-\u0e4e])[\u0e30\u0e32\u0e33]"
+    "|[\u0e40-\u0e44](?![\u0e01-\u0e2e])|[\u0e47-\u0e4e]{2}|[\u0e31\u0e34-\u0e3a]{2}|[\u0e01-\u0e2e]{8}|\u0e3a"
+)
+"""A vowel or tone mark that has no consonant to stand on, a leading vowel with none behind it, two marks of a
+kind, many consonants in a row, or a dot of Pali."""
+_HEBREW_SLIP = re.compile("[\u05da\u05dd\u05df\u05e3\u05e5][\u05d0-\u05ea]")
+"""A letter in its final form within a word."""
 _CJK = "，。、；：？！“”‘’（）《》「」『』·—…"
 _SIMPLIFIED = (
     "的一是不了我在有人这他你们来个到说大地就子那和上要里去时也得会着没家好可生下么以小过天然后能对多都"
@@ -108,6 +117,8 @@ _CANDIDATES = (
     _candidate("cp932", "CP932", "Shift-JIS (Japanese)", _JAPANESE, 0.75, _CJK),
     _candidate("euc_jp", "EUC-JP", "EUC-JP (Japanese)", _JAPANESE, 0.75, _CJK),
     _candidate("cp949", "CP949", "EUC-KR (Korean)", _KOREAN, 0.6, ""),
+    # In front of Cyrillic, whose small letters its letters are, too.
+    _candidate("cp1255", "CP1255", "Windows-1255 (Hebrew)", _HEBREW),
     _candidate("cp1251", "CP1251", "Windows-1251 (Cyrillic)", _CYRILLIC),
     _candidate("koi8_u", "KOI8-U", "KOI8 (Cyrillic)", _CYRILLIC),
     _candidate("cp866", "CP866", "code page 866 (Cyrillic, DOS)", _CYRILLIC),
@@ -116,12 +127,14 @@ _CANDIDATES = (
     _candidate("cp1254", "CP1254", "Windows-1254 (Turkish)", _TURKISH),
     _candidate("cp1257", "CP1257", "Windows-1257 (Baltic)", _BALTIC),
     _candidate("cp1253", "CP1253", "Windows-1253 (Greek)", _GREEK),
-    _candidate("cp1255", "CP1255", "Windows-1255 (Hebrew)", _HEBREW),
     _candidate("cp1256", "CP1256", "Windows-1256 (Arabic)", _ARABIC),
     _candidate("cp874", "CP874", "Windows-874 (Thai)", _THAI),
     _candidate("mac_roman", "MACINTOSH", "Mac Roman (Western European)", _WESTERN),
     _candidate("cp850", "CP850", "code page 850 (Western European, DOS)", _WESTERN),
 )
+
+_COMMON = {"gb18030": ("gb2312", 0xB0, 0xD7), "big5": ("big5", 0xA4, 0xC6)}
+"""The standard of a Chinese encoding, and the first bytes of the characters in daily use."""
 
 _UTF16 = {
     "utf-16-le": Encoding("utf-16-le", "UTF-16LE", "UTF-16 (little-endian, without a byte order mark)"),
@@ -188,10 +201,29 @@ def _score(candidate: _Candidate, lines: Sequence[bytes]) -> float:
         # Nothing but curly quotes and dashes, as word processors put them into plain English.
         return 0.9 if characters else 0.0
     fits = max(sum(map(frozenset(language).__contains__, letters)) for language in candidate.languages)
+    share = min(1.0, fits / len(letters) / candidate.whole)
+    if candidate.encoding.codec in _COMMON:
+        # Contracts and catalogues have few of the most frequent characters, but hardly any uncommon one.
+        common = sum(_is_common(letter, candidate.encoding.codec) for letter in letters) / len(letters)
+        share = max(share, 0.38 * share + 0.62 * common)
     torn = sum(map(_has_inner_capital, whole)) / len(whole)
     if candidate.languages in _OTHER_ALPHABETS:
         torn = max(torn, sum(map(_mixes_alphabets, whole)) / len(whole))
-    return min(1.0, fits / len(letters) / candidate.whole) * len(whole) / len(lines) * (1 - torn)
+    # Their letters are those of other scripts in other encodings, too, but then make no words of theirs.
+    for languages, slip in ((_THAI, _THAI_SLIP), (_HEBREW, _HEBREW_SLIP)):
+        if candidate.languages is languages:
+            torn = max(torn, sum(slip.search(text) is not None for text in whole) / len(whole))
+    return share * len(whole) / len(lines) * (1 - torn)
+
+
+def _is_common(character: str, codec: str) -> bool:
+    """Whether a Chinese character is on the first plane of its standard, that of those in daily use."""
+    standard, first, last = _COMMON[codec]
+    try:
+        encoded = character.encode(standard)
+    except UnicodeEncodeError:
+        return False
+    return len(encoded) > 1 and first <= encoded[0] <= last
 
 
 def _decoded(line: bytes, codec: str) -> str | None:

@@ -8,7 +8,13 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from whyformer.data.corpora.detection.tables import SAMPLE, has_commas_for_tabs, has_header, quote_marks
+from whyformer.data.corpora.detection.tables import (
+    SAMPLE,
+    has_commas_for_tabs,
+    has_header,
+    quote_marks,
+    split_row,
+)
 from whyformer.data.corpora.lines import BadLine, Reason, scan_lines
 from whyformer.errors import DataError
 
@@ -164,9 +170,12 @@ def _cells(record: str, delimiter: str) -> list[str] | None:
 def read_json_lines(path: Path, keys: Sequence[str], line_end: str = " ") -> Iterator[TableRow | BadLine]:
     """Yield what stands under ``keys`` in the JSON object of each line; a dot leads into an inner object.
 
+    An object without one of the keys, or with null there, is a bad line among others.
+
     Raises:
-        DataError: see ``scan_lines``; or a line lacks a key, or has no text there.
+        DataError: see ``scan_lines``; or the first object lacks a key, or has no text there.
     """
+    is_first = True
     for number, line in enumerate(scan_lines(path), start=1):
         if isinstance(line, BadLine):
             yield line
@@ -176,8 +185,16 @@ def read_json_lines(path: Path, keys: Sequence[str], line_end: str = " ") -> Ite
         except ValueError:
             yield BadLine(path, number, Reason.NOT_JSON)
             continue
-        texts = (_text_under(record, key, f"{path}:{number}") for key in keys)
-        yield TableRow(number, [text.replace("\n", line_end) for text in texts])
+        try:
+            found = [_text_under(record, key, f"{path}:{number}") for key in keys]
+        except DataError:
+            # Where the first object has it not, the key is wrong; later on, the line is.
+            if is_first:
+                raise
+            found = [None]
+        is_first = False
+        texts = [text.replace("\n", line_end) for text in found if text is not None]
+        yield TableRow(number, texts) if len(texts) == len(keys) else BadLine(path, number, Reason.NO_TEXT)
 
 
 def json_object(line: str) -> dict[str, object]:
@@ -192,13 +209,20 @@ def json_object(line: str) -> dict[str, object]:
     return value
 
 
-def _text_under(record: dict[str, object], key: str, place: str) -> str:
+def _text_under(record: dict[str, object], key: str, place: str) -> str | None:
+    """The text under ``key``, None if null stands there.
+
+    Raises:
+        DataError: the key is not there, or something else is under it.
+    """
     value: object = record
     for step in [key] if key in record else key.split("."):
         inner: dict[str, object] = value if isinstance(value, dict) else {}
         if step not in inner:
             raise DataError(f"{place}: has no key {key!r}; its keys are {', '.join(map(repr, record))}.")
         value = inner[step]
+    if value is None:
+        return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise DataError(f"{place}: under {key!r} stands no text; name another key, or correct this line.")
     return str(value)
@@ -238,7 +262,8 @@ def table_notes(path: Path, delimiter: str, *, header: bool, quotes: bool, key: 
             "double quotes, as a spreadsheet writes them, and quotes are taken for text; say quotes: true "
             f"({key}: {{path: {path}, quotes: true}}) to read what is in them."
         )
-    yield from header_notes(path, [line.split(delimiter) for line in lines], header=header, key=key)
+    rows = [split_row(line, delimiter, quotes=quotes) for line in lines]
+    yield from header_notes(path, rows, header=header, key=key)
 
 
 def header_notes(path: Path, rows: Sequence[Sequence[str]], *, header: bool, key: str) -> Iterator[str]:
