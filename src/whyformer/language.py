@@ -13,7 +13,6 @@ import unicodedata
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 from typing import Final, Literal, NamedTuple, get_args
@@ -80,13 +79,13 @@ def read_catalogue(language: Language) -> "MessageCatalogue":
     return MessageCatalogue(json.loads((_CATALOGUES / f"{language}.json").read_text(encoding="utf-8")))
 
 
-@dataclass(frozen=True)
 class _Template:
     """An English template and its translation."""
 
-    literals: tuple[str, ...]
-    """The text before, between and behind the holes."""
-    translation: str
+    def __init__(self, template: str, translation: str) -> None:
+        # The text before, between and behind the holes.
+        self.literals = tuple(_literals(template))
+        self.translation = translation
 
     @functools.cached_property
     def weight(self) -> int:
@@ -136,7 +135,7 @@ class MessageCatalogue:
 
     def __init__(self, entries: Mapping[str, str]) -> None:
         self._words = {_plain(key): _plain(value) for key, value in entries.items() if not holes(key)}
-        templates = [_Template(tuple(_literals(key)), value) for key, value in entries.items() if holes(key)]
+        templates = [_Template(key, value) for key, value in entries.items() if holes(key)]
         self._templates = sorted(templates, key=lambda template: template.rank)
         self._known = dict[str, _Said]()
 
