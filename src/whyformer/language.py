@@ -10,19 +10,20 @@ import functools
 import json
 import re
 import unicodedata
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 Language = Literal["en", "zh"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 
 # The first of them that says anything decides, as POSIX has it behind our own.
 _VARIABLES = ("WHYFORMER_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+# Before a message, each of them is a message's kind and no part of it.
+_LABELS = ("error", "note", "warning", "refused")
 _QUOTED = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`""")
 _SENTENCE_END = re.compile(r"(?<=[.?!]) ")
 # Letters outside of holes below which a template says too little to be recognised by them.
@@ -78,18 +79,18 @@ def read_catalogue(language: Language) -> "MessageCatalogue":
     return MessageCatalogue(json.loads((_CATALOGUES / f"{language}.json").read_text(encoding="utf-8")))
 
 
-@dataclass(frozen=True)
 class _Template:
     """An English template and its translation."""
 
-    literals: tuple[str, ...]
-    """The text before, between and behind the holes."""
-    translation: str
+    def __init__(self, template: str, translation: str) -> None:
+        # The text before, between and behind the holes.
+        self.literals = tuple(_literals(template))
+        self.translation = translation
 
     @functools.cached_property
     def weight(self) -> int:
         """How much of a message it settles: the letters outside its holes."""
-        return sum(character.isalnum() for literal in self.literals for character in literal)
+        return _letters("".join(self.literals))
 
     @property
     def rank(self) -> tuple[int, int, int]:
@@ -118,20 +119,29 @@ class _Template:
         return re.compile(text, re.DOTALL)
 
 
+class _Said(NamedTuple):
+    """A text in another language."""
+
+    text: str
+    letters: int
+    """How many of its letters were recognised; 0 where it stayed as it was."""
+
+
 class MessageCatalogue:
-    """Templates of one language, and the search for the one that a message was made by."""
+    """Templates of one language, and the search for those that a message was made by.
+
+    Several may fit, since a hole may hold anything; right is what recognises most letters of the message.
+    """
 
     def __init__(self, entries: Mapping[str, str]) -> None:
         self._words = {_plain(key): _plain(value) for key, value in entries.items() if not holes(key)}
-        templates = [_Template(tuple(_literals(key)), value) for key, value in entries.items() if holes(key)]
+        templates = [_Template(key, value) for key, value in entries.items() if holes(key)]
         self._templates = sorted(templates, key=lambda template: template.rank)
-        self._known = dict[str, str | None]()
+        self._known = dict[str, _Said]()
 
     def say(self, text: str) -> str:
         """``text`` translated: whole, else line by line, else clause by clause; else as it is."""
-        bare = text.strip()
-        found = self._found(bare) if bare else None
-        return text if found is None else text.replace(bare, found, 1)
+        return self._said(text).text
 
     def matches(self, text: str) -> list[str]:
         """The translations of the templates that fit ``text`` best: one, if all is well."""
@@ -140,63 +150,84 @@ class MessageCatalogue:
         fits = [template for template in self._templates if template.pattern.fullmatch(text)]
         return [template.translation for template in fits if template.rank == fits[0].rank]
 
-    def _found(self, text: str) -> str | None:
-        if text not in self._known:
-            self._known[text] = self._sought(text)
-        return self._known[text]
+    def _said(self, text: str) -> _Said:
+        """``text`` with the white space around it as it was."""
+        bare = text.strip()
+        if bare not in self._known:
+            self._known[bare] = self._sought(bare)
+        found = self._known[bare]
+        return _Said(text.replace(bare, found.text, 1), found.letters) if found.letters else _Said(text, 0)
 
-    def _sought(self, text: str) -> str | None:
+    def _sought(self, text: str) -> _Said:
         if text in self._words:
-            return self._words[text]
-        if "\n" not in text:
-            for template in self._templates:
-                if template.anchor in text and (match := template.pattern.fullmatch(text)):
-                    return self._filled(template.translation, match.groups())
-        return self._in_parts(text)
+            return _Said(self._words[text], _letters(text))
+        if "\n" in text:
+            return self._joined(text.split("\n"), "\n")
+        label, colon, rest = text.partition(": ")
+        if colon and label in _LABELS:
+            return self._joined([label, rest], "：")
+        return max(self._readings(text), key=lambda said: said.letters, default=_Said(text, 0))
 
-    def _in_parts(self, text: str) -> str | None:
-        """A message that was put together of others: by lines, clauses, sentences, or behind a colon."""
-        splits = (text.split("\n"), "\n"), (text.split("; "), "；"), (_SENTENCE_END.split(text), "")
-        for parts, joined in splits:
+    def _readings(self, text: str) -> Iterator[_Said]:
+        """All ways to understand a line: made by a template, or put together of other messages."""
+        for template in self._templates:
+            if template.anchor in text and (match := template.pattern.fullmatch(text)):
+                yield self._filled(template, match.groups())
+        for parts, between in (text.split("; "), "；"), (_SENTENCE_END.split(text), ""):
             if len(parts) > 1:
-                said = [self.say(part) for part in parts]
-                if said != parts:
-                    return joined.join(said)
+                yield self._joined(parts, between)
         place, colon, rest = text.partition(": ")
-        if colon and (said := self._found(rest)) is not None:
-            return f"{self.say(place)}：{said}"
-        if text.endswith(".") and (said := self._found(text[:-1])) is not None:
-            return f"{said}。"
-        return None
+        if colon and rest:
+            yield self._joined([place, rest], "：")
+        if text.endswith(".") and len(text) > 1 and (said := self._said(text[:-1])).letters:
+            yield _Said(f"{said.text}。", said.letters)
+        if len(items := text.split(", ")) > 1:
+            # A single word may be anybody's.
+            yield _join([self._item(item) if " " in item else _Said(item, 0) for item in items], "，")
 
-    def _filled(self, translation: str, values: tuple[str, ...]) -> str:
-        parts = list[str]()
-        for literal, name, kind, _ in Formatter().parse(translation):
+    def _joined(self, parts: Sequence[str], between: str) -> _Said:
+        return _join([self._said(part) for part in parts], between)
+
+    def _filled(self, template: _Template, values: Sequence[str]) -> _Said:
+        parts, letters = list[str](), template.weight
+        for literal, name, kind, _ in Formatter().parse(template.translation):
             parts.append(literal)
             if name is not None:
-                parts.append(self._in_hole(values[int(name)], kind or ""))
-        return "".join(parts)
+                said = self._in_hole(values[int(name)], kind or "")
+                parts.append(said.text)
+                letters += said.letters
+        return _Said("".join(parts), letters)
 
-    def _in_hole(self, value: str, kind: str) -> str:
+    def _in_hole(self, value: str, kind: str) -> _Said:
         """Content of a hole, translated: a ``word`` or a ``list`` of words where the translation says so."""
         match kind:
             case "plain":
-                return value
+                return _Said(value, 0)
             case "word":
-                return self.say(value)
+                return self._said(value)
             case "list":
-                return "、".join(map(self._counted, value.split(", ")))
+                return _join([self._item(item) for item in value.split(", ")], "、")
             case _:
                 # A single word may be anybody's, a file, a label, a key, and so is what stands in quotes.
                 is_ours = " " in value.strip() and not _QUOTED.fullmatch(value.strip())
-                return self.say(value) if is_ours else value
+                return self._said(value) if is_ours else _Said(value, 0)
 
-    def _counted(self, item: str) -> str:
+    def _item(self, item: str) -> _Said:
         """An item of a list, such as ``5 too few columns``."""
         number, space, word = item.partition(" ")
         if space and number.replace(",", "").isdecimal():
-            return f"{number} {self.say(word)}"
-        return self.say(item)
+            said = self._said(word)
+            return _Said(f"{number} {said.text}", said.letters)
+        return self._said(item)
+
+
+def _join(parts: Sequence[_Said], between: str) -> _Said:
+    """Parts one behind the other; as in English where none was recognised."""
+    return _Said(between.join(part.text for part in parts), sum(part.letters for part in parts))
+
+
+def _letters(text: str) -> int:
+    return sum(character.isalnum() for character in text)
 
 
 def holes(template: str) -> list[str]:

@@ -96,7 +96,7 @@ def test_another_language_is_refused_by_name(whyformer: Program):
 
 @pytest.mark.filterwarnings("ignore::whyformer.errors.WhyformerNote")
 def test_what_follows_two_dashes_is_no_option(whyformer: Program, reverse_run: Path):
-    assert whyformer("translate", reverse_run, "--", "--lang", "zh").stdout.count("\n") == 2
+    assert whyformer("tokenizer", "encode", "-t", reverse_run, "--", "--lang", "zh").stdout.count("\n") == 2
 
 
 @pytest.mark.parametrize("arguments", [["parts", "--json"], ["recipes", "demo"], ["doctor", "--json"]])

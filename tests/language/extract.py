@@ -48,6 +48,7 @@ NOT_SAID: dict[str, tuple[str, ...]] = {
     "analysis/inspection.py": ("decoder self", "encoder self"),
     "analysis/catalogue.py": ("* et al. *", "Press and Wolf *", "BERT, GPT-2"),
     "cli/main.py": ("whyformer {0}",),
+    "cli/inspect.py": ("ln P",),
     "cli/verb.py": ("Error: {0}",),
     # Standard error of another process, for its log.
     "experiments/trial.py": ("error: {0}",),
@@ -63,6 +64,8 @@ NOT_SAID: dict[str, tuple[str, ...]] = {
     # Lists of words that are looked for in data; a command.
     "data/corpora/detection/tables.py": ("*",),
     "data/tokenizers/text/sentences.py": ("*",),
+    # The name of a piece.
+    "huggingface/tokenizers/sentencepiece.py": ("{0}unused {1}",),
     "data/corpora/lines.py": ("gzip -dc {0} |",),
     "config/schema.py": ("{{{{kind: {0}}}}}",),
 }
@@ -316,10 +319,16 @@ WORDS = (
     *("auto", "translate", "problem", "advice", "none", "unknown"),
     *("spec", "size", "fingerprint", "longest", "sample", "text", "pieces", "ids", "source", "target"),
     *("parameters", "flops_per_token", "tokens_per_second", "steps", "failed"),
-    *("empty", "over-long", "repeated", "held out", "missing", "translates"),
+    *("empty", "over-long", "repeated", "held out", "missing", "translates", "refused", "warning"),
     *("sentences", "texts", "lines", "batches", "runs", "seeds", "words", "pairs", "examples", "documents"),
     *("translating", "embedding", "classifying", "training", "measuring", "reading", "tokenizing"),
-    *("counting characters", "right", "wrong", "loss"),
+    *("counting characters", "right", "wrong", "loss", "train", "average", "step", "sentence"),
+    *("task", "tokenizer", "model", "encoder", "decoder", "decoding", "trained", "translation"),
+    # Short messages that are put together of numbers and a word.
+    *("{0} layer", "{0} layers", "{0} layers of {1}", "{0} thread", "{0} threads", "{0} steps"),
+    *("{0} sentences/s, {1} tokens/s", "{0} tokens/s", "no attention", "{0} attention", "greedy search"),
+    *("beam search", "sampling search", "reference    {0}", "source       {0}", "translation  {0}"),
+    *("{0} tokens/s, {1}", "chance"),
 )
 
 

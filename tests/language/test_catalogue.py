@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from language import extract
 from language.extract import SOURCE, Text
@@ -177,7 +179,7 @@ def test_messages_as_they_come_are_said_in_chinese(english: str, chinese: str):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "  ", "Ein Satz auf Deutsch.", "你好", "a of b c d", "{}", "runs/demo", "step", "x: y", "error\\n"],
+    ["", "  ", "Ein Satz auf Deutsch.", "你好", "a of b c d", "{}", "runs/demo", "stair", "x: y", "error\\n"],
 )
 def test_what_nobody_knows_stays_as_it_is(text: str):
     with speaking("zh"):
@@ -186,7 +188,7 @@ def test_what_nobody_knows_stays_as_it_is(text: str):
 
 def test_what_a_user_wrote_stays_as_it_is_inside_of_a_message():
     with speaking("zh"):
-        for name in ("no such file", "error", "source", "empty", "a pair of shoes"):
+        for name in ("no such file", "steps", "source", "empty", "a pair of shoes"):
             assert translated(
                 "line 3 has 9 tokens, but the model takes 5 at most; split the sentence."
             ).startswith("第 3 行")
@@ -195,6 +197,30 @@ def test_what_a_user_wrote_stays_as_it_is_inside_of_a_message():
                 f"the target tokenizer can write the prefix {name!r} only as 'x'; leave out what is unknown."
             )
             assert repr(name) in translated(prefix)
+
+
+@given(st.text(alphabet="ab:;,. \n\t'\"`{}()中0", max_size=40))
+def test_no_text_is_too_odd_to_be_asked_for(text: str):
+    with speaking("zh"):
+        assert translated(text).split() == translated(text.strip()).split()
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        # Each of them could be read in more than one way; right is what explains most of it.
+        (
+            "train: 9 examples; source 10.1 characters on average, 15 at most; "
+            "target 7 characters on average, 9 at most",
+            "train：9 个样本；源侧平均 10.1 个字符，最多 15 个；目标侧平均 7 个字符，最多 9 个",
+        ),
+        ("note: a.yaml: no such file.", "提示：a.yaml：没有这个文件。"),
+        ("did you mean small? presets: tiny, small", "是不是想写 small？ 可用的预设：tiny, small"),
+    ],
+)
+def test_of_several_readings_the_one_that_explains_most_is_taken(english: str, chinese: str):
+    with speaking("zh"):
+        assert translated(english) == chinese
 
 
 def test_the_white_space_around_a_text_stays():

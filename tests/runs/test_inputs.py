@@ -47,7 +47,7 @@ data:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr("whyformer.plots.curves.save_curves", lambda _records, _curves, _path: None)
+    monkeypatch.setattr("whyformer.plots.curves.save_curves", lambda *_: None)
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ FAMILIES = [("translation", "reverse_run"), ("causal_lm", "counting_run"), ("mas
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr("whyformer.plots.curves.save_curves", lambda _records, _curves, _path: None)
+    monkeypatch.setattr("whyformer.plots.curves.save_curves", lambda *_: None)
 
 
 @pytest.fixture

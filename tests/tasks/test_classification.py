@@ -55,7 +55,7 @@ def one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whyformer.plots.curves.save_curves", lambda _records, _curves, _path: None)
+    monkeypatch.setattr("whyformer.plots.curves.save_curves", lambda *_: None)
 
 
 def examples(first: int, last: int) -> str:

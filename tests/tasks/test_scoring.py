@@ -165,7 +165,7 @@ training:
 
 @pytest.fixture
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whyformer.plots.curves.save_curves", lambda _records, _curves, _path: None)
+    monkeypatch.setattr("whyformer.plots.curves.save_curves", lambda *_: None)
 
 
 @pytest.mark.parametrize("name", TASKS)

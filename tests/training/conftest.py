@@ -51,7 +51,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture costs as much as all the rest of a toy run."""
-    monkeypatch.setattr("whyformer.plots.curves.save_curves", lambda _records, _curves, _path: None)
+    monkeypatch.setattr("whyformer.plots.curves.save_curves", lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -272,7 +272,7 @@ def test_the_curves_are_drawn_when_it_ends(
     drawn: list[tuple[int, Path]] = []
     monkeypatch.setattr(
         "whyformer.plots.curves.save_curves",
-        lambda records, _curves, path: drawn.append((len(records), path)),
+        lambda records, _curves, path, _lang: drawn.append((len(records), path)),
     )
     train(recipe, "training.steps=9", "--run", tmp_path / "run")
     # 3 lines of training, validations after 7 and 9, the average

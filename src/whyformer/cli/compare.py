@@ -11,7 +11,7 @@ import typer
 from whyformer.cli.console import say, tell
 from whyformer.cli.options import DeviceOption
 from whyformer.errors import RecipeError, TrainingError
-from whyformer.language import display_width, padded, translated
+from whyformer.language import current_language, display_width, padded, translated
 
 if TYPE_CHECKING:
     from whyformer.experiments.bootstrap import Estimate
@@ -77,9 +77,8 @@ def compare(
     shown = figure or task_of(trials[0].recipe).figures
     lines = _lines(_table(results, shown), markdown)
     facts = {"recipe": recipe, "changes": changes, "vary": vary or [], "seeds": seeds, "jobs": jobs}
-    record = save_comparison(
-        folder, results, facts | asdict(conditions) | {"machine": asdict(machine)}, shown
-    )
+    request = facts | asdict(conditions) | {"machine": asdict(machine)}
+    record = save_comparison(folder, results, request, shown, current_language())
     if as_json:
         typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
     else:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.console import say
 from whyformer.cli.options import RunArgument, WeightsOption, open_as
 from whyformer.errors import DataError
-from whyformer.language import current_language
+from whyformer.language import current_language, padded, translated
 
 if TYPE_CHECKING:
     from whyformer.analysis.inspection import Inspection
@@ -66,8 +65,7 @@ def inspect(
             json.dumps({**_steps(seen), "files": [str(file) for file in files]}, ensure_ascii=False, indent=2)
         )
     else:
-        say("\n".join(_look_lines(seen)))
-        typer.echo("\n".join(map(str, files)))
+        typer.echo("\n".join([*_look_lines(seen), *map(str, files)]))
 
 
 def _print_anatomy(run: Path, weights: Path | None, *, as_json: bool) -> None:
@@ -83,11 +81,13 @@ def _print_anatomy(run: Path, weights: Path | None, *, as_json: bool) -> None:
         }
         typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
     else:
-        say("\n".join(_anatomy_lines(anatomy)))
+        typer.echo("\n".join(_anatomy_lines(anatomy)))
 
 
 def _anatomy_lines(anatomy: "ModelSummary") -> Iterator[str]:
-    yield from (f"{name:<10} {value}" for name, value in anatomy.recipe.items())
+    yield from (
+        f"{padded(translated(name), 10)} {translated(value)}" for name, value in anatomy.recipe.items()
+    )
     yield ""
     width = max(len(weight.name) for weight in anatomy.weights)
     for weight in anatomy.weights:
@@ -95,17 +95,17 @@ def _anatomy_lines(anatomy: "ModelSummary") -> Iterator[str]:
     yield ""
     for part, numbers in anatomy.parts.items():
         yield f"{part:<{width}}  {numbers / anatomy.numbers:>14.1%}  {numbers:>12,}"
-    yield f"{'all':<{width}}  {'':>14}  {anatomy.numbers:>12,}"
+    yield f"{padded(translated('all'), width)}  {'':>14}  {anatomy.numbers:>12,}"
 
 
 def _look_lines(seen: "Inspection") -> Iterator[str]:
-    yield f"source       {' '.join(seen.source_tokens)}"
-    yield f"translation  {seen.translation}"
-    yield f"ln P         {seen.log_probability:.3f}"
+    yield f"{padded(translated('source'), 11)}  {' '.join(seen.source_tokens)}"
+    yield f"{padded(translated('translation'), 11)}  {seen.translation}"
+    yield f"{'ln P':<11}  {seen.log_probability:.3f}"
     for step in seen.steps:
         rather = ""
         if step.likeliest != step.token:
-            rather = f"  rather {step.likeliest} {step.likeliest_log_probability:.3f}"
+            rather = f"  {translated('rather')} {step.likeliest} {step.likeliest_log_probability:.3f}"
         yield f"  {step.log_probability:>8.3f}  {step.token}{rather}"
 
 

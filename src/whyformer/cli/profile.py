@@ -27,6 +27,7 @@ from whyformer.cli.options import (
 )
 from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import DataError
+from whyformer.language import current_language, display_width, padded, translated
 
 if TYPE_CHECKING:
     from whyformer.analysis.profile import Profile, Share
@@ -131,21 +132,25 @@ def _show(run: Path, profiles: "Sequence[Profile]", folder: Path, *, as_json: bo
     from whyformer.plots.profile import profile_page
 
     records = [profile.record() for profile in profiles]
-    files = [str(file) for file in profile_page(run.resolve().name, records).save(folder)]
+    files = [str(file) for file in profile_page(run.resolve().name, records, current_language()).save(folder)]
     if as_json:
         typer.echo(json.dumps({"profiles": records, "files": files}, ensure_ascii=False, indent=2))
     else:
         for profile in profiles:
-            say("\n".join(_lines(profile)))
+            for line in _lines(profile):
+                say(line)
         typer.echo("\n".join(files))
 
 
 def _lines(profile: "Profile") -> Iterator[str]:
+    from whyformer.plots.profile_words import PROFILE_WORDS
+
     speed, unit = profile.speed, profile.unit
-    yield f"{profile.work}: {profile.count} {unit}s, {profile.conditions}"
+    work = PROFILE_WORDS[current_language()].works[profile.work]
+    yield f"{work}: {profile.count} {unit}s, {profile.conditions}"
     yield from _table(profile, "part", profile.parts)
     yield ""
-    yield from _table(profile, "operation", profile.operations)
+    yield from _table(profile, "kind", profile.operations)
     yield ""
     yield f"{1e3 * speed.seconds:,.4g} ms a {unit} undisturbed, {1e3 * profile.seconds:,.4g} ms traced"
     peak = speed.peak_memory
@@ -157,13 +162,23 @@ def _lines(profile: "Profile") -> Iterator[str]:
 
 def _table(profile: "Profile", heading: str, shares: "Sequence[Share]") -> Iterator[str]:
     """A line for each share; milliseconds, forwards and backwards apart where there is a backward pass."""
+    from whyformer.plots.profile_words import PROFILE_WORDS
+
+    words = PROFILE_WORDS[current_language()]
     both = any(share.backward for share in shares)
-    width = max(len(share.name) for share in shares)
-    ways = f"  {'forward':>9}  {'backward':>9}" if both else ""
-    calls = f"  {'calls':>6}" if heading == "part" else ""
-    yield f"{heading:<{width}}{ways}  {f'ms a {profile.unit}':>13}  {'share':>6}{calls}"
-    for share in shares:
+    names = [words.columns[heading], *(words.name(share.name) for share in shares)]
+    width = max(map(display_width, names))
+    told = [*(words.passes if both else ()), words.per[profile.unit], words.columns["share"]]
+    columns = [9, 9, 13, 6] if both else [13, 6]
+    calls = f"  {_right(translated('calls'), 6)}" if heading == "part" else ""
+    head = "".join(f"  {_right(word, column)}" for word, column in zip(told, columns, strict=True))
+    yield f"{padded(names[0], width)}{head}{calls}"
+    for name, share in zip(names[1:], shares, strict=True):
         ways = f"  {1e3 * share.forward:>9.2f}  {1e3 * share.backward:>9.2f}" if both else ""
         part = share.seconds / profile.seconds
         calls = f"  {share.calls:>6.3g}" if share.calls else ""
-        yield f"{share.name:<{width}}{ways}  {1e3 * share.seconds:>13.2f}  {part:>6.1%}{calls}"
+        yield f"{padded(name, width)}{ways}  {1e3 * share.seconds:>13.2f}  {part:>6.1%}{calls}"
+
+
+def _right(text: str, width: int) -> str:
+    return " " * (width - display_width(text)) + text

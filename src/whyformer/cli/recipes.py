@@ -1,6 +1,5 @@
 """``whyformer recipes``: which recipes there are, what one says in full, which keys exist."""
 
-import difflib
 import re
 from typing import Annotated
 
@@ -36,6 +35,8 @@ def recipes(
 
 def _list_keys(words: list[str]) -> None:
     """List the keys that have one of ``words`` in them; the first may name the recipe whose kind is meant."""
+    import difflib
+
     from whyformer.config.recipe_files import read, shipped
     from whyformer.config.schema import describe
     from whyformer.runs.registry import find_task

@@ -32,7 +32,7 @@ from whyformer.progress import reported_by
 # A line must not begin with the first, nor end with the second.
 _CLOSING = "，。；：、！？）】》”’…,.;:!?)]}"
 _OPENING = "（【《“‘([{"
-_UNIT = re.compile(r"\s+|[⺀-鿿豈-﫿＀-￯“”‘’…]|[^\s⺀-鿿豈-﫿＀-￯“”‘’…]+")
+_UNIT = r"\s+|[⺀-鿿豈-﫿＀-￯“”‘’…]|[^\s⺀-鿿豈-﫿＀-￯“”‘’…]+"
 
 
 # `Any` in this file, because typer keeps the classes of contexts and of formatters to itself.
@@ -278,7 +278,7 @@ def lines_of_width(text: str, width: int) -> list[str]:
 def _units(text: str) -> Iterable[str]:
     """The pieces between which a line may end."""
     unit = ""
-    for piece in _UNIT.findall(text):
+    for piece in re.findall(_UNIT, text):
         glued = piece[0] in _CLOSING or piece.isspace() or unit.rstrip()[-1:] in {*_OPENING}
         if unit and not glued:
             yield unit

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,7 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from whyformer.errors import TrainingError
+from whyformer.language import current_language, translated
 from whyformer.plots.panels import Curves
+from whyformer.progress import Advance, reported_by
 from whyformer.training.storage.events import Events
 from whyformer.training.storage.run import RunFolder
 
@@ -41,27 +44,42 @@ class Report:
             refresh_per_second=2.0,
             disable=not sys.stderr.isatty() or self.console.is_dumb_terminal,
         )
-        self._task: TaskID = self._bar.add_task("training", total=total_steps, completed=step, figures="")
+        self._task: TaskID = self._bar.add_task(
+            translated("training"), total=total_steps, completed=step, figures=""
+        )
+        self._below = ExitStack()
         self._total = total_steps
         self._events = Events(run.tensorboard, step)
         self._drawn = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
+        if not self._bar.disable:
+            # A validation's progress stands below the training's.
+            self._below.enter_context(reported_by(self._shown_below))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._below.close()
         self._bar.stop()
         self._events.close()
         # A full disk or a bug is reported at once; a training that ended or was stopped is worth a picture.
         if error is None or isinstance(error, TrainingError):
             self._draw()
 
+    @contextmanager
+    def _shown_below(self, label: str, total: int, unit: str) -> Generator[Advance]:
+        task = self._bar.add_task(translated(label), total=total, figures=f"{total:,} {translated(unit)}")
+        try:
+            yield lambda done: self._bar.advance(task, done)
+        finally:
+            self._bar.remove_task(task)
+
     def say(self, line: str) -> None:
         """A line for the reader, above the bar."""
-        self.console.print(line)
+        self.console.print(translated(line))
 
     def entry(self, record: Mapping[str, Any]) -> None:
         """A log entry; its ``event`` is "train", "valid" or "average"."""
@@ -83,5 +101,5 @@ class Report:
         # Altair takes a second to import.
         from whyformer.plots.curves import save_curves
 
-        save_curves(self.run.records(), self._curves, self.run.curves)
+        save_curves(self.run.records(), self._curves, self.run.curves, current_language())
         self._drawn = time.monotonic()
