@@ -263,6 +263,8 @@ def test_piped_the_report_is_plain_lines(tmp_path: Path, recipe: str, train: Tra
     assert any(line.startswith("train    step 3/9  loss ") for line in lines)
     assert any(line.startswith("valid    step 7/9  loss ") for line in lines)
     assert any(line.startswith("average  step 9/9  loss ") for line in lines)
+    told = [line for line in lines if re.search(r"  time_left \d+:\d\d:\d\d$", line)]
+    assert [line[:18] for line in told] == ["train    step 3/9 ", "train    step 6/9 ", "valid    step 7/9 "]
     assert result.stdout.startswith(f"{tmp_path / 'run'}: 9 steps, best at step ")
 
 

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -49,6 +50,8 @@ class Report:
         )
         self._below = ExitStack()
         self._total = total_steps
+        self._first = step
+        self._began = time.monotonic()
         self._events = Events(run.tensorboard, step)
         self._drawn = time.monotonic()
 
@@ -91,10 +94,18 @@ class Report:
             short = f"loss {figures['loss']:.3f}  {figures['tokens_per_second']:,.0f} tokens/s"
             self._bar.update(self._task, completed=step, figures=short)
         if event != "train" or self._bar.disable:
-            values = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            shown = [f"{name} {value:.4g}" for name, value in figures.items()]
+            values = "  ".join([*shown, *self._time_left(step)])
             self.say(f"{event:7}  step {step}{f'/{self._total}' if self._total else ''}  {values}")
         if time.monotonic() - self._drawn > _REDRAW:
             self._draw()
+
+    def _time_left(self, step: int) -> list[str]:
+        """How long the rest takes, at the rate since the start; nothing where that cannot be told."""
+        if self._total is None or not self._first < step < self._total:
+            return []
+        seconds = (time.monotonic() - self._began) / (step - self._first) * (self._total - step)
+        return [f"time_left {timedelta(seconds=round(seconds))}"]
 
     def _draw(self) -> None:
         """Bring curves.png up to date."""
