@@ -34,8 +34,7 @@ from whyformer.data.corpora.pairs.copies import folded
 from whyformer.errors import DataError, WhyformerNote
 from whyformer.spec import Spec
 
-_FEW_LABELS = 20
-"""Labels that may be had by hardly more than an example each."""
+_FEW_LABELS = 20  # that may be had by hardly more than an example each
 
 
 class Labelled(NamedTuple):
@@ -124,11 +123,10 @@ class LabelledSpec(Spec):
         found = sorted({example.label for example in examples})
         if len(found) > max(_FEW_LABELS, len(examples) / 2):
             raise DataError(
-                f"data.train: {len(found):,} different labels in {len(examples):,} examples, as "
-                f"{examples[0].label[:60]!r}; if the text stands there, name the columns of label and text "
-                "by data.columns, such as [2, 1]."
+                f"data.train: {len(found):,} different labels in {len(examples):,} examples; where these are "
+                "the texts, name the columns of label and text by data.columns, such as [2, 1]."
             )
-        if len(found) < 2:
+        if len(found) == 1:
             raise DataError(f"data.train: every label is {found[0]}; a classifier needs two or more.")
         return tuple(found)
 
@@ -145,9 +143,7 @@ class LabelledSpec(Spec):
             self.test, lambda files: {*map(_folded, self._read(files))}, needed=self.overlap == "drop"
         )
         drops = self.overlap == "drop"
-        train = [
-            each for each in left if not (drops and any(_folded(each) in test for test in tests.values()))
-        ]
+        train = [each for each in left if not (drops and any(_folded(each) in t for t in tests.values()))]
         if not train:
             raise DataError("data.train: every example is held out; name other files, or more of them.")
         parts = [f"{len(train):,} to train on"]
@@ -179,17 +175,11 @@ class LabelledSpec(Spec):
             path = locate(file)
             form = self._form(path)
             if form != "jsonl":
-                yield from table_notes(
-                    path,
-                    "\t" if form == "tsv" else ",",
-                    header=self.header,
-                    quotes=self.quotes or form == "csv",
-                    key="data",
-                )
+                delimiter, quotes = ("\t", self.quotes) if form == "tsv" else (",", True)
+                yield from table_notes(path, delimiter, header=self.header, quotes=quotes, key="data")
         counts = Counter(example.label for example in everything)
         yield from label_notes(counts)
-        gone = sorted(set(counts) - {example.label for example in train})
-        if gone:
+        if gone := sorted(set(counts) - {example.label for example in train}):
             yield f"data.train: every example of {', '.join(gone)} is held out, so it cannot be learned."
         labels: dict[tuple[str, ...], set[str]] = {}
         for example in train:
@@ -252,10 +242,8 @@ class LabelledSpec(Spec):
                     raise DataError(f"{where}: this line lacks a column; correct it.")
                 raise row.error()
             if len(row.cells) > 1 + self.texts:
-                raise DataError(
-                    f"{where}: this line has {len(row.cells)} columns where {form} is due; name those to "
-                    "read by data.columns, or say texts: 2 for two texts."
-                )
+                width = f"{where}: this line has {len(row.cells)} columns where {form} is due"
+                raise DataError(f"{width}; name those to read by data.columns, or set data.texts=2.")
             if len(row.cells) != 1 + self.texts or not all(cell.strip() for cell in row.cells):
                 raise DataError(f"{where}: a line should be {form}, none of them empty; correct this line.")
             label = trimmed_label(row.cells[0])
