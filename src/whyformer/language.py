@@ -127,6 +127,11 @@ class _Said(NamedTuple):
     """How many of its letters were recognised; 0 where it stayed as it was."""
 
 
+def _is_whole(text: str) -> bool:
+    """Whether ``text`` is no torn piece of a choice in braces, such as ``{kind: rotary}``."""
+    return text.count("{") == text.count("}")
+
+
 class MessageCatalogue:
     """Templates of one language, and the search for those that a message was made by.
 
@@ -171,14 +176,15 @@ class MessageCatalogue:
     def _readings(self, text: str) -> Iterator[_Said]:
         """All ways to understand a line: made by a template, or put together of other messages."""
         for template in self._templates:
-            if template.anchor in text and (match := template.pattern.fullmatch(text)):
+            match = template.pattern.fullmatch(text) if template.anchor in text else None
+            if match is not None and all(map(_is_whole, match.groups())):
                 yield self._filled(template, match.groups())
         for parts, between in (text.split("; "), "；"), (_SENTENCE_END.split(text), ""):
             if len(parts) > 1:
                 yield self._joined(parts, between)
         place, colon, rest = text.partition(": ")
-        if colon and rest:
-            yield self._joined([place, rest], "：")
+        if colon and rest and _is_whole(place):
+            yield _join([self._in_hole(place, ""), self._said(rest)], "：")
         if text.endswith(".") and len(text) > 1 and (said := self._said(text[:-1])).letters:
             yield _Said(f"{said.text}。", said.letters)
         if len(items := text.split(", ")) > 1:

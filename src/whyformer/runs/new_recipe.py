@@ -11,6 +11,7 @@ import yaml
 from whyformer.config.recipe_files import Layer, Source
 from whyformer.data.checks.files import FileReport, Finding, examine
 from whyformer.errors import DataError
+from whyformer.language import translated
 from whyformer.runs.defaults import decided, warmup_decision
 from whyformer.runs.registry import find_task
 from whyformer.tasks.decision import Decision, as_layer
@@ -155,8 +156,12 @@ def _warmup(recipe: Recipe) -> Iterable[Decision]:
 def _written(names: str, decisions: Sequence[Decision]) -> str:
     """The recipe as YAML: keys under their nodes, each below its reason."""
     lines = [
-        f"# Written by `whyformer init {names}`. Every value may be changed. One that is left out is decided",
-        "# by `whyformer train` in the same way; `whyformer recipes --keys` says what else there is.",
+        "# "
+        + translated(f"Written by `whyformer init {names}`; every value may be changed. What is left out"),
+        "# "
+        + translated(
+            "`whyformer train` decides in the same way; `whyformer recipes --keys` says what else there is."
+        ),
     ]
     lines += _node(list(decisions), 0)
     return "\n".join(lines) + "\n"
@@ -172,7 +177,7 @@ def _node(decisions: Sequence[Decision], depth: int) -> list[str]:
         if others or leaf.key.count(".") > depth:
             lines += [f"{indent}{step}:", *_node(inner, depth + 1)]
         else:
-            lines += [f"{indent}# {leaf.reason}"] if leaf.reason else []
+            lines += [f"{indent}# {translated(leaf.reason)}"] if leaf.reason else []
             lines.append(f"{indent}{step}: {_scalar(leaf)}")
     return lines
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from whyformer.config.recipe_files import RecipeLayer
+from whyformer.language import translated
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Decision:
         return f"{self.key}={self.value}"
 
     def __str__(self) -> str:
-        return f"{self.override}  ({self.reason})"
+        return f"{self.override}  ({translated(self.reason)})"
 
 
 def says(said: Mapping[str, object], key: str) -> bool:
