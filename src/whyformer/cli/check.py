@@ -107,10 +107,9 @@ def _file_lines(report: "FileReport") -> Iterator[str]:
         details += ["in quotes" if form.quotes else "without quotes"]
     yield f"{report.path}: {', '.join(details)}"
     for column in report.columns:
-        words = [column.kind, *([column.script] if column.script else [])]
-        name = f" {column.name}" if column.name else ""
         yield (
-            f"  column {column.number}{name}: {', '.join(words)}, {column.characters:g} characters on "
+            f"  column {column.number}{f' {column.name}' if column.name else ''}: {column.kind}"
+            f"{f' in {column.script} letters' if column.script else ''}, {column.characters:g} characters on "
             f"average, {column.longest:,} at most, {column.different:,} different, {column.empty:,} empty"
         )
     if report.sides is not None:
