@@ -26,6 +26,9 @@ _VARIABLES = ("WHYFORMER_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
 _LABELS = ("error", "note", "warning", "refused")
 _QUOTED = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`""")
 _SENTENCE_END = re.compile(r"(?<=[.?!]) ")
+# Characters that need no space beside them, and those that have none behind them.
+_WIDE = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
+_STOPS = "。？！；，："
 # Letters outside of holes below which a template says too little to be recognised by them.
 _LITTLE = 6
 # What stands before a hole that may hold anything, at the end of such a template.
@@ -174,12 +177,19 @@ class MessageCatalogue:
         return max(self._readings(text), key=lambda said: said.letters, default=_Said(text, 0))
 
     def _readings(self, text: str) -> Iterator[_Said]:
-        """All ways to understand a line: made by a template, or put together of other messages."""
+        """All ways to understand a line: made by a template, or put together of other messages.
+
+        Clauses that are known each by itself are no content of one hole.
+        """
+        clauses = text.split("; ")
+        is_known = len(clauses) > 1 and all(self._said(clause).letters for clause in clauses)
         for template in self._templates:
+            if is_known and not any("; " in literal for literal in template.literals):
+                continue
             match = template.pattern.fullmatch(text) if template.anchor in text else None
             if match is not None and all(map(_is_whole, match.groups())):
                 yield self._filled(template, match.groups())
-        for parts, between in (text.split("; "), "；"), (_SENTENCE_END.split(text), ""):
+        for parts, between in (clauses, "；"), (_SENTENCE_END.split(text), ""):
             if len(parts) > 1:
                 yield self._joined(parts, between)
         place, colon, rest = text.partition(": ")
@@ -195,14 +205,16 @@ class MessageCatalogue:
         return _join([self._said(part) for part in parts], between)
 
     def _filled(self, template: _Template, values: Sequence[str]) -> _Said:
-        parts, letters = list[str](), template.weight
+        text, letters, is_ours = "", template.weight, False
         for literal, name, kind, _ in Formatter().parse(template.translation):
-            parts.append(literal)
+            text = _side_by_side(text, literal) if is_ours else text + literal
             if name is not None:
                 said = self._in_hole(values[int(name)], kind or "")
-                parts.append(said.text)
+                # What a user wrote keeps the spaces around it.
+                is_ours = said.letters > 0
+                text = _side_by_side(text, said.text) if is_ours else text + said.text
                 letters += said.letters
-        return _Said("".join(parts), letters)
+        return _Said(text, letters)
 
     def _in_hole(self, value: str, kind: str) -> _Said:
         """Content of a hole, translated: a ``word`` or a ``list`` of words where the translation says so."""
@@ -221,15 +233,27 @@ class MessageCatalogue:
     def _item(self, item: str) -> _Said:
         """An item of a list, such as ``5 too few columns``."""
         number, space, word = item.partition(" ")
+        whole = self._said(item)
         if space and number.replace(",", "").isdecimal():
             said = self._said(word)
-            return _Said(f"{number} {said.text}", said.letters)
-        return self._said(item)
+            if said.letters and said.letters >= whole.letters:
+                return _Said(f"{number} {said.text}", said.letters)
+        return whole
 
 
 def _join(parts: Sequence[_Said], between: str) -> _Said:
     """Parts one behind the other; as in English where none was recognised."""
     return _Said(between.join(part.text for part in parts), sum(part.letters for part in parts))
+
+
+def _side_by_side(left: str, right: str) -> str:
+    """``left`` and ``right`` with no single space between two wide characters, or behind a wide stop."""
+    before, behind = left.removesuffix(" "), right.removeprefix(" ")
+    if len(left) - len(before) + len(right) - len(behind) == 1:
+        last, first = before[-1:], behind[:1]
+        if (last and last in _STOPS) or (_WIDE.match(last) and _WIDE.match(first)):
+            return before + behind
+    return left + right
 
 
 def _letters(text: str) -> int:

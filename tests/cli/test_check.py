@@ -31,7 +31,7 @@ def test_a_file_is_described(folder: Path) -> None:
     done = CliRunner().invoke(app, ["check", "a.tsv"])
     assert done.exit_code == 0
     assert "a.tsv: utf-8, 42 lines, columns parted by tabs, with a header, without quotes" in done.output
-    assert "column 2 de: text, latin" in done.output
+    assert "column 2 de: text in latin letters," in done.output
     assert "source and target are likely columns 1 and 2" in done.output
     assert "note: a.tsv: column 1 is empty on 1 lines (42)." in done.output
 

@@ -204,7 +204,7 @@ def test_describe_lists_every_key_with_its_docs():
     assert rows[f"{norm}.gain", f"{norm}=rms"].type == "true or false"
     assert rows["encoder.block.norm.gain", "encoder.block.norm=rms"].default == "true"
     assert str(rows[f"{norm}.epsilon", f"{norm}=layer"]) == (
-        f"{norm}.epsilon: float > 0, < 1 = 1e-05   where {norm}=layer\n    Added to the variance."
+        f"{norm}.epsilon: float > 0, < 1 = 1e-05   only where {norm}=layer\n    Added to the variance."
     )
     assert rows["encoder.extra", ""].type == "list of {kind: layer | rms}"
     assert rows["encoder.extra.N.gain", "encoder.extra.N=rms"]

@@ -321,9 +321,10 @@ WORDS = (
     *("sentences", "texts", "lines", "batches", "runs", "seeds", "words", "pairs", "examples", "documents"),
     *("translating", "embedding", "classifying", "training", "measuring", "reading", "tokenizing"),
     *("counting characters", "right", "wrong", "loss", "train", "average", "step", "sentence"),
-    *("latin", "han", "kana", "hangul", "cyrillic", "greek", "arabic", "hebrew", "devanagari", "thai"),
-    *("lao", "khmer", "burmese", "tibetan", "other"),
     *("task", "tokenizer", "model", "encoder", "decoder", "decoding", "trained", "translation"),
+    *("valid", "label", "sources", "targets", "number", "beam", "greedy", "sampling"),
+    *("latin", "han", "kana", "hangul", "cyrillic", "greek", "arabic", "hebrew", "devanagari", "thai", "lao"),
+    *("khmer", "burmese", "tibetan", "other"),
     # Short messages that are put together of numbers and a word.
     *("{0} layer", "{0} layers", "{0} layers of {1}", "{0} thread", "{0} threads", "{0} steps"),
     *("{0} sentences/s, {1} tokens/s", "{0} tokens/s", "no attention", "{0} attention", "greedy search"),

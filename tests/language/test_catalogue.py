@@ -153,12 +153,31 @@ SAMPLES = [
     ("a/b.tsv: no such file.", "a/b.tsv：没有这个文件。"),
     (
         "1 fault in recipe demo with its overrides:\n  model.kind: missing; kinds: a, b",
-        "配方 demo 及其覆盖项 有 1 处错误：\n  model.kind：缺失；可用的类型：a, b",
+        "配方 demo 及其覆盖项有 1 处错误：\n  model.kind：缺失；可用的类型：a, b",
     ),
     (
         "400 pairs read, 390 kept; dropped: 6 too few columns, 4 empty",
         "读取 400 个句对，保留 390 个；丢弃：6 列数不足、4 空行",
     ),
+    (
+        "400 pairs read, 390 kept; dropped: 4 empty; 40 of them held out as valid; 3 are copies of others",
+        "读取 400 个句对，保留 390 个；丢弃：4 空行；其中 40 个留作 valid；3 个与其他句对重复",
+    ),
+    (
+        "12 documents read: 10 to train on, 2 held out as valid",
+        "读取 12 篇文档：10 篇用于训练、2 个留作 valid",
+    ),
+    ("a; b.tsv: no such file.", "a; b.tsv：没有这个文件。"),
+    (
+        "column 2 de: text in han letters, 7.5 characters on average, 9 at most, 4 different, 0 empty",
+        "第 2 列 de：文本（汉字），平均 7.5 个字符，最多 9 个，4 种不同内容，0 行为空",
+    ),
+    (
+        "training.schedule.peak: float > 0 = 0.001   only where training.schedule=linear",
+        "training.schedule.peak: float > 0 = 0.001   仅当 training.schedule=linear",
+    ),
+    ("step 5/10", "第 5/10 步"),
+    ("beam search, 64 at a time, 1 thread", "束搜索，每批 64 句，1 个线程"),
     (
         "runs/x: this run translates; use `whyformer translate runs/x`.",
         "runs/x：该运行做翻译；请用 `whyformer translate runs/x`。",
@@ -215,7 +234,7 @@ def test_no_text_is_too_odd_to_be_asked_for(text: str):
             "train：9 个样本；源侧平均 10.1 个字符，最多 15 个；目标侧平均 7 个字符，最多 9 个",
         ),
         ("note: a.yaml: no such file.", "提示：a.yaml：没有这个文件。"),
-        ("did you mean small? presets: tiny, small", "是不是想写 small？ 可用的预设：tiny, small"),
+        ("did you mean small? presets: tiny, small", "是不是想写 small？可用的预设：tiny, small"),
     ],
 )
 def test_of_several_readings_the_one_that_explains_most_is_taken(english: str, chinese: str):

@@ -243,7 +243,7 @@ def profile_translation(
     for rows in batches:
         with trace.watching():
             translator.translate(rows, settings, batch=batch, scores=False)
-    conditions = f"{settings.kind} search, {batch} at a time, {_threads()}"
+    conditions = ", ".join([f"{settings.kind} search", f"{batch} at a time", _threads()])
     return _profile("translation", "sentence", len(texts), conditions, speed, trace)
 
 

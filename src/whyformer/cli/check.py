@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Never
 import typer
 
 from whyformer.cli.console import say, say_labelled, tell
-from whyformer.language import translated
 
 if TYPE_CHECKING:
     from whyformer.data.checks.corpora import DataReport
@@ -108,10 +107,9 @@ def _file_lines(report: "FileReport") -> Iterator[str]:
         details += ["in quotes" if form.quotes else "without quotes"]
     yield f"{report.path}: {', '.join(details)}"
     for column in report.columns:
-        kind = translated(column.kind) + (f" ({translated(column.script)})" if column.script else "")
-        name = f" {column.name}" if column.name else ""
         yield (
-            f"  column {column.number}{name}: {kind}, {column.characters:g} characters on "
+            f"  column {column.number}{f' {column.name}' if column.name else ''}: {column.kind}"
+            f"{f' in {column.script} letters' if column.script else ''}, {column.characters:g} characters on "
             f"average, {column.longest:,} at most, {column.different:,} different, {column.empty:,} empty"
         )
     if report.sides is not None:

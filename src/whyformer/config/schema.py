@@ -195,7 +195,7 @@ class Key:
     def head(self) -> str:
         """All but the meaning, on one line."""
         value = "(required)" if self.default is None else f"= {self.default}"
-        return f"{self.path}: {self.type} {value}" + (f"   where {self.when}" if self.when else "")
+        return f"{self.path}: {self.type} {value}" + (f"   only where {self.when}" if self.when else "")
 
     def __str__(self) -> str:
         return f"{self.head}\n    {self.meaning}" if self.meaning else self.head

@@ -73,10 +73,11 @@ class Evaluation(Metrics):
         yield f"{name}: {count:,} sentences in {seconds:.1f} s ({rates})"
         if self.overlong:
             shown = ", ".join(map(str, self.overlong[:_SHOWN]))
-            more = f" and {len(self.overlong) - _SHOWN:,} more" if len(self.overlong) > _SHOWN else ""
+            others = len(self.overlong) - _SHOWN
             yield (
                 f"  left out, as longer than the model takes: {len(self.overlong):,} of "
-                f"{count + len(self.overlong):,} sentences (number {shown}{more})"
+                f"{count + len(self.overlong):,} sentences (number {shown}"
+                f"{f' and {others:,} more' if others > 0 else ''})"
             )
         for each in self.scores:
             yield f"  {each.name:<6} {each.value:6.2f}  {each.signature}"

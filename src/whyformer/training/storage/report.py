@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from whyformer.errors import TrainingError
-from whyformer.language import current_language, translated
+from whyformer.language import current_language, padded, translated
 from whyformer.plots.panels import Curves
 from whyformer.progress import Advance, reported_by
 from whyformer.training.storage.events import Events
@@ -95,8 +95,10 @@ class Report:
             self._bar.update(self._task, completed=step, figures=short)
         if event != "train" or self._bar.disable:
             shown = [f"{name} {value:.4g}" for name, value in figures.items()]
-            values = "  ".join([*shown, *self._time_left(step)])
-            self.say(f"{event:7}  step {step}{f'/{self._total}' if self._total else ''}  {values}")
+            place = f"step {step}/{self._total}" if self._total else f"step {step}"
+            # The figures go by the names that they have in the records.
+            head = [padded(translated(event), 7), translated(place)]
+            self.console.print("  ".join([*head, *shown, *map(translated, self._time_left(step))]))
         if time.monotonic() - self._drawn > _REDRAW:
             self._draw()
 
