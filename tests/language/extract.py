@@ -52,6 +52,7 @@ NOT_SAID: dict[str, tuple[str, ...]] = {
     "experiments/trial.py": ("error: {0}",),
     # Facts of other programs, and of the machine's files.
     "machine.py": ("model name",),
+    "tasks/translation/defaults.py": ("*kind: rotary*",),
     "tasks/translation/metrics.py": ("equals a reference|case:*",),
     "position/layout.py": ("{0} of shape {1}",),
     "why/fingerprint.py": ("*",),

@@ -45,9 +45,10 @@ def check_inputs_of_run(paths: Sequence[PathKey], run: Path, verb: str) -> None:
 
 
 def _listed(faults: Mapping[str, str], owner: str) -> str:
-    word = "fault" if len(faults) == 1 else "faults"
     lines = (f"{key}: {fault}" for key, fault in faults.items())
-    return "\n  ".join([f"{len(faults)} {word} in the files of {owner}:", *lines])
+    return "\n  ".join(
+        [f"{len(faults)} fault{'' if len(faults) == 1 else 's'} in the files of {owner}:", *lines]
+    )
 
 
 def _faults(paths: Sequence[PathKey]) -> dict[str, str]:
