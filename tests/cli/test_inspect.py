@@ -32,7 +32,7 @@ def test_a_given_translation_is_judged_token_by_token_and_drawn(
     assert lines[:2] == ["源侧         ▁0 ▁1 ▁2 </s>", "译文         2 4 0"]
     assert [line.split()[1] for line in lines[3:7]] == ["▁2", "▁4", "▁0", "</s>"]
     assert all(float(line.split()[0]) <= 0 for line in lines[3:7])
-    assert "▁4  更想写 ▁1 " in lines[4]
+    assert "▁4  更倾向 ▁1 " in lines[4]
     assert lines[7:] == [str(page), str(picture)]
     html = page.read_text(encoding="utf-8")
     assert "编码器自注意力" in html
