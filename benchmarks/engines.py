@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from arms import Run
 
-from whyformer.huggingface.marian import HuggingFaceMarian
+from whyformer.huggingface.formats.marian import HuggingFaceMarian
 from whyformer.machine import keep_freed_memory
 from whyformer.runs.load import open_run
 from whyformer.special_tokens import BOS, EOS, PAD

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from whyformer.data.batches.batch import PairBatch
-from whyformer.huggingface.marian import HuggingFaceMarian
+from whyformer.huggingface.formats.marian import HuggingFaceMarian
 from whyformer.models.transformer import TransformerSpec
 from whyformer.position.absolute import sinusoids
 from whyformer.special_tokens import BOS, PAD
