@@ -1,0 +1,1 @@
+"""Moving pictures: files, frames, and the video that the recipes make."""

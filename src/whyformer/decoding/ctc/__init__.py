@@ -1,0 +1,1 @@
+"""Connectionist temporal classification: sums over alignments, searches, times, rescoring, endpoints."""
