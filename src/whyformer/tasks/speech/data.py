@@ -46,3 +46,111 @@ class SoundSource(Protocol):
     def generator(self, epoch: int, index: int) -> Generator:
         """The source of all that is random in what is done to its features."""
         ...
+
+
+@dataclass(frozen=True)
+class SpeechSets:
+    """Sounds to train on, and sets that are held out, by name; ``valid`` is to choose by."""
+
+    train: SoundSource
+    held_out: Mapping[str, Sequence[SpokenString]]
+    words: tuple[str, ...]
+    """Words that occur, sorted."""
+    summary: str
+    """One sentence on what was read."""
+    fingerprints: Mapping[str, Fingerprint]
+
+
+class StringsSpec(Spec):
+    """Strings of words: recordings of single words laid behind one another, so that their times are known."""
+
+    kind: Literal["strings"] = "strings"
+    words: Annotated[RecordingsSpec | ToneSpec, Field(discriminator="kind")]
+    """Source of the words."""
+    strings: StringSpec = StringSpec()
+    """Lengths and pauses."""
+    train: int = Field(default=600, ge=1)
+    """Strings of an epoch; each epoch has others."""
+    valid: int = Field(default=100, ge=1)
+    """Strings of the validation set: of speakers in the training data, from recordings that are not."""
+    test: int = Field(default=200, ge=1)
+    """Strings of each test set: ``seen`` speakers with such recordings, and ``unheard`` ones."""
+
+    @property
+    def test_names(self) -> tuple[str, ...]:
+        """Names of the test sets."""
+        return SEEN, UNHEARD
+
+    def load(self, features: FilterBankSpec, augmentation: AugmentationSpec, seed: int) -> SpeechSets:
+        """Read the words.
+
+        Args:
+            features: whose sampling rate the sounds get.
+            augmentation: changes of the strings that are trained on.
+            seed: of those strings; held-out ones are always the same.
+
+        Raises:
+            DataError: words cannot be read, or a side has none.
+        """
+        clips = self.words.load(features.rate)
+        changes = SoundChanges(augmentation, features.rate)
+        train = _EpochStrings(SpokenStrings(clips.train, self.strings, seed, changes), self, clips.train)
+        held_out = self._held_out(clips)
+        words = sorted({clip.label for clip in clips.train})
+        return SpeechSets(
+            train,
+            held_out,
+            tuple(words),
+            _summary(clips, self),
+            {
+                "train": _clips_fingerprint(clips.train, self.strings),
+                "valid": _clips_fingerprint(clips.valid, self.strings),
+            },
+        )
+
+    def held_out(self, name: str, features: FilterBankSpec) -> Sequence[SpokenString]:
+        """The held-out set ``name``.
+
+        Raises:
+            DataError: there is none of that name, or words cannot be read.
+        """
+        refuse_unknown_sets([name], [VALID, *self.test_names])
+        return self._held_out(self.words.load(features.rate))[name]
+
+    def _held_out(self, clips: ClipSets) -> dict[str, Sequence[SpokenString]]:
+        sets = {VALID: (clips.valid, self.valid), SEEN: (clips.valid, self.test), UNHEARD: (clips.test, self.test)}
+        found: dict[str, Sequence[SpokenString]] = {}
+        for number, (name, (side, count)) in enumerate(sets.items()):
+            strings = SpokenStrings(side, self.strings, _HELD_OUT_SEED + number)
+            found[name] = [strings.at(0, index) for index in range(count)]
+        return found
+
+
+_HELD_OUT_SEED = 1_000_003
+"""Seed of strings that are held out: no recipe's, so that all runs are judged by the same ones."""
+
+
+class _EpochStrings:
+    """The strings of each epoch, in numbers of words that follow from their index alone."""
+
+    def __init__(self, strings: SpokenStrings, spec: StringsSpec, clips: Sequence[Clip]) -> None:
+        self._strings = strings
+        self._spec = spec
+        self._word = float(np.mean([len(clip.samples) for clip in clips])) / strings.rate
+
+    def __len__(self) -> int:
+        return self._spec.train
+
+    def seconds(self, index: int) -> float:
+        """Mean duration of such a string before its speed is changed."""
+        count = self._strings.count_of(index)
+        pause = sum(self._spec.strings.pause_ms) / 2000
+        return count * self._word + (count + 1) * pause
+
+    def at(self, epoch: int, index: int) -> SpokenString:
+        """The string."""
+        return self._strings.at(epoch, index)
+
+    def generator(self, epoch: int, index: int) -> Generator:
+        """Random draws for its features."""
+        return self._strings.generator(epoch, index).spawn(1)[0]

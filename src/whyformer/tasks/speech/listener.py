@@ -43,6 +43,20 @@ class ListenerSettings:
         """
         return replace(self, chunks=self.chunks.changed(chunk, left))
 
+    def grid(self, chunks: Sequence[str], left: Sequence[str]) -> list["ListenerSettings"]:
+        """The settings with each of ``chunks`` and, of these, each of ``left``; where none are given, as it is.
+
+        The whole signal at once has no chunks to its left, so it comes once.
+        """
+        found: dict[ChunksSpec, ListenerSettings] = {}
+        for chunk in chunks or (None,):
+            for count in left or (None,):
+                changed = self.with_chunks(chunk, count)
+                whole = changed.chunks.milliseconds is None
+                key = ChunksSpec(milliseconds=None, left=None) if whole else changed.chunks
+                found[key] = replace(changed, chunks=key)
+        return [*found.values()]
+
 
 class SpeechAssets(NamedTuple):
     """What a recogniser cannot be used without, besides its weights."""
