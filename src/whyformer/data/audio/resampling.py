@@ -88,4 +88,4 @@ def refuse_odd_rate(rate: int) -> None:
 
 
 def _stream(from_rate: int, to_rate: int) -> Any:
-    return audio_library("soxr").ResampleStream(from_rate, to_rate, 1, dtype="float32")
+    return audio_library("soxr").ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="MQ")
