@@ -1,13 +1,13 @@
 """Speech recognition: a streaming encoder of filter banks, CTC, and perhaps a decoder that rescores.
 
-F features of a frame · V symbols, blank included
+V symbols, blank included
 """
 
 from typing import Literal
 
 from pydantic import Field
 
-from whyformer.models.rescorer import Rescorer, RescorerSpec
+from whyformer.models.rescorer import RescorerSpec
 from whyformer.models.streaming_ctc import StreamingCTC
 from whyformer.models.streaming_encoder import StreamingEncoderSpec
 from whyformer.spec import Spec
@@ -24,16 +24,15 @@ class SpeechSpec(Spec):
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Probability that a component of a state is dropped in training before CTC reads it."""
 
-    def build(self, features: int, symbols: int) -> "SpeechModel":
-        """The model for frames of ``features`` numbers, and ``symbols`` with blank among them."""
-        return SpeechModel(self, features, symbols)
+    def build(self, symbols: int) -> "SpeechModel":
+        """The model for ``symbols``, blank among them."""
+        return SpeechModel(self, symbols)
 
 
 class SpeechModel(StreamingCTC):
     """A streaming encoder with CTC, and the decoder that judges hypotheses if there is one."""
 
-    def __init__(self, spec: SpeechSpec, features: int, symbols: int) -> None:
-        super().__init__(spec.encoder.build(features), spec.encoder.d_model, symbols, spec.dropout)
-        self.rescorer: Rescorer | None = None
+    def __init__(self, spec: SpeechSpec, symbols: int) -> None:
+        super().__init__(spec.encoder.build(), spec.encoder.d_model, symbols, spec.dropout)
         if spec.rescorer is not None:
             self.rescorer = spec.rescorer.build(spec.encoder.d_model, symbols)

@@ -6,13 +6,13 @@ B rows · T input frames · L encoder frames · M model dimension · V symbols, 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.attention.mask import Rule
+from whyformer.decoding.ctc.sums import frame_log_probabilities
 from whyformer.dropout import Dropout
+from whyformer.models.rescorer import Rescorer
 from whyformer.models.streaming_encoder import EncoderState, StreamingEncoder
 from whyformer.position.layout import Layout
 
@@ -34,6 +34,8 @@ class StreamingCTC(nn.Module):
     def __init__(self, encoder: StreamingEncoder, d_model: int, symbols: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
+        self.rescorer: Rescorer | None = None
+        """Decoders that judge whole texts, in models that have some."""
         self.dropout = Dropout(dropout)
         self.emit = nn.Linear(d_model, symbols)
         nn.init.xavier_uniform_(self.emit.weight)
@@ -48,7 +50,4 @@ class StreamingCTC(nn.Module):
         With a ``state`` they are the next piece of each row, and the state moves on.
         """
         hidden, layout = self.encoder(frames, lengths, rule=rule, state=state)
-        logits = self.emit(self.dropout(hidden))
-        # Autocast would leave the logarithms in bf16, and sums of hundreds of them need more.
-        with torch.autocast(logits.device.type, enabled=False):
-            return Emissions(hidden, layout, F.log_softmax(logits.float(), dim=-1))
+        return Emissions(hidden, layout, frame_log_probabilities(self.emit(self.dropout(hidden))))

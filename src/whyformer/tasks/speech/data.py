@@ -154,3 +154,46 @@ class _EpochStrings:
     def generator(self, epoch: int, index: int) -> Generator:
         """Random draws for its features."""
         return self._strings.generator(epoch, index).spawn(1)[0]
+
+
+class UtterancesSpec(Spec):
+    """Utterances in tables: the path of a sound file, a tab, what is said in it, on each line.
+
+    Paths are relative to the table's folder.
+    """
+
+    kind: Literal["utterances"] = "utterances"
+    train: Path
+    """Table to train on."""
+    valid: Path
+    """Table to choose by."""
+    test: dict[str, Path] = Field(default={})
+    """Test sets by name."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "UtterancesSpec":
+        refuse_reserved_name(self.test, "utterances")
+        return self
+
+    @property
+    def test_names(self) -> tuple[str, ...]:
+        """Names of the test sets."""
+        return tuple(self.test)
+
+    def load(self, features: FilterBankSpec, augmentation: AugmentationSpec, seed: int) -> SpeechSets:
+        """Read the tables and their sounds; see ``StringsSpec.load``."""
+        train, valid = (read_utterances(path, features.rate) for path in (self.train, self.valid))
+        changes = SoundChanges(augmentation, features.rate)
+        seconds = sum(len(each.samples) for each in train) / features.rate
+        return SpeechSets(
+            UtteranceSource(train, changes, seed),
+            {VALID: valid},
+            [each.words for each in train],
+            f"{len(train):,} utterances of {seconds / 60:.1f} minutes to train on, {len(valid):,} in {VALID}",
+            {"train": utterances_fingerprint(train), "valid": utterances_fingerprint(valid)},
+        )
+
+    def held_out(self, name: str, features: FilterBankSpec) -> Sequence[SpokenString]:
+        """The held-out set ``name``; see ``StringsSpec.held_out``."""
+        refuse_unknown_sets([name], [VALID, *self.test])
+        return read_utterances(self.valid if name == VALID else self.test[name], features.rate)

@@ -144,10 +144,7 @@ class Listener:
         Raises:
             DecodingError: a chunk is no whole number of the encoder's frames.
         """
-        settings = settings or self.settings
-        rescores = settings.rescoring is not None and self._model.rescorer is not None
-        rule = self.clock().rule(settings.chunks)
-        return Recognizer(self._model, rule, settings.search, keeps_hidden=rescores)
+        return Recognizer(self._model, self.clock().rule((settings or self.settings).chunks))
 
     def open(
         self,
@@ -170,6 +167,7 @@ class Listener:
         reading = Reading(
             self.assets.symbols,
             self.clock(rate),
+            settings.search,
             settings.endpoint,
             settings.rescoring,
             self._model.rescorer,

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from typing_extensions import override
 
 from whyformer.data.audio.augmentation import AugmentationSpec
@@ -23,13 +23,14 @@ from whyformer.tasks.speech.evaluation import evaluate_listener
 from whyformer.tasks.speech.listener import Listener, ListenerSettings, SpeechAssets
 from whyformer.tasks.speech.signals import SoundSignals, estimate_statistics, held_out_signals
 from whyformer.tasks.streaming.evaluation import StreamingMetrics
-from whyformer.tasks.streaming.objective import CTCObjective
+from whyformer.tasks.streaming.objective import StreamingObjective
 from whyformer.tasks.streaming.settings import ChunksSpec
 from whyformer.tasks.streaming.symbols import SymbolTable
 from whyformer.tasks.streaming.training import StreamingTraining
 from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
 from whyformer.tasks.words import streaming_words
 from whyformer.training.chunking import ChunkingSpec
+from whyformer.training.joint import JointLossSpec
 from whyformer.training.settings import TrainingSpec
 
 
@@ -50,8 +51,8 @@ class SpeechRecipe(Recipe):
     """The network."""
     chunking: ChunkingSpec = ChunkingSpec()
     """Law by which the chunks of each training batch are drawn."""
-    delay_penalty: float = Field(default=0.0, ge=0.0)
-    """Nats that a reading gains in training for each frame that a symbol comes earlier (arXiv 2211.00490)."""
+    loss: JointLossSpec = JointLossSpec()
+    """Losses that training minimises."""
     training: TrainingSpec
     """Training of the network."""
     chunks: ChunksSpec = ChunksSpec()
@@ -105,7 +106,7 @@ class SpeechTask(Task[SpeechRecipe, SpeechAssets, Listener]):
             assets = SpeechAssets(symbols, estimate_statistics(sets.train, features, augmentation))
         symbols, statistics = assets
         source = SoundSignals(sets.train, features, augmentation, symbols, statistics)
-        build = partial(recipe.model.build, features.bins, len(symbols))
+        build = partial(recipe.model.build, len(symbols))
         training = StreamingTraining(
             source,
             held_out_signals(sets.held_out[VALID], features, symbols, statistics),
@@ -118,12 +119,12 @@ class SpeechTask(Task[SpeechRecipe, SpeechAssets, Listener]):
         return Prepared(training, build, assets, sets.summary, sets.fingerprints)
 
     @override
-    def objective(self, recipe: SpeechRecipe) -> CTCObjective:
-        return CTCObjective(recipe.delay_penalty)
+    def objective(self, recipe: SpeechRecipe) -> StreamingObjective:
+        return StreamingObjective(recipe.loss)
 
     @override
     def runner(self, recipe: SpeechRecipe, assets: SpeechAssets) -> Listener:
-        model = recipe.model.build(recipe.features.bins, len(assets.symbols))
+        model = recipe.model.build(len(assets.symbols))
         return Listener(model, recipe.features, assets, recipe.settings)
 
     @override

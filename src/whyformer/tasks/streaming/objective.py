@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from whyformer.attention.mask import Rule
 from whyformer.models.streaming_ctc import Emissions, StreamingCTC
-from whyformer.training.ctc import ctc_losses
+from whyformer.training.joint import JointLossSpec, joint_losses
 from whyformer.training.objective import Losses
 
 
@@ -48,25 +47,22 @@ def encoder_lengths(model: StreamingCTC, lengths: Sequence[int]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class CTCObjective:
-    """Negative log-probability of the texts, summed over their alignments (Graves et al. 2006, equation 12)."""
+class StreamingObjective:
+    """The joint loss of CTC and, if the model has them, of decoders that rescore."""
 
-    delay_penalty: float = 0.0
-    """Nats that an alignment gains for each frame that a symbol comes earlier; see ``training.ctc.delayed``."""
+    spec: JointLossSpec
 
     def __call__(self, model: StreamingCTC, batch: SignalBatch) -> Losses:
         """The sums over the texts of ``batch``."""
-        emissions = model(batch.frames, batch.lengths, batch.rule)
-        return self.losses(model, emissions, batch)
+        return self.losses(model, model(batch.frames, batch.lengths, batch.rule), batch)
 
     def losses(self, model: StreamingCTC, emissions: Emissions, batch: SignalBatch) -> Losses:
         """The sums where the ``emissions`` for ``batch`` are known."""
-        lengths = encoder_lengths(model, batch.lengths)
-        found = ctc_losses(emissions.log_probs, lengths, batch.texts, self.delay_penalty)
-        total = found.losses.sum()
-        if self.delay_penalty:
-            with torch.no_grad():
-                nll = ctc_losses(emissions.log_probs.detach(), lengths, batch.texts).losses.sum()
-        else:
-            nll = total.detach()
-        return Losses(total, batch.predictions, {"nll": nll})
+        return joint_losses(
+            self.spec,
+            emissions.log_probs,
+            encoder_lengths(model, batch.lengths),
+            batch.texts,
+            rescorer=model.rescorer,
+            memory=(emissions.hidden, emissions.layout),
+        )

@@ -1,10 +1,10 @@
 """Streams: signals that are recognised piece by piece, many of them in one batch.
 
-B streams · T input frames · L encoder frames · V symbols, blank included
+B streams · T input frames · L encoder frames · V symbols, blank included · M model dimension
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,29 +12,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from whyformer.attention.mask import Chunk, Rule
-from whyformer.decoding.ctc.search import CTCSearch, CTCSearchSpec
 from whyformer.models.streaming_ctc import StreamingCTC
 from whyformer.models.streaming_encoder import EncoderState
 
+_IDLE_ROUNDS = 8
+"""Rounds of others after which a stream's caches leave the batch that they were made in."""
+
+
+class Emitted(NamedTuple):
+    """Output of one piece of a stream."""
+
+    log_probs: NDArray[np.float32]
+    """(L,V), blank at 0."""
+    hidden: Tensor
+    """(L,M)."""
+
 
 class Stream:
-    """One signal: frames that wait to be recognised, the encoder's state, and the search over what it emitted."""
+    """One signal: frames that wait until their chunk is whole, and the encoder's memory of those before."""
 
-    def __init__(self, search: CTCSearch, state: EncoderState | None, piece: int | None) -> None:
-        self.search = search
+    def __init__(self, piece: int | None, state: EncoderState | None) -> None:
         self.state = state
         """Caches of the encoder; None where the whole signal is one piece."""
         self.closed = False
-        self.keeps_hidden = False
-        self.hidden: list[Tensor] = []
-        """States (L,M) of the present segment, piece by piece, for a decoder to rescore by."""
-        self.blanks: list[NDArray[np.float32]] = []
-        """Probabilities of blank in the frames since they were last taken."""
+        self.emitted: Emitted | None = None
+        """Output of the last piece."""
         self.frames = 0
         """Encoder frames that were computed."""
         self._piece = piece
         self._waiting: list[NDArray[np.float32]] = []
         self._count = 0
+        self._idle = 0
 
     def push(self, frames: NDArray[np.float32]) -> None:
         """Let ``frames`` (T,...) wait for their chunk to be whole."""
@@ -63,6 +71,18 @@ class Stream:
         self._count = len(rest)
         return joined[:size]
 
+    def accept(self, emitted: Emitted, state: EncoderState | None) -> None:
+        """Take the output of a piece, and what the encoder remembers of it."""
+        self.emitted, self.state = emitted, state
+        self.frames += len(emitted.log_probs)
+        self._idle = 0
+
+    def wait(self) -> None:
+        """Be left out of a batch; who waits long keeps no memory of those that it was computed with."""
+        self._idle += 1
+        if self._idle == _IDLE_ROUNDS and self.state is not None:
+            self.state = self.state.select([0])
+
     @property
     def bytes(self) -> int:
         """Memory of the encoder's caches and of the frames that wait."""
@@ -71,19 +91,16 @@ class Stream:
 
 
 class Recognizer:
-    """A model and the pieces that it is fed in; streams are its inputs, and each computes as if it were alone.
+    """A model and the pieces that it is fed in; its streams can share batches, each as if it were alone.
 
     Args:
         model: in evaluation mode.
         rule: chunks that a frame sees; ``Everything`` takes a signal whole.
-        search: way to read what the frames emit.
     """
 
-    def __init__(self, model: StreamingCTC, rule: Rule, search: CTCSearchSpec, *, keeps_hidden: bool = False) -> None:
+    def __init__(self, model: StreamingCTC, rule: Rule) -> None:
         self.model = model
         self.rule = rule
-        self.search = search
-        self.keeps_hidden = keeps_hidden
 
     @property
     def piece(self) -> int | None:
@@ -92,10 +109,7 @@ class Recognizer:
 
     def open(self) -> Stream:
         """A stream that nothing has come from yet."""
-        state = None if self.piece is None else self.model.encoder.new_state(self.rule)
-        stream = Stream(self.search.open(), state, self.piece)
-        stream.keeps_hidden = self.keeps_hidden
-        return stream
+        return Stream(self.piece, None if self.piece is None else self.model.encoder.new_state(self.rule))
 
     @torch.inference_mode()
     def advance(self, streams: Sequence[Stream]) -> list[Stream]:
@@ -105,22 +119,18 @@ class Recognizer:
             return []
         pieces = [stream.take() for stream in ready]
         lengths = [len(piece) for piece in pieces]
-        states = [stream.state for stream in ready]
-        state = None if self.piece is None else EncoderState.join([each for each in states if each is not None])
-        device = self.model.emit.weight.device
-        emissions = self.model(side_by_side(pieces).to(device), lengths, self.rule, state)
-        if state is not None:
-            for stream, own in zip(ready, state.split(), strict=True):
-                stream.state = own
-        stride = self.model.encoder.stride
-        for row, (stream, length) in enumerate(zip(ready, lengths, strict=True)):
-            count = -(-length // stride)
-            log_probs = emissions.log_probs[row, :count].cpu().numpy()
-            stream.search.feed(log_probs)
-            stream.blanks.append(np.exp(log_probs[:, 0]))
-            stream.frames += count
-            if stream.keeps_hidden:
-                stream.hidden.append(emissions.hidden[row, :count])
+        states = [stream.state for stream in ready if stream.state is not None]
+        state = EncoderState.join(states) if states else None
+        frames = side_by_side(pieces).to(self.model.emit.weight.device)
+        hidden, _, log_probs = self.model(frames, lengths, self.rule, state)
+        after = [None] * len(ready) if state is None else state.split()
+        emitted = log_probs.cpu().numpy()
+        for row, (stream, length, own) in enumerate(zip(ready, lengths, after, strict=True)):
+            count = -(-length // self.model.encoder.stride)
+            stream.accept(Emitted(emitted[row, :count], hidden[row, :count]), own)
+        for stream in streams:
+            if stream not in ready:
+                stream.wait()
         return ready
 
 

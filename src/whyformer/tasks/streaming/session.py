@@ -1,21 +1,23 @@
 """Sessions: live inputs, each with its transcript; those of one pool share batches."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from whyformer.decoding.ctc.endpoint import EndpointSpec
 from whyformer.decoding.ctc.rescoring import RescoringSpec
-from whyformer.decoding.ctc.search import CTCHypothesis
+from whyformer.decoding.ctc.search import CTCHypothesis, CTCSearchSpec
 from whyformer.errors import DecodingError
 from whyformer.models.rescorer import Rescorer
-from whyformer.tasks.streaming.recognizer import Recognizer, Stream
+from whyformer.position.layout import Layout
+from whyformer.tasks.streaming.recognizer import Emitted, Recognizer, Stream
 from whyformer.tasks.streaming.settings import FrameClock
-from whyformer.tasks.streaming.symbols import SymbolTable, WordSpan
+from whyformer.tasks.streaming.symbols import SymbolTable
 from whyformer.tasks.streaming.transcript import Showing, TimedWord, Transcript
 
 
@@ -42,6 +44,8 @@ class Reading:
 
     symbols: SymbolTable
     clock: FrameClock
+    search: CTCSearchSpec
+    """Way to read what the frames emit."""
     endpoint: EndpointSpec | None = None
     """Rules that end a segment; None where only the end of the signal does."""
     rescoring: RescoringSpec | None = None
@@ -61,7 +65,11 @@ class Session:
         self._front = front
         self._reading = reading
         self._endpoint = None if reading.endpoint is None else reading.endpoint.open(reading.clock.seconds)
+        self._search = reading.search.open()
         self._showing = Showing()
+        self._hidden: list[Tensor] = []
+        self._segment = 0
+        self._first = 0
         self._closing = False
         self.stream: Stream = recognizer.open()
         """The session as its recogniser sees it."""
@@ -105,7 +113,7 @@ class Session:
         return self.transcript
 
     def events(self, signal: Any) -> Iterator[Transcript]:
-        """A transcript for each piece that ``signal`` completes."""
+        """The transcripts of each piece that ``signal`` completes."""
         self.push(signal)
         yield from self._advance()
 
@@ -116,53 +124,86 @@ class Session:
         return self.transcript
 
     def last_events(self) -> Iterator[Transcript]:
-        """A transcript for each piece that still waits, the last of them final: nothing more comes."""
+        """The transcripts of each piece that still waits, the last of them final: nothing more comes."""
         self.end()
         yield from self._advance()
         if not self.transcript.final:
-            self.transcript = self._conclude()
+            self.transcript = self._conclude(self.stream.frames)
             yield self.transcript
 
-    def read(self) -> Transcript:
-        """The transcript after a piece was computed; a pool asks for it in each session that had one."""
-        segment = self.transcript.segment + self.transcript.final
-        blanks = self.stream.take_blanks()
-        best = self.stream.search.hypotheses(1)[0]
-        self.transcript = self._transcript(best, segment)
-        over = self._endpoint is not None and self._endpoint.feed(blanks, has_text=bool(best.ids))
-        if over or self.ended:
-            self.transcript = self._conclude()
-        return self.transcript
+    def read(self) -> list[Transcript]:
+        """The transcripts after a piece was computed: of segments that it ended, and of what is behind them.
+
+        A pool asks for it in each session that had a piece.
+        """
+        emitted = self.stream.emitted
+        assert emitted is not None, "a piece was computed"
+        first, count = self.stream.frames - len(emitted.log_probs), len(emitted.log_probs)
+        ends = [] if self._endpoint is None else [end.frame for end in self._endpoint.feed(emitted.log_probs)]
+        found: list[Transcript] = []
+        done = 0
+        for end in ends:
+            self._read(emitted, done, end - first)
+            found.append(self._conclude(end))
+            done = end - first
+        if done < count:
+            self._read(emitted, done, count)
+            found.append(self._transcript(self._search.hypotheses(1)[0]))
+            if self.ended:
+                found[-1] = self._conclude(self.stream.frames)
+        self.transcript = found[-1]
+        return found
 
     def _advance(self) -> Iterator[Transcript]:
         while self._recognizer.advance([self.stream]):
-            yield self.read()
+            yield from self.read()
+
+    def _read(self, emitted: Emitted, start: int, stop: int) -> None:
+        """Read some frames of a piece, all of one segment."""
+        self._search.feed(emitted.log_probs[start:stop])
+        if self._reading.rescorer is not None:
+            self._hidden.append(emitted.hidden[start:stop])
 
     def _now(self) -> float:
         """Stream time at which the last piece could be computed first, however the signal was fed."""
         needed = self._reading.clock.needed(self.stream.frames)
         return min(needed, self._front.heard) if self._closing else needed
 
-    def _transcript(self, best: CTCHypothesis, segment: int, *, final: bool = False) -> Transcript:
+    def _transcript(self, best: CTCHypothesis, *, final: bool = False) -> Transcript:
         symbols, frame, now = self._reading.symbols, self._reading.clock.seconds, self._now()
         spans = symbols.words(best.ids, best.times)
         shown = self._showing.show([span.text for span in spans], now)
         words = tuple(
-            TimedWord(span.text, span.first * frame, (span.last + 1) * frame, since)
+            TimedWord(
+                span.text, (self._first + span.first) * frame, (self._first + span.last + 1) * frame, since
+            )
             for span, since in zip(spans, shown, strict=True)
         )
         stable = len(words) if final else symbols.whole_words(best.ids[: best.stable])
-        return Transcript(words, stable, best.score, now, segment, final)
+        return Transcript(words, stable, best.score, now, self._segment, final)
 
-    def _conclude(self) -> Transcript:
-        """The transcript of the segment, which is over: judged by the decoder, if there is one."""
-        stream, reading = self.stream, self._reading
-        segment = self.transcript.segment + self.transcript.final
-        best = stream.search.hypotheses(1)[0]
-        if reading.rescorer is not None and reading.rescoring is not None and stream.hidden:
-            best = self._rescored(reading.rescorer, reading.rescoring)
-        concluded = self._transcript(best, segment, final=True)
-        stream.begin_segment()
-        self._showing = Showing()
+    def _conclude(self, frame: int) -> Transcript:
+        """The transcript of the segment, which ends before a ``frame`` of the stream; the next one begins."""
+        best = self._search.hypotheses(1)[0]
+        if self._reading.rescorer is not None and self._reading.rescoring is not None and self._hidden:
+            best = self._rescored(self._reading.rescorer, self._reading.rescoring)
+        concluded = self._transcript(best, final=True)
         self.finals.append(concluded)
+        self._segment += 1
+        self._first = frame
+        self._search, self._showing, self._hidden = self._reading.search.open(), Showing(), []
         return concluded
+
+    @torch.inference_mode()
+    def _rescored(self, rescorer: Rescorer, spec: RescoringSpec) -> CTCHypothesis:
+        """The reading that the decoders like best, with the total of their scores and CTC's."""
+        found = self._search.hypotheses(spec.candidates)
+        memory = torch.cat(self._hidden)[None]
+        layout = Layout.counting(1, memory.shape[1], device=memory.device)
+        texts, rows = [each.ids for each in found], [0] * len(found)
+        left = rescorer.log_probabilities(memory, layout, texts, rows=rows)
+        right = None
+        if spec.reverse and rescorer.right_to_left is not None:
+            right = rescorer.log_probabilities(memory, layout, texts, rows=rows, reverse=True)
+        best = spec.rank(found, left, right)[0]
+        return replace(best.hypothesis, score=best.total)

@@ -14,7 +14,7 @@ from whyformer.attention.mask import Rule
 from whyformer.data.batches.planning import length_batches
 from whyformer.models.streaming_ctc import StreamingCTC
 from whyformer.tasks.streaming.error_rate import ErrorRate, error_rate
-from whyformer.tasks.streaming.objective import CTCObjective, SignalBatch, encoder_lengths, predictions_of
+from whyformer.tasks.streaming.objective import StreamingObjective, SignalBatch, encoder_lengths, predictions_of
 from whyformer.tasks.streaming.recognizer import side_by_side
 from whyformer.tasks.streaming.symbols import SymbolTable
 from whyformer.training.chunking import ChunkingSpec
@@ -63,7 +63,7 @@ class StreamingTraining:
         source: SignalSource,
         valid: Sequence[Signal],
         symbols: SymbolTable,
-        objective: CTCObjective,
+        objective: StreamingObjective,
         *,
         chunking: ChunkingSpec,
         rule: Rule,
@@ -142,7 +142,7 @@ def recognize_whole(
     model: StreamingCTC,
     signals: Sequence[Signal],
     rule: Rule,
-    objective: CTCObjective,
+    objective: StreamingObjective,
     device: torch.device,
     rows: int = 32,
 ) -> WholeReadings:
