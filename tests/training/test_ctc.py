@@ -107,7 +107,7 @@ def test_long_streams_stay_exact(body: Body):
 
 
 def test_the_penalty_favours_what_is_said_early():
-    """Where nothing else tells, the best alignment is at the start, or at the end if the penalty is below 0."""
+    """Where nothing else tells, the best alignment is at the start, or at the end under the opposite."""
     even = torch.full((1, 9, 3), math.log(1 / 3), dtype=torch.float64)
     even[..., 0] += 1
     early = delayed(even, [9], 0.5)[0]

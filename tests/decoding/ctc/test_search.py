@@ -154,7 +154,7 @@ def test_a_stream_without_end_keeps_as_much_as_a_short_one():
 
 def nodes(search: CTCSearch) -> int:
     """Prefixes of the tree of a search, reached from the last that was committed."""
-    found, waiting = 0, [search._prefixes._start]  # pyright: ignore[reportAttributeAccessIssue, reportPrivateUsage, reportUnknownMemberType]
+    found, waiting = 0, [search._prefixes._start]  # pyright: ignore[reportAttributeAccessIssue]
     while waiting:
         found += 1
         waiting += waiting.pop().children.values()

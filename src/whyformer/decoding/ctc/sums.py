@@ -1,7 +1,7 @@
 """Sums over alignments, and the best of them: the numbers of connectionist temporal classification.
 
 An alignment gives each of L frames one symbol. Its text is what is left when runs of one symbol are made one
-and blanks are taken out (Graves et al. 2006, section 3.1), so a symbol that comes twice needs a blank between.
+and blanks are taken out (Graves et al. 2006, section 3.1); a symbol that comes twice needs a blank between.
 
 B rows · L frames · U symbols of a text · S = 2U + 1 states: a blank before, between and behind the symbols
 V symbols, of which 0 is the blank
