@@ -14,8 +14,8 @@ from whyformer.cli.options import DeviceOption, RunArgument, ThreadsOption, Weig
 from whyformer.errors import DataError
 
 if TYPE_CHECKING:
-    from whyformer.data.audio.resampling import Samples
-    from whyformer.tasks.speech.listener import Listener, ListenerSettings, ListeningSession
+    from whyformer.data.audio.files import AudioSource
+    from whyformer.tasks.speech.listener import ListeningSession
     from whyformer.tasks.streaming.transcript import Transcript
 
 ChunkOption = Annotated[
@@ -53,6 +53,8 @@ def listen(
     Words are shown as they are recognised: those that can still change stand behind the sign ¦, and each new
     word has the time from its end until it was shown. In the end the words are printed, a line a segment.
     """
+    from whyformer.data.audio.files import open_audio
+    from whyformer.data.audio.microphone import open_microphone
     from whyformer.runs.execution import Execution
     from whyformer.tasks.speech.listener import Listener
 
@@ -62,49 +64,24 @@ def listen(
     listener = open_as(Listener, run, Execution(device, threads), weights)
     settings = listener.settings.with_chunks(chunk, left)
     show = _Events() if as_json else _Words(sys.stderr.isatty())
+    sounds = [open_audio(source, rate) for source in sources]
     if microphone:
-        _follow(_microphone(listener, settings, rate), show, "microphone")
-    for source in sources:
-        _follow(_file(listener, settings, source, rate), show, source)
+        sounds.append(open_microphone(rate or listener.features.rate))
+        tell("listening; end with Ctrl-C")
+    for sound in sounds:
+        session = listener.open(sound.rate, settings=settings, name=sound.name)
+        for transcript in _transcripts(session, sound):
+            show(transcript, sound.name)
 
 
-def _file(
-    listener: "Listener", settings: "ListenerSettings", source: str, rate: int | None
-) -> "Iterator[tuple[ListeningSession, Samples | None]]":
-    """A session and the blocks of a file for it; None at the end."""
-    from whyformer.data.audio.files import open_audio
-
-    sound = open_audio(source, rate)
-    session = listener.open(sound.rate, settings=settings, name=sound.name)
-    for block in sound.blocks():
-        yield session, block
-    yield session, None
-
-
-def _microphone(
-    listener: "Listener", settings: "ListenerSettings", rate: int | None
-) -> "Iterator[tuple[ListeningSession, Samples | None]]":
-    """A session and what the microphone hears, until Ctrl-C."""
-    from whyformer.data.audio.microphone import microphone_blocks
-
-    rate = rate or listener.features.rate
-    session = listener.open(rate, settings=settings, name="microphone")
-    tell("listening; end with Ctrl-C")
+def _transcripts(session: "ListeningSession", sound: "AudioSource") -> "Iterator[Transcript]":
+    """What is understood of ``sound`` as it comes; Ctrl-C ends it, and what was heard is still told."""
     try:
-        for block in microphone_blocks(rate):
-            yield session, block
+        for block in sound.blocks():
+            yield from session.events(block)
     except KeyboardInterrupt:
         pass
-    yield session, None
-
-
-def _follow(
-    feed: "Iterator[tuple[ListeningSession, Samples | None]]", show: "_Events | _Words", source: str
-) -> None:
-    """Show what each block brings."""
-    for session, block in feed:
-        for transcript in session.last_events() if block is None else session.events(block):
-            show(transcript, source)
+    yield from session.last_events()
 
 
 class _Events:

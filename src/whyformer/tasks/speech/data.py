@@ -1,61 +1,45 @@
-"""The spoken data of a recipe: strings of recorded or generated words, or utterances in a table."""
+"""The spoken data of a recipe: strings of single words, prompts, or utterances in tables."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
-import numpy as np
-from numpy.random import Generator
-from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from whyformer.data.audio.augmentation import AugmentationSpec, SoundChanges
-from whyformer.data.audio.clips import Clip, ClipSets, RecordingsSpec
 from whyformer.data.audio.features import FilterBankSpec
-from whyformer.data.audio.statistics import FeatureStatistics
-from whyformer.data.audio.strings import SpokenString, SpokenStrings, StringSpec
-from whyformer.data.audio.tones import ToneSpec
-from whyformer.data.corpora.held_out import VALID, refuse_unknown_sets
-from whyformer.lengths import output_count
+from whyformer.data.audio.spoken.clips import Clip, ClipSets, RecordingsSpec
+from whyformer.data.audio.spoken.prompts import Prompt, PromptsSpec
+from whyformer.data.audio.spoken.strings import SpokenStrings, StringSpec
+from whyformer.data.audio.spoken.tones import ToneSpec
+from whyformer.data.corpora.held_out import VALID, refuse_reserved_name, refuse_unknown_sets
 from whyformer.spec import Spec
-from whyformer.tasks.streaming.symbols import SymbolTable
-from whyformer.tasks.streaming.training import Signal
+from whyformer.tasks.speech.sounds import (
+    EpochStrings,
+    Sound,
+    SoundSource,
+    UtteranceSource,
+    read_utterances,
+    sounds_fingerprint,
+)
 from whyformer.training.storage.fingerprint import Fingerprint
 
 SEEN, UNHEARD = "seen", "unheard"
 """Names of the test sets of strings: of speakers in the training data, and of others."""
 
-
-class SoundSource(Protocol):
-    """Sounds to train on; each is a pure function of the seed, the epoch and its index."""
-
-    def __len__(self) -> int:
-        """Number of sounds of an epoch."""
-        ...
-
-    def seconds(self, index: int) -> float:
-        """Duration of a sound, about."""
-        ...
-
-    def at(self, epoch: int, index: int) -> SpokenString:
-        """The sound, changed as training wants it."""
-        ...
-
-    def generator(self, epoch: int, index: int) -> Generator:
-        """The source of all that is random in what is done to its features."""
-        ...
+_HELD_OUT_SEED = 1_000_003
+"""Seed of strings that are held out: no recipe's, so that all runs are judged by the same ones."""
 
 
 @dataclass(frozen=True)
 class SpeechSets:
-    """Sounds to train on, and sets that are held out, by name; ``valid`` is to choose by."""
+    """Sounds to train on and to choose by."""
 
     train: SoundSource
-    held_out: Mapping[str, Sequence[SpokenString]]
-    words: tuple[str, ...]
-    """Words that occur, sorted."""
+    valid: Sequence[Sound]
+    texts: Sequence[Sequence[str]]
+    """Words of all sounds that may occur in training."""
     summary: str
     """One sentence on what was read."""
     fingerprints: Mapping[str, Fingerprint]
@@ -93,22 +77,19 @@ class StringsSpec(Spec):
             DataError: words cannot be read, or a side has none.
         """
         clips = self.words.load(features.rate)
-        changes = SoundChanges(augmentation, features.rate)
-        train = _EpochStrings(SpokenStrings(clips.train, self.strings, seed, changes), self, clips.train)
-        held_out = self._held_out(clips)
-        words = sorted({clip.label for clip in clips.train})
+        strings = SpokenStrings(clips.train, self.strings, seed, SoundChanges(augmentation, features.rate))
+        mean = sum(len(clip.samples) for clip in clips.train) / len(clips.train) / features.rate
+        speakers = len({clip.speaker for clip in clips.train})
         return SpeechSets(
-            train,
-            held_out,
-            tuple(words),
-            _summary(clips, self),
-            {
-                "train": _clips_fingerprint(clips.train, self.strings),
-                "valid": _clips_fingerprint(clips.valid, self.strings),
-            },
+            EpochStrings(strings, self.strings, self.train, mean),
+            self._held_out(clips)[VALID],
+            [[label] for label in sorted({clip.label for clip in clips.train})],
+            f"{len(clips.train):,} words of {speakers} speakers to train on, {len(clips.valid):,} of them to "
+            f"choose by, {len(clips.test):,} of others; {self.train:,} strings an epoch",
+            {"train": _clips_fingerprint(clips.train), "valid": _clips_fingerprint(clips.valid)},
         )
 
-    def held_out(self, name: str, features: FilterBankSpec) -> Sequence[SpokenString]:
+    def held_out(self, name: str, features: FilterBankSpec) -> Sequence[Sound]:
         """The held-out set ``name``.
 
         Raises:
@@ -117,43 +98,46 @@ class StringsSpec(Spec):
         refuse_unknown_sets([name], [VALID, *self.test_names])
         return self._held_out(self.words.load(features.rate))[name]
 
-    def _held_out(self, clips: ClipSets) -> dict[str, Sequence[SpokenString]]:
+    def _held_out(self, clips: ClipSets) -> dict[str, list[Sound]]:
         sets = {VALID: (clips.valid, self.valid), SEEN: (clips.valid, self.test), UNHEARD: (clips.test, self.test)}
-        found: dict[str, Sequence[SpokenString]] = {}
+        found: dict[str, list[Sound]] = {}
         for number, (name, (side, count)) in enumerate(sets.items()):
             strings = SpokenStrings(side, self.strings, _HELD_OUT_SEED + number)
-            found[name] = [strings.at(0, index) for index in range(count)]
+            found[name] = [Sound.of(strings.at(0, index), f"{name} {index}") for index in range(count)]
         return found
 
 
-_HELD_OUT_SEED = 1_000_003
-"""Seed of strings that are held out: no recipe's, so that all runs are judged by the same ones."""
+def _clips_fingerprint(clips: Sequence[Clip]) -> Fingerprint:
+    return sounds_fingerprint(Sound(clip.label, clip.samples, clip.rate, (clip.label,)) for clip in clips)
 
 
-class _EpochStrings:
-    """The strings of each epoch, in numbers of words that follow from their index alone."""
+class SpokenPromptsSpec(Spec):
+    """Recorded telephone prompts: whole sentences of one voice."""
 
-    def __init__(self, strings: SpokenStrings, spec: StringsSpec, clips: Sequence[Clip]) -> None:
-        self._strings = strings
-        self._spec = spec
-        self._word = float(np.mean([len(clip.samples) for clip in clips])) / strings.rate
+    kind: Literal["prompts"] = "prompts"
+    prompts: PromptsSpec = PromptsSpec()
+    """Where they are."""
 
-    def __len__(self) -> int:
-        return self._spec.train
+    @property
+    def test_names(self) -> tuple[str, ...]:
+        """Names of the test sets."""
+        return ("test",)
 
-    def seconds(self, index: int) -> float:
-        """Mean duration of such a string before its speed is changed."""
-        count = self._strings.count_of(index)
-        pause = sum(self._spec.strings.pause_ms) / 2000
-        return count * self._word + (count + 1) * pause
+    def load(self, features: FilterBankSpec, augmentation: AugmentationSpec, seed: int) -> SpeechSets:
+        """Read the prompts; see ``StringsSpec.load``."""
+        sets = self.prompts.load(features.rate)
+        train, valid = ([_sound_of(each, features.rate) for each in side] for side in (sets.train, sets.valid))
+        return _utterance_sets(train, valid, augmentation, features.rate, seed)
 
-    def at(self, epoch: int, index: int) -> SpokenString:
-        """The string."""
-        return self._strings.at(epoch, index)
+    def held_out(self, name: str, features: FilterBankSpec) -> Sequence[Sound]:
+        """The held-out set ``name``; see ``StringsSpec.held_out``."""
+        refuse_unknown_sets([name], [VALID, *self.test_names])
+        sets = self.prompts.load(features.rate)
+        return [_sound_of(each, features.rate) for each in (sets.valid if name == VALID else sets.test)]
 
-    def generator(self, epoch: int, index: int) -> Generator:
-        """Random draws for its features."""
-        return self._strings.generator(epoch, index).spawn(1)[0]
+
+def _sound_of(prompt: Prompt, rate: int) -> Sound:
+    return Sound(prompt.name, prompt.samples, rate, tuple(prompt.text.split()))
 
 
 class UtterancesSpec(Spec):
@@ -183,17 +167,26 @@ class UtterancesSpec(Spec):
     def load(self, features: FilterBankSpec, augmentation: AugmentationSpec, seed: int) -> SpeechSets:
         """Read the tables and their sounds; see ``StringsSpec.load``."""
         train, valid = (read_utterances(path, features.rate) for path in (self.train, self.valid))
-        changes = SoundChanges(augmentation, features.rate)
-        seconds = sum(len(each.samples) for each in train) / features.rate
-        return SpeechSets(
-            UtteranceSource(train, changes, seed),
-            {VALID: valid},
-            [each.words for each in train],
-            f"{len(train):,} utterances of {seconds / 60:.1f} minutes to train on, {len(valid):,} in {VALID}",
-            {"train": utterances_fingerprint(train), "valid": utterances_fingerprint(valid)},
-        )
+        return _utterance_sets(train, valid, augmentation, features.rate, seed)
 
-    def held_out(self, name: str, features: FilterBankSpec) -> Sequence[SpokenString]:
+    def held_out(self, name: str, features: FilterBankSpec) -> Sequence[Sound]:
         """The held-out set ``name``; see ``StringsSpec.held_out``."""
         refuse_unknown_sets([name], [VALID, *self.test])
         return read_utterances(self.valid if name == VALID else self.test[name], features.rate)
+
+
+def _utterance_sets(
+    train: Sequence[Sound], valid: Sequence[Sound], augmentation: AugmentationSpec, rate: int, seed: int
+) -> SpeechSets:
+    minutes = sum(sound.seconds for sound in train) / 60
+    return SpeechSets(
+        UtteranceSource(train, SoundChanges(augmentation, rate), seed),
+        valid,
+        [sound.words for sound in train],
+        f"{len(train):,} utterances, {minutes:.1f} minutes, to train on; {len(valid):,} to choose by",
+        {"train": sounds_fingerprint(train), "valid": sounds_fingerprint(valid)},
+    )
+
+
+SpeechDataSpec = Annotated[StringsSpec | SpokenPromptsSpec | UtterancesSpec, Field(discriminator="kind")]
+"""Sounds of any kind."""

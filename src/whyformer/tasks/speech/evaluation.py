@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import cast
 
 from whyformer.data.audio.resampling import Samples
-from whyformer.data.audio.strings import SpokenString
 from whyformer.tasks.speech.listener import Listener, ListenerSettings
+from whyformer.tasks.speech.sounds import Sound
 from whyformer.tasks.streaming.evaluation import (
     Fed,
     Reference,
@@ -23,7 +23,7 @@ _WHOLE_PIECE = 0.1
 
 def evaluate_listener(
     listener: Listener,
-    sounds: Sequence[SpokenString],
+    sounds: Sequence[Sound],
     settings: ListenerSettings,
     options: EvaluationOptions,
     name: str,
@@ -32,7 +32,7 @@ def evaluate_listener(
     pool = listener.pool(settings, options.batch)
     milliseconds = settings.chunks.milliseconds
     seconds = _WHOLE_PIECE if milliseconds is None else milliseconds / 1000
-    signals = [_fed(sound, f"{name} {index}", seconds) for index, sound in enumerate(sounds)]
+    signals = [_fed(sound, seconds) for sound in sounds]
     with options.progress(name, len(signals)) as advance:
         transcripts, cost = feed_side_by_side(
             cast("SessionPool[Session]", pool),
@@ -45,11 +45,10 @@ def evaluate_listener(
     return streaming_metrics(settings.chunks.words(), latency, signals, transcripts, cost)
 
 
-def _fed(sound: SpokenString, name: str, seconds: float) -> Fed:
+def _fed(sound: Sound, seconds: float) -> Fed:
     """A sound in pieces of so many ``seconds``."""
     size = round(seconds * sound.rate)
     pieces: list[Samples] = [
         sound.samples[start : start + size] for start in range(0, len(sound.samples), size)
     ]
-    ends = None if sound.ends is None else tuple(end / sound.rate for end in sound.ends)
-    return Fed(name, pieces, Reference(sound.words, ends))
+    return Fed(sound.name, pieces, Reference(sound.words, sound.ends))

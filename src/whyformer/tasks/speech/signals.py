@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from whyformer.data.audio.augmentation import AugmentationSpec
 from whyformer.data.audio.features import FilterBankSpec
 from whyformer.data.audio.statistics import FeatureStatistics
-from whyformer.data.audio.strings import SpokenString
 from whyformer.lengths import output_count
-from whyformer.tasks.speech.data import SoundSource
+from whyformer.tasks.speech.sounds import Sound, SoundSource
 from whyformer.tasks.streaming.symbols import SymbolTable
 from whyformer.tasks.streaming.training import Signal
 
@@ -85,7 +84,7 @@ def estimate_statistics(
 
 
 def held_out_signals(
-    sounds: Sequence[SpokenString],
+    sounds: Sequence[Sound],
     features: FilterBankSpec,
     symbols: SymbolTable,
     statistics: FeatureStatistics,

@@ -11,7 +11,7 @@ from typing_extensions import override
 from whyformer.data.audio.augmentation import AugmentationSpec
 from whyformer.data.audio.features import FilterBankSpec
 from whyformer.data.audio.statistics import FeatureStatistics
-from whyformer.data.corpora.held_out import VALID, wanted_sets
+from whyformer.data.corpora.held_out import wanted_sets
 from whyformer.decoding.ctc.endpoint import EndpointSpec
 from whyformer.decoding.ctc.rescoring import RescoringSpec
 from whyformer.decoding.ctc.search import CTCGreedySpec, CTCSearchSpec
@@ -109,11 +109,11 @@ class SpeechTask(Task[SpeechRecipe, SpeechAssets, Listener]):
         build = partial(recipe.model.build, len(symbols))
         training = StreamingTraining(
             source,
-            held_out_signals(sets.held_out[VALID], features, symbols, statistics),
+            held_out_signals(sets.valid, features, symbols, statistics),
             symbols,
             self.objective(recipe),
             chunking=recipe.chunking,
-            rule=recipe.clock().rule(recipe.chunks),
+            rule=frame_clock(features, recipe.model.encoder).rule(recipe.chunks),
             seed=recipe.training.seed,
         )
         return Prepared(training, build, assets, sets.summary, sets.fingerprints)

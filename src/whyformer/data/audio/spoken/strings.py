@@ -99,12 +99,15 @@ class SpokenStrings:
 
     def at(self, epoch: int, index: int) -> SpokenString:
         """String ``index`` of an epoch."""
-        return self.draw(self.generator(epoch, index))
+        return self.draw(self.generator(epoch, index), self.count(index))
 
-    def draw(self, generator: Generator) -> SpokenString:
-        """Draw a string; the generator alone decides."""
+    def count(self, index: int) -> int:
+        """Number of words of a string: all numbers in turn, so that lengths are known before strings are."""
+        return self._spec.shortest + index % (self._spec.longest - self._spec.shortest + 1)
+
+    def draw(self, generator: Generator, count: int) -> SpokenString:
+        """Draw a string of ``count`` words; the generator alone decides the rest."""
         speaker = self._speakers[generator.integers(len(self._speakers))]
-        count = int(generator.integers(self._spec.shortest, self._spec.longest + 1))
         said = [speaker[word] for word in generator.integers(len(speaker), size=count)]
         clips = [word[generator.integers(len(word))] for word in said]
         speed = 1.0 if self._changes is None else self._changes.speed_of(generator)
