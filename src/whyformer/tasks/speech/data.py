@@ -38,8 +38,8 @@ class SpeechSets:
 
     train: SoundSource
     valid: Sequence[Sound]
-    texts: Sequence[Sequence[str]]
-    """Words of all sounds that may occur in training."""
+    texts: Sequence[str]
+    """All that may be said in training."""
     summary: str
     """One sentence on what was read."""
     fingerprints: Mapping[str, Fingerprint]
@@ -83,7 +83,7 @@ class StringsSpec(Spec):
         return SpeechSets(
             EpochStrings(strings, self.strings, self.train, mean),
             self._held_out(clips)[VALID],
-            [[label] for label in sorted({clip.label for clip in clips.train})],
+            sorted({clip.label for clip in clips.train}),
             f"{len(clips.train):,} words of {speakers} speakers to train on, {len(clips.valid):,} of them to "
             f"choose by, {len(clips.test):,} of others; {self.train:,} strings an epoch",
             {"train": _clips_fingerprint(clips.train), "valid": _clips_fingerprint(clips.valid)},
@@ -182,7 +182,7 @@ def _utterance_sets(
     return SpeechSets(
         UtteranceSource(train, SoundChanges(augmentation, rate), seed),
         valid,
-        [sound.words for sound in train],
+        [" ".join(sound.words) for sound in train],
         f"{len(train):,} utterances, {minutes:.1f} minutes, to train on; {len(valid):,} to choose by",
         {"train": sounds_fingerprint(train), "valid": sounds_fingerprint(valid)},
     )

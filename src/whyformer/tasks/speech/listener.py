@@ -22,7 +22,7 @@ from whyformer.tasks.streaming.pool import SessionPool
 from whyformer.tasks.streaming.recognizer import Recognizer
 from whyformer.tasks.streaming.session import Reading, Session
 from whyformer.tasks.streaming.settings import ChunksSpec, FrameClock
-from whyformer.tasks.streaming.symbols import SymbolTable
+from whyformer.tasks.streaming.vocabulary import SymbolTable
 from whyformer.tasks.streaming.transcript import Transcript
 
 

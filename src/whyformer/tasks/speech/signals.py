@@ -11,7 +11,7 @@ from whyformer.data.audio.features import FilterBankSpec
 from whyformer.data.audio.statistics import FeatureStatistics
 from whyformer.lengths import output_count
 from whyformer.tasks.speech.sounds import Sound, SoundSource
-from whyformer.tasks.streaming.symbols import SymbolTable
+from whyformer.tasks.streaming.vocabulary import SymbolTable
 from whyformer.tasks.streaming.training import Signal
 
 _STATISTICS_FROM = 200  # sounds of the first epoch: some ten minutes
@@ -67,7 +67,7 @@ class SoundSignals:
             raw = self._features.extract(sound.samples)
             changed = self._augmentation.features_changed(raw, self._features, generator)
             frames = self._augmentation.masked(self._statistics.normalised(changed), generator)
-            self._made[epoch, index] = Signal(frames.astype(np.float32), self._symbols.encode(sound.words))
+            self._made[epoch, index] = Signal(frames.astype(np.float32), tuple(self._symbols.encode(" ".join(sound.words), sound.name)))
         return self._made[epoch, index]
 
 
@@ -91,6 +91,9 @@ def held_out_signals(
 ) -> list[Signal]:
     """Signals of ``sounds`` as they are."""
     return [
-        Signal(statistics.normalised(features.extract(sound.samples)), symbols.encode(sound.words))
+        Signal(
+            statistics.normalised(features.extract(sound.samples)),
+            tuple(symbols.encode(" ".join(sound.words), sound.name)),
+        )
         for sound in sounds
     ]

@@ -25,7 +25,7 @@ from whyformer.tasks.speech.signals import SoundSignals, estimate_statistics, he
 from whyformer.tasks.streaming.evaluation import StreamingMetrics
 from whyformer.tasks.streaming.objective import StreamingObjective
 from whyformer.tasks.streaming.settings import ChunksSpec
-from whyformer.tasks.streaming.symbols import SymbolTable
+from whyformer.tasks.streaming.vocabulary import SymbolTable, SymbolUnit
 from whyformer.tasks.streaming.training import StreamingTraining
 from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
 from whyformer.tasks.words import streaming_words
@@ -41,8 +41,8 @@ class SpeechRecipe(Recipe):
     """Purpose of the model."""
     data: SpeechDataSpec | None
     """Source of the sounds and of what is said in them."""
-    symbols: Literal["words", "characters"] = "words"
-    """Symbols that a text is written in: its words, all of which training has to hear; or its characters."""
+    symbols: SymbolUnit = "word"
+    """Symbol that a text is written in: a word, all of which training has to hear; or a character."""
     features: FilterBankSpec = FilterBankSpec()
     """Way from samples to the model's input."""
     augmentation: AugmentationSpec = AugmentationSpec()
@@ -102,11 +102,11 @@ class SpeechTask(Task[SpeechRecipe, SpeechAssets, Listener]):
         features, augmentation = recipe.features, recipe.augmentation
         sets = require_data(recipe.data).load(features, augmentation, recipe.training.seed)
         if assets is None:
-            symbols = SymbolTable.of(sets.texts, recipe.symbols)
+            symbols = SymbolTable.of_texts(sets.texts, recipe.symbols)
             assets = SpeechAssets(symbols, estimate_statistics(sets.train, features, augmentation))
         symbols, statistics = assets
         source = SoundSignals(sets.train, features, augmentation, symbols, statistics)
-        build = partial(recipe.model.build, len(symbols))
+        build = partial(recipe.model.build, symbols.size)
         training = StreamingTraining(
             source,
             held_out_signals(sets.valid, features, symbols, statistics),
@@ -124,7 +124,7 @@ class SpeechTask(Task[SpeechRecipe, SpeechAssets, Listener]):
 
     @override
     def runner(self, recipe: SpeechRecipe, assets: SpeechAssets) -> Listener:
-        model = recipe.model.build(len(assets.symbols))
+        model = recipe.model.build(assets.symbols.size)
         return Listener(model, recipe.features, assets, recipe.settings)
 
     @override

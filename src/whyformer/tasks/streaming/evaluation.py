@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from typing_extensions import override
 
-from whyformer.tasks.streaming.error_rate import ErrorRate, error_rate, right_words
+from whyformer.tasks.streaming.error_rate import ErrorRate, right_words, word_error_rate
 from whyformer.tasks.streaming.latency import AlgorithmicLatency, Delays, percentile
 from whyformer.tasks.streaming.pool import SessionPool
 from whyformer.tasks.streaming.session import Session
@@ -80,9 +80,15 @@ class StreamingMetrics(Metrics):
     transcripts: tuple[tuple[str, Reference, Transcript], ...] = field(repr=False, default=())
 
     @property
+    def exact(self) -> float:
+        """Share of the signals that were recognised without an error."""
+        right = sum(said.words == tuple(word.text for word in heard.words) for _, said, heard in self.transcripts)
+        return right / self.signals
+
+    @property
     @override
     def figures(self) -> dict[str, float]:
-        figures = {"wer": self.rate.percent, "exact": self.rate.exact_percent}
+        figures = {"wer": 100 * self.rate.rate, "exact": 100 * self.exact}
         if self.emission is not None:
             figures |= {f"delay_p{share}": getattr(self.emission, f"p{share}") for share in (50, 90, 99)}
         return {**figures, "real_time_factor": self.cost.real_time_factor}
@@ -92,11 +98,11 @@ class StreamingMetrics(Metrics):
         return {
             "chunks": self.chunks,
             "signals": self.signals,
-            "words": self.rate.words,
+            "words": self.rate.units,
             "substitutions": self.rate.substitutions,
             "deletions": self.rate.deletions,
             "insertions": self.rate.insertions,
-            "wer_interval": list(self.rate.interval),
+            "wer_interval": [100 * self.rate.low, 100 * self.rate.high],
             "latency": {
                 **self.algorithmic.record(),
                 "emission": None if self.emission is None else self.emission.record(),
@@ -117,10 +123,10 @@ class StreamingMetrics(Metrics):
     @override
     def lines(self, name: str, examples: int = 0) -> Iterator[str]:
         rate, cost, wait = self.rate, self.cost, self.algorithmic
-        low, high = rate.interval
-        yield f"{name}: {self.signals:,} signals, {rate.words:,} words; chunks of {self.chunks}"
+        low, high = 100 * rate.low, 100 * rate.high
+        yield f"{name}: {self.signals:,} signals, {rate.units:,} words; chunks of {self.chunks}"
         yield (
-            f"  word error rate     {rate.percent:.2f}% [{low:.2f}, {high:.2f}]: {rate.substitutions} wrong, "
+            f"  word error rate     {100 * rate.rate:.2f}% [{low:.2f}, {high:.2f}]: {rate.substitutions} wrong, "
             f"{rate.deletions} missed, {rate.insertions} too many"
         )
         if wait.chunk is None:
@@ -204,7 +210,7 @@ def streaming_metrics(
     cost: Cost,
 ) -> StreamingMetrics:
     """Metrics of what ``transcripts`` say of ``signals``."""
-    rate = error_rate(
+    rate = word_error_rate(
         [" ".join(signal.reference.words) for signal in signals], [found.text for found in transcripts]
     )
     delays = [

@@ -17,8 +17,8 @@ from whyformer.models.rescorer import Rescorer
 from whyformer.position.layout import Layout
 from whyformer.tasks.streaming.recognizer import Emitted, Recognizer, Stream
 from whyformer.tasks.streaming.settings import FrameClock
-from whyformer.tasks.streaming.symbols import SymbolTable
-from whyformer.tasks.streaming.transcript import Showing, TimedWord, Transcript
+from whyformer.tasks.streaming.vocabulary import SymbolTable
+from whyformer.tasks.streaming.transcript import Showing, ShownWord, Transcript
 
 
 class SignalFront(Protocol):
@@ -171,15 +171,13 @@ class Session:
 
     def _transcript(self, best: CTCHypothesis, *, final: bool = False) -> Transcript:
         symbols, frame, now = self._reading.symbols, self._reading.clock.seconds, self._now()
-        spans = symbols.words(best.ids, best.times)
+        spans = symbols.words(best.ids, best.times, len(best.ids) if final else best.stable)
         shown = self._showing.show([span.text for span in spans], now)
         words = tuple(
-            TimedWord(
-                span.text, (self._first + span.first) * frame, (self._first + span.last + 1) * frame, since
-            )
+            ShownWord(span.text, (self._first + span.start) * frame, (self._first + span.end + 1) * frame, since)
             for span, since in zip(spans, shown, strict=True)
         )
-        stable = len(words) if final else symbols.whole_words(best.ids[: best.stable])
+        stable = len(words) if final else sum(span.stable for span in spans)
         return Transcript(words, stable, best.score, now, self._segment, final)
 
     def _conclude(self, frame: int) -> Transcript:

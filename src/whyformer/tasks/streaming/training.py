@@ -3,20 +3,21 @@
 B rows · T input frames · L encoder frames
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from whyformer.attention.mask import Rule
+from whyformer.attention.mask import Chunk, Rule
 from whyformer.data.batches.planning import length_batches
+from whyformer.decoding.ctc.search import CTCGreedySpec
 from whyformer.models.streaming_ctc import StreamingCTC
-from whyformer.tasks.streaming.error_rate import ErrorRate, error_rate
+from whyformer.tasks.streaming.error_rate import word_error_rate
 from whyformer.tasks.streaming.objective import StreamingObjective, SignalBatch, encoder_lengths, predictions_of
 from whyformer.tasks.streaming.recognizer import side_by_side
-from whyformer.tasks.streaming.symbols import SymbolTable
+from whyformer.tasks.streaming.vocabulary import SymbolTable
 from whyformer.training.chunking import ChunkingSpec
 from whyformer.training.task import Probe
 
@@ -108,11 +109,11 @@ class StreamingTraining:
     ) -> dict[str, float]:
         """Loss and negative log-likelihood in nats per symbol; word error rate, greedy, in percent."""
         found = recognize_whole(model, self._valid, self._rule, self.objective, device)
-        rate = error_rate(
-            [self._symbols.text(signal.text) for signal in self._valid],
-            [self._symbols.text(ids) for ids in found.texts],
+        said, heard = (
+            [self._symbols.decode(ids) for ids in texts]
+            for texts in ([signal.text for signal in self._valid], found.texts)
         )
-        return {"loss": found.loss, "nll": found.nll, "wer": rate.percent}
+        return {"loss": found.loss, "nll": found.nll, "wer": 100 * word_error_rate(said, heard).rate}
 
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
         """Compare by word error rate, and where that is equal by likelihood."""
@@ -159,7 +160,7 @@ def recognize_whole(
         for index, row, length in zip(
             indices, emissions.log_probs.cpu().numpy(), encoder_lengths(model, batch.lengths), strict=True
         ):
-            search = GreedyCTC().open()
+            search = CTCGreedySpec().open()
             search.feed(row[:length])
             texts[index] = search.hypotheses(1)[0].ids
     return WholeReadings([texts[index] for index in range(len(signals))], loss / count, nll / count)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
-class TimedWord(NamedTuple):
+class ShownWord(NamedTuple):
     """A recognised word; times are seconds of the stream."""
 
     text: str
@@ -25,7 +25,7 @@ class TimedWord(NamedTuple):
 class Transcript:
     """The best reading of what was heard so far, of one segment: since the last endpoint."""
 
-    words: tuple[TimedWord, ...] = ()
+    words: tuple[ShownWord, ...] = ()
     stable: int = 0
     """Number of first words that no later signal can change."""
     score: float = 0.0
