@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyformer.experiments.bootstrap import Estimate, estimate, interval, paired_difference
+from whyformer.bootstrap import Estimate, estimate, interval, paired_difference
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=8)
 
