@@ -1,0 +1,1 @@
+"""Speech to text: streams of sound, read as they come."""
