@@ -64,6 +64,27 @@ class SpeechAssets(NamedTuple):
     symbols: SymbolTable
     statistics: FeatureStatistics
 
+    @property
+    def fingerprints(self) -> list[str]:
+        """Texts that identify both."""
+        return [self.symbols.fingerprint, self.statistics.fingerprint]
+
+    @property
+    def description(self) -> str:
+        """Both, in words."""
+        return f"{self.symbols.description}; {self.statistics.description}"
+
+    def save(self, folder: Path) -> None:
+        """Write both as files of a run's ``folder``."""
+        self.symbols.save(folder)
+        self.statistics.save(folder)
+
+
+def frame_clock(features: FilterBankSpec, stride: int, rate: int | None = None) -> FrameClock:
+    """The way from samples at ``rate`` (of the ``features``, if left out) to frames of an encoder."""
+    rate = rate or features.rate
+    return FrameClock(rate, (*SoundFront(features).stages(rate), grouping(stride)))
+
 
 class _SessionFront:
     """The front end of a session: it knows at which rate samples come."""
@@ -134,9 +155,7 @@ class Listener:
 
     def clock(self, rate: int | None = None) -> FrameClock:
         """The way from samples at ``rate`` (of the features, if left out) to the encoder's frames."""
-        rate = rate or self.features.rate
-        stages = SoundFront(self.features).stages(rate)
-        return FrameClock(rate, (*stages, grouping(self._model.encoder.stride)))
+        return frame_clock(self.features, self._model.encoder.stride, rate)
 
     def recognizer(self, settings: ListenerSettings | None = None) -> Recognizer:
         """The model with the pieces that it is fed in; sessions of one recogniser can share batches.

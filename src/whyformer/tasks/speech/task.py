@@ -20,7 +20,7 @@ from whyformer.plots.panels import Curve, Curves
 from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.tasks.speech.data import SpeechDataSpec
 from whyformer.tasks.speech.evaluation import evaluate_listener
-from whyformer.tasks.speech.listener import Listener, ListenerSettings, SpeechAssets
+from whyformer.tasks.speech.listener import Listener, ListenerSettings, SpeechAssets, frame_clock
 from whyformer.tasks.speech.signals import SoundSignals, estimate_statistics, held_out_signals
 from whyformer.tasks.streaming.evaluation import StreamingMetrics
 from whyformer.tasks.streaming.objective import StreamingObjective
@@ -113,7 +113,7 @@ class SpeechTask(Task[SpeechRecipe, SpeechAssets, Listener]):
             symbols,
             self.objective(recipe),
             chunking=recipe.chunking,
-            rule=frame_clock(features, recipe.model.encoder).rule(recipe.chunks),
+            rule=frame_clock(features, recipe.model.encoder.front.stride).rule(recipe.chunks),
             seed=recipe.training.seed,
         )
         return Prepared(training, build, assets, sets.summary, sets.fingerprints)
