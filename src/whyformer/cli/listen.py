@@ -3,17 +3,18 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.console import say, tell
+from whyformer.cli.console import tell
 from whyformer.cli.options import DeviceOption, RunArgument, ThreadsOption, WeightsOption, open_as
 from whyformer.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from whyformer.data.audio.files import AudioSource
     from whyformer.tasks.speech.listener import ListeningSession
     from whyformer.tasks.streaming.transcript import Transcript

@@ -1,9 +1,8 @@
 """Chunks of training batches, drawn at random, so that one model serves all of them."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from whyformer.attention.mask import Chunk, Everything
 from whyformer.spec import Spec
@@ -23,5 +22,9 @@ class ChunkingSpec(Spec):
         if generator.random() >= self.probability:
             return Everything()
         size = int(generator.integers(self.chunk[0], self.chunk[1] + 1))
-        left = int(generator.integers(self.left[0], self.left[1] + 1)) if generator.random() < self.left_probability else None
+        left = (
+            int(generator.integers(self.left[0], self.left[1] + 1))
+            if generator.random() < self.left_probability
+            else None
+        )
         return Chunk(size=size, left_chunks=left)

@@ -1,6 +1,6 @@
 """The listener: a trained speech recogniser that is fed sound, live or from files."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +22,8 @@ from whyformer.tasks.streaming.pool import SessionPool
 from whyformer.tasks.streaming.recognizer import Recognizer
 from whyformer.tasks.streaming.session import Reading, Session
 from whyformer.tasks.streaming.settings import ChunksSpec, FrameClock
+from whyformer.tasks.streaming.transcript import Transcript, joined
 from whyformer.tasks.streaming.vocabulary import SymbolTable
-from whyformer.tasks.streaming.transcript import Transcript
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,9 @@ class ListeningSession(Session):
 class Listener:
     """Recognises speech.
 
-    >>> listener = whyformer.load("runs/digits")            # doctest: +SKIP
-    >>> session = listener.open(rate=8000)                  # doctest: +SKIP
-    >>> session.feed(samples).text                          # doctest: +SKIP
+    >>> listener = whyformer.load("runs/digits")  # doctest: +SKIP
+    >>> session = listener.open(rate=8000)  # doctest: +SKIP
+    >>> session.feed(samples).text  # doctest: +SKIP
     'three one four'
     """
 

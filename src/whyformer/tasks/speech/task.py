@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import model_validator
 from typing_extensions import override
@@ -25,8 +25,8 @@ from whyformer.tasks.speech.signals import SoundSignals, estimate_statistics, he
 from whyformer.tasks.streaming.evaluation import StreamingMetrics
 from whyformer.tasks.streaming.objective import StreamingObjective
 from whyformer.tasks.streaming.settings import ChunksSpec
-from whyformer.tasks.streaming.vocabulary import SymbolTable, SymbolUnit
 from whyformer.tasks.streaming.training import StreamingTraining
+from whyformer.tasks.streaming.vocabulary import SymbolTable, SymbolUnit
 from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
 from whyformer.tasks.words import streaming_words
 from whyformer.training.chunking import ChunkingSpec
@@ -72,7 +72,9 @@ class SpeechRecipe(Recipe):
                 f"model.encoder.front.features is {front.features}, but features.bins is {bins}; make them equal"
             )
         if self.rescoring is not None and self.model.rescorer is None:
-            raise ValueError("rescoring needs a decoder to judge by; set model.rescorer, or leave rescoring out")
+            raise ValueError(
+                "rescoring needs a decoder to judge by; set model.rescorer, or leave rescoring out"
+            )
         return self
 
     @property

@@ -15,7 +15,12 @@ from whyformer.data.batches.planning import length_batches
 from whyformer.decoding.ctc.search import CTCGreedySpec
 from whyformer.models.streaming_ctc import StreamingCTC
 from whyformer.tasks.streaming.error_rate import word_error_rate
-from whyformer.tasks.streaming.objective import StreamingObjective, SignalBatch, encoder_lengths, predictions_of
+from whyformer.tasks.streaming.objective import (
+    SignalBatch,
+    StreamingObjective,
+    encoder_lengths,
+    predictions_of,
+)
 from whyformer.tasks.streaming.recognizer import side_by_side
 from whyformer.tasks.streaming.vocabulary import SymbolTable
 from whyformer.training.chunking import ChunkingSpec
