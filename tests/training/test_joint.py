@@ -12,8 +12,8 @@ from whyformer.models.rescorer import Rescorer, RescorerSpec
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.layout import Layout
-from whyformer.training.ctc import ctc_losses
-from whyformer.training.joint import JointLossSpec, joint_losses
+from whyformer.training.ctc.joint import JointLossSpec, joint_losses
+from whyformer.training.ctc.losses import ctc_losses
 from whyformer.training.loss import LossSpec
 
 M, V, LENGTHS, TEXTS = 16, 5, [6, 4, 1], [(1, 2, 3), (4,), (2, 2)]

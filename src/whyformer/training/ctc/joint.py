@@ -13,7 +13,7 @@ from torch import Tensor
 from whyformer.models.rescorer import Rescorer
 from whyformer.position.layout import Padding
 from whyformer.spec import Spec
-from whyformer.training.ctc import ctc_losses
+from whyformer.training.ctc.losses import ctc_losses
 from whyformer.training.loss import LossSpec
 from whyformer.training.objective import Losses, token_cross_entropy
 
