@@ -30,7 +30,7 @@ from whyformer.tasks.streaming.vocabulary import SymbolTable, SymbolUnit
 from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
 from whyformer.tasks.words import streaming_words
 from whyformer.training.chunking import ChunkingSpec
-from whyformer.training.joint import JointLossSpec
+from whyformer.training.ctc.joint import JointLossSpec
 from whyformer.training.settings import TrainingSpec
 
 
