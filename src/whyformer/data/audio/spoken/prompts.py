@@ -136,6 +136,8 @@ def read_transcripts(path: Path) -> dict[str, str]:
     except (OSError, EOFError, ValueError) as error:
         raise DataError(f"{path}: damaged ({error}); unpack the package {PACKAGES[1]} again.") from error
     lines = [line.partition(":") for line in text.splitlines() if line.strip() and not line.startswith(";")]
+    if not lines:
+        raise DataError(f"{path}: damaged (it is empty); unpack the package {PACKAGES[1]} again.")
     return {name.strip(): transcript.strip() for name, _, transcript in lines}
 
 
