@@ -4,11 +4,13 @@ import io
 import struct
 import warnings
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from typing_extensions import Buffer, override
 
 from whyformer.data.audio.files import open_audio
 from whyformer.data.audio.pcm import SampleCoding, read_wave_header
@@ -25,7 +27,7 @@ def tone(seconds: float = 1.0) -> np.ndarray:
     return (0.3 * np.sin(2 * np.pi * 440 * times) * (times % 0.5 < 0.3)).astype(np.float32)
 
 
-def read(path: Path | str, rate: int | None = None, stdin: io.BytesIO | None = None) -> np.ndarray:
+def read(path: Path | str, rate: int | None = None, stdin: BinaryIO | None = None) -> np.ndarray:
     source = open_audio(path, rate, stdin)
     blocks = list(source.blocks())
     return np.concatenate(blocks) if blocks else np.zeros((0, source.channels), np.float32)
@@ -128,13 +130,16 @@ class Dribble(io.RawIOBase):
     def __init__(self, data: bytes, sizes: list[int]) -> None:
         self._data, self._sizes = data, sizes
 
+    @override
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
-        size = self._sizes.pop() if self._sizes else len(self._data)
-        piece, self._data = self._data[: min(size, len(buffer))], self._data[min(size, len(buffer)) :]
-        buffer[: len(piece)] = piece
+    @override
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        size = min(self._sizes.pop() if self._sizes else len(self._data), len(view))
+        piece, self._data = self._data[:size], self._data[size:]
+        view[: len(piece)] = piece
         return len(piece)
 
 
@@ -147,7 +152,7 @@ def test_raw_samples_from_a_pipe_survive_any_pieces(samples: list[int], sizes: l
     data = np.asarray(samples, "<i2").tobytes()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = read("-", RATE, io.BufferedReader(Dribble(data, sizes)))
+        found = read("-", RATE, cast(BinaryIO, io.BufferedReader(Dribble(data, sizes))))
     assert np.array_equal(found[:, 0] * 32_768, np.asarray(samples))
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from whyformer.data.audio.augmentation import AugmentationSpec, SoundChanges, SpeedSpec
 from whyformer.data.audio.features import FilterBankSpec
-from whyformer.data.audio.spoken.clips import Clip, RecordingsSpec, labels_of, read_clips
+from whyformer.data.audio.spoken.clips import Clip, RecordingsSpec, read_clips, words_of
 from whyformer.data.audio.spoken.examples import HeardStrings, estimate_statistics
 from whyformer.data.audio.spoken.strings import SpokenStrings, StringSpec, joined
 from whyformer.data.audio.spoken.tones import ToneSpec
@@ -123,7 +123,7 @@ def test_words_speakers_and_lengths_come_about_evenly() -> None:
     lengths = [sum(len(string.words) == count for string in strings) for count in range(3, 8)]
     assert min(lengths) > 30
     words = [word for string in strings for word in string.words]
-    assert min(words.count(label) for label in labels_of(TONES.train)) > len(words) / 5 * 0.8
+    assert min(words.count(label) for label in words_of(TONES.train)) > len(words) / 5 * 0.8
 
 
 def test_clips_of_several_rates_or_none_are_refused() -> None:
@@ -158,7 +158,7 @@ def test_tones_are_the_same_each_time_and_differ_by_word_voice_and_take() -> Non
         == {"voice0", "voice1"}
     )
     assert {clip.speaker for clip in TONES.test} == {"voice2"}
-    assert len(labels_of(TONES.train)) == 5
+    assert len(words_of(TONES.train)) == 5
     sounds = {clip.samples.tobytes() for clips in TONES for clip in clips}
     assert len(sounds) == sum(map(len, TONES)) == 3 * 5 * 4
     assert all(0.05 < np.abs(clip.samples).max() < 1 for clip in TONES.train)
@@ -224,7 +224,7 @@ def test_recordings_are_split_by_speaker_and_index(tmp_path: Path) -> None:
     assert {clip.speaker for clip in sets.test} == {"cid"}
     assert {clip.index for clip in sets.valid} == {0}
     assert {clip.index for clip in sets.train} == {1, 2, 3}
-    assert labels_of(sets.train) == ("0", "1", "yes")
+    assert words_of(sets.train) == ("0", "1", "yes")
     for clip in sets.train:
         assert np.allclose(clip.samples, 0.1 * (clip.index + 1), atol=1e-3)
 
@@ -265,7 +265,7 @@ def test_the_spoken_digits_have_their_documented_split() -> None:
     assert [len(clips) for clips in sets] == [1_350, 150, 500]
     assert {clip.speaker for clip in sets.test} == {"yweweler"}
     assert {clip.speaker for clip in sets.train} == {"george", "jackson", "nicolas"}
-    assert labels_of(sets.train) == tuple("0123456789")
+    assert words_of(sets.train) == tuple("0123456789")
     seconds = sum(len(clip.samples) for clips in sets for clip in clips) / RATE
     assert seconds == pytest.approx(220.9 + 258.2 + 174.6 + 177.1, abs=0.3)
     string = SpokenStrings(sets.test, StringSpec(), 1).at(0, 0)
