@@ -219,7 +219,11 @@ def _layout(counts: Sequence[int], seen: Sequence[int], device: torch.device) ->
     length = max(counts, default=0)
     start = seen[0] if all(first == seen[0] for first in seen) else None
     column = torch.arange(length, device=device)
-    position = column + torch.tensor(seen, device=device)[:, None]
+    if start is None:
+        position = column + torch.tensor(seen, device=device)[:, None]
+    else:
+        # Views of one row, which tells rotations that they are alike.
+        position = (column + start).expand(len(counts), -1)
     if all(count == length for count in counts):
         return Layout(position, facts=Facts(start, (min(seen), max(seen) + length - 1)))
     valid = column < torch.tensor(counts, device=device)[:, None]
