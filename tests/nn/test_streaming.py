@@ -27,7 +27,7 @@ from whyformer.models import streaming_encoder
 from whyformer.nn import stack as stack_module
 from whyformer.nn.streaming import state as state_module
 from whyformer.nn.streaming import subsampling
-from whyformer.nn.streaming.convolution import ConvolutionBranch
+from whyformer.nn.streaming.convolution import ConvolutionBranch, ConvolutionSpec
 from whyformer.nn.streaming.pieces import memory
 from whyformer.nn.streaming.state import StackState
 from whyformer.nn.streaming.subsampling import FrontState
@@ -174,7 +174,7 @@ def test_a_state_is_as_large_as_the_mask_reaches_and_never_larger():
     state, sizes = model.new_state(rule, 2), set[int]()
     for step in range(40):
         model(signals([size * 4] * 2, seed=step), [size * 4] * 2, rule=rule, state=state)
-        front, stack = state.parts
+        _, stack = state.parts
         if step >= 2:
             sizes.add(state.nbytes)
             tensors = [x for pair in stack.keys if pair is not None for x in pair]
@@ -183,7 +183,7 @@ def test_a_state_is_as_large_as_the_mask_reaches_and_never_larger():
             assert sum(held.values()) <= 2 * sum(x.numel() * x.element_size() for x in tensors)
     assert len(sizes) == 1
     # Two rows, two layers: six keys and values of eight numbers, three inputs of a convolution of kernel 4.
-    assert sizes == {8 * 2 * 2 * (2 * 6 * 8 + 3 * 8) + front.nbytes}
+    assert sizes == {8 * 2 * 2 * (2 * 6 * 8 + 3 * 8) + state.parts[0].nbytes}
     assert state.frames == (480, 480)
     assert sum(own.nbytes for own in state.split()) == state.nbytes
 
@@ -258,8 +258,8 @@ def test_the_comparison_sees(name: str, monkeypatch: pytest.MonkeyPatch):
 def test_the_comparison_sees_a_convolution_that_looks_right(monkeypatch: pytest.MonkeyPatch):
     init = ConvolutionBranch.__init__
 
-    def centred(self: ConvolutionBranch, *arguments: object) -> None:
-        init(self, *arguments)
+    def centred(self: ConvolutionBranch, spec: ConvolutionSpec, d_model: int) -> None:
+        init(self, spec, d_model)
         self.ahead, self.back = 1, self.back - 1
 
     monkeypatch.setattr(ConvolutionBranch, "__init__", centred)

@@ -176,8 +176,15 @@ class StreamingEncoder(nn.Module):
             Hidden states (B,L,M), L = ⌈max(lengths)/stride⌉, and their layout.
 
         Raises:
-            ValueError: the piece cannot follow those before by the rule, or after a row's last piece.
+            ValueError: the piece cannot follow those before by the rule, or after a row's last piece; the
+                state is then what it was.
         """
+        rows = len(frames) if state is None else len(state.frames)
+        if len(frames) != rows or len(lengths) != rows:
+            raise ValueError(
+                f"frames of {len(frames)} rows, {len(lengths)} lengths and a state of {rows} rows do not fit "
+                "together; give one of each a stream"
+            )
         front = stack = None
         if state is not None:
             front, stack = state.parts
