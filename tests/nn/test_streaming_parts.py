@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import DataError
 from whyformer.models.streaming_encoder import EncoderState, StreamingEncoderSpec
 from whyformer.nn.norm import MaskedBatchNormSpec, NoNormSpec
-from whyformer.nn.stack import BlockSpec, StackSpec
+from whyformer.nn.stack import Block, BlockSpec, StackSpec
 from whyformer.nn.streaming.chunking import UniformChunksSpec, WeNetChunksSpec
 from whyformer.nn.streaming.convolution import ConvolutionSpec
 from whyformer.nn.streaming.pieces import memory, same_when_shifted
@@ -104,14 +105,24 @@ def test_a_convolution_is_its_definition(kernel: int, reach: str, chunk: int | N
 
 @torch.no_grad()
 def test_a_macaron_counts_each_network_half():
-    block = encoder(Shape(branch="causal", layers=1), dtype=torch.float64).stack.blocks[0]
-    x = torch.randn(1, 5, 8, dtype=torch.float64)
-    branch, network = block.first_feed_forward_branch, block.first_feed_forward
-    expected = x + 0.5 * network(branch.norm(x))
-    torch.testing.assert_close(block._feed(x, None, network, branch), expected)
-    plain = encoder(Shape(), dtype=torch.float64).stack.blocks[0]
-    assert plain.first_feed_forward is None
-    assert plain.share == 1.0
+    x, layout = torch.randn(1, 5, 8, dtype=torch.float64), Layout.counting(1, 5)
+    model = encoder(Shape(branch="causal", layers=1))
+    block = cast("Block", model.stack.blocks[0])
+    assert block.convolution is not None
+    # Branches that add nothing leave the two networks alone.
+    for layer in (block.attention.output, block.convolution.leave):
+        layer.weight.zero_()
+        layer.bias.zero_()
+    expected = x
+    for network, branch in (
+        (block.first_feed_forward, block.first_feed_forward_branch),
+        (block.feed_forward, block.feed_forward_branch),
+    ):
+        assert network is not None
+        assert branch is not None
+        expected = expected + 0.5 * network(branch.norm(expected))
+    assert model.stack.final_norm is not None
+    torch.testing.assert_close(model.stack(x, layout), model.stack.final_norm(expected))
 
 
 @given(rows=st.permutations(range(5)), cut=st.integers(1, 4))
@@ -168,7 +179,10 @@ def fed(rule: Rule, counts: list[list[int]], other: Rule | None = None) -> None:
         (lambda: fed(Window(left=3, right=1), [[8], [8]]), "begins at position 2 of row 0 cannot follow"),
         (lambda: fed(Chunk(size=2), [[7], [8]]), "row 0 has brought 7 frames, which is no multiple of 4"),
         (lambda: fed(Chunk(size=2), [[8], [8]], Chunk(size=1)), "the state belongs to the mask Chunk"),
-        (lambda: fed(Chunk(size=2), [[8], [8, 8]]), "a piece for a state of 1 rows needs as many"),
+        (
+            lambda: fed(Chunk(size=2), [[8], [8, 8]]),
+            "2 lengths and a state of 1 rows do not fit",
+        ),
         (
             lambda: EncoderState.join([encoder(Shape()).new_state(Chunk(size=size)) for size in (1, 2)]),
             "cannot share a batch; join those of one mask",
@@ -200,6 +214,19 @@ def fed(rule: Rule, counts: list[list[int]], other: Rule | None = None) -> None:
 def test_what_cannot_be_exact_is_refused_in_a_sentence(call: Callable[[], object], sentence: str):
     with pytest.raises((ValueError, DataError), match=re.escape(sentence)):
         call()
+
+
+@torch.no_grad()
+def test_a_refused_piece_leaves_the_state_as_it_was():
+    model, rule = encoder(Shape(branch="causal")), Chunk(size=2, left_chunks=1)
+    frames = signals([16, 16])
+    state = model.new_state(rule, 2)
+    model(frames[:, :8], [8, 8], rule=rule, state=state)
+    with pytest.raises(ValueError, match="begin a new state"):
+        model(frames[:, 8:], [8, 8], rule=Chunk(size=1), state=state)
+    assert state.frames == (8, 8)
+    again = model(frames[:, 8:], [8, 8], rule=rule, state=state).hidden
+    assert difference([*again], [row[2:] for row in whole(model, frames, [16, 16], rule)]) <= 1e-10
 
 
 @pytest.mark.parametrize(
@@ -300,9 +327,7 @@ def test_a_draw_is_a_pure_function_of_its_place():
 
 
 def test_uniform_chunks_follow_their_law():
-    law = UniformChunksSpec(
-        probability=0.6, shortest=2, longest=5, left_probability=0.25, fewest_left=1, most_left=3
-    )
+    law = UniformChunksSpec(shortest=2, longest=5, left_probability=0.25, fewest_left=1, most_left=3)
     drawn = [law.rule(0, step, frames=100) for step in range(4000)]
     chunks = [rule for rule in drawn if isinstance(rule, Chunk)]
     assert all(isinstance(rule, Chunk | Everything) for rule in drawn)
