@@ -46,7 +46,7 @@ SHAPES = st.builds(
 LEFT = (0, 1, 4, None)
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(
     shape=SHAPES,
     size=st.integers(1, 12),

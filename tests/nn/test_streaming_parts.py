@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
@@ -56,6 +56,7 @@ def group_by_group(made: ConvolutionalSubsampling, frames: Tensor) -> Tensor:
     return torch.stack([made.project(x.T.flatten()) for x in inputs])
 
 
+@settings(max_examples=50)
 @given(
     strides=st.lists(st.integers(1, 3), min_size=1, max_size=3).map(tuple),
     kernel=st.sampled_from([3, 4]),
@@ -125,6 +126,7 @@ def test_a_macaron_counts_each_network_half():
     torch.testing.assert_close(model.stack(x, layout), model.stack.final_norm(expected))
 
 
+@settings(max_examples=20)
 @given(rows=st.permutations(range(5)), cut=st.integers(1, 4))
 @torch.no_grad()
 def test_rows_go_on_in_any_company(rows: list[int], cut: int):
