@@ -16,6 +16,7 @@ from whyformer.decoding.ctc.endpoint import EndpointSpec
 from whyformer.decoding.ctc.rescoring import RescoringSpec
 from whyformer.decoding.ctc.search import CTCGreedySpec, CTCSearchSpec
 from whyformer.models.speech import SpeechSpec
+from whyformer.nn.streaming.chunking import ChunkingSpec, UniformChunksSpec
 from whyformer.plots.panels import Curve, Curves
 from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.tasks.speech.data import SpeechDataSpec
@@ -29,7 +30,6 @@ from whyformer.tasks.streaming.training import StreamingTraining
 from whyformer.tasks.streaming.vocabulary import SymbolTable, SymbolUnit
 from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
 from whyformer.tasks.words import streaming_words
-from whyformer.training.chunking import ChunkingSpec
 from whyformer.training.ctc.joint import JointLossSpec
 from whyformer.training.settings import TrainingSpec
 
@@ -49,7 +49,7 @@ class SpeechRecipe(Recipe):
     """Changes of the sounds that are trained on."""
     model: SpeechSpec = SpeechSpec()
     """The network."""
-    chunking: ChunkingSpec = ChunkingSpec()
+    chunking: ChunkingSpec = UniformChunksSpec()
     """Law by which the chunks of each training batch are drawn."""
     loss: JointLossSpec = JointLossSpec()
     """Losses that training minimises."""
@@ -116,6 +116,7 @@ class SpeechTask(Task[SpeechRecipe, SpeechAssets, Listener]):
             self.objective(recipe),
             chunking=recipe.chunking,
             rule=frame_clock(features, recipe.model.encoder.front.stride).rule(recipe.chunks),
+            stride=recipe.model.encoder.front.stride,
             seed=recipe.training.seed,
         )
         return Prepared(training, build, assets, sets.summary, sets.fingerprints)
