@@ -136,8 +136,8 @@ class VideoFile:
         promised, length = self.facts.promised, self.facts.seconds
         if promised is not None and self.count < promised:
             _say(
-                f"{self._path}: cut off or damaged, as {self.count:,} of its {promised:,} pictures are there; "
-                "they are used."
+                f"{self._path}: cut off or damaged, as {self.count:,} of its {promised:,} pictures are "
+                "there; they are used."
             )
         elif promised is None and length is not None and seconds < length - _FEW / self.facts.rate:
             _say(
@@ -209,11 +209,16 @@ def write_video(path: Path, frames: Pictures, rate: float) -> None:
         raise DataError(f"{path}: no ending of a video; use one of {', '.join(_CODECS)}.")
     if frames.ndim != 3 or 0 in frames.shape:
         raise DataError(f"{path}: pictures of shape {frames.shape}; give at least one as (n, height, width).")
-    pixels = frames if frames.dtype == np.uint8 else np.rint(np.clip(frames, 0.0, 1.0) * 255).astype(np.uint8)
+    pixels = np.asarray(
+        frames if frames.dtype == np.uint8 else np.rint(np.clip(frames.astype(np.float32), 0.0, 1.0) * 255),
+        np.uint8,
+    )
     codec, options = _CODECS[path.suffix.lower()]
     try:
         with av.open(str(path), "w") as container:
-            stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1_001), options=options)
+            stream = container.add_stream(
+                codec, rate=Fraction(rate).limit_denominator(1_001), options=options
+            )
             stream.height, stream.width = pixels.shape[1:]
             # Half as many pixels of colour need an even number of pixels.
             even = stream.height % 2 == 0 and stream.width % 2 == 0
@@ -245,6 +250,8 @@ def _refuse(path: Path, container: Any) -> None:
         raise DataError(f"{path}: a text, not a video; name a video file.")
     if any(map(_moves, container.streams.video)):
         return
+    if not len(container.streams):
+        raise DataError(f"{path}: {_reason(path)}")
     if container.streams.audio:
         raise DataError(f"{path}: has sound and no video; `whyformer listen` hears it.")
     raise DataError(f"{path}: has no video in it; name a video file.")
@@ -263,7 +270,7 @@ def _reason(path: Path) -> str:
     if not head:
         return "empty; make the file again."
     if head[4:8] == b"ftyp":
-        return "cut off before its index, which stands at its end, so nothing of it can be read; copy it again."
+        return "cut off before the index at its end, without which nothing can be read; copy it again."
     return "no video file, or damaged at its beginning; name a video file."
 
 

@@ -41,7 +41,7 @@ class FrameSpec(Spec):
 class RateMatcher:
     """Choice of pictures by their time, so that there are ``rate`` of them a second.
 
-    Picture k of the result is the first one whose time lies in [k, k+1)/rate, and the picture before it
+    Picture k of the result is the first one whose time lies in [k, k+1)/rate, and the last one before that
     where there is none. So no picture is held back, and pieces give what the whole gives.
     """
 
@@ -51,7 +51,7 @@ class RateMatcher:
         """Pictures of the result so far."""
 
     def take(self, time: Fraction) -> tuple[int, bool]:
-        """Of a picture at ``time`` in seconds: how often the one before is repeated, and whether it is shown."""
+        """How often the one before a picture at ``time`` (seconds) is repeated, and whether this is shown."""
         place = math.floor(time * self._rate + _SLACK)
         if place < self.count:
             return 0, False
@@ -69,9 +69,9 @@ class RateMatcher:
 class VideoFront:
     """Front end of one stream: makes pictures gray, scales them, and picks them by their time.
 
-    Fed one by one, in pieces, or at once, the same pictures give the same frames, bit for bit. Scaled pictures
-    keep their aspect ratio between black bars; size and rate may change in the middle. Refused pictures
-    change nothing, and the stream goes on. What was done to the pictures is said once, as a note.
+    Fed one by one, in pieces, or at once, the same pictures give the same frames, bit for bit. Scaled
+    pictures keep their aspect ratio between black bars; size and rate may change in the middle. Refused
+    pictures change nothing, and the stream goes on. What was done to the pictures is said once, as a note.
 
     Args:
         spec: Size and rate of the model's pictures.
@@ -82,7 +82,7 @@ class VideoFront:
         self._spec = spec
         self._name = name
         self._matcher = RateMatcher(spec.rate)
-        self._last: Frames | None = None
+        self._last: Pictures | None = None
         self._time, self._end = Fraction(0), Fraction(0)
         self._shift: Fraction | None = None
         self._rate: float | None = None
@@ -110,7 +110,7 @@ class VideoFront:
         return self._taken(pictures, [end - period for end in ends], ends)
 
     def feed_timed(self, pictures: Pictures, times: Sequence[Fraction], period: Fraction) -> Frames:
-        """Take the next pictures, each with the time in seconds at which it is shown, and return those to see.
+        """Take the next pictures, each with the time at which it is shown, and return those to see.
 
         The clock may begin anywhere. Where it jumps back, or by more than ten minutes, time goes on from
         the picture before.
@@ -128,13 +128,15 @@ class VideoFront:
         """
         self._refuse(pictures)
         if len(times) != len(pictures):
-            raise DataError(f"{self._name}: {len(pictures)} pictures and {len(times)} times; give one for each.")
+            raise DataError(
+                f"{self._name}: {len(pictures)} pictures and {len(times)} times; give one for each."
+            )
         shown: list[Fraction] = []
         for time in times:
             before = shown[-1] if shown else self._time
             shift = -time if self._shift is None else self._shift
             if not 0 <= time + shift - before <= _LONGEST_GAP:
-                self._say(f"{self._name}: its clock jumps on the way; the pictures are counted on from there.")
+                self._say(f"{self._name}: its clock jumps on the way; time goes on from the picture before.")
                 shift = (before + period) - time
             self._shift = shift
             shown.append(time + shift)
@@ -149,14 +151,17 @@ class VideoFront:
         for picture, time, end in zip(pictures, times, ends, strict=True):
             repeats, shown = self._matcher.take(time)
             frames += self._repeated(repeats)
-            if shown:
-                self._last = self._scaled(_gray(picture))
-                frames.append(self._last)
+            self._last = picture.copy()  # as the caller may write over it
+            frames += self._repeated(int(shown))
             self._time, self._end = time, end
         return self._joined(frames)
 
     def _repeated(self, count: int) -> list[Frames]:
-        return [] if self._last is None else [self._last] * count
+        """The latest picture as a frame, ``count`` times."""
+        if self._last is None or not count:
+            return []
+        self._last = frame = self._scaled(_gray(self._last))
+        return [frame] * count
 
     def _joined(self, frames: list[Frames]) -> Frames:
         return np.stack(frames) if frames else np.zeros((0, self._spec.height, self._spec.width), np.float32)
@@ -189,11 +194,15 @@ class VideoFront:
         shape = pictures.shape
         gray, colour = pictures.ndim == 3, pictures.ndim == 4 and shape[-1] == len(_LUMA)
         if not (gray or colour) or 0 in shape[1:]:
-            raise DataError(f"{self._name}: pictures of shape {shape}; give (n, height, width), or with colours.")
+            raise DataError(
+                f"{self._name}: pictures of shape {shape}; give (n, height, width), or (n, height, width, 3)."
+            )
         if pictures.dtype == np.uint8:
             return
         if not np.issubdtype(pictures.dtype, np.floating):
-            raise DataError(f"{self._name}: pictures of type {pictures.dtype}; give uint8, or floats in [0, 1].")
+            raise DataError(
+                f"{self._name}: pictures of type {pictures.dtype}; give uint8, or floats in [0, 1]."
+            )
         wrong = int(pictures.size - np.count_nonzero(np.isfinite(pictures)))
         if wrong:
             raise DataError(
@@ -214,7 +223,9 @@ class VideoFront:
     def note_other_rate(self, rate: float) -> None:
         """Say that the pictures come ``rate`` a second, if the model sees another number."""
         if not math.isclose(rate, self._spec.rate, rel_tol=1e-4):
-            self._say(f"{self._name}: {rate:g} pictures a second, of which the model sees {self._spec.rate:g}.")
+            self._say(
+                f"{self._name}: {rate:g} pictures a second, of which the model sees {self._spec.rate:g}."
+            )
 
     def _say(self, note: str) -> None:
         """Say a note, once in this stream."""
