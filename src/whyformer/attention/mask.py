@@ -181,6 +181,16 @@ class Chunk(Rule):
         return size % self.size == 0
 
     @override
+    def between(self, queries: Layout, keys: Layout) -> Rule:
+        if queries.bounds is None or keys.bounds is None:
+            return self
+        (first, last), (low, high) = (
+            [at // self.size for at in side.bounds or ()] for side in (queries, keys)
+        )
+        near = self.left_chunks is None or last - low <= self.left_chunks
+        return Everything() if near and high <= first else self
+
+    @override
     def allows(self, queries: Layout, keys: Layout) -> Tensor:
         # (B,Q,1) minus (B,1,K) -> (B,Q,K), in chunks
         query, key = facing(queries, keys)

@@ -108,14 +108,20 @@ class MultiHeadAttention(nn.Module):
         value = split(self.value(source), self.key_value_heads)
         return KeyValues(positions.rotate(key, position), value)
 
-    def forward(self, x: Tensor, source: KeyValues, mask: Mask, positions: Positions) -> Tensor:
-        """Let ``x`` (B,Q,M) attend to ``source``; returns (B,Q,M)."""
+    def forward(
+        self, x: Tensor, source: KeyValues, mask: Mask, positions: Positions, position: Tensor | None = None
+    ) -> Tensor:
+        """Let ``x`` (B,Q,M) attend to ``source``; returns (B,Q,M).
+
+        Queries are turned by ``position`` (B,Q) where the mask counts from elsewhere than the keys did.
+        """
+        position = mask.queries.position if position is None else position
         # (B,Q,M) -> (B,H,Q,D)
         query = self.score.prepare(split(self.query(x), self.heads))
         times = self.heads // self.key_value_heads
         key, value = repeat_key_value_heads(source.key, times), repeat_key_value_heads(source.value, times)
         context, weights = attend(
-            positions.rotate(query, mask.queries.position),
+            positions.rotate(query, position),
             key,
             value,
             score=self.score,

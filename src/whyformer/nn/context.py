@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from whyformer.attention.mask import Mask
 from whyformer.nn.cache import CrossCache, KVCache
+from whyformer.nn.streaming.state import StackState
 from whyformer.position.positions import Positions
 
 NO_POSITIONS = Positions()
@@ -26,5 +29,11 @@ class Pass:
     mask: Mask
     positions: Sequence[Positions]
     """Position schemes of each layer."""
+    position: Tensor
+    """(B,L), where the tokens stand; the mask may count from elsewhere."""
     cache: KVCache | None = None
     cross: CrossPass | None = None
+    state: StackState | None = None
+    """Past of a stream, of which this is the next piece."""
+    chunk: int | None = None
+    """Positions of the chunks inside which a convolution may look ahead; None for the whole."""

@@ -1,6 +1,7 @@
 """A stack of equal blocks: an encoder or a decoder.
 
-A block is attention, perhaps cross-attention, and a feed-forward network; each is a residual branch.
+A block is attention, perhaps cross-attention or a convolution, and a feed-forward network, perhaps a second
+one before all others; each is a residual branch.
 
 B batch · L length · S source length · M model dimension
 """
@@ -11,7 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from whyformer.attention.mask import Everything, Mask, MaskRule
+from whyformer.attention.mask import Everything, Mask, MaskRule, Rule
 from whyformer.attention.multihead import AttentionSpec, MultiHeadAttention
 from whyformer.dropout import Dropout
 from whyformer.nn.cache import CrossCache, KVCache
@@ -19,6 +20,9 @@ from whyformer.nn.context import NO_POSITIONS, CrossPass, Pass
 from whyformer.nn.feed_forward import FeedForwardSpec, ReluSpec
 from whyformer.nn.norm import LayerNormSpec, NormSpec
 from whyformer.nn.placement import Depth, Placement, PlacementSpec, PostNormSpec
+from whyformer.nn.streaming.convolution import ConvolutionBranch, ConvolutionSpec
+from whyformer.nn.streaming.pieces import chunk_size
+from whyformer.nn.streaming.state import StackState
 from whyformer.position.absolute import SinusoidalSpec
 from whyformer.position.layout import Layout
 from whyformer.position.positions import Positions, PositionSpec
@@ -34,8 +38,12 @@ class BlockSpec(Spec):
     """Self-attention."""
     cross_attention: AttentionSpec | None = None
     """Attention to the memory, in a decoder; left out in an encoder."""
+    convolution: ConvolutionSpec | None = None
+    """Convolution between near positions after attention, as in a Conformer; left out in a Transformer."""
     feed_forward: FeedForwardSpec = ReluSpec()
     """The network that acts on each token by itself."""
+    macaron: bool = False
+    """Whether a second such network stands before attention, and each of the two counts half."""
     norm: NormSpec = LayerNormSpec()
     """How activations are normalised."""
     placement: PlacementSpec = PostNormSpec()
@@ -47,6 +55,13 @@ class BlockSpec(Spec):
     def _fits_together(self) -> "BlockSpec":
         if self.cross_attention is not None and (fault := self.cross_attention.across()):
             raise ValueError(f"cross_attention.{fault}")
+        if self.convolution is not None and self.cross_attention is not None:
+            raise ValueError(
+                "convolution is for encoders, and cross_attention makes this a decoder, which keeps no "
+                "convolution's past; remove one"
+            )
+        if self.macaron and self.feed_forward.kind == "none":
+            raise ValueError("macaron doubles a feed-forward network, and feed_forward.kind none has none")
         if self.placement.kind == "deep" and self.norm.kind == "none":
             raise ValueError("placement.kind deep grows the residual in every layer; norm.kind none lets it")
         return self
@@ -57,7 +72,8 @@ class BlockSpec(Spec):
 
     def branch(self, d_model: int, layers: int) -> Placement:
         """The ends of one residual branch of this layer."""
-        depth = Depth(layers, branches=2 if self.cross_attention is None else 3)
+        more = (self.cross_attention is not None) + (self.convolution is not None) + self.macaron
+        depth = Depth(layers, branches=2 + more)
         return self.placement.build(self.norm.build(d_model), Dropout(self.dropout), depth)
 
 
@@ -126,6 +142,8 @@ class Block(nn.Module):
 
     def __init__(self, spec: BlockSpec, d_model: int, layers: int) -> None:
         super().__init__()
+        self.share = 0.5 if spec.macaron else 1.0
+        """Weight of a feed-forward network's output (Gulati et al. 2020, equation 1)."""
         self.attention = spec.attention.build(d_model)
         self.attention_branch = spec.branch(d_model, layers)
         self.attention_branch.initialise(self.attention)
@@ -140,16 +158,27 @@ class Block(nn.Module):
         if self.feed_forward is not None:
             self.feed_forward_branch = spec.branch(d_model, layers)
             self.feed_forward_branch.initialise(self.feed_forward)
+        self.first_feed_forward = spec.feed_forward.build(d_model) if spec.macaron else None
+        self.first_feed_forward_branch: Placement | None = None
+        if self.first_feed_forward is not None:
+            self.first_feed_forward_branch = spec.branch(d_model, layers)
+            self.first_feed_forward_branch.initialise(self.first_feed_forward)
+        self.convolution: ConvolutionBranch | None = None
+        self.convolution_branch: Placement | None = None
+        if spec.convolution is not None:
+            self.convolution = spec.convolution.build(d_model)
+            self.convolution_branch = spec.branch(d_model, layers)
+            self.convolution_branch.initialise(self.convolution)
 
     def forward(self, x: Tensor, shared: Pass, layer: int) -> Tensor:
         """Transform ``x`` (B,L,M); ``layer`` counts from 0 and finds this block's part of what is shared."""
-        valid, position = shared.mask.queries.valid, shared.mask.queries.position
-        positions = shared.positions[layer]
+        valid, positions = shared.mask.queries.valid, shared.positions[layer]
+        x = self._feed(x, valid, self.first_feed_forward, self.first_feed_forward_branch)
         h = self.attention_branch.enter(x, valid)
-        source = self.attention.key_values(h, positions, position)
-        if shared.cache is not None:
-            source = shared.cache.append(layer, source)
-        h = self.attention(h, source, shared.mask, positions)
+        source = self.attention.key_values(h, positions, shared.position)
+        if (past := shared.cache or shared.state) is not None:
+            source = past.append(layer, source)
+        h = self.attention(h, source, shared.mask, positions, shared.position)
         x = self.attention_branch.leave(x, h, valid)
         if self.cross_attention is not None and self.cross_branch is not None:
             assert shared.cross is not None, "a block with cross-attention needs a memory"
@@ -158,10 +187,28 @@ class Block(nn.Module):
             h = self.cross_branch.enter(x, valid).reshape(*mask.queries.position.shape, -1)
             h = self.cross_attention(h, memory, mask, NO_POSITIONS).view_as(x)
             x = self.cross_branch.leave(x, h, valid)
-        if self.feed_forward is not None and self.feed_forward_branch is not None:
-            h = self.feed_forward(self.feed_forward_branch.enter(x, valid))
-            x = self.feed_forward_branch.leave(x, h, valid)
-        return x
+        if self.convolution is not None and self.convolution_branch is not None:
+            gated = self.convolution.gate(self.convolution_branch.enter(x, valid), valid)
+            h = self.convolution(gated, self._past(gated, shared, layer), shared.chunk, valid)
+            x = self.convolution_branch.leave(x, h, valid)
+        return self._feed(x, valid, self.feed_forward, self.feed_forward_branch)
+
+    def _feed(
+        self, x: Tensor, valid: Tensor | None, network: nn.Module | None, branch: Placement | None
+    ) -> Tensor:
+        """The residual ``x`` (B,L,M) after one of the feed-forward networks; itself where there is none."""
+        if network is None or branch is None:
+            return x
+        h = network(branch.enter(x, valid))
+        return branch.leave(x, h if self.share == 1.0 else self.share * h, valid)
+
+    def _past(self, gated: Tensor, shared: Pass, layer: int) -> Tensor:
+        """Inputs of the convolution before ``gated`` (B,L,M): zeros (B,R,M) where nothing came before."""
+        assert self.convolution is not None, "only a block with a convolution has its past"
+        back = self.convolution.back
+        if shared.state is None:
+            return gated.new_zeros(len(gated), back, gated.shape[2])
+        return shared.state.past(layer, gated, back)
 
 
 class Stack(nn.Module):
@@ -181,6 +228,9 @@ class Stack(nn.Module):
         self._shared = _joined(self.positions)
         self._by_layer = [_joined(self.positions, own) for own in self.layer_positions]
         self.blocks = nn.ModuleList(spec.block.build(d_model, spec.layers) for _ in range(spec.layers))
+        convolution = spec.block.convolution
+        self.convolves = convolution is not None
+        self.looks_ahead = convolution is not None and convolution.reach == "chunk"
         self.final_norm = spec.block.norm.build(d_model) if spec.block.placement.final_norm else None
 
     def embed(self, x: Tensor, layout: Layout) -> Tensor:
@@ -193,16 +243,26 @@ class Stack(nn.Module):
         return self.embed(torch.zeros(1, longest, d_model), Layout.counting(1, longest))[0]
 
     def forward(
-        self, x: Tensor, queries: Layout, *, cache: KVCache | None = None, cross: CrossCache | None = None
+        self,
+        x: Tensor,
+        queries: Layout,
+        *,
+        rule: Rule | None = None,
+        cache: KVCache | None = None,
+        cross: CrossCache | None = None,
+        state: StackState | None = None,
     ) -> Tensor:
         """Transform embedded tokens.
 
         Args:
             x: (B,L,M), positions already added.
             queries: where the L tokens stand and which are real.
+            rule: who may attend to whom in this pass; the stack's own mask if left out.
             cache: keys and values of earlier tokens; those of ``x`` are added to it.
             cross: keys and values of the memory, for a decoder; of one in B/W rows, W rows of ``x`` that
                 follow each other read the same.
+            state: past of the streams whose next piece this is, padded on the right by known lengths; it
+                goes on by this piece.
 
         Returns:
             (B,L,M); rows of padding are finite and mean nothing.
@@ -210,16 +270,31 @@ class Stack(nn.Module):
         Raises:
             ValueError: this is a piece of a text whose earlier tokens should have seen it.
         """
-        self._refuse_pieces(queries, cache)
-        keys = queries if cache is None else cache.with_new(queries)
+        rule = self.rule if rule is None else rule
+        self._refuse_pieces(rule, queries, cache)
+        self._refuse_convolution(queries, cache)
+        asking, keys = queries, queries if cache is None else cache.with_new(queries)
+        if state is not None:
+            state.refuse(rule, queries.lengths)
+            asking, keys = state.begin(queries)
         reading = None
         if cross is not None:
             reading = CrossPass(cross, Mask(Everything(), queries.in_rows(len(cross)), cross.layout))
-        shared = Pass(Mask(self.rule, queries, keys), self._by_layer, cache, reading)
+        shared = Pass(
+            Mask(rule, asking, keys),
+            self._by_layer,
+            queries.position,
+            cache,
+            reading,
+            state,
+            chunk_size(rule) if self.looks_ahead else None,
+        )
         for layer, block in enumerate(self.blocks):
             x = block(x, shared, layer)
         if cache is not None:
             cache.advance(keys, queries)
+        if state is not None:
+            state.advance()
         return x if self.final_norm is None else self.final_norm(x, queries.valid)
 
     def layers(self, x: Tensor, queries: Layout) -> list[Tensor]:
@@ -244,16 +319,31 @@ class Stack(nn.Module):
         """An empty cache for step-by-step decoding; it forgets what the mask lets no later token see."""
         return KVCache(len(self.blocks), self.rule.visible_range.back)
 
-    def _refuse_pieces(self, queries: Layout, cache: KVCache | None) -> None:
-        if cache is None or cache.seen == 0 or self.rule.causal:
+    def new_state(self, rule: Rule | None = None, rows: int = 1) -> StackState:
+        """The state of ``rows`` streams that have not begun, by ``rule`` or the stack's own mask."""
+        return StackState(self.rule if rule is None else rule, len(self.blocks), rows)
+
+    def _refuse_pieces(self, rule: Rule, queries: Layout, cache: KVCache | None) -> None:
+        if cache is None or cache.seen == 0 or rule.causal:
             return
         first = queries.start
-        if first is None or not self.rule.exact_in_pieces(first):
+        if first is None or not rule.exact_in_pieces(first):
             where = "at positions that differ or are unknown" if first is None else f"at position {first}"
             raise ValueError(
-                f"a piece that begins {where} cannot follow others: by the mask {self.rule!r}, tokens before "
+                f"a piece that begins {where} cannot follow others: by the mask {rule!r}, tokens before "
                 "had to see it; feed the text whole, or in pieces that the mask keeps apart, or mask causally"
             )
+
+    def _refuse_convolution(self, queries: Layout, cache: KVCache | None) -> None:
+        if not self.convolves:
+            return
+        if cache is not None:
+            raise ValueError(
+                "block.convolution reads positions before its own, which a cache of keys has not; feed the "
+                "pieces with a state of the stack"
+            )
+        if queries.segment is not None:
+            raise ValueError("block.convolution would mix sentences packed into one row; do not pack them")
 
 
 def _joined(*groups: nn.Module) -> Positions:
