@@ -7,24 +7,24 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from whyformer.data.video.front import FrameSpec
-from whyformer.data.video.moving_digits import NO_DIGIT, DigitVideo, MovingDigitsSpec, Part, digit_images
+from whyformer.data.video.moving_digits import NO_DIGIT, DigitVideo, MovingDigitsSpec, Subset, digit_images
 
 pytest.importorskip("sklearn")
 
-PARTS: tuple[Part, ...] = ("train", "validation", "test")
+PARTS: tuple[Subset, ...] = ("train", "validation", "test")
 QUIET = MovingDigitsSpec(noise=0.0)
 
 
 def test_parts_share_no_image():
-    images = [{image.tobytes() for image in digit_images(part)[0]} for part in PARTS]
+    images = [{image.tobytes() for image in digit_images(subset)[0]} for subset in PARTS]
     assert sum(map(len, images)) == len(set.union(*images)) == 1_797
-    for part in PARTS:
-        assert set(digit_images(part)[1]) == set(range(10))
+    for subset in PARTS:
+        assert set(digit_images(subset)[1]) == set(range(10))
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_a_video_is_a_pure_function_of_its_number(part: Part):
-    one, other = (MovingDigitsSpec().open(part, 7) for _ in range(2))
+@pytest.mark.parametrize("subset", PARTS)
+def test_a_video_is_a_pure_function_of_its_number(subset: Subset):
+    one, other = (MovingDigitsSpec().open(subset, 7) for _ in range(2))
     for number in range(3):
         one.video(0, number)
     first, second = one.video(2, 5), other.video(2, 5)

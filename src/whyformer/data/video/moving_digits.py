@@ -19,7 +19,7 @@ from whyformer.errors import DataError
 from whyformer.lengths import grouping, output_count
 from whyformer.spec import Spec
 
-Part: TypeAlias = Literal["train", "validation", "test"]
+Subset: TypeAlias = Literal["train", "validation", "test"]
 
 NO_DIGIT = 10
 """Label of a stretch in which no digit is seen."""
@@ -31,7 +31,7 @@ _SEEN = 0.5  # share of its ink from which a digit counts as seen
 
 # Whole stretches of the collection and no draw. Neighbours in it are alike: of 37 % of the images the nearest
 # one is within 50 places, which chance makes 5 %. A draw would ask for what was nearly seen in training.
-_STRETCHES: dict[Part, tuple[int, int]] = {
+_STRETCHES: dict[Subset, tuple[int, int]] = {
     "train": (0, 1_257),
     "validation": (1_257, 1_437),
     "test": (1_437, _IMAGES),
@@ -76,13 +76,13 @@ class MovingDigitsSpec(Spec):
             raise ValueError(f"largest {self.largest} is more than the canvas has")
         return self
 
-    def open(self, part: Part, seed: int) -> "MovingDigits":
-        """The videos of one part, of images that no other part has.
+    def open(self, subset: Subset, seed: int) -> "MovingDigits":
+        """The videos of one subset, of images that no other subset has.
 
         Raises:
             DataError: scikit-learn is not installed.
         """
-        return MovingDigits(self, part, seed)
+        return MovingDigits(self, subset, seed)
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,11 @@ class DigitVideo:
 class MovingDigits:
     """Endless videos; each is a pure function of the seed, the epoch and its index."""
 
-    def __init__(self, spec: MovingDigitsSpec, part: Part, seed: int) -> None:
+    def __init__(self, spec: MovingDigitsSpec, subset: Subset, seed: int) -> None:
         self.spec = spec
-        self._part: Part = part
+        self._part: Subset = subset
         self._seed = seed
-        self._images, self._values = digit_images(part)
+        self._images, self._values = digit_images(subset)
 
     def video(self, epoch: int, index: int) -> DigitVideo:
         """Draw video ``index`` of ``epoch``, both counted from 0."""
@@ -198,8 +198,8 @@ class _Path(NamedTuple):
 
 
 @functools.cache
-def digit_images(part: Part) -> tuple[Frames, tuple[int, ...]]:
-    """The images (n,8,8) of a part, ink in [0, 1], and the digit on each.
+def digit_images(subset: Subset) -> tuple[Frames, tuple[int, ...]]:
+    """The images (n,8,8) of a subset, ink in [0, 1], and the digit on each.
 
     Raises:
         DataError: scikit-learn is not installed, or has other images.
@@ -210,7 +210,7 @@ def digit_images(part: Part) -> tuple[Frames, tuple[int, ...]]:
             f"scikit-learn brings digits of shape {collection.images.shape}, not the 1,797 of 8x8 pixels "
             "that are known; install another version."
         )
-    first, stop = _STRETCHES[part]
+    first, stop = _STRETCHES[subset]
     images = (collection.images[first:stop] / _DARKEST).astype(np.float32)
     images.flags.writeable = False
     return images, tuple(int(value) for value in collection.target[first:stop])
