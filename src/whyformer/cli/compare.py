@@ -14,7 +14,7 @@ from whyformer.errors import RecipeError, TrainingError
 from whyformer.language import current_language, display_width, padded, translated
 
 if TYPE_CHECKING:
-    from whyformer.experiments.bootstrap import Estimate
+    from whyformer.bootstrap import Estimate
     from whyformer.experiments.grid import Results, Trial
     from whyformer.experiments.trial import Measured
 

@@ -50,6 +50,12 @@ def evaluate(
     tokenize: Annotated[
         list[str] | None, typer.Option(help="BLEU's words: 13a, zh, char, intl or none; again for one more.")
     ] = None,
+    chunk: Annotated[
+        list[str] | None, typer.Option(help="Of speech and video: duration of a chunk, such as 320ms, or full; again for one more.")
+    ] = None,
+    left: Annotated[
+        list[str] | None, typer.Option(help="Of speech and video: chunks to the left, or all; again for one more.")
+    ] = None,
     examples: Annotated[
         int, typer.Option(min=0, help="Show up to so many right and so many wrong translations.")
     ] = 0,
@@ -104,6 +110,8 @@ def evaluate(
         source=source,
         references=tuple(reference or ()),
         shows_text=bool(examples or save),
+        chunks=tuple(chunk or ()),
+        left=tuple(left or ()),
         progress=sentence_bar,
     )
     keep_freed_memory()

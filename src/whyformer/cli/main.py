@@ -25,6 +25,7 @@ from whyformer.cli import (
     import_model,
     init,
     inspect,
+    listen,
     parts,
     profile,
     recipes,
@@ -70,6 +71,7 @@ app.command(cls=Verb)(generate.generate)
 app.command(cls=Verb)(fill.fill)
 app.command(cls=Verb)(embed.embed)
 app.command(cls=Verb)(classify.classify)
+app.command(cls=Verb)(listen.listen)
 app.command(cls=Verb)(evaluate.evaluate)
 app.command(cls=Verb)(compare.compare)
 app.command(cls=Verb)(inspect.inspect)

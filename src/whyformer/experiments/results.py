@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from whyformer.bootstrap import Estimate, estimate, paired_difference
 from whyformer.errors import RecipeError
-from whyformer.experiments.bootstrap import Estimate, estimate, paired_difference
 from whyformer.experiments.grid import Results
 from whyformer.experiments.trial import Measured
 from whyformer.files import write_text

@@ -16,6 +16,7 @@ from whyformer.tasks.causal_lm.task import CausalLMTask
 from whyformer.tasks.classification.task import ClassificationTask
 from whyformer.tasks.masked_lm.task import MaskedLMTask
 from whyformer.tasks.recipe import Recipe
+from whyformer.tasks.speech.task import SpeechTask
 from whyformer.tasks.task import Task
 from whyformer.tasks.translation.task import TranslationTask
 from whyformer.training.storage.run import RunFolder
@@ -31,6 +32,7 @@ TASKS: dict[str, AnyTask] = {
         MaskedLMTask(),
         BidirectionalLMTask(),
         ClassificationTask(),
+        SpeechTask(),
     )
 }
 

@@ -107,14 +107,23 @@ class EvaluationOptions:
     """Translations of those sentences, one file or more."""
     shows_text: bool = False
     """Whether outputs are to be shown or kept."""
+    chunks: tuple[str, ...] = ()
+    """Durations of chunks to try a stream with, such as 320ms or full, instead of the recipe's."""
+    left: tuple[str, ...] = ()
+    """Numbers of chunks to the left to try with each of them, such as 4 or all, instead of the recipe's."""
     progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] = _silent
     """Progress bar: opened with a label and a number of sentences, yields a function to report those done."""
 
     @property
     def about_text(self) -> bool:
         """Whether any of them only means something where text is written."""
-        given = self.tokenize or self.source or self.references or self.shows_text
+        given = self.tokenize or self.source or self.references
         return bool(given or self.search != SearchChoice())
+
+    @property
+    def about_streams(self) -> bool:
+        """Whether any of them only means something where a stream is recognised."""
+        return bool(self.chunks or self.left)
 
 
 @dataclass(frozen=True)
@@ -169,6 +178,8 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
     """The verb of the program that uses such runs."""
     writes_text: ClassVar[bool] = False
     """Whether evaluation writes texts and compares them with references."""
+    recognises_streams: ClassVar[bool] = False
+    """Whether it reads a signal chunk by chunk."""
     figures: ClassVar[tuple[str, ...]]
     """Names of the figures to compare by where a comparison does not say which."""
 
@@ -259,7 +270,10 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
         Raises:
             DataError: such options are given.
         """
-        if options.about_text and not self.writes_text:
+        if options.about_streams and not self.recognises_streams:
+            raise DataError(f"{run}: this run {self.does}; --chunk and --left are for runs that hear or watch.")
+        shows = options.shows_text and not self.recognises_streams
+        if (options.about_text or shows) and not self.writes_text:
             raise DataError(
                 f"{run}: this run does not translate and is scored without writing any text; of the options "
                 "it takes --on, --json, --batch, --device, --threads and --weights."

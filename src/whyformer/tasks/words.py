@@ -5,6 +5,7 @@ from whyformer.models.bert import BERTSpec
 from whyformer.models.elmo import ELMoSpec
 from whyformer.models.gpt import GPTSpec
 from whyformer.models.recurrent import RecurrentSpec
+from whyformer.models.streaming_encoder import StreamingEncoderSpec
 from whyformer.models.transformer import TransformerSpec
 from whyformer.nn.stack import StackSpec
 
@@ -26,6 +27,14 @@ def model_words(model: TransformerSpec | RecurrentSpec | BackboneSpec) -> dict[s
             layers = f"{model.layers} of {model.cell.kind}"
             attention = "no" if model.attention is None else model.attention.score.kind
             return {**words, "encoder": f"{layers}, both ways", "decoder": f"{layers}, {attention} attention"}
+
+
+def streaming_words(encoder: StreamingEncoderSpec) -> dict[str, str]:
+    """The sizes and kinds of a streaming ``encoder``."""
+    words = {"model": f"{encoder.front.kind} front of stride {encoder.front.stride}, d_model {encoder.d_model}"}
+    block = encoder.stack.block
+    convolution = "" if block.convolution is None else f", {block.convolution.reach} convolution"
+    return {**words, "encoder": stack_words(encoder.stack) + convolution}
 
 
 def stack_words(stack: StackSpec) -> str:

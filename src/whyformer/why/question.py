@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from whyformer.experiments.bootstrap import Estimate, estimate
+from whyformer.bootstrap import Estimate, estimate
 from whyformer.plots.chart import Language
 from whyformer.spec import Spec
 

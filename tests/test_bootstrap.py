@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyformer.experiments.bootstrap import Estimate, estimate, interval, paired_difference
+from whyformer.bootstrap import Estimate, estimate, interval, paired_difference, ratio_interval
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=8)
 
@@ -58,3 +58,26 @@ def test_nothing_and_impossible_confidence_are_refused(values: list[float], conf
 def test_pairs_of_unequal_length_are_refused():
     with pytest.raises(ValueError):
         paired_difference([1.0], [1.0, 2.0])
+
+
+def test_ratios_of_equal_wholes_are_means():
+    values = [1.0, 2.0, 6.0]
+    assert ratio_interval(values, [2.0] * 3) == tuple(bound / 2 for bound in interval(values))
+
+
+def test_a_ratio_weighs_parts_by_their_wholes():
+    """Of two, the long one is drawn twice, once or never; the mean of ratios would be 0.5 in the middle."""
+    samples = sorted(
+        sum(one) / sum(other) for one, other in [((0, 0), (9, 9)), ((0, 1), (9, 1)), ((1, 1), (1, 1))]
+    )
+    assert ratio_interval([0.0, 1.0], [9.0, 1.0]) == (samples[0], samples[-1]) == (0.0, 1.0)
+    assert ratio_interval([0.0, 1.0], [9.0, 1.0], confidence=0.01) == pytest.approx((0.1, 0.1))
+
+
+def test_samples_of_nothing_are_left_out():
+    assert ratio_interval([1.0, 0.0], [2.0, 0.0]) == (0.5, 0.5)
+    for parts, wholes in (([], []), ([1.0], [0.0])):
+        with pytest.raises(ValueError, match="cannot give"):
+            ratio_interval(parts, wholes)
+    with pytest.raises(ValueError, match="zip"):
+        ratio_interval([1.0], [1.0, 2.0])

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import fsum
 from statistics import fmean
 
 RESAMPLES = 2000
@@ -48,3 +49,29 @@ def paired_difference(
         ValueError: they are not of one length, or as for ``interval``.
     """
     return estimate([left - right for left, right in zip(a, b, strict=True)], confidence, seed)
+
+
+def ratio_interval(
+    parts: Sequence[float], wholes: Sequence[float], confidence: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """The same for a ratio of sums, Σ parts / Σ wholes, where ``parts[i]`` and ``wholes[i]`` belong together.
+
+    It is what errors over words are: a long utterance has more of both (Bisani & Ney 2004). Samples in which
+    the wholes are 0 are left out.
+
+    Raises:
+        ValueError: they are not of one length, the wholes are 0, or as for ``interval``.
+    """
+    pairs = list(zip(parts, wholes, strict=True))
+    if not sum(wholes) > 0.0 or not 0.0 < confidence < 1.0:
+        raise ValueError(f"{len(pairs)} ratios cannot give an interval of confidence {confidence}")
+    draw = random.Random(seed)
+    ratios: list[float] = []
+    for _ in range(RESAMPLES):
+        some = draw.choices(pairs, k=len(pairs))
+        whole = fsum(each for _, each in some)
+        if whole > 0.0:
+            ratios.append(fsum(part for part, _ in some) / whole)
+    ratios.sort()
+    outside = round(len(ratios) * (1.0 - confidence) / 2.0)
+    return ratios[outside], ratios[-1 - outside]

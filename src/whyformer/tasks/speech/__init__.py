@@ -1,0 +1,1 @@
+"""Speech recognition: sound in, words out as they are spoken."""

@@ -1,0 +1,252 @@
+"""The listener: a trained speech recogniser that is fed sound, live or from files."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from whyformer.data.audio.features import FilterBankSpec
+from whyformer.data.audio.files import open_audio
+from whyformer.data.audio.front import Sound, SoundFront
+from whyformer.data.audio.statistics import FeatureStatistics
+from whyformer.decoding.ctc.endpoint import EndpointSpec
+from whyformer.decoding.ctc.rescoring import RescoringSpec
+from whyformer.decoding.ctc.search import CTCSearchSpec
+from whyformer.lengths import grouping
+from whyformer.models.speech import SpeechModel
+from whyformer.tasks.streaming.pool import SessionPool
+from whyformer.tasks.streaming.recognizer import Recognizer
+from whyformer.tasks.streaming.session import Reading, Session
+from whyformer.tasks.streaming.settings import ChunksSpec, FrameClock
+from whyformer.tasks.streaming.vocabulary import SymbolTable
+from whyformer.tasks.streaming.transcript import Transcript
+
+
+@dataclass(frozen=True)
+class ListenerSettings:
+    """Way to listen, unless a call says otherwise."""
+
+    chunks: ChunksSpec
+    search: CTCSearchSpec
+    endpoint: EndpointSpec | None
+    rescoring: RescoringSpec | None
+
+    def with_chunks(self, chunk: str | None, left: str | None) -> "ListenerSettings":
+        """The settings with chunks as a command line says them; None leaves what is.
+
+        Raises:
+            DecodingError: they say no duration, or no number of chunks.
+        """
+        return replace(self, chunks=self.chunks.changed(chunk, left))
+
+    def grid(self, chunks: Sequence[str], left: Sequence[str]) -> list["ListenerSettings"]:
+        """The settings with each of ``chunks`` and, of these, each of ``left``; where none are given, as it is.
+
+        The whole signal at once has no chunks to its left, so it comes once.
+        """
+        found: dict[ChunksSpec, ListenerSettings] = {}
+        for chunk in chunks or (None,):
+            for count in left or (None,):
+                changed = self.with_chunks(chunk, count)
+                whole = changed.chunks.milliseconds is None
+                key = ChunksSpec(milliseconds=None, left=None) if whole else changed.chunks
+                found[key] = replace(changed, chunks=key)
+        return [*found.values()]
+
+
+class SpeechAssets(NamedTuple):
+    """What a recogniser cannot be used without, besides its weights."""
+
+    symbols: SymbolTable
+    statistics: FeatureStatistics
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """Texts that identify both."""
+        return [self.symbols.fingerprint, self.statistics.fingerprint]
+
+    @property
+    def description(self) -> str:
+        """Both, in words."""
+        return f"{self.symbols.description}; {self.statistics.description}"
+
+    def save(self, folder: Path) -> None:
+        """Write both as files of a run's ``folder``."""
+        self.symbols.save(folder)
+        self.statistics.save(folder)
+
+
+def frame_clock(features: FilterBankSpec, stride: int, rate: int | None = None) -> FrameClock:
+    """The way from samples at ``rate`` (of the ``features``, if left out) to frames of an encoder."""
+    rate = rate or features.rate
+    return FrameClock(rate, (*SoundFront(features).stages(rate), grouping(stride)))
+
+
+class _SessionFront:
+    """The front end of a session: it knows at which rate samples come."""
+
+    def __init__(self, front: SoundFront, rate: int) -> None:
+        self.front = front
+        self.rate = rate
+
+    @property
+    def heard(self) -> float:
+        """Seconds of sound that have come."""
+        return self.front.seconds
+
+    def feed(self, signal: Sound, /) -> NDArray[np.float32]:
+        """The features (T,F) that ``signal`` completes."""
+        return self.front.feed(signal, self.rate)
+
+    def finish(self) -> NDArray[np.float32]:
+        """The last features (T,F)."""
+        return self.front.finish()
+
+
+class ListeningSession(Session):
+    """A session that is fed samples (n,) or (n, channels)."""
+
+    def __init__(self, recognizer: Recognizer, front: SoundFront, rate: int, reading: Reading) -> None:
+        self._sound = _SessionFront(front, rate)
+        super().__init__(recognizer, self._sound, reading)
+
+    @override
+    def push(self, signal: Sound, rate: int | None = None) -> None:
+        """Take samples without computing anything; ``rate`` is that of the session if left out."""
+        self._sound.rate = rate or self._sound.rate
+        super().push(signal)
+
+    @override
+    def feed(self, signal: Sound, rate: int | None = None) -> Transcript:
+        """The transcript after ``signal``; ``rate`` is that of the session if left out."""
+        self._sound.rate = rate or self._sound.rate
+        return super().feed(signal)
+
+
+class Listener:
+    """Recognises speech.
+
+    >>> listener = whyformer.load("runs/digits")            # doctest: +SKIP
+    >>> session = listener.open(rate=8000)                  # doctest: +SKIP
+    >>> session.feed(samples).text                          # doctest: +SKIP
+    'three one four'
+    """
+
+    def __init__(
+        self, model: SpeechModel, features: FilterBankSpec, assets: SpeechAssets, settings: ListenerSettings
+    ) -> None:
+        self._model = model.eval()
+        self.features = features
+        self.assets = assets
+        self.settings = settings
+
+    @property
+    def model(self) -> SpeechModel:
+        """The network, in evaluation mode."""
+        return self._model
+
+    def __call__(self, text: str, /) -> Transcript:
+        """The transcript of the sound file called ``text``, as a stream of the recipe's chunks gives it."""
+        return self.transcribe([text])[0]
+
+    def clock(self, rate: int | None = None) -> FrameClock:
+        """The way from samples at ``rate`` (of the features, if left out) to the encoder's frames."""
+        return frame_clock(self.features, self._model.encoder.stride, rate)
+
+    def recognizer(self, settings: ListenerSettings | None = None) -> Recognizer:
+        """The model with the pieces that it is fed in; sessions of one recogniser can share batches.
+
+        Raises:
+            DecodingError: a chunk is no whole number of the encoder's frames.
+        """
+        return Recognizer(self._model, self.clock().rule((settings or self.settings).chunks))
+
+    def open(
+        self,
+        rate: int | None = None,
+        *,
+        settings: ListenerSettings | None = None,
+        recognizer: Recognizer | None = None,
+        name: str = "the sound",
+    ) -> ListeningSession:
+        """A session that is fed samples at ``rate`` in Hz (that of the features, if left out).
+
+        Args:
+            rate: of the samples; a call may say another.
+            settings: way to listen, unless the recipe's.
+            recognizer: one to share batches with other sessions, of the same settings.
+            name: of the sound, in notes and errors.
+        """
+        settings = settings or self.settings
+        rate = rate or self.features.rate
+        reading = Reading(
+            self.assets.symbols,
+            self.clock(rate),
+            settings.search,
+            settings.endpoint,
+            settings.rescoring,
+            self._model.rescorer,
+        )
+        front = SoundFront(self.features, self.assets.statistics, name)
+        return ListeningSession(recognizer or self.recognizer(settings), front, rate, reading)
+
+    def pool(self, settings: ListenerSettings | None = None, rows: int = 256) -> "ListeningPool":
+        """A pool of sessions that share batches of at most ``rows``."""
+        return ListeningPool(self, settings or self.settings, rows)
+
+    def transcribe(
+        self,
+        files: Sequence[str | Path],
+        settings: ListenerSettings | None = None,
+        *,
+        rate: int | None = None,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> list[Transcript]:
+        """The transcripts of sound files, each as a stream gives it; of several segments they are joined.
+
+        Args:
+            files: any that soundfile reads; ``-`` is standard input.
+            settings: way to listen, unless the recipe's.
+            rate: of samples without a header, on standard input.
+            advance: told when a file is done.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        settings = settings or self.settings
+        recognizer = self.recognizer(settings)
+        found: list[Transcript] = []
+        for file in files:
+            found.append(self._whole(file, rate, settings, recognizer))
+            advance(1)
+        return found
+
+    def _whole(
+        self, file: str | Path, rate: int | None, settings: ListenerSettings, recognizer: Recognizer
+    ) -> Transcript:
+        sound = open_audio(file, rate)
+        session = self.open(sound.rate, settings=settings, recognizer=recognizer, name=str(file))
+        for block in sound.blocks():
+            _ = session.feed(block)
+        _ = session.finish()
+        return joined(session.finals)
+
+
+class ListeningPool(SessionPool[ListeningSession]):
+    """Live inputs of one listener, whose chunks are computed together."""
+
+    def __init__(self, listener: Listener, settings: ListenerSettings, rows: int) -> None:
+        self._listener = listener
+        self._settings = settings
+        self.recognizer = listener.recognizer(settings)
+        super().__init__(self.recognizer, rows)
+
+    def open(self, rate: int | None = None, name: str = "the sound") -> ListeningSession:
+        """One more session, fed samples at ``rate``; see ``Listener.open``."""
+        return self.add(
+            self._listener.open(rate, settings=self._settings, recognizer=self.recognizer, name=name)
+        )

@@ -1,0 +1,99 @@
+"""Signals to train and to be judged by: features of sounds, with the symbols that are said in them."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyformer.data.audio.augmentation import AugmentationSpec
+from whyformer.data.audio.features import FilterBankSpec
+from whyformer.data.audio.statistics import FeatureStatistics
+from whyformer.lengths import output_count
+from whyformer.tasks.speech.sounds import Sound, SoundSource
+from whyformer.tasks.streaming.vocabulary import SymbolTable
+from whyformer.tasks.streaming.training import Signal
+
+_STATISTICS_FROM = 200  # sounds of the first epoch: some ten minutes
+
+
+class SoundSignals:
+    """Signals made of sounds as training asks for them.
+
+    Args:
+        sounds: to be trained on.
+        features: way to make features of them.
+        augmentation: changes of the features; those of the samples are the source's.
+        symbols: to write what is said.
+        statistics: to normalise by.
+    """
+
+    def __init__(
+        self,
+        sounds: SoundSource,
+        features: FilterBankSpec,
+        augmentation: AugmentationSpec,
+        symbols: SymbolTable,
+        statistics: FeatureStatistics,
+    ) -> None:
+        self._sounds = sounds
+        self._features = features
+        self._augmentation = augmentation
+        self._symbols = symbols
+        self._statistics = statistics
+        self._made: dict[tuple[int, int], Signal] = {}
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """(examples,) frames of each signal, about."""
+        stage, rate = self._features.stage, self._features.rate
+        seconds = [self._sounds.seconds(index) for index in range(len(self._sounds))]
+        return np.array([output_count(round(rate * each), stage) for each in seconds], dtype=np.int64)
+
+    def text(self, epoch: int, index: int) -> tuple[int, ...]:
+        """The symbols of a signal."""
+        return self._signal(epoch, index).text
+
+    def signal(self, epoch: int, index: int) -> Signal:
+        """The signal, which is handed out once."""
+        signal = self._signal(epoch, index)
+        del self._made[epoch, index]
+        return signal
+
+    def _signal(self, epoch: int, index: int) -> Signal:
+        """The signal, kept until it is handed out: what it says is asked for before."""
+        if (epoch, index) not in self._made:
+            sound, generator = self._sounds.at(epoch, index), self._sounds.generator(epoch, index)
+            raw = self._features.extract(sound.samples)
+            changed = self._augmentation.features_changed(raw, self._features, generator)
+            frames = self._augmentation.masked(self._statistics.normalised(changed), generator)
+            self._made[epoch, index] = Signal(frames.astype(np.float32), tuple(self._symbols.encode(" ".join(sound.words), sound.name)))
+        return self._made[epoch, index]
+
+
+def estimate_statistics(
+    sounds: SoundSource, features: FilterBankSpec, augmentation: AugmentationSpec
+) -> FeatureStatistics:
+    """Statistics of the first sounds of the first epoch, changed as in training, but without masks."""
+
+    def changed(index: int) -> NDArray[np.float32]:
+        raw = features.extract(sounds.at(0, index).samples)
+        return augmentation.features_changed(raw, features, sounds.generator(0, index))
+
+    return FeatureStatistics.estimate(changed(i) for i in range(min(len(sounds), _STATISTICS_FROM)))
+
+
+def held_out_signals(
+    sounds: Sequence[Sound],
+    features: FilterBankSpec,
+    symbols: SymbolTable,
+    statistics: FeatureStatistics,
+) -> list[Signal]:
+    """Signals of ``sounds`` as they are."""
+    return [
+        Signal(
+            statistics.normalised(features.extract(sound.samples)),
+            tuple(symbols.encode(" ".join(sound.words), sound.name)),
+        )
+        for sound in sounds
+    ]
