@@ -41,8 +41,6 @@ _STRETCHES: dict[Subset, tuple[int, int]] = {
 class MovingDigitsSpec(Spec):
     """Strings of handwritten digits, each crossing the canvas on a straight path of its own."""
 
-    frames: FrameSpec = FrameSpec()
-    """Size and rate of the pictures."""
     fewest: int = Field(default=3, ge=1)
     """Minimum number of digits in a video."""
     most: int = Field(default=6, ge=1)
@@ -72,17 +70,20 @@ class MovingDigitsSpec(Spec):
                 f"overlap {self.overlap} is half of fastest {self.fastest} or more, so that three digits "
                 "could meet; set a smaller one"
             )
-        if self.largest > min(self.frames.height, self.frames.width):
-            raise ValueError(f"largest {self.largest} is more than the canvas has")
         return self
 
-    def open(self, subset: Subset, seed: int) -> "MovingDigits":
-        """The videos of one subset, of images that no other subset has.
+    def open(self, subset: Subset, seed: int, frames: FrameSpec) -> "MovingDigits":
+        """The videos of one subset, of images that no other subset has, on a canvas as ``frames`` says.
 
         Raises:
-            DataError: scikit-learn is not installed.
+            DataError: the canvas is smaller than a digit, or scikit-learn is not installed.
         """
-        return MovingDigits(self, subset, seed)
+        if self.largest > min(frames.height, frames.width):
+            raise DataError(
+                f"digits of up to {self.largest} pixels do not fit in pictures of {frames.width}x{frames.height}; "
+                "set a smaller one, or larger pictures."
+            )
+        return MovingDigits(self, subset, seed, frames)
 
 
 @dataclass(frozen=True)
@@ -119,17 +120,28 @@ class DigitVideo:
 class MovingDigits:
     """Endless videos; each is a pure function of the seed, the epoch and its index."""
 
-    def __init__(self, spec: MovingDigitsSpec, subset: Subset, seed: int) -> None:
+    def __init__(self, spec: MovingDigitsSpec, subset: Subset, seed: int, frames: FrameSpec) -> None:
         self.spec = spec
-        self._part: Subset = subset
+        self._size = (frames.height, frames.width)
+        self._subset: Subset = subset
         self._seed = seed
         self._images, self._values = digit_images(subset)
 
+    def count(self, index: int) -> int:
+        """Number of digits of a video, which follows from its index, whatever the epoch."""
+        return self.spec.fewest + index % (self.spec.most - self.spec.fewest + 1)
+
+    def length(self, index: int) -> int:
+        """Number of frames of a video, about."""
+        spec, count = self.spec, self.count(index)
+        gaps = (count - 1) * (spec.pause - spec.overlap) / 2 + spec.pause
+        return round(count * (spec.fastest + spec.slowest) / 2 + gaps)
+
     def video(self, epoch: int, index: int) -> DigitVideo:
         """Draw video ``index`` of ``epoch``, both counted from 0."""
-        rng = default_rng([self._seed, epoch, index, _STRETCHES[self._part][0]])
+        rng = default_rng([self._seed, epoch, index, _STRETCHES[self._subset][0]])
         spec = self.spec
-        count = int(rng.integers(spec.fewest, spec.most + 1))
+        count = self.count(index)
         chosen = rng.integers(len(self._images), size=count)
         times = rng.integers(spec.fastest, spec.slowest + 1, size=count)
         gaps = rng.integers(-spec.overlap, spec.pause + 1, size=count - 1)
@@ -141,7 +153,7 @@ class MovingDigits:
 
     def _paths(self, rng: Generator, times: NDArray[np.int64]) -> list["_Path"]:
         """A straight path for each digit, from just outside of the canvas to just outside of it."""
-        height, width = self.spec.frames.height, self.spec.frames.width
+        height, width = self._size
         sides = rng.integers(self.spec.smallest, self.spec.largest + 1, size=len(times))
         angles = rng.uniform(0.0, 2 * np.pi, size=len(times))
         aside = rng.uniform(-0.15, 0.15, size=len(times)) * min(height, width)
@@ -167,7 +179,7 @@ class MovingDigits:
         length: int,
         paths: list["_Path"],
     ) -> DigitVideo:
-        height, width = self.spec.frames.height, self.spec.frames.width
+        height, width = self._size
         frames = np.zeros((length, height, width), np.float32)
         visible = np.zeros((len(chosen), length), np.float32)
         for digit, (image, begin, path) in enumerate(zip(self._images[chosen], begins, paths, strict=True)):
