@@ -1,7 +1,7 @@
 """Paths in recipes: which keys hold one, and the folder from which a relative one counts.
 
-A key holds a path if the schema says so, by the type of its field: ``Path`` is a file, ``RunPath`` the folder
-of a run. Nothing here knows the keys' names.
+A key holds a path if the schema says so, by the type of its field: ``Path`` is a file, ``FolderPath`` a folder
+of data, ``RunPath`` the folder of a run. Nothing here knows the keys' names.
 
 A relative path counts from the folder of the file that it stands in. Which file that is has to be known
 before recipes are laid over one another, and its interpolations are resolved after that; so in between each
@@ -18,10 +18,14 @@ from pydantic import BaseModel, WithJsonSchema
 
 from whyformer.config.schema import Node
 
-FILE, RUN = "path", "directory-path"
-"""Formats of the two in a JSON schema."""
+FILE, RUN, FOLDER = "path", "directory-path", "data-directory-path"
+"""Formats of the three in a JSON schema."""
 RunPath = Annotated[Path, WithJsonSchema({"type": "string", "format": RUN})]
 """The folder of a run, as the type of a spec's field."""
+FolderPath = Annotated[Path, WithJsonSchema({"type": "string", "format": FOLDER})]
+"""A folder of data, as the type of a spec's field."""
+PathUse = Literal["file", "folder", "run"]
+_USES: dict[str, PathUse] = {FILE: "file", FOLDER: "folder", RUN: "run"}
 
 _MARK = re.compile("\0([0-9]+)\0")
 _MARKS = re.compile("(?:\0[0-9]+\0)*")
@@ -35,7 +39,7 @@ class PathKey(NamedTuple):
     key: str
     """Dotted, as an override writes it."""
     path: Path
-    holds: Literal["file", "run"]
+    holds: PathUse
 
 
 def paths_in(root: Node, data: Mapping[str, object]) -> list[PathKey]:
@@ -44,7 +48,7 @@ def paths_in(root: Node, data: Mapping[str, object]) -> list[PathKey]:
 
     def note(key: str, text: str, place: str | None) -> str:
         if place is not None:
-            found.append(PathKey(key, Path(text), "run" if place == RUN else "file"))
+            found.append(PathKey(key, Path(text), _USES[place]))
         return text
 
     _changed((root,), data, note)
@@ -60,7 +64,7 @@ def alike_but_for_files(one: BaseModel, other: BaseModel) -> bool:
     """Whether two specs of one type differ in nothing but where their files lie."""
 
     def without(_key: str, text: str, place: str | None) -> str:
-        return "" if place == FILE else text
+        return "" if place in (FILE, FOLDER) else text
 
     root = (Node.root(type(one)),)
     left, right = (_changed(root, spec.model_dump(mode="json"), without) for spec in (one, other))
@@ -173,7 +177,7 @@ def _elements(nodes: Sequence[Node], index: int) -> tuple[Node, ...]:
 def _place(nodes: Sequence[Node]) -> str | None:
     """Format in JSON schema of the path that may stand at one of ``nodes``; None where none may."""
     formats = (each.schema.get("format") for node in nodes for each in node.alternatives)
-    return next((str(named) for named in formats if named in (FILE, RUN)), None)
+    return next((str(named) for named in formats if named in _USES), None)
 
 
 def _changed(

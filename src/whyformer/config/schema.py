@@ -19,6 +19,7 @@ _TYPES = {
     "string": "text",
     "path": "path",
     "directory-path": "folder",
+    "data-directory-path": "folder",
     "boolean": "true or false",
     "object": "mapping",
     "null": "null",

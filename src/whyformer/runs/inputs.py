@@ -1,10 +1,10 @@
-"""Inputs of a training, looked at before anything of them is read: files of text, and runs to start from."""
+"""Inputs of a training, looked at before anything is read: files of text, folders of data, runs to start from."""
 
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from whyformer.config.paths import PathKey
+from whyformer.config.paths import PathKey, PathUse
 from whyformer.data.corpora.lines import scan_lines
 from whyformer.errors import DataError
 from whyformer.training.storage.run import RunFolder
@@ -37,7 +37,7 @@ def check_inputs_of_run(paths: Sequence[PathKey], run: Path, verb: str) -> None:
     Raises:
         DataError: some cannot; one line for each, and how to say where they are now.
     """
-    if faults := _faults([each for each in paths if each.holds == "file"]):
+    if faults := _faults([each for each in paths if each.holds != "run"]):
         raise DataError(
             f"{_listed(faults, f'run {run}')}\n  If the files were moved, say where they are now, as in "
             f"`whyformer {verb} {run} {next(iter(faults))}=...`"
@@ -57,7 +57,7 @@ def _faults(paths: Sequence[PathKey]) -> dict[str, str]:
     faults = dict[str, str]()
     for key, path, holds in paths:
         if (path, holds) not in known:
-            known[path, holds] = run_fault(path) if holds == "run" else _file_fault(path)
+            known[path, holds] = _FAULTS[holds](path)
         if fault := known[path, holds]:
             faults[key] = fault
     return faults
@@ -76,6 +76,14 @@ def _file_fault(path: Path) -> str | None:
     return None
 
 
+def _folder_fault(path: Path) -> str | None:
+    try:
+        next(path.iterdir(), None)
+    except OSError as error:
+        return f"{path}: cannot be read as a folder ({error.strerror})."
+    return None
+
+
 def run_fault(path: Path) -> str | None:
     """Sentence on why ``path`` is not the folder of a run; None if it is one."""
     try:
@@ -83,6 +91,13 @@ def run_fault(path: Path) -> str | None:
     except OSError as error:
         return f"{path}: cannot be read ({error.strerror})."
     return None if found else f"{path} is not the folder of a run (it has no recipe.yaml)."
+
+
+_FAULTS: Mapping[PathUse, Callable[[Path], str | None]] = {
+    "file": _file_fault,
+    "folder": _folder_fault,
+    "run": run_fault,
+}
 
 
 def _here(path: Path) -> Path | None:

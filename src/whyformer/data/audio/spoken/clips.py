@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from whyformer.config.paths import FolderPath
 from whyformer.data.audio.libraries import audio_library
 from whyformer.data.audio.resampling import Samples, resampled
 from whyformer.errors import DataError
@@ -55,7 +56,7 @@ class RecordingsSpec(Spec):
 
     kind: Literal["recordings"] = "recordings"
     """Kind of words."""
-    folder: Path
+    folder: FolderPath
     """Folder with ``.wav`` or ``.flac`` files, or with ``.tar.gz`` archives of them."""
     unheard: tuple[str, ...] = ("yweweler",)
     """Speakers who are heard in the test set only."""

@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from whyformer.config.paths import FolderPath
 from whyformer.data.audio.files import open_audio
 from whyformer.data.audio.resampling import Samples, resampled
 from whyformer.data.corpora.download import cache_folder
@@ -59,7 +60,7 @@ class PromptsSpec(Spec):
 
     kind: Literal["prompts"] = "prompts"
     """Kind of sentences."""
-    folder: Path | None = None
+    folder: FolderPath | None = None
     """Folder into which the two packages were unpacked; left out, a place in the cache."""
     fetch: bool = False
     """Packages that are not there are fetched with apt-get and unpacked; nothing is installed."""
