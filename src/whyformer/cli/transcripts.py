@@ -26,12 +26,13 @@ class TranscriptEvents:
     def __init__(self) -> None:
         self._last: object = None
 
-    def __call__(self, transcript: "Transcript", source: str) -> None:
-        """Print it."""
+    def __call__(self, transcript: "Transcript", source: str, **more: object) -> None:
+        """Print it, and what ``more`` is told with it."""
         said = (transcript.words, transcript.stable, transcript.segment, transcript.final)
-        if said != self._last:
+        if said != self._last or any(more.values()):
             self._last = said
-            typer.echo(json.dumps({"source": source, **transcript.record()}, ensure_ascii=False))
+            record = {"source": source, **transcript.record(), **more}
+            typer.echo(json.dumps(record, ensure_ascii=False))
 
 
 class ShownTranscripts:
