@@ -32,6 +32,7 @@ from whyformer.cli import (
     tokenizer,
     train,
     translate,
+    watch,
     why,
 )
 from whyformer.cli.console import ClosedPipeError, prepare_streams, tell_labelled
@@ -72,6 +73,7 @@ app.command(cls=Verb)(fill.fill)
 app.command(cls=Verb)(embed.embed)
 app.command(cls=Verb)(classify.classify)
 app.command(cls=Verb)(listen.listen)
+app.command(cls=Verb)(watch.watch)
 app.command(cls=Verb)(evaluate.evaluate)
 app.command(cls=Verb)(compare.compare)
 app.command(cls=Verb)(inspect.inspect)

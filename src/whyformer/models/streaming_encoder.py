@@ -4,7 +4,7 @@ B rows · T inputs (frames of features, pictures) · L encoder frames · M model
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Annotated, NamedTuple, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -16,12 +16,13 @@ from whyformer.lengths import grouping, output_count
 from whyformer.nn.stack import StackSpec
 from whyformer.nn.streaming.state import StackState
 from whyformer.nn.streaming.subsampling import ConvolutionalSubsamplingSpec, FrontState
+from whyformer.nn.streaming.tubelet import TubeletSpec
 from whyformer.position.layout import Facts, Layout
 from whyformer.position.rotary import RotarySpec
 from whyformer.spec import Spec
 
-FrontSpec = ConvolutionalSubsamplingSpec
-"""Any front: strided convolutions over frames of features."""
+FrontSpec = Annotated[ConvolutionalSubsamplingSpec | TubeletSpec, Field(discriminator="kind")]
+"""Any front: strided convolutions over frames of features, or tubelets over pictures."""
 
 
 class Encoded(NamedTuple):

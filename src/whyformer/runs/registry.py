@@ -19,6 +19,7 @@ from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.speech.task import SpeechTask
 from whyformer.tasks.task import Task
 from whyformer.tasks.translation.task import TranslationTask
+from whyformer.tasks.video.task import VideoTask
 from whyformer.training.storage.run import RunFolder
 
 # Each has recipes, assets and runners of its own, which only it can tell apart: hence `Any`.
@@ -33,6 +34,7 @@ TASKS: dict[str, AnyTask] = {
         BidirectionalLMTask(),
         ClassificationTask(),
         SpeechTask(),
+        VideoTask(),
     )
 }
 

@@ -17,8 +17,8 @@ from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.nn.streaming.convolution import ConvolutionSpec
 from whyformer.nn.streaming.subsampling import ConvolutionalSubsamplingSpec
 from whyformer.position.rotary import RotarySpec
-from whyformer.tasks.speech.listener import Listener, ListenerSettings, SpeechAssets
-from whyformer.tasks.streaming.settings import ChunksSpec
+from whyformer.tasks.speech.listener import Listener, SpeechAssets
+from whyformer.tasks.streaming.settings import ChunksSpec, StreamSettings
 from whyformer.tasks.streaming.vocabulary import SymbolTable
 
 RATE = 8000
@@ -31,10 +31,10 @@ def settings(
     left: int | None = 2,
     search: CTCSearchSpec | None = None,
     endpoint: EndpointSpec | None = None,
-) -> ListenerSettings:
+) -> StreamSettings:
     """Chunks of some frames of 40 ms, read greedily unless said otherwise."""
     chunks = ChunksSpec(milliseconds=milliseconds, left=left)
-    return ListenerSettings(chunks, search or CTCGreedySpec(), endpoint, None)
+    return StreamSettings(chunks, search or CTCGreedySpec(), endpoint, None)
 
 
 def encoder(reach: str = "causal") -> StreamingEncoderSpec:

@@ -8,13 +8,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
 from tasks.speech import listeners
 from whyformer.decoding.ctc.endpoint import EndpointRule, EndpointSpec
 from whyformer.decoding.ctc.search import CTCPrefixBeamSpec
 from whyformer.errors import DataError, DecodingError
 from whyformer.lengths import output_count
-from whyformer.tasks.speech.listener import Listener, ListenerSettings
+from whyformer.tasks.speech.listener import Listener
 from whyformer.tasks.streaming.recognizer import Stream
+from whyformer.tasks.streaming.settings import StreamSettings
 from whyformer.tasks.streaming.transcript import Transcript
 
 CAUSAL, IN_CHUNK = listeners.listener("causal"), listeners.listener("chunk")
@@ -31,7 +33,7 @@ def cut(samples: NDArray[np.float32], sizes: Iterator[int]) -> Iterator[NDArray[
 
 
 def listened(
-    listener: Listener, how: ListenerSettings, pieces: Iterator[NDArray[np.float32]], rate: int | None = None
+    listener: Listener, how: StreamSettings, pieces: Iterator[NDArray[np.float32]], rate: int | None = None
 ) -> list[Transcript]:
     session = listener.open(rate, settings=how)
     for piece in pieces:
@@ -76,7 +78,7 @@ def test_samples_one_by_one_give_the_same_as_all_at_once(rate: int) -> None:
     assert one_by_one[0].words
 
 
-def emitted(listener: Listener, how: ListenerSettings, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def emitted(listener: Listener, how: StreamSettings, samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """What a stream emits, fed at once: (L,V)."""
     recognizer, front = listener.recognizer(how), listener.open(settings=how)
     front.push(samples)
@@ -88,9 +90,7 @@ def emitted(listener: Listener, how: ListenerSettings, samples: NDArray[np.float
     return np.concatenate(parts) if parts else np.zeros((0, listeners.SYMBOLS.size), np.float32)
 
 
-def whole_pass(
-    listener: Listener, how: ListenerSettings, samples: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def whole_pass(listener: Listener, how: StreamSettings, samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """What one masked pass over all features emits: (L,V)."""
     features = listener.assets.statistics.normalised(listener.features.extract(samples))
     rule = listener.recognizer(how).rule

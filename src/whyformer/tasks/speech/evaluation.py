@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from whyformer.data.audio.resampling import Samples
-from whyformer.tasks.speech.listener import Listener, ListenerSettings
+from whyformer.tasks.speech.listener import Listener
 from whyformer.tasks.speech.sounds import Sound
 from whyformer.tasks.streaming.evaluation import (
     Fed,
@@ -15,6 +15,7 @@ from whyformer.tasks.streaming.evaluation import (
 )
 from whyformer.tasks.streaming.pool import SessionPool
 from whyformer.tasks.streaming.session import Session
+from whyformer.tasks.streaming.settings import StreamSettings
 from whyformer.tasks.task import EvaluationOptions
 
 _WHOLE_PIECE = 0.1
@@ -24,7 +25,7 @@ _WHOLE_PIECE = 0.1
 def evaluate_listener(
     listener: Listener,
     sounds: Sequence[Sound],
-    settings: ListenerSettings,
+    settings: StreamSettings,
     options: EvaluationOptions,
     name: str,
 ) -> StreamingMetrics:

@@ -1,7 +1,6 @@
 """The listener: a trained speech recogniser that is fed sound, live or from files."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,49 +12,14 @@ from whyformer.data.audio.features import FilterBankSpec
 from whyformer.data.audio.files import open_audio
 from whyformer.data.audio.front import Sound, SoundFront
 from whyformer.data.audio.statistics import FeatureStatistics
-from whyformer.decoding.ctc.endpoint import EndpointSpec
-from whyformer.decoding.ctc.rescoring import RescoringSpec
-from whyformer.decoding.ctc.search import CTCSearchSpec
 from whyformer.lengths import grouping
 from whyformer.models.speech import SpeechModel
 from whyformer.tasks.streaming.pool import SessionPool
 from whyformer.tasks.streaming.recognizer import Recognizer
 from whyformer.tasks.streaming.session import Reading, Session
-from whyformer.tasks.streaming.settings import ChunksSpec, FrameClock
+from whyformer.tasks.streaming.settings import FrameClock, StreamSettings
 from whyformer.tasks.streaming.transcript import Transcript, joined
 from whyformer.tasks.streaming.vocabulary import SymbolTable
-
-
-@dataclass(frozen=True)
-class ListenerSettings:
-    """Way to listen, unless a call says otherwise."""
-
-    chunks: ChunksSpec
-    search: CTCSearchSpec
-    endpoint: EndpointSpec | None
-    rescoring: RescoringSpec | None
-
-    def with_chunks(self, chunk: str | None, left: str | None) -> "ListenerSettings":
-        """The settings with chunks as a command line says them; None leaves what is.
-
-        Raises:
-            DecodingError: they say no duration, or no number of chunks.
-        """
-        return replace(self, chunks=self.chunks.changed(chunk, left))
-
-    def grid(self, chunks: Sequence[str], left: Sequence[str]) -> list["ListenerSettings"]:
-        """The settings with each of ``chunks`` and, of these, each of ``left``; where none are given, as it is.
-
-        The whole signal at once has no chunks to its left, so it comes once.
-        """
-        found: dict[ChunksSpec, ListenerSettings] = {}
-        for chunk in chunks or (None,):
-            for count in left or (None,):
-                changed = self.with_chunks(chunk, count)
-                whole = changed.chunks.milliseconds is None
-                key = ChunksSpec(milliseconds=None, left=None) if whole else changed.chunks
-                found[key] = replace(changed, chunks=key)
-        return [*found.values()]
 
 
 class SpeechAssets(NamedTuple):
@@ -137,7 +101,7 @@ class Listener:
     """
 
     def __init__(
-        self, model: SpeechModel, features: FilterBankSpec, assets: SpeechAssets, settings: ListenerSettings
+        self, model: SpeechModel, features: FilterBankSpec, assets: SpeechAssets, settings: StreamSettings
     ) -> None:
         self._model = model.eval()
         self.features = features
@@ -157,7 +121,7 @@ class Listener:
         """The way from samples at ``rate`` (of the features, if left out) to the encoder's frames."""
         return frame_clock(self.features, self._model.encoder.stride, rate)
 
-    def recognizer(self, settings: ListenerSettings | None = None) -> Recognizer:
+    def recognizer(self, settings: StreamSettings | None = None) -> Recognizer:
         """The model with the pieces that it is fed in; sessions of one recogniser can share batches.
 
         Raises:
@@ -169,7 +133,7 @@ class Listener:
         self,
         rate: int | None = None,
         *,
-        settings: ListenerSettings | None = None,
+        settings: StreamSettings | None = None,
         recognizer: Recognizer | None = None,
         name: str = "the sound",
     ) -> ListeningSession:
@@ -194,14 +158,14 @@ class Listener:
         front = SoundFront(self.features, self.assets.statistics, name)
         return ListeningSession(recognizer or self.recognizer(settings), front, rate, reading)
 
-    def pool(self, settings: ListenerSettings | None = None, rows: int = 256) -> "ListeningPool":
+    def pool(self, settings: StreamSettings | None = None, rows: int = 256) -> "ListeningPool":
         """A pool of sessions that share batches of at most ``rows``."""
         return ListeningPool(self, settings or self.settings, rows)
 
     def transcribe(
         self,
         files: Sequence[str | Path],
-        settings: ListenerSettings | None = None,
+        settings: StreamSettings | None = None,
         *,
         rate: int | None = None,
         advance: Callable[[int], None] = lambda _: None,
@@ -226,7 +190,7 @@ class Listener:
         return found
 
     def _whole(
-        self, file: str | Path, rate: int | None, settings: ListenerSettings, recognizer: Recognizer
+        self, file: str | Path, rate: int | None, settings: StreamSettings, recognizer: Recognizer
     ) -> Transcript:
         sound = open_audio(file, rate)
         session = self.open(sound.rate, settings=settings, recognizer=recognizer, name=str(file))
@@ -239,7 +203,7 @@ class Listener:
 class ListeningPool(SessionPool[ListeningSession]):
     """Live inputs of one listener, whose chunks are computed together."""
 
-    def __init__(self, listener: Listener, settings: ListenerSettings, rows: int) -> None:
+    def __init__(self, listener: Listener, settings: StreamSettings, rows: int) -> None:
         self._listener = listener
         self._settings = settings
         self.recognizer = listener.recognizer(settings)

@@ -17,15 +17,16 @@ from whyformer.decoding.ctc.rescoring import RescoringSpec
 from whyformer.decoding.ctc.search import CTCGreedySpec, CTCSearchSpec
 from whyformer.models.speech import SpeechSpec
 from whyformer.nn.streaming.chunking import ChunkingSpec, UniformChunksSpec
+from whyformer.nn.streaming.subsampling import ConvolutionalSubsamplingSpec
 from whyformer.plots.panels import Curve, Curves
 from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.tasks.speech.data import SpeechDataSpec
 from whyformer.tasks.speech.evaluation import evaluate_listener
-from whyformer.tasks.speech.listener import Listener, ListenerSettings, SpeechAssets, frame_clock
+from whyformer.tasks.speech.listener import Listener, SpeechAssets, frame_clock
 from whyformer.tasks.speech.signals import SoundSignals, estimate_statistics, held_out_signals
 from whyformer.tasks.streaming.evaluation import StreamingMetrics
 from whyformer.tasks.streaming.objective import StreamingObjective
-from whyformer.tasks.streaming.settings import ChunksSpec
+from whyformer.tasks.streaming.settings import ChunksSpec, StreamSettings
 from whyformer.tasks.streaming.training import StreamingTraining
 from whyformer.tasks.streaming.vocabulary import SymbolTable, SymbolUnit
 from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
@@ -67,6 +68,10 @@ class SpeechRecipe(Recipe):
     @model_validator(mode="after")
     def _fits_together(self) -> "SpeechRecipe":
         front, bins = self.model.encoder.front, self.features.bins
+        if not isinstance(front, ConvolutionalSubsamplingSpec):
+            raise ValueError(
+                f"model.encoder.front.kind {front.kind} sees pictures; use convolution for sound"
+            )
         if front.features != bins:
             raise ValueError(
                 f"model.encoder.front.features is {front.features}, but features.bins is {bins}; make them equal"
@@ -78,9 +83,9 @@ class SpeechRecipe(Recipe):
         return self
 
     @property
-    def settings(self) -> ListenerSettings:
+    def settings(self) -> StreamSettings:
         """Way to listen."""
-        return ListenerSettings(self.chunks, self.search, self.endpoint, self.rescoring)
+        return StreamSettings(self.chunks, self.search, self.endpoint, self.rescoring)
 
 
 class SpeechTask(Task[SpeechRecipe, SpeechAssets, Listener]):

@@ -26,6 +26,8 @@ class SignalBatch(NamedTuple):
     """(B) symbols of each row."""
     rule: Rule
     """Chunks that frames see: those of this batch."""
+    labels: Tensor | None = None
+    """(B,L) what each encoder frame shows, -1 behind the end of a row; None where that is not told."""
 
     @property
     def predictions(self) -> int:

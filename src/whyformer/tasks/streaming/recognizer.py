@@ -39,7 +39,8 @@ class Stream:
         """Output of the last piece."""
         self.frames = 0
         """Encoder frames that were computed."""
-        self._piece = piece
+        self.piece = piece
+        """Input frames in a piece; None where the whole signal is one."""
         self._waiting: list[NDArray[np.float32]] = []
         self._count = 0
         self._idle = 0
@@ -57,14 +58,14 @@ class Stream:
     @property
     def ready(self) -> bool:
         """Whether a piece can be computed."""
-        if self._piece is not None and self._count >= self._piece:
+        if self.piece is not None and self._count >= self.piece:
             return True
         return self.closed and self._count > 0
 
     def take(self) -> NDArray[np.float32]:
         """The frames of the next piece, at most a chunk of them; they wait no longer."""
         joined = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
-        size = len(joined) if self._piece is None else min(self._piece, len(joined))
+        size = len(joined) if self.piece is None else min(self.piece, len(joined))
         rest = joined[size:]
         # A copy, so that what was computed can be forgotten.
         self._waiting = [rest.copy()] if len(rest) else []

@@ -1,11 +1,15 @@
 """Chunks as users say them, in milliseconds, and as the encoder counts them, in frames."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pydantic import Field
 
 from whyformer.attention.mask import Chunk, Everything
+from whyformer.decoding.ctc.endpoint import EndpointSpec
+from whyformer.decoding.ctc.rescoring import RescoringSpec
+from whyformer.decoding.ctc.search import CTCSearchSpec
 from whyformer.errors import DecodingError
 from whyformer.lengths import Stage, inputs_per_output, look_ahead, needed_length
 from whyformer.spec import Spec
@@ -41,6 +45,38 @@ class ChunksSpec(Spec):
         if self.milliseconds is None:
             return "full"
         return f"{self.milliseconds:g}ms, left {'all' if self.left is None else self.left}"
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """Way to recognise streams, unless a call says otherwise."""
+
+    chunks: ChunksSpec
+    search: CTCSearchSpec
+    endpoint: EndpointSpec | None
+    rescoring: RescoringSpec | None
+
+    def with_chunks(self, chunk: str | None, left: str | None) -> "StreamSettings":
+        """The settings with chunks as a command line says them; None leaves what is.
+
+        Raises:
+            DecodingError: they say no duration, or no number of chunks.
+        """
+        return replace(self, chunks=self.chunks.changed(chunk, left))
+
+    def grid(self, chunks: Sequence[str], left: Sequence[str]) -> list["StreamSettings"]:
+        """The settings with each of ``chunks`` and, of these, each of ``left``; where none are given, as it is.
+
+        The whole signal at once has no chunks to its left, so it comes once.
+        """
+        found: dict[ChunksSpec, StreamSettings] = {}
+        for chunk in chunks or (None,):
+            for count in left or (None,):
+                changed = self.with_chunks(chunk, count)
+                whole = changed.chunks.milliseconds is None
+                key = ChunksSpec(milliseconds=None, left=None) if whole else changed.chunks
+                found[key] = replace(changed, chunks=key)
+        return [*found.values()]
 
 
 @dataclass(frozen=True)

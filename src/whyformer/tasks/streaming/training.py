@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
 
 from whyformer.attention.mask import Chunk, Rule
 from whyformer.data.batches.planning import length_batches
@@ -33,6 +34,8 @@ class Signal(NamedTuple):
 
     frames: NDArray[np.float32]
     text: tuple[int, ...]
+    labels: tuple[int, ...] | None = None
+    """Of each encoder frame, what it shows: a symbol, or 0 for nothing; None where that is not told."""
 
 
 class SignalSource(Protocol):
@@ -135,7 +138,10 @@ def signal_batch(signals: Sequence[Signal], rule: Rule, device: torch.device) ->
     """``signals`` side by side."""
     frames = side_by_side([signal.frames for signal in signals]).to(device)
     lengths = tuple(len(signal.frames) for signal in signals)
-    return SignalBatch(frames, lengths, tuple(signal.text for signal in signals), rule)
+    texts = tuple(signal.text for signal in signals)
+    labels = [torch.tensor(signal.labels) for signal in signals if signal.labels is not None]
+    told = pad_sequence(labels, batch_first=True, padding_value=-1).to(device) if labels else None
+    return SignalBatch(frames, lengths, texts, rule, told)
 
 
 class WholeReadings(NamedTuple):

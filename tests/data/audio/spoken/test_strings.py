@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from pydantic import ValidationError
+from whyformer.data.audio.spoken.examples import HeardStrings, estimate_statistics
 
 from whyformer.data.audio.augmentation import AugmentationSpec, SoundChanges, SpeedSpec
 from whyformer.data.audio.features import FilterBankSpec
 from whyformer.data.audio.spoken.clips import Clip, RecordingsSpec, read_clips, words_of
-from whyformer.data.audio.spoken.examples import HeardStrings, estimate_statistics
 from whyformer.data.audio.spoken.strings import SpokenStrings, StringSpec, joined
 from whyformer.data.audio.spoken.tones import ToneSpec
 from whyformer.errors import DataError
