@@ -24,7 +24,7 @@ _UNTOLD = -1  # label behind the end of a row
 
 @dataclass(frozen=True)
 class WatchingObjective(StreamingObjective):
-    """The loss of CTC, and besides, ``label_weight`` times the cross-entropy of the labels, a sum over frames."""
+    """The loss of CTC, and ``label_weight`` times the cross-entropy of the labels, summed over frames."""
 
     label_weight: float
 

@@ -111,9 +111,9 @@ class WatchingSession(Session):
 class Watcher:
     """Recognises what passes in a video.
 
-    >>> watcher = whyformer.load("runs/moving-digits")      # doctest: +SKIP
-    >>> session = watcher.open(rate=25)                     # doctest: +SKIP
-    >>> session.feed(pictures).text                         # doctest: +SKIP
+    >>> watcher = whyformer.load("runs/moving-digits")  # doctest: +SKIP
+    >>> session = watcher.open(rate=25)  # doctest: +SKIP
+    >>> session.feed(pictures).text  # doctest: +SKIP
     '3 1 4'
     """
 
@@ -170,7 +170,11 @@ class Watcher:
         settings = settings or self.settings
         front = VideoFront(self.frames, name)
         return WatchingSession(
-            self, recognizer or self.recognizer(settings), front, self.reading(settings), rate or self.frames.rate
+            self,
+            recognizer or self.recognizer(settings),
+            front,
+            self.reading(settings),
+            rate or self.frames.rate,
         )
 
     def pool(self, settings: StreamSettings | None = None, rows: int = 256) -> "WatchingPool":
