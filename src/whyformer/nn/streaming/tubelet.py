@@ -33,8 +33,8 @@ class TubeletSpec(Spec):
     channels: int = Field(default=32, ge=1)
     """Numbers that a tubelet becomes."""
     merging: tuple[Annotated[int, Field(ge=1)], ...] = (64,)
-    """Channels of convolutions over tubelets side by side, each 3x3 and at every second place, by which a shape
-    is known wherever it is; none where each tubelet is joined as it is."""
+    """Channels of convolutions over tubelets side by side, each 3x3 and at every second place: a shape
+    is then known wherever it is; none where each tubelet is joined as it is."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TubeletSpec":
