@@ -110,7 +110,8 @@ def signals(lengths: Sequence[int], *, dtype: torch.dtype = torch.float64, seed:
 
 def whole(model: StreamingEncoder, frames: Tensor, lengths: Sequence[int], rule: Chunk) -> list[Tensor]:
     """Hidden states of each row by one masked pass over all of it."""
-    hidden = model(frames, lengths, rule=rule).hidden
+    hidden, layout = model(frames, lengths, rule=rule)
+    assert layout.lengths == tuple(-(-length // model.stride) for length in lengths)
     return [row[: -(-length // model.stride)] for row, length in zip(hidden, lengths, strict=True)]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from decoding.ctc.brute_force import random_frames, texts
 from whyformer.decoding.ctc.sums import best_alignment
-from whyformer.training.ctc import CTCLosses, ctc_losses, delayed, reference_ctc_losses
+from whyformer.training.ctc.losses import CTCLosses, ctc_losses, delayed, reference_ctc_losses
 
 Body = Callable[..., CTCLosses]
 BODIES: list[Body] = [reference_ctc_losses, ctc_losses]

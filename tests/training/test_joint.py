@@ -1,5 +1,7 @@
 """The joint loss is the weighted sum of its parts."""
 
+import warnings
+
 import pytest
 import torch
 from torch import Tensor
@@ -8,12 +10,13 @@ from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.decoding.ctc.sums import frame_log_probabilities
+from whyformer.errors import WhyformerNote
 from whyformer.models.rescorer import Rescorer, RescorerSpec
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.layout import Layout
-from whyformer.training.ctc import ctc_losses
-from whyformer.training.joint import JointLossSpec, joint_losses
+from whyformer.training.ctc.joint import JointLossSpec, joint_losses
+from whyformer.training.ctc.losses import ctc_losses
 from whyformer.training.loss import LossSpec
 
 M, V, LENGTHS, TEXTS = 16, 5, [6, 4, 1], [(1, 2, 3), (4,), (2, 2)]
@@ -29,6 +32,18 @@ def example(reverse_layers: int) -> tuple[Tensor, tuple[Tensor, Layout], Rescore
     log_probs = frame_log_probabilities(hidden @ torch.randn(M, V))
     valid = torch.arange(6) < torch.tensor(LENGTHS)[:, None]
     return log_probs, (hidden, Layout.right_padded(valid, LENGTHS)), rescorer
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:some texts need:whyformer.errors.WhyformerNote")
+
+
+def test_texts_that_do_not_fit_are_told():
+    log_probs, _, _ = example(0)
+    with pytest.warns(WhyformerNote, match="need more frames"):
+        joint_losses(JointLossSpec(), log_probs, LENGTHS, TEXTS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        joint_losses(JointLossSpec(), log_probs, LENGTHS, [(1, 2, 3), (4,), (2,)])
 
 
 @pytest.mark.parametrize("reverse_layers", [0, 1])

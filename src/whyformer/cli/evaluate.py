@@ -51,10 +51,14 @@ def evaluate(
         list[str] | None, typer.Option(help="BLEU's words: 13a, zh, char, intl or none; again for one more.")
     ] = None,
     chunk: Annotated[
-        list[str] | None, typer.Option(help="Of speech and video: duration of a chunk, such as 320ms, or full; again for one more.")
+        list[str] | None,
+        typer.Option(
+            help="Of speech and video: duration of a chunk, such as 320ms, or full; again for one more."
+        ),
     ] = None,
     left: Annotated[
-        list[str] | None, typer.Option(help="Of speech and video: chunks to the left, or all; again for one more.")
+        list[str] | None,
+        typer.Option(help="Of speech and video: chunks to the left, or all; again for one more."),
     ] = None,
     examples: Annotated[
         int, typer.Option(min=0, help="Show up to so many right and so many wrong translations.")

@@ -1,7 +1,6 @@
 """``whyformer listen``: sound in, words out as they are recognised."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +12,12 @@ from whyformer.cli.transcripts import ChunkOption, LeftOption, ShownTranscripts,
 from whyformer.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from whyformer.data.audio.files import AudioSource
     from whyformer.tasks.speech.listener import ListeningSession
     from whyformer.tasks.streaming.transcript import Transcript
+
 
 def listen(
     run: RunArgument,

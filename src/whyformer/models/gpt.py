@@ -61,6 +61,11 @@ class GPTSpec(Spec):
             raise ValueError(
                 "stack.block.cross_attention is set, but there is no source to attend to; remove it"
             )
+        if self.stack.block.convolution is not None:
+            raise ValueError(
+                "stack.block.convolution reads tokens before its own, which a text written token by token "
+                "does not keep; remove it"
+            )
         if not self.stack.mask.causal:
             raise ValueError("stack.mask lets a token see later ones, which leaks; use kind: causal")
         try:

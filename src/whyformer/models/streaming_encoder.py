@@ -177,8 +177,15 @@ class StreamingEncoder(nn.Module):
             Hidden states (B,L,M), L = ⌈max(lengths)/stride⌉, and their layout.
 
         Raises:
-            ValueError: the piece cannot follow those before by the rule, or after a row's last piece.
+            ValueError: the piece cannot follow those before by the rule, or after a row's last piece; the
+                state is then what it was.
         """
+        rows = len(frames) if state is None else len(state.frames)
+        if len(frames) != rows or len(lengths) != rows:
+            raise ValueError(
+                f"frames of {len(frames)} rows, {len(lengths)} lengths and a state of {rows} rows do not fit "
+                "together; give one of each a stream"
+            )
         front = stack = None
         if state is not None:
             front, stack = state.parts
@@ -220,7 +227,11 @@ def _layout(counts: Sequence[int], seen: Sequence[int], device: torch.device) ->
     length = max(counts, default=0)
     start = seen[0] if all(first == seen[0] for first in seen) else None
     column = torch.arange(length, device=device)
-    position = column + torch.tensor(seen, device=device)[:, None]
+    if start is None:
+        position = column + torch.tensor(seen, device=device)[:, None]
+    else:
+        # Views of one row, which tells rotations that they are alike.
+        position = (column + start).expand(len(counts), -1)
     if all(count == length for count in counts):
         return Layout(position, facts=Facts(start, (min(seen), max(seen) + length - 1)))
     valid = column < torch.tensor(counts, device=device)[:, None]

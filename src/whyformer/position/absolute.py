@@ -17,6 +17,9 @@ from whyformer.position.attention_shape import AttentionShape
 from whyformer.position.layout import Layout
 from whyformer.position.scheme import PositionScheme, SchemeSpec
 
+FAR = 1 << 16
+"""Positions from which on sinusoids are computed when asked for: a stream has no end, a table must."""
+
 
 def sinusoids(position: Tensor, d_model: int) -> Tensor:
     """The encodings (N,M) fp32 of ``position`` (N,), which may be negative, computed in fp64."""
@@ -40,7 +43,7 @@ class SinusoidalSpec(SchemeSpec):
 class Sinusoidal(PositionScheme):
     """PE(p, 2i) = sin(p / 10000^(2i/M)), PE(p, 2i+1) = cos(p / 10000^(2i/M)).
 
-    The table grows on demand: there is no longest position. An odd M drops the last cosine.
+    The table grows on demand, up to ``FAR``: there is no longest position. An odd M drops the last cosine.
     """
 
     def __init__(self, d_model: int) -> None:
@@ -52,6 +55,10 @@ class Sinusoidal(PositionScheme):
     @override
     def embed(self, x: Tensor, layout: Layout) -> Tensor:
         longest = layout.last + 1
+        if longest > FAR:
+            # (B,L) -> (B·L,M) -> (B,L,M)
+            encodings = sinusoids(layout.position.flatten(), self.d_model)
+            return x + encodings.view(*layout.position.shape, -1).to(x.dtype)
         # One look at it, as another thread may be growing it, too.
         table = self.table
         if longest > len(table) or table.device != x.device:

@@ -51,15 +51,28 @@ class Rotary(PositionScheme):
         self.turned = turned
         self.base = base
         self.stretch = stretch
+        self._last: tuple[Tensor, Tensor, Tensor] | None = None
+        """Positions of the last pass with their waves: all layers of a pass ask for the same."""
 
     @override
     def rotate(self, x: Tensor, position: Tensor) -> Tensor:
         # Angles in fp64, products in fp32 at least: bf16 could not tell late positions apart.
-        even = torch.arange(0, self.turned, 2, dtype=torch.float64, device=x.device)
-        angle = position[:, None, :, None] / self.stretch * self.base ** (-even / self.turned)
         exact = torch.promote_types(x.dtype, torch.float32)
-        sine, cosine = angle.sin().to(exact), angle.cos().to(exact)
+        sine, cosine = self._waves(position, exact)
         # (B,H,L,R) -> twice (B,H,L,R/2)
         first, second = x[..., : self.turned].to(exact).chunk(2, dim=-1)
         turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
         return torch.cat([turned.to(x.dtype), x[..., self.turned :]], dim=-1)
+
+    def _waves(self, position: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Sines and cosines (B|1,1,L,R/2) at ``position`` (B,L), of one row where rows are views of one."""
+        # One look at it, as another thread may be in another pass.
+        last = self._last
+        if last is not None and last[0] is position and last[1].dtype == dtype:
+            return last[1], last[2]
+        rows = position[:1] if position.stride(0) == 0 else position
+        even = torch.arange(0, self.turned, 2, dtype=torch.float64, device=position.device)
+        angle = rows[:, None, :, None] / self.stretch * self.base ** (-even / self.turned)
+        sine, cosine = angle.sin().to(dtype), angle.cos().to(dtype)
+        self._last = (position, sine, cosine)
+        return sine, cosine

@@ -271,7 +271,9 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
             DataError: such options are given.
         """
         if options.about_streams and not self.recognises_streams:
-            raise DataError(f"{run}: this run {self.does}; --chunk and --left are for runs that hear or watch.")
+            raise DataError(
+                f"{run}: this run {self.does}; --chunk and --left are for runs that hear or watch."
+            )
         shows = options.shows_text and not self.recognises_streams
         if (options.about_text or shows) and not self.writes_text:
             raise DataError(

@@ -31,7 +31,9 @@ def model_words(model: TransformerSpec | RecurrentSpec | BackboneSpec) -> dict[s
 
 def streaming_words(encoder: StreamingEncoderSpec) -> dict[str, str]:
     """The sizes and kinds of a streaming ``encoder``."""
-    words = {"model": f"{encoder.front.kind} front of stride {encoder.front.stride}, d_model {encoder.d_model}"}
+    words = {
+        "model": f"{encoder.front.kind} front of stride {encoder.front.stride}, d_model {encoder.d_model}"
+    }
     block = encoder.stack.block
     convolution = "" if block.convolution is None else f", {block.convolution.reach} convolution"
     return {**words, "encoder": stack_words(encoder.stack) + convolution}

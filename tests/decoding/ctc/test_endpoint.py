@@ -88,6 +88,13 @@ def test_silence_is_a_probability_above_the_threshold():
     assert spec.open(FRAME).feed(certain) == []
 
 
+@given(st.integers(1, 500), st.sampled_from([0.01, 0.02, 0.04, 0.08, 0.1, 0.32]))
+def test_seconds_that_are_whole_frames_are_as_many(count: int, frame: float):
+    """7 frames of 0.04 s last 0.28 s, although 0.28 / 0.04 is more than 7 in floating point."""
+    spec = EndpointSpec(rules=(EndpointRule(utterance=float(f"{count * frame:.6f}")),))
+    assert spec.open(frame).feed(frames(SAID * (count + 1)))[0].frame == count
+
+
 @pytest.mark.parametrize("seconds", [0.0, -0.1, math.nan])
 def test_frames_must_last(seconds: float):
     with pytest.raises(ValueError, match="make no stream"):

@@ -65,6 +65,66 @@ def test_a_beam_that_prunes_nothing_knows_every_text(length: int, symbols: int, 
         assert each.times == times
 
 
+def pruned_by_definition(frames: Frames, spec: CTCPrefixBeamSpec) -> list[tuple[tuple[int, ...], float]]:
+    """The same search over whole texts, each a key of a table, as papers write it; without the horizon."""
+    beam: dict[tuple[int, ...], tuple[float, float]] = {(): (1.0, 0.0)}
+    floor = 0.0 if spec.floor is None else math.exp(spec.floor)
+    for frame in np.exp(frames):
+        order = sorted(range(1, len(frame)), key=lambda symbol: (-frame[symbol], symbol))[: spec.symbols]
+        tried = [symbol for symbol in order if frame[symbol] >= floor]
+        if not tried and frame[0] < floor:
+            tried = order[:1]
+        grown: dict[tuple[int, ...], tuple[float, float]] = dict.fromkeys(beam, (0.0, 0.0))
+
+        def add(text: tuple[int, ...], blank: float, symbol: float, grown: Any = grown) -> None:
+            one, other = grown.get(text, (0.0, 0.0))
+            grown[text] = (one + blank, other + symbol)
+
+        for text, (blank, symbol) in beam.items():
+            add(text, (blank + symbol) * frame[0], 0.0)
+            for each in sorted(tried):
+                repeated = text[-1:] == (each,)
+                if repeated:
+                    add(text, 0.0, symbol * frame[each])
+                add((*text, each), 0.0, (blank if repeated else blank + symbol) * frame[each])
+        ranked = sorted(
+            ((text, pair) for text, pair in grown.items() if sum(pair)), key=lambda each: -sum(each[1])
+        )
+        beam = dict(ranked[: spec.beam])
+    return [(text, math.log(sum(pair))) for text, pair in beam.items()]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    beam=st.integers(1, 6),
+    symbols=st.integers(1, 4),
+    floor=st.sampled_from([None, -0.5, -1.5, -3.0, -7.0]),
+    scale=st.sampled_from([0.5, 2.0, 5.0]),
+)
+def test_pruning_is_as_defined(seed: int, beam: int, symbols: int, floor: float | None, scale: float):
+    frames = random_frames(seed, 14, 5, scale)
+    spec = CTCPrefixBeamSpec(beam=beam, symbols=symbols, floor=floor, horizon=None)
+    expected = pruned_by_definition(frames, spec)
+    found = searched(spec, frames).hypotheses(beam)
+    assert [each.ids for each in found] == [text for text, _ in expected]
+    assert [each.score for each in found] == pytest.approx([score for _, score in expected], abs=1e-9)
+
+
+def test_the_horizon_decides_what_is_older_and_nothing_else():
+    """A close call in frame 5: with a horizon of 10, frame 10 asks first, and frame 20 finds it old."""
+    doubt, silence = np.log([[0.02, 0.5, 0.48]]), np.log([[0.98, 0.01, 0.01]])
+    frames = np.concatenate([silence] * 5 + [doubt] + [silence] * 40)
+    search = CTCPrefixBeamSpec(beam=2, floor=math.log(0.1), horizon=10).open()
+    readings: list[int] = []
+    for frame in frames:
+        search.feed(frame[None])
+        readings.append(len(search.hypotheses(9)))
+    assert readings[5:] == [2] * 15 + [1] * 26
+    assert search.hypotheses(9)[0].ids == (1,)
+    assert search.commit() == ((1, 5),)
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_beams_agree_with_the_sums_on_longer_streams(seed: int):
     """Where few alignments count, those that a beam keeps are almost all; never are they more."""

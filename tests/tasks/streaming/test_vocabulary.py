@@ -83,7 +83,7 @@ def test_fingerprints_tell_tables_apart():
     tables = [DIGITS, SymbolTable("word", ("five", "eight", "zero")), SymbolTable("word", ("a", "b"))]
     tables.append(SymbolTable("character", ("a", "b")))
     assert len({table.fingerprint for table in tables}) == 4
-    assert DIGITS.description == "3 symbols, a word each"
+    assert (DIGITS.description, LETTERS.description) == ("a table of 3 words", "a table of 5 characters")
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,13 @@ class SoundFront:
         self._rate = 0
         self._said = set[str]()
         self._loud_tail = 0
-        self.seconds = 0.0
-        """Time that was fed."""
+        self._earlier = 0.0
+        self._count = 0
+
+    @property
+    def seconds(self) -> float:
+        """Time that was fed; counted in samples, so that pieces of any size give the same."""
+        return self._earlier + (self._count / self._rate if self._rate else 0.0)
 
     def stages(self, rate: int) -> tuple[Stage, ...]:
         """The chain from samples at ``rate`` to frames, for counts and look-ahead.
@@ -71,7 +76,7 @@ class SoundFront:
         before = self._change_rate(rate)
         assert self._resampler is not None, "the rate is known by now"
         self._note_clipping(samples)
-        self.seconds += len(samples) / rate
+        self._count += len(samples)
         ready = self._bank.feed(self._resampler.feed(samples))
         return self._normalised(np.concatenate([before, ready]) if len(before) else ready)
 
@@ -91,6 +96,7 @@ class SoundFront:
         if rate != self._spec.rate:
             self._say(f"{self._name}: resampled from {rate} to {self._spec.rate} Hz.")
         rest = self._end_of_rate()
+        self._earlier, self._count = self.seconds, 0
         self._resampler, self._rate = Resampler(rate, self._spec.rate), rate
         return rest
 

@@ -13,7 +13,7 @@ from whyformer.data.audio.features import Features
 from whyformer.errors import DataError
 from whyformer.files import write_text
 
-FILE = "features.json"
+_FILE = "features.json"
 
 _SMALLEST = 1e-3  # deviation of a band that never changed in training
 
@@ -68,7 +68,7 @@ class FeatureStatistics:
             "mean": self.mean.tolist(),
             "deviation": self.deviation.tolist(),
         }
-        write_text(folder / FILE, json.dumps(document, indent=1) + "\n")
+        write_text(folder / _FILE, json.dumps(document, indent=1) + "\n")
 
     @staticmethod
     def load(folder: Path) -> "FeatureStatistics":
@@ -77,7 +77,7 @@ class FeatureStatistics:
         Raises:
             DataError: it is missing, or damaged.
         """
-        path = folder / FILE
+        path = folder / _FILE
         try:
             document: Any = json.loads(path.read_text(encoding="utf-8"))
             mean, deviation = (np.asarray(document[key], np.float32) for key in ("mean", "deviation"))

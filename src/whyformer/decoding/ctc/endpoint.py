@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from whyformer.decoding.ctc.sums import BLANK
+from whyformer.decoding.ctc.sums import CTC_BLANK
 from whyformer.spec import Spec
 
 # Of a frame: what sums of frame lengths in floating point may lack of a whole number of them.
@@ -96,8 +96,8 @@ class EndpointDetector:
         """Read L more frames, ``log_probs`` (L,V); the endpoints among them, in their order."""
         if not len(log_probs):
             return []
-        silent: list[bool] = (log_probs[:, BLANK] > self._threshold).tolist()
-        said: list[bool] = (log_probs.argmax(axis=1) != BLANK).tolist()
+        silent: list[bool] = (log_probs[:, CTC_BLANK] > self._threshold).tolist()
+        said: list[bool] = (log_probs.argmax(axis=1) != CTC_BLANK).tolist()
         found: list[Endpoint] = []
         for is_silent, is_said in zip(silent, said, strict=True):
             self._fed += 1

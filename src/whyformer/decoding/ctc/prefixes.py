@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from whyformer.decoding.ctc.sums import BLANK
+from whyformer.decoding.ctc.sums import CTC_BLANK
 
 _NEVER = -math.inf
 
@@ -31,8 +31,8 @@ class Pruning:
     def tried(self, log_probs: npt.NDArray[np.floating[Any]]) -> list[list[tuple[int, float]]]:
         """Symbols that are tried in each of the L frames of ``log_probs`` (L,V), by id, with their scores."""
         frames: list[list[tuple[int, float]]] = [[] for _ in range(len(log_probs))]
-        rows, columns = np.nonzero(log_probs[:, BLANK + 1 :] >= self.floor)
-        columns += BLANK + 1
+        rows, columns = np.nonzero(log_probs[:, CTC_BLANK + 1 :] >= self.floor)
+        columns += CTC_BLANK + 1
         scores = log_probs[rows, columns]
         for row, symbol, score in zip(rows.tolist(), columns.tolist(), scores.tolist(), strict=True):
             frames[row].append((symbol, score))
@@ -40,8 +40,8 @@ class Pruning:
             if len(found) > self.symbols:
                 likeliest = sorted(found, key=lambda each: (-each[1], each[0]))[: self.symbols]
                 frames[row] = sorted(likeliest)
-            elif not found and log_probs.shape[1] > 1 and log_probs[row, BLANK] < self.floor:
-                best = int(log_probs[row, BLANK + 1 :].argmax()) + BLANK + 1
+            elif not found and log_probs.shape[1] > 1 and log_probs[row, CTC_BLANK] < self.floor:
+                best = int(log_probs[row, CTC_BLANK + 1 :].argmax()) + CTC_BLANK + 1
                 frames[row] = [(best, float(log_probs[row, best]))]
         return frames
 
@@ -118,7 +118,7 @@ class PrefixBeam:
         self._width = width
         self._horizon = math.inf if horizon is None else horizon
         self._next_check = self._horizon
-        self._start = _Prefix(None, BLANK)
+        self._start = _Prefix(None, CTC_BLANK)
         """Last symbol that was committed."""
         self._trunk = self._start
         """Last symbol that is stable."""

@@ -13,7 +13,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from whyformer.decoding.ctc.prefixes import PrefixBeam, Pruning
-from whyformer.decoding.ctc.sums import BLANK
+from whyformer.decoding.ctc.sums import CTC_BLANK
 from whyformer.errors import DecodingError
 from whyformer.spec import Spec
 
@@ -116,7 +116,7 @@ class CTCGreedySearch(CTCSearch):
 
     def __init__(self) -> None:
         super().__init__()
-        self._last = BLANK
+        self._last = CTC_BLANK
         self._score = 0.0
         self._said: list[tuple[int, int]] = []
 
@@ -138,7 +138,7 @@ class CTCGreedySearch(CTCSearch):
         symbols: list[int] = best.tolist()
         for frame, (symbol, score) in enumerate(zip(symbols, scores, strict=True), self.frames):
             self._score += score
-            if symbol not in (BLANK, self._last):
+            if symbol not in (CTC_BLANK, self._last):
                 self._said.append((symbol, frame))
             self._last = symbol
 
@@ -163,7 +163,7 @@ class CTCPrefixBeamSearch(CTCSearch):
     @override
     def _read(self, log_probs: FrameLogProbabilities) -> None:
         tried = self._pruning.tried(log_probs)
-        blanks: list[float] = log_probs[:, BLANK].tolist()
+        blanks: list[float] = log_probs[:, CTC_BLANK].tolist()
         for frame, (blank, symbols) in enumerate(zip(blanks, tried, strict=True), self.frames):
             if symbols:
                 self._prefixes.step(frame, blank, symbols)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from whyformer.special_tokens import PAD
 
-BLANK = PAD
+CTC_BLANK = PAD
 """Symbol of a frame that says nothing; padding's id, since neither is ever part of a text."""
 
 
@@ -86,7 +86,7 @@ def best_alignment(log_probs: Tensor, text: Sequence[int]) -> Alignment:
     Among equals, the one whose last symbol begins first, and so on from the end.
     """
     check_rows(log_probs[None], [len(log_probs)], [text])
-    extended = [BLANK] + [symbol for each in text for symbol in (each, BLANK)]
+    extended = [CTC_BLANK] + [symbol for each in text for symbol in (each, CTC_BLANK)]
     rows: list[list[float]] = log_probs.tolist()
     # Of the best path into each state: its score, and when its symbols began, as (those before, frame).
     scores, starts = _viterbi_frames(rows, extended)
@@ -119,14 +119,14 @@ def _viterbi_frames(
             sources = [state]
             if state >= 1:
                 sources.append(state - 1)
-            if state >= 2 and symbol not in (BLANK, extended[state - 2]):
+            if state >= 2 and symbol not in (CTC_BLANK, extended[state - 2]):
                 sources.append(state - 2)
             source = max(sources, key=lambda each: earlier[each])
             best, link = earlier[source], begun[source]
             if frame == 0:
                 source, best, link = -1, 0.0 if state < 2 else -torch.inf, None
             scores[state] = best + row[symbol]
-            starts[state] = (link, frame) if symbol != BLANK and source != state else link
+            starts[state] = (link, frame) if symbol != CTC_BLANK and source != state else link
     return scores, starts
 
 
@@ -145,7 +145,7 @@ def check_rows(log_probs: Tensor, lengths: Sequence[int], texts: Sequence[Sequen
         raise ValueError(
             f"lengths {list(lengths)} are not all between 0 and the {frames} frames of the batch"
         )
-    if wrong := {symbol for text in texts for symbol in text if not BLANK < symbol < symbols}:
+    if wrong := {symbol for text in texts for symbol in text if not CTC_BLANK < symbol < symbols}:
         raise ValueError(f"symbols {sorted(wrong)} are not all between 1 and {symbols - 1}; 0 is the blank")
 
 
@@ -153,19 +153,19 @@ def _states(texts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tenso
     """Symbol of each state (B,S), whether one may come there from two before (B,S), the last state (B,)."""
     width = 2 * max(map(len, texts), default=0) + 1
     symbols = [
-        [BLANK, *(symbol for each in text for symbol in (each, BLANK))]
-        + [BLANK] * (width - 2 * len(text) - 1)
+        [CTC_BLANK, *(symbol for each in text for symbol in (each, CTC_BLANK))]
+        + [CTC_BLANK] * (width - 2 * len(text) - 1)
         for text in texts
     ]
     states = torch.tensor(symbols, dtype=torch.int64).view(len(texts), width)
     skips = torch.zeros_like(states, dtype=torch.bool)
-    skips[:, 2:] = (states[:, 2:] != BLANK) & (states[:, 2:] != states[:, :-2])
+    skips[:, 2:] = (states[:, 2:] != CTC_BLANK) & (states[:, 2:] != states[:, :-2])
     ends = torch.tensor([2 * len(text) for text in texts], dtype=torch.int64)
     return states.to(device), skips.to(device), ends.to(device)
 
 
 def _later(forward: Tensor, by: int) -> Tensor:
-    """What stood ``by`` states before, in (B,S)."""
+    """Scores (B,S) of the states that stand ``by`` before each."""
     shifted = torch.nn.functional.pad(forward, (by, 0), value=-torch.inf)
     return shifted[:, : forward.shape[1]]
 

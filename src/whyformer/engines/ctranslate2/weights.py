@@ -74,6 +74,8 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
             yield f"{name}.positions"
     fits = {
         "mask": stack.mask.kind == ("causal" if name == "decoder" else "everything"),
+        "block.convolution": block.convolution is None,
+        "block.macaron": not block.macaron,
         "block.norm.kind": isinstance(block.norm, LayerNormSpec | RMSNormSpec),
         "block.placement.kind": block.placement.kind in ("pre", "post"),
         "block.feed_forward.kind": type(block.feed_forward) in _ACTIVATIONS,

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from whyformer.errors import DataError
 from whyformer.lengths import Stage, grouping, output_count
 from whyformer.nn.streaming.rows import chosen, latest, size_in_bytes, stacked
 from whyformer.spec import Spec
@@ -157,13 +158,16 @@ class ConvolutionalSubsampling(nn.Module):
             (B,L,M) with L = ⌈max(lengths)/stride⌉; behind a row's ⌈length/stride⌉ it means nothing.
 
         Raises:
-            ValueError: the features are of another number, or a row goes on that had ended.
+            DataError: the features are of another number.
+            ValueError: the lengths are more than there are frames, or a row goes on that had ended.
         """
         if frames.shape[-1] != self.spec.features:
-            raise ValueError(
+            raise DataError(
                 f"front.features is {self.spec.features}, and these frames have {frames.shape[-1]}; use the "
-                "filter bank that the model was made for"
+                "filter bank that the model was made for."
             )
+        if max(lengths) > frames.shape[1]:
+            raise ValueError(f"lengths of up to {max(lengths)} frames, and there are {frames.shape[1]}")
         tails: list[Tensor] = []
         x = _silenced(frames[:, : max(lengths)], lengths)
         # (B,T,F) -> (B,T,F',C): F' features of one channel, or one of F

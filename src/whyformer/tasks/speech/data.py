@@ -99,7 +99,11 @@ class StringsSpec(Spec):
         return self._held_out(self.words.load(features.rate))[name]
 
     def _held_out(self, clips: ClipSets) -> dict[str, list[Sound]]:
-        sets = {VALID: (clips.valid, self.valid), SEEN: (clips.valid, self.test), UNHEARD: (clips.test, self.test)}
+        sets = {
+            VALID: (clips.valid, self.valid),
+            SEEN: (clips.valid, self.test),
+            UNHEARD: (clips.test, self.test),
+        }
         found: dict[str, list[Sound]] = {}
         for number, (name, (side, count)) in enumerate(sets.items()):
             strings = SpokenStrings(side, self.strings, _HELD_OUT_SEED + number)
@@ -126,7 +130,9 @@ class SpokenPromptsSpec(Spec):
     def load(self, features: FilterBankSpec, augmentation: AugmentationSpec, seed: int) -> SpeechSets:
         """Read the prompts; see ``StringsSpec.load``."""
         sets = self.prompts.load(features.rate)
-        train, valid = ([_sound_of(each, features.rate) for each in side] for side in (sets.train, sets.valid))
+        train, valid = (
+            [_sound_of(each, features.rate) for each in side] for side in (sets.train, sets.valid)
+        )
         return _utterance_sets(train, valid, augmentation, features.rate, seed)
 
     def held_out(self, name: str, features: FilterBankSpec) -> Sequence[Sound]:

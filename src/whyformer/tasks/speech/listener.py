@@ -1,6 +1,6 @@
 """The listener: a trained speech recogniser that is fed sound, live or from files."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +18,8 @@ from whyformer.tasks.streaming.pool import SessionPool
 from whyformer.tasks.streaming.recognizer import Recognizer
 from whyformer.tasks.streaming.session import Reading, Session
 from whyformer.tasks.streaming.settings import FrameClock, StreamSettings
+from whyformer.tasks.streaming.transcript import Transcript, joined
 from whyformer.tasks.streaming.vocabulary import SymbolTable
-from whyformer.tasks.streaming.transcript import Transcript
 
 
 class SpeechAssets(NamedTuple):
@@ -94,9 +94,9 @@ class ListeningSession(Session):
 class Listener:
     """Recognises speech.
 
-    >>> listener = whyformer.load("runs/digits")            # doctest: +SKIP
-    >>> session = listener.open(rate=8000)                  # doctest: +SKIP
-    >>> session.feed(samples).text                          # doctest: +SKIP
+    >>> listener = whyformer.load("runs/digits")  # doctest: +SKIP
+    >>> session = listener.open(rate=8000)  # doctest: +SKIP
+    >>> session.feed(samples).text  # doctest: +SKIP
     'three one four'
     """
 

@@ -1,23 +1,23 @@
 """Signals to train and to be judged by: features of sounds, with the symbols that are said in them."""
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from whyformer.data.audio.augmentation import AugmentationSpec
 from whyformer.data.audio.features import FilterBankSpec
 from whyformer.data.audio.statistics import FeatureStatistics
 from whyformer.lengths import output_count
 from whyformer.tasks.speech.sounds import Sound, SoundSource
+from whyformer.tasks.streaming.training import Signal, SignalSource
 from whyformer.tasks.streaming.vocabulary import SymbolTable
-from whyformer.tasks.streaming.training import Signal
 
 _STATISTICS_FROM = 200  # sounds of the first epoch: some ten minutes
 
 
-class SoundSignals:
+class SoundSignals(SignalSource):
     """Signals made of sounds as training asks for them.
 
     Args:
@@ -43,20 +43,21 @@ class SoundSignals:
         self._statistics = statistics
         self._made: dict[tuple[int, int], Signal] = {}
 
-    @cached_property
+    @property
+    @override
     def lengths(self) -> NDArray[np.int64]:
-        """(examples,) frames of each signal, about."""
         stage, rate = self._features.stage, self._features.rate
         seconds = [self._sounds.seconds(index) for index in range(len(self._sounds))]
         return np.array([output_count(round(rate * each), stage) for each in seconds], dtype=np.int64)
 
+    @override
     def text(self, epoch: int, index: int) -> tuple[int, ...]:
-        """The symbols of a signal."""
         return self._signal(epoch, index).text
 
+    @override
     def signal(self, epoch: int, index: int) -> Signal:
-        """The signal, which is handed out once."""
         signal = self._signal(epoch, index)
+        # Handed out once.
         del self._made[epoch, index]
         return signal
 
@@ -67,7 +68,9 @@ class SoundSignals:
             raw = self._features.extract(sound.samples)
             changed = self._augmentation.features_changed(raw, self._features, generator)
             frames = self._augmentation.masked(self._statistics.normalised(changed), generator)
-            self._made[epoch, index] = Signal(frames.astype(np.float32), tuple(self._symbols.encode(" ".join(sound.words), sound.name)))
+            self._made[epoch, index] = Signal(
+                frames.astype(np.float32), tuple(self._symbols.encode(" ".join(sound.words), sound.name))
+            )
         return self._made[epoch, index]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import model_validator
 from typing_extensions import override
@@ -16,6 +16,7 @@ from whyformer.decoding.ctc.endpoint import EndpointSpec
 from whyformer.decoding.ctc.rescoring import RescoringSpec
 from whyformer.decoding.ctc.search import CTCGreedySpec, CTCSearchSpec
 from whyformer.models.speech import SpeechSpec
+from whyformer.nn.streaming.chunking import ChunkingSpec, UniformChunksSpec
 from whyformer.nn.streaming.subsampling import ConvolutionalSubsamplingSpec
 from whyformer.plots.panels import Curve, Curves
 from whyformer.tasks.recipe import Recipe, require_data
@@ -26,12 +27,11 @@ from whyformer.tasks.speech.signals import SoundSignals, estimate_statistics, he
 from whyformer.tasks.streaming.evaluation import StreamingMetrics
 from whyformer.tasks.streaming.objective import StreamingObjective
 from whyformer.tasks.streaming.settings import ChunksSpec, StreamSettings
-from whyformer.tasks.streaming.vocabulary import SymbolTable, SymbolUnit
 from whyformer.tasks.streaming.training import StreamingTraining
+from whyformer.tasks.streaming.vocabulary import SymbolTable, SymbolUnit
 from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
 from whyformer.tasks.words import streaming_words
-from whyformer.training.chunking import ChunkingSpec
-from whyformer.training.joint import JointLossSpec
+from whyformer.training.ctc.joint import JointLossSpec
 from whyformer.training.settings import TrainingSpec
 
 
@@ -50,7 +50,7 @@ class SpeechRecipe(Recipe):
     """Changes of the sounds that are trained on."""
     model: SpeechSpec = SpeechSpec()
     """The network."""
-    chunking: ChunkingSpec = ChunkingSpec()
+    chunking: ChunkingSpec = UniformChunksSpec()
     """Law by which the chunks of each training batch are drawn."""
     loss: JointLossSpec = JointLossSpec()
     """Losses that training minimises."""
@@ -69,13 +69,17 @@ class SpeechRecipe(Recipe):
     def _fits_together(self) -> "SpeechRecipe":
         front, bins = self.model.encoder.front, self.features.bins
         if not isinstance(front, ConvolutionalSubsamplingSpec):
-            raise ValueError(f"model.encoder.front.kind {front.kind} sees pictures; use convolution for sound")
+            raise ValueError(
+                f"model.encoder.front.kind {front.kind} sees pictures; use convolution for sound"
+            )
         if front.features != bins:
             raise ValueError(
                 f"model.encoder.front.features is {front.features}, but features.bins is {bins}; make them equal"
             )
         if self.rescoring is not None and self.model.rescorer is None:
-            raise ValueError("rescoring needs a decoder to judge by; set model.rescorer, or leave rescoring out")
+            raise ValueError(
+                "rescoring needs a decoder to judge by; set model.rescorer, or leave rescoring out"
+            )
         return self
 
     @property
@@ -117,6 +121,7 @@ class SpeechTask(Task[SpeechRecipe, SpeechAssets, Listener]):
             self.objective(recipe),
             chunking=recipe.chunking,
             rule=frame_clock(features, recipe.model.encoder.front.stride).rule(recipe.chunks),
+            stride=recipe.model.encoder.front.stride,
             seed=recipe.training.seed,
         )
         return Prepared(training, build, assets, sets.summary, sets.fingerprints)

@@ -82,7 +82,9 @@ class StreamingMetrics(Metrics):
     @property
     def exact(self) -> float:
         """Share of the signals that were recognised without an error."""
-        right = sum(said.words == tuple(word.text for word in heard.words) for _, said, heard in self.transcripts)
+        right = sum(
+            said.words == tuple(word.text for word in heard.words) for _, said, heard in self.transcripts
+        )
         return right / self.signals
 
     @property

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from whyformer.attention.mask import Rule
 from whyformer.models.streaming_ctc import Emissions, StreamingCTC
-from whyformer.training.joint import JointLossSpec, joint_losses
+from whyformer.training.ctc.joint import JointLossSpec, joint_losses
 from whyformer.training.objective import Losses
 
 

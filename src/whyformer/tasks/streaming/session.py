@@ -17,8 +17,8 @@ from whyformer.models.rescorer import Rescorer
 from whyformer.position.layout import Layout
 from whyformer.tasks.streaming.recognizer import Emitted, Recognizer, Stream
 from whyformer.tasks.streaming.settings import FrameClock
-from whyformer.tasks.streaming.vocabulary import SymbolTable
 from whyformer.tasks.streaming.transcript import Showing, ShownWord, Transcript
+from whyformer.tasks.streaming.vocabulary import SymbolTable
 
 
 class SignalFront(Protocol):
@@ -174,11 +174,14 @@ class Session:
         spans = symbols.words(best.ids, best.times, len(best.ids) if final else best.stable)
         shown = self._showing.show([span.text for span in spans], now)
         words = tuple(
-            ShownWord(span.text, (self._first + span.start) * frame, (self._first + span.end + 1) * frame, since)
+            ShownWord(
+                span.text, (self._first + span.start) * frame, (self._first + span.end + 1) * frame, since
+            )
             for span, since in zip(spans, shown, strict=True)
         )
         stable = len(words) if final else sum(span.stable for span in spans)
-        return Transcript(words, stable, best.score, now, self._segment, final)
+        heard = self._front.heard if self.ended else now
+        return Transcript(words, stable, best.score, heard, self._segment, final)
 
     def _conclude(self, frame: int) -> Transcript:
         """The transcript of the segment, which ends before a ``frame`` of the stream; the next one begins."""

@@ -15,12 +15,18 @@ from torch.nn.utils.rnn import pad_sequence
 from whyformer.attention.mask import Chunk, Rule
 from whyformer.data.batches.planning import length_batches
 from whyformer.decoding.ctc.search import CTCGreedySpec
+from whyformer.lengths import grouping, output_count
 from whyformer.models.streaming_ctc import StreamingCTC
+from whyformer.nn.streaming.chunking import ChunkingSpec
 from whyformer.tasks.streaming.error_rate import word_error_rate
-from whyformer.tasks.streaming.objective import StreamingObjective, SignalBatch, encoder_lengths, predictions_of
+from whyformer.tasks.streaming.objective import (
+    SignalBatch,
+    StreamingObjective,
+    encoder_lengths,
+    predictions_of,
+)
 from whyformer.tasks.streaming.recognizer import side_by_side
 from whyformer.tasks.streaming.vocabulary import SymbolTable
-from whyformer.training.chunking import ChunkingSpec
 from whyformer.training.task import Probe
 
 
@@ -60,6 +66,7 @@ class StreamingTraining:
         objective: loss of a batch.
         chunking: law by which the chunks of a batch are drawn.
         rule: chunks that validation uses.
+        stride: input frames of an encoder frame.
         seed: of the draws.
     """
 
@@ -72,6 +79,7 @@ class StreamingTraining:
         *,
         chunking: ChunkingSpec,
         rule: Rule,
+        stride: int,
         seed: int,
     ) -> None:
         self.objective = objective
@@ -80,6 +88,7 @@ class StreamingTraining:
         self._symbols = symbols
         self._chunking = chunking
         self._rule = rule
+        self._stride = stride
         self._seed = seed
 
     @property
@@ -95,7 +104,9 @@ class StreamingTraining:
         """The signals of ``indices`` as ``epoch`` has them, and chunks for them."""
         signals = [self._source.signal(epoch, index) for index in indices.tolist()]
         # One draw for a batch, by what the batch is: so a run that is resumed draws the same.
-        rule = self._chunking.draw(self._seed, epoch, int(indices[0]))
+        longest = max(len(signal.frames) for signal in signals)
+        frames = output_count(longest, grouping(self._stride))
+        rule = self._chunking.rule(self._seed, epoch, int(indices[0]), frames=frames)
         return signal_batch(signals, rule, device)
 
     def probe(self, model: StreamingCTC) -> Probe:

@@ -51,8 +51,10 @@ class SymbolTable:
                 raise ValueError(
                     f"{symbol!r} cannot be a symbol: it is empty, or has white space, or is not NFC"
                 )
-            if (len(symbol) > 1) if self.unit == "character" else (_SPACE in symbol):
-                raise ValueError(f"{symbol!r} is no single {self.unit}")
+            if self.unit == "character" and len(symbol) > 1:
+                raise ValueError(f"{symbol!r} is no single character")
+            if self.unit == "word" and _SPACE in symbol:
+                raise ValueError(f"{symbol!r} is no single word")
 
     @staticmethod
     def of_texts(texts: Iterable[str], unit: SymbolUnit) -> "SymbolTable":
@@ -122,7 +124,9 @@ class SymbolTable:
     @property
     def description(self) -> str:
         """Kind and size, in words."""
-        return f"{len(self.symbols):,} symbols, a {self.unit} each"
+        if self.unit == "word":
+            return f"a table of {len(self.symbols):,} words"
+        return f"a table of {len(self.symbols):,} characters"
 
     @property
     def fingerprints(self) -> list[str]:

@@ -13,6 +13,7 @@ from whyformer.data.video.front import FrameSpec
 from whyformer.decoding.ctc.endpoint import EndpointSpec
 from whyformer.decoding.ctc.search import CTCGreedySpec, CTCSearchSpec
 from whyformer.models.video import VideoSpec
+from whyformer.nn.streaming.chunking import ChunkingSpec, UniformChunksSpec
 from whyformer.nn.streaming.tubelet import TubeletSpec
 from whyformer.plots.panels import Curve, Curves
 from whyformer.tasks.recipe import Recipe, require_data
@@ -24,8 +25,7 @@ from whyformer.tasks.video.evaluation import WatchingMetrics, evaluate_watcher
 from whyformer.tasks.video.training import WatchingObjective, WatchingTraining
 from whyformer.tasks.video.watcher import Watcher
 from whyformer.tasks.words import streaming_words
-from whyformer.training.chunking import ChunkingSpec
-from whyformer.training.joint import JointLossSpec
+from whyformer.training.ctc.joint import JointLossSpec
 from whyformer.training.settings import TrainingSpec
 
 
@@ -40,7 +40,7 @@ class VideoRecipe(Recipe):
     """Pictures as the model sees them."""
     model: VideoSpec = VideoSpec()
     """The network."""
-    chunking: ChunkingSpec = ChunkingSpec()
+    chunking: ChunkingSpec = UniformChunksSpec()
     """Law by which the chunks of each training batch are drawn."""
     loss: JointLossSpec = JointLossSpec()
     """Loss of the events that training minimises."""
@@ -106,6 +106,7 @@ class VideoTask(Task[VideoRecipe, SymbolTable, Watcher]):
             self.objective(recipe),
             chunking=recipe.chunking,
             rule=recipe.clock.rule(recipe.chunks),
+            stride=stride,
             seed=recipe.training.seed,
         )
         build = partial(recipe.model.build, symbols.size)

@@ -103,7 +103,7 @@ def read_clips(folder: Path) -> list[Clip]:
     return sorted(clips, key=lambda clip: (clip.speaker, clip.label, clip.index))
 
 
-def labels_of(clips: Iterable[Clip]) -> tuple[str, ...]:
+def words_of(clips: Iterable[Clip]) -> tuple[str, ...]:
     """The words of clips, sorted."""
     return tuple(sorted({clip.label for clip in clips}))
 

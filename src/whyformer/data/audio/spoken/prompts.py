@@ -21,7 +21,7 @@ from whyformer.data.corpora.download import cache_folder
 from whyformer.errors import DataError
 from whyformer.spec import Spec
 
-PACKAGES: Final = ("asterisk-core-sounds-en-wav", "asterisk-core-sounds-en")
+PROMPT_PACKAGES: Final = ("asterisk-core-sounds-en-wav", "asterisk-core-sounds-en")
 """Debian packages of the sounds and of their transcripts (Allison Smith; CC BY-SA 3.0)."""
 PROMPT_CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyz' "
 """Characters of normalised transcripts."""
@@ -80,7 +80,7 @@ class PromptsSpec(Spec):
             if not self.fetch:
                 raise DataError(
                     f"{folder}: the telephone prompts are not there; set `fetch: true` to fetch the packages "
-                    f"{' and '.join(PACKAGES)} with apt-get, or unpack them there with `dpkg-deb -x`."
+                    f"{' and '.join(PROMPT_PACKAGES)} with apt-get, or unpack them there with `dpkg-deb -x`."
                 )
             fetch_prompts(folder)
         sets = PromptSets([], [], [])
@@ -101,11 +101,11 @@ def fetch_prompts(folder: Path) -> None:
         if shutil.which(program) is None:
             raise DataError(
                 f"the telephone prompts are fetched with {program}, which this machine lacks; unpack the "
-                f"Debian packages {' and '.join(PACKAGES)} into {folder}."
+                f"Debian packages {' and '.join(PROMPT_PACKAGES)} into {folder}."
             )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
-        _run(["apt-get", "download", *PACKAGES], Path(temporary))
+        _run(["apt-get", "download", *PROMPT_PACKAGES], Path(temporary))
         for package in sorted(Path(temporary).glob("*.deb")):
             _run(["dpkg-deb", "-x", str(package), str(folder.absolute())], Path(temporary))
 
@@ -133,10 +133,14 @@ def read_transcripts(path: Path) -> dict[str, str]:
     try:
         text = gzip.decompress(path.read_bytes()).decode("utf-8")
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; unpack the package {PACKAGES[1]} there.") from None
+        raise DataError(f"{path}: no such file; unpack the package {PROMPT_PACKAGES[1]} there.") from None
     except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path}: damaged ({error}); unpack the package {PACKAGES[1]} again.") from error
+        raise DataError(
+            f"{path}: damaged ({error}); unpack the package {PROMPT_PACKAGES[1]} again."
+        ) from error
     lines = [line.partition(":") for line in text.splitlines() if line.strip() and not line.startswith(";")]
+    if not lines:
+        raise DataError(f"{path}: damaged (it is empty); unpack the package {PROMPT_PACKAGES[1]} again.")
     return {name.strip(): transcript.strip() for name, _, transcript in lines}
 
 

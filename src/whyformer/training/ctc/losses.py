@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from whyformer.decoding.ctc.sums import BLANK, check_rows, frames_needed, text_log_probabilities
+from whyformer.decoding.ctc.sums import CTC_BLANK, check_rows, frames_needed, text_log_probabilities
 
 
 class CTCLosses(NamedTuple):
@@ -78,7 +78,7 @@ def ctc_losses(
             ),
             frames,
             torch.tensor([len(texts[row]) for row in kept]),
-            blank=BLANK,
+            blank=CTC_BLANK,
             reduction="none",
             zero_infinity=True,
         )
@@ -101,7 +101,7 @@ def delayed(log_probs: Tensor, lengths: Sequence[int], penalty: float) -> Tensor
     frames = torch.tensor(list(lengths), device=log_probs.device, dtype=log_probs.dtype)
     # A column for each row: (B,L,1)
     earliness = ((frames[:, None] - 1) / 2 - frame)[:, :, None] * penalty
-    said = torch.arange(log_probs.shape[2], device=log_probs.device) != BLANK
+    said = torch.arange(log_probs.shape[2], device=log_probs.device) != CTC_BLANK
     return log_probs + earliness * said
 
 

@@ -3,6 +3,7 @@
 B rows · L frames · V symbols, of which 0 is the blank
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,10 +11,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from whyformer.errors import WhyformerNote
 from whyformer.models.rescorer import Rescorer
 from whyformer.position.layout import Padding
 from whyformer.spec import Spec
-from whyformer.training.ctc import ctc_losses
+from whyformer.training.ctc.losses import ctc_losses
 from whyformer.training.loss import LossSpec
 from whyformer.training.objective import Losses, token_cross_entropy
 
@@ -43,8 +45,8 @@ def joint_losses(
 ) -> Losses:
     """Losses of a batch; predictions are the symbols of its texts and their ends.
 
-    A text that does not fit its frames costs nothing in CTC, and is counted under ``impossible``; the
-    decoders learn from it like from any other, since it fits them.
+    A text that does not fit its frames costs nothing in CTC; a note says so, and ``impossible`` counts them.
+    The decoders learn from it like from any other, since it fits them.
 
     Args:
         spec: the weights.
@@ -59,6 +61,14 @@ def joint_losses(
         of the decoders.
     """
     found = ctc_losses(log_probs, lengths, texts, spec.delay_penalty)
+    if found.impossible:
+        # Without numbers, so that it is said once.
+        warnings.warn(
+            "some texts need more frames than their signals have, so they teach CTC nothing; leave them out, "
+            "or take a smaller stride.",
+            WhyformerNote,
+            stacklevel=2,
+        )
     ctc = found.losses.sum()
     nll = ctc.detach()
     if spec.delay_penalty:

@@ -1,0 +1,1 @@
+"""Learning from connectionist temporal classification, alone or beside attention decoders."""
