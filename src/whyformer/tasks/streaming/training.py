@@ -3,6 +3,7 @@
 B rows · T input frames · L encoder frames
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -112,11 +113,12 @@ class StreamingTraining:
         """Frames (1,T,...) that are made up, the states of the encoder, and what each may see."""
         encoder = model.encoder
         rule, length = Chunk(size=2, left_chunks=1), 5 * encoder.stride
-        frames = torch.randn(1, length, *self._valid[0].frames.shape[1:], device=model.emit.weight.device)
-        hidden = encoder(frames.requires_grad_(), [length], rule=rule).hidden
+        shape = self._valid[0].frames.shape[1:]
+        frames = torch.randn(1, length, math.prod(shape), device=model.emit.weight.device).requires_grad_()
+        hidden = encoder(frames.unflatten(2, shape), [length], rule=rule).hidden
         seen = (torch.arange(hidden.shape[1]) // rule.size + 1) * rule.size * encoder.stride
         sees = torch.arange(length) < seen[:, None]
-        return Probe(frames.flatten(2), hidden, sees)
+        return Probe(frames, hidden, sees)
 
     def validate(
         self, model: StreamingCTC, device: torch.device, *, translate: bool | None

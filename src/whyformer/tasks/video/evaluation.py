@@ -60,7 +60,7 @@ def _right(found: Sequence[str | None], true: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class WatchingMetrics(StreamingMetrics):
-    """Quality of a watcher on one set, for one size of chunks: of its events, and of labels."""
+    """Quality of a watcher on one set, for one size of chunks: of its events, and of its labels."""
 
     labels: LabelCounts | None = None
 
