@@ -18,14 +18,14 @@ from pydantic import BaseModel, WithJsonSchema
 
 from whyformer.config.schema import Node
 
-FILE, RUN, FOLDER = "path", "directory-path", "data-directory-path"
+FILE, RUN, DATA_FOLDER = "path", "directory-path", "data-directory-path"
 """Formats of the three in a JSON schema."""
 RunPath = Annotated[Path, WithJsonSchema({"type": "string", "format": RUN})]
 """The folder of a run, as the type of a spec's field."""
-FolderPath = Annotated[Path, WithJsonSchema({"type": "string", "format": FOLDER})]
+FolderPath = Annotated[Path, WithJsonSchema({"type": "string", "format": DATA_FOLDER})]
 """A folder of data, as the type of a spec's field."""
 PathUse = Literal["file", "folder", "run"]
-_USES: dict[str, PathUse] = {FILE: "file", FOLDER: "folder", RUN: "run"}
+_USES: dict[str, PathUse] = {FILE: "file", DATA_FOLDER: "folder", RUN: "run"}
 
 _MARK = re.compile("\0([0-9]+)\0")
 _MARKS = re.compile("(?:\0[0-9]+\0)*")
@@ -64,7 +64,7 @@ def alike_but_for_files(one: BaseModel, other: BaseModel) -> bool:
     """Whether two specs of one type differ in nothing but where their files lie."""
 
     def without(_key: str, text: str, place: str | None) -> str:
-        return "" if place in (FILE, FOLDER) else text
+        return "" if place in (FILE, DATA_FOLDER) else text
 
     root = (Node.root(type(one)),)
     left, right = (_changed(root, spec.model_dump(mode="json"), without) for spec in (one, other))
