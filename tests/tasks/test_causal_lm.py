@@ -17,7 +17,7 @@ from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError
 from whyformer.experiments.grid import equal_steps, plan_trials
-from whyformer.experiments.trial import Conditions, run_trial
+from whyformer.experiments.trial import COSTS, Conditions, run_trial
 from whyformer.runs.load import load_as
 from whyformer.runs.registry import load_any, task_of
 from whyformer.runs.train import resume_run, start_run
@@ -189,6 +189,8 @@ def test_a_comparison_measures_it_too(counting_run: Path, tmp_path: Path):
         run_trial(trial.folder, Conditions("cpu", test=True))
     measured = run_trial(trial.folder, Conditions("cpu"))
     assert set(task_of(trial.recipe).figures) <= measured.figures.keys()
+    told = {"loss", "nll", "perplexity", *task_of(trial.recipe).measures(trial.recipe), *COSTS}
+    assert measured.figures.keys() == told
     assert measured.figures["steps"] == 3
 
 

@@ -190,6 +190,10 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
         """
         return recipe
 
+    def measures(self, recipe: RecipeT) -> tuple[str, ...]:
+        """Names of the figures of a validation of ``recipe``, besides ``loss`` and ``nll``."""
+        return tuple(name for name in self.figures if name != "nll")
+
     def provisional(self, said: RecipeLayer) -> RecipeLayer:
         """Keys that stand in a recipe, of which ``said`` was written, until ``decide`` has decided them."""
         return {}

@@ -80,6 +80,11 @@ class MaskedLMTask(SingleTokenizerTask[MaskedLMRecipe, Filler]):
     figures = ("nll", "masked_accuracy")
 
     @override
+    def measures(self, recipe: MaskedLMRecipe) -> tuple[str, ...]:
+        pairs = ("next_sentence_accuracy",) if "next_sentence" in recipe.model.heads else ()
+        return ("masked_accuracy", "unigram_accuracy", *pairs)
+
+    @override
     def prepare(self, recipe: MaskedLMRecipe, assets: SingleTokenizer | None) -> Prepared:
         documents = require_data(recipe.data).load()
         if assets is None:

@@ -81,6 +81,10 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
     taken_keys = ("model", "decoding", "scoring")
 
     @override
+    def measures(self, recipe: TranslationRecipe) -> tuple[str, ...]:
+        return ("bleu", "chrf", "exact")
+
+    @override
     def provisional(self, said: RecipeLayer) -> RecipeLayer:
         ends = any(says(said, f"training.{limit}") for limit in ("epochs", "steps", "minutes"))
         return {"training": {"epochs": 1}} if _brings_text(said) and not ends else {}
