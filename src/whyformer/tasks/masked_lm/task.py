@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from whyformer.data.batches.masking import MASK, MaskingSpec
+from whyformer.data.corpora.detection.sentences import split_sentences
 from whyformer.data.corpora.documents import DocumentsSpec
 from whyformer.data.corpora.held_out import wanted_sets
-from whyformer.data.corpora.sentences import split_sentences
 from whyformer.data.tokenizers.kinds import TokenizerSpec, WordPiece
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.data.tokenizers.tokenizer import Tokenizer
