@@ -198,6 +198,10 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
         """Keys that stand in a recipe, of which ``said`` was written, until ``decide`` has decided them."""
         return {}
 
+    def implied(self, said: RecipeLayer) -> list[Decision]:
+        """Decisions on keys that were not ``said`` and follow from others that were, without any data."""
+        return []
+
     def decide(self, recipe: RecipeT, said: RecipeLayer) -> list[Decision]:
         """Decisions on keys that were not ``said`` and depend on the data, which are read for it.
 
