@@ -134,8 +134,8 @@ def test_faults_of_a_recipe_name_its_origin(shelf: Path):
     [
         (
             "plian",
-            "there is no recipe named plian, nor a run in a folder of that name; did you mean plain? A file's "
-            "name must end in .yaml.",
+            "there is no recipe named plian, nor a run in a folder of that name; did you mean plain? A "
+            "file's name must end in .yaml.",
         ),
         (
             "zzz",
