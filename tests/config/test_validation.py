@@ -231,6 +231,53 @@ Rule = Annotated[Both | Layer, Field(discriminator="kind")]
 Both.model_rebuild()
 
 
+class Pair(Spec):
+    """Rules in one another."""
+
+    kind: Literal["pair"] = "pair"
+    first: "Nested"
+    """One."""
+    second: "Nested"
+    """Other."""
+
+
+class Swap(Spec):
+    """The same, the other way round."""
+
+    kind: Literal["swap"] = "swap"
+    first: "Nested"
+    """One."""
+    second: "Nested"
+    """Other."""
+
+
+Nested = Annotated[Pair | Swap | Layer, Field(discriminator="kind")]
+Pair.model_rebuild()
+Swap.model_rebuild()
+
+
+class Ruled(Spec):
+    """A place for such rules."""
+
+    rule: Nested = Layer()
+    """The rule."""
+    norm: Norm = Layer()
+    """The norm."""
+
+
+def test_a_choice_that_holds_itself_is_described_once_and_like_keys_share_a_row():
+    assert [(key.path, key.when) for key in describe(Ruled)] == [
+        ("rule.kind", ""),
+        ("rule.first.kind", "rule=pair|swap"),
+        ("rule.second.kind", "rule=pair|swap"),
+        ("rule.epsilon", "rule=layer"),
+        ("norm.kind", ""),
+        ("norm.epsilon", "norm=layer"),
+        ("norm.gain", "norm=rms"),
+    ]
+    assert describe(Ruled)[1].meaning == "One. Its keys are those of rule."
+
+
 def test_specs_that_contain_themselves_are_described_once_and_checked_at_any_depth():
     assert [row.path for row in describe(Both)].count("rules") == 1
     with pytest.raises(RecipeError, match=r"rules\.0\.rules\.1\.x: unknown key"):

@@ -202,26 +202,43 @@ class Key:
 
 
 def describe(spec_type: type[BaseModel]) -> list[Key]:
-    """Every key of ``spec_type``, depth first, in the order of the fields."""
-    return list(_rows(Node.root(spec_type), "", "", ()))
+    """Every key of ``spec_type``, depth first, in the order of the fields.
+
+    Kinds that have a key alike share its row; a choice among kinds that holds itself is described once.
+    """
+    rows: dict[Key, list[str]] = {}
+    for key in _rows(Node.root(spec_type), "", "", {}):
+        place, _, kinds = key.when.partition("=")
+        rows.setdefault(replace(key, when=place), []).append(kinds)
+    return [
+        replace(key, when=f"{key.when}={'|'.join(dict.fromkeys(kinds))}" if key.when else "")
+        for key, kinds in rows.items()
+    ]
 
 
-def _rows(spec: Node, prefix: str, when: str, above: tuple[str, ...]) -> Iterator[Key]:
-    """The rows of one spec's keys and of all below; ``above`` names its ancestors, to stop recursion."""
-    above = (*above, str(spec.schema.get("title")))
+def _rows(spec: Node, prefix: str, when: str, above: Mapping[str, str]) -> Iterator[Key]:
+    """The rows of one spec's keys and of all below; ``above``: places of ancestors, to stop recursion."""
+    above = {**above, str(spec.schema.get("title")): prefix}
     for name, node in spec.keys.items():
         if name != "kind":  # the place that holds the spec has told its kind already
             yield from _below(node, prefix + name, when, above)
 
 
-def _below(node: Node, path: str, when: str, above: tuple[str, ...]) -> Iterator[Key]:
+def _below(node: Node, path: str, when: str, above: Mapping[str, str]) -> Iterator[Key]:
     """The rows of what may stand at ``path``: its kinds or type, then what lies in it."""
     specs = [alternative for alternative in node.alternatives if alternative.keys]
     kinds = node.kinds
+    choice = " | ".join(kinds)
+    is_told = len(kinds) > 1 and choice in above
     if kinds:
-        yield Key(f"{path}.kind", when, " | ".join([*kinds, *node.null]), _default(node), node.meaning)
+        meaning = f"{node.meaning} Its keys are those of {above[choice]}." if is_told else node.meaning
+        yield Key(f"{path}.kind", when, " | ".join([*kinds, *node.null]), _default(node), meaning)
     elif not specs or len(specs) < len(node.alternatives) or node.null:
         yield Key(path, when, node.text, _default(node), node.meaning)
+    if is_told:
+        return
+    if len(kinds) > 1:
+        above = {**above, choice: path}
     for spec in specs:
         if spec.schema.get("title") not in above:
             chosen = f"{path}={'|'.join(spec.kinds)}" if len(kinds) > 1 else when
