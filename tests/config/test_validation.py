@@ -275,7 +275,8 @@ def test_a_choice_that_holds_itself_is_described_once_and_like_keys_share_a_row(
         ("norm.epsilon", "norm=layer"),
         ("norm.gain", "norm=rms"),
     ]
-    assert describe(Ruled)[1].meaning == "One. Its keys are those of rule."
+    assert [key.alike for key in describe(Ruled)] == ["", "rule", "rule", "", "", "", ""]
+    assert str(describe(Ruled)[1]).endswith("\n    One.\n    Its keys are those of rule.")
 
 
 def test_specs_that_contain_themselves_are_described_once_and_checked_at_any_depth():
@@ -315,25 +316,25 @@ class Files(Spec):
     [
         (
             {"one": {"file": "x.txt"}},
-            "one: is {}; should be the path of a file, as in `one: x.txt`: Its text.",
+            "one: is {}; should be the path of the file, as in `one: x.txt`. Its text.",
         ),
-        ({"one": ["x.txt"]}, "one: is {}; should be the path of a file, as in `one: x.txt`: Its text."),
-        ({"one": 3}, "one: is {}; should be the path of a file, as in `one: PATH`: Its text."),
+        ({"one": ["x.txt"]}, "one: is {}; should be the path of the file, as in `one: x.txt`. Its text."),
+        ({"one": 3}, "one: is {}; should be the path of the file, as in `one: PATH`. Its text."),
         (
             {"run": {"folder": "runs/x"}},
-            "run: is {}; should be the path of the folder of a run, as in `run: runs/x`: A run.",
+            "run: is {}; should be the path of the folder of a run, as in `run: runs/x`. A run.",
         ),
-        ({"run": {}}, "run: is {}; should be the path of the folder of a run, as in `run: PATH`: A run."),
+        ({"run": {}}, "run: is {}; should be the path of the folder of a run, as in `run: PATH`. A run."),
         (
             {"many": ["a", {"path": "b"}]},
-            "many.1: is {}; should be the path of a file, as in `many: b`, or a mapping of url",
+            "many.1: is {}; should be the path of the file, as in `many: b`, or a mapping of url",
         ),
         (
             {"either": {"file": 3}},
-            "either: is {}; should be the path of a file, as in `either: PATH`, or a mapping of url: A text, "
+            "either: is {}; should be the path of the file, as in `either: PATH`, or a mapping of url. A text, "
             "here or elsewhere.",
         ),
-        ({"named": {"x": {"path": "y"}}}, "named.x: is {}; should be the path of a file, as in `x: y`"),
+        ({"named": {"x": {"path": "y"}}}, "named.x: is {}; should be the path of the file, as in `x: y`"),
         ({"many": [{"url": 3}]}, "many.0.url: is 3; should be text"),
     ],
 )

@@ -55,8 +55,8 @@ def _list_keys(words: list[str]) -> None:
         raise RecipeError(f"no key of task {task} has {' or '.join(wanted)} in it; {hint}")
     for key in chosen:
         say(key.head)
-        if key.meaning:
-            typer.echo(f"    {translated(key.meaning)}")
+        for line in filter(None, (key.meaning, key.note)):
+            typer.echo(f"    {translated(line)}")
     if len(chosen) > _MANY:
         _say(f"{len(chosen)} keys; a part of their names behind --keys, such as schedule, lists fewer")
 

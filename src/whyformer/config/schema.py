@@ -190,6 +190,8 @@ class Key:
     default: str | None
     """As YAML would show it; None where the recipe must give a value."""
     meaning: str
+    alike: str = ""
+    """Place above that holds the same choice and has its keys listed; empty where they are listed here."""
 
     @property
     def head(self) -> str:
@@ -197,8 +199,13 @@ class Key:
         value = "(required)" if self.default is None else f"= {self.default}"
         return f"{self.path}: {self.type} {value}" + (f"   only where {self.when}" if self.when else "")
 
+    @property
+    def note(self) -> str:
+        """Sentence on where the keys below it are listed; empty where that is below it."""
+        return f"Its keys are those of {self.alike}." if self.alike else ""
+
     def __str__(self) -> str:
-        return f"{self.head}\n    {self.meaning}" if self.meaning else self.head
+        return "\n    ".join(filter(None, [self.head, self.meaning, self.note]))
 
 
 def describe(spec_type: type[BaseModel]) -> list[Key]:
@@ -231,8 +238,8 @@ def _below(node: Node, path: str, when: str, above: Mapping[str, str]) -> Iterat
     choice = " | ".join(kinds)
     is_told = len(kinds) > 1 and choice in above
     if kinds:
-        meaning = f"{node.meaning} Its keys are those of {above[choice]}." if is_told else node.meaning
-        yield Key(f"{path}.kind", when, " | ".join([*kinds, *node.null]), _default(node), meaning)
+        named, alike = " | ".join([*kinds, *node.null]), above[choice] if is_told else ""
+        yield Key(f"{path}.kind", when, named, _default(node), node.meaning, alike)
     elif not specs or len(specs) < len(node.alternatives) or node.null:
         yield Key(path, when, node.text, _default(node), node.meaning)
     if is_told:

@@ -113,12 +113,16 @@ def _no_path(names: tuple[str, ...], value: object, nodes: Sequence[Node]) -> _F
         value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
     )
     example = next((text for text in inside if isinstance(text, str)), "PATH")
-    kind = "the folder of a run" if holds_path(nodes) == RUN else "a file"
-    right = f"should be the path of {kind}, as in `{key}: {example}`"
+    kind = "the folder of a run" if holds_path(nodes) == RUN else "the file"
     specs = [each for node in nodes for each in node.alternatives if each.keys]
-    right += f", or a mapping of {' and '.join(specs[0].keys)}" if specs else ""
+    keys = " and ".join(specs[0].keys) if specs else ""
+    right = (
+        f"should be the path of {kind}, as in `{key}: {example}`, or a mapping of {keys}"
+        if specs
+        else f"should be the path of {kind}, as in `{key}: {example}`"
+    )
     meaning = next((node.meaning for node in nodes if node.field), "")
-    return _Fault(".".join(names), f"is {_shown(value)}", f"{right}: {meaning}" if meaning else right)
+    return _Fault(".".join(names), f"is {_shown(value)}", f"{right}. {meaning}" if meaning else right)
 
 
 def _unknown_preset(path: str, given: object, node: Node, spec: Node) -> _Fault:
