@@ -331,8 +331,8 @@ class Files(Spec):
         ),
         (
             {"either": {"file": 3}},
-            "either: is {}; should be the path of the file, as in `either: PATH`, or a mapping of url. A text, "
-            "here or elsewhere.",
+            "either: is {}; should be the path of the file, as in `either: PATH`, or a mapping of url. A "
+            "text, here or elsewhere.",
         ),
         ({"named": {"x": {"path": "y"}}}, "named.x: is {}; should be the path of the file, as in `x: y`"),
         ({"many": [{"url": 3}]}, "many.0.url: is 3; should be text"),

@@ -462,9 +462,11 @@ def test_what_has_learned_nothing_is_not_translated_until_the_end(prepare: Prepa
 
 
 def test_what_has_learned_is_translated_before_the_end(prepare: Prepare):
-    trainer = prepare(*AUTOMATIC, "training.steps=300", "training.validation.every=20", "data.pairs=300")
+    # In ten steps of warm-up nothing is learned; between the two the level may be crossed back and forth.
+    slow = ("training.schedule.warmup=100", "training.validation.every=10")
+    trainer = prepare(*AUTOMATIC, *slow, "training.steps=200", "data.pairs=300")
     trainer.train()
-    found = records(trainer, "valid")
-    first = next(number for number, record in enumerate(found) if "bleu" in record)
-    assert 0 < first < len(found) - 3
-    assert all("bleu" in record for record in found[first:])
+    translated = ["bleu" in record for record in records(trainer, "valid")]
+    # Of six seeds the nll is 2.1 or worse at the first and 0.8 or better at the last ones; the level is 1.6.
+    assert not translated[0]
+    assert all(translated[-4:])
