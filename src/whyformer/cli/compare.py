@@ -169,7 +169,7 @@ def _duration(seconds: float) -> str:
 
 
 def _notes(results: "Results", shown: Sequence[str]) -> Iterator[str]:
-    """What the table's signs mean, as far as there are any in it."""
+    """Meanings of the table's signs, as far as there are any in it."""
     from whyformer.experiments.results import rows
 
     found = [row for name in shown for row in rows(results, name)]

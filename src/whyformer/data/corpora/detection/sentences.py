@@ -10,7 +10,7 @@ _CLOSING = "[\"'”’)\\]»」』》）]*"
 _ENGLISH = rf"(?:{_NOT_ABBREVIATED}\.|[!?…])[.!?…]*{_CLOSING}\s++(?![a-z])"
 _CHINESE = rf"[。！？…]+{_CLOSING}"
 SENTENCE_END = re.compile(f"{_ENGLISH}|{_CHINESE}")
-"""What ends a sentence, up to where the next one begins."""
+"""End of a sentence, up to where the next one begins."""
 
 
 def split_sentences(text: str) -> list[str]:
