@@ -208,9 +208,17 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
         """
         return recipe
 
+    def measures(self, recipe: RecipeT) -> tuple[str, ...]:
+        """Names of the figures of a validation of ``recipe``, besides ``loss`` and ``nll``."""
+        return tuple(name for name in self.figures if name != "nll")
+
     def provisional(self, said: RecipeLayer) -> RecipeLayer:
         """Keys that stand in a recipe, of which ``said`` was written, until ``decide`` has decided them."""
         return {}
+
+    def implied(self, said: RecipeLayer) -> list[Decision]:
+        """Decisions on keys that were not ``said`` and follow from others that were, without any data."""
+        return []
 
     def decide(self, recipe: RecipeT, said: RecipeLayer) -> list[Decision]:
         """Decisions on keys that were not ``said`` and depend on the data, which are read for it.
