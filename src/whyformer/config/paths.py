@@ -1,7 +1,7 @@
 """Paths in recipes: which keys hold one, and the folder from which a relative one counts.
 
-A key holds a path if the schema says so, by the type of its field: ``Path`` is a file, ``FolderPath`` a folder
-of data, ``RunPath`` the folder of a run. Nothing here knows the keys' names.
+A key holds a path if the schema says so, by the type of its field: ``Path`` is a file, ``FolderPath`` a
+folder of data, ``RunPath`` the folder of a run. Nothing here knows the keys' names.
 
 A relative path counts from the folder of the file that it stands in. Which file that is has to be known
 before recipes are laid over one another, and its interpolations are resolved after that; so in between each

@@ -14,7 +14,7 @@ from whyformer.spec import Spec
 
 
 class SpeechSpec(Spec):
-    """A speech recogniser in the form of U2 (Zhang et al. 2020): CTC streams, a decoder judges what it found."""
+    """A speech recogniser in the form of U2 (Zhang et al. 2020): CTC streams, a decoder judges."""
 
     kind: Literal["speech"] = "speech"
     encoder: StreamingEncoderSpec = StreamingEncoderSpec()

@@ -29,7 +29,7 @@ class Emissions(NamedTuple):
 
 
 class StreamingCTC(nn.Module):
-    """An encoder, fed whole or in pieces, and the symbols that its frames emit (Graves et al. 2006, section 3)."""
+    """An encoder, whole or in pieces, and the symbols that its frames emit (Graves et al. 2006)."""
 
     def __init__(self, encoder: StreamingEncoder, d_model: int, symbols: int, dropout: float) -> None:
         super().__init__()

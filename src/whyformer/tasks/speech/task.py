@@ -74,7 +74,8 @@ class SpeechRecipe(Recipe):
             )
         if front.features != bins:
             raise ValueError(
-                f"model.encoder.front.features is {front.features}, but features.bins is {bins}; make them equal"
+                f"model.encoder.front.features is {front.features}, but features.bins is {bins}; make them "
+                "equal"
             )
         if self.rescoring is not None and self.model.rescorer is None:
             raise ValueError(

@@ -74,8 +74,8 @@ class StreamingMetrics(Metrics):
     rate: ErrorRate
     algorithmic: AlgorithmicLatency
     emission: Delays | None
-    """Emission delay of words that were recognised right: from the true end of a word to the stream time since
-    when it stood in the transcript. Below 0 where a word is recognised before it is over."""
+    """Emission delay of words that were recognised right: from the true end of a word to the stream time
+    since when it stood in the transcript. Below 0 where a word is recognised before it is over."""
     cost: Cost
     transcripts: tuple[tuple[str, Reference, Transcript], ...] = field(repr=False, default=())
 
@@ -128,14 +128,15 @@ class StreamingMetrics(Metrics):
         low, high = 100 * rate.low, 100 * rate.high
         yield f"{name}: {self.signals:,} signals, {rate.units:,} words; chunks of {self.chunks}"
         yield (
-            f"  word error rate     {100 * rate.rate:.2f}% [{low:.2f}, {high:.2f}]: {rate.substitutions} wrong, "
-            f"{rate.deletions} missed, {rate.insertions} too many"
+            f"  word error rate     {100 * rate.rate:.2f}% [{low:.2f}, {high:.2f}]: "
+            f"{rate.substitutions} wrong, {rate.deletions} missed, {rate.insertions} too many"
         )
         if wait.chunk is None:
             yield "  algorithmic latency without bound: no word before the end of the signal"
         else:
             yield (
-                f"  algorithmic latency {1000 * wait.maximum:.0f} ms at most, {1000 * wait.mean:.0f} ms on average"
+                f"  algorithmic latency {1000 * wait.maximum:.0f} ms at most, "
+                f"{1000 * wait.mean:.0f} ms on average"
             )
         yield f"  look-ahead          {1000 * wait.look_ahead:.1f} ms, of these"
         if self.emission is not None:
@@ -171,7 +172,7 @@ def feed_side_by_side(
     rows: int,
     advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[list[Transcript], Cost]:
-    """Transcripts of ``signals``, and the work that they took: ``rows`` run side by side, a piece each a round."""
+    """Transcripts of ``signals``, and their cost: ``rows`` run side by side, a piece each a round."""
     transcripts: dict[int, Transcript] = {}
     waiting = iter(enumerate(signals))
     running: list[_Running] = []

@@ -56,8 +56,8 @@ class Reading:
 class Session:
     """One live input: it is fed, and says what it has understood so far.
 
-    Pieces of any size give the same words, times and scores. A session that was refused something (samples that
-    are no numbers) goes on with what comes next.
+    Pieces of any size give the same words, times and scores. A session that was refused something (samples
+    that are no numbers) goes on with what comes next.
     """
 
     def __init__(self, recognizer: Recognizer, front: SignalFront, reading: Reading) -> None:

@@ -1,4 +1,4 @@
-"""Training of streaming recognisers as the trainer sees it: signals by index, and how many words come out wrong.
+"""Training of streaming recognisers as the trainer sees it: signals, and how many words come out wrong.
 
 B rows · T input frames · L encoder frames
 """
@@ -57,7 +57,7 @@ class SignalSource(Protocol):
 
 
 class StreamingTraining:
-    """Trains a streaming recogniser on signals that are made as they are needed, under chunks drawn for each batch.
+    """Trains a streaming recogniser on signals made as they are needed, under chunks drawn a batch.
 
     Args:
         source: signals to train on.
@@ -110,7 +110,7 @@ class StreamingTraining:
         return signal_batch(signals, rule, device)
 
     def probe(self, model: StreamingCTC) -> Probe:
-        """Frames (1,T,...) that are made up, the states of the encoder, and what their chunks let each see."""
+        """Frames (1,T,...) that are made up, the states of the encoder, and what each may see."""
         encoder = model.encoder
         rule, length = Chunk(size=2, left_chunks=1), 5 * encoder.stride
         shape = self._valid[0].frames.shape[1:]

@@ -29,7 +29,7 @@ class Transcript:
     stable: int = 0
     """Number of first words that no later signal can change."""
     score: float = 0.0
-    """Log-probability in nats: of the words, summed over their alignments; rescored if ``final`` and asked for."""
+    """Log-probability of the words in nats, summed over alignments; rescored where that is asked for."""
     heard: float = 0.0
     """Seconds of the stream that have arrived."""
     segment: int = 0
