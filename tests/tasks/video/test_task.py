@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from whyformer.training.joint import JointLossSpec
 
 from tasks.video import watchers
 from whyformer.data.video.moving_digits import NO_DIGIT
@@ -18,6 +17,7 @@ from whyformer.tasks.task import EvaluationOptions
 from whyformer.tasks.video.data import label_symbols, signal_of
 from whyformer.tasks.video.evaluation import LabelCounts, evaluate_watcher
 from whyformer.tasks.video.training import WatchingObjective, WatchingTraining, label_accuracy
+from whyformer.training.ctc.joint import JointLossSpec
 
 pytest.importorskip("sklearn")
 
