@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from whyformer.attention.mask import Chunk, Everything, Rule
-from whyformer.models.streaming_encoder import StreamingEncoder, StreamingEncoderSpec
+from whyformer.models.streaming.encoder import StreamingEncoder, StreamingEncoderSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.nn.streaming.convolution import ConvolutionSpec
 from whyformer.nn.streaming.subsampling import ConvolutionalSubsamplingSpec

@@ -58,7 +58,7 @@ def evaluate(
     ] = None,
     left: Annotated[
         list[str] | None,
-        typer.Option(help="Of speech and video: chunks to the left, or all; again for one more."),
+        typer.Option(help="Chunks to the left of each: 4 or all; again for one more."),
     ] = None,
     examples: Annotated[
         int, typer.Option(min=0, help="Show up to so many right and so many wrong translations.")
@@ -105,7 +105,7 @@ def evaluate(
     from whyformer.machine import keep_freed_memory
     from whyformer.runs.evaluate import evaluate_run
     from whyformer.runs.execution import Execution
-    from whyformer.tasks.task import EvaluationOptions
+    from whyformer.tasks.task import EvaluationOptions, StreamChoice
 
     options = EvaluationOptions(
         batch=batch,
@@ -114,8 +114,7 @@ def evaluate(
         source=source,
         references=tuple(reference or ()),
         shows_text=bool(examples or save),
-        chunks=tuple(chunk or ()),
-        left=tuple(left or ()),
+        streams=StreamChoice(tuple(chunk or ()), tuple(left or ())),
         progress=sentence_bar,
     )
     keep_freed_memory()

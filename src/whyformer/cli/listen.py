@@ -64,7 +64,7 @@ def listen(
 
 
 def _transcripts(session: "ListeningSession", sound: "AudioSource") -> "Iterator[Transcript]":
-    """What is understood of ``sound`` as it comes; Ctrl-C ends it, and what was heard is still told."""
+    """Transcripts of ``sound`` as it comes; Ctrl-C ends it, and what was heard is still told."""
     try:
         for block in sound.blocks():
             yield from session.events(block)

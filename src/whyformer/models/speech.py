@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from whyformer.models.rescorer import RescorerSpec
-from whyformer.models.streaming_ctc import StreamingCTC
-from whyformer.models.streaming_encoder import StreamingEncoderSpec
+from whyformer.models.streaming.ctc import StreamingCTC
+from whyformer.models.streaming.encoder import StreamingEncoderSpec
+from whyformer.models.streaming.rescorer import RescorerSpec
 from whyformer.spec import Spec
 
 

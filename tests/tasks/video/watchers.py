@@ -8,7 +8,7 @@ from whyformer.attention.mask import Chunk
 from whyformer.data.video.front import FrameSpec
 from whyformer.decoding.ctc.endpoint import EndpointSpec
 from whyformer.decoding.ctc.search import CTCGreedySpec, CTCSearchSpec
-from whyformer.models.streaming_encoder import StreamingEncoderSpec
+from whyformer.models.streaming.encoder import StreamingEncoderSpec
 from whyformer.models.video import VideoSpec
 from whyformer.nn.norm import LayerNormSpec
 from whyformer.nn.placement import PreNormSpec

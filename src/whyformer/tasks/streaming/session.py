@@ -13,7 +13,7 @@ from whyformer.decoding.ctc.endpoint import EndpointSpec
 from whyformer.decoding.ctc.rescoring import RescoringSpec
 from whyformer.decoding.ctc.search import CTCHypothesis, CTCSearchSpec
 from whyformer.errors import DecodingError
-from whyformer.models.rescorer import Rescorer
+from whyformer.models.streaming.rescorer import Rescorer
 from whyformer.position.layout import Layout
 from whyformer.tasks.streaming.recognizer import Emitted, Recognizer, Stream
 from whyformer.tasks.streaming.settings import FrameClock
@@ -39,7 +39,7 @@ class SignalFront(Protocol):
 
 
 @dataclass(frozen=True)
-class Reading:
+class StreamReading:
     """How sessions turn what frames emit into words."""
 
     symbols: SymbolTable
@@ -60,7 +60,7 @@ class Session:
     that are no numbers) goes on with what comes next.
     """
 
-    def __init__(self, recognizer: Recognizer, front: SignalFront, reading: Reading) -> None:
+    def __init__(self, recognizer: Recognizer, front: SignalFront, reading: StreamReading) -> None:
         self._recognizer = recognizer
         self._front = front
         self._reading = reading

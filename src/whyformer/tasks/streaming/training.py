@@ -16,16 +16,16 @@ from whyformer.attention.mask import Chunk, Rule
 from whyformer.data.batches.planning import length_batches
 from whyformer.decoding.ctc.search import CTCGreedySpec
 from whyformer.lengths import grouping, output_count
-from whyformer.models.streaming_ctc import StreamingCTC
+from whyformer.models.streaming.ctc import StreamingCTC
 from whyformer.nn.streaming.chunking import ChunkingSpec
-from whyformer.tasks.streaming.error_rate import word_error_rate
+from whyformer.tasks.streaming.measures.error_rate import word_error_rate
 from whyformer.tasks.streaming.objective import (
     SignalBatch,
     StreamingObjective,
     encoder_lengths,
     predictions_of,
 )
-from whyformer.tasks.streaming.recognizer import side_by_side
+from whyformer.tasks.streaming.recognizer import batch_of
 from whyformer.tasks.streaming.vocabulary import SymbolTable
 from whyformer.training.task import Probe
 
@@ -138,7 +138,7 @@ class StreamingTraining:
 
 def signal_batch(signals: Sequence[Signal], rule: Rule, device: torch.device) -> SignalBatch:
     """``signals`` side by side."""
-    frames = side_by_side([signal.frames for signal in signals]).to(device)
+    frames = batch_of([signal.frames for signal in signals]).to(device)
     lengths = tuple(len(signal.frames) for signal in signals)
     texts = tuple(signal.text for signal in signals)
     labels = [torch.tensor(signal.labels) for signal in signals if signal.labels is not None]

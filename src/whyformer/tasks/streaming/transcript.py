@@ -79,7 +79,7 @@ class Showing:
         return list(self._times)
 
 
-def joined(segments: Sequence[Transcript]) -> Transcript:
+def joined_transcripts(segments: Sequence[Transcript]) -> Transcript:
     """The transcript of a whole signal from those of its ``segments``, whose scores add up."""
     if len(segments) == 1:
         return segments[0]

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from whyformer.data.video.front import Frames
 from whyformer.data.video.moving_digits import NO_DIGIT, DigitVideo
-from whyformer.tasks.streaming.evaluation import (
+from whyformer.tasks.streaming.measures.evaluation import (
     Fed,
     Reference,
     StreamingMetrics,

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from whyformer.attention.mask import Rule
 from whyformer.data.batches.planning import length_batches
-from whyformer.models.streaming_ctc import Emissions, StreamingCTC
+from whyformer.models.streaming.ctc import Emissions, StreamingCTC
 from whyformer.models.video import VideoModel
 from whyformer.tasks.streaming.objective import SignalBatch, StreamingObjective
 from whyformer.tasks.streaming.training import Signal, StreamingTraining, signal_batch

@@ -12,8 +12,8 @@ from typing_extensions import override
 from whyformer.attention.mask import Rule
 from whyformer.decoding.ctc.sums import frame_log_probabilities
 from whyformer.dropout import Dropout
-from whyformer.models.rescorer import Rescorer
-from whyformer.models.streaming_encoder import EncoderState, StreamingEncoder
+from whyformer.models.streaming.encoder import EncoderState, StreamingEncoder
+from whyformer.models.streaming.rescorer import Rescorer
 from whyformer.position.layout import Layout
 
 

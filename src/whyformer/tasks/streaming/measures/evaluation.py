@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 import torch
 from typing_extensions import override
 
-from whyformer.tasks.streaming.error_rate import ErrorRate, right_words, word_error_rate
-from whyformer.tasks.streaming.latency import AlgorithmicLatency, Delays, percentile
+from whyformer.tasks.streaming.measures.error_rate import ErrorRate, right_words, word_error_rate
+from whyformer.tasks.streaming.measures.latency import AlgorithmicLatency, Delays, percentile
 from whyformer.tasks.streaming.pool import SessionPool
 from whyformer.tasks.streaming.session import Session
-from whyformer.tasks.streaming.transcript import Transcript, joined
+from whyformer.tasks.streaming.transcript import Transcript, joined_transcripts
 from whyformer.tasks.task import Metrics
 
 
 class Reference(NamedTuple):
-    """What is truly said in a signal."""
+    """Truth about a signal: the words that are said in it."""
 
     words: tuple[str, ...]
     ends: tuple[float, ...] | None
@@ -197,7 +197,7 @@ def feed_side_by_side(
         most = max(most, *(each.session.stream.bytes for each in running))
         for each in running:
             if each.session.ended:
-                transcripts[each.index] = joined(each.session.finals)
+                transcripts[each.index] = joined_transcripts(each.session.finals)
                 audio += each.session.heard
                 advance(1)
         running = [each for each in running if not each.session.ended]
