@@ -30,7 +30,7 @@ from whyformer.cli.options import (
 from whyformer.cli.progress import sentence_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
 
     from whyformer.tasks.task import Metrics
 
@@ -132,10 +132,11 @@ def evaluate(
 def _print(
     found: "Iterator[tuple[str, Metrics]]", examples: int, *, as_json: bool, save: Path | None
 ) -> None:
-    done: dict[str, Metrics] = {}
+    # A set comes once for each size of chunks.
+    done: list[tuple[str, Metrics]] = []
     # A reader that has seen enough ends the program, so what is to be kept is written before.
     for name, metrics in found if save is None else list(found):
-        done[name] = metrics
+        done.append((name, metrics))
         if save is not None:
             _save(save, done)
         if not as_json:
@@ -144,20 +145,20 @@ def _print(
         typer.echo(_as_json(done, examples))
 
 
-def _as_json(done: "Mapping[str, Metrics]", examples: int) -> str:
+def _as_json(done: "Sequence[tuple[str, Metrics]]", examples: int) -> str:
     settings: dict[str, object] = {}
-    for metrics in done.values():
+    for _, metrics in done:
         settings |= metrics.settings
-    sets = [{"name": name, **metrics.record(examples)} for name, metrics in done.items()]
+    sets = [{"name": name, **metrics.record(examples)} for name, metrics in done]
     return json.dumps({**settings, "sets": sets}, ensure_ascii=False, indent=2)
 
 
-def _save(path: Path, done: "Mapping[str, Metrics]") -> None:
+def _save(path: Path, done: "Sequence[tuple[str, Metrics]]") -> None:
     from whyformer.files import write_text
 
     lines = (
         json.dumps({"set": name, **output}, ensure_ascii=False)
-        for name, metrics in done.items()
+        for name, metrics in done
         for output in metrics.outputs()
     )
     write_text(path, "".join(f"{line}\n" for line in lines))
