@@ -126,17 +126,19 @@ def play(
             for _, index, start in due:
                 sessions[index].push(sounds[index][start : start + chunk])
             pushed = clock()
+            fullest = max(sessions[index].stream.bytes for _, index, _ in due)
+            drained = clock()
             for _ in pool.drain():
                 pass
             ended = clock()
             played.worked += time.process_time() - worked
             played.passed += time.perf_counter() - passed
             steps["front"] = steps.get("front", 0.0) + pushed - began
-            steps["pool"] = steps.get("pool", 0.0) + ended - pushed
-            now += ended - began
+            steps["pool"] = steps.get("pool", 0.0) + ended - drained
+            now += pushed - began + ended - drained
             played.delays += [now - arrival / rate for arrival, _, _ in due]
             played.audio += len(due) * chunk / rate
-            played.bytes = max(played.bytes, max(session.stream.bytes for session in sessions))
+            played.bytes = max(played.bytes, fullest, *(sessions[index].stream.bytes for _, index, _ in due))
             if now - due[0][0] / rate > HOPELESS * chunk / rate:
                 played.kept_up = False
                 break
