@@ -3,11 +3,11 @@
     taskset -c 0 python benchmarks/day.py [RUN] [--recipe digits] [--hours 24] [--chunk 320ms] [--left 4]
         [--search greedy prefix_beam]
 
-RUN is a trained run of speech; without one, a model with fresh weights is made by the recipe. The session is fed
-held-out sounds one after another, as fast as it can take them, with endpoint rules that end a segment in a
-pause, and its finished segments are taken out after each chunk, as whoever listens for days does. Time is that
-of the processor, so that other work on the machine hardly counts; memory is what the process holds at the end
-of an hour. The first minutes are not counted: caches fill, and memory is taken for the first time.
+RUN is a trained run of speech; without one, a model with fresh weights is made by the recipe. The session
+is fed held-out sounds one after another, as fast as it can take them, with endpoint rules that end a segment
+in a pause, and its finished segments are taken out after each chunk, as whoever listens for days does. Time
+is that of the processor, so that other work on the machine hardly counts; memory is what the process holds at
+the end of an hour. The first minutes are not counted: caches fill, and memory is taken for the first time.
 """
 
 import argparse

@@ -5,7 +5,7 @@ takes none. So a minute of many streams is measured in the seconds that they com
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +75,7 @@ class PartTimes:
 
 
 @contextmanager
-def watched(pool: ListeningPool, times: PartTimes) -> Iterator[None]:
+def watched(pool: ListeningPool, times: PartTimes) -> Generator[None]:
     """Time the pool's parts: joining of states, network, and both with what is around them (``batch``)."""
     recognizer = pool.recognizer
     with (

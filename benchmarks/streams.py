@@ -5,11 +5,13 @@
 
 RUN is a trained run of speech; without one, a model with fresh weights is made by the recipe. Streams are
 strings of held-out sounds, one after another. They arrive in real time, on a clock that only arrivals and
-computing move on (see live.py): in lockstep, all chunks at a time; or apart, each stream at its own phase, and
-the pool steps every 20 ms. The delay of a chunk runs from the arrival of its last sample until its words are
-there, so it holds waiting for others, too (by the processor's time instead with --processor, which is no
-measurement of an idle core, but tells on a busy machine what such would be like). A row keeps up if the 99th percentile of the delay is below the
-duration of a chunk. Words of some streams are compared with those of each of them alone.
+computing move on (see live.py): in lockstep, all chunks at a time; or apart, each stream at its own phase,
+and the pool steps every 20 ms. The delay of a chunk runs from the arrival of its last sample until its words
+are there, so it holds waiting for others, too. A row keeps up if the 99th percentile of the delay is below
+the duration of a chunk. Words of some streams are compared with those of each of them alone.
+
+On a machine that others use, --processor counts the processor's time instead of the clock's: no measurement
+of an idle core, but near it. "processor ours" says how much of the time the process had a core.
 """
 
 import argparse
