@@ -64,6 +64,8 @@ def main() -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     listener, sounds = listener_of(asked.run, asked.recipe)
+    # As in a service: what stays for good is not looked through again and again.
+    gc.freeze()
     about = machine(1) | {"model": str(asked.run or f"fresh weights of {asked.recipe}")}
     rows, figures = list[dict[str, str]](), dict[str, list[Hour]]()
     for search in asked.search:

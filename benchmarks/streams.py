@@ -15,6 +15,7 @@ of an idle core, but near it. "processor ours" says how much of the time the pro
 """
 
 import argparse
+import gc
 import os
 import time
 from collections.abc import Sequence
@@ -50,6 +51,8 @@ def main() -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     listener, sounds = listener_of(asked.run, asked.recipe)
+    # As in a service: what stays for good is not looked through again and again.
+    gc.freeze()
     about = machine(1) | {
         "model": f"{sum(p.numel() for p in listener.model.parameters()):,} parameters, "
         f"{asked.run or 'fresh weights of ' + asked.recipe}",
