@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pydantic import Field
 
@@ -88,7 +89,7 @@ class FrameClock:
     stages: tuple[Stage, ...]
     """From the signal to the encoder's frames: resampling, feature frames, subsampling."""
 
-    @property
+    @cached_property
     def seconds(self) -> float:
         """From one frame of the encoder to the next."""
         return float(inputs_per_output(*self.stages)) / self.rate

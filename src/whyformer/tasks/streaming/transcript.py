@@ -68,7 +68,10 @@ class Showing:
     _times: list[float] = field(default_factory=list[float])
 
     def show(self, texts: Sequence[str], now: float) -> list[float]:
-        """The time of each word of ``texts`` since when it stands at its place, at stream time ``now``."""
+        """The time of each word of ``texts`` since when it stands at its place, at stream time ``now``.
+
+        The texts are without those that were forgotten.
+        """
         same = 0
         for new, old in zip(texts, self._texts, strict=False):
             if new != old:
@@ -77,6 +80,10 @@ class Showing:
         self._times[same:] = [now] * (len(texts) - same)
         self._texts[same:] = texts[same:]
         return list(self._times)
+
+    def forget(self, count: int) -> None:
+        """Forget the first ``count`` words, which stay as they are."""
+        del self._texts[:count], self._times[:count]
 
 
 def joined_transcripts(segments: Sequence[Transcript]) -> Transcript:

@@ -44,23 +44,24 @@ class Cost:
     audio: float
     """Seconds of signal that were recognised."""
     computing: float
-    """Seconds of computing, from samples to words, on ``threads``."""
+    """Seconds of computing, from samples to words: front end, network and search."""
     threads: int
+    """Most cores that computing took; the front end and the search take one of them."""
     rounds: tuple[float, ...]
     """Seconds that each round of one chunk for every running stream took."""
     bytes: int
-    """Most memory that the caches and waiting frames of one stream took."""
+    """Most memory that a stream took: its share of the caches, and frames that waited for their chunk."""
     side_by_side: int
     """Most streams that ran at a time."""
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of computing for a second of one stream, in batches of ``side_by_side``."""
+        """Seconds of computing for a second of one stream, in batches of at most ``side_by_side``."""
         return self.computing / self.audio if self.audio else 0.0
 
     @property
     def streams_per_core(self) -> float:
-        """Streams that would keep one core just busy, at that batch size."""
+        """Streams that would keep one core just busy, at that batch size; rather more, as not all is threaded."""
         return self.audio / (self.computing * self.threads) if self.computing else 0.0
 
 
@@ -171,8 +172,12 @@ def feed_side_by_side(
     signals: Sequence[Fed],
     rows: int,
     advance: Callable[[int], None] = lambda _: None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[list[Transcript], Cost]:
-    """Transcripts of ``signals``, and their cost: ``rows`` run side by side, a piece each a round."""
+    """Transcripts of ``signals``, and their cost: ``rows`` run side by side, a piece each a round.
+
+    Work is measured by ``clock``, in seconds.
+    """
     transcripts: dict[int, Transcript] = {}
     waiting = iter(enumerate(signals))
     running: list[_Running] = []
@@ -183,17 +188,21 @@ def feed_side_by_side(
         if not running:
             break
         side_by_side = max(side_by_side, len(running))
-        began = time.perf_counter()
+        began = clock()
         for each in running:
             piece = next(each.pieces, None)
             if piece is None:
                 each.session.end()
             else:
                 each.session.push(piece)
+        taken = clock() - began
+        # A stream is fullest before its frames are computed, or after that, while its caches still fill.
+        most = max(most, *(each.session.stream.bytes for each in running))
+        began = clock()
         # What a round brings may be more than a chunk, where a resampler lets go of what it held back.
         for _ in pool.drain():
             pass
-        rounds.append(time.perf_counter() - began)
+        rounds.append(taken + clock() - began)
         most = max(most, *(each.session.stream.bytes for each in running))
         for each in running:
             if each.session.ended:
