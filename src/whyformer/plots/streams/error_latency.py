@@ -130,19 +130,21 @@ def _panel(name: str, points: Sequence[_Point], scales: _Scales, words: LatencyW
     ]
     streamed = alt.Data(values=[row for row, point in zip(rows, points, strict=True) if point.latency])
     whole = alt.Data(values=[row for row, point in zip(rows, points, strict=True) if point.latency is None])
-    ticks = scales.x
+    ticks, edge = scales.x, 0.999 * (scales.edge or 1e12)
     x = alt.X(
         "place:Q",
         title=words.x,
         scale=alt.Scale(type="log", domain=[0.85 * ticks[0], 1.15 * ticks[-1]], nice=False),
         axis=alt.Axis(
             values=ticks,
-            labelExpr=f"datum.value > {0.999 * (scales.edge or 1e12)} ? '{words.whole}' : format(datum.value, '.0f')",
+            labelExpr=f"datum.value > {edge} ? '{words.whole}' : format(datum.value, '.0f')",
             labelOverlap=True,
             grid=False,
         ),
     )
-    y = alt.Y("rate:Q", title=words.y, scale=alt.Scale(domain=[0, 1.05 * scales.top]), axis=alt.Axis(tickCount=6))
+    y = alt.Y(
+        "rate:Q", title=words.y, scale=alt.Scale(domain=[0, 1.05 * scales.top]), axis=alt.Axis(tickCount=6)
+    )
     told = [
         alt.Tooltip("chunks:N", title=words.columns[0]),
         alt.Tooltip("latency:N", title=words.x),
@@ -151,8 +153,12 @@ def _panel(name: str, points: Sequence[_Point], scales: _Scales, words: LatencyW
         alt.Tooltip("high:Q", title=words.columns[3], format=".2f"),
     ]
     legend = alt.Legend(title=words.left) if scales.lefts else None
-    color = alt.Color("left:N", scale=alt.Scale(domain=scales.lefts, range=_COLORS[: len(scales.lefts)]), legend=legend)
-    shape = alt.Shape("left:N", scale=alt.Scale(domain=scales.lefts, range=_SHAPES[: len(scales.lefts)]), legend=legend)
+    color = alt.Color(
+        "left:N", scale=alt.Scale(domain=scales.lefts, range=_COLORS[: len(scales.lefts)]), legend=legend
+    )
+    shape = alt.Shape(
+        "left:N", scale=alt.Scale(domain=scales.lefts, range=_SHAPES[: len(scales.lefts)]), legend=legend
+    )
     base, one = alt.Chart(streamed), alt.Chart(whole)
     bars = alt.Y("low:Q", title=words.y)
     return alt.LayerChart(
@@ -162,7 +168,9 @@ def _panel(name: str, points: Sequence[_Point], scales: _Scales, words: LatencyW
             one.mark_point(style="ink", filled=True, size=70, opacity=1).encode(x=x, y=y, tooltip=told),
             base.mark_rule(strokeWidth=2, opacity=0.6).encode(x=x, y=bars, y2="high:Q", color=color),
             base.mark_line(strokeWidth=1.5).encode(x=x, y=y, color=color),
-            base.mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, color=color, shape=shape, tooltip=told),
+            base.mark_point(filled=True, size=60, opacity=1).encode(
+                x=x, y=y, color=color, shape=shape, tooltip=told
+            ),
         ],
         width=_WIDTH,
         height=_HEIGHT,
@@ -176,7 +184,12 @@ def _table(name: str, points: Sequence[_Point], words: LatencyWords) -> Table:
     for point in points:
         record, latency = point.record, point.record["latency"]
         emission = latency["emission"] or {}
-        times = [latency["maximum"], latency["mean"], latency["look_ahead"], *map(emission.get, ("p50", "p90", "p99"))]
+        times = [
+            latency["maximum"],
+            latency["mean"],
+            latency["look_ahead"],
+            *map(emission.get, ("p50", "p90", "p99")),
+        ]
         low, high = record["wer_interval"]
         rates = [f"{rate:.2f}" for rate in (record["wer"], low, high)]
         rows.append(

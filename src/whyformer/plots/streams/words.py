@@ -69,9 +69,9 @@ class StreamWords:
 _ENGLISH = StreamWords(
     latency=LatencyWords(
         heading="Error against latency of {subject}",
-        key="Point: word error rate of one size of chunks. Bar: its 95 % interval, by bootstrap over signals. "
-        "Latency: the longest that a sound waits for its chunk to be whole, look-ahead included.",
-        full="At the right edge, and as the dashed line: the whole signal at once, whose latency has no bound.",
+        key="Point: word error rate of one size of chunks. Bar: its 95 % interval, by bootstrap over "
+        "signals. Latency: the longest that a sound waits for its chunk to be whole, look-ahead included.",
+        full="At the right edge, and as the dashed line: the whole signal at once; its latency has no bound.",
         x="algorithmic latency (ms)",
         y="word error rate (%)",
         left="chunks to the left",
@@ -93,7 +93,7 @@ _ENGLISH = StreamWords(
     ),
     timeline=TimelineWords(
         heading="Words of {subject} in time",
-        key="Under each recognised word a bar: its delay, which ends at the mark, when the word was shown for good.",
+        key="The bar under a recognised word is its delay; the mark at its end is when it was shown for good.",
         truth="The delay begins where the word was truly over. A cross marks a word that was not said.",
         guess="The delay begins where the recogniser found the word's end; its true end is not known here.",
         chunks="Dotted lines: borders of the chunks of {chunk}.",
