@@ -14,7 +14,9 @@ from whyformer.plots.streams.words import STREAM_WORDS, TimelineWords
 
 _WIDTH = 900
 _ROW_SECONDS = 8.0
-_MOST_ROWS = 15  # two minutes: beyond, the picture would be taller than anybody scrolls
+_MOST_ROWS = 15  # beyond, the picture would be taller than anybody scrolls
+MOST_SECONDS = _MOST_ROWS * (_ROW_SECONDS + 1)
+"""Seconds of a signal that can be drawn, at most."""
 _SAID, _SOUND, _LANE, _GAP = 22, 44, 34, 8
 """Heights in pixels: of the true words, the loudness, one lane of recognised words; and the space between."""
 _MOST_LANES, _MOST_SAID = 8, 3
@@ -57,6 +59,8 @@ class Timeline:
     """Root mean square of each of its steps."""
     step: float
     """Seconds of a step."""
+    duration: float
+    """Seconds of all the sound."""
     heard: Sequence[HeardWord]
     """In the order of the stream."""
     said: Sequence[SaidWord] | None = None
@@ -67,7 +71,7 @@ class Timeline:
     @property
     def seconds(self) -> float:
         """Duration: of the sound, and of what was shown after it."""
-        return max(len(self.loudness) * self.step, *(word.shown for word in self.heard), 0.0)
+        return max(self.duration, *(word.shown for word in self.heard), 0.0)
 
 
 def timeline_page(subject: str, timeline: Timeline, lang: Language = "en") -> Page:
@@ -105,9 +109,10 @@ def _paragraphs(timeline: Timeline, words: TimelineWords) -> list[str]:
     said = [words.key, words.guess if timeline.said is None else words.truth]
     if timeline.chunk is not None:
         said.append(words.chunks.format(chunk=f"{1000 * timeline.chunk:g} ms"))
-    if timeline.seconds > _MOST_ROWS * _ROW_SECONDS:
-        shown = f"{_MOST_ROWS * _ROW_SECONDS:g}"
-        said.append(words.cut.format(shown=shown, seconds=f"{timeline.seconds:,.0f}"))
+    count, span = _rows(timeline.seconds)
+    if count > _MOST_ROWS:
+        shown, seconds = f"{_MOST_ROWS * span:.0f}", f"{timeline.seconds:,.0f}"
+        said.append(words.cut.format(shown=shown, seconds=seconds))
     return said
 
 
@@ -166,9 +171,7 @@ def _chart(timeline: Timeline, heard: Sequence[str], said: Sequence[str], words:
     """The rows; ``heard`` and ``said`` are the words as they can be drawn."""
     if not timeline.seconds:
         return alt.Chart(alt.Data(values=[{}])).mark_text(text=words.nothing, fontSize=14).to_dict()
-    # A little more than a row's seconds stay in one row.
-    count = max(1, math.ceil((timeline.seconds - _ROW_SECONDS / 8) / _ROW_SECONDS))
-    span = timeline.seconds if count == 1 else max(_ROW_SECONDS, timeline.seconds / count)
+    count, span = _rows(timeline.seconds)
     pixel = span / _WIDTH
     heard_at = _labels(timeline.heard, heard, timeline.seconds, span)
     said_at = _labels(timeline.said or (), said, timeline.seconds, span)
@@ -190,6 +193,12 @@ def _chart(timeline: Timeline, heard: Sequence[str], said: Sequence[str], words:
         ]
         rows.append(_row(row, timeline, placed[: len(heard)], placed[len(heard) :], words))
     return alt.vconcat(*rows, spacing=14).resolve_scale(x="independent", y="independent").to_dict()
+
+
+def _rows(seconds: float) -> tuple[int, float]:
+    """Number of rows, and the seconds of each: a little more than a row's seconds stay in one row."""
+    count = max(1, math.ceil((seconds - 1) / _ROW_SECONDS))
+    return count, seconds if count == 1 else max(_ROW_SECONDS, seconds / count)
 
 
 def _bounds(number: int, seconds: float, span: float) -> tuple[float, float]:

@@ -93,7 +93,7 @@ _ENGLISH = StreamWords(
     ),
     timeline=TimelineWords(
         heading="Words of {subject} in time",
-        key="The bar under a recognised word is its delay; the mark at its end is when it was shown for good.",
+        key="The bar under a recognised word is its delay; the mark is when it was shown for good.",
         truth="The delay begins where the word was truly over. A cross marks a word that was not said.",
         guess="The delay begins where the recogniser found the word's end; its true end is not known here.",
         chunks="Dotted lines: borders of the chunks of {chunk}.",
