@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.console import tell
+from whyformer.cli.console import tell, tell_labelled
 from whyformer.cli.options import DeviceOption, PlotOption, RunArgument, ThreadsOption, WeightsOption, open_as
 from whyformer.cli.pictures import tell_page
 from whyformer.cli.transcripts import ChunkOption, LeftOption, ShownTranscripts, TranscriptEvents
@@ -72,7 +72,7 @@ def listen(
     said = None if labels is None else read_labels(labels)
     listener = open_as(Listener, run, Execution(device, threads), weights)
     settings = listener.settings.with_chunks(chunk, left)
-    show = TranscriptEvents() if as_json else ShownTranscripts(sys.stderr.isatty())
+    show = TranscriptEvents() if as_json else ShownTranscripts(sys.stderr.isatty(), named=len(sources) > 1)
     recognizer = listener.recognizer(settings)
     sounds = [open_audio(source, rate) for source in sources]
     if microphone:
@@ -83,6 +83,8 @@ def listen(
         drawing = None if plot is None else _Drawing(sound, settings.chunks.milliseconds)
         for transcript in _transcripts(session, sound, drawing):
             show(transcript, sound.name)
+        if not as_json and not any(transcript.words for transcript in session.finals):
+            tell_labelled("note", f"{sound.name}: no words were recognised in it.")
         if plot is not None and drawing is not None:
             drawing.save(plot, session.finals, said)
 
@@ -91,7 +93,7 @@ class _Drawing:
     """The picture of a sound that is being heard."""
 
     def __init__(self, sound: "AudioSource", milliseconds: float | None) -> None:
-        from whyformer.tasks.streaming.timeline import LoudnessMeter
+        from whyformer.tasks.speech.timeline import LoudnessMeter
 
         self._name = Path(sound.name).name
         self._chunk = None if milliseconds is None else milliseconds / 1000
@@ -100,7 +102,7 @@ class _Drawing:
     def save(self, path: Path, heard: "Sequence[Transcript]", said: "Sequence[SoundLabel] | None") -> None:
         """Draw what was ``heard``, beside what was ``said``, and tell where it is."""
         from whyformer.plots.streams.timeline import timeline_page
-        from whyformer.tasks.streaming.timeline import timeline_of
+        from whyformer.tasks.speech.timeline import timeline_of
         from whyformer.tasks.streaming.transcript import joined
 
         timeline = timeline_of(self.meter, joined(heard).words, said, self._chunk)
@@ -110,12 +112,23 @@ class _Drawing:
 def _transcripts(
     session: "ListeningSession", sound: "AudioSource", drawing: "_Drawing | None"
 ) -> "Iterator[Transcript]":
-    """What is understood of ``sound`` as it comes; Ctrl-C ends it, and what was heard is still told."""
+    """Transcripts of ``sound`` as it comes; Ctrl-C ends it, and what was heard is still told.
+
+    What the session cannot take, such as samples that are no numbers, is left out, which is told once.
+    """
+    refused = False
     try:
         for block in sound.blocks():
+            try:
+                session.push(block)
+            except DataError as error:
+                if not refused:
+                    tell_labelled("note", str(error))
+                refused = True
+                continue
             if drawing is not None:
                 drawing.meter.feed(block)
-            yield from session.events(block)
+            yield from session.events(block[:0])
     except KeyboardInterrupt:
         pass
     yield from session.last_events()

@@ -93,7 +93,7 @@ def _chart(sets: Mapping[str, Sequence[_Point]], words: LatencyWords) -> VegaLit
 
 
 class _Scales(NamedTuple):
-    """What all panels share."""
+    """Places that all panels share."""
 
     lefts: Sequence[str]
     latencies: Sequence[float]
@@ -115,8 +115,9 @@ class _Scales(NamedTuple):
         return point.latency * _DODGE ** (self.lefts.index(point.left) - middle)
 
 
-def _panel(name: str, points: Sequence[_Point], scales: _Scales, words: LatencyWords) -> alt.LayerChart:
-    rows = [
+def _drawn(points: Sequence[_Point], scales: _Scales, words: LatencyWords) -> list[dict[str, object]]:
+    """The points as the chart reads them."""
+    return [
         {
             "place": scales.place(point),
             "chunks": point.record["chunks"],
@@ -128,6 +129,10 @@ def _panel(name: str, points: Sequence[_Point], scales: _Scales, words: LatencyW
         }
         for point in points
     ]
+
+
+def _panel(name: str, points: Sequence[_Point], scales: _Scales, words: LatencyWords) -> alt.LayerChart:
+    rows = _drawn(points, scales, words)
     streamed = alt.Data(values=[row for row, point in zip(rows, points, strict=True) if point.latency])
     whole = alt.Data(values=[row for row, point in zip(rows, points, strict=True) if point.latency is None])
     ticks, edge = scales.x, 0.999 * (scales.edge or 1e12)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-class Span(NamedTuple):
+class LaneSpan(NamedTuple):
     """Room that one thing takes: of its label alone, and with all that hangs on it."""
 
     start: float
@@ -14,20 +14,20 @@ class Span(NamedTuple):
     """End of all."""
 
     @staticmethod
-    def of(start: float, label: float, end: float) -> "Span":
+    def of(start: float, label: float, end: float) -> "LaneSpan":
         """The span of a label from ``start`` to ``label``, on which something hangs until ``end``."""
-        return Span(start, label, max(label, end))
+        return LaneSpan(start, label, max(label, end))
 
 
-def lanes(spans: Sequence[Span], most: int) -> list[int]:
+def lanes(spans: Sequence[LaneSpan], most: int) -> list[int]:
     """The lane of each span, from 0: the first that is free where it starts, or of free labels.
 
     Where more than ``most`` would be needed, only labels are kept from lying on one another, as far as that
     goes; then the lane whose label ends first is taken.
 
-    >>> lanes([Span(0, 1, 3), Span(1, 2, 3), Span(3, 4, 5)], 4)
+    >>> lanes([LaneSpan(0, 1, 3), LaneSpan(1, 2, 3), LaneSpan(3, 4, 5)], 4)
     [0, 1, 0]
-    >>> lanes([Span(0, 1, 9), Span(1, 2, 9), Span(3, 4, 9)], 1)
+    >>> lanes([LaneSpan(0, 1, 9), LaneSpan(1, 2, 9), LaneSpan(3, 4, 9)], 1)
     [0, 0, 0]
     """
     found = _first_free([(span.start, span.end) for span in spans])

@@ -9,7 +9,7 @@ import altair as alt
 
 from whyformer.plots.chart import Language, Page, Table, VegaLite
 from whyformer.plots.glyphs import drawable, missing_glyphs
-from whyformer.plots.streams.lanes import Span, lanes
+from whyformer.plots.streams.lanes import LaneSpan, lanes
 from whyformer.plots.streams.words import STREAM_WORDS, TimelineWords
 
 _WIDTH = 900
@@ -176,8 +176,8 @@ def _chart(timeline: Timeline, heard: Sequence[str], said: Sequence[str], words:
     heard_at = _labels(timeline.heard, heard, timeline.seconds, span)
     said_at = _labels(timeline.said or (), said, timeline.seconds, span)
     ends = [max(word.end, word.over, word.shown) for word in timeline.heard]
-    taken = lanes([Span.of(*at, end) for at, end in zip(heard_at, ends, strict=True)], _MOST_LANES)
-    over = lanes([Span.of(*at, at[1]) for at in said_at], _MOST_SAID)
+    taken = lanes([LaneSpan.of(*at, end) for at, end in zip(heard_at, ends, strict=True)], _MOST_LANES)
+    over = lanes([LaneSpan.of(*at, at[1]) for at in said_at], _MOST_SAID)
     rows: list[alt.LayerChart] = []
     for number in range(min(_MOST_ROWS, count)):
         first, last = _bounds(number, timeline.seconds, span)
@@ -202,7 +202,7 @@ def _rows(seconds: float) -> tuple[int, float]:
 
 
 def _bounds(number: int, seconds: float, span: float) -> tuple[float, float]:
-    """What row ``number`` shows: ``span``, or what is left of the ``seconds``."""
+    """Seconds that row ``number`` shows: ``span`` of them, or those that are left."""
     first = number * span
     return first, min(first + span, max(seconds, first + _NARROWEST * span / _WIDTH))
 
