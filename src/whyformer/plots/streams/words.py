@@ -45,7 +45,7 @@ class TimelineWords(NamedTuple):
     fonts: str
     """Note on words that no font of this machine can write."""
     lanes: tuple[str, str, str]
-    """What was said, its loudness, what was recognised."""
+    """Words that were said, loudness, words that were recognised."""
     x: str
     nothing: str
     columns: tuple[str, ...]

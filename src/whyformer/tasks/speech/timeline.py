@@ -1,4 +1,4 @@
-"""What is drawn of a stream: its loudness as it comes, and its words beside those that were truly said."""
+"""Data of a drawn stream: its loudness as it comes, and its words beside those that were truly said."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -59,7 +59,7 @@ class _Label(Protocol):
 def timeline_of(
     meter: LoudnessMeter, words: Sequence[ShownWord], labels: Sequence[_Label] | None, chunk: float | None
 ) -> Timeline:
-    """What is to be drawn of a stream.
+    """Data to be drawn of a stream.
 
     Args:
         meter: that all of its sound went through.
