@@ -1,5 +1,6 @@
 # One environment in .venv, made by the first target that needs it and remade when its inputs change.
 #   make demo       train a small translator, score it, draw its attention
+#   make demo-audio train a small recogniser, listen to a sound made on the spot, score it, draw both
 #   make test       check, then every test that takes seconds
 #   make test-slow  the tests that train, measure or install; fetches a checkpoint of 80 MB once
 #   make test-processors  the tests that take seconds, as on other processors: half an hour
@@ -33,7 +34,7 @@ PROCESSORS := \
 	"$(call PRETENDED,avx2$(,)avx512f$(,)avx512_bf16,on,1)"
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-slow test-processors check format bench clean
+.PHONY: demo demo-audio test test-slow test-processors check format bench clean
 .DELETE_ON_ERROR:
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -58,6 +59,13 @@ demo: $(INSTALLED)
 	$(BIN)/whyformer train demo --run runs/demo --overwrite
 	$(BIN)/whyformer evaluate runs/demo --examples 5
 	$(BIN)/whyformer inspect runs/demo "Sunday, November 8, 1998"
+
+demo-audio: $(INSTALLED)
+	$(BIN)/whyformer train tones --run runs/tones --overwrite
+	$(BIN)/python -c 'from whyformer.data.audio.spoken.labels import write_tones; write_tones("runs/tones.wav", 12)'
+	$(BIN)/whyformer listen runs/tones runs/tones.wav --chunk 160ms --labels runs/tones.txt --plot runs/tones/words
+	$(BIN)/whyformer evaluate runs/tones --chunk 40ms --chunk 80ms --chunk 160ms --chunk 320ms --chunk full \
+		--left 1 --left 4 --plot runs/tones/latency
 
 check: $(INSTALLED)
 	$(BIN)/ruff check
@@ -102,5 +110,5 @@ bench: $(MEASURED)
 	$(PEERS)/python benchmarks/position_cost.py
 
 clean:
-	rm -rf build dist runs/demo .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist runs/demo runs/tones runs/tones.wav runs/tones.txt .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

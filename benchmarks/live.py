@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from whyformer.models.streaming_encoder import EncoderState
+from whyformer.models.streaming.encoder import EncoderState
 from whyformer.runs.load import load_as, open_run
 from whyformer.runs.registry import load_any, task_of
 from whyformer.tasks.recipe import require_data

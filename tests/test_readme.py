@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from whyformer.cli.main import app
 from whyformer.config.recipe_files import SHIPPED, shipped
+from whyformer.data.audio.spoken.labels import write_tones
 from whyformer.experiments.grid import Trial
 from whyformer.huggingface.transfer import export_model
 from whyformer.runs.registry import load_any
@@ -73,6 +74,9 @@ def house(
             "mood.yaml", few, Path("runs/mood"), device="cpu", overwrite=False, say=lambda _: None
         ).train()
         export_model(Path("runs/multi30k-en-de-sinusoidal"), Path("given"))
+        few = ["training.epochs=null", "training.steps=2", "data.train=8", "data.valid=2", "data.test=2"]
+        start_run("tones", few, Path("runs/tones"), device="cpu", overwrite=False, say=lambda _: None).train()
+        write_tones("tones.wav")
     return house
 
 
@@ -122,8 +126,10 @@ def test_a_command_runs(call: list[str], demo: Path):
     call = [argument.replace("tokenizer.source.json", "tokenizer.json") for argument in call]
     result = CliRunner().invoke(app, call, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    # What a model writes for words that it never saw may be nothing; its line is there even so.
-    assert result.stdout if call[0] == "translate" else result.stdout.strip()
+    # What a model writes for words that it never saw may be nothing; its line is there even so. One that
+    # hears nothing says so beside the results.
+    told = {"translate": result.stdout, "listen": result.output}.get(call[0], result.stdout.strip())
+    assert told
 
 
 @pytest.mark.parametrize("call", arguments("train"), ids=" ".join)
@@ -156,5 +162,6 @@ def test_a_question_is_known(call: list[str]):
     assert all(re.search(rf"^ *{number}  ", listed, re.MULTILINE) for number in call[1:2])
 
 
-def test_the_python_runs(demo: Path):
-    exec(blocks(README, "python")[0], {})  # noqa: S102  # the README's own three lines
+@pytest.mark.parametrize("code", blocks(README, "python"), ids=["translate", "listen"])
+def test_the_python_runs(code: str, demo: Path):
+    exec(code, {})  # noqa: S102  # the README's own lines

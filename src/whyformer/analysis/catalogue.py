@@ -15,12 +15,15 @@ from whyformer.attention.keys import KeysSpec
 from whyformer.attention.mask import Both, Causal, Chunk, Either, MaskRule, SameSegment, Window
 from whyformer.attention.score import ScoreSpec
 from whyformer.data.tokenizers.kinds import TokenizerSpec
+from whyformer.decoding.ctc.search import CTCSearchSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import bare_complaint
+from whyformer.models.streaming.encoder import FrontSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
 from whyformer.nn.placement import PlacementSpec
 from whyformer.nn.stack import StackSpec
+from whyformer.nn.streaming.chunking import ChunkingSpec
 from whyformer.position.positions import PositionSpec
 from whyformer.spec import Spec
 from whyformer.training.optimizer import OptimizerSpec
@@ -78,6 +81,9 @@ _UNIONS: dict[str, object] = {
     "optimizer": OptimizerSpec,
     "tokenizer": TokenizerSpec,
     "decoding": SearchSpec,
+    "front": FrontSpec,
+    "chunking": ChunkingSpec,
+    "ctc_search": CTCSearchSpec,
 }
 # Kinds that have to be told a number or a rule: with these.
 _EXAMPLES: tuple[Spec, ...] = (
@@ -140,7 +146,17 @@ _NUMBERS = (
 _ATTENTION = ("heads", "keys", "score")
 _BLOCK = ("norm", "placement", "feed_forward")
 _STACK = ("positions", "mask")
-_REST = ("embedding", "loss", "schedule", "optimizer", "tokenizer", "decoding")
+_REST = (
+    "embedding",
+    "loss",
+    "schedule",
+    "optimizer",
+    "tokenizer",
+    "decoding",
+    "front",
+    "chunking",
+    "ctc_search",
+)
 _ROOMS = (*_ATTENTION, *_STACK, *_BLOCK, *_REST)
 # Not a part, but a choice that parts have to suit.
 _PLACES = tuple(Part("place", place, "", "", None) for place in ("attention", "cross_attention"))

@@ -62,7 +62,7 @@ def check(
 
 
 def _recipe_report(recipe: str, overrides: list[str]) -> "DataReport":
-    from whyformer.data.checks.corpora import examine_data, told
+    from whyformer.data.checks.corpora import DataReport, examine_data, told
     from whyformer.data.checks.files import Finding
     from whyformer.errors import TokenizerError
     from whyformer.runs.registry import load_any, load_undecided, task_of
@@ -70,7 +70,9 @@ def _recipe_report(recipe: str, overrides: list[str]) -> "DataReport":
     from whyformer.tasks.recipe import require_data
 
     spec, is_a_runs = load_undecided(recipe, overrides, tell)
-    report = examine_data(require_data(spec.data))
+    # Sounds and videos have no lines to look at: what training reads of them is all there is.
+    is_stream = task_of(spec).recognises_streams
+    report = DataReport("", (), ()) if is_stream else examine_data(require_data(spec.data))
     if report.is_refused:
         return report
     # Tokenizers, and texts that are longer than the model reads: what training finds before its first step.

@@ -27,10 +27,13 @@ from whyformer.cli.options import (
     WeightsOption,
     search_choice,
 )
+from whyformer.cli.pictures import tell_page
 from whyformer.cli.progress import sentence_bar
+from whyformer.errors import DataError
+from whyformer.language import current_language
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from whyformer.tasks.task import Metrics
 
@@ -65,6 +68,10 @@ def evaluate(
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     save: Annotated[Path | None, typer.Option(help="A file for all translations, one JSON a line.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Of speech and video: draw error against latency; .png, .html, or a folder."),
+    ] = None,
     batch: BatchOption = 64,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -89,6 +96,9 @@ def evaluate(
 
     A run that does something else is scored by what it was trained for: perplexity and bits per character,
     hidden tokens and next sentences predicted right, or accuracy and macro F1.
+
+    Of speech and video: word error rate, latencies, and what a stream costs, for every --chunk with every
+    --left.
     """
     search = search_choice(
         beam,
@@ -103,8 +113,10 @@ def evaluate(
         no_repeat_ngram,
     )
     from whyformer.machine import keep_freed_memory
+    from whyformer.plots.chart import check_plot_path
     from whyformer.runs.evaluate import evaluate_run
     from whyformer.runs.execution import Execution
+    from whyformer.runs.load import open_run
     from whyformer.tasks.task import EvaluationOptions, StreamChoice
 
     options = EvaluationOptions(
@@ -117,6 +129,11 @@ def evaluate(
         streams=StreamChoice(tuple(chunk or ()), tuple(left or ())),
         progress=sentence_bar,
     )
+    if plot is not None:
+        check_plot_path(plot)
+        _, _, task, _ = open_run(run)
+        if not task.recognises_streams:
+            raise DataError(f"{run}: this run {task.does}; --plot is for runs that hear or watch.")
     keep_freed_memory()
     found = evaluate_run(
         run,
@@ -126,14 +143,29 @@ def evaluate(
         weights=weights,
         overrides=overrides or (),
     )
-    _print(found, examples, as_json=as_json, save=save)
+    done = _print(found, examples, as_json=as_json, save=save)
+    if plot is not None:
+        _draw(run, done, plot)
+
+
+_Done = list[tuple[str, "Metrics"]]
+"""Evaluations with the names of their sets, of which one may come again, in other chunks."""
+
+
+def _draw(run: Path, done: _Done, path: Path) -> None:
+    from whyformer.plots.streams.error_latency import error_latency_page
+
+    sets: dict[str, list[dict[str, object]]] = {}
+    for name, metrics in done:
+        sets.setdefault(name, []).append(metrics.record())
+    tell_page(error_latency_page(run.resolve().name, sets, current_language()), path)
 
 
 def _print(
     found: "Iterator[tuple[str, Metrics]]", examples: int, *, as_json: bool, save: Path | None
-) -> None:
+) -> _Done:
     # A set comes once for each size of chunks.
-    done: list[tuple[str, Metrics]] = []
+    done: _Done = []
     # A reader that has seen enough ends the program, so what is to be kept is written before.
     for name, metrics in found if save is None else list(found):
         done.append((name, metrics))
@@ -143,9 +175,10 @@ def _print(
             say("\n".join(metrics.lines(name, examples)))
     if as_json:
         typer.echo(_as_json(done, examples))
+    return done
 
 
-def _as_json(done: "Sequence[tuple[str, Metrics]]", examples: int) -> str:
+def _as_json(done: _Done, examples: int) -> str:
     settings: dict[str, object] = {}
     for _, metrics in done:
         settings |= metrics.settings
@@ -153,7 +186,7 @@ def _as_json(done: "Sequence[tuple[str, Metrics]]", examples: int) -> str:
     return json.dumps({**settings, "sets": sets}, ensure_ascii=False, indent=2)
 
 
-def _save(path: Path, done: "Sequence[tuple[str, Metrics]]") -> None:
+def _save(path: Path, done: _Done) -> None:
     from whyformer.files import write_text
 
     lines = (

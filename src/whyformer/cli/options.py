@@ -21,6 +21,9 @@ ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads; tor
 WeightsOption = Annotated[
     Path | None, typer.Option(help="Other weights of the run, such as a snapshot; its best if left out.")
 ]
+PlotOption = Annotated[
+    Path | None, typer.Option(help="Draw it: a .png or an .html file, or a folder for both.")
+]
 BatchOption = Annotated[
     int, typer.Option(min=1, help="Sentences side by side; it changes the speed, not the result.")
 ]

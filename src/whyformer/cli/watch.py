@@ -32,7 +32,7 @@ def watch(
 
     watcher = open_as(Watcher, run, Execution(device, threads), weights)
     settings = watcher.settings.with_chunks(chunk, left)
-    events, shown = TranscriptEvents(), ShownTranscripts(sys.stderr.isatty())
+    events, shown = TranscriptEvents(), ShownTranscripts(sys.stderr.isatty(), named=len(file) > 1)
     recognizer = watcher.recognizer(settings)
     for path in file:
         session = watcher.open(settings=settings, recognizer=recognizer, name=str(path))

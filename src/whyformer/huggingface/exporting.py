@@ -62,7 +62,11 @@ def exported_files(opened: OpenRun, weights: Path) -> ExportedFiles:
     Raises:
         CheckpointError: the weights cannot be read, or the model has no such format.
     """
-    run, recipe, _, assets = opened
+    run, recipe, task, assets = opened
+    if task.recognises_streams:
+        raise CheckpointError(
+            f"{run.path}: this run {task.does}; no other toolkit's format has such a model."
+        )
     tokenizer = _only_tokenizer(assets)
     if tokenizer is None:
         raise CheckpointError(

@@ -12,7 +12,8 @@ from pathlib import Path
 from string import Template
 from typing import Any, Literal, NamedTuple
 
-from whyformer.files import write_bytes, write_text
+from whyformer.errors import WhyformerError
+from whyformer.files import check_writable, write_bytes, write_text
 
 Language = Literal["en", "zh"]
 HTML_LANG: Mapping[Language, str] = {"en": "en", "zh": "zh-CN"}
@@ -56,6 +57,7 @@ DARK_THEME: VegaLite = {
 
 SVG_SIZE = re.compile(r'^<svg [^>]*width="(\d+)" height="(\d+)"')
 MOST_PIXELS = 60e6  # a quarter of a gigabyte while it is drawn
+_OTHER_PICTURES = (".svg", ".pdf", ".jpg", ".jpeg", ".gif", ".webp", ".htm", ".json")
 PIXEL_RATIO = 1.5  # of the picture to the page: letters of 7 pixels can still be read
 
 _TABLES: Mapping[Language, str] = {"en": "The numbers as tables", "zh": "以表格显示数值"}
@@ -149,6 +151,20 @@ class Page:
         """Return the picture."""
         return draw_png(self.still)
 
+    def save_as(self, path: Path) -> tuple[Path, ...]:
+        """Write the picture if ``path`` ends in .png, the page if in .html; else both into that folder.
+
+        Raises:
+            WhyformerError: ``path`` cannot be written to, or the disk is full.
+        """
+        if path.suffix.lower() == ".png":
+            write_bytes(path, self.png())
+        elif path.suffix.lower() == ".html":
+            write_text(path, self.html())
+        else:
+            return self.save(path)
+        return (path,)
+
     def save(self, folder: Path) -> tuple[Path, Path]:
         """Write ``<stem>.html`` and ``<stem>.png`` into ``folder``, made if missing; return both paths.
 
@@ -156,6 +172,21 @@ class Page:
             WhyformerError: the folder cannot be written to, or the disk is full.
         """
         return save_both(folder, self.stem, self.html(), self.png())
+
+
+def check_plot_path(path: Path) -> None:
+    """Find out whether a picture or page can be saved as ``path``, before work that takes long.
+
+    Raises:
+        WhyformerError: it names another kind of file, or its folder cannot be written to.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".png", ".html"):
+        check_writable(path.parent)
+        return
+    if path.is_file() or suffix in _OTHER_PICTURES:
+        raise WhyformerError(f"{path}: name a .png or an .html file, or a folder for both.")
+    check_writable(path)
 
 
 # No link to the online editor: the page must not offer what needs a network. Drawn as SVG, it prints sharply

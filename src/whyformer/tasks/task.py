@@ -294,6 +294,9 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
             raise DataError(
                 f"{run}: this run does not translate and is scored without writing any text; of the options "
                 "it takes --on, --json, --batch, --device, --threads and --weights."
+                if not self.recognises_streams
+                else f"{run}: this run {self.does}, so --source, --reference, --tokenize and ways to search "
+                "text mean nothing to it; its recipe says how to search."
             )
 
     @abstractmethod

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from whyformer.tasks.streaming.evaluation import Cost, Fed, Reference, feed_side_by_side
+from whyformer.tasks.streaming.measures.evaluation import Cost, Fed, Reference, feed_side_by_side
 from whyformer.tasks.streaming.pool import SessionPool
 from whyformer.tasks.streaming.session import Session
 from whyformer.tasks.streaming.transcript import Transcript

@@ -19,6 +19,8 @@ from whyformer.training.storage.events import Events
 from whyformer.training.storage.run import RunFolder
 
 _NO_FIGURES = ("step", "event", "epoch")
+_FAULTS = ("impossible",)
+"""Figures that are worth telling where they are not 0."""
 _REDRAW = 60.0
 """Seconds between two pictures of a running training: one takes half a second."""
 
@@ -91,12 +93,12 @@ class Report:
         figures = {name: float(value) for name, value in record.items() if name not in _NO_FIGURES}
         self._events.scalars({f"{event}/{name}": value for name, value in figures.items()}, step)
         if event == "train":
-            short = f"loss {figures['loss']:.3f}  {figures['tokens_per_second']:,.0f} tokens/s"
+            short = f"loss {figures['loss']:.3f}  {figures['tokens_per_second']:,.0f} {self._curves.per}s/s"
             self._bar.update(self._task, completed=step, figures=short)
         if event != "train" or self._bar.disable:
-            shown = [f"{name} {value:.4g}" for name, value in figures.items()]
+            shown = [f"{name} {value:.4g}" for name, value in figures.items() if value or name not in _FAULTS]
             place = f"step {step}/{self._total}" if self._total else f"step {step}"
-            # The figures go by the names that they have in the records.
+            # The figures go by the names that they have in the records, where a token is any unit of losses.
             head = [padded(translated(event), 7), translated(place)]
             self.console.print("  ".join([*head, *shown, *map(translated, self._time_left(step))]))
         if time.monotonic() - self._drawn > _REDRAW:

@@ -61,7 +61,7 @@ class Cost:
 
     @property
     def streams_per_core(self) -> float:
-        """Streams that would keep one core just busy, at that batch size; rather more, as not all is threaded."""
+        """Streams that would keep one core just busy, at that batch size; rather more if threads idle."""
         return self.audio / (self.computing * self.threads) if self.computing else 0.0
 
 
@@ -139,7 +139,7 @@ class StreamingMetrics(Metrics):
                 f"  algorithmic latency {1000 * wait.maximum:.0f} ms at most, "
                 f"{1000 * wait.mean:.0f} ms on average"
             )
-        yield f"  look-ahead          {1000 * wait.look_ahead:.1f} ms, of these"
+        yield f"  look-ahead          {1000 * wait.look_ahead:.1f} ms, part of that"
         if self.emission is not None:
             p50, p90, p99 = (1000 * x for x in (self.emission.p50, self.emission.p90, self.emission.p99))
             yield f"  emission delay      {p50:.0f} ms (p50), {p90:.0f} ms (p90), {p99:.0f} ms (p99)"
