@@ -29,7 +29,7 @@ from report import Spread, bars, machine, publish
 
 from whyformer.machine import keep_freed_memory
 from whyformer.tasks.speech.listener import Listener
-from whyformer.tasks.streaming.measures.latency import percentile
+from whyformer.tasks.streaming.latency import percentile
 from whyformer.tasks.streaming.settings import StreamSettings, duration_milliseconds
 
 TICK = 0.02

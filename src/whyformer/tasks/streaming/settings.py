@@ -14,7 +14,7 @@ from whyformer.decoding.ctc.search import CTCSearchSpec
 from whyformer.errors import DecodingError
 from whyformer.lengths import Stage, inputs_per_output, look_ahead, needed_length
 from whyformer.spec import Spec
-from whyformer.tasks.streaming.measures.latency import AlgorithmicLatency
+from whyformer.tasks.streaming.latency import AlgorithmicLatency
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s)\s*")
 

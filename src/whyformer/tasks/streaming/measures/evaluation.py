@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from typing_extensions import override
 
+from whyformer.tasks.streaming.latency import AlgorithmicLatency, Delays, percentile
 from whyformer.tasks.streaming.measures.error_rate import ErrorRate, right_words, word_error_rate
-from whyformer.tasks.streaming.measures.latency import AlgorithmicLatency, Delays, percentile
 from whyformer.tasks.streaming.pool import SessionPool
 from whyformer.tasks.streaming.session import Session
 from whyformer.tasks.streaming.transcript import Transcript, joined_transcripts
