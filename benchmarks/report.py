@@ -79,7 +79,7 @@ def bars(rows: Sequence[tuple[str, Spread]], unit: str, title: str) -> dict[str,
     import altair as alt
 
     values = [{"arm": name, **spread._asdict(), "ours": name.startswith("ours")} for name, spread in rows]
-    y = alt.Y("arm:N", title=None, sort=None, layout=alt.Layout(labelLimit=300))
+    y = alt.Y("arm:N", title=None, sort=None, axis=alt.Axis(labelLimit=300))
     data = alt.Chart(alt.Data(values=values))
     colour = alt.Color(
         "ours:N", scale=alt.Scale(domain=[True, False], range=["#0072b2", "#999"]), legend=None

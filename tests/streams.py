@@ -9,7 +9,7 @@ from torch import Tensor
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Chunk
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.models.streaming_encoder import EncoderState, StreamingEncoder, StreamingEncoderSpec
+from whyformer.models.streaming.encoder import EncoderState, StreamingEncoder, StreamingEncoderSpec
 from whyformer.nn.feed_forward import SiluSpec
 from whyformer.nn.norm import LayerNormSpec, NormSpec, RMSNormSpec
 from whyformer.nn.placement import PlacementSpec, PostNormSpec, PreNormSpec

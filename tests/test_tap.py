@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from whyformer.tap import Tap, listen, record
+from whyformer.tap import Tap, attach, record
 
 
 class Two(nn.Module):
@@ -51,7 +51,7 @@ def test_a_record_holds_no_graph():
 
 def test_a_listener_may_put_another_tensor_in_place():
     model = Two()
-    with listen(model, "first", lambda _, x: x * 3), record(model, "second.0") as tape:
+    with attach(model, "first", lambda _, x: x * 3), record(model, "second.0") as tape:
         assert model(torch.tensor(2.0)) == 7
     assert tape["second.0"] == [7]
     assert model(torch.tensor(2.0)) == 3
@@ -64,13 +64,13 @@ def test_listeners_leave_when_the_block_fails():
         assert model.first.listening
         raise RuntimeError("stop")
 
-    with pytest.raises(RuntimeError, match="stop"), listen(model, "*", fail):
+    with pytest.raises(RuntimeError, match="stop"), attach(model, "*", fail):
         model(torch.tensor(0.0))
     assert not any(module.listening for module in model.modules() if isinstance(module, Tap))
 
 
 def test_two_listeners_hear_one_after_the_other():
     tap = Tap()
-    with listen(tap, "*", lambda _, x: x + 1), listen(tap, "*", lambda _, x: x * 10):
+    with attach(tap, "*", lambda _, x: x + 1), attach(tap, "*", lambda _, x: x * 10):
         assert tap(torch.tensor(1.0)) == 20
     assert tap(torch.tensor(1.0)) == 1

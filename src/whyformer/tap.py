@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 
 from torch import Tensor, nn
 
-Listener = Callable[[Tensor], Tensor | None]
+TapListener = Callable[[Tensor], Tensor | None]
 NamedListener = Callable[[str, Tensor], Tensor | None]
 
 
@@ -20,7 +20,7 @@ class Tap(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.listeners: list[Listener] = []
+        self.listeners: list[TapListener] = []
 
     @property
     def listening(self) -> bool:
@@ -36,9 +36,9 @@ class Tap(nn.Module):
 
 
 @contextmanager
-def listen(model: nn.Module, pattern: str, listener: NamedListener) -> Generator[None]:
+def attach(model: nn.Module, pattern: str, listener: NamedListener) -> Generator[None]:
     """Attach ``listener(name, tensor)`` to every tap of ``model`` whose name fits the shell ``pattern``."""
-    attached: list[tuple[Tap, Listener]] = []
+    attached: list[tuple[Tap, TapListener]] = []
     for name, module in model.named_modules():
         if isinstance(module, Tap) and fnmatch(name, pattern):
             bound = _bind(listener, name)
@@ -67,9 +67,9 @@ def record(model: nn.Module, pattern: str = "*") -> Generator[dict[str, list[Ten
     def keep(name: str, x: Tensor) -> None:
         tape[name].append(x.detach())
 
-    with listen(model, pattern, keep):
+    with attach(model, pattern, keep):
         yield tape
 
 
-def _bind(listener: NamedListener, name: str) -> Listener:
+def _bind(listener: NamedListener, name: str) -> TapListener:
     return lambda x: listener(name, x)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,13 @@ def test_the_table_has_a_row_for_each_cell_with_intervals_and_costs(compare: Com
     assert len(heading) == len(first) == len(second)
     assert "rough" in notes[0]
     assert notes[-1] == f"More in {tmp_path / 'grid' / 'comparison.html'}"
-    assert result.stderr.splitlines()[:2] == ["4 runs, 2 at a time", "layers=1, seed 1: 7 steps in 2 s"]
+    assert result.stderr.splitlines()[:4] == [
+        "4 runs = 2 × 2 (settings × seeds), 2 at a time",
+        "each trains for at most 800 steps; how long that takes is said after the first of them, and "
+        "--steps or --minutes makes it shorter",
+        "layers=1, seed 1: 7 steps in 2 s",
+        "3 runs are left, which may take some 4 seconds",
+    ]
     assert (tmp_path / "grid" / "comparison.png").exists()
 
 
@@ -117,12 +124,73 @@ def test_a_cell_that_fails_is_reported_after_the_others(compare: Compare):
         (["--minutes", 0, "training.steps=5"], "2 of 2 cells cannot be trained"),
         (["--vary", "model.d_model=5,6"], "4 of 4 cells cannot be trained"),
         (["--vary", "nothing"], "`nothing` should read key=value,value"),
-        (["--figure", "blue"], "there is no figure blue; there are: nll, bleu, parameters"),
+        (
+            ["--figure", "blue"],
+            "there is no figure blue; did you mean bleu? there are: loss, nll, perplexity",
+        ),
+        (["--figure", "nll", "--figure", "accuracy"], "there is no figure accuracy; there are: loss, nll"),
+        (["--figure", "test.bleu"], "no figure test.bleu; test sets are scored with --test; there are: loss"),
+        (["--figure", "test.blue", "--test"], "no figure test.blue; did you mean test.bleu? there are: loss"),
     ],
 )
-def test_what_cannot_be_done_is_told_with_exit_code_2(
-    compare: Compare, arguments: list[object], sentence: str
+def test_what_cannot_be_done_is_told_with_exit_code_2_before_anything_is_trained(
+    compare: Compare, arguments: list[object], sentence: str, asked: dict[str, object]
 ):
     result = compare(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert sentence in result.stderr
+    assert not asked
+
+
+@pytest.mark.parametrize("figures", [["seconds"], ["perplexity", "chrf"], ["steps", "loss"]])
+def test_figures_that_the_runs_will_have_are_taken(
+    compare: Compare, figures: list[str], asked: dict[str, object]
+):
+    compare("--test", *(f"--figure={name}" for name in [*figures, "test.chrf"]))
+    assert asked
+
+
+@pytest.fixture
+def alone(whyformer: Callable[..., Result], compare: Compare, tmp_path: Path) -> Compare:
+    """The verb without anything that is varied."""
+    return lambda *more: whyformer("compare", "reverse", "--run", tmp_path / "grid", "--jobs", 2, *more)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_a_comparison_of_nothing_says_so_first(alone: Compare, seeds: int):
+    result = alone("--seeds", seeds)
+    first, second, *_ = result.stderr.splitlines()
+    assert first == f"{seeds} runs = 1 × {seeds} (settings × seeds), 2 at a time"
+    assert second.startswith("nothing is varied")
+    assert "Δ" not in result.stdout
+    assert "[low, high]" in result.stdout
+
+
+@pytest.mark.parametrize("varied", [[], ["--vary", "training.clip=1,2"]])
+def test_one_seed_is_said_to_give_no_interval(alone: Compare, varied: list[str]):
+    result = alone("--seeds", 1, *varied)
+    assert "low, high" not in result.stdout
+    assert "One seed gives no interval" in result.stdout
+    assert "one seed gives no interval" in result.stderr
+    assert ("Δ: difference" in result.stdout) == bool(varied)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "seeds", "bound"), [(5, 3, "10 minutes"), (0.5, 2, "30 seconds"), (90, 4, "3.0 hours")]
+)
+def test_minutes_bound_the_whole_comparison(alone: Compare, minutes: float, seeds: int, bound: str):
+    told = alone("--seeds", seeds, "--minutes", minutes, "training.steps=50").stderr
+    assert f"together that may take {bound}" in told
+
+
+def test_finished_runs_tell_how_long_the_others_may_take(alone: Compare, tmp_path: Path):
+    result = Measured({"nll": 1.0}, {}, 12345, 6e6, 900.0, 200.0, 7, 1)
+    for seed in (1, 2):
+        path = tmp_path / "grid" / "unchanged" / f"seed-{seed}" / "result.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(asdict(result)), encoding="utf-8")
+    lines = alone("--seeds", 5).stderr.splitlines()
+    assert lines[2:4] == [
+        "2 of them are finished already",
+        "3 runs are left, which may take some 7 minutes",
+    ]

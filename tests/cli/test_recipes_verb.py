@@ -41,3 +41,17 @@ def test_every_key_of_a_full_recipe_is_listed():
     listed = recipes("--keys").stdout
     for key in ("task", "data.kind", "model.d_model", "training.steps", "model.encoder.layers"):
         assert f"\n{key}: " in f"\n{listed}"
+
+
+@pytest.mark.parametrize(("words", "is_long"), [([], True), (["model"], True), (["schedule"], False)])
+def test_a_long_list_of_keys_says_how_to_get_a_short_one(words: list[str], is_long: bool):
+    result = recipes("--keys", *words)
+    count = sum(not line.startswith(" ") for line in result.stdout.splitlines())
+    assert (f"{count} keys; a part of their names behind --keys" in result.stderr) == is_long
+
+
+@pytest.mark.parametrize("words", [["model.encoder"], ["gpt-tiny", "model.stack"], ["bert-tiny", "mask"]])
+def test_no_key_is_listed_twice_for_one_kind(words: list[str]):
+    lines = [line for line in recipes("--keys", *words).stdout.splitlines() if not line.startswith(" ")]
+    assert len(lines) == len(set(lines))
+    assert not any("first.first" in line or "second.first" in line for line in lines)

@@ -120,7 +120,7 @@ def test_a_console_without_chinese_is_spoken_to_in_english():
     assert done.returncode == 2
     note, error = done.stderr.decode("cp1252").splitlines()
     assert note == "note: this console cannot show zh, so English is spoken; let it use UTF-8."
-    assert error.startswith("error: there is no recipe named nosuch;")
+    assert error.startswith("error: there is no recipe named nosuch, ")
 
 
 def test_in_a_pipe_text_is_utf8_unless_another_encoding_was_asked_for():

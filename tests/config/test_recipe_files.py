@@ -132,13 +132,31 @@ def test_faults_of_a_recipe_name_its_origin(shelf: Path):
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ("plian", "there is no recipe named plian; did you mean plain? A file's name must end in .yaml."),
-        ("zzz", "there is no recipe named zzz; the shipped ones are: derived, plain, silent, switched."),
+        (
+            "plian",
+            "there is no recipe named plian, nor a run in a folder of that name; did you mean plain? A "
+            "file's name must end in .yaml.",
+        ),
+        (
+            "zzz",
+            "there is no recipe named zzz, nor a run in a folder of that name; the shipped ones "
+            "are: derived, plain, silent, switched.",
+        ),
         ("no.yaml", "no.yaml: there is no such recipe file."),
     ],
 )
 def test_an_unknown_recipe_is_named_with_the_nearest(shelf: Path, recipe: str, message: str):
     assert fault(shelf, recipe).startswith(message)
+
+
+def test_a_folder_is_no_recipe(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    assert fault(shelf, "runs").startswith(
+        "the folder runs holds no run (it has no recipe.yaml); the shipped"
+    )
+    (tmp_path / "runs" / "one" / "recipe.yaml").write_text("name: x\n", encoding="utf-8")
+    assert fault(shelf, "runs/one") == "runs/one is a folder; the recipe in it is runs/one/recipe.yaml."
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """Every fault of a recipe is reported at once, with a path that can be used as an override."""
 
+import json
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field, model_validator
 
 from whyformer.config.defaults import completed, merged
+from whyformer.config.paths import RunPath
 from whyformer.config.schema import Key, Node, describe
 from whyformer.config.validation import check
 from whyformer.errors import RecipeError
@@ -228,6 +231,54 @@ Rule = Annotated[Both | Layer, Field(discriminator="kind")]
 Both.model_rebuild()
 
 
+class Pair(Spec):
+    """Rules in one another."""
+
+    kind: Literal["pair"] = "pair"
+    first: "Nested"
+    """One."""
+    second: "Nested"
+    """Other."""
+
+
+class Swap(Spec):
+    """The same, the other way round."""
+
+    kind: Literal["swap"] = "swap"
+    first: "Nested"
+    """One."""
+    second: "Nested"
+    """Other."""
+
+
+Nested = Annotated[Pair | Swap | Layer, Field(discriminator="kind")]
+Pair.model_rebuild()
+Swap.model_rebuild()
+
+
+class Ruled(Spec):
+    """A place for such rules."""
+
+    rule: Nested = Layer()
+    """The rule."""
+    norm: Norm = Layer()
+    """The norm."""
+
+
+def test_a_choice_that_holds_itself_is_described_once_and_like_keys_share_a_row():
+    assert [(key.path, key.when) for key in describe(Ruled)] == [
+        ("rule.kind", ""),
+        ("rule.first.kind", "rule=pair|swap"),
+        ("rule.second.kind", "rule=pair|swap"),
+        ("rule.epsilon", "rule=layer"),
+        ("norm.kind", ""),
+        ("norm.epsilon", "norm=layer"),
+        ("norm.gain", "norm=rms"),
+    ]
+    assert [key.alike for key in describe(Ruled)] == ["", "rule", "rule", "", "", "", ""]
+    assert str(describe(Ruled)[1]).endswith("\n    One.\n    Its keys are those of rule.")
+
+
 def test_specs_that_contain_themselves_are_described_once_and_checked_at_any_depth():
     assert [row.path for row in describe(Both)].count("rules") == 1
     with pytest.raises(RecipeError, match=r"rules\.0\.rules\.1\.x: unknown key"):
@@ -236,3 +287,70 @@ def test_specs_that_contain_themselves_are_described_once_and_checked_at_any_dep
             {"rules": [{"kind": "both", "rules": [{"kind": "layer"}, {"kind": "layer", "x": 1}]}]},
             "toy",
         )
+
+
+class Remote(Spec):
+    """A file elsewhere."""
+
+    url: str
+    """Its address."""
+
+
+class Files(Spec):
+    """Files in all the ways in which specs name them."""
+
+    one: Path = Path("a")
+    """Its text."""
+    run: RunPath | None = None
+    """A run."""
+    many: tuple[Path | Remote, ...] = ()
+    """Texts."""
+    named: dict[str, Path] = Field(default={})
+    """Texts by name."""
+    either: Path | Remote = Path("a")
+    """A text, here or elsewhere."""
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (
+            {"one": {"file": "x.txt"}},
+            "one: is {}; should be the path of the file, as in `one: x.txt`. Its text.",
+        ),
+        ({"one": ["x.txt"]}, "one: is {}; should be the path of the file, as in `one: x.txt`. Its text."),
+        ({"one": 3}, "one: is {}; should be the path of the file, as in `one: PATH`. Its text."),
+        (
+            {"run": {"folder": "runs/x"}},
+            "run: is {}; should be the path of the folder of a run, as in `run: runs/x`. A run.",
+        ),
+        ({"run": {}}, "run: is {}; should be the path of the folder of a run, as in `run: PATH`. A run."),
+        (
+            {"many": ["a", {"path": "b"}]},
+            "many.1: is {}; should be the path of the file, as in `many: b`, or a mapping of url",
+        ),
+        (
+            {"either": {"file": 3}},
+            "either: is {}; should be the path of the file, as in `either: PATH`, or a mapping of url. A "
+            "text, here or elsewhere.",
+        ),
+        ({"named": {"x": {"path": "y"}}}, "named.x: is {}; should be the path of the file, as in `x: y`"),
+        ({"many": [{"url": 3}]}, "many.0.url: is 3; should be text"),
+    ],
+)
+def test_what_should_be_a_path_is_told_how_to_be_one(given: dict[str, object], line: str):
+    with pytest.raises(RecipeError) as caught:
+        check(Files, given, "recipe toy")
+    head, *told = str(caught.value).split("\n  ")
+    assert head == "1 fault in recipe toy:"
+    (value,) = given.values()
+    while isinstance(value, list) and line.partition(":")[0].endswith(("0", "1")):
+        value = value[-1]
+    if isinstance(value, dict) and line.startswith("named.x"):
+        value = value["x"]
+    assert told == [line.replace("{}", json.dumps(value), 1)]
+
+
+def test_paths_and_files_elsewhere_are_taken():
+    given = {"run": "runs/x", "many": ["a", {"url": "b"}], "named": {"c": "d"}, "either": {"url": "e"}}
+    assert check(Files, given, "recipe toy").many == (Path("a"), Remote(url="b"))

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyformer.data.batches.next_sentence import Sentences, Texts, sentence_pairs, single_texts
-from whyformer.data.corpora.sentences import split_sentences
+from whyformer.data.corpora.detection.sentences import split_sentences
 from whyformer.data.tokenizers.kinds import Word
-from whyformer.errors import DataError
+from whyformer.errors import DataError, WhyformerNote
 from whyformer.special_tokens import BOS, EOS
 
 WORDS = [f"w{number}" for number in range(60)]
@@ -103,8 +103,11 @@ def test_long_sentences_are_cut_and_counted_and_what_is_unknown_is_dropped():
 @pytest.mark.parametrize(
     ("texts", "sentence"),
     [
-        (["w1\nw2\nw3"], "data.train: this is one document, but the prediction of the next sentence"),
-        (["w1\nw2", "unknown"], "data.train: this is one document"),
+        (
+            ["w1\nw2\nw3"],
+            "data.train: this is one document of 3 sentences, too few for the prediction of the next",
+        ),
+        (["w1\nw2", "unknown"], "data.train: this is one document of 2 sentences"),
         (["w1", "w2"], "data.train: no document has two sentences"),
     ],
 )
@@ -112,6 +115,18 @@ def test_documents_that_make_no_pairs_are_refused(texts: list[str], sentence: st
     with pytest.raises(DataError) as caught:
         pairs(texts)
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(("count", "pieces"), [(4, 2), (99, 2), (150, 3), (520, 10)])
+def test_one_document_is_taken_as_several_pieces(count: int, pieces: int):
+    text = "\n".join(f"w{number % 9 + 1} w{number % 7 + 1}" for number in range(count))
+    with pytest.warns(WhyformerNote, match=f"data.train: this is one document.* taken as {pieces} pieces"):
+        made, sentences = pairs([text])
+    assert len(sentences.documents) == pieces
+    assert [first for first, _ in sentences.documents[1:]] == [end for _, end in sentences.documents[:-1]]
+    assert sentences.documents[-1][1] == len(sentences) == count
+    assert made.follows is not None
+    assert len(made) > 0
 
 
 def test_text_without_a_known_word_is_refused():

@@ -187,7 +187,7 @@ def test_another_delimiter_is_said(delimiter: str, text: str, tmp_path: Path) ->
     with pytest.raises(
         DataError, match=re.escape(f"columns parted by ',', but {delimiter!r} parts them evenly")
     ):
-        CsvPairs(path=path).training(Cleaning())
+        CsvPairs(path=path, delimiter=",").training(Cleaning())
 
 
 @pytest.mark.parametrize(
@@ -311,3 +311,31 @@ def test_empty_fields_are_told_by_line(rows: list[str], tmp_path: Path) -> None:
     empty = [n for n, row in enumerate(rows, 1) if not all(cell.strip() for cell in row.split("\t"))]
     summary = TsvPairs(path=path).training(Cleaning())[1].summary()
     assert f"{len(empty)} empty ({path}:{', '.join(map(str, empty))})" in summary
+
+
+SEMICOLONS = ("Well, yes", "Very good, he said", "One", "1,5 more", "So, so, so")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|"])
+@pytest.mark.parametrize("always", [True, False])
+def test_what_parts_the_columns_of_csv_is_found(delimiter: str, always: bool, tmp_path: Path) -> None:
+    pairs = [(text, str(number)) for number, text in enumerate(SEMICOLONS)]
+    path = written(tmp_path / "a.csv", [("text", "label"), *pairs], delimiter, always=always)
+    spec = CsvPairs(path=path, header=True, source_column="text", target_column="label")
+    assert [row.source for row in spec.held_out()] == [*SEMICOLONS]
+    documents = DocumentsSpec.model_validate({"train": [path], "valid": [path]})
+    assert documents.held_out("valid") == [*SEMICOLONS]
+    labelled = {"train": [path], "valid": [path], "header": True, "columns": ["label", "text"]}
+    examples = LabelledSpec.model_validate(labelled).held_out("valid")
+    assert [(each.texts[0], each.label) for each in examples] == pairs
+    bare = written(tmp_path / "b.csv", [(label, text) for text, label in pairs], delimiter, always=always)
+    examples = LabelledSpec.model_validate({"train": [bare], "valid": [bare]}).held_out("valid")
+    assert [(each.texts[0], each.label) for each in examples] == pairs
+
+
+def test_a_delimiter_that_is_said_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a;b,c\nd;e,f\n", encoding="utf-8")
+    found = [CsvPairs(path=path, delimiter=each).held_out()[0].target for each in (",", ";")]
+    assert found == ["c", "b,c"]
+    assert CsvPairs(path=path).held_out()[0].target == "c"

@@ -19,9 +19,11 @@ from whyformer.data.batches.planning import plan_batches as batches_of
 from whyformer.errors import CheckpointError, RecipeError
 from whyformer.experiments import grid as compare
 from whyformer.experiments.grid import Results, Trial, Variation, equal_minutes, equal_steps, plan_trials, run
-from whyformer.experiments.trial import Conditions, Measured, read_result, run_trial
+from whyformer.experiments.trial import COSTS, Conditions, Measured, read_result, run_trial
 from whyformer.files import write_text
 from whyformer.models.transformer import TransformerSpec
+from whyformer.runs.load import read_recipe
+from whyformer.runs.registry import task_of
 from whyformer.runs.train import start_run
 from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.training.flops import training_flops
@@ -215,6 +217,10 @@ def test_tests_are_scored_where_that_is_asked_for(reverse_run: Path, tmp_path: P
     measured = run_trial(folder, Conditions("cpu", test=True))
     figures = measured.figures
     assert measured.test["test"]["sentences"] == 75
+    recipe = read_recipe(folder)
+    scores = task_of(recipe).measures(recipe)
+    told = {"loss", "nll", "perplexity", *scores, *(f"test.{name}" for name in scores), *COSTS}
+    assert figures.keys() == told
     # 88 to 100 from 20 seeds, mean 97, deviation 3: strings of two are hard.
     assert figures["test.exact"] > 60
     assert figures["perplexity"] == pytest.approx(2.718281828 ** figures["nll"])

@@ -11,7 +11,7 @@ from whyformer import tap
 from whyformer.data.tokenizers.pair import JointTokenizer
 from whyformer.decoding.beam import BeamSpec
 from whyformer.models.transformer import Transformer, transformer
-from whyformer.tap import listen
+from whyformer.tap import attach
 from whyformer.tasks.translation.translator import Translator
 
 CALLS, FILES = 6, 4
@@ -52,7 +52,7 @@ def test_six_calls_from_the_translator_to_the_softmax():
     def look(_name: str, _scores: Tensor) -> None:
         heard.append(below(calls_above(), "Translator.translate"))
 
-    with listen(model, "decoder.*.scores", look):
+    with attach(model, "decoder.*.scores", look):
         translator("the cat")
     assert heard
     for calls in heard:
@@ -76,7 +76,7 @@ def test_training_goes_no_deeper():
         heard.append(below(calls_above(), "Transformer.forward"))
 
     tokens = torch.tensor([[2, 4, 5]])
-    with listen(model, "*.scores", look):
+    with attach(model, "*.scores", look):
         model(tokens, tokens > 0, tokens, tokens > 0)
     # Encoder, decoder, and the decoder's look at the memory.
     assert len(heard) == 3

@@ -12,7 +12,7 @@ from torch import Tensor
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal, Everything
 from whyformer.attention.multihead import AttentionSpec
-from whyformer.models.rescorer import SYMBOL_OFFSET, Rescorer, RescorerSpec
+from whyformer.models.streaming.rescorer import SYMBOL_OFFSET, Rescorer, RescorerSpec
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.stack import BlockSpec, StackSpec

@@ -23,7 +23,7 @@ from whyformer.models.transformer import (
 )
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
-from whyformer.tap import listen, record
+from whyformer.tap import attach, record
 
 WITHOUT_MEMORY = BlockSpec()
 WITH_MEMORY = BlockSpec(cross_attention=AttentionSpec())
@@ -159,7 +159,7 @@ def test_a_recorder_sees_scores_weights_context_and_residual_of_every_layer():
 def test_what_a_listener_puts_in_place_is_what_the_model_uses(tap: str):
     model, inputs = example()
     before = model(*inputs)
-    with listen(model, f"decoder.blocks.1.cross_attention.taps.{tap}", lambda _, x: x.flip(-1)):
+    with attach(model, f"decoder.blocks.1.cross_attention.taps.{tap}", lambda _, x: x.flip(-1)):
         patched = model(*inputs)
     assert not torch.allclose(patched, before)
     assert torch.equal(model(*inputs), before)

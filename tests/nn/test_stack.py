@@ -14,7 +14,7 @@ from whyformer.nn.stack import Block, BlockSpec, Stack, StackSpec
 from whyformer.position.layout import Layout
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.transformer_xl import TransformerXLSpec
-from whyformer.tap import listen, record
+from whyformer.tap import attach, record
 
 M, L = 8, 70
 PLACEMENTS = pytest.mark.parametrize("placement", [PostNormSpec(), PreNormSpec()], ids=["post", "pre"])
@@ -90,7 +90,7 @@ def test_a_block_is_attention_memory_and_network_one_after_another():
     memory = stack.read(example(1, 3), Layout(torch.arange(3)[None]))
     x, layout = example(1, 4), Layout(torch.arange(4)[None])
     order: list[str] = []
-    with listen(stack, "*", lambda name, _: order.append(name)):
+    with attach(stack, "*", lambda name, _: order.append(name)):
         stack(x, layout, cross=memory)
     one = ["scores", "weights", "context"]
     assert order == [

@@ -23,7 +23,7 @@ from streams import (
     whole,
 )
 from whyformer.attention.mask import Chunk, Rule
-from whyformer.models import streaming_encoder
+from whyformer.models.streaming import encoder as streaming_encoder
 from whyformer.nn import stack as stack_module
 from whyformer.nn.streaming import state as state_module
 from whyformer.nn.streaming import subsampling

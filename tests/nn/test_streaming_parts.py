@@ -17,7 +17,7 @@ from streams import FEATURES, Shape, difference, encoder, signals, whole
 from whyformer.attention.mask import Causal, Chunk, Everything, Rule, SameSegment, Window
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import DataError
-from whyformer.models.streaming_encoder import EncoderState, StreamingEncoderSpec
+from whyformer.models.streaming.encoder import EncoderState, StreamingEncoderSpec
 from whyformer.nn.norm import MaskedBatchNormSpec, NoNormSpec
 from whyformer.nn.stack import Block, BlockSpec, StackSpec
 from whyformer.nn.streaming.chunking import UniformChunksSpec, WeNetChunksSpec

@@ -9,13 +9,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from whyformer.attention.mask import Chunk, Everything, Rule
-from whyformer.models.streaming_encoder import StreamingEncoder, StreamingEncoderSpec
+from whyformer.models.streaming.encoder import StreamingEncoder, StreamingEncoderSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.nn.streaming.convolution import ConvolutionSpec
 from whyformer.nn.streaming.subsampling import ConvolutionalSubsamplingSpec
 from whyformer.nn.streaming.tubelet import Tubelet, TubeletSpec
 
-SPEC = TubeletSpec(height=6, width=9, pictures=3, patch=3, channels=4)
+SPEC = TubeletSpec(height=6, width=9, pictures=3, patch=3, channels=4, merging=(5,))
+PLAIN = SPEC.model_copy(update={"merging": ()})
 M = 8
 
 
@@ -29,7 +30,7 @@ def video(rows: int, length: int) -> Tensor:
 
 
 def test_a_tubelet_is_projected_with_all_its_pixels():
-    module, frames = front(), video(2, 6)
+    module, frames = front(PLAIN), video(2, 6)
     whole, _ = module(frames, [6, 6])
     for row in range(2):
         for output in range(2):
@@ -39,8 +40,18 @@ def test_a_tubelet_is_projected_with_all_its_pixels():
                 for left in (0, 3, 6)
             ]
             inner = F.gelu(torch.stack(parts) @ module.embed.weight.T + module.embed.bias)
-            expected = module.project(inner.flatten())
+            expected = module.project(inner.T.flatten())
             torch.testing.assert_close(whole[row, output], expected)
+
+
+def test_a_merged_tubelet_reads_its_neighbours():
+    module, frames = front(), video(1, 3)
+    tubelets = torch.nn.functional.unfold(frames[0].unsqueeze(1), 3, stride=3).permute(2, 0, 1).flatten(1)
+    inner = F.gelu(tubelets @ module.embed.weight.T + module.embed.bias).T.view(1, 4, 2, 3)
+    (merge,) = module.merge
+    assert isinstance(merge, torch.nn.Conv2d)
+    merged = F.gelu(F.conv2d(inner, merge.weight, merge.bias, stride=2, padding=1))
+    torch.testing.assert_close(module(frames, [3])[0][0, 0], module.project(merged.flatten()))
 
 
 @pytest.mark.parametrize("length", range(1, 14))
@@ -73,6 +84,11 @@ def test_pixels_may_not_be_left_out():
     for wrong in ({"height": 7}, {"width": 8}):
         with pytest.raises(ValidationError, match="no multiple of patch 3"):
             TubeletSpec.model_validate({**SPEC.model_dump(), **wrong})
+
+
+def test_there_must_be_tubelets_to_merge():
+    with pytest.raises(ValidationError, match="merging halves the tubelets 2 times"):
+        TubeletSpec.model_validate({**SPEC.model_dump(), "merging": (4, 4)})
 
 
 def test_another_size_is_refused():

@@ -15,6 +15,7 @@ from whyformer.cli.main import app
 from whyformer.config.recipe_files import recipe_text
 from whyformer.errors import CheckpointError, DataError
 from whyformer.experiments.grid import equal_steps, plan_trials
+from whyformer.experiments.results import chosen_figures
 from whyformer.experiments.trial import Conditions, run_trial
 from whyformer.runs.evaluate import evaluate_run
 from whyformer.runs.load import load_as
@@ -89,7 +90,9 @@ def test_it_is_compared(recipe: str, tmp_path: Path):
     trial = plan_trials(recipe, [], [1], tmp_path / "grid", equal_steps(3))[0]
     trial.folder.mkdir(parents=True)
     (trial.folder / "recipe.yaml").write_text(recipe_text(trial.recipe), encoding="utf-8")
-    assert run_trial(trial.folder, Conditions("cpu")).figures.keys() >= {"accuracy", "nll", "steps"}
+    found = run_trial(trial.folder, Conditions("cpu")).figures
+    assert found.keys() >= {"accuracy", "nll", "steps"}
+    assert [*chosen_figures([trial], [*found], Conditions())] == [*found]
 
 
 def test_it_does_what_it_does_and_nothing_else(run: Path):

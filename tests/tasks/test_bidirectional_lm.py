@@ -118,6 +118,7 @@ def test_the_likelihood_is_that_of_every_word_from_its_own_side(embedder: WordEm
     model, tokenizer, text = embedder.model, embedder.tokenizer, "three four five zwölf"
     held_out = windows_of([text], tokenizer, ELMoSpec(characters=CHARACTERS, longest=64))
     figures = bidirectional_lm_metrics(model, held_out, 0.0).figures
+    assert figures.keys() == {"loss", "perplexity", *BidirectionalLMTask.figures}
     words, ids = windows(tokenizer, [text], None).batch(np.array([0]), CPU)
     with torch.no_grad():
         x = model.embed(words)

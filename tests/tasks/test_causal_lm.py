@@ -17,7 +17,7 @@ from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError
 from whyformer.experiments.grid import equal_steps, plan_trials
-from whyformer.experiments.trial import Conditions, run_trial
+from whyformer.experiments.trial import COSTS, Conditions, run_trial
 from whyformer.runs.load import load_as
 from whyformer.runs.registry import load_any, task_of
 from whyformer.runs.train import resume_run, start_run
@@ -189,6 +189,8 @@ def test_a_comparison_measures_it_too(counting_run: Path, tmp_path: Path):
         run_trial(trial.folder, Conditions("cpu", test=True))
     measured = run_trial(trial.folder, Conditions("cpu"))
     assert set(task_of(trial.recipe).figures) <= measured.figures.keys()
+    told = {"loss", "nll", "perplexity", *task_of(trial.recipe).measures(trial.recipe), *COSTS}
+    assert measured.figures.keys() == told
     assert measured.figures["steps"] == 3
 
 
@@ -238,7 +240,11 @@ def test_what_is_held_out_or_repeated_is_not_trained_on(tmp_path: Path):
         (b" \n\n", {}, "/text: holds nothing but white space."),
         (b"a\n\xff\n", {}, "/text:2: not UTF-8; correct this line."),
         (b"\x1f\x8bnot gzip", {}, "/text: damaged gzip file"),
-        (b"a\n\nb", {"valid": 0.01}, "data.valid: 0.01 of 2 different documents is not one"),
+        (
+            b"a",
+            {"valid": 0.01},
+            "data.valid: 0.01 of 1 different documents is not one, and the text",
+        ),
         (b"a\n\nb", {"valid": ["{folder}/text"]}, "data.train: every document is held out"),
     ],
 )

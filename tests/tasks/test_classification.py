@@ -100,7 +100,9 @@ def tuned(recipe: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_order_alone_is_learned(tuned: Path):
     classifier = load_as(Classifier, tuned)
-    fit = classifier.evaluate(classification(str(tuned / "recipe.yaml")).data.held_out("test"))
+    recipe = classification(str(tuned / "recipe.yaml"))
+    fit = classifier.evaluate(recipe.data.held_out("test"))
+    assert fit.figures.keys() == {"loss", "nll", *ClassificationTask().measures(recipe)}
     assert (fit.examples, fit.majority) == (60, 50.0)
     # From 20 seeds, of the start as of this run: 98 to 100, and the two answers below.
     assert fit.accuracy > 90.0

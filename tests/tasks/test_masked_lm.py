@@ -142,6 +142,7 @@ def test_validation_is_the_same_in_any_batch(filling_run: Path, filler: Filler):
     ((_, found),) = MaskedLMTask().evaluate(recipe, filler, ["valid"], EvaluationOptions())
     ((_, parts),) = MaskedLMTask().evaluate(recipe, filler, ["valid"], EvaluationOptions(batch=3))
     assert found.figures == pytest.approx(parts.figures, rel=1e-5)
+    assert found.figures.keys() == {"loss", "nll", *MaskedLMTask().measures(recipe)}
     told = RunFolder(filling_run).records()[-1]
     assert {name: told[name] for name in found.figures} == pytest.approx(found.figures, rel=1e-5)
 
@@ -153,12 +154,13 @@ def test_a_sound_model_passes_the_leak_check(filling_run: Path, norm: str):
 
 
 def test_without_pairs_texts_stand_alone(filling_run: Path):
-    _, task, model = prepared(filling_run, "model.heads=[masked]", "duplicates=1")
+    recipe, task, model = prepared(filling_run, "model.heads=[masked]", "duplicates=1")
     losses = FillHoles(0.0)(model, task.batch(np.arange(4), 0, CPU))
     assert losses.total.item() == losses.figures["nll"].item()
     assert task.summary.endswith("texts")
     figures = task.validate(model.eval(), CPU, translate=False)
     assert figures.keys() == {"loss", "nll", "masked_accuracy", "unigram_accuracy"}
+    assert figures.keys() == {"loss", "nll", *MaskedLMTask().measures(recipe)}
     assert figures["loss"] == figures["nll"]
 
 

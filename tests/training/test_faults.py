@@ -197,7 +197,10 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path, train: Train):
 
 
 def test_an_unknown_recipe_and_an_unknown_key_get_the_nearest_name(tmp_path: Path, recipe: str, train: Train):
-    assert "there is no recipe named revers; did you mean reverse?" in fault(train("revers"))
+    told = fault(train("revers"))
+    assert (
+        "there is no recipe named revers, nor a run in a folder of that name; did you mean reverse?" in told
+    )
     sentence = fault(train(recipe, "training.stepz=3", "--run", tmp_path / "run"))
     assert "training.stepz" in sentence
     assert "did you mean steps?" in sentence

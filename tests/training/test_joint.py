@@ -11,7 +11,7 @@ from whyformer.attention.mask import Causal
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.decoding.ctc.sums import frame_log_probabilities
 from whyformer.errors import WhyformerNote
-from whyformer.models.rescorer import Rescorer, RescorerSpec
+from whyformer.models.streaming.rescorer import Rescorer, RescorerSpec
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.layout import Layout

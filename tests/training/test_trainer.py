@@ -18,7 +18,7 @@ from whyformer.tasks.translation.training import TranslationTraining
 from whyformer.training.storage.checkpoint import average_weights, load_tensors
 from whyformer.training.storage.run import RunFolder
 from whyformer.training.storage.state import Progress
-from whyformer.training.trainer import Trainer
+from whyformer.training.trainer import Trainer, validation_cost
 
 Train = Callable[..., Result]
 Prepare = Callable[..., Trainer[nn.Module]]
@@ -378,11 +378,70 @@ def test_a_tie_is_known_again_on_resume(prepare: Prepare, train: Train):
     assert again.train().best.step == 10
 
 
-def test_the_end_says_what_validation_cost(tmp_path: Path, recipe: str, train: Train):
-    result = train(recipe, "training.steps=14", "--run", tmp_path / "run")
-    found = RunFolder(tmp_path / "run").records()
+@pytest.mark.parametrize(
+    ("seconds", "total", "is_said"),
+    [(0.0, 0.7, False), (0.9, 1.0, False), (1.0, 10.0, True), (1.0, 10.1, False), (50.0, 60.0, True)],
+)
+def test_the_end_says_what_validation_cost_where_that_is_much(seconds: float, total: float, is_said: bool):
+    said = validation_cost(seconds, total)
+    assert (said is not None) == is_said
+    assert said is None or said.startswith(f"validation took {seconds:.1f} of {total:.1f} seconds; ")
+
+
+def test_the_cost_of_validation_is_what_the_log_has(prepare: Prepare, monkeypatch: pytest.MonkeyPatch):
+    asked: list[tuple[float, float]] = []
+    monkeypatch.setattr("whyformer.training.trainer.validation_cost", lambda *costs: asked.append(costs))
+    trainer = prepare("training.steps=14")
+    trainer.train()
+    found = trainer.run.records()
     seconds = sum(record["validation_seconds"] for record in found if record["event"] != "train")
-    assert f"validation took {seconds:.1f} of {found[-1]['seconds']:.1f} seconds" in result.stderr
+    assert asked == [(seconds, found[-1]["seconds"])]
+
+
+@pytest.mark.parametrize(
+    ("limits", "advice"),
+    [
+        (
+            ["training.steps=4"],
+            "training.steps=4 leaves nothing to do; `whyformer train {} training.steps=8`",
+        ),
+        (
+            ["training.epochs=2"],
+            "training.epochs=2 leaves nothing to do; `whyformer train {} training.epochs=4`",
+        ),
+        (
+            ["training.steps=4", "training.validation.patience=1"],
+            "training.steps=4 and training.validation.patience=1 leaves nothing to do; "
+            "`whyformer train {} training.steps=8 training.validation.patience=2`",
+        ),
+    ],
+)
+def test_a_finished_run_says_so_and_what_makes_it_go_on(
+    limits: list[str], advice: str, tmp_path: Path, recipe: str, train: Train
+):
+    run = tmp_path / "run"
+    ends = ("training.steps=null", "training.validation.every=2", "scoring.choose_by=nll", *limits)
+    train(recipe, *ends, "training.schedule.peak=1e-30", "--run", run)
+    before = RunFolder(run).records()
+    again = train(run).stderr
+    assert advice.format(run) in again
+    assert "going on after" not in again
+    assert RunFolder(run).records() == before
+    further = advice.format(run).rpartition(f"{run} ")[2].rstrip("`").split()
+    assert "going on after step" in train(run, *further).stderr
+
+
+def test_minutes_that_are_over_are_raised_above_what_was_used(prepare: Prepare):
+    constant = "training.schedule={kind: constant, peak: 0.01, warmup: 0}"
+    trainer = prepare("training.minutes=0.01", "training.steps=null", constant)
+    trainer.progress.step, trainer.progress.seconds, trainer.progress.finished = 3, 90.0, True
+    assert [*trainer.further()] == ["training.minutes=3"]
+
+
+def test_what_was_stopped_in_its_last_validation_goes_on_to_the_end(prepare: Prepare):
+    trainer = prepare("training.steps=6")
+    trainer.progress.step = 6
+    assert trainer.where_it_stands() == "all 6 steps are done (training.steps=6), and only the end is left"
 
 
 AUTOMATIC = ("training.validation.translate_from=null", "training.validation.average=2")
@@ -403,9 +462,11 @@ def test_what_has_learned_nothing_is_not_translated_until_the_end(prepare: Prepa
 
 
 def test_what_has_learned_is_translated_before_the_end(prepare: Prepare):
-    trainer = prepare(*AUTOMATIC, "training.steps=300", "training.validation.every=20", "data.pairs=300")
+    # In ten steps of warm-up nothing is learned; between the two the level may be crossed back and forth.
+    slow = ("training.schedule.warmup=100", "training.validation.every=10")
+    trainer = prepare(*AUTOMATIC, *slow, "training.steps=200", "data.pairs=300")
     trainer.train()
-    found = records(trainer, "valid")
-    first = next(number for number, record in enumerate(found) if "bleu" in record)
-    assert 0 < first < len(found) - 3
-    assert all("bleu" in record for record in found[first:])
+    translated = ["bleu" in record for record in records(trainer, "valid")]
+    # Of six seeds the nll is 2.1 or worse at the first and 0.8 or better at the last ones; the level is 1.6.
+    assert not translated[0]
+    assert all(translated[-4:])

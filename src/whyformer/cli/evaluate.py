@@ -61,7 +61,7 @@ def evaluate(
     ] = None,
     left: Annotated[
         list[str] | None,
-        typer.Option(help="Of speech and video: chunks to the left, or all; again for one more."),
+        typer.Option(help="Chunks to the left of each: 4 or all; again for one more."),
     ] = None,
     examples: Annotated[
         int, typer.Option(min=0, help="Show up to so many right and so many wrong translations.")
@@ -95,8 +95,10 @@ def evaluate(
     with its signature. How to search is the recipe's choice unless the options below say otherwise.
 
     A run that does something else is scored by what it was trained for: perplexity and bits per character,
-    hidden tokens and next sentences predicted right, or accuracy and macro F1; of speech and video, word error
-    rate, latencies, and what a stream costs, for every --chunk with every --left.
+    hidden tokens and next sentences predicted right, or accuracy and macro F1.
+
+    Of speech and video: word error rate, latencies, and what a stream costs, for every --chunk with every
+    --left.
     """
     search = search_choice(
         beam,
@@ -115,7 +117,7 @@ def evaluate(
     from whyformer.runs.evaluate import evaluate_run
     from whyformer.runs.execution import Execution
     from whyformer.runs.load import open_run
-    from whyformer.tasks.task import EvaluationOptions
+    from whyformer.tasks.task import EvaluationOptions, StreamChoice
 
     options = EvaluationOptions(
         batch=batch,
@@ -124,8 +126,7 @@ def evaluate(
         source=source,
         references=tuple(reference or ()),
         shows_text=bool(examples or save),
-        chunks=tuple(chunk or ()),
-        left=tuple(left or ()),
+        streams=StreamChoice(tuple(chunk or ()), tuple(left or ())),
         progress=sentence_bar,
     )
     if plot is not None:
@@ -163,6 +164,7 @@ def _draw(run: Path, done: _Done, path: Path) -> None:
 def _print(
     found: "Iterator[tuple[str, Metrics]]", examples: int, *, as_json: bool, save: Path | None
 ) -> _Done:
+    # A set comes once for each size of chunks.
     done: _Done = []
     # A reader that has seen enough ends the program, so what is to be kept is written before.
     for name, metrics in found if save is None else list(found):

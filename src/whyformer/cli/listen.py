@@ -103,9 +103,9 @@ class _Drawing:
         """Draw what was ``heard``, beside what was ``said``, and tell where it is."""
         from whyformer.plots.streams.timeline import timeline_page
         from whyformer.tasks.speech.timeline import timeline_of
-        from whyformer.tasks.streaming.transcript import joined
+        from whyformer.tasks.streaming.transcript import joined_transcripts
 
-        timeline = timeline_of(self.meter, joined(heard).words, said, self._chunk)
+        timeline = timeline_of(self.meter, joined_transcripts(heard).words, said, self._chunk)
         tell_page(timeline_page(self._name, timeline, current_language()), path)
 
 

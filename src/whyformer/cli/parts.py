@@ -26,9 +26,11 @@ def parts(
         return
     width = max(len(part.name) for part in known.parts)
     for room, members in groupby(known.parts, key=lambda part: part.room):
-        say(room)
+        # A key of recipes, in any language.
+        typer.echo(room)
         for part in members:
-            typer.echo(f"  {part.name:<{width}}  {translated(part.meaning)} [{part.origin}]")
+            meaning = translated(part.meaning).replace("``", "`")
+            typer.echo(f"  {part.name:<{width}}  {meaning} [{part.origin}]")
     say(f"\nOf {known.pairs} pairs, {len(known.refused)} are refused:")
     for refusal in known.refused:
         pair = f"{refusal.first} {translated('with')} {refusal.second}"

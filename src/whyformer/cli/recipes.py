@@ -9,6 +9,9 @@ from whyformer.cli.console import say, tell
 from whyformer.errors import RecipeError
 from whyformer.language import translated
 
+# Keys that are more than a screen or two.
+_MANY = 60
+
 
 def recipes(
     name: Annotated[
@@ -52,8 +55,10 @@ def _list_keys(words: list[str]) -> None:
         raise RecipeError(f"no key of task {task} has {' or '.join(wanted)} in it; {hint}")
     for key in chosen:
         say(key.head)
-        if key.meaning:
-            typer.echo(f"    {translated(key.meaning)}")
+        for line in filter(None, (key.meaning, key.note)):
+            typer.echo(f"    {translated(line)}")
+    if len(chosen) > _MANY:
+        _say(f"{len(chosen)} keys; a part of their names behind --keys, such as schedule, lists fewer")
 
 
 def _is_part(word: str, path: str) -> bool:

@@ -12,7 +12,7 @@ import typer
 
 from whyformer.cli.console import say, tell
 from whyformer.cli.verb import Verb
-from whyformer.language import padded, translated
+from whyformer.language import display_width, padded, translated
 
 if TYPE_CHECKING:
     from whyformer.data.tokenizers.kinds import TokenizerSpec
@@ -106,7 +106,10 @@ def merges(
     if as_json:
         typer.echo(json.dumps([asdict(merge) for merge in learned], ensure_ascii=False, indent=2))
         return
-    typer.echo(f"{'step':>5} {'count':>9} {'score':>13}  merge")
+    names = (translated("step"), 5), (translated("count"), 9), (translated("score"), 13)
+    head = " ".join(" " * (width - display_width(name)) + name for name, width in names)
+    named = translated("merge")
+    typer.echo(f"{head}  {named}")
     for merge in learned:
         # In quotes, because most pieces begin with a space; last, because Chinese is wider than it is long.
         left, right, merged = map(_quoted, (merge.left, merge.right, merge.merged))

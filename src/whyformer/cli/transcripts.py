@@ -30,12 +30,16 @@ class TranscriptEvents:
     def __init__(self) -> None:
         self._last: object = None
 
-    def __call__(self, transcript: "Transcript", source: str, **more: object) -> None:
-        """Print it, and what ``more`` is told with it."""
+    def __call__(
+        self, transcript: "Transcript", source: str, labels: list[dict[str, object]] | None = None
+    ) -> None:
+        """Print it, and the ``labels`` of chunks where the stream has some."""
         said = (transcript.words, transcript.stable, transcript.segment, transcript.final)
-        if said != self._last or any(more.values()):
+        if said != self._last or labels:
             self._last = said
-            record = {"source": source, **transcript.record(), **more}
+            record = {"source": source, **transcript.record()}
+            if labels is not None:
+                record["labels"] = labels
             typer.echo(json.dumps(record, ensure_ascii=False))
 
 

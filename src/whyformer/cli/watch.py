@@ -40,6 +40,6 @@ def watch(
             labels = [label.record() for label in session.labels]
             session.labels.clear()
             if as_json:
-                events(transcript, str(path), labels=labels)
+                events(transcript, str(path), labels)
             else:
                 shown(transcript, str(path))

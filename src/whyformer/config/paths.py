@@ -1,7 +1,7 @@
 """Paths in recipes: which keys hold one, and the folder from which a relative one counts.
 
-A key holds a path if the schema says so, by the type of its field: ``Path`` is a file, ``FolderPath`` a folder
-of data, ``RunPath`` the folder of a run. Nothing here knows the keys' names.
+A key holds a path if the schema says so, by the type of its field: ``Path`` is a file, ``FolderPath`` a
+folder of data, ``RunPath`` the folder of a run. Nothing here knows the keys' names.
 
 A relative path counts from the folder of the file that it stands in. Which file that is has to be known
 before recipes are laid over one another, and its interpolations are resolved after that; so in between each
@@ -18,14 +18,14 @@ from pydantic import BaseModel, WithJsonSchema
 
 from whyformer.config.schema import Node
 
-FILE, RUN, FOLDER = "path", "directory-path", "data-directory-path"
+FILE, RUN, DATA_FOLDER = "path", "directory-path", "data-directory-path"
 """Formats of the three in a JSON schema."""
 RunPath = Annotated[Path, WithJsonSchema({"type": "string", "format": RUN})]
 """The folder of a run, as the type of a spec's field."""
-FolderPath = Annotated[Path, WithJsonSchema({"type": "string", "format": FOLDER})]
+FolderPath = Annotated[Path, WithJsonSchema({"type": "string", "format": DATA_FOLDER})]
 """A folder of data, as the type of a spec's field."""
 PathUse = Literal["file", "folder", "run"]
-_USES: dict[str, PathUse] = {FILE: "file", FOLDER: "folder", RUN: "run"}
+_USES: dict[str, PathUse] = {FILE: "file", DATA_FOLDER: "folder", RUN: "run"}
 
 _MARK = re.compile("\0([0-9]+)\0")
 _MARKS = re.compile("(?:\0[0-9]+\0)*")
@@ -64,7 +64,7 @@ def alike_but_for_files(one: BaseModel, other: BaseModel) -> bool:
     """Whether two specs of one type differ in nothing but where their files lie."""
 
     def without(_key: str, text: str, place: str | None) -> str:
-        return "" if place in (FILE, FOLDER) else text
+        return "" if place in (FILE, DATA_FOLDER) else text
 
     root = (Node.root(type(one)),)
     left, right = (_changed(root, spec.model_dump(mode="json"), without) for spec in (one, other))
@@ -135,20 +135,20 @@ def absolute(text: str, folder: Path) -> Path:
 def is_location(nodes: Sequence[Node]) -> bool:
     """Whether at ``nodes`` stands where one file lies, and nothing in which other paths might stand."""
     inner = (child for node in nodes for each in node.alternatives for child in each.keys.values())
-    return _place(nodes) == FILE and all(_place((child,)) is None for child in inner)
+    return holds_path(nodes) == FILE and all(holds_path((child,)) is None for child in inner)
 
 
 def names_path(nodes: Sequence[Node], value: object) -> bool:
     """Whether ``value`` at ``nodes`` says, anywhere in it, where a file lies, here or on the web."""
     match value:
         case str():
-            return _place(nodes) == FILE
+            return holds_path(nodes) == FILE
         case Mapping():
             return is_location(nodes) or any(
                 names_path(children(nodes, value, str(key)), inner) for key, inner in value.items()
             )
         case list() | tuple():
-            return any(names_path(_elements(nodes, index), inner) for index, inner in enumerate(value))
+            return any(names_path(elements(nodes, index), inner) for index, inner in enumerate(value))
         case _:
             return False
 
@@ -164,17 +164,18 @@ def children(nodes: Sequence[Node], value: Mapping[str, object], key: str) -> tu
         holders = node.alternatives if spec is None else (spec,)
         found += [holder.child(holder.renamed.get(key, key)) for holder in holders]
     return tuple(node for node in found if node is not None) or (
-        _elements(nodes, int(key)) if key.isdecimal() else ()
+        elements(nodes, int(key)) if key.isdecimal() else ()
     )
 
 
-def _elements(nodes: Sequence[Node], index: int) -> tuple[Node, ...]:
+def elements(nodes: Sequence[Node], index: int) -> tuple[Node, ...]:
+    """All that may stand at an index of the lists that may stand at ``nodes``."""
     lists = (node.array for node in nodes)
     found = (each.child(index) for each in lists if each is not None)
     return tuple(node for node in found if node is not None)
 
 
-def _place(nodes: Sequence[Node]) -> str | None:
+def holds_path(nodes: Sequence[Node]) -> str | None:
     """Format in JSON schema of the path that may stand at one of ``nodes``; None where none may."""
     formats = (each.schema.get("format") for node in nodes for each in node.alternatives)
     return next((str(named) for named in formats if named in _USES), None)
@@ -187,7 +188,7 @@ def _changed(
     above = f"{key}." if key else ""
     match value:
         case str():
-            return change(key, value, _place(nodes))
+            return change(key, value, holds_path(nodes))
         case Mapping():
             return {
                 name: _changed(children(nodes, value, str(name)), inner, change, f"{above}{name}")
@@ -195,7 +196,7 @@ def _changed(
             }
         case list() | tuple():
             return [
-                _changed(_elements(nodes, index), inner, change, f"{above}{index}")
+                _changed(elements(nodes, index), inner, change, f"{above}{index}")
                 for index, inner in enumerate(value)
             ]
         case _:

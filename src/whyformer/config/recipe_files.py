@@ -124,7 +124,7 @@ class Source:
         try:
             return check(spec_type, data, self._origin(overrides))
         except RecipeError as error:
-            raise RecipeError("\n  ".join([str(error), *notes])) if notes else error from None
+            raise RecipeError("\n".join([str(error), *notes])) if notes else error from None
 
     def said(self, overrides: Sequence[str] = ()) -> RecipeLayer:
         """All that files and ``overrides`` say, as it was written: nothing is filled in or checked."""
@@ -223,9 +223,16 @@ def _find(recipe: str, shelf: Path, folder: Path) -> Path:
             f"{recipe} is no recipe, whose name would end in .yaml; `whyformer init {recipe} --to mine.yaml` "
             "writes one for a file of pairs."
         )
+    if (folder / recipe / "recipe.yaml").is_file():
+        raise RecipeError(f"{recipe} is a folder; the recipe in it is {recipe}/recipe.yaml.")
     near = difflib.get_close_matches(recipe, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the shipped ones are: {', '.join(names) or 'none'}."
-    raise RecipeError(f"there is no recipe named {recipe}; {hint} A file's name must end in .yaml.")
+    if (folder / recipe).is_dir():
+        raise RecipeError(f"the folder {recipe} holds no run (it has no recipe.yaml); {hint}")
+    raise RecipeError(
+        f"there is no recipe named {recipe}, nor a run in a folder of that name; {hint} A file's name "
+        "must end in .yaml."
+    )
 
 
 def _read(path: Path) -> RecipeLayer:

@@ -191,6 +191,8 @@ class Key:
     default: str | None
     """As YAML would show it; None where the recipe must give a value."""
     meaning: str
+    alike: str = ""
+    """Place above that holds the same choice and has its keys listed; empty where they are listed here."""
 
     @property
     def head(self) -> str:
@@ -198,31 +200,53 @@ class Key:
         value = "(required)" if self.default is None else f"= {self.default}"
         return f"{self.path}: {self.type} {value}" + (f"   only where {self.when}" if self.when else "")
 
+    @property
+    def note(self) -> str:
+        """Sentence on where the keys below it are listed; empty where that is below it."""
+        return f"Its keys are those of {self.alike}." if self.alike else ""
+
     def __str__(self) -> str:
-        return f"{self.head}\n    {self.meaning}" if self.meaning else self.head
+        return "\n    ".join(filter(None, [self.head, self.meaning, self.note]))
 
 
 def describe(spec_type: type[BaseModel]) -> list[Key]:
-    """Every key of ``spec_type``, depth first, in the order of the fields."""
-    return list(_rows(Node.root(spec_type), "", "", ()))
+    """Every key of ``spec_type``, depth first, in the order of the fields.
+
+    Kinds that have a key alike share its row; a choice among kinds that holds itself is described once.
+    """
+    rows: dict[Key, list[str]] = {}
+    for key in _rows(Node.root(spec_type), "", "", {}):
+        place, _, kinds = key.when.partition("=")
+        rows.setdefault(replace(key, when=place), []).append(kinds)
+    return [
+        replace(key, when=f"{key.when}={'|'.join(dict.fromkeys(kinds))}" if key.when else "")
+        for key, kinds in rows.items()
+    ]
 
 
-def _rows(spec: Node, prefix: str, when: str, above: tuple[str, ...]) -> Iterator[Key]:
-    """The rows of one spec's keys and of all below; ``above`` names its ancestors, to stop recursion."""
-    above = (*above, str(spec.schema.get("title")))
+def _rows(spec: Node, prefix: str, when: str, above: Mapping[str, str]) -> Iterator[Key]:
+    """The rows of one spec's keys and of all below; ``above``: places of ancestors, to stop recursion."""
+    above = {**above, str(spec.schema.get("title")): prefix}
     for name, node in spec.keys.items():
         if name != "kind":  # the place that holds the spec has told its kind already
             yield from _below(node, prefix + name, when, above)
 
 
-def _below(node: Node, path: str, when: str, above: tuple[str, ...]) -> Iterator[Key]:
+def _below(node: Node, path: str, when: str, above: Mapping[str, str]) -> Iterator[Key]:
     """The rows of what may stand at ``path``: its kinds or type, then what lies in it."""
     specs = [alternative for alternative in node.alternatives if alternative.keys]
     kinds = node.kinds
+    choice = " | ".join(kinds)
+    is_told = len(kinds) > 1 and choice in above
     if kinds:
-        yield Key(f"{path}.kind", when, " | ".join([*kinds, *node.null]), _default(node), node.meaning)
+        named, alike = " | ".join([*kinds, *node.null]), above[choice] if is_told else ""
+        yield Key(f"{path}.kind", when, named, _default(node), node.meaning, alike)
     elif not specs or len(specs) < len(node.alternatives) or node.null:
         yield Key(path, when, node.text, _default(node), node.meaning)
+    if is_told:
+        return
+    if len(kinds) > 1:
+        above = {**above, choice: path}
     for spec in specs:
         if spec.schema.get("title") not in above:
             chosen = f"{path}={'|'.join(spec.kinds)}" if len(kinds) > 1 else when

@@ -4,14 +4,19 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from whyformer.config.defaults import completed
+from whyformer.config.paths import DATA_FOLDER, FILE, RUN, children, elements, holds_path
 from whyformer.config.schema import ANYTHING, Node
 from whyformer.errors import RecipeError
+
+# Pydantic's name of the member of a union that is a path has this in it.
+_PATH_LABEL = "path_validator"
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
 
@@ -50,16 +55,20 @@ class _Fault:
 def _faults(root: Node, data: Mapping[str, object], errors: Iterable[ErrorDetails]) -> list[_Fault]:
     """One fault for each path: pydantic complains once for every member of a plain union.
 
-    A node whose preset is unknown lacks all that the preset would have given, which is not told besides.
+    A node whose preset is unknown lacks all that the preset would have given, which is not told besides; nor
+    is what is wrong with a mapping as a spec, where it should be a path. Of faults in one another the inner
+    one is told.
     """
-    presets = list(_preset_faults(root, data, ()))
+    presets, paths = list(_preset_faults(root, data, ())), list(_path_faults((root,), data, ()))
     without = tuple(fault.path.removesuffix("preset") for fault in presets)
-    faults = {fault.path: fault for fault in presets}
+    without += tuple(f"{fault.path}." for fault in paths)
+    faults = {fault.path: fault for fault in (*presets, *paths)}
     for error in errors:
         fault = _fault(root, error)
         if not f"{fault.path}.".startswith(without):
             faults.setdefault(fault.path, fault)
-    return list(faults.values())
+    whole = [path for path in faults if any(other.startswith(f"{path}.") for other in faults)]
+    return [fault for path, fault in faults.items() if path not in whole or not fault.cure]
 
 
 def _preset_faults(node: Node, value: object, names: tuple[str, ...]) -> Iterator[_Fault]:
@@ -73,6 +82,48 @@ def _preset_faults(node: Node, value: object, names: tuple[str, ...]) -> Iterato
     elif isinstance(value, list | tuple) and node.array:
         for index, inner in enumerate(value):
             yield from _preset_faults(node.array.child(index) or ANYTHING, inner, (*names, str(index)))
+
+
+def _path_faults(nodes: Sequence[Node], value: object, names: tuple[str, ...]) -> Iterator[_Fault]:
+    """The places of a path, or of a spec that ``value`` is not meant to be, where no path stands."""
+    found = [each for node in nodes for each in node.alternatives]
+    specs = [each for each in found if each.keys]
+    is_odd = isinstance(value, Mapping) and not any(
+        each.keys.keys() & value.keys() or "kind" in each.keys for each in specs
+    )
+    if holds_path(nodes) and (is_odd or (len(found) == 1 and _is_no_text(value))):
+        yield _no_path(names, value, nodes)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _path_faults(children(nodes, value, str(key)), inner, (*names, str(key)))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _path_faults(elements(nodes, index), inner, (*names, str(index)))
+
+
+def _is_no_text(value: object) -> bool:
+    return not isinstance(value, str | Path | None)
+
+
+def _no_path(names: tuple[str, ...], value: object, nodes: Sequence[Node]) -> _Fault:
+    """Fault of a ``value`` where a file or a folder should be named; ``names`` is the way there."""
+    # The index of a list is no key that anybody writes.
+    key = next(name for name in reversed(names) if not name.isdecimal())
+    inside = (
+        value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    )
+    example = next((text for text in inside if isinstance(text, str)), "PATH")
+    kinds = {FILE: "the file", DATA_FOLDER: "the folder", RUN: "the folder of a run"}
+    kind = kinds[holds_path(nodes) or FILE]
+    specs = [each for node in nodes for each in node.alternatives if each.keys]
+    keys = " and ".join(specs[0].keys) if specs else ""
+    right = (
+        f"should be the path of {kind}, as in `{key}: {example}`, or a mapping of {keys}"
+        if specs
+        else f"should be the path of {kind}, as in `{key}: {example}`"
+    )
+    meaning = next((node.meaning for node in nodes if node.field), "")
+    return _Fault(".".join(names), f"is {_shown(value)}", f"{right}. {meaning}" if meaning else right)
 
 
 def _unknown_preset(path: str, given: object, node: Node, spec: Node) -> _Fault:
@@ -128,7 +179,12 @@ class _Place:
 def _locate(root: Node, location: Sequence[str | int]) -> _Place:
     place = _Place((), root, root)
     for step in location:
-        if len(place.member.alternatives) > 1:
+        array = place.member.array
+        if len(place.member.alternatives) > 1 and isinstance(step, int) and array is not None:
+            # Only the schema has the other members here: a single one that may stand for the list of it.
+            inner = array.child(step) or ANYTHING
+            place = _Place((*place.names, str(step)), inner, inner)
+        elif len(place.member.alternatives) > 1:
             place = replace(place, member=_labelled(place.member, str(step)))
         else:
             inner = place.member.only.child(step) or ANYTHING
@@ -140,6 +196,9 @@ def _labelled(union: Node, label: str) -> Node:
     """The member of a union that pydantic calls ``label``: by kind, by class, or by container."""
     if label.startswith("tagged-union["):
         return union
+    if _PATH_LABEL in label and not label.startswith(("list[", "tuple[")):
+        named = [member for member in union.alternatives if member.schema.get("format") in (FILE, RUN)]
+        return named[0] if named else ANYTHING
     if label in union.kinds:
         return union.kinds[label]
     if label.startswith(("list[", "tuple[")):

@@ -1,5 +1,6 @@
 """Results of a comparison: figures by cell with intervals, ``comparison.json``, page and picture."""
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,11 +9,12 @@ from typing import Any
 
 from whyformer.bootstrap import Estimate, estimate, paired_difference
 from whyformer.errors import RecipeError
-from whyformer.experiments.grid import Results
-from whyformer.experiments.trial import Measured
+from whyformer.experiments.grid import Results, Trial
+from whyformer.experiments.trial import COSTS, Conditions, Measured, check_test_sets
 from whyformer.files import write_text
 from whyformer.machine import code_version
 from whyformer.plots.chart import Language
+from whyformer.runs.registry import task_of
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,36 @@ def save_comparison(
     subject = Path(str(request["recipe"])).stem if "recipe" in request else folder.name
     comparison_page(subject, drawn, settings, lang).save(folder)
     return record
+
+
+def chosen_figures(trials: Sequence[Trial], wanted: Sequence[str], conditions: Conditions) -> list[str]:
+    """The figures to show of ``trials`` that are still to be run: those ``wanted``, else those of their task.
+
+    Raises:
+        RecipeError: the trials will have no such figure, or no test set to score.
+        DataError: a test set cannot be read.
+    """
+    known = ["loss", "nll", "perplexity"]
+    for trial in trials:
+        known += task_of(trial.recipe).measures(trial.recipe)
+    scores = task_of(trials[0].recipe).measures(trials[0].recipe)
+    if conditions.test:
+        known += [f"{name}.{score}" for name in check_test_sets(trials[0].recipe) for score in scores]
+    known = list(dict.fromkeys([*known, *COSTS]))
+    for figure in wanted:
+        if figure in known:
+            continue
+        of_test = "" if conditions.test else _of_test(figure, scores)
+        near = difflib.get_close_matches(figure, known, n=1)
+        hint = of_test or (f"did you mean {near[0]}? " if near else "")
+        raise RecipeError(f"there is no figure {figure}; {hint}there are: {', '.join(known)}.")
+    return [*(wanted or task_of(trials[0].recipe).figures)]
+
+
+def _of_test(figure: str, scores: Sequence[str]) -> str:
+    return (
+        "test sets are scored with --test; " if figure.rpartition(".")[2] in scores and "." in figure else ""
+    )
 
 
 def _figures(results: Results) -> list[str]:

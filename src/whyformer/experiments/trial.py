@@ -32,6 +32,9 @@ from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.training.flops import training_flops
 from whyformer.training.storage.lock import RunLock
 
+COSTS = ("parameters", "flops_per_token", "tokens_per_second", "seconds", "steps")
+"""Names of the figures that every trial has, whatever its task."""
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -71,14 +74,8 @@ class Measured:
             for name, summary in self.test.items()
             for score in summary["scores"]
         }
-        costs = {
-            "parameters": self.parameters,
-            "flops_per_token": self.flops_per_token,
-            "tokens_per_second": self.tokens_per_second,
-            "seconds": self.seconds,
-            "steps": self.steps,
-        }
-        return self.valid | tested | costs
+        spent = (self.parameters, self.flops_per_token, self.tokens_per_second, self.seconds, self.steps)
+        return self.valid | tested | dict(zip(COSTS, spent, strict=True))
 
 
 def read_result(folder: Path, conditions: Conditions) -> Measured | None:
@@ -100,7 +97,7 @@ def run_trial(folder: Path, conditions: Conditions) -> Measured:
     execution.apply_threads()
     if conditions.test:
         # Before training, which would be in vain without them.
-        _check_test_sets(read_recipe(folder))
+        check_test_sets(read_recipe(folder))
     trainer = resume_run(folder, [], device=conditions.device, say=lambda line: print(line, file=sys.stderr))
     if trainer.progress.finished:
         trainer.lock.release()
@@ -127,8 +124,8 @@ def run_trial(folder: Path, conditions: Conditions) -> Measured:
     )
 
 
-def _check_test_sets(recipe: Recipe) -> None:
-    """Read the test sets of ``recipe`` once.
+def check_test_sets(recipe: Recipe) -> list[str]:
+    """Read the test sets of ``recipe`` once, and give their names.
 
     Raises:
         RecipeError: such a run makes no text to be scored.
@@ -136,7 +133,7 @@ def _check_test_sets(recipe: Recipe) -> None:
     """
     if not task_of(recipe).writes_text:
         raise RecipeError("--test scores translations, and such a run makes none; leave it out.")
-    load_held_out(require_data(recipe.data))
+    return [*load_held_out(require_data(recipe.data))]
 
 
 def _stop_with_parent() -> None:

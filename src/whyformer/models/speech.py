@@ -7,14 +7,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from whyformer.models.rescorer import RescorerSpec
-from whyformer.models.streaming_ctc import StreamingCTC
-from whyformer.models.streaming_encoder import StreamingEncoderSpec
+from whyformer.models.streaming.ctc import StreamingCTC
+from whyformer.models.streaming.encoder import StreamingEncoderSpec
+from whyformer.models.streaming.rescorer import RescorerSpec
 from whyformer.spec import Spec
 
 
 class SpeechSpec(Spec):
-    """A speech recogniser in the form of U2 (Zhang et al. 2020): CTC streams, a decoder judges what it found."""
+    """A speech recogniser in the form of U2 (Zhang et al. 2020): CTC streams, a decoder judges."""
 
     kind: Literal["speech"] = "speech"
     encoder: StreamingEncoderSpec = StreamingEncoderSpec()

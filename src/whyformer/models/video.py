@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from whyformer.models.streaming_ctc import StreamingCTC
-from whyformer.models.streaming_encoder import StreamingEncoderSpec
+from whyformer.models.streaming.ctc import StreamingCTC
+from whyformer.models.streaming.encoder import StreamingEncoderSpec
 from whyformer.nn.streaming.tubelet import TubeletSpec
 from whyformer.spec import Spec
 

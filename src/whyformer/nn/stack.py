@@ -28,7 +28,7 @@ from whyformer.position.layout import Layout
 from whyformer.position.positions import Positions, PositionSpec
 from whyformer.position.scheme import PositionScheme
 from whyformer.spec import Spec
-from whyformer.tap import listen
+from whyformer.tap import attach
 
 
 class BlockSpec(Spec):
@@ -303,7 +303,7 @@ class Stack(nn.Module):
         For ``x`` (B,L,M) as in ``forward``: N + 1 tensors (B,L,M) from N layers, all of one graph.
         """
         residuals: list[Tensor] = []
-        with listen(self, "blocks.*.residual", lambda _, state: residuals.append(state)):
+        with attach(self, "blocks.*.residual", lambda _, state: residuals.append(state)):
             last = self(x, queries)
         # Each layer's last branch ends in what leaves the layer.
         branches = len(residuals) // len(self.blocks)

@@ -1,4 +1,4 @@
-"""Inputs of a training, looked at before anything is read: files of text, folders of data, runs to start from."""
+"""Inputs of a training, looked at before anything is read: texts, folders, runs to start from."""
 
 import stat
 from collections.abc import Callable, Mapping, Sequence

@@ -2,13 +2,14 @@
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from whyformer.config.defaults import merged
-from whyformer.config.recipe_files import differences, read
-from whyformer.errors import RecipeError, WhyformerNote
+from whyformer.config.recipe_files import Source, differences, read, shipped
+from whyformer.errors import DataError, RecipeError, WhyformerNote
 from whyformer.runs.defaults import decided
 from whyformer.runs.inputs import check_inputs, run_fault
 from whyformer.tasks.bidirectional_lm.task import BidirectionalLMTask
@@ -78,21 +79,26 @@ def load_any(
     """
     source = read(recipe)
     task = find_task(source.task)
-    for note in source.notes(task.recipe_type, overrides):
-        say(note)
+    _refuse_other_task(source, overrides)
+    notes = source.notes(task.recipe_type, overrides)
     paths = source.paths(task.recipe_type, overrides) if to_train or not source.written else []
-    if to_train:
-        check_inputs(paths, recipe)
+    decisions = task.implied(source.said(overrides))
+    overrides = [*overrides, *(decision.override for decision in decisions)]
+    with _told_of_data(notes, say):
+        if to_train:
+            check_inputs(paths, recipe)
     started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]
     # A run has written down what it took; what it started from may be gone.
     begun = read_start(started[0]) if started and not source.written else None
     below = None if begun is None else task.taken(begun, started[0])
-    if not to_train:
-        spec = task.complete(source.spec(task.recipe_type, overrides, below))
-    else:
-        spec, decisions = decided(task, source, overrides, below)
-        for decision in decisions:
-            say(str(decision))
+    with _told_of_data(notes, say):
+        if not to_train:
+            spec = task.complete(source.spec(task.recipe_type, overrides, below))
+        else:
+            spec, by_data = decided(task, source, overrides, below)
+            decisions += by_data
+    for line in (*notes, *decisions):
+        say(str(line))
     if begun is not None:
         check_kept(task, spec, begun)
     return spec
@@ -114,14 +120,49 @@ def load_undecided(
     task = find_task(source.task)
     if source.written:
         return load_any(recipe, overrides), True
-    for note in source.notes(task.recipe_type, overrides):
-        say(note)
+    _refuse_other_task(source, overrides)
+    notes = source.notes(task.recipe_type, overrides)
     paths = source.paths(task.recipe_type, overrides)
-    check_inputs(paths, recipe)
+    with _told_of_data(notes, say):
+        check_inputs(paths, recipe)
+    said = source.said(overrides)
+    decisions = task.implied(said)
     started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]
     below = task.taken(read_start(started[0]), started[0]) if started else {}
-    provisional = merged(task.provisional(source.said(overrides)), below)
-    return task.complete(source.spec(task.recipe_type, overrides, provisional or None)), False
+    provisional = merged(task.provisional(said), below)
+    changes = [*overrides, *(decision.override for decision in decisions)]
+    spec = task.complete(source.spec(task.recipe_type, changes, provisional or None))
+    for line in (*notes, *decisions):
+        say(str(line))
+    return spec, False
+
+
+def _refuse_other_task(source: Source, overrides: Sequence[str]) -> None:
+    """Refuse an override of the task, which all other keys of a recipe belong to.
+
+    Raises:
+        RecipeError: there is one.
+    """
+    asked = str(source.said(overrides).get("task", source.task))
+    if asked != source.task:
+        find_task(asked)
+        ours = [name for name in shipped() if read(name).task == asked]
+        among = f"({', '.join(ours)}) " if ours else ""
+        raise RecipeError(
+            f"task={asked}: recipe {source.recipe} is of task {source.task}, and so are all its keys; take a "
+            f"recipe of task {asked} {among}or write one, which may begin with a trained run (start: RUN)."
+        )
+
+
+@contextmanager
+def _told_of_data(notes: Sequence[str], say: Callable[[str], None]) -> Generator[None]:
+    """Say of faulty data what a recipe has inherited; of a faulty recipe its error says it."""
+    try:
+        yield
+    except DataError:
+        for note in notes:
+            say(note)
+        raise
 
 
 def read_start(folder: Path) -> Recipe:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from torch import nn
 from typing_extensions import override
@@ -91,6 +91,15 @@ def _silent(_label: str, _total: int) -> Generator[Callable[[int], None]]:
     yield lambda _: None
 
 
+class StreamChoice(NamedTuple):
+    """Chunks to recognise streams in, as a command line says them, instead of the recipe's."""
+
+    chunks: tuple[str, ...] = ()
+    """Durations, such as 320ms or full; each is tried."""
+    left: tuple[str, ...] = ()
+    """Numbers of chunks to the left, such as 4 or all; each is tried with each duration."""
+
+
 @dataclass(frozen=True)
 class EvaluationOptions:
     """Way to evaluate; all but ``batch`` is for tasks that write text."""
@@ -107,10 +116,8 @@ class EvaluationOptions:
     """Translations of those sentences, one file or more."""
     shows_text: bool = False
     """Whether outputs are to be shown or kept."""
-    chunks: tuple[str, ...] = ()
-    """Durations of chunks to try a stream with, such as 320ms or full, instead of the recipe's."""
-    left: tuple[str, ...] = ()
-    """Numbers of chunks to the left to try with each of them, such as 4 or all, instead of the recipe's."""
+    streams: StreamChoice = field(default_factory=StreamChoice)
+    """Chunks to try a stream with."""
     progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] = _silent
     """Progress bar: opened with a label and a number of sentences, yields a function to report those done."""
 
@@ -123,7 +130,7 @@ class EvaluationOptions:
     @property
     def about_streams(self) -> bool:
         """Whether any of them only means something where a stream is recognised."""
-        return bool(self.chunks or self.left)
+        return self.streams != StreamChoice()
 
 
 @dataclass(frozen=True)
@@ -201,9 +208,17 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
         """
         return recipe
 
+    def measures(self, recipe: RecipeT) -> tuple[str, ...]:
+        """Names of the figures of a validation of ``recipe``, besides ``loss`` and ``nll``."""
+        return tuple(name for name in self.figures if name != "nll")
+
     def provisional(self, said: RecipeLayer) -> RecipeLayer:
         """Keys that stand in a recipe, of which ``said`` was written, until ``decide`` has decided them."""
         return {}
+
+    def implied(self, said: RecipeLayer) -> list[Decision]:
+        """Decisions on keys that were not ``said`` and follow from others that were, without any data."""
+        return []
 
     def decide(self, recipe: RecipeT, said: RecipeLayer) -> list[Decision]:
         """Decisions on keys that were not ``said`` and depend on the data, which are read for it.
@@ -280,8 +295,8 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
                 f"{run}: this run does not translate and is scored without writing any text; of the options "
                 "it takes --on, --json, --batch, --device, --threads and --weights."
                 if not self.recognises_streams
-                else f"{run}: this run {self.does}, so --source, --reference, --tokenize and ways to search text "
-                "mean nothing to it; its recipe says how to search."
+                else f"{run}: this run {self.does}, so --source, --reference, --tokenize and ways to search "
+                "text mean nothing to it; its recipe says how to search."
             )
 
     @abstractmethod

@@ -5,7 +5,7 @@ from whyformer.models.bert import BERTSpec
 from whyformer.models.elmo import ELMoSpec
 from whyformer.models.gpt import GPTSpec
 from whyformer.models.recurrent import RecurrentSpec
-from whyformer.models.streaming_encoder import StreamingEncoderSpec
+from whyformer.models.streaming.encoder import StreamingEncoderSpec
 from whyformer.models.transformer import TransformerSpec
 from whyformer.nn.stack import StackSpec
 

@@ -159,7 +159,27 @@ class Trainer(Generic[ModelT]):
         if self.total_steps is not None and (fault := self.spec.schedule.warmup_fault(self.total_steps)):
             report.say(fault)
         if self.progress.step:
-            report.say(f"going on after step {self.progress.step}")
+            report.say(self.where_it_stands())
+
+    def where_it_stands(self) -> str:
+        """Sentence on what is left of a training that has begun."""
+        step, reached = self.progress.step, " and ".join(self.limits_reached())
+        if not reached:
+            return f"going on after step {step}"
+        if not self.progress.finished:
+            return f"all {step:,} steps are done ({reached}), and only the end is left"
+        return (
+            f"finished: {step:,} steps are done, and {reached} leaves nothing to do; "
+            f"`whyformer train {self.run.path} {' '.join(self.further())}` goes on"
+        )
+
+    def further(self) -> Iterator[str]:
+        """The settings by which the training is over where it stands, raised so that as much is to come."""
+        for setting in self.limits_reached():
+            key, _, limit = setting.partition("=")
+            # Validations may have made it longer than it was asked to be.
+            least = self.progress.seconds / 60 if key == "training.minutes" else 0.0
+            yield f"{key}={2 * max(float(limit), least):.6g}"
 
     def _groups_ahead(self) -> Iterator[Group]:
         """The steps that are left; each wants to be taken before the next is asked for."""
@@ -279,7 +299,8 @@ class Trainer(Generic[ModelT]):
         self.progress.finished = True
         self._save()
         seconds = sum(record.get("validation_seconds", 0.0) for record in self.run.records())
-        report.say(f"validation took {seconds:.1f} of {self.progress.seconds:.1f} seconds")
+        if cost := validation_cost(seconds, self.progress.seconds):
+            report.say(cost)
 
     def _save(self) -> None:
         self.store.save(self.model, self.step.optimizer, self.progress)
@@ -300,6 +321,16 @@ class Trainer(Generic[ModelT]):
             f"stopped after step {self.progress.step}, and everything is saved; "
             f"go on with `whyformer train {self.run.path}`."
         )
+
+
+def validation_cost(seconds: float, total: float) -> str | None:
+    """Sentence on the ``seconds`` of validations in a training of ``total``; None where they are few."""
+    if seconds < 1.0 or seconds < 0.1 * total:
+        return None
+    return (
+        f"validation took {seconds:.1f} of {total:.1f} seconds; a larger training.validation.every makes it "
+        "rarer"
+    )
 
 
 @contextmanager

@@ -133,7 +133,7 @@ def test_the_canvas_may_have_any_shape(height: int, width: int):
 )
 def test_what_does_not_fit_is_refused(wrong: dict[str, int]):
     with pytest.raises(ValidationError):
-        MovingDigitsSpec(**wrong)  # pyright: ignore[reportArgumentType]
+        MovingDigitsSpec(**wrong)
 
 
 def test_a_canvas_smaller_than_a_digit_is_refused():

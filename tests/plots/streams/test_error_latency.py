@@ -1,4 +1,4 @@
-"""The drawn trade of error for latency: a line for each number of left chunks, the whole signal at the edge."""
+"""Error against latency, drawn: a line for each number of left chunks, the whole signal at the edge."""
 
 from typing import Any
 

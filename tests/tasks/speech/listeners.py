@@ -9,9 +9,9 @@ from whyformer.data.audio.features import FilterBankSpec
 from whyformer.data.audio.statistics import FeatureStatistics
 from whyformer.decoding.ctc.endpoint import EndpointSpec
 from whyformer.decoding.ctc.search import CTCGreedySpec, CTCSearchSpec
-from whyformer.models.rescorer import RescorerSpec
 from whyformer.models.speech import SpeechSpec
-from whyformer.models.streaming_encoder import StreamingEncoderSpec
+from whyformer.models.streaming.encoder import StreamingEncoderSpec
+from whyformer.models.streaming.rescorer import RescorerSpec
 from whyformer.nn.placement import PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.nn.streaming.convolution import ConvolutionSpec

@@ -11,13 +11,21 @@ from numpy.typing import NDArray
 
 from tasks.speech import listeners
 from whyformer.decoding.ctc.endpoint import EndpointRule, EndpointSpec
-from whyformer.decoding.ctc.search import CTCPrefixBeamSpec
+from whyformer.decoding.ctc.search import (
+    CTCGreedySearch,
+    CTCGreedySpec,
+    CTCHypothesis,
+    CTCPrefixBeamSearch,
+    CTCPrefixBeamSpec,
+    CTCSearchSpec,
+)
 from whyformer.errors import DataError, DecodingError
 from whyformer.lengths import output_count
-from whyformer.tasks.speech.listener import Listener
+from whyformer.tasks.speech.listener import Listener, SpeechAssets
 from whyformer.tasks.streaming.recognizer import Stream
 from whyformer.tasks.streaming.settings import StreamSettings
 from whyformer.tasks.streaming.transcript import Transcript
+from whyformer.tasks.streaming.vocabulary import SymbolTable
 
 CAUSAL, IN_CHUNK = listeners.listener("causal"), listeners.listener("chunk")
 BEAM = CTCPrefixBeamSpec(beam=6, symbols=5, floor=None)
@@ -234,3 +242,48 @@ def test_a_session_that_waits_long_keeps_no_memory_of_others() -> None:
         pool.step()
     assert idle.stream.state is not batch
     assert idle.stream.bytes <= max(session.stream.bytes for session in busy)
+
+
+CHARACTERS = SymbolTable("character", ("a", "b", "n", "o", " "))
+TALKATIVE = listeners.listener("causal", seed=7)
+"""It says words of several characters."""
+
+
+@pytest.mark.parametrize("search", [CTCGreedySpec(), BEAM, CTCPrefixBeamSpec(beam=4, horizon=5)])
+@pytest.mark.parametrize("symbols", [listeners.SYMBOLS, CHARACTERS])
+@pytest.mark.parametrize("ends", [False, True])
+def test_words_that_are_settled_are_those_of_a_search_that_keeps_all(
+    search: CTCSearchSpec, symbols: SymbolTable, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assets = SpeechAssets(symbols, TALKATIVE.assets.statistics)
+    listener = Listener(TALKATIVE.model, TALKATIVE.features, assets, TALKATIVE.settings)
+    how = listeners.settings(80.0, 2, search, ENDPOINTS if ends else None)
+
+    def events() -> list[Transcript]:
+        session = listener.open(settings=how)
+        pieces = cut(listeners.sound(4.0, 21), iter(lambda: 640, 0))
+        return [found for piece in pieces for found in session.events(piece)] + [*session.last_events()]
+
+    settled = events()
+    assert max(found.stable for found in settled) >= 3
+    for kind in (CTCGreedySearch, CTCPrefixBeamSearch):
+        monkeypatch.setattr(kind, "commit", lambda _: ())
+    assert settled == events()
+
+
+def test_a_piece_costs_the_search_the_same_however_long_the_text_is() -> None:
+    session = CAUSAL.open(settings=listeners.settings(80.0, 2, CTCPrefixBeamSpec(beam=4, horizon=10)))
+    lengths: list[int] = []
+    read = CTCPrefixBeamSearch.hypotheses
+
+    def noted(search: CTCPrefixBeamSearch, n: int = 1) -> list[CTCHypothesis]:
+        found = read(search, n)
+        lengths.append(len(found[0].ids))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CTCPrefixBeamSearch, "hypotheses", noted)
+        for index in range(20):
+            session.feed(listeners.sound(1.0, index))
+    assert len(session.transcript.words) > 60
+    assert max(lengths) < 30

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyformer.errors import DataError
-from whyformer.tasks.streaming.error_rate import character_error_rate, word_error_rate
+from whyformer.tasks.streaming.measures.error_rate import character_error_rate, word_error_rate
 
 pytest.importorskip("jiwer")
 

@@ -128,9 +128,9 @@ class FilterBank:
     def _ready(self) -> Features:
         """The frames that were not yet taken: copied, as the library's memory is reused, then let go."""
         ready: int = self._bank.num_frames_ready
-        frames = np.empty((ready - self._taken, self._spec.bins), np.float32)
-        for row, index in enumerate(range(self._taken, ready)):
-            frames[row] = self._bank.get_frame(index)
+        if ready == self._taken:
+            return np.zeros((0, self._spec.bins), np.float32)
+        frames = np.array([self._bank.get_frame(index) for index in range(self._taken, ready)], np.float32)
         self._bank.pop(ready - self._taken)
         self._taken = ready
         return frames

@@ -152,6 +152,9 @@ class SoundFront:
         """Say once that the sound was recorded too loud: samples in a row at full scale."""
         if "clipped" in self._said or not len(samples):
             return
+        if np.abs(samples).max() < _FULL_SCALE:
+            self._loud_tail = 0
+            return
         loud = np.concatenate([np.ones(self._loud_tail, bool), np.abs(samples) >= _FULL_SCALE])
         runs = np.convolve(loud, np.ones(_CLIPPED_RUN), "valid") if len(loud) >= _CLIPPED_RUN else loud
         if len(loud) >= _CLIPPED_RUN and runs.max() >= _CLIPPED_RUN:

@@ -8,19 +8,24 @@ duplicates give a document several partners.
 L tokens of a text · N texts · S sides, one or two
 """
 
+import warnings
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whyformer.data.corpora.sentences import split_sentences
+from whyformer.data.corpora.detection.sentences import split_sentences
 from whyformer.data.tokenizers.tokenizer import Tokenizer
-from whyformer.errors import DataError
+from whyformer.errors import DataError, WhyformerNote
 from whyformer.special_tokens import BOS, EOS, UNK
+
+# Sentences of a piece where one document is taken as several, and how many it has at least.
+_PIECE = 50
+_LEAST = 2
 
 Span = tuple[int, int]
 """Begin and end of a text among all tokens."""
@@ -133,7 +138,7 @@ def sentence_pairs(
     as then fit. Both are whole sentences, lest the cut give away what follows.
 
     Args:
-        documents: two or more.
+        documents: a single one is taken as several, so that wrong sentences come from elsewhere in it.
         tokenizer: cuts them into tokens.
         longest: of a pair; five or more.
         seed: of cuts and partners.
@@ -141,15 +146,12 @@ def sentence_pairs(
         source_name: the documents' name, for errors.
 
     Raises:
-        DataError: there is only one document, or none has two sentences.
+        DataError: there is only one document of very few sentences, or none has two sentences.
     """
     half = (longest - 3) // 2
     sentences = Sentences.of(documents, tokenizer, half)
     if len(sentences.documents) < 2:
-        raise DataError(
-            f"{source_name}: this is one document, but the prediction of the next sentence takes wrong ones "
-            "from others; split it at blank lines, add files, or take next_sentence out of model.heads."
-        )
+        sentences = _in_pieces(sentences, source_name)
     random = np.random.default_rng(seed)
     drawn = [pair for _ in range(duplicates) for pair in _pairs(sentences, longest - 3, half, random)]
     if not drawn:
@@ -159,6 +161,25 @@ def sentence_pairs(
         )
     spans, follows = zip(*drawn, strict=True)
     return Texts(sentences.tokens, np.array(spans), np.array(follows)), sentences
+
+
+def _in_pieces(sentences: Sentences, source_name: str) -> Sentences:
+    """A single document as several of like length, which is told."""
+    if len(sentences) < 2 * _LEAST:
+        raise DataError(
+            f"{source_name}: this is one document of {len(sentences)} sentences, too few for the prediction "
+            "of the next sentence, which takes wrong ones from elsewhere; give more text, or leave that out "
+            "(model.heads=[masked] duplicates=1)."
+        )
+    count = max(2, len(sentences) // _PIECE)
+    warnings.warn(
+        f"{source_name}: this is one document, since no blank line parts it; for the prediction of the next "
+        f"sentence it is taken as {count} pieces, from which wrong ones are drawn.",
+        WhyformerNote,
+        stacklevel=2,
+    )
+    ends = [len(sentences) * number // count for number in range(count + 1)]
+    return replace(sentences, documents=[*pairwise(ends)])
 
 
 def _pairs(

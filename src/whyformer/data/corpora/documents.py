@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from whyformer.data.corpora.detection.ends import cut_end
 from whyformer.data.corpora.formats.naming import FileByPath, listed
 from whyformer.data.corpora.formats.tables import Column, TableFormat, format_of, read_columns
 from whyformer.data.corpora.held_out import (
@@ -43,7 +44,8 @@ class DocumentsSpec(Spec):
     train: Files = Field(json_schema_extra={"decides": ["valid", "test"]})
     """Files to train on."""
     valid: Files | Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
-    """Validation files; or the share of training documents that is held out, by a hash of their text."""
+    """Validation files; or the share of training documents that is held out, by a hash of their text; of very
+    few documents, the end of the text."""
     test: dict[str, Files] = Field(default={})
     """Test sets by name."""
     split: Literal["blank_lines", "file"] = "blank_lines"
@@ -73,7 +75,12 @@ class DocumentsSpec(Spec):
         Raises:
             DataError: a file is missing, empty or damaged, or nothing is left for one of the sides.
         """
-        everything, valid = self._read(self.train), self.held_out(VALID)
+        everything = self._read(self.train)
+        count, is_cut = len(everything), False
+        if isinstance(self.valid, tuple):
+            valid = self._read(self.valid)
+        else:
+            everything, valid, is_cut = self._parted(everything, self.valid)
         apart, seen = set(valid), set[str]()
         tests = readable_sets(
             self.test, lambda files: {*map(folded, self._read(files))}, needed=self.overlap == "drop"
@@ -97,6 +104,9 @@ class DocumentsSpec(Spec):
             parts.append(
                 f"{dropped[VALID]:,} left out as they stand in {VALID}, too" if dropped[VALID] else ""
             )
+        elif is_cut:
+            parts.append(f"the end of the text held out as {VALID}, as these are too few for a share of them")
+            dropped["copies"] += dropped[VALID]
         else:
             parts.append(f"{len(valid):,} held out as {VALID}")
             dropped["copies"] += dropped[VALID] - len(valid)
@@ -105,7 +115,7 @@ class DocumentsSpec(Spec):
         for name, test in tests.items():
             count = sum(folded(document) in test for document in train)
             parts.append(f"{count:,} of them stand in {name}, too" if count else "")
-        summary = f"{len(everything):,} documents read: {', '.join(filter(None, parts))}"
+        summary = f"{count:,} documents read: {', '.join(filter(None, parts))}"
         if isinstance(self.valid, tuple):
             summary += f"; {len(valid):,} in {VALID}"
         return Documents(train, valid, summary)
@@ -114,22 +124,31 @@ class DocumentsSpec(Spec):
         """The documents of the test set ``name``, or of the validation set if it is ``valid``.
 
         Raises:
-            DataError: there is no such set; a file is missing, empty or damaged; or the share to hold out is
-                not one document.
+            DataError: there is no such set; a file is missing, empty or damaged; or the text is too short for
+                a share of it to be held out.
         """
         if name != VALID:
             refuse_unknown_sets([name], [VALID, *self.test])
             return self._read(self.test[name])
         if isinstance(self.valid, tuple):
             return self._read(self.valid)
-        share, documents = self.valid, dict.fromkeys(self._read(self.train))
+        return self._parted(self._read(self.train), self.valid)[1]
+
+    def _parted(self, everything: list[str], share: float) -> tuple[list[str], list[str], bool]:
+        """Everything to be trained on or, by documents, held out; what is; whether a document is cut for it.
+
+        A share of very few documents may be none of them or all: then it is the end of the text.
+        """
+        documents = dict.fromkeys(everything)
         held = held_out_share(documents, share, str)
-        if not held:
-            raise DataError(
-                f"data.valid: {share:g} of {len(documents):,} different documents is not one; raise the "
-                "share, split the text into more documents, or name files."
-            )
-        return held
+        if held and len(held) < len(documents):
+            return everything, held, False
+        if sides := cut_end(everything, share):
+            return *sides, True
+        raise DataError(
+            f"data.valid: {share:g} of {len(documents):,} different documents is not one, and the text is "
+            "too short to be cut; name files, or more text."
+        )
 
     def _read(self, files: Iterable[Location]) -> list[str]:
         return [document for file in files for document in self._documents(file)]

@@ -16,6 +16,7 @@ from whyformer.data.corpora.formats.tables import (
     Column,
     TableFormat,
     TableRow,
+    delimiter_of,
     format_of,
     read_columns,
     read_rows,
@@ -175,7 +176,7 @@ class LabelledSpec(Spec):
             path = locate(file)
             form = self._form(path)
             if form != "jsonl":
-                delimiter, quotes = ("\t", self.quotes) if form == "tsv" else (",", True)
+                delimiter, quotes = delimiter_of(path, form), self.quotes or form == "csv"
                 yield from table_notes(path, delimiter, header=self.header, quotes=quotes, key="data")
         counts = Counter(example.label for example in everything)
         yield from label_notes(counts)
@@ -227,7 +228,7 @@ class LabelledSpec(Spec):
             columns = ("label", "text") if self.texts == 1 else ("label", "text1", "text2")
         if columns is not None:
             return read_columns(path, form, columns, header=self.header, quotes=self.quotes)
-        rows = read_rows(path, "\t" if form == "tsv" else ",", quotes=self.quotes or form == "csv")
+        rows = read_rows(path, delimiter_of(path, form), quotes=self.quotes or form == "csv")
         return (row for row in rows if not (self.header and isinstance(row, TableRow) and row.number == 1))
 
     def _examples(self, path: Path, file: str) -> Iterator[Labelled]:

@@ -20,6 +20,7 @@ from whyformer.data.corpora.formats.tables import (
     Column,
     TableRow,
     column_index,
+    delimiter_of,
     head_of,
     read_json_lines,
     read_rows,
@@ -263,19 +264,19 @@ class CsvPairs(_Columns):
     """One table as spreadsheets write it: a pair on each line, columns separated by commas, fields quoted."""
 
     kind: Literal["csv"] = "csv"
-    delimiter: Literal[",", ";", "|"] = ","
-    """The character between columns."""
+    delimiter: Literal[",", ";", "|"] | None = None
+    """The character between columns; left out, the one that parts the first lines evenly."""
 
     @property
     @override
     def form(self) -> tuple[str, bool]:
-        return self.delimiter, True
+        return self.delimiter or delimiter_of(locate(self.path), "csv"), True
 
     @override
     def notes(self, key: str) -> Iterator[str]:
         path = locate(self.path)
         found = find_delimiter(head_of(path))
-        if found not in (None, self.delimiter):
+        if found not in (None, self.form[0]):
             yield (
                 f"{path}: its columns seem to be parted by {found!r}; set {key}.delimiter, or kind: tsv for "
                 "tabs."

@@ -80,8 +80,8 @@ class MovingDigitsSpec(Spec):
         """
         if self.largest > min(frames.height, frames.width):
             raise DataError(
-                f"digits of up to {self.largest} pixels do not fit in pictures of {frames.width}x{frames.height}; "
-                "set a smaller one, or larger pictures."
+                f"digits of up to {self.largest} pixels do not fit in pictures of {frames.width}x"
+                f"{frames.height}; set a smaller one, or larger pictures."
             )
         return MovingDigits(self, subset, seed, frames)
 

@@ -93,7 +93,7 @@ class ConvolutionBranch(nn.Module):
             x = F.pad(x, (0, 0, 0, -length % chunk))
             # (B,R+n·c,M) -> (B,n,M,R+c) -> (B·n,R+c,M): each chunk with what it may read before it
             x = x.unfold(1, self.back + chunk, chunk).flatten(0, 1).transpose(1, 2)
-        x = self._along(F.pad(x, (0, 0, 0, self.ahead)))
+        x = self._along(F.pad(x, (0, 0, 0, self.ahead)) if self.ahead else x)
         x = x.reshape(len(gated), -1, width)[:, :length]
         return self.leave(F.silu(self.norm(x, valid)))
 

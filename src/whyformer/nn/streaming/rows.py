@@ -18,7 +18,7 @@ def latest(x: Tensor, dim: int, new: Sequence[int], width: int, keep: int) -> Te
     """
     total = x.shape[dim]
     first = [total - width + count - keep for count in new]
-    if all(start == first[0] for start in first) and first[0] >= 0:
+    if first[0] >= 0 and first.count(first[0]) == len(first):
         kept = x.narrow(dim, first[0], keep)
         # A view would hold on to all the columns that it leaves out.
         return kept.clone() if total > 2 * keep else kept

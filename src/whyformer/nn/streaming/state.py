@@ -32,6 +32,8 @@ class StackState:
         self.keys: list[KeyValues | None] = [None] * layers
         self.tails: list[Tensor | None] = [None] * layers
         self._new: tuple[int, ...] = ()
+        self._kept = 0
+        """Columns that the oldest row will fill after the present piece."""
 
     @property
     def columns(self) -> int:
@@ -76,6 +78,7 @@ class StackState:
         """
         assert queries.lengths is not None, "the lengths of a piece are known"
         self._new = queries.lengths
+        self._kept = max(self._fill(self._new), default=0)
         rows, length = queries.position.shape
         total, before, device = self.columns + length, self.columns, queries.position.device
         valid = self._valid(length, device)
@@ -91,8 +94,8 @@ class StackState:
         """Add the keys and values of the present piece in ``layer``; those kept come back before them."""
         old = self.keys[layer]
         joined = new if old is None else KeyValues(*map(_after, old, new))
-        kept, width = max(self._fill(self._new), default=0), new.key.shape[2]
-        self.keys[layer] = KeyValues(*(latest(x, 2, self._new, width, kept) for x in joined))
+        width = new.key.shape[2]
+        self.keys[layer] = KeyValues(*(latest(x, 2, self._new, width, self._kept) for x in joined))
         return joined
 
     def past(self, layer: int, new: Tensor, back: int) -> Tensor:

@@ -192,7 +192,8 @@ def _convolved(layer: nn.Conv2d, x: Tensor, outputs: int) -> Tensor:
     """``outputs`` columns (B,L,F',C') after ReLU of ``x`` (B,R+T,F,C), filled with zeros on the right."""
     kernel, stride = layer.kernel_size[0], layer.stride[0]
     needed = kernel + max(outputs - 1, 0) * stride
-    x = F.pad(x, (0, 0, 0, 0, 0, max(needed - x.shape[1], 0)))
+    if needed > x.shape[1]:
+        x = F.pad(x, (0, 0, 0, 0, 0, needed - x.shape[1]))
     # (B,T,F,C) -> (B,C,T,F), channels last in memory, and back
     return layer(x.permute(0, 3, 1, 2)).relu().permute(0, 2, 3, 1)[:, :outputs]
 

@@ -1,11 +1,11 @@
-"""Tubelets: a vector for each small block of pixels over a few pictures, joined to one vector of all blocks.
+"""Tubelets: a vector for each small block of pixels over a few pictures, joined to one vector of all of them.
 
 B rows · T pictures · H, W pixels of a picture · t pictures and p·p pixels of a tubelet
-P tubelets side by side · L = ⌈T/t⌉ outputs · C channels · M model dimension
+L = ⌈T/t⌉ outputs · C channels · M model dimension
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -20,7 +20,7 @@ from whyformer.spec import Spec
 class TubeletSpec(Spec):
     """Blocks of pixels over a few pictures; each output reads its own pictures alone."""
 
-    origin: ClassVar[str] = "Arnab et al. 2021 (ViViT), section 3.2"
+    origin: ClassVar[str] = "Arnab et al. 2021 (ViViT), section 3.2; merging: Xiao et al. 2021"
     kind: Literal["tubelet"] = "tubelet"
     height: int = Field(default=32, ge=1)
     """Rows of pixels of a picture."""
@@ -31,7 +31,10 @@ class TubeletSpec(Spec):
     patch: int = Field(default=4, ge=1)
     """Side in pixels of a tubelet, which divides height and width."""
     channels: int = Field(default=32, ge=1)
-    """Numbers that a tubelet becomes before all of them side by side are joined."""
+    """Numbers that a tubelet becomes."""
+    merging: tuple[Annotated[int, Field(ge=1)], ...] = (64,)
+    """Channels of convolutions over tubelets side by side, each 3x3 and at every second place: a shape
+    is then known wherever it is; none where each tubelet is joined as it is."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TubeletSpec":
@@ -41,6 +44,11 @@ class TubeletSpec(Spec):
                     f"{name} {getattr(self, name)} is no multiple of patch {self.patch}, so pixels would be "
                     "left out; set another patch"
                 )
+        if min(self.height, self.width) // self.patch < 2 ** len(self.merging):
+            raise ValueError(
+                f"merging halves the tubelets {len(self.merging)} times, but of patch {self.patch} there are "
+                f"only {min(self.height, self.width) // self.patch} on a side; merge less often"
+            )
         return self
 
     @property
@@ -59,10 +67,10 @@ class TubeletSpec(Spec):
 
 
 class Tubelet(nn.Module):
-    """One projection with GELU for every tubelet, then one of all side by side: (B,T,H,W) -> (B,L,M).
+    """One projection for every tubelet, convolutions over them, one projection of all: (B,T,H,W) -> (B,L,M).
 
-    The second projection knows each tubelet by its place, so no positions are added. The ragged group at a
-    row's end is filled with black. Groups do not overlap, so nothing but a count is remembered.
+    GELU stands behind all but the last, which knows each place by itself, so no positions are added. The
+    ragged group at a row's end is filled with black. Groups do not overlap, so only a count is remembered.
     """
 
     def __init__(self, spec: TubeletSpec, d_model: int) -> None:
@@ -70,12 +78,18 @@ class Tubelet(nn.Module):
         self.spec = spec
         self.stride = spec.stride
         """Pictures for one output."""
-        places = (spec.height // spec.patch) * (spec.width // spec.patch)
-        self.embed = nn.Linear(spec.pictures * spec.patch**2, spec.channels)
-        self.project = nn.Linear(places * spec.channels, d_model)
-        for layer in (self.embed, self.project):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        rows, columns, channels = spec.height // spec.patch, spec.width // spec.patch, spec.channels
+        self.embed = nn.Linear(spec.pictures * spec.patch**2, channels)
+        self.merge = nn.ModuleList()
+        for merged in spec.merging:
+            self.merge.append(nn.Conv2d(channels, merged, 3, stride=2, padding=1))
+            rows, columns, channels = -(-rows // 2), -(-columns // 2), merged
+        self.project = nn.Linear(rows * columns * channels, d_model)
+        for name, parameter in self.named_parameters():
+            if name.endswith("weight"):
+                nn.init.kaiming_uniform_(parameter, nonlinearity="relu")
+            else:
+                nn.init.zeros_(parameter)
 
     def new_state(self, rows: int = 1) -> FrontState:
         """The state of ``rows`` streams that have not begun."""
@@ -110,13 +124,17 @@ class Tubelet(nn.Module):
             place = torch.arange(x.shape[1], device=x.device)
             behind = place >= torch.tensor(lengths, device=x.device)[:, None]
             x = x.masked_fill(behind[:, :, None, None], 0.0)
-        return self.project(F.gelu(self.embed(self._tubelets(x))).flatten(2)), after
+        # (B,L,H/p,W/p,C) -> (B·L,C,H/p,W/p)
+        x = F.gelu(self.embed(self._tubelets(x))).flatten(0, 1).permute(0, 3, 1, 2)
+        for layer in self.merge:
+            x = F.gelu(layer(x))
+        return self.project(x.flatten(1)).unflatten(0, (len(frames), outputs)), after
 
     def _tubelets(self, x: Tensor) -> Tensor:
-        """(B,L·t,H,W) -> (B,L,P,t·p·p)."""
+        """(B,L·t,H,W) -> (B,L,H/p,W/p,t·p·p)."""
         side = self.spec.patch
         rows, columns = x.shape[2] // side, x.shape[3] // side
         # (B,L·t,H,W) -> (B,L,t,H/p,p,W/p,p) -> (B,L,H/p,W/p,t,p,p)
         blocks = x.unflatten(3, (columns, side)).unflatten(2, (rows, side))
         blocks = blocks.unflatten(1, (x.shape[1] // self.stride, self.stride))
-        return blocks.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3)
+        return blocks.permute(0, 1, 3, 5, 2, 4, 6).flatten(4)

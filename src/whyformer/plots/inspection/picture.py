@@ -217,7 +217,9 @@ def _place(
     canvas.lines(said, size=FONT_SIZE, color=SOFT)
     number = labels.nth_layer.replace("#", str(first.layer + 1))
     single = len(maps) * len(first.array()) == 1
-    title = f"{number} · {labels.nth_head.replace('#', str(opened.head + 1))}"
+    # Fonts of Chinese put the dot into a wide box of its own, so that it seems to lean to one side.
+    between = " · " if lang == "en" else " "
+    title = f"{number}{between}{labels.nth_head.replace('#', str(opened.head + 1))}"
     if not single:
         title = words.picture.opened.replace("#", title)
     canvas.y += 6

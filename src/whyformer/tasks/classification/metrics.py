@@ -38,7 +38,7 @@ class ClassificationMetrics(Metrics):
     def lines(self, name: str, examples: int = 0) -> Iterator[str]:
         count, majority = self.examples, self.majority
         yield f"{name}: {count:,} examples; always the most frequent label: {majority:.2f} %"
-        yield f"  accuracy  {self.accuracy:.2f} %"
+        yield f"  accuracy  {self.accuracy:.2f} % of labels right"
         yield f"  macro F1  {self.macro_f1:.2f} %"
 
 

@@ -61,6 +61,10 @@ class ClassificationTask(SingleTokenizerTask[ClassificationRecipe, Classifier]):
     asset_keys = ()
 
     @override
+    def measures(self, recipe: ClassificationRecipe) -> tuple[str, ...]:
+        return ("accuracy", "macro_f1", "majority")
+
+    @override
     def taken(self, begun: Recipe, folder: Path) -> dict[str, object]:
         """The network of the pretrained run, without the heads it was trained by."""
         match begun.model:

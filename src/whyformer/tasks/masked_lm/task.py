@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from whyformer.data.batches.masking import MASK, MaskingSpec
+from whyformer.data.corpora.detection.sentences import split_sentences
 from whyformer.data.corpora.documents import DocumentsSpec
 from whyformer.data.corpora.held_out import wanted_sets
-from whyformer.data.corpora.sentences import split_sentences
 from whyformer.data.tokenizers.kinds import TokenizerSpec, WordPiece
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.data.tokenizers.tokenizer import Tokenizer
@@ -78,6 +78,11 @@ class MaskedLMTask(SingleTokenizerTask[MaskedLMRecipe, Filler]):
     does = "fills holes in texts"
     verb = "fill"
     figures = ("nll", "masked_accuracy")
+
+    @override
+    def measures(self, recipe: MaskedLMRecipe) -> tuple[str, ...]:
+        pairs = ("next_sentence_accuracy",) if "next_sentence" in recipe.model.heads else ()
+        return ("masked_accuracy", "unigram_accuracy", *pairs)
 
     @override
     def prepare(self, recipe: MaskedLMRecipe, assets: SingleTokenizer | None) -> Prepared:

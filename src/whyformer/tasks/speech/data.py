@@ -17,8 +17,8 @@ from whyformer.data.corpora.held_out import VALID, refuse_reserved_name, refuse_
 from whyformer.spec import Spec
 from whyformer.tasks.speech.sounds import (
     EpochStrings,
-    Sound,
     SoundSource,
+    SpokenSound,
     UtteranceSource,
     read_utterances,
     sounds_fingerprint,
@@ -37,7 +37,7 @@ class SpeechSets:
     """Sounds to train on and to choose by."""
 
     train: SoundSource
-    valid: Sequence[Sound]
+    valid: Sequence[SpokenSound]
     texts: Sequence[str]
     """All that may be said in training."""
     summary: str
@@ -89,7 +89,7 @@ class StringsSpec(Spec):
             {"train": _clips_fingerprint(clips.train), "valid": _clips_fingerprint(clips.valid)},
         )
 
-    def held_out(self, name: str, features: FilterBankSpec) -> Sequence[Sound]:
+    def held_out(self, name: str, features: FilterBankSpec) -> Sequence[SpokenSound]:
         """The held-out set ``name``.
 
         Raises:
@@ -98,21 +98,23 @@ class StringsSpec(Spec):
         refuse_unknown_sets([name], [VALID, *self.test_names])
         return self._held_out(self.words.load(features.rate))[name]
 
-    def _held_out(self, clips: ClipSets) -> dict[str, list[Sound]]:
+    def _held_out(self, clips: ClipSets) -> dict[str, list[SpokenSound]]:
         sets = {
             VALID: (clips.valid, self.valid),
             SEEN: (clips.valid, self.test),
             UNHEARD: (clips.test, self.test),
         }
-        found: dict[str, list[Sound]] = {}
+        found: dict[str, list[SpokenSound]] = {}
         for number, (name, (side, count)) in enumerate(sets.items()):
             strings = SpokenStrings(side, self.strings, _HELD_OUT_SEED + number)
-            found[name] = [Sound.of(strings.at(0, index), f"{name} {index}") for index in range(count)]
+            found[name] = [SpokenSound.of(strings.at(0, index), f"{name} {index}") for index in range(count)]
         return found
 
 
 def _clips_fingerprint(clips: Sequence[Clip]) -> Fingerprint:
-    return sounds_fingerprint(Sound(clip.label, clip.samples, clip.rate, (clip.label,)) for clip in clips)
+    return sounds_fingerprint(
+        SpokenSound(clip.label, clip.samples, clip.rate, (clip.label,)) for clip in clips
+    )
 
 
 class SpokenPromptsSpec(Spec):
@@ -135,15 +137,15 @@ class SpokenPromptsSpec(Spec):
         )
         return _utterance_sets(train, valid, augmentation, features.rate, seed)
 
-    def held_out(self, name: str, features: FilterBankSpec) -> Sequence[Sound]:
+    def held_out(self, name: str, features: FilterBankSpec) -> Sequence[SpokenSound]:
         """The held-out set ``name``; see ``StringsSpec.held_out``."""
         refuse_unknown_sets([name], [VALID, *self.test_names])
         sets = self.prompts.load(features.rate)
         return [_sound_of(each, features.rate) for each in (sets.valid if name == VALID else sets.test)]
 
 
-def _sound_of(prompt: Prompt, rate: int) -> Sound:
-    return Sound(prompt.name, prompt.samples, rate, tuple(prompt.text.split()))
+def _sound_of(prompt: Prompt, rate: int) -> SpokenSound:
+    return SpokenSound(prompt.name, prompt.samples, rate, tuple(prompt.text.split()))
 
 
 class UtterancesSpec(Spec):
@@ -175,14 +177,18 @@ class UtterancesSpec(Spec):
         train, valid = (read_utterances(path, features.rate) for path in (self.train, self.valid))
         return _utterance_sets(train, valid, augmentation, features.rate, seed)
 
-    def held_out(self, name: str, features: FilterBankSpec) -> Sequence[Sound]:
+    def held_out(self, name: str, features: FilterBankSpec) -> Sequence[SpokenSound]:
         """The held-out set ``name``; see ``StringsSpec.held_out``."""
         refuse_unknown_sets([name], [VALID, *self.test])
         return read_utterances(self.valid if name == VALID else self.test[name], features.rate)
 
 
 def _utterance_sets(
-    train: Sequence[Sound], valid: Sequence[Sound], augmentation: AugmentationSpec, rate: int, seed: int
+    train: Sequence[SpokenSound],
+    valid: Sequence[SpokenSound],
+    augmentation: AugmentationSpec,
+    rate: int,
+    seed: int,
 ) -> SpeechSets:
     minutes = sum(sound.seconds for sound in train) / 60
     return SpeechSets(

@@ -5,8 +5,8 @@ from typing import cast
 
 from whyformer.data.audio.resampling import Samples
 from whyformer.tasks.speech.listener import Listener
-from whyformer.tasks.speech.sounds import Sound
-from whyformer.tasks.streaming.evaluation import (
+from whyformer.tasks.speech.sounds import SpokenSound
+from whyformer.tasks.streaming.measures.evaluation import (
     Fed,
     Reference,
     StreamingMetrics,
@@ -24,7 +24,7 @@ _WHOLE_PIECE = 0.1
 
 def evaluate_listener(
     listener: Listener,
-    sounds: Sequence[Sound],
+    sounds: Sequence[SpokenSound],
     settings: StreamSettings,
     options: EvaluationOptions,
     name: str,
@@ -46,7 +46,7 @@ def evaluate_listener(
     return streaming_metrics(settings.chunks.words(), latency, signals, transcripts, cost)
 
 
-def _fed(sound: Sound, seconds: float) -> Fed:
+def _fed(sound: SpokenSound, seconds: float) -> Fed:
     """A sound in pieces of so many ``seconds``."""
     size = round(seconds * sound.rate)
     pieces: list[Samples] = [

@@ -16,14 +16,14 @@ from whyformer.lengths import grouping
 from whyformer.models.speech import SpeechModel
 from whyformer.tasks.streaming.pool import SessionPool
 from whyformer.tasks.streaming.recognizer import Recognizer
-from whyformer.tasks.streaming.session import Reading, Session
+from whyformer.tasks.streaming.session import Session, StreamReading
 from whyformer.tasks.streaming.settings import FrameClock, StreamSettings
-from whyformer.tasks.streaming.transcript import Transcript, joined
+from whyformer.tasks.streaming.transcript import Transcript, joined_transcripts
 from whyformer.tasks.streaming.vocabulary import SymbolTable
 
 
 class SpeechAssets(NamedTuple):
-    """What a recogniser cannot be used without, besides its weights."""
+    """Assets of a recogniser: everything that it cannot be used without, besides its weights."""
 
     symbols: SymbolTable
     statistics: FeatureStatistics
@@ -74,7 +74,7 @@ class _SessionFront:
 class ListeningSession(Session):
     """A session that is fed samples (n,) or (n, channels)."""
 
-    def __init__(self, recognizer: Recognizer, front: SoundFront, rate: int, reading: Reading) -> None:
+    def __init__(self, recognizer: Recognizer, front: SoundFront, rate: int, reading: StreamReading) -> None:
         self._sound = _SessionFront(front, rate)
         super().__init__(recognizer, self._sound, reading)
 
@@ -147,7 +147,7 @@ class Listener:
         """
         settings = settings or self.settings
         rate = rate or self.features.rate
-        reading = Reading(
+        reading = StreamReading(
             self.assets.symbols,
             self.clock(rate),
             settings.search,
@@ -197,7 +197,7 @@ class Listener:
         for block in sound.blocks():
             _ = session.feed(block)
         _ = session.finish()
-        return joined(session.finals)
+        return joined_transcripts(session.finals)
 
 
 class ListeningPool(SessionPool[ListeningSession]):

@@ -10,7 +10,7 @@ from whyformer.data.audio.augmentation import AugmentationSpec
 from whyformer.data.audio.features import FilterBankSpec
 from whyformer.data.audio.statistics import FeatureStatistics
 from whyformer.lengths import output_count
-from whyformer.tasks.speech.sounds import Sound, SoundSource
+from whyformer.tasks.speech.sounds import SoundSource, SpokenSound
 from whyformer.tasks.streaming.training import Signal, SignalSource
 from whyformer.tasks.streaming.vocabulary import SymbolTable
 
@@ -87,7 +87,7 @@ def estimate_statistics(
 
 
 def held_out_signals(
-    sounds: Sequence[Sound],
+    sounds: Sequence[SpokenSound],
     features: FilterBankSpec,
     symbols: SymbolTable,
     statistics: FeatureStatistics,

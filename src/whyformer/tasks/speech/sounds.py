@@ -24,7 +24,7 @@ _FOR_FEATURES = 1
 
 
 @dataclass(frozen=True)
-class Sound:
+class SpokenSound:
     """A sound, and what is said in it."""
 
     name: str
@@ -37,10 +37,10 @@ class Sound:
     """Time in seconds at which each word is over; None where nobody knows."""
 
     @staticmethod
-    def of(string: SpokenString, name: str) -> "Sound":
+    def of(string: SpokenString, name: str) -> "SpokenSound":
         """A string of words as a sound."""
         ends = tuple(end / string.rate for end in string.ends)
-        return Sound(name, string.samples, string.rate, string.words, ends)
+        return SpokenSound(name, string.samples, string.rate, string.words, ends)
 
     @property
     def seconds(self) -> float:
@@ -59,7 +59,7 @@ class SoundSource(Protocol):
         """Duration of a sound, about."""
         ...
 
-    def at(self, epoch: int, index: int) -> Sound:
+    def at(self, epoch: int, index: int) -> SpokenSound:
         """The sound, changed as training wants it."""
         ...
 
@@ -94,8 +94,8 @@ class EpochStrings(SoundSource):
         return words * self._word + (words + 1) * self._pause
 
     @override
-    def at(self, epoch: int, index: int) -> Sound:
-        return Sound.of(self._strings.at(epoch, index), f"string {index} of epoch {epoch}")
+    def at(self, epoch: int, index: int) -> SpokenSound:
+        return SpokenSound.of(self._strings.at(epoch, index), f"string {index} of epoch {epoch}")
 
     @override
     def generator(self, epoch: int, index: int) -> Generator:
@@ -105,7 +105,7 @@ class EpochStrings(SoundSource):
 class UtteranceSource(SoundSource):
     """Utterances, the same in every epoch but for the changes that are drawn for them."""
 
-    def __init__(self, sounds: Sequence[Sound], changes: SoundChanges, seed: int) -> None:
+    def __init__(self, sounds: Sequence[SpokenSound], changes: SoundChanges, seed: int) -> None:
         self._sounds = sounds
         self._changes = changes
         self._seed = seed
@@ -119,17 +119,17 @@ class UtteranceSource(SoundSource):
         return self._sounds[index].seconds
 
     @override
-    def at(self, epoch: int, index: int) -> Sound:
+    def at(self, epoch: int, index: int) -> SpokenSound:
         sound, generator = self._sounds[index], np.random.default_rng((self._seed, epoch, index))
         samples = change_speed(sound.samples, self._changes.speed_of(generator), sound.rate)
-        return Sound(sound.name, self._changes.changed(samples, generator), sound.rate, sound.words)
+        return SpokenSound(sound.name, self._changes.changed(samples, generator), sound.rate, sound.words)
 
     @override
     def generator(self, epoch: int, index: int) -> Generator:
         return np.random.default_rng((self._seed, epoch, index, _FOR_FEATURES))
 
 
-def read_utterances(table: Path, rate: int) -> list[Sound]:
+def read_utterances(table: Path, rate: int) -> list[SpokenSound]:
     """The sounds of a ``table``, resampled to ``rate``: on each line the path of a file, a tab, what is said.
 
     Paths are relative to the table's folder.
@@ -137,7 +137,7 @@ def read_utterances(table: Path, rate: int) -> list[Sound]:
     Raises:
         DataError: the table or a sound cannot be read, or a line is not of that form.
     """
-    sounds: list[Sound] = []
+    sounds: list[SpokenSound] = []
     for row in read_rows(table, "\t", quotes=False):
         if isinstance(row, BadLine):
             raise row.error()
@@ -150,13 +150,13 @@ def read_utterances(table: Path, rate: int) -> list[Sound]:
         if not blocks:
             raise DataError(f"{place}: {path} has no sound; remove the line.")
         samples = resampled(np.concatenate(blocks).astype(np.float32), source.rate, rate)
-        sounds.append(Sound(path, samples, rate, tuple(text.split())))
+        sounds.append(SpokenSound(path, samples, rate, tuple(text.split())))
     if not sounds:
         raise DataError(f"{table}: has no utterances; write the path of a sound file, a tab, what is said.")
     return sounds
 
 
-def sounds_fingerprint(sounds: Iterable[Sound]) -> Fingerprint:
+def sounds_fingerprint(sounds: Iterable[SpokenSound]) -> Fingerprint:
     """The fingerprint of ``sounds``: their samples and what is said."""
     digest, count = hashlib.sha256(), 0
     for sound in sounds:

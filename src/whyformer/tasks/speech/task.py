@@ -24,7 +24,7 @@ from whyformer.tasks.speech.data import SpeechDataSpec
 from whyformer.tasks.speech.evaluation import evaluate_listener
 from whyformer.tasks.speech.listener import Listener, SpeechAssets, frame_clock
 from whyformer.tasks.speech.signals import SoundSignals, estimate_statistics, held_out_signals
-from whyformer.tasks.streaming.evaluation import StreamingMetrics
+from whyformer.tasks.streaming.measures.evaluation import StreamingMetrics
 from whyformer.tasks.streaming.objective import StreamingObjective
 from whyformer.tasks.streaming.settings import ChunksSpec, StreamSettings
 from whyformer.tasks.streaming.training import StreamingTraining
@@ -74,7 +74,8 @@ class SpeechRecipe(Recipe):
             )
         if front.features != bins:
             raise ValueError(
-                f"model.encoder.front.features is {front.features}, but features.bins is {bins}; make them equal"
+                f"model.encoder.front.features is {front.features}, but features.bins is {bins}; make them "
+                "equal"
             )
         if self.rescoring is not None and self.model.rescorer is None:
             raise ValueError(
@@ -142,7 +143,7 @@ class SpeechTask(Task[SpeechRecipe, SpeechAssets, Listener]):
         data = require_data(recipe.data)
         for name in wanted_sets(names, data.test_names):
             sounds = data.held_out(name, recipe.features)
-            for settings in runner.settings.grid(options.chunks, options.left):
+            for settings in runner.settings.grid(*options.streams):
                 yield name, evaluate_listener(runner, sounds, settings, options, name)
 
     @override

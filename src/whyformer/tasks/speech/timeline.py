@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyformer.plots.streams.timeline import MOST_SECONDS, HeardWord, SaidWord, Timeline
-from whyformer.tasks.streaming.error_rate import right_words
+from whyformer.tasks.streaming.measures.error_rate import right_words
 from whyformer.tasks.streaming.transcript import ShownWord
 
 _STEPS = 100

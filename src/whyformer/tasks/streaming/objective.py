@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from whyformer.attention.mask import Rule
-from whyformer.models.streaming_ctc import Emissions, StreamingCTC
+from whyformer.models.streaming.ctc import Emissions, StreamingCTC
 from whyformer.training.ctc.joint import JointLossSpec, joint_losses
 from whyformer.training.objective import Losses
 

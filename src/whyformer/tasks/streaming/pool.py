@@ -12,8 +12,8 @@ SessionT = TypeVar("SessionT", bound=Session)
 class SessionPool(Generic[SessionT]):
     """Sessions that share batches; each has the words, times and scores that it would have alone.
 
-    Push to its sessions what has come, and ``step`` now and then: it computes one piece of every session that has
-    one, in batches of at most ``rows``.
+    Push to its sessions what has come, and ``step`` now and then: it computes one piece of every session
+    that has one, in batches of at most ``rows``.
     """
 
     def __init__(self, recognizer: Recognizer, rows: int = 256) -> None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from whyformer.attention.mask import Chunk, Rule
-from whyformer.models.streaming_ctc import StreamingCTC
-from whyformer.models.streaming_encoder import EncoderState
+from whyformer.models.streaming.ctc import StreamingCTC
+from whyformer.models.streaming.encoder import EncoderState
 
 _IDLE_ROUNDS = 8
 """Rounds of others after which a stream's caches leave the batch that they were made in."""
@@ -122,7 +122,7 @@ class Recognizer:
         lengths = [len(piece) for piece in pieces]
         states = [stream.state for stream in ready if stream.state is not None]
         state = EncoderState.join(states) if states else None
-        frames = side_by_side(pieces).to(self.model.emit.weight.device)
+        frames = batch_of(pieces).to(self.model.emit.weight.device)
         hidden, _, log_probs = self.model(frames, lengths, self.rule, state)
         after = [None] * len(ready) if state is None else state.split()
         emitted = log_probs.cpu().numpy()
@@ -135,7 +135,7 @@ class Recognizer:
         return ready
 
 
-def side_by_side(pieces: Sequence[NDArray[np.float32]]) -> Tensor:
+def batch_of(pieces: Sequence[NDArray[np.float32]]) -> Tensor:
     """Pieces (T,...) in one batch, shorter ones filled with zeros."""
     longest = max(map(len, pieces))
     batch = np.zeros((len(pieces), longest, *pieces[0].shape[1:]), dtype=np.float32)

@@ -1,6 +1,6 @@
 """Sessions: live inputs, each with its transcript; those of one pool share batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from whyformer.decoding.ctc.endpoint import EndpointSpec
 from whyformer.decoding.ctc.rescoring import RescoringSpec
 from whyformer.decoding.ctc.search import CTCHypothesis, CTCSearchSpec
 from whyformer.errors import DecodingError
-from whyformer.models.rescorer import Rescorer
+from whyformer.models.streaming.rescorer import Rescorer
 from whyformer.position.layout import Layout
 from whyformer.tasks.streaming.recognizer import Emitted, Recognizer, Stream
 from whyformer.tasks.streaming.settings import FrameClock
@@ -39,7 +39,7 @@ class SignalFront(Protocol):
 
 
 @dataclass(frozen=True)
-class Reading:
+class StreamReading:
     """How sessions turn what frames emit into words."""
 
     symbols: SymbolTable
@@ -52,21 +52,29 @@ class Reading:
     rescorer: Rescorer | None = None
     """Decoder that judges the hypotheses of a segment that is over, by ``rescoring``."""
 
+    @property
+    def rescores(self) -> bool:
+        """Whether the readings of a segment that is over are judged again."""
+        return self.rescorer is not None and self.rescoring is not None
+
 
 class Session:
     """One live input: it is fed, and says what it has understood so far.
 
-    Pieces of any size give the same words, times and scores. A session that was refused something (samples that
-    are no numbers) goes on with what comes next.
+    Pieces of any size give the same words, times and scores. A session that was refused something (samples
+    that are no numbers) goes on with what comes next.
     """
 
-    def __init__(self, recognizer: Recognizer, front: SignalFront, reading: Reading) -> None:
+    def __init__(self, recognizer: Recognizer, front: SignalFront, reading: StreamReading) -> None:
         self._recognizer = recognizer
         self._front = front
         self._reading = reading
         self._endpoint = None if reading.endpoint is None else reading.endpoint.open(reading.clock.seconds)
         self._search = reading.search.open()
         self._showing = Showing()
+        self._settled: tuple[ShownWord, ...] = ()
+        self._committed: list[tuple[int, int]] = []
+        """Symbols and frames that the search handed over, and which are no whole word yet."""
         self._hidden: list[Tensor] = []
         self._segment = 0
         self._first = 0
@@ -161,7 +169,7 @@ class Session:
     def _read(self, emitted: Emitted, start: int, stop: int) -> None:
         """Read some frames of a piece, all of one segment."""
         self._search.feed(emitted.log_probs[start:stop])
-        if self._reading.rescorer is not None:
+        if self._reading.rescores:
             self._hidden.append(emitted.hidden[start:stop])
 
     def _now(self) -> float:
@@ -170,8 +178,11 @@ class Session:
         return min(needed, self._front.heard) if self._closing else needed
 
     def _transcript(self, best: CTCHypothesis, *, final: bool = False) -> Transcript:
+        """The words of a reading: those that are settled, and those of the symbols behind them."""
         symbols, frame, now = self._reading.symbols, self._reading.clock.seconds, self._now()
-        spans = symbols.words(best.ids, best.times, len(best.ids) if final else best.stable)
+        ids = [*(symbol for symbol, _ in self._committed), *best.ids]
+        times = [*(time for _, time in self._committed), *best.times]
+        spans = symbols.words(ids, times, len(ids) if final else len(self._committed) + best.stable)
         shown = self._showing.show([span.text for span in spans], now)
         words = tuple(
             ShownWord(
@@ -179,9 +190,25 @@ class Session:
             )
             for span, since in zip(spans, shown, strict=True)
         )
-        stable = len(words) if final else sum(span.stable for span in spans)
+        stable = len(self._settled) + (len(words) if final else sum(span.stable for span in spans))
         heard = self._front.heard if self.ended else now
-        return Transcript(words, stable, best.score, heard, self._segment, final)
+        found = Transcript((*self._settled, *words), stable, best.score, heard, self._segment, final)
+        if not self._reading.rescores:
+            self._settle(words)
+        return found
+
+    def _settle(self, words: Sequence[ShownWord]) -> None:
+        """Keep those of ``words`` that are final, so that a piece costs the same however long the text is.
+
+        Rescoring needs the whole text of each reading, so there nothing is settled before the end.
+        """
+        self._committed += self._search.commit()
+        ids = [symbol for symbol, _ in self._committed]
+        whole = self._reading.symbols.whole(ids)
+        count = len(self._reading.symbols.words(ids[:whole], ids[:whole]))
+        self._settled += tuple(words[:count])
+        self._showing.forget(count)
+        del self._committed[:whole]
 
     def _conclude(self, frame: int) -> Transcript:
         """The transcript of the segment, which ends before a ``frame`` of the stream; the next one begins."""
@@ -193,6 +220,7 @@ class Session:
         self._segment += 1
         self._first = frame
         self._search, self._showing, self._hidden = self._reading.search.open(), Showing(), []
+        self._settled, self._committed = (), []
         return concluded
 
     @torch.inference_mode()

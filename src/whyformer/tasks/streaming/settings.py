@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pydantic import Field
 
@@ -13,7 +14,7 @@ from whyformer.decoding.ctc.search import CTCSearchSpec
 from whyformer.errors import DecodingError
 from whyformer.lengths import Stage, inputs_per_output, look_ahead, needed_length
 from whyformer.spec import Spec
-from whyformer.tasks.streaming.latency import AlgorithmicLatency
+from whyformer.tasks.streaming.measures.latency import AlgorithmicLatency
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s)\s*")
 
@@ -22,10 +23,10 @@ class ChunksSpec(Spec):
     """Pieces in which a stream is recognised, unless the command line says otherwise."""
 
     milliseconds: float | None = Field(default=320.0, gt=0.0)
-    """Duration of a chunk in milliseconds, a multiple of the encoder's frame; null for the whole signal at once,
-    which gives no words before its end."""
+    """Duration of a chunk in milliseconds, a multiple of the encoder's frame; null for the whole signal at
+    once, which gives no words before its end."""
     left: int | None = Field(default=4, ge=0)
-    """Chunks before its own that a frame sees; null for all, whose memory grows for as long as one listens."""
+    """Chunks before its own that a frame sees; null for all, whose memory grows as long as one listens."""
 
     def changed(self, chunk: str | None, left: str | None) -> "ChunksSpec":
         """The setting with what a command line says, as in ``320ms`` and ``4``; None leaves what is.
@@ -65,7 +66,7 @@ class StreamSettings:
         return replace(self, chunks=self.chunks.changed(chunk, left))
 
     def grid(self, chunks: Sequence[str], left: Sequence[str]) -> list["StreamSettings"]:
-        """The settings with each of ``chunks`` and, of these, each of ``left``; where none are given, as it is.
+        """The settings with each of ``chunks`` and of ``left``; where none are given, with their own.
 
         The whole signal at once has no chunks to its left, so it comes once.
         """
@@ -88,7 +89,7 @@ class FrameClock:
     stages: tuple[Stage, ...]
     """From the signal to the encoder's frames: resampling, feature frames, subsampling."""
 
-    @property
+    @cached_property
     def seconds(self) -> float:
         """From one frame of the encoder to the next."""
         return float(inputs_per_output(*self.stages)) / self.rate
@@ -119,8 +120,8 @@ class FrameClock:
         size = round(chunks.milliseconds / step)
         if size < 1 or abs(chunks.milliseconds - size * step) > 1e-6 * step:
             raise DecodingError(
-                f"a chunk of {chunks.milliseconds:g} ms is no whole number of the encoder's frames of {step:g} ms; "
-                f"take {max(1, size) * step:g} ms."
+                f"a chunk of {chunks.milliseconds:g} ms is no whole number of the encoder's frames of "
+                f"{step:g} ms; take {max(1, size) * step:g} ms."
             )
         return Chunk(size=size, left_chunks=chunks.left)
 

@@ -1,8 +1,9 @@
-"""Training of streaming recognisers as the trainer sees it: signals by index, and how many words come out wrong.
+"""Training of streaming recognisers as the trainer sees it: signals, and how many words come out wrong.
 
 B rows · T input frames · L encoder frames
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -15,16 +16,16 @@ from whyformer.attention.mask import Chunk, Rule
 from whyformer.data.batches.planning import length_batches
 from whyformer.decoding.ctc.search import CTCGreedySpec
 from whyformer.lengths import grouping, output_count
-from whyformer.models.streaming_ctc import StreamingCTC
+from whyformer.models.streaming.ctc import StreamingCTC
 from whyformer.nn.streaming.chunking import ChunkingSpec
-from whyformer.tasks.streaming.error_rate import word_error_rate
+from whyformer.tasks.streaming.measures.error_rate import word_error_rate
 from whyformer.tasks.streaming.objective import (
     SignalBatch,
     StreamingObjective,
     encoder_lengths,
     predictions_of,
 )
-from whyformer.tasks.streaming.recognizer import side_by_side
+from whyformer.tasks.streaming.recognizer import batch_of
 from whyformer.tasks.streaming.vocabulary import SymbolTable
 from whyformer.training.task import Probe
 
@@ -56,7 +57,7 @@ class SignalSource(Protocol):
 
 
 class StreamingTraining:
-    """Trains a streaming recogniser on signals that are made as they are needed, under chunks drawn for each batch.
+    """Trains a streaming recogniser on signals made as they are needed, under chunks drawn a batch.
 
     Args:
         source: signals to train on.
@@ -109,14 +110,15 @@ class StreamingTraining:
         return signal_batch(signals, rule, device)
 
     def probe(self, model: StreamingCTC) -> Probe:
-        """Frames (1,T,...) that are made up, the states of the encoder, and what their chunks let each see."""
+        """Frames (1,T,...) that are made up, the states of the encoder, and what each may see."""
         encoder = model.encoder
         rule, length = Chunk(size=2, left_chunks=1), 5 * encoder.stride
-        frames = torch.randn(1, length, *self._valid[0].frames.shape[1:], device=model.emit.weight.device)
-        hidden = encoder(frames.requires_grad_(), [length], rule=rule).hidden
+        shape = self._valid[0].frames.shape[1:]
+        frames = torch.randn(1, length, math.prod(shape), device=model.emit.weight.device).requires_grad_()
+        hidden = encoder(frames.unflatten(2, shape), [length], rule=rule).hidden
         seen = (torch.arange(hidden.shape[1]) // rule.size + 1) * rule.size * encoder.stride
         sees = torch.arange(length) < seen[:, None]
-        return Probe(frames.flatten(2), hidden, sees)
+        return Probe(frames, hidden, sees)
 
     def validate(
         self, model: StreamingCTC, device: torch.device, *, translate: bool | None
@@ -136,7 +138,7 @@ class StreamingTraining:
 
 def signal_batch(signals: Sequence[Signal], rule: Rule, device: torch.device) -> SignalBatch:
     """``signals`` side by side."""
-    frames = side_by_side([signal.frames for signal in signals]).to(device)
+    frames = batch_of([signal.frames for signal in signals]).to(device)
     lengths = tuple(len(signal.frames) for signal in signals)
     texts = tuple(signal.text for signal in signals)
     labels = [torch.tensor(signal.labels) for signal in signals if signal.labels is not None]

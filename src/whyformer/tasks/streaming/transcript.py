@@ -29,7 +29,7 @@ class Transcript:
     stable: int = 0
     """Number of first words that no later signal can change."""
     score: float = 0.0
-    """Log-probability in nats: of the words, summed over their alignments; rescored if ``final`` and asked for."""
+    """Log-probability of the words in nats, summed over alignments; rescored where that is asked for."""
     heard: float = 0.0
     """Seconds of the stream that have arrived."""
     segment: int = 0
@@ -68,7 +68,10 @@ class Showing:
     _times: list[float] = field(default_factory=list[float])
 
     def show(self, texts: Sequence[str], now: float) -> list[float]:
-        """The time of each word of ``texts`` since when it stands at its place, at stream time ``now``."""
+        """The time of each word of ``texts`` since when it stands at its place, at stream time ``now``.
+
+        The texts are without those that were forgotten.
+        """
         same = 0
         for new, old in zip(texts, self._texts, strict=False):
             if new != old:
@@ -78,8 +81,12 @@ class Showing:
         self._texts[same:] = texts[same:]
         return list(self._times)
 
+    def forget(self, count: int) -> None:
+        """Forget the first ``count`` words, which stay as they are."""
+        del self._texts[:count], self._times[:count]
 
-def joined(segments: Sequence[Transcript]) -> Transcript:
+
+def joined_transcripts(segments: Sequence[Transcript]) -> Transcript:
     """The transcript of a whole signal from those of its ``segments``, whose scores add up."""
     if len(segments) == 1:
         return segments[0]

@@ -117,6 +117,13 @@ class SymbolTable:
                 first = None
         return words
 
+    def whole(self, ids: Sequence[int]) -> int:
+        """How many of the first ``ids`` are whole words, whatever follows."""
+        if self.unit == "word":
+            return len(ids)
+        spaces = (place for place in reversed(range(len(ids))) if self.symbols[ids[place] - 1] == _SPACE)
+        return next(spaces, -1) + 1
+
     @cached_property
     def _ids(self) -> dict[str, int]:
         return {symbol: index for index, symbol in enumerate(self.symbols, 1)}

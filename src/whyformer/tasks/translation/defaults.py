@@ -31,6 +31,8 @@ _EPOCHS = 40
 """Passes over 3,000 pairs."""
 _VALIDATIONS = 20
 
+_APART = "each side has a vocabulary of its own; the decoder reads and writes by one table"
+
 
 @dataclass(frozen=True)
 class SideCounts:
@@ -80,11 +82,6 @@ class PairCounts:
         return PairCounts(len(kept), *map(SideCounts.of, (sources, targets, [*sources, *targets])))
 
     @property
-    def target_tokens(self) -> int:
-        """Target tokens of a pass over the pairs, roughly, before there is a tokenizer."""
-        return _tokens(self.target) + 2 * self.pairs
-
-    @property
     def cells(self) -> int:
         """Tokens of the longer side with its padding, roughly: batches are filled with them."""
         return round(1.15 * (max(_tokens(self.source), _tokens(self.target)) + 2 * self.pairs))
@@ -109,6 +106,17 @@ def decide(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
         *([] if taken_over else _model(said, counts)),
         *_training(said, counts),
     ]
+
+
+def implied(said: Mapping[str, object]) -> list[Decision]:
+    """Decisions on keys that are not ``said`` and follow from those that are, whatever the text."""
+    if (
+        value_of(said, "tokenizers.kind") != "separate"
+        or says(said, "model.embedding.tie")
+        or says(said, "start")
+    ):
+        return []
+    return [Decision("model.embedding.tie", "output", _APART)]
 
 
 def _kind(said: Mapping[str, object], counts: PairCounts) -> str:
@@ -169,8 +177,7 @@ def _model(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
         size = "small" if counts.pairs < _MANY_PAIRS else "base"
         wanted.append(Decision("model.preset", size, f"{counts.pairs:,} pairs to learn from", opens=True))
     if _kind(said, counts) == "separate":
-        reason = "each side has a vocabulary of its own; the decoder reads and writes by one table"
-        wanted.append(Decision("model.embedding.tie", "output", reason))
+        wanted.append(Decision("model.embedding.tie", "output", _APART))
     for stack in ("encoder", "decoder"):
         reason = "a norm in front of each part keeps so short a training stable at a high rate"
         wanted.append(Decision(f"model.{stack}.block.placement.kind", "pre", reason))
@@ -198,13 +205,11 @@ def _training(said: Mapping[str, object], counts: PairCounts) -> list[Decision]:
         Decision(
             "training.batching.tokens",
             tokens,
-            f"about {steps:,} steps a pass over some {_rounded(counts.target_tokens):,} target tokens",
+            f"roughly {_rounded(steps):,} steps a pass, guessed by the words before there is a tokenizer",
         )
     ]
     if not (ends or timed):
-        reason = (
-            f"{counts.pairs:,} pairs have to be seen so often, in some {_rounded(epochs * steps):,} steps"
-        )
+        reason = f"{counts.pairs:,} pairs have to be seen so often; how many steps that makes is told later"
         wanted.append(Decision("training.epochs", epochs, reason))
     if ends or not timed:
         reason = "the rate falls to zero where training ends"

@@ -9,6 +9,7 @@ from typing_extensions import override
 from whyformer.data.corpora.pair_files import Referenced
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import DataError, without_notes
+from whyformer.language import padded, translated
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.task import Metrics
 from whyformer.tasks.translation.metrics import (
@@ -83,13 +84,14 @@ class Evaluation(Metrics):
             yield f"  {each.name:<6} {each.value:6.2f}  {each.signature}"
         if said := words_of_zero(self.scores, (sentence.references[0] for sentence in self.sentences)):
             yield f"  {said}"
-        for right, word in ((True, "right"), (False, "wrong")):
+        for right, word in ((True, translated("right")), (False, translated("wrong"))):
             for sentence in self.examples(right, examples):
                 yield f"  {word}"
-                yield f"    source       {sentence.source}"
-                yield f"    translation  {sentence.translation}"
+                yield f"    {padded(translated('source'), 12)} {sentence.source}"
+                yield f"    {padded(translated('translation'), 12)} {sentence.translation}"
                 if not right:
-                    yield from (f"    reference    {reference}" for reference in sentence.references)
+                    name = padded(translated("reference"), 12)
+                    yield from (f"    {name} {reference}" for reference in sentence.references)
 
     @override
     def record(self, examples: int = 0) -> dict[str, object]:

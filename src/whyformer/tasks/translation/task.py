@@ -30,7 +30,7 @@ from whyformer.plots.panels import Curve, Curves
 from whyformer.tasks.decision import Decision, says, value_of
 from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
-from whyformer.tasks.translation.defaults import PairCounts, decide, is_complete
+from whyformer.tasks.translation.defaults import PairCounts, decide, implied, is_complete
 from whyformer.tasks.translation.evaluation import Evaluation, evaluate_translator
 from whyformer.tasks.translation.metrics import ScoringSpec, Tokenize
 from whyformer.tasks.translation.training import TeacherForcing, TranslationTraining
@@ -81,9 +81,18 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
     taken_keys = ("model", "decoding", "scoring")
 
     @override
+    def measures(self, recipe: TranslationRecipe) -> tuple[str, ...]:
+        return ("bleu", "chrf", "exact")
+
+    @override
     def provisional(self, said: RecipeLayer) -> RecipeLayer:
         ends = any(says(said, f"training.{limit}") for limit in ("epochs", "steps", "minutes"))
-        return {"training": {"epochs": 1}} if _brings_text(said) and not ends else {}
+        # Where no data is named either, only that is missing.
+        return {"training": {"epochs": 1}} if not ends and (_brings_text(said) or "data" not in said) else {}
+
+    @override
+    def implied(self, said: RecipeLayer) -> list[Decision]:
+        return implied(said)
 
     @override
     def decide(self, recipe: TranslationRecipe, said: RecipeLayer) -> list[Decision]:

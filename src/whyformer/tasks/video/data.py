@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -59,8 +58,8 @@ class MovingDigitsDataSpec(Spec):
         """One sentence on what is trained on."""
         counts = [len(digit_images(subset)[0]) for subset in ("train", *_SUBSETS.values())]
         return (
-            f"{counts[0]:,} images of digits to train on, {counts[1]:,} to choose by, {counts[2]:,} to test with; "
-            f"{self.train:,} videos an epoch"
+            f"{counts[0]:,} images of digits to train on, {counts[1]:,} to choose by, {counts[2]:,} to test "
+            f"with; {self.train:,} videos an epoch"
         )
 
     @property
@@ -111,14 +110,14 @@ class DigitSignals:
     def __init__(self, digits: MovingDigits, symbols: SymbolTable, count: int, stride: int) -> None:
         self._digits = digits
         self._symbols = symbols
-        self._count = count
+        self._lengths = np.array([digits.length(index) for index in range(count)], dtype=np.int64)
         self._stride = stride
         self._made: dict[tuple[int, int], Signal] = {}
 
-    @cached_property
+    @property
     def lengths(self) -> NDArray[np.int64]:
         """(examples,) pictures of each video, about."""
-        return np.array([self._digits.length(index) for index in range(self._count)], dtype=np.int64)
+        return self._lengths
 
     def text(self, epoch: int, index: int) -> tuple[int, ...]:
         """The digits of a video, as symbols."""

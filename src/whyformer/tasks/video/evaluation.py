@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from whyformer.data.video.front import Frames
 from whyformer.data.video.moving_digits import NO_DIGIT, DigitVideo
-from whyformer.tasks.streaming.evaluation import (
+from whyformer.tasks.streaming.measures.evaluation import (
     Fed,
     Reference,
     StreamingMetrics,
@@ -60,7 +60,7 @@ def _right(found: Sequence[str | None], true: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class WatchingMetrics(StreamingMetrics):
-    """Quality of a watcher on one set, for one size of chunks: of its events as of any stream, and of labels."""
+    """Quality of a watcher on one set, for one size of chunks: of its events, and of its labels."""
 
     labels: LabelCounts | None = None
 

@@ -127,7 +127,7 @@ class VideoTask(Task[VideoRecipe, SymbolTable, Watcher]):
         data = require_data(recipe.data)
         for name in wanted_sets(names, data.test_names):
             videos = data.held_out(name, recipe.frames)
-            for settings in runner.settings.grid(options.chunks, options.left):
+            for settings in runner.settings.grid(*options.streams):
                 yield name, evaluate_watcher(runner, videos, settings, options, name)
 
     @override

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from whyformer.attention.mask import Rule
 from whyformer.data.batches.planning import length_batches
-from whyformer.models.streaming_ctc import Emissions, StreamingCTC
+from whyformer.models.streaming.ctc import Emissions, StreamingCTC
 from whyformer.models.video import VideoModel
 from whyformer.tasks.streaming.objective import SignalBatch, StreamingObjective
 from whyformer.tasks.streaming.training import Signal, StreamingTraining, signal_batch
@@ -24,7 +24,7 @@ _UNTOLD = -1  # label behind the end of a row
 
 @dataclass(frozen=True)
 class WatchingObjective(StreamingObjective):
-    """The loss of CTC, and besides, ``label_weight`` times the cross-entropy of the labels, a sum over frames."""
+    """The loss of CTC, and ``label_weight`` times the cross-entropy of the labels, summed over frames."""
 
     label_weight: float
 

@@ -17,14 +17,14 @@ from whyformer.data.video.front import Frames, FrameSpec, Pictures, VideoFront
 from whyformer.models.video import VideoModel
 from whyformer.tasks.streaming.pool import SessionPool
 from whyformer.tasks.streaming.recognizer import Recognizer
-from whyformer.tasks.streaming.session import Reading, Session
+from whyformer.tasks.streaming.session import Session, StreamReading
 from whyformer.tasks.streaming.settings import FrameClock, StreamSettings
-from whyformer.tasks.streaming.transcript import Transcript, joined
+from whyformer.tasks.streaming.transcript import Transcript, joined_transcripts
 from whyformer.tasks.streaming.vocabulary import SymbolTable
 
 
 class ChunkLabel(NamedTuple):
-    """What is seen in a chunk; times are seconds of the stream."""
+    """Label of a chunk; times are seconds of the stream."""
 
     start: float
     end: float
@@ -68,7 +68,12 @@ class WatchingSession(Session):
     """A session that is fed pictures (n,H,W) or (n,H,W,3), or single ones with their times."""
 
     def __init__(
-        self, watcher: "Watcher", recognizer: Recognizer, front: VideoFront, reading: Reading, rate: float
+        self,
+        watcher: "Watcher",
+        recognizer: Recognizer,
+        front: VideoFront,
+        reading: StreamReading,
+        rate: float,
     ) -> None:
         self._pictures = _SessionFront(front, rate)
         self._watcher = watcher
@@ -146,10 +151,10 @@ class Watcher:
         """
         return Recognizer(self._model, self.clock().rule((settings or self.settings).chunks))
 
-    def reading(self, settings: StreamSettings | None = None) -> Reading:
+    def reading(self, settings: StreamSettings | None = None) -> StreamReading:
         """The way from what frames emit to events."""
         settings = settings or self.settings
-        return Reading(self.symbols, self.clock(), settings.search, settings.endpoint)
+        return StreamReading(self.symbols, self.clock(), settings.search, settings.endpoint)
 
     def open(
         self,
@@ -216,7 +221,7 @@ class Watcher:
             session = self.open(settings=settings, recognizer=recognizer, name=str(file))
             for _ in session.watch(Path(file)):
                 pass
-            found.append(joined(session.finals))
+            found.append(joined_transcripts(session.finals))
             advance(1)
         return found
 

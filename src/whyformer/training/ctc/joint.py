@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from whyformer.errors import WhyformerNote
-from whyformer.models.rescorer import Rescorer
+from whyformer.models.streaming.rescorer import Rescorer
 from whyformer.position.layout import Padding
 from whyformer.spec import Spec
 from whyformer.training.ctc.losses import ctc_losses

@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from pydantic import ValidationError
-from whyformer.data.audio.spoken.examples import HeardStrings, estimate_statistics
 
 from whyformer.data.audio.augmentation import AugmentationSpec, SoundChanges, SpeedSpec
-from whyformer.data.audio.features import FilterBankSpec
 from whyformer.data.audio.spoken.clips import Clip, RecordingsSpec, read_clips, words_of
 from whyformer.data.audio.spoken.strings import SpokenStrings, StringSpec, joined
 from whyformer.data.audio.spoken.tones import ToneSpec
@@ -171,23 +169,6 @@ def test_no_two_words_of_tones_are_alike(words: int) -> None:
     patterns = [_pattern(word) for word in range(words)]
     assert len(set(patterns)) == words
     assert all(first != second != third for first, second, third in patterns)
-
-
-def test_examples_are_pure_and_normalised() -> None:
-    bank, augmentation = FilterBankSpec(), AugmentationSpec()
-    strings = SpokenStrings(TONES.train, StringSpec(), 1, SoundChanges(augmentation, RATE))
-    statistics = estimate_statistics(strings, bank, 20, augmentation)
-    examples = HeardStrings(strings, bank, statistics, augmentation)
-    first, second = examples.at(2, 7), HeardStrings(strings, bank, statistics, augmentation).at(2, 7)
-    assert np.array_equal(first.features, second.features)
-    string = strings.at(2, 7)
-    assert (first.words, first.ends, first.speaker) == (string.words, string.ends, string.speaker)
-    assert len(first.features) == len(bank.extract(string.samples))
-    plain = HeardStrings(strings, bank, statistics)
-    everything = np.concatenate([plain.at(0, index).features for index in range(20)])
-    assert np.abs(everything.mean(axis=0)).max() < 1.5
-    assert estimate_statistics(strings, bank, 20, augmentation).fingerprint == statistics.fingerprint
-    assert estimate_statistics(strings, bank, 20).fingerprint != statistics.fingerprint
 
 
 def wav(samples: np.ndarray, rate: int = RATE) -> bytes:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from whyformer.data.corpora.detection.tables import (
     SAMPLE,
+    find_delimiter,
     has_commas_for_tabs,
     has_header,
     quote_marks,
@@ -34,7 +35,8 @@ class TableRow(NamedTuple):
 
 
 TableFormat = Literal["tsv", "csv", "jsonl"]
-"""Columns parted by tabs, columns parted by commas with quotes around fields, or a JSON object a line."""
+"""Columns parted by tabs, columns parted by commas (or ; or |) with quotes around fields, or a JSON object a
+line."""
 _FORMATS: dict[str, TableFormat] = {
     ".tsv": "tsv",
     ".tab": "tsv",
@@ -71,7 +73,7 @@ def read_columns(
     if form == "jsonl":
         yield from read_json_lines(path, [str(column) for column in columns], line_end)
         return
-    delimiter = "\t" if form == "tsv" else ","
+    delimiter = delimiter_of(path, form)
     rows = read_rows(path, delimiter, quotes=quotes or form == "csv", line_end=line_end)
     names: Sequence[str] = []
     if header:
@@ -250,6 +252,17 @@ def column_index(column: Column, names: Sequence[str], path: Path) -> int:
 def head_of(path: Path) -> list[str]:
     """The first lines of a file that can be read, enough of them to judge its form."""
     return [line for line in islice(scan_lines(path), SAMPLE) if isinstance(line, str)]
+
+
+def delimiter_of(path: Path, form: TableFormat) -> str:
+    """The character between the columns of a table: a tab, or in CSV what parts its first lines evenly.
+
+    Spreadsheets write semicolons where the comma is the decimal point. Of a pipe nothing is read beforehand.
+    """
+    if form == "tsv":
+        return "\t"
+    found = find_delimiter(head_of(path)) if path.is_file() else None
+    return found if found in (";", "|") else ","
 
 
 def table_notes(path: Path, delimiter: str, *, header: bool, quotes: bool, key: str) -> Iterator[str]:

@@ -99,7 +99,7 @@ def _edits(chunks: Sequence[AlignmentChunk]) -> tuple[int, int, int, int]:
 
 
 def right_words(said: Sequence[str], heard: Sequence[str]) -> list[tuple[int, int]]:
-    """Places of the words that were ``said`` and ``heard`` alike, in the fewest edits: pairs of their indices.
+    """Places of the words that were ``said`` and ``heard`` alike, in the fewest edits: pairs of indices.
 
     Raises:
         DataError: jiwer is not installed.

@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 import torch
 from typing_extensions import override
 
-from whyformer.tasks.streaming.error_rate import ErrorRate, right_words, word_error_rate
-from whyformer.tasks.streaming.latency import AlgorithmicLatency, Delays, percentile
+from whyformer.tasks.streaming.measures.error_rate import ErrorRate, right_words, word_error_rate
+from whyformer.tasks.streaming.measures.latency import AlgorithmicLatency, Delays, percentile
 from whyformer.tasks.streaming.pool import SessionPool
 from whyformer.tasks.streaming.session import Session
-from whyformer.tasks.streaming.transcript import Transcript, joined
+from whyformer.tasks.streaming.transcript import Transcript, joined_transcripts
 from whyformer.tasks.task import Metrics
 
 
 class Reference(NamedTuple):
-    """What is truly said in a signal."""
+    """Truth about a signal: the words that are said in it."""
 
     words: tuple[str, ...]
     ends: tuple[float, ...] | None
@@ -44,23 +44,24 @@ class Cost:
     audio: float
     """Seconds of signal that were recognised."""
     computing: float
-    """Seconds of computing, from samples to words, on ``threads``."""
+    """Seconds of computing, from samples to words: front end, network and search."""
     threads: int
+    """Most cores that computing took; the front end and the search take one of them."""
     rounds: tuple[float, ...]
     """Seconds that each round of one chunk for every running stream took."""
     bytes: int
-    """Most memory that the caches and waiting frames of one stream took."""
+    """Most memory that a stream took: its share of the caches, and frames that waited for their chunk."""
     side_by_side: int
     """Most streams that ran at a time."""
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of computing for a second of one stream, in batches of ``side_by_side``."""
+        """Seconds of computing for a second of one stream, in batches of at most ``side_by_side``."""
         return self.computing / self.audio if self.audio else 0.0
 
     @property
     def streams_per_core(self) -> float:
-        """Streams that would keep one core just busy, at that batch size."""
+        """Streams that would keep one core just busy, at that batch size; rather more, as not all is threaded."""
         return self.audio / (self.computing * self.threads) if self.computing else 0.0
 
 
@@ -74,8 +75,8 @@ class StreamingMetrics(Metrics):
     rate: ErrorRate
     algorithmic: AlgorithmicLatency
     emission: Delays | None
-    """Emission delay of words that were recognised right: from the true end of a word to the stream time since
-    when it stood in the transcript. Below 0 where a word is recognised before it is over."""
+    """Emission delay of words that were recognised right: from the true end of a word to the stream time
+    since when it stood in the transcript. Below 0 where a word is recognised before it is over."""
     cost: Cost
     transcripts: tuple[tuple[str, Reference, Transcript], ...] = field(repr=False, default=())
 
@@ -128,14 +129,15 @@ class StreamingMetrics(Metrics):
         low, high = 100 * rate.low, 100 * rate.high
         yield f"{name}: {self.signals:,} signals, {rate.units:,} words; chunks of {self.chunks}"
         yield (
-            f"  word error rate     {100 * rate.rate:.2f}% [{low:.2f}, {high:.2f}]: {rate.substitutions} wrong, "
-            f"{rate.deletions} missed, {rate.insertions} too many"
+            f"  word error rate     {100 * rate.rate:.2f}% [{low:.2f}, {high:.2f}]: "
+            f"{rate.substitutions} wrong, {rate.deletions} missed, {rate.insertions} too many"
         )
         if wait.chunk is None:
             yield "  algorithmic latency without bound: no word before the end of the signal"
         else:
             yield (
-                f"  algorithmic latency {1000 * wait.maximum:.0f} ms at most, {1000 * wait.mean:.0f} ms on average"
+                f"  algorithmic latency {1000 * wait.maximum:.0f} ms at most, "
+                f"{1000 * wait.mean:.0f} ms on average"
             )
         yield f"  look-ahead          {1000 * wait.look_ahead:.1f} ms, part of that"
         if self.emission is not None:
@@ -170,8 +172,12 @@ def feed_side_by_side(
     signals: Sequence[Fed],
     rows: int,
     advance: Callable[[int], None] = lambda _: None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[list[Transcript], Cost]:
-    """Transcripts of ``signals``, and the work that they took: ``rows`` run side by side, a piece each a round."""
+    """Transcripts of ``signals``, and their cost: ``rows`` run side by side, a piece each a round.
+
+    Work is measured by ``clock``, in seconds.
+    """
     transcripts: dict[int, Transcript] = {}
     waiting = iter(enumerate(signals))
     running: list[_Running] = []
@@ -182,21 +188,25 @@ def feed_side_by_side(
         if not running:
             break
         side_by_side = max(side_by_side, len(running))
-        began = time.perf_counter()
+        began = clock()
         for each in running:
             piece = next(each.pieces, None)
             if piece is None:
                 each.session.end()
             else:
                 each.session.push(piece)
+        taken = clock() - began
+        # A stream is fullest before its frames are computed, or after that, while its caches still fill.
+        most = max(most, *(each.session.stream.bytes for each in running))
+        began = clock()
         # What a round brings may be more than a chunk, where a resampler lets go of what it held back.
         for _ in pool.drain():
             pass
-        rounds.append(time.perf_counter() - began)
+        rounds.append(taken + clock() - began)
         most = max(most, *(each.session.stream.bytes for each in running))
         for each in running:
             if each.session.ended:
-                transcripts[each.index] = joined(each.session.finals)
+                transcripts[each.index] = joined_transcripts(each.session.finals)
                 audio += each.session.heard
                 advance(1)
         running = [each for each in running if not each.session.ended]

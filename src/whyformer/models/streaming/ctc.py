@@ -12,8 +12,8 @@ from typing_extensions import override
 from whyformer.attention.mask import Rule
 from whyformer.decoding.ctc.sums import frame_log_probabilities
 from whyformer.dropout import Dropout
-from whyformer.models.rescorer import Rescorer
-from whyformer.models.streaming_encoder import EncoderState, StreamingEncoder
+from whyformer.models.streaming.encoder import EncoderState, StreamingEncoder
+from whyformer.models.streaming.rescorer import Rescorer
 from whyformer.position.layout import Layout
 
 
@@ -29,7 +29,7 @@ class Emissions(NamedTuple):
 
 
 class StreamingCTC(nn.Module):
-    """An encoder, fed whole or in pieces, and the symbols that its frames emit (Graves et al. 2006, section 3)."""
+    """An encoder, whole or in pieces, and the symbols that its frames emit (Graves et al. 2006)."""
 
     def __init__(self, encoder: StreamingEncoder, d_model: int, symbols: int, dropout: float) -> None:
         super().__init__()

@@ -9,7 +9,8 @@ _CLOSING = "[\"'”’)\\]»」』》）]*"
 # What is said may end with a question mark in the middle of a sentence: then a small letter follows.
 _ENGLISH = rf"(?:{_NOT_ABBREVIATED}\.|[!?…])[.!?…]*{_CLOSING}\s++(?![a-z])"
 _CHINESE = rf"[。！？…]+{_CLOSING}"
-_END = re.compile(f"{_ENGLISH}|{_CHINESE}")
+SENTENCE_END = re.compile(f"{_ENGLISH}|{_CHINESE}")
+"""End of a sentence, up to where the next one begins."""
 
 
 def split_sentences(text: str) -> list[str]:
@@ -18,5 +19,5 @@ def split_sentences(text: str) -> list[str]:
     >>> split_sentences("“Why?” asked Mr. Utterson. He left.\n是非成败转头空。青山依旧在！")
     ['“Why?” asked Mr. Utterson.', 'He left.', '是非成败转头空。', '青山依旧在！']
     """
-    lines = _END.sub("\\g<0>\n", text).split("\n")
+    lines = SENTENCE_END.sub("\\g<0>\n", text).split("\n")
     return [sentence for line in lines if (sentence := line.strip())]

@@ -1,7 +1,7 @@
 """Latencies of a streaming recogniser: each has one definition, and they are given together.
 
-Time here is stream time, in seconds: how much of the signal has arrived. What computing adds is measured apart
-(``processing``), as it depends on the machine.
+Time here is stream time, in seconds: how much of the signal has arrived. What computing adds is measured
+apart (``processing``), as it depends on the machine.
 """
 
 import math
@@ -15,8 +15,8 @@ PERCENTILES = (50, 90, 99)
 class AlgorithmicLatency:
     """Waiting time that the layout of chunks imposes, whatever the machine and the speaker.
 
-    What arrives t seconds after its chunk began waits chunk - t seconds for the rest of the chunk, and then for
-    the look-ahead.
+    What arrives t seconds after its chunk began waits chunk - t seconds for the rest of the chunk, and then
+    for the look-ahead.
     """
 
     chunk: float | None

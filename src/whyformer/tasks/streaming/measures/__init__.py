@@ -1,0 +1,1 @@
+"""Measures of streaming recognisers: error rates, latencies, costs."""
