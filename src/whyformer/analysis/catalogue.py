@@ -18,7 +18,7 @@ from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.decoding.ctc.search import CTCSearchSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import bare_complaint
-from whyformer.models.streaming_encoder import FrontSpec
+from whyformer.models.streaming.encoder import FrontSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
 from whyformer.nn.placement import PlacementSpec
