@@ -75,6 +75,8 @@ _CHINESE = CurveWords(
         "next sentences right": "下一句判断正确",
         "bits per character": "每字符比特数",
         "perplexity per word": "每词困惑度",
+        "symbol": "符号",
+        "word error rate": "词错误率",
     },
 )
 CURVE_WORDS: Mapping[Language, CurveWords] = {"en": _ENGLISH, "zh": _CHINESE}

@@ -20,10 +20,10 @@ class LaneSpan(NamedTuple):
 
 
 def lanes(spans: Sequence[LaneSpan], most: int) -> list[int]:
-    """The lane of each span, from 0: the first that is free where it starts, or of free labels.
+    """The lane of each span, from 0: the first that is free where it starts.
 
-    Where more than ``most`` would be needed, only labels are kept from lying on one another, as far as that
-    goes; then the lane whose label ends first is taken.
+    Where more than ``most`` would be needed, only labels are kept from lying on one another; and where these
+    need more as well, lanes are taken in turn.
 
     >>> lanes([LaneSpan(0, 1, 3), LaneSpan(1, 2, 3), LaneSpan(3, 4, 5)], 4)
     [0, 1, 0]

@@ -19,7 +19,7 @@ MOST_SECONDS = _MOST_ROWS * (_ROW_SECONDS + 1)
 """Seconds of a signal that can be drawn, at most."""
 _SAID, _SOUND, _LANE, _GAP = 22, 44, 34, 8
 """Heights in pixels: of the true words, the loudness, one lane of recognised words; and the space between."""
-_MOST_LANES, _MOST_SAID = 8, 3
+_MOST_LANES, _MOST_SAID = 8, 6
 _NARROWEST = 90
 _LETTER, _WIDE = 7.5, 13.0
 """Widths in pixels of a letter, and of a Chinese character."""
