@@ -36,7 +36,7 @@ class Layer(nn.Module):
         self.feed = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.ReLU(), nn.Linear(4 * WIDTH, WIDTH))
 
     def forward(self, x: Tensor, keys: Tensor, tail: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``x`` (1,L,M) with caches ``keys`` (H,C,2D) and ``tail`` (1,M,k-1): the output and both after it."""
+        """Output for ``x`` (1,L,M) and caches ``keys`` (H,C,2D), ``tail`` (1,M,k-1); and the caches then."""
         h, length = self.norms[0](x), x.shape[1]
         query = self.query(h).view(length, HEADS, -1).transpose(0, 1)
         new = self.both(h).view(length, HEADS, -1).transpose(0, 1)
@@ -156,7 +156,9 @@ def main() -> None:
     used = time.process_time() - processor
     heard = asked.streams * len(sound) / RATE
     ordered = sorted(rounds)
-    print(f"sherpa-onnx {sherpa_onnx.__version__}, load {os.getloadavg()[0]:.1f}; {len(rounds)} chunks a stream")
+    print(
+        f"sherpa-onnx {sherpa_onnx.__version__}, load {os.getloadavg()[0]:.1f}; {len(rounds)} chunks a stream"
+    )
     print(f"chunks of {40 * asked.chunk} ms, {asked.streams} streams, one by one, one thread")
     print(f"real-time factor {sum(rounds) / heard:.5f} (of the processor: {used / heard:.5f})")
     print(f"streams a core {heard / sum(rounds):,.0f} (by the processor's time: {heard / used:,.0f})")
