@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from unittest import mock
 
 import numpy as np
@@ -54,6 +54,18 @@ class Played:
     """Transcripts of each stream."""
 
 
+class Pace(NamedTuple):
+    """Times at which sound arrives and a pool steps, in samples."""
+
+    rate: int
+    """Samples per second."""
+    chunk: int
+    packet: int
+    """Samples that arrive together; a divisor of the chunk."""
+    tick: int
+    """From a step of the pool to the next, unless a step takes longer."""
+
+
 class PartTimes:
     """Seconds spent in functions while they are watched."""
 
@@ -89,29 +101,26 @@ def watched(pool: ListeningPool, times: PartTimes) -> Generator[None]:
 def play(
     pool: ListeningPool,
     sounds: Sequence[Samples],
-    rate: int,
-    chunk: int,
     phases: Sequence[int],
-    tick: int,
+    pace: Pace,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Played:
-    """Let ``sounds`` (n,) at ``rate`` arrive in pieces of ``chunk`` samples, each from its phase on.
+    """Let ``sounds`` (n,) arrive.
 
     Args:
-        pool: steps every ``tick`` samples, or as soon as it is done if that takes longer.
-        sounds: of the streams, whole pieces each.
-        rate: samples per second.
-        chunk: samples of a piece.
+        pool: of the streams.
+        sounds: of the streams, whole chunks each.
         phases: samples by which each stream is late.
-        tick: samples from a step to the next.
+        pace: of arrivals and steps.
         clock: by which computing takes time.
     """
+    rate, chunk, packet, tick = pace
     played, times = Played(), PartTimes(clock)
     sessions = [pool.open(rate, f"stream {index}") for index in range(len(sounds))]
     arrivals = sorted(
-        (phase + end, index, end - chunk)
+        (phase + end, index, end)
         for index, (phase, sound) in enumerate(zip(phases, sounds, strict=True))
-        for end in range(chunk, len(sound) + 1, chunk)
+        for end in range(packet, len(sound) + 1, packet)
     )
     now, place, steps = 0.0, 0, dict[str, float]()
     with watched(pool, times):
@@ -123,8 +132,8 @@ def play(
                 stop += 1
             due, place = arrivals[place:stop], stop
             began, passed, worked = clock(), time.perf_counter(), time.process_time()
-            for _, index, start in due:
-                sessions[index].push(sounds[index][start : start + chunk])
+            for _, index, end in due:
+                sessions[index].push(sounds[index][end - packet : end])
             pushed = clock()
             fullest = max(sessions[index].stream.bytes for _, index, _ in due)
             drained = clock()
@@ -136,8 +145,8 @@ def play(
             steps["front"] = steps.get("front", 0.0) + pushed - began
             steps["pool"] = steps.get("pool", 0.0) + ended - drained
             now += pushed - began + ended - drained
-            played.delays += [now - arrival / rate for arrival, _, _ in due]
-            played.audio += len(due) * chunk / rate
+            played.delays += [now - arrival / rate for arrival, _, end in due if end % chunk == 0]
+            played.audio += len(due) * packet / rate
             played.bytes = max(played.bytes, fullest, *(sessions[index].stream.bytes for _, index, _ in due))
             if now - due[0][0] / rate > HOPELESS * chunk / rate:
                 played.kept_up = False

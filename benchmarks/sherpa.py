@@ -36,7 +36,7 @@ class Layer(nn.Module):
         self.feed = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.ReLU(), nn.Linear(4 * WIDTH, WIDTH))
 
     def forward(self, x: Tensor, keys: Tensor, tail: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``x`` (1,L,M) with caches ``keys`` (H,C,2D) and ``tail`` (1,M,k-1): output, and both after it."""
+        """Output for ``x`` (1,L,M) and caches ``keys`` (H,C,2D), ``tail`` (1,M,k-1); and the caches then."""
         h, length = self.norms[0](x), x.shape[1]
         query = self.query(h).view(length, HEADS, -1).transpose(0, 1)
         new = self.both(h).view(length, HEADS, -1).transpose(0, 1)

@@ -72,10 +72,10 @@ class SoundFront:
             DataError: the rate or the samples cannot be used; they are left out, and the stream goes on.
         """
         refuse_odd_rate(rate)
-        samples = self._checked(sound)
+        samples, peak = self._checked(sound)
         before = self._change_rate(rate)
         assert self._resampler is not None, "the rate is known by now"
-        self._note_clipping(samples)
+        self._note_clipping(samples, peak)
         self._count += len(samples)
         ready = self._bank.feed(self._resampler.feed(samples))
         return self._normalised(np.concatenate([before, ready]) if len(before) else ready)
@@ -103,30 +103,33 @@ class SoundFront:
     def _end_of_rate(self) -> Features:
         return self._nothing() if self._resampler is None else self._bank.feed(self._resampler.finish())
 
-    def _checked(self, sound: Sound) -> Samples:
-        """One channel of finite float32 in [-1, 1], or the reason why not."""
+    def _checked(self, sound: Sound) -> tuple[Samples, float]:
+        """One channel of finite float32 in [-1, 1] and its loudest magnitude, or the reason why not."""
         if sound.ndim not in (1, 2) or (sound.ndim == 2 and not 1 <= sound.shape[1] <= _MOST_CHANNELS):
             raise DataError(
                 f"{self._name}: samples of shape {sound.shape}; give (n,) or (n, channels), one row a sample."
             )
         scaled = self._scaled(sound)
         samples = self._mixed(scaled) if scaled.ndim == 2 else scaled
+        peak = float(np.abs(samples).max(initial=0.0))
+        # What is no number makes the peak none, so one look at the samples is enough.
+        if peak <= _LOUDEST:
+            return samples, peak
         wrong = int(samples.size - np.count_nonzero(np.isfinite(samples)))
         if wrong:
             raise DataError(
                 f"{self._name}: {wrong:,} of {samples.size:,} samples are no finite numbers; these samples "
                 "are left out."
             )
-        peak = float(np.abs(samples).max(initial=0.0))
-        if peak > _LOUDEST:
-            raise DataError(
-                f"{self._name}: samples reach {peak:,.0f}, but the loudest number is 1; divide 16-bit "
-                "samples by 32,768."
-            )
-        return samples
+        raise DataError(
+            f"{self._name}: samples reach {peak:,.0f}, but the loudest number is 1; divide 16-bit samples by "
+            "32,768."
+        )
 
     def _scaled(self, sound: Sound) -> Samples:
         """Floats as float32, integers divided by their range."""
+        if sound.dtype == np.float32:
+            return sound.astype(np.float32, copy=False)
         if sound.dtype == np.uint8:
             return (sound.astype(np.float32) - np.float32(128)) / np.float32(128)
         if np.issubdtype(sound.dtype, np.signedinteger):
@@ -148,11 +151,11 @@ class SoundFront:
             mixed += channels[:, channel]
         return mixed / np.float32(count)
 
-    def _note_clipping(self, samples: Samples) -> None:
-        """Say once that the sound was recorded too loud: samples in a row at full scale."""
+    def _note_clipping(self, samples: Samples, peak: float) -> None:
+        """Say once that the sound, whose loudest is ``peak``, was recorded too loud: full scale in a row."""
         if "clipped" in self._said or not len(samples):
             return
-        if np.abs(samples).max() < _FULL_SCALE:
+        if peak < _FULL_SCALE:
             self._loud_tail = 0
             return
         loud = np.concatenate([np.ones(self._loud_tail, bool), np.abs(samples) >= _FULL_SCALE])
