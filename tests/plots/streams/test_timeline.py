@@ -1,6 +1,7 @@
 """The drawn words in time: every word once, none on another, in as many rows as the sound needs."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_spans_of_one_lane_do_not_meet_where_there_are_lanes_enough(
     plenty = lanes(spans, 1000)
     for lane in set(plenty):
         mine = [span for span, taken in zip(spans, plenty, strict=True) if taken == lane]
-        assert all(one.end <= other.start for one, other in zip(mine, mine[1:], strict=False))
+        assert all(one.end <= other.start for one, other in pairwise(mine))
     if max(plenty, default=0) < most:
         assert found == plenty
 
@@ -136,5 +137,5 @@ def test_a_page_is_saved_as_its_path_says(name: str, made: list[str], tmp_path: 
 def test_another_kind_of_file_is_refused_before_any_work(tmp_path: Any) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     for name in ("w.svg", "w.pdf", "file"):
-        with pytest.raises(WhyformerError, match="name a .png or an .html file"):
+        with pytest.raises(WhyformerError, match=r"name a \.png or an \.html file"):
             charts.check_plot_path(tmp_path / name)

@@ -52,5 +52,5 @@ def test_a_line_of_another_form_is_told(line: str, tmp_path: Path) -> None:
 def test_a_file_without_labels_is_told(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_text("", encoding="utf-8")
-    with pytest.raises(DataError, match="has no labels|is empty"):
+    with pytest.raises(DataError, match=r"has no labels|is empty"):
         read_labels(path)
