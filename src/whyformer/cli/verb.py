@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -112,7 +113,7 @@ class Program(VerbGroup):
 def _asked(arguments: Sequence[str]) -> Language | None:
     """The language that ``--lang`` names, known before parsing, whose faults are told in it."""
     found = None
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise([*arguments, ""]):
         if argument == "--":
             break
         name, equals, value = argument.partition("=")
