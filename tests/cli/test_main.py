@@ -98,7 +98,7 @@ SAYS_BY_ITSELF = [("why",), ("recipes",), ("parts",), ("doctor",)]
 def test_a_verb_without_arguments_says_what_it_takes(
     words: tuple[str, ...], language: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("LC_ALL", f"{language}.UTF-8")
+    monkeypatch.setenv("WHYFORMER_LANG", language)
     done = CliRunner().invoke(main.app, list(words))
     assert (done.exit_code, type(done.exception)) == (2, SystemExit)
     assert ("Usage:" if language == "en" else "用法：") in done.output

@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import yaml
 
 from whyformer.config.recipe_files import Layer, Source
 from whyformer.data.checks.files import FileReport, Finding, examine
+from whyformer.data.checks.forms import table_keys
 from whyformer.errors import DataError
 from whyformer.language import translated
 from whyformer.runs.defaults import decided, warmup_decision
@@ -78,25 +78,11 @@ def _table(report: FileReport, columns: tuple[int, int] | None) -> list[Decision
     if outside := [number for number in sides if not 1 <= number <= len(report.columns)]:
         raise DataError(f"{path}: has {len(report.columns)} columns, and no column {outside[0]}.")
     kinds = {"tsv": "columns parted by tabs", "csv": "columns parted by commas or the like", "jsonl": "JSON"}
-    named = [report.columns[number - 1] for number in sides]
-    keys: list[Decision] = [
+    return [
         Decision("data.train.kind", form.kind, kinds[form.kind], opens=True),
         Decision("data.train.path", str(path), f"{report.lines:,} lines"),
+        *(Decision(f"data.train.{each.key}", each.value, each.reason) for each in table_keys(report, sides)),
     ]
-    for side, column in zip(("source", "target"), named, strict=True):
-        seen = f"{column.script or 'no'} letters, {column.characters:.0f} characters on average"
-        if form.kind == "jsonl":
-            keys.append(Decision(f"data.train.{side}_key", cast(str, column.name), seen))
-        else:
-            place: str | int = column.name if form.header and column.name else column.number
-            keys.append(Decision(f"data.train.{side}_column", place, seen))
-    if form.kind == "csv" and form.delimiter != ",":
-        keys.append(Decision("data.train.delimiter", form.delimiter, "the character between columns"))
-    if form.header:
-        keys.append(Decision("data.train.header", True, "the first line names the columns"))
-    if form.kind == "tsv" and form.quotes:
-        keys.append(Decision("data.train.quotes", True, "fields stand in quotes, as spreadsheets write them"))
-    return keys
 
 
 def _texts(reports: Sequence[FileReport]) -> list[Decision]:

@@ -85,10 +85,11 @@ def load_any(
     below = None if begun is None else task.taken(begun, started[0])
     if not to_train:
         spec = task.complete(source.spec(task.recipe_type, overrides, below))
+        spec, decisions = task.found(spec) if source.written and overrides else (spec, [])
     else:
         spec, decisions = decided(task, source, overrides, below)
-        for decision in decisions:
-            say(str(decision))
+    for decision in decisions:
+        say(str(decision))
     if begun is not None:
         check_kept(task, spec, begun)
     return spec
@@ -117,7 +118,10 @@ def load_undecided(
     started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]
     below = task.taken(read_start(started[0]), started[0]) if started else {}
     provisional = merged(task.provisional(source.said(overrides)), below)
-    return task.complete(source.spec(task.recipe_type, overrides, provisional or None)), False
+    spec, decisions = task.found(source.spec(task.recipe_type, overrides, provisional or None))
+    for decision in decisions:
+        say(str(decision))
+    return task.complete(spec), False
 
 
 def read_start(folder: Path) -> Recipe:
