@@ -123,6 +123,15 @@ def _found(table: OnePairs, key: str, found: list[FoundKey]) -> OnePairs:
     if form.kind != table.kind or (report is not None and len(report.columns) < 2):
         return table
     keys = form_keys(form) if report is None else table_keys(report, _sides_of(report, table, key))
+    if (
+        report is not None
+        and not isinstance(table, JsonlPairs)
+        and "header" not in unsaid
+        and not table.header
+    ):
+        # Where no line is to name the columns, as somebody says, they go by their numbers.
+        numbers = zip(_COLUMNS, _sides_of(report, table, key), keys[:2], strict=True)
+        keys[:2] = [FoundKey(name, number, each.reason) for name, number, each in numbers]
     return _changed(table, key, [each for each in keys if each.key in unsaid], found)
 
 
