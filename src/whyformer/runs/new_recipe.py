@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import yaml
 
@@ -66,9 +67,12 @@ def _table(report: FileReport, columns: tuple[int, int] | None) -> list[Decision
     """Keys of ``data.train`` for one table of pairs."""
     form, path = report.form, report.path
     sides = columns or report.sides
+    if report.foreign:
+        raise DataError(report.foreign)
     if form.kind == "text":
         raise DataError(
-            f"{path}: is text without columns; name a second file with its translations, or give a table."
+            f"{path}: is text without columns; name a second file with its translations, or give a table; "
+            f"a language model is trained on such text: `{language_model_command(path)}`."
         )
     if sides is None:
         raise DataError(
@@ -83,6 +87,11 @@ def _table(report: FileReport, columns: tuple[int, int] | None) -> list[Decision
         Decision("data.train.path", str(path), f"{report.lines:,} lines"),
         *(Decision(f"data.train.{each.key}", each.value, each.reason) for each in table_keys(report, sides)),
     ]
+
+
+def language_model_command(path: Path) -> str:
+    """The command that trains a language model on the text in a file."""
+    return f"whyformer train gpt-tiny {quote(f'data.train={path}')} data.valid=0.05 --run runs/mine"
 
 
 def _texts(reports: Sequence[FileReport]) -> list[Decision]:

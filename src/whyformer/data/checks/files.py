@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from whyformer.data.checks.foreign import binary_format, other_format
 from whyformer.data.corpora.detection.encoding import is_encoded_twice
 from whyformer.data.corpora.detection.scripts import Script, profile_of, script_of
 from whyformer.data.corpora.detection.tables import SAMPLE, find_delimiter, has_header, quote_marks, split_row
@@ -90,6 +91,8 @@ class FileReport:
     label: int | None
     """Number of the column that is most likely a label."""
     findings: tuple[Finding, ...]
+    foreign: str = ""
+    """Sentence on the format that it is in, if that is no lines of text and no table that is read here."""
 
     @property
     def is_refused(self) -> bool:
@@ -104,6 +107,8 @@ def examine(path: Path) -> FileReport:
         DataError: the file is missing, empty, a folder, not readable, or damaged gzip.
     """
     path = path.expanduser()
+    if binary := _binary(path):
+        return FileReport(path, "", FileForm("text"), 0, (), None, None, (Finding("refused", binary),))
     encoding = encoding_of(path)
     if not encoding.is_utf8:
         codec = encoding.guess.codec if encoding.guess else ""
@@ -114,8 +119,20 @@ def examine(path: Path) -> FileReport:
     rows, names, problems = _rows(path, lines, form)
     columns = tuple(_column(number, column, names) for number, column in enumerate(_columns(rows), start=1))
     sides, label = _sides(columns, rows), _label(columns)
+    foreign = (
+        other_format(path, [line for line in lines if isinstance(line, str)]) if form.kind == "text" else None
+    )
+    problems = [Finding("warning", foreign), *problems] if foreign else problems
     findings = (*problems, *_bad_findings(lines), *_findings(path, rows, columns, sides))
-    return FileReport(path, "utf-8", form, len(lines), columns, sides, label, findings)
+    return FileReport(path, "utf-8", form, len(lines), columns, sides, label, findings, foreign or "")
+
+
+def _binary(path: Path) -> str | None:
+    """Sentence on a file that is no text; None where it is, or where reading says what is wrong with it."""
+    try:
+        return binary_format(path) if path.is_file() else None
+    except OSError:
+        return None
 
 
 def form_of(path: Path, lines: Sequence[str]) -> FileForm:
@@ -299,15 +316,6 @@ def _most_unlike(
     return next(iter(same_length or apart or others))
 
 
-def _is_json(rows: Sequence[TableRow]) -> bool:
-    """Whether all lines together are one JSON value."""
-    try:
-        json.loads("\n".join(row.cells[0] for row in rows))
-    except ValueError:
-        return False
-    return True
-
-
 def _label(columns: Sequence[ColumnReport]) -> int | None:
     return next((column.number for column in columns if column.kind == "label"), None)
 
@@ -325,12 +333,6 @@ def _findings(
     filled = [tuple(row.cells) for row in rows if any(cell.strip() for cell in row.cells)]
     if rows and not filled:
         yield Finding("refused", f"{path}: all its {len(rows):,} lines are blank.")
-    if len(columns) == 1 and (filled and filled[0][0].lstrip()[:1] in "[{") and _is_json(rows):
-        yield Finding(
-            "warning",
-            f"{path}: is one JSON value, and is read as plain text; for a table write one object a line, as "
-            f"`jq -c '.[]' {path} > {path.with_suffix('.jsonl')}` does with a list of them.",
-        )
     copies = len(filled) - len(set(filled))
     if copies:
         yield Finding("note", f"{path}: {copies:,} of {len(rows):,} lines are copies of earlier ones.")
