@@ -22,6 +22,7 @@ from whyformer.files import write_text
 from whyformer.machine import Precision
 from whyformer.plots.panels import Curves
 from whyformer.training.batches import Group, TrainingBatches
+from whyformer.training.forecast import forecast
 from whyformer.training.leak import check_no_leak
 from whyformer.training.objective import ModelT
 from whyformer.training.settings import TrainingSpec
@@ -66,6 +67,7 @@ class Trainer(Generic[ModelT]):
         self.store: StateStore = SingleFileStore(run)
         self.progress = Progress()
         self._saved = 0
+        self._is_advised = False
 
     @property
     def steps_per_epoch(self) -> int:
@@ -116,7 +118,9 @@ class Trainer(Generic[ModelT]):
 
     def _train(self) -> Progress:
         with (
-            Report(self.run, self.total_steps, self.progress.step, self.curves) as report,
+            Report(
+                self.run, self.total_steps, self.progress.step, self.curves, self._seconds_left()
+            ) as report,
             self._recipe_in_place(),
             _stop_signals() as stopped,
         ):
@@ -185,6 +189,10 @@ class Trainer(Generic[ModelT]):
         }
         return [setting for setting, is_reached in reached.items() if is_reached]
 
+    def _seconds_left(self) -> float | None:
+        """Seconds that the training may take from here on; None where nothing bounds them."""
+        return None if self.spec.minutes is None else 60 * self.spec.minutes - self.progress.seconds
+
     def _over(self) -> bool:
         return bool(self.limits_reached())
 
@@ -221,6 +229,11 @@ class Trainer(Generic[ModelT]):
         }
         progress.tally = Tally()
         report.entry(record)
+        advice = forecast(self.spec, self.total_steps, progress.step, progress.seconds)
+        if advice and not self._is_advised:
+            report.say(advice)
+        # The first steps tell enough.
+        self._is_advised = True
 
     def _validation_is_due(self) -> bool:
         every = self.spec.validation.every
