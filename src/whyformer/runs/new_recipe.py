@@ -1,26 +1,34 @@
 """A recipe for pairs of one's own: the file examined, the rest decided by its text, each with its reason."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
+from typing import cast
 
 import yaml
 
 from whyformer.config.recipe_files import Layer, Source
+from whyformer.config.validation import check
 from whyformer.data.checks.files import FileReport, Finding, examine
 from whyformer.data.checks.forms import table_keys
+from whyformer.data.corpora.lines import SentencePair
+from whyformer.data.corpora.pairs.copies import split_off
+from whyformer.data.corpora.parallel import FilesSpec
 from whyformer.errors import DataError
 from whyformer.language import translated
 from whyformer.runs.defaults import decided, warmup_decision
 from whyformer.runs.registry import find_task
-from whyformer.tasks.decision import Decision, as_layer
+from whyformer.tasks.decision import Decision, as_layer, value_of
 from whyformer.tasks.recipe import Recipe
 from whyformer.training.batches import TrainingBatches
 
 _HELD_OUT, _SMALLEST_SHARE = 1000, 0.1
 """Pairs that are enough to choose a model by, and the largest share of the pairs to hold out for that."""
+
+_FEW = 200
+"""Pairs below which no model learns more than the pairs themselves."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +58,18 @@ def recipe_for(files: Sequence[Path], folder: Path, columns: tuple[int, int] | N
         if refused := [finding.text for finding in report.findings if finding.level == "refused"]:
             raise DataError(refused[0])
     train = _table(reports[0], columns) if len(reports) == 1 else _texts(reports)
-    share = _held_out_share(reports[0].lines)
+    pairs = _pairs(train)
+    share = _held_out_share(len(pairs))
     train = [_relative(decision, folder) for decision in train]
-    held_out = Decision("data.valid", share, _held_out_reason(share, reports[0].lines))
+    held_out = Decision("data.valid", share, _held_out_reason(len(split_off(pairs, share)[1])))
     data = [Decision("data.kind", "files", "", opens=True), *train, held_out]
     recipe, chosen = decided(
         find_task("translation"), Source("the new recipe", [Layer("the new recipe", folder, as_layer(data))])
     )
     decisions = [*data, *chosen, *_warmup(recipe)]
-    findings = tuple(finding for report in reports for finding in report.findings)
+    findings = (*(finding for report in reports for finding in report.findings), *_doubts(files, pairs))
     names = " ".join(path.name for path in files)
-    return NewRecipe(_written(names, decisions), tuple(decisions), findings)
+    return NewRecipe(_written(names, decisions), tuple(decisions), tuple(findings))
 
 
 def _table(report: FileReport, columns: tuple[int, int] | None) -> list[Decision]:
@@ -134,8 +143,36 @@ def _held_out_share(pairs: int) -> float:
     return min(_SMALLEST_SHARE, float(f"{_HELD_OUT / max(1, pairs):.1g}"))
 
 
-def _held_out_reason(share: float, pairs: int) -> str:
-    return f"some {round(share * pairs):,} pairs held out, by which the best weights are chosen"
+def _held_out_reason(pairs: int) -> str:
+    return f"some {pairs:,} pairs held out, by which the best weights are chosen"
+
+
+def _pairs(train: Sequence[Decision]) -> list[SentencePair]:
+    """The pairs that the keys of ``data.train`` give.
+
+    Raises:
+        DataError: none is fit to train on.
+    """
+    layer = cast(Mapping[str, object], value_of(as_layer(train), "data"))
+    data = check(FilesSpec, {"kind": "files", **layer}, "the new recipe")
+    return data.train.training(data.cleaning)[0]
+
+
+def _doubts(files: Sequence[Path], pairs: Sequence[SentencePair]) -> Iterable[Finding]:
+    """Findings on pairs that are few, or that come again and again."""
+    names, different = " and ".join(map(str, files)), len(set(pairs))
+    if different < _FEW:
+        yield Finding(
+            "warning",
+            f"{names}: {different:,} different pairs are too few to learn a language from; a model of them "
+            "repeats what it has seen, and some thousands are the least that is worth a training.",
+        )
+    if different < len(pairs):
+        yield Finding(
+            "note",
+            f"{names}: {len(pairs) - different:,} of {len(pairs):,} pairs are copies; all sizes are decided "
+            f"by the {different:,} different ones, and `sort -u` would leave these alone.",
+        )
 
 
 def _warmup(recipe: Recipe) -> Iterable[Decision]:

@@ -117,7 +117,12 @@ def examine(path: Path) -> FileReport:
     lines = list(scan_lines(path))
     form = form_of(path, [line for line in lines if isinstance(line, str)])
     rows, names, problems = _rows(path, lines, form)
-    columns = tuple(_column(number, column, names) for number, column in enumerate(_columns(rows), start=1))
+    # What stands in a column is judged by the different rows: of copies each sentence comes again and again.
+    different = _columns(list({tuple(row.cells): row for row in rows}.values()))
+    columns = tuple(
+        _column(number, column, once, names)
+        for number, (column, once) in enumerate(zip(_columns(rows), different, strict=True), start=1)
+    )
     sides, label = _sides(columns, rows), _label(columns)
     foreign = (
         other_format(path, [line for line in lines if isinstance(line, str)]) if form.kind == "text" else None
@@ -250,7 +255,10 @@ def _columns(rows: Sequence[TableRow]) -> list[list[str]]:
     return [[row.cells[index] for row in rows] for index in range(width)]
 
 
-def _column(number: int, cells: Sequence[str], names: Sequence[str] | None) -> ColumnReport:
+def _column(
+    number: int, cells: Sequence[str], once: Sequence[str], names: Sequence[str] | None
+) -> ColumnReport:
+    """The report on the ``cells`` of a column, whose kind those of different rows, ``once`` each, decide."""
     filled = [cell.strip() for cell in cells if cell.strip()]
     different = len(set(filled))
     sample = filled[:: max(1, len(filled) // SAMPLE)]
@@ -262,7 +270,7 @@ def _column(number: int, cells: Sequence[str], names: Sequence[str] | None) -> C
         kind = "empty"
     elif sum(cell.lstrip("+-").replace(".", "", 1).isdecimal() for cell in sample) > 0.95 * len(sample):
         kind = "number"
-    if kind in ("text", "number") and _are_labels(filled, different, mean):
+    if kind in ("text", "number") and _are_labels([cell for cell in once if cell.strip()], different, mean):
         kind = "label"
     script = scripts.most_common(1)[0][0] if scripts else None
     longest = max(map(len, filled), default=0)
