@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple, TypeVar, cast
 
 from omegaconf import OmegaConf
@@ -220,8 +221,9 @@ def _find(recipe: str, shelf: Path, folder: Path) -> Path:
         return shelf / f"{recipe}.yaml"
     if (folder / recipe).is_file():
         raise RecipeError(
-            f"{recipe} is no recipe, whose name would end in .yaml; `whyformer init {recipe} --to mine.yaml` "
-            "writes one for a file of pairs."
+            f"{recipe} is no recipe, whose name would end in .yaml; `whyformer init {quote(recipe)} --to "
+            "mine.yaml` writes one for a file of pairs; on text without columns `whyformer train gpt-tiny "
+            f"{quote(f'data.train={recipe}')} data.valid=0.05` trains a language model."
         )
     near = difflib.get_close_matches(recipe, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the shipped ones are: {', '.join(names) or 'none'}."

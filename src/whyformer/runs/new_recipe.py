@@ -68,7 +68,7 @@ def recipe_for(files: Sequence[Path], folder: Path, columns: tuple[int, int] | N
     )
     decisions = [*data, *chosen, *_warmup(recipe)]
     findings = (*(finding for report in reports for finding in report.findings), *_doubts(files, pairs))
-    names = " ".join(path.name for path in files)
+    names = " ".join(quote(path.name) for path in files)
     return NewRecipe(_written(names, decisions), tuple(decisions), tuple(findings))
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from shlex import quote
 from typing import cast
 
 import torch
@@ -146,7 +147,7 @@ def _resumed(
     if changed and not accept_data:
         raise DataError(
             f"{path}: its data is not what the training began with ({words}); put the old data "
-            f"back, or go on with what is there now by `whyformer train {path} --accept-data`."
+            f"back, or go on with what is there now by `whyformer train {quote(str(path))} --accept-data`."
         )
     spec = spec if prepared.recipe is None else prepared.recipe
     trainer = _trainer(spec, prepared, lock, device, say)

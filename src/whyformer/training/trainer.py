@@ -13,6 +13,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from shlex import quote
 from typing import Generic, Literal
 
 import torch
@@ -303,15 +304,15 @@ class Trainer(Generic[ModelT]):
         return TrainingError(
             f"the {what} of step {step} is not a finite number; the state of step {self._saved} is kept in "
             f"{self.run.state}: check the data, or go on from there more gently, as in "
-            f"`whyformer train {self.run.path} training.schedule.peak={self.spec.schedule.peak / 2:g} "
-            "training.clip=1`."
+            f"`whyformer train {quote(str(self.run.path))} "
+            f"training.schedule.peak={self.spec.schedule.peak / 2:g} training.clip=1`."
         )
 
     def _stop(self) -> None:
         self._save()
         raise TrainingError(
             f"stopped after step {self.progress.step}, and everything is saved; "
-            f"go on with `whyformer train {self.run.path}`."
+            f"go on with `whyformer train {quote(str(self.run.path))}`."
         )
 
 
