@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
@@ -250,6 +251,18 @@ def column_index(column: Column, names: Sequence[str], path: Path) -> int:
 def head_of(path: Path) -> list[str]:
     """The first lines of a file that can be read, enough of them to judge its form."""
     return [line for line in islice(scan_lines(path), SAMPLE) if isinstance(line, str)]
+
+
+def columns_note(file: Path, lines: Sequence[str]) -> str | None:
+    """A sentence on ``lines`` of a ``file`` that are taken for texts, but most of which have columns."""
+    filled = [line for line in lines[:SAMPLE] if line.strip()]
+    if sum("\t" in line for line in filled) <= len(filled) / 2:
+        return None
+    width = max(line.count("\t") for line in filled) + 1
+    return (
+        f"{file}: its lines have up to {width} columns, parted by tabs, and are taken whole; give the texts "
+        f"alone, as in `cut -f 1 {quote(str(file))}`."
+    )
 
 
 def table_notes(path: Path, delimiter: str, *, header: bool, quotes: bool, key: str) -> Iterator[str]:
