@@ -18,7 +18,7 @@ TRANSLATORS: list[list[str]] = [
     ["tokenizers.kind=separate", "model.embedding.tie=output"],
     ["model.encoder.block.placement.kind=pre", "model.decoder.block.placement.kind=pre"],
     ["model.encoder.positions=[{kind: rotary}]", "model.decoder.positions=[{kind: rotary}]"],
-    ["model.encoder.block.norm.kind=rms", "model.encoder.block.feed_forward.kind=swiglu"],
+    ["model.encoder.block.norm.kind=rms", "model.decoder.block.norm.kind=rms"],
     ["model.encoder.positions=[]", "model.decoder.block.attention.score.kind=dot"],
 ]
 MODELS = [*TRANSLATORS, [change for each in TRANSLATORS[:4] for change in each]]
