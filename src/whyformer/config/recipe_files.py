@@ -230,12 +230,20 @@ def _find(recipe: str, shelf: Path, folder: Path) -> Path:
     raise RecipeError(f"there is no recipe named {recipe}; {hint} A file's name must end in .yaml.")
 
 
+def _nearest(path: Path) -> str:
+    """The question whether a recipe beside ``path`` is meant whose name is much like its."""
+    folder = path.parent
+    beside = [each.name for each in folder.glob("*.y*ml")] if folder.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.8)
+    return f" Did you mean {folder / near[0]}?" if near else ""
+
+
 def _read(path: Path) -> RecipeLayer:
     """The mapping in a YAML file, interpolations untouched."""
     try:
         config = OmegaConf.load(path)
     except FileNotFoundError:
-        raise RecipeError(f"{path}: there is no such recipe file.") from None
+        raise RecipeError(f"{path}: there is no such recipe file.{_nearest(path)}") from None
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not UTF-8 at byte {error.start}; save the recipe as UTF-8.") from None
     except OSError as error:

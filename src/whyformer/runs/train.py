@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from whyformer.config.recipe_files import recipe_text
+from whyformer.config.recipe_files import read, recipe_text
 from whyformer.errors import DataError, RecipeError
 from whyformer.files import write_text
 from whyformer.machine import Device, automatic_precision, keep_freed_memory
@@ -49,8 +49,9 @@ def start_run(
         CheckpointError: another process writes into the folder.
     """
     path = Path("runs") / Path(recipe).stem if run is None else run
-    if run is not None:
-        _check_place(path, overwrite=overwrite)
+    if run is None:
+        read(recipe)  # which says that there is no such recipe, and not what lies in a folder of its name
+    _check_place(path, overwrite=overwrite)
     # Reads the data where they decide something, which may take long.
     spec = load_any(recipe, overrides, to_train=True, say=say)
     _check_place(path, overwrite=overwrite)

@@ -18,7 +18,7 @@ from typing import Generic, Literal
 
 import torch
 
-from whyformer.errors import TrainingError, WhyformerError
+from whyformer.errors import StoppedError, TrainingError, WhyformerError
 from whyformer.files import write_text
 from whyformer.machine import Precision
 from whyformer.plots.panels import Curves
@@ -310,7 +310,7 @@ class Trainer(Generic[ModelT]):
 
     def _stop(self) -> None:
         self._save()
-        raise TrainingError(
+        raise StoppedError(
             f"stopped after step {self.progress.step}, and everything is saved; "
             f"go on with `whyformer train {quote(str(self.run.path))}`."
         )
