@@ -32,7 +32,7 @@ BINARY = [
     ("a.ods", packed("mimetype", "content.xml"), "OpenDocument"),
     ("a.zip", packed("corpus.tsv"), "archive"),
     ("a.xls", holding(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)), "Office"),
-    ("a b.pdf", holding(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n"), "pdftotext -enc UTF-8 '"),
+    ("a b.pdf", holding(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n"), "pdftotext -enc UTF-8`"),
     ("a.parquet", holding(b"PAR1" + bytes(100)), "Parquet"),
     ("a.tsv.xz", holding(b"\xfd7zXZ\0" + bytes(50)), "unxz"),
 ]

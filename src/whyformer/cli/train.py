@@ -49,11 +49,13 @@ def train(
     progress = trainer.train()
     best = "  ".join(f"{name} {value:.4g}" for name, value in progress.best.scores.items())
     measure = trainer.task.chosen_by(progress.best.scores)
-    place = f"{trainer.run.path}: {progress.step} steps, best at step {progress.best.step}"
-    say(f"{place} by {measure}: {best}")
+    done = f"{trainer.run.path}: {progress.step} steps"
+    say(f"{done}, best at step {progress.best.step} by {measure}: {best}")
     verb = find_task(read(str(trainer.run.recipe)).task).verb
-    path = quote(str(trainer.run.path))
-    tell(f"next: `whyformer {verb} {path}`, or `whyformer evaluate {path} --on valid`")
+    folder = trainer.run.path
+    tell(
+        f"next: `whyformer {verb} {quote(str(folder))}`, or `whyformer evaluate {quote(str(folder))} --on valid`"
+    )
 
 
 def _say(line: str) -> None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 from typing import cast
 
 import yaml
@@ -100,7 +100,8 @@ def _table(report: FileReport, columns: tuple[int, int] | None) -> list[Decision
 
 def language_model_command(path: Path) -> str:
     """The command that trains a language model on the text in a file."""
-    return f"whyformer train gpt-tiny {quote(f'data.train={path}')} data.valid=0.05 --run runs/mine"
+    words = ("train", "gpt-tiny", f"data.train={path}", "data.valid=0.05", "--run", "runs/mine")
+    return join(["whyformer", *words])
 
 
 def _texts(reports: Sequence[FileReport]) -> list[Decision]:

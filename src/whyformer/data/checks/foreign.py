@@ -14,20 +14,20 @@ _OFFICE = {
     "content.xml": "an OpenDocument file; save it as CSV or as plain text (UTF-8)",
 }
 _BINARY = (
-    (b"%PDF-", "a PDF document; take its text out, as `pdftotext -enc UTF-8 {name} {stem}.txt` does"),
+    (b"%PDF-", "a PDF document; take its text out, as `pdftotext -enc UTF-8` does"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office file; save it as CSV or as plain text (UTF-8)"),
     (b"PAR1", "a Parquet table; write it as CSV or as JSON lines"),
     (b"SQLite format 3\0", "an SQLite database; write its table as CSV, as `sqlite3 -csv` does"),
     (b"7z\xbc\xaf\x27\x1c", "an archive; unpack it and name the file in it"),
-    (b"BZh", "compressed by bzip2; unpack it by `bunzip2 {name}`"),
-    (b"\xfd7zXZ\0", "compressed by xz; unpack it by `unxz {name}`"),
-    (b"\x28\xb5\x2f\xfd", "compressed by zstd; unpack it by `unzstd {name}`"),
+    (b"BZh", "compressed by bzip2; unpack it by `bunzip2`"),
+    (b"\xfd7zXZ\0", "compressed by xz; unpack it by `unxz`"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd; unpack it by `unzstd`"),
 )
 _MARKUP = (
     ("<tmx", "a translation memory (TMX)"),
     ("<xliff", "a translation file (XLIFF)"),
     ("<html", "a web page (HTML)"),
-    ("<!doctype html", "a web page (HTML)"),
+    ("<!doctype", "a web page (HTML)"),
     ("<?xml", "XML"),
 )
 
@@ -45,7 +45,7 @@ def binary_format(path: Path) -> str | None:
         what = _packed(path)
     elif head[257:262] == b"ustar":
         what = "an archive; unpack it and name the file in it"
-    return None if what is None else f"{path}: this is {_named(what, path)}."
+    return None if what is None else f"{path}: this is {what}."
 
 
 def _packed(path: Path) -> str:
@@ -57,10 +57,6 @@ def _packed(path: Path) -> str:
         members = []
     known = (what for mark, what in _OFFICE.items() if any(name.startswith(mark) for name in members))
     return next(known, "an archive (zip); unpack it and name the file in it")
-
-
-def _named(what: str, path: Path) -> str:
-    return what.replace("{name}", quote(str(path))).replace("{stem}", quote(str(path.with_suffix(""))))
 
 
 def other_format(path: Path, lines: Sequence[str]) -> str | None:

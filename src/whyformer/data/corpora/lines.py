@@ -98,6 +98,8 @@ class EncodingReport:
     """Lines that are UTF-8 and have more in them than ASCII."""
     guess: Encoding | None = None
     """The encoding that they fit best, if one was found."""
+    is_stream: bool = False
+    """Whether it is no file that could be named, but what another program writes."""
 
     @property
     def is_utf8(self) -> bool:
@@ -126,8 +128,14 @@ class EncodingReport:
         return f"{count}; they look like {guess.title}; convert the file: {self.command}"
 
     @property
+    def _filter(self) -> str:
+        return f"iconv -f {self.guess.iconv} -t UTF-8" if self.guess else "tr '\\r' '\\n'"
+
+    @property
     def command(self) -> str:
         """The command that writes the file anew as UTF-8."""
+        if self.is_stream:
+            return f"... | {self._filter} | whyformer ..."
         packed = self.path.suffix == ".gz"
         plain = self.path.with_suffix("") if packed else self.path
         name = quote(str(self.path))
@@ -295,8 +303,13 @@ def read_stream(stream: Iterable[bytes], name: str) -> Iterator[str]:
 
 def scan_stream(stream: Iterable[bytes], name: str) -> Iterator[str | BadLine]:
     """Yield the lines of an open stream as they arrive, and a ``BadLine`` for one that is not UTF-8."""
+    path = Path(name)
     for number, line in enumerate(stream, start=1):
-        yield _decoded(line, Path(name), number)
+        if number == 1:
+            guess = marked_encoding(line)
+            if guess is not None or (b"\n" not in line and line.count(b"\r") > 1):
+                raise DataError(EncodingReport(path, 0, guess=guess, is_stream=True).fault)
+        yield _decoded(line, path, number)
 
 
 def _unpacked(file: BufferedReader, path: Path) -> BufferedReader | gzip.GzipFile:
