@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from whyformer.plots.panels import Curves
-from whyformer.training.forecast import forecast, steps_in_time
 from whyformer.training.schedule import ScheduleSpec
-from whyformer.training.settings import TrainingSpec
+from whyformer.training.settings import TrainingSpec, forecast, steps_in_time
 from whyformer.training.storage.report import Report
 from whyformer.training.storage.run import RunFolder
 

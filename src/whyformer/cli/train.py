@@ -49,12 +49,12 @@ def train(
     progress = trainer.train()
     best = "  ".join(f"{name} {value:.4g}" for name, value in progress.best.scores.items())
     measure = trainer.task.chosen_by(progress.best.scores)
-    done = f"{trainer.run.path}: {progress.step} steps"
-    say(f"{done}, best at step {progress.best.step} by {measure}: {best}")
+    folder, chosen = trainer.run.path, progress.best
+    say(f"{folder}: {progress.step} steps, best at step {chosen.step} by {measure}: {best}")
     verb = find_task(read(str(trainer.run.recipe)).task).verb
-    folder = trainer.run.path
     tell(
-        f"next: `whyformer {verb} {quote(str(folder))}`, or `whyformer evaluate {quote(str(folder))} --on valid`"
+        f"next: `whyformer {verb} {quote(str(folder))}`, or `whyformer evaluate {quote(str(folder))} --on "
+        "valid`"
     )
 
 

@@ -23,10 +23,9 @@ from whyformer.files import write_text
 from whyformer.machine import Precision
 from whyformer.plots.panels import Curves
 from whyformer.training.batches import Group, TrainingBatches
-from whyformer.training.forecast import forecast
 from whyformer.training.leak import check_no_leak
 from whyformer.training.objective import ModelT
-from whyformer.training.settings import TrainingSpec
+from whyformer.training.settings import TrainingSpec, forecast
 from whyformer.training.step import TrainingStep
 from whyformer.training.storage.checkpoint import average_weights, load_weights
 from whyformer.training.storage.lock import RunLock

@@ -39,6 +39,11 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class ForeignFormat(Finding):
+    """A file in a format that has to be converted."""
+
+
+@dataclass(frozen=True)
 class FileForm:
     """The way a file is to be read."""
 
@@ -91,8 +96,11 @@ class FileReport:
     label: int | None
     """Number of the column that is most likely a label."""
     findings: tuple[Finding, ...]
-    foreign: str = ""
-    """Sentence on the format that it is in, if that is no lines of text and no table that is read here."""
+
+    @property
+    def foreign(self) -> str:
+        """Sentence on its format, where that is neither lines of text nor a table that is read here."""
+        return next((each.text for each in self.findings if isinstance(each, ForeignFormat)), "")
 
     @property
     def is_refused(self) -> bool:
@@ -127,9 +135,9 @@ def examine(path: Path) -> FileReport:
     foreign = (
         other_format(path, [line for line in lines if isinstance(line, str)]) if form.kind == "text" else None
     )
-    problems = [Finding("warning", foreign), *problems] if foreign else problems
+    problems = [ForeignFormat("warning", foreign), *problems] if foreign else problems
     findings = (*problems, *_bad_findings(lines), *_findings(path, rows, columns, sides))
-    return FileReport(path, "utf-8", form, len(lines), columns, sides, label, findings, foreign or "")
+    return FileReport(path, "utf-8", form, len(lines), columns, sides, label, findings)
 
 
 def _binary(path: Path) -> str | None:

@@ -53,7 +53,7 @@ def _packed(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as file:
             members = file.namelist()
-    except (zipfile.BadZipFile, NotImplementedError):
+    except zipfile.BadZipFile:
         members = []
     known = (what for mark, what in _OFFICE.items() if any(name.startswith(mark) for name in members))
     return next(known, "an archive (zip); unpack it and name the file in it")

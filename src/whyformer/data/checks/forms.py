@@ -17,9 +17,9 @@ from whyformer.data.corpora.parallel import FilesSpec
 from whyformer.errors import DataError
 
 Columns = TsvPairs | CsvPairs
-Table = Columns | JsonlPairs
-OnePairs = TextPairs | Table
-TableT = TypeVar("TableT", bound=Table)
+OneTable = Columns | JsonlPairs
+OnePairs = TextPairs | OneTable
+TableT = TypeVar("TableT", bound=OneTable)
 
 
 _COLUMNS = ("source_column", "target_column")
@@ -103,7 +103,7 @@ def _each(
     return pairs.model_copy(update={"parts": parts})
 
 
-def _unsaid(table: Table) -> set[str]:
+def _unsaid(table: OneTable) -> set[str]:
     """Keys on the form of a ``table`` that nobody has written."""
     return {*type(table).model_fields} - {"kind", "path", "several_references"} - table.model_fields_set
 
@@ -135,7 +135,7 @@ def _found(table: OnePairs, key: str, found: list[FoundKey]) -> OnePairs:
     return _changed(table, key, [each for each in keys if each.key in unsaid], found)
 
 
-def _sides_of(report: FileReport, table: Table, key: str) -> tuple[int, int]:
+def _sides_of(report: FileReport, table: OneTable, key: str) -> tuple[int, int]:
     """Numbers of source and target; those of two columns that tell nothing are taken in their order.
 
     Raises:
@@ -152,12 +152,12 @@ def _sides_of(report: FileReport, table: Table, key: str) -> tuple[int, int]:
     )
 
 
-def _can_be_looked_at(table: Table) -> bool:
+def _can_be_looked_at(table: OneTable) -> bool:
     """Whether its file is here: of a pipe what is read is gone, and what is on the web is fetched later."""
     return isinstance(table.path, Path) and table.path.is_file()
 
 
-def _found_like(table: Table, like: Table, key: str, found: list[FoundKey]) -> OnePairs:
+def _found_like(table: OneTable, like: OneTable, key: str, found: list[FoundKey]) -> OnePairs:
     """A held-out ``table`` read like the one to train on, if its own first lines are as those of that."""
     if isinstance(table, JsonlPairs) or isinstance(like, JsonlPairs):
         return _keys_like(table, like, key, found)
@@ -211,7 +211,7 @@ def _numbers(table: Columns) -> tuple[int, int] | None:
     return source + 1, target + 1
 
 
-def _keys_like(table: Table, like: Table, key: str, found: list[FoundKey]) -> OnePairs:
+def _keys_like(table: OneTable, like: OneTable, key: str, found: list[FoundKey]) -> OnePairs:
     """JSON lines read by the keys of those to train on, if they have them, or else by their own."""
     if not (isinstance(table, JsonlPairs) and isinstance(like, JsonlPairs)):
         return table
