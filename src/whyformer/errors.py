@@ -37,6 +37,10 @@ class TrainingError(WhyformerError):
     """Training cannot start or continue: a leak, a loss that is not a number, a full disk."""
 
 
+class StoppedError(TrainingError):
+    """The user stopped a training, as is their right; it can go on."""
+
+
 class DecodingError(WhyformerError):
     """A search setting or an input sentence that the model cannot take."""
 

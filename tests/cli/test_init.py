@@ -206,3 +206,37 @@ def test_a_mistaken_call_is_a_sentence(arguments: tuple[str, ...], tmp_path: Pat
     result = call("init", *tsv(tmp_path), *arguments)
     assert result.exit_code == 2
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("times", [2, 3, 7])
+@pytest.mark.parametrize("form", ["tsv", "csv", "texts"])
+def test_copies_of_pairs_count_for_nothing(form: str, times: int, tmp_path: Path):
+    """Sizes are those that the different pairs alone would give; copies share the passes."""
+    files = FORMS[form](tmp_path)
+    to = tmp_path / "mine.yaml"
+    assert call("init", *files, "--to", to).exit_code == 0
+    once = yaml.safe_load(to.read_text(encoding="utf-8"))
+    for file in files:
+        head, *lines = file.read_text(encoding="utf-8").splitlines()
+        headed = form == "csv"
+        lines = lines if headed else [head, *lines]
+        file.write_text("\n".join([head] * headed + lines * times) + "\n", encoding="utf-8")
+    told = call("init", *files, "--to", to, "--overwrite")
+    assert f"{(times - 1) * 90:,} of {times * 90:,} pairs are copies" in told.stderr
+    again = yaml.safe_load(to.read_text(encoding="utf-8"))
+    for key in ("tokenizers", "model"):
+        assert again[key] == once[key]
+    assert again["training"]["batching"] == once["training"]["batching"]
+    assert again["training"]["epochs"] == round(once["training"]["epochs"] / times)
+
+
+@pytest.mark.parametrize("count", [2, 5, 30, 150, 199, 200, 400])
+def test_what_is_held_out_is_counted_and_few_pairs_are_doubted(count: int, tmp_path: Path):
+    path = tmp_path / "few.tsv"
+    path.write_text("".join(f"{one}\t{other}\n" for one, other in pairs(0, count)), encoding="utf-8")
+    done = call("init", path, "--to", tmp_path / "mine.yaml")
+    assert done.exit_code == 0, done.output
+    held = re.search(r"# some ([\d,]+) pairs held out", done.stdout)
+    assert held is not None
+    assert abs(int(held[1]) - max(1, count / 10)) <= 1
+    assert (f"{count:,} different pairs are too few" in done.stderr) == (count < 200)

@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import typer
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import whyformer
@@ -77,3 +80,25 @@ def test_an_interrupt_is_one_line_and_exit_code_130():
 def test_a_bug_keeps_its_traceback():
     bug = ZeroDivisionError("a bug")
     assert CliRunner().invoke(toy(bug), ["fail"]).exception is bug
+
+
+def _verbs(command: Any, *names: str) -> Iterator[tuple[str, ...]]:
+    """The words by which ``command`` and each verb below it are called."""
+    yield names
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _verbs(inner, *names, name)
+
+
+# These have something to say without being asked for anything.
+SAYS_BY_ITSELF = [("why",), ("recipes",), ("parts",), ("doctor",)]
+
+
+@pytest.mark.parametrize("words", sorted({*_verbs(get_command(main.app))} - {*SAYS_BY_ITSELF}))
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_verb_without_arguments_says_what_it_takes(
+    words: tuple[str, ...], language: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WHYFORMER_LANG", language)
+    done = CliRunner().invoke(main.app, list(words))
+    assert (done.exit_code, type(done.exception)) == (2, SystemExit)
+    assert ("Usage:" if language == "en" else "用法：") in done.output

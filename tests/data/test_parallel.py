@@ -42,7 +42,9 @@ def test_an_unknown_name_is_told_the_nearest(files: FilesSpec, name: str, hint: 
 
 
 def test_a_recipe_without_test_sets_says_so(files: FilesSpec):
-    with pytest.raises(DataError, match="the recipe names no test set; name valid"):
+    with pytest.raises(
+        DataError, match="the recipe names no test set; score its validation set by --on valid, or files"
+    ):
         load_held_out(files.model_copy(update={"test": {}}))
 
 

@@ -65,7 +65,7 @@ NOT_SAID: dict[str, tuple[str, ...]] = {
     "data/tokenizers/text/sentences.py": ("*",),
     # The name of a piece.
     "huggingface/tokenizers/sentencepiece.py": ("{0}unused {1}",),
-    "data/corpora/lines.py": ("gzip -dc {0} |",),
+    "data/corpora/detection/report.py": ("gzip -dc {0} |",),
     "config/schema.py": ("{{{{kind: {0}}}}}",),
 }
 

@@ -4,8 +4,11 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import Result
 
 from whyformer.runs.train import resume_run
@@ -66,7 +69,9 @@ def change(path: Path, *, drop: int = 0, swap: int = 0, edit: int = 0) -> None:
     ("file", "how", "said"),
     [
         ("train.tsv", {"drop": 15}, "train: 60 examples then, 45 now"),
-        ("train.tsv", {"swap": 1}, "train: 60 examples as before, but not the same ones"),
+        ("train.tsv", {"swap": 1}, "train: the same 60 examples, in another order"),
+        ("train.tsv", {"edit": 1}, "train: 60 examples as before, but not the same ones"),
+        ("valid.tsv", {"swap": 1}, "valid: the same 9 examples, in another order"),
         ("valid.tsv", {"edit": 1}, "valid: 9 examples as before, but not the same ones"),
         ("valid.tsv", {"drop": 1}, "valid: 9 examples then, 8 now"),
     ],
@@ -176,3 +181,29 @@ def test_differences_are_told_in_words():
         "train": "train: 3 examples as before, but not the same ones",
         "valid": "valid: 999 examples then, 1,000 now",
     }
+
+
+@given(
+    examples=st.lists(st.tuples(st.text(max_size=3), st.text(max_size=3)), max_size=6),
+    others=st.lists(st.tuples(st.text(max_size=3), st.text(max_size=3)), max_size=6),
+    order=st.randoms(use_true_random=False),
+)
+def test_another_order_is_told_from_other_examples(
+    examples: list[tuple[str, str]], others: list[tuple[str, str]], order: Random
+):
+    shuffled = order.sample(examples, len(examples))
+    before = fingerprints_record({"train": text_fingerprint(examples)})
+    found = data_differences(before, {"train": text_fingerprint(shuffled)})
+    assert found == (
+        {}
+        if shuffled == examples
+        else {"train": f"train: the same {len(examples)} examples, in another order"}
+    )
+    found = data_differences(before, {"train": text_fingerprint(others)})
+    assert ("another order" in found.get("train", "")) == (
+        sorted(others) == sorted(examples) and others != examples
+    )
+    # A state that is older than the sum of the hashes tells the order from nothing.
+    del before["train"]["content"]
+    found = data_differences(before, {"train": text_fingerprint(shuffled)})
+    assert ("not the same ones" in found.get("train", "")) == (shuffled != examples)

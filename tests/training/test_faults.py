@@ -94,7 +94,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path, recipe: str, train: 
     assert (process.returncode, output) == (2, "")
     assert step >= run.records()[-1]["step"] >= 3
     assert errors.splitlines()[-1] == (
-        f"error: stopped after step {step}, and everything is saved; go on with `whyformer train {run.path}`."
+        f"stopped after step {step}, and everything is saved; go on with `whyformer train {run.path}`."
     )
     assert run.curves.read_bytes().startswith(b"\x89PNG")
     assert train(run.path, f"training.steps={step + 2}").exit_code == 0

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
@@ -41,14 +42,14 @@ def check(
         if overrides:
             raise typer.BadParameter(f"{target} is a file of text; changes belong to a recipe.")
         report = examine(path)
-        lines = _file_lines(report)
+        lines, following = _file_lines(report), _next_lines(report)
     else:
         is_run = path.is_dir() and target not in shipped()
         if is_run and (fault := run_fault(path)):
             raise CheckpointError(fault)
         recipe = path / "recipe.yaml" if is_run else target
         report = _recipe_report(str(recipe), overrides or [])
-        lines = _data_lines(report)
+        lines, following = _data_lines(report), ()
     if as_json:
         record = {**asdict(report), "refused": report.is_refused}
         typer.echo(json.dumps(record, ensure_ascii=False, default=str))
@@ -57,6 +58,8 @@ def check(
             say(line)
         for finding in report.findings:
             say_labelled(finding.level, finding.text)
+        for line in following:
+            say(line)
     if report.is_refused:
         raise typer.Exit(2)
 
@@ -118,6 +121,23 @@ def _file_lines(report: "FileReport") -> Iterator[str]:
         yield f"  source and target are likely columns {report.sides[0]} and {report.sides[1]}"
     elif report.label is not None:
         yield f"  the label is likely column {report.label}"
+
+
+def _next_lines(report: "FileReport") -> Iterator[str]:
+    """The command that may come next, for a file that can be used."""
+    from whyformer.runs.new_recipe import language_model_command
+
+    if report.is_refused or report.foreign or not report.columns:
+        return
+    if report.sides is not None:
+        yield f"next: `whyformer init {quote(str(report.path))} --to mine.yaml`"
+    elif report.label is not None:
+        yield "next: a recipe of task classification; `whyformer recipes --keys` lists what it may say"
+    elif report.form.kind == "text":
+        yield f"next: `whyformer init {quote(str(report.path))} TRANSLATIONS --to mine.yaml` for a translator"
+        yield f"      `{language_model_command(report.path)}` for a language model"
+    else:
+        yield f"next: `whyformer init {quote(str(report.path))} --source 1 --target 2 --to mine.yaml`"
 
 
 def _data_lines(report: "DataReport") -> Iterator[str]:

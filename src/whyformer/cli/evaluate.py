@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.console import say
+from whyformer.cli.console import say, tell
 from whyformer.cli.options import (
     BatchOption,
     BeamOption,
@@ -142,6 +142,7 @@ def evaluate(
         execution=Execution(device, threads, precision, engine),
         weights=weights,
         overrides=overrides or (),
+        say=tell,
     )
     done = _print(found, examples, as_json=as_json, save=save)
     if plot is not None:

@@ -1,6 +1,7 @@
 """``whyformer init``: from a file of pairs to a recipe that fits it."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -37,4 +38,4 @@ def init(
         tell_labelled(finding.level, finding.text)
     write_text(to, recipe.text)
     typer.echo(recipe.text, nl=False)
-    tell(f"{to}: written; train it with `whyformer train {to}`.")
+    tell(f"{to}: written; train it with `whyformer train {quote(str(to))}`.")

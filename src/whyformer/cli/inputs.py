@@ -2,8 +2,10 @@
 
 import json
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
@@ -53,6 +55,13 @@ def read_inputs(
     if texts and file:
         raise DataError("texts come from the command line or from --file, not from both; leave one out.")
     if texts:
+        for text in filter(_is_file, texts):
+            warnings.warn(
+                f"{text} is taken as a text, and is the name of a file, too; --file {quote(text)} reads its "
+                "lines.",
+                WhyformerNote,
+                stacklevel=2,
+            )
         return Inputs(texts, BadLines(on_error or "stop"))
     bad = BadLines(on_error or "skip")
     return Inputs([*_lines(file, bad)], bad)
@@ -67,16 +76,21 @@ def file_or_texts(texts: list[str] | None, file: Path | None) -> tuple[list[str]
     if file is not None or texts is None or len(texts) != 1:
         return texts, file
     (text,) = texts
-    if text.strip() and len(text) < 250 and "\0" not in text and Path(text).is_file():
-        import warnings
-
+    if _is_file(text):
         warnings.warn(
-            f"{text} is a file, so its lines are read; say so by --file {text}.", WhyformerNote, stacklevel=2
+            f"{text} is a file, so its lines are read; say so by --file {quote(text)}.",
+            WhyformerNote,
+            stacklevel=2,
         )
         return None, Path(text)
     if text.endswith(_ENDINGS) and not any(character.isspace() for character in text):
         raise DataError(f"{text}: no such file; texts are arguments, and a file is named by --file.")
     return texts, file
+
+
+def _is_file(text: str) -> bool:
+    """Whether a text is the name of a file."""
+    return bool(text.strip()) and len(text) < 250 and "\0" not in text and Path(text).is_file()
 
 
 def as_json_line(value: object) -> str:

@@ -1,6 +1,7 @@
 """``whyformer train``: from a recipe to a trained run."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -27,8 +28,9 @@ def train(
     ] = False,
 ) -> None:
     """Train RECIPE into a run folder, or resume a stopped run."""
-    from whyformer.config.recipe_files import shipped
+    from whyformer.config.recipe_files import read, shipped
     from whyformer.runs.execution import Execution
+    from whyformer.runs.registry import find_task
     from whyformer.runs.train import resume_run, start_run
 
     Execution(threads=threads).apply_threads()
@@ -46,7 +48,14 @@ def train(
         trainer = start_run(recipe, changes, run, device=device, overwrite=overwrite, say=_say)
     progress = trainer.train()
     best = "  ".join(f"{name} {value:.4g}" for name, value in progress.best.scores.items())
-    say(f"{trainer.run.path}: {progress.step} steps, best at step {progress.best.step}: {best}")
+    measure = trainer.task.chosen_by(progress.best.scores)
+    folder, chosen = trainer.run.path, progress.best
+    say(f"{folder}: {progress.step} steps, best at step {chosen.step} by {measure}: {best}")
+    verb = find_task(read(str(trainer.run.recipe)).task).verb
+    tell(
+        f"next: `whyformer {verb} {quote(str(folder))}`, or `whyformer evaluate {quote(str(folder))} --on "
+        "valid`"
+    )
 
 
 def _say(line: str) -> None:

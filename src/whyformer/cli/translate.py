@@ -114,6 +114,7 @@ def translate(
         printer.converse()
         return
     inputs = read_inputs(text, file, on_error)
+    _note_columns(file, inputs.texts)
     if output is None:
         for line in printer.lines(inputs):
             typer.echo(line)
@@ -122,6 +123,14 @@ def translate(
 
         write_text(output, "".join(f"{line}\n" for line in printer.lines(inputs)))
     finish(inputs.bad, len(inputs.texts))
+
+
+def _note_columns(file: Path | None, texts: Sequence[str]) -> None:
+    """Say that a file has columns, where it has: a table is no list of sentences."""
+    from whyformer.data.corpora.formats.tables import columns_note
+
+    if file is not None and (note := columns_note(file, texts)):
+        tell_labelled("note", note)
 
 
 class _Printer:

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from typing_extensions import override
 
 from whyformer.cli.console import can_show, tell, tell_labelled
 from whyformer.cli.progress import progress_bar
-from whyformer.errors import WhyformerError, bare_complaint
+from whyformer.errors import StoppedError, WhyformerError, bare_complaint
 from whyformer.language import (
     LANGUAGES,
     Language,
@@ -96,6 +97,9 @@ class Program(VerbGroup):
         with speaking(language), reported_by(progress_bar):
             try:
                 status = super().main(args, prog_name, complete_var, False, windows_expand_args)
+            except StoppedError as stop:
+                tell(str(stop))
+                status = 2
             except WhyformerError as error:
                 tell_labelled("error", str(error))
                 status = 2
@@ -112,7 +116,7 @@ class Program(VerbGroup):
 def _asked(arguments: Sequence[str]) -> Language | None:
     """The language that ``--lang`` names, known before parsing, whose faults are told in it."""
     found = None
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise([*arguments, ""]):
         if argument == "--":
             break
         name, equals, value = argument.partition("=")
@@ -149,6 +153,9 @@ def _tell_misuse(error: Any) -> None:
         typer.echo(f"Error: {complaint}", err=True)
     else:
         tell_labelled("error", complaint)
+    if "." in (option := str(getattr(error, "option_name", "") or "").lstrip("-")):
+        # A key of a recipe, as other programs would have it.
+        tell(f"A change to a recipe is written without dashes and with an equals sign: {option}=VALUE")
 
 
 @functools.cache

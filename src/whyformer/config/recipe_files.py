@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple, TypeVar, cast
 
 from omegaconf import OmegaConf
@@ -220,8 +221,9 @@ def _find(recipe: str, shelf: Path, folder: Path) -> Path:
         return shelf / f"{recipe}.yaml"
     if (folder / recipe).is_file():
         raise RecipeError(
-            f"{recipe} is no recipe, whose name would end in .yaml; `whyformer init {recipe} --to mine.yaml` "
-            "writes one for a file of pairs."
+            f"{recipe} is no recipe, whose name would end in .yaml; `whyformer init {quote(recipe)} --to "
+            "mine.yaml` writes one for a file of pairs; on text without columns `whyformer train gpt-tiny "
+            f"{quote(f'data.train={recipe}')} data.valid=0.05` trains a language model."
         )
     if (folder / recipe / "recipe.yaml").is_file():
         raise RecipeError(f"{recipe} is a folder; the recipe in it is {recipe}/recipe.yaml.")
@@ -235,12 +237,20 @@ def _find(recipe: str, shelf: Path, folder: Path) -> Path:
     )
 
 
+def _nearest(path: Path) -> str:
+    """The question whether a recipe beside ``path`` is meant whose name is much like its."""
+    folder = path.parent
+    beside = [each.name for each in folder.glob("*.y*ml")] if folder.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.8)
+    return f" Did you mean {folder / near[0]}?" if near else ""
+
+
 def _read(path: Path) -> RecipeLayer:
     """The mapping in a YAML file, interpolations untouched."""
     try:
         config = OmegaConf.load(path)
     except FileNotFoundError:
-        raise RecipeError(f"{path}: there is no such recipe file.") from None
+        raise RecipeError(f"{path}: there is no such recipe file.{_nearest(path)}") from None
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not UTF-8 at byte {error.start}; save the recipe as UTF-8.") from None
     except OSError as error:

@@ -69,8 +69,10 @@ def exported_files(opened: OpenRun, weights: Path) -> ExportedFiles:
         )
     tokenizer = _only_tokenizer(assets)
     if tokenizer is None:
+        settings = " ".join(["tokenizers.kind=joint", *_cures(opened)])
         raise CheckpointError(
-            f"{run.path}: source and target have a tokenizer each; only one can be exported."
+            f"{run.path}: source and target have a tokenizer each; only one can be exported: a recipe with "
+            f"{settings} gives a model that can be exported."
         )
     source = _Source(opened, tokenizer, weights)
     match recipe:
@@ -98,6 +100,16 @@ def _only_tokenizer(assets: Assets) -> Tokenizer | None:
             return source
         case _:
             return None
+
+
+def _cures(opened: OpenRun) -> list[str]:
+    """Overrides that make a translator with two tokenizers one that can be exported, besides joining them."""
+    match opened.recipe, opened.assets:
+        case TranslationRecipe(model=TransformerSpec() as model), TokenizerPair(_, target):
+            exchange = HuggingFaceMarian()
+            return exchange.cures(model, exchange.own_token_ids(target.size))
+        case _:
+            return []
 
 
 def _origin(tokenizer: Tokenizer) -> Imported | None:

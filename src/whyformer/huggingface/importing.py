@@ -80,6 +80,11 @@ def imported_run(folder: Path, say: Say) -> ImportedRun:
         TokenizerError: its tokenizer is missing or cannot be used.
         RecipeError: its way of writing texts cannot be a recipe's.
     """
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder}: there is no such folder; a model of Hugging Face is the folder that it was "
+            "downloaded into, with its config.json."
+        )
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder}: has no config.json; name the folder of a Hugging Face model.")
     data = read_object(folder / "config.json")

@@ -29,15 +29,18 @@ def decided(
     """
     said = source.said(overrides)
     provisional = task.provisional(said)
-    spec = source.spec(task.recipe_type, overrides, merged(provisional, below or {}) or None)
+    spec, forms = task.found(
+        source.spec(task.recipe_type, overrides, merged(provisional, below or {}) or None)
+    )
     decisions = task.decide(task.complete(spec), said)
     if not decisions:
         # What is not decided has to be said.
-        return task.complete(source.spec(task.recipe_type, overrides, below) if provisional else spec), []
+        whole = source.spec(task.recipe_type, overrides, below) if provisional else spec
+        return task.complete(whole.model_copy(update={"data": spec.data})), forms
     opening = as_layer(decision for decision in decisions if decision.opens)
     above = [decision.override for decision in decisions if not decision.opens]
-    spec = source.spec(task.recipe_type, [*overrides, *above], merged(below or {}, opening))
-    return task.complete(spec), decisions
+    whole = source.spec(task.recipe_type, [*overrides, *above], merged(below or {}, opening))
+    return task.complete(whole.model_copy(update={"data": spec.data})), [*forms, *decisions]
 
 
 def warmup_decision(training: TrainingSpec, steps: int | None) -> Decision | None:

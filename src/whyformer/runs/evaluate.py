@@ -1,6 +1,6 @@
 """Evaluation of a run on held-out data, by what it was trained for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from whyformer.config.paths import paths_of
@@ -20,6 +20,7 @@ def evaluate_run(
     execution: Execution | None = None,
     weights: Path | None = None,
     overrides: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _line: None,
 ) -> Iterator[tuple[str, Metrics]]:
     """Metrics of the run in the folder ``run`` on its held-out sets, one set after another.
 
@@ -31,13 +32,14 @@ def evaluate_run(
         execution: device, threads, precision and engine.
         weights: other weights of the same run.
         overrides: ``path=value`` each, of its data.
+        say: told how a file of the overrides is read, where these leave it to the file.
 
     Raises:
         RecipeError: an override changes something else.
         WhyformerError: see ``load_runner`` and ``Task.evaluate``.
     """
     folder, before, task, _ = open_run(run)
-    recipe = load_any(str(folder.recipe), overrides) if overrides else before
+    recipe = load_any(str(folder.recipe), overrides, say=say) if overrides else before
     if recipe.model_copy(update={"data": before.data}) != before:
         raise RecipeError(
             f"{run}: only its data can be changed here; train a recipe of your own for the rest."

@@ -3,6 +3,7 @@
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from whyformer.config.paths import PathKey, PathUse
 from whyformer.data.corpora.lines import scan_lines
@@ -22,8 +23,8 @@ def check_inputs(paths: Sequence[PathKey], recipe: str) -> None:
         here = _here(strays[0].path)
         raise DataError(
             f"{_listed(faults, f'recipe {recipe}')}\n  A relative path in a recipe counts from the recipe's "
-            f"folder, but {here} is in this one: give it as {strays[0].key}={here} behind the recipe, or in "
-            "full."
+            f"folder, but {here} is in this one: give it as {quote(f'{strays[0].key}={here}')} behind the "
+            "recipe, or in full."
         )
     if faults:
         raise DataError(_listed(faults, f"recipe {recipe}"))
@@ -40,7 +41,7 @@ def check_inputs_of_run(paths: Sequence[PathKey], run: Path, verb: str) -> None:
     if faults := _faults([each for each in paths if each.holds != "run"]):
         raise DataError(
             f"{_listed(faults, f'run {run}')}\n  If the files were moved, say where they are now, as in "
-            f"`whyformer {verb} {run} {next(iter(faults))}=...`"
+            f"`whyformer {verb} {quote(str(run))} {next(iter(faults))}=...`"
         )
 
 

@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -113,7 +114,7 @@ def load_as(
     task = opened.task
     # What a run does is known before its weights are read.
     if not issubclass(task.runner_type, kind):
-        raise CheckpointError(f"{run}: this run {task.does}; use `whyformer {task.verb} {run}`.")
+        raise CheckpointError(f"{run}: this run {task.does}; use `whyformer {task.verb} {quote(str(run))}`.")
     runner = _runner(opened, Execution() if execution is None else execution, weights)
     assert isinstance(runner, kind)
     return runner
@@ -170,8 +171,8 @@ def load_embedder(
         tensors = {name: tensor for (part, _, name), tensor in named if part == "backbone"}
     if not (isinstance(spec, BERTSpec | GPTSpec | ELMoSpec) and isinstance(assets, SingleTokenizer)):
         raise CheckpointError(
-            f"{run}: this run {task.does} and makes no vectors of texts; use `whyformer {task.verb} {run}`, "
-            "or name a BERT, GPT or ELMo."
+            f"{run}: this run {task.does} and makes no vectors of texts; use "
+            f"`whyformer {task.verb} {quote(str(run))}`, or name a BERT, GPT or ELMo."
         )
     with torch.random.fork_rng(devices=[]):
         model = without_heads(spec).build(assets.tokenizer.size)

@@ -1,25 +1,34 @@
 """A recipe for pairs of one's own: the file examined, the rest decided by its text, each with its reason."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import join, quote
 from typing import cast
 
 import yaml
 
 from whyformer.config.recipe_files import Layer, Source
+from whyformer.config.validation import check
 from whyformer.data.checks.files import FileReport, Finding, examine
+from whyformer.data.checks.forms import table_keys
+from whyformer.data.corpora.lines import SentencePair
+from whyformer.data.corpora.pairs.copies import split_off
+from whyformer.data.corpora.parallel import FilesSpec
 from whyformer.errors import DataError
 from whyformer.language import translated
 from whyformer.runs.defaults import decided, warmup_decision
 from whyformer.runs.registry import find_task
-from whyformer.tasks.decision import Decision, as_layer
+from whyformer.tasks.decision import Decision, as_layer, value_of
 from whyformer.tasks.recipe import Recipe
 from whyformer.training.batches import TrainingBatches
 
 _HELD_OUT, _SMALLEST_SHARE = 1000, 0.1
 """Pairs that are enough to choose a model by, and the largest share of the pairs to hold out for that."""
+
+_FEW = 200
+"""Pairs below which no model learns more than the pairs themselves."""
 
 
 @dataclass(frozen=True)
@@ -49,26 +58,30 @@ def recipe_for(files: Sequence[Path], folder: Path, columns: tuple[int, int] | N
         if refused := [finding.text for finding in report.findings if finding.level == "refused"]:
             raise DataError(refused[0])
     train = _table(reports[0], columns) if len(reports) == 1 else _texts(reports)
-    share = _held_out_share(reports[0].lines)
+    pairs = _pairs(train)
+    share = _held_out_share(len(pairs))
     train = [_relative(decision, folder) for decision in train]
-    held_out = Decision("data.valid", share, _held_out_reason(share, reports[0].lines))
+    held_out = Decision("data.valid", share, _held_out_reason(len(split_off(pairs, share)[1])))
     data = [Decision("data.kind", "files", "", opens=True), *train, held_out]
     recipe, chosen = decided(
         find_task("translation"), Source("the new recipe", [Layer("the new recipe", folder, as_layer(data))])
     )
     decisions = [*data, *chosen, *_warmup(recipe)]
-    findings = tuple(finding for report in reports for finding in report.findings)
-    names = " ".join(path.name for path in files)
-    return NewRecipe(_written(names, decisions), tuple(decisions), findings)
+    findings = (*(finding for report in reports for finding in report.findings), *_doubts(files, pairs))
+    names = " ".join(quote(path.name) for path in files)
+    return NewRecipe(_written(names, decisions), tuple(decisions), tuple(findings))
 
 
 def _table(report: FileReport, columns: tuple[int, int] | None) -> list[Decision]:
     """Keys of ``data.train`` for one table of pairs."""
     form, path = report.form, report.path
     sides = columns or report.sides
+    if report.foreign:
+        raise DataError(report.foreign)
     if form.kind == "text":
         raise DataError(
-            f"{path}: is text without columns; name a second file with its translations, or give a table."
+            f"{path}: is text without columns; name a second file with its translations, or give a table; "
+            f"a language model is trained on such text: `{language_model_command(path)}`."
         )
     if sides is None:
         raise DataError(
@@ -78,25 +91,17 @@ def _table(report: FileReport, columns: tuple[int, int] | None) -> list[Decision
     if outside := [number for number in sides if not 1 <= number <= len(report.columns)]:
         raise DataError(f"{path}: has {len(report.columns)} columns, and no column {outside[0]}.")
     kinds = {"tsv": "columns parted by tabs", "csv": "columns parted by commas or the like", "jsonl": "JSON"}
-    named = [report.columns[number - 1] for number in sides]
-    keys: list[Decision] = [
+    return [
         Decision("data.train.kind", form.kind, kinds[form.kind], opens=True),
         Decision("data.train.path", str(path), f"{report.lines:,} lines"),
+        *(Decision(f"data.train.{each.key}", each.value, each.reason) for each in table_keys(report, sides)),
     ]
-    for side, column in zip(("source", "target"), named, strict=True):
-        seen = f"{column.script or 'no'} letters, {column.characters:.0f} characters on average"
-        if form.kind == "jsonl":
-            keys.append(Decision(f"data.train.{side}_key", cast(str, column.name), seen))
-        else:
-            place: str | int = column.name if form.header and column.name else column.number
-            keys.append(Decision(f"data.train.{side}_column", place, seen))
-    if form.kind == "csv" and form.delimiter != ",":
-        keys.append(Decision("data.train.delimiter", form.delimiter, "the character between columns"))
-    if form.header:
-        keys.append(Decision("data.train.header", True, "the first line names the columns"))
-    if form.kind == "tsv" and form.quotes:
-        keys.append(Decision("data.train.quotes", True, "fields stand in quotes, as spreadsheets write them"))
-    return keys
+
+
+def language_model_command(path: Path) -> str:
+    """The command that trains a language model on the text in a file."""
+    words = ("train", "gpt-tiny", f"data.train={path}", "data.valid=0.05", "--run", "runs/mine")
+    return join(["whyformer", *words])
 
 
 def _texts(reports: Sequence[FileReport]) -> list[Decision]:
@@ -139,8 +144,36 @@ def _held_out_share(pairs: int) -> float:
     return min(_SMALLEST_SHARE, float(f"{_HELD_OUT / max(1, pairs):.1g}"))
 
 
-def _held_out_reason(share: float, pairs: int) -> str:
-    return f"some {round(share * pairs):,} pairs held out, by which the best weights are chosen"
+def _held_out_reason(pairs: int) -> str:
+    return f"some {pairs:,} pairs held out, by which the best weights are chosen"
+
+
+def _pairs(train: Sequence[Decision]) -> list[SentencePair]:
+    """The pairs that the keys of ``data.train`` give.
+
+    Raises:
+        DataError: none is fit to train on.
+    """
+    layer = cast(Mapping[str, object], value_of(as_layer(train), "data"))
+    data = check(FilesSpec, {"kind": "files", **layer}, "the new recipe")
+    return data.train.training(data.cleaning)[0]
+
+
+def _doubts(files: Sequence[Path], pairs: Sequence[SentencePair]) -> Iterable[Finding]:
+    """Findings on pairs that are few, or that come again and again."""
+    names, different = " and ".join(map(str, files)), len(set(pairs))
+    if different < _FEW:
+        yield Finding(
+            "warning",
+            f"{names}: {different:,} different pairs are too few to learn a language from; a model of them "
+            "repeats what it has seen, and some thousands are the least that is worth a training.",
+        )
+    if different < len(pairs):
+        yield Finding(
+            "note",
+            f"{names}: {len(pairs) - different:,} of {len(pairs):,} pairs are copies; all sizes are decided "
+            f"by the {different:,} different ones, and `sort -u` would leave these alone.",
+        )
 
 
 def _warmup(recipe: Recipe) -> Iterable[Decision]:

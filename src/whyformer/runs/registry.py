@@ -92,12 +92,12 @@ def load_any(
     begun = read_start(started[0]) if started and not source.written else None
     below = None if begun is None else task.taken(begun, started[0])
     with _told_of_data(notes, say):
-        if not to_train:
-            spec = task.complete(source.spec(task.recipe_type, overrides, below))
-        else:
+        if to_train:
             spec, by_data = decided(task, source, overrides, below)
-            decisions += by_data
-    for line in (*notes, *decisions):
+        else:
+            spec = task.complete(source.spec(task.recipe_type, overrides, below))
+            spec, by_data = task.found(spec) if source.written and overrides else (spec, [])
+    for line in (*notes, *decisions, *by_data):
         say(str(line))
     if begun is not None:
         check_kept(task, spec, begun)
@@ -131,10 +131,10 @@ def load_undecided(
     below = task.taken(read_start(started[0]), started[0]) if started else {}
     provisional = merged(task.provisional(said), below)
     changes = [*overrides, *(decision.override for decision in decisions)]
-    spec = task.complete(source.spec(task.recipe_type, changes, provisional or None))
-    for line in (*notes, *decisions):
+    spec, found = task.found(source.spec(task.recipe_type, changes, provisional or None))
+    for line in (*notes, *decisions, *found):
         say(str(line))
-    return spec, False
+    return task.complete(spec), False
 
 
 def _refuse_other_task(source: Source, overrides: Sequence[str]) -> None:

@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from shlex import quote
 from typing import cast
 
 import torch
 from torch import nn
 
-from whyformer.config.recipe_files import recipe_text
+from whyformer.config.recipe_files import read, recipe_text
 from whyformer.errors import DataError, RecipeError
 from whyformer.files import write_text
 from whyformer.machine import Device, automatic_precision, keep_freed_memory
@@ -48,8 +49,9 @@ def start_run(
         CheckpointError: another process writes into the folder.
     """
     path = Path("runs") / Path(recipe).stem if run is None else run
-    if run is not None:
-        _check_place(path, overwrite=overwrite)
+    if run is None:
+        read(recipe)  # which says that there is no such recipe, and not what lies in a folder of its name
+    _check_place(path, overwrite=overwrite)
     # Reads the data where they decide something, which may take long.
     spec = load_any(recipe, overrides, to_train=True, say=say)
     _check_place(path, overwrite=overwrite)
@@ -146,7 +148,7 @@ def _resumed(
     if changed and not accept_data:
         raise DataError(
             f"{path}: its data is not what the training began with ({words}); put the old data "
-            f"back, or go on with what is there now by `whyformer train {path} --accept-data`."
+            f"back, or go on with what is there now by `whyformer train {quote(str(path))} --accept-data`."
         )
     spec = spec if prepared.recipe is None else prepared.recipe
     trainer = _trainer(spec, prepared, lock, device, say)

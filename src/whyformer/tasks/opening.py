@@ -7,6 +7,7 @@ a piece "分钟". So the beginning is not one sequence of tokens but several.
 from collections.abc import Iterator
 
 from whyformer import special_tokens
+from whyformer.data.corpora.detection.blank import is_blank
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
 
@@ -26,7 +27,7 @@ def openings(tokenizer: Tokenizer, text: str) -> tuple[Tokens, ...]:
     Raises:
         DecodingError: the tokenizer has no piece for a character of ``text``.
     """
-    if not text.strip():
+    if is_blank(text):
         return ()
     beginning, stripped = _beginning(tokenizer, text)
     head, tail, stripped = _parted(tokenizer, beginning, stripped)

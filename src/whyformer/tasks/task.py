@@ -212,6 +212,14 @@ class Task(ABC, Generic[RecipeT, AssetsT, RunnerT]):
         """Names of the figures of a validation of ``recipe``, besides ``loss`` and ``nll``."""
         return tuple(name for name in self.figures if name != "nll")
 
+    def found(self, recipe: RecipeT) -> tuple[RecipeT, list[Decision]]:
+        """``recipe`` with what it does not say of the form of its files and these show, and the decisions.
+
+        Raises:
+            DataError: the files do not show it either.
+        """
+        return recipe, []
+
     def provisional(self, said: RecipeLayer) -> RecipeLayer:
         """Keys that stand in a recipe, of which ``said`` was written, until ``decide`` has decided them."""
         return {}

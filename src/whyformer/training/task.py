@@ -62,3 +62,7 @@ class TrainingTask(Protocol[ModelT_contra]):
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
         """Whether validation ``new`` is better than ``old``."""
         ...
+
+    def chosen_by(self, scores: dict[str, float]) -> str:
+        """Name of the figure by which ``scores`` were found better than others."""
+        ...

@@ -13,18 +13,19 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from shlex import quote
 from typing import Generic, Literal
 
 import torch
 
-from whyformer.errors import TrainingError, WhyformerError
+from whyformer.errors import StoppedError, TrainingError, WhyformerError
 from whyformer.files import write_text
 from whyformer.machine import Precision
 from whyformer.plots.panels import Curves
 from whyformer.training.batches import Group, TrainingBatches
 from whyformer.training.leak import check_no_leak
 from whyformer.training.objective import ModelT
-from whyformer.training.settings import TrainingSpec
+from whyformer.training.settings import TrainingSpec, forecast
 from whyformer.training.step import TrainingStep
 from whyformer.training.storage.checkpoint import average_weights, load_weights
 from whyformer.training.storage.lock import RunLock
@@ -66,6 +67,7 @@ class Trainer(Generic[ModelT]):
         self.store: StateStore = SingleFileStore(run)
         self.progress = Progress()
         self._saved = 0
+        self._is_advised = False
 
     @property
     def steps_per_epoch(self) -> int:
@@ -116,7 +118,9 @@ class Trainer(Generic[ModelT]):
 
     def _train(self) -> Progress:
         with (
-            Report(self.run, self.total_steps, self.progress.step, self.curves) as report,
+            Report(
+                self.run, self.total_steps, self.progress.step, self.curves, self._seconds_left()
+            ) as report,
             self._recipe_in_place(),
             _stop_signals() as stopped,
         ):
@@ -205,6 +209,10 @@ class Trainer(Generic[ModelT]):
         }
         return [setting for setting, is_reached in reached.items() if is_reached]
 
+    def _seconds_left(self) -> float | None:
+        """Seconds that the training may take from here on; None where nothing bounds them."""
+        return None if self.spec.minutes is None else 60 * self.spec.minutes - self.progress.seconds
+
     def _over(self) -> bool:
         return bool(self.limits_reached())
 
@@ -241,6 +249,11 @@ class Trainer(Generic[ModelT]):
         }
         progress.tally = Tally()
         report.entry(record)
+        advice = forecast(self.spec, self.total_steps, progress.step, progress.seconds)
+        if advice and not self._is_advised:
+            report.say(advice)
+        # The first steps tell enough.
+        self._is_advised = True
 
     def _validation_is_due(self) -> bool:
         every = self.spec.validation.every
@@ -311,15 +324,15 @@ class Trainer(Generic[ModelT]):
         return TrainingError(
             f"the {what} of step {step} is not a finite number; the state of step {self._saved} is kept in "
             f"{self.run.state}: check the data, or go on from there more gently, as in "
-            f"`whyformer train {self.run.path} training.schedule.peak={self.spec.schedule.peak / 2:g} "
-            "training.clip=1`."
+            f"`whyformer train {quote(str(self.run.path))} "
+            f"training.schedule.peak={self.spec.schedule.peak / 2:g} training.clip=1`."
         )
 
     def _stop(self) -> None:
         self._save()
-        raise TrainingError(
+        raise StoppedError(
             f"stopped after step {self.progress.step}, and everything is saved; "
-            f"go on with `whyformer train {self.run.path}`."
+            f"go on with `whyformer train {quote(str(self.run.path))}`."
         )
 
 

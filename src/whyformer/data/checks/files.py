@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from whyformer.data.checks.foreign import binary_format, other_format
 from whyformer.data.corpora.detection.encoding import is_encoded_twice
 from whyformer.data.corpora.detection.scripts import Script, profile_of, script_of
 from whyformer.data.corpora.detection.tables import SAMPLE, find_delimiter, has_header, quote_marks, split_row
@@ -35,6 +36,11 @@ class Finding:
     """Whether training is refused because of it, should be thought over, or is merely told."""
     text: str
     """One sentence: what, where and what to do."""
+
+
+@dataclass(frozen=True)
+class ForeignFormat(Finding):
+    """A file in a format that has to be converted."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,11 @@ class FileReport:
     findings: tuple[Finding, ...]
 
     @property
+    def foreign(self) -> str:
+        """Sentence on its format, where that is neither lines of text nor a table that is read here."""
+        return next((each.text for each in self.findings if isinstance(each, ForeignFormat)), "")
+
+    @property
     def is_refused(self) -> bool:
         """Whether training on it would be refused."""
         return any(finding.level == "refused" for finding in self.findings)
@@ -104,6 +115,8 @@ def examine(path: Path) -> FileReport:
         DataError: the file is missing, empty, a folder, not readable, or damaged gzip.
     """
     path = path.expanduser()
+    if binary := _binary(path):
+        return FileReport(path, "", FileForm("text"), 0, (), None, None, (Finding("refused", binary),))
     encoding = encoding_of(path)
     if not encoding.is_utf8:
         codec = encoding.guess.codec if encoding.guess else ""
@@ -112,10 +125,27 @@ def examine(path: Path) -> FileReport:
     lines = list(scan_lines(path))
     form = form_of(path, [line for line in lines if isinstance(line, str)])
     rows, names, problems = _rows(path, lines, form)
-    columns = tuple(_column(number, column, names) for number, column in enumerate(_columns(rows), start=1))
+    # What stands in a column is judged by the different rows: of copies each sentence comes again and again.
+    different = _columns(list({tuple(row.cells): row for row in rows}.values()))
+    columns = tuple(
+        _column(number, column, once, names)
+        for number, (column, once) in enumerate(zip(_columns(rows), different, strict=True), start=1)
+    )
     sides, label = _sides(columns, rows), _label(columns)
+    foreign = (
+        other_format(path, [line for line in lines if isinstance(line, str)]) if form.kind == "text" else None
+    )
+    problems = [ForeignFormat("warning", foreign), *problems] if foreign else problems
     findings = (*problems, *_bad_findings(lines), *_findings(path, rows, columns, sides))
     return FileReport(path, "utf-8", form, len(lines), columns, sides, label, findings)
+
+
+def _binary(path: Path) -> str | None:
+    """Sentence on a file that is no text; None where it is, or where reading says what is wrong with it."""
+    try:
+        return binary_format(path) if path.is_file() else None
+    except OSError:
+        return None
 
 
 def form_of(path: Path, lines: Sequence[str]) -> FileForm:
@@ -233,7 +263,10 @@ def _columns(rows: Sequence[TableRow]) -> list[list[str]]:
     return [[row.cells[index] for row in rows] for index in range(width)]
 
 
-def _column(number: int, cells: Sequence[str], names: Sequence[str] | None) -> ColumnReport:
+def _column(
+    number: int, cells: Sequence[str], once: Sequence[str], names: Sequence[str] | None
+) -> ColumnReport:
+    """The report on the ``cells`` of a column, whose kind those of different rows, ``once`` each, decide."""
     filled = [cell.strip() for cell in cells if cell.strip()]
     different = len(set(filled))
     sample = filled[:: max(1, len(filled) // SAMPLE)]
@@ -245,7 +278,7 @@ def _column(number: int, cells: Sequence[str], names: Sequence[str] | None) -> C
         kind = "empty"
     elif sum(cell.lstrip("+-").replace(".", "", 1).isdecimal() for cell in sample) > 0.95 * len(sample):
         kind = "number"
-    if kind in ("text", "number") and _are_labels(filled, different, mean):
+    if kind in ("text", "number") and _are_labels([cell for cell in once if cell.strip()], different, mean):
         kind = "label"
     script = scripts.most_common(1)[0][0] if scripts else None
     longest = max(map(len, filled), default=0)
@@ -299,15 +332,6 @@ def _most_unlike(
     return next(iter(same_length or apart or others))
 
 
-def _is_json(rows: Sequence[TableRow]) -> bool:
-    """Whether all lines together are one JSON value."""
-    try:
-        json.loads("\n".join(row.cells[0] for row in rows))
-    except ValueError:
-        return False
-    return True
-
-
 def _label(columns: Sequence[ColumnReport]) -> int | None:
     return next((column.number for column in columns if column.kind == "label"), None)
 
@@ -325,12 +349,6 @@ def _findings(
     filled = [tuple(row.cells) for row in rows if any(cell.strip() for cell in row.cells)]
     if rows and not filled:
         yield Finding("refused", f"{path}: all its {len(rows):,} lines are blank.")
-    if len(columns) == 1 and (filled and filled[0][0].lstrip()[:1] in "[{") and _is_json(rows):
-        yield Finding(
-            "warning",
-            f"{path}: is one JSON value, and is read as plain text; for a table write one object a line, as "
-            f"`jq -c '.[]' {path} > {path.with_suffix('.jsonl')}` does with a list of them.",
-        )
     copies = len(filled) - len(set(filled))
     if copies:
         yield Finding("note", f"{path}: {copies:,} of {len(rows):,} lines are copies of earlier ones.")

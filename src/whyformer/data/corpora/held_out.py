@@ -27,6 +27,19 @@ def refuse_reserved_name(test: Mapping[str, object], things: str) -> None:
         )
 
 
+def refuse_share(test: object) -> None:
+    """Refuse test sets that are a share of the training data, as the validation set may be.
+
+    Raises:
+        ValueError: they are.
+    """
+    if isinstance(test, int | float):
+        raise ValueError(
+            f"test is {test}, but a test set is a file of its own, which stays the same when the training "
+            "data grow: move some lines of these into a file and name it, as in `test: {mine: FILE}`"
+        )
+
+
 def refuse_unknown_sets(names: Iterable[str], present: Sequence[str]) -> None:
     """Refuse names of held-out sets that are not ``present``.
 

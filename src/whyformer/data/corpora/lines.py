@@ -14,15 +14,14 @@ from enum import StrEnum
 from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
-from shlex import quote
 from typing import NamedTuple
 
 from whyformer.data.corpora.detection.encoding import (
-    Encoding,
     guess_encoding,
     marked_encoding,
     wide_encoding,
 )
+from whyformer.data.corpora.detection.report import EncodingReport
 from whyformer.errors import DataError
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -30,11 +29,6 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _CHUNK = 1 << 20
 _HEAD = 1 << 13
 _SAMPLE = 1000
-
-TOLERATED = 0.01
-"""Maximum share of lines that are not UTF-8 in a file that is read: some damage, but no other encoding."""
-_FEW = 2
-"""Such lines that are tolerated in any file."""
 
 
 class Reason(StrEnum):
@@ -83,60 +77,6 @@ class BadLine:
     def error(self) -> DataError:
         """Say it as an error, for files of which every line counts."""
         return DataError(f"{self}: {self.reason}; correct this line.")
-
-
-@dataclass(frozen=True)
-class EncodingReport:
-    """Lines of a file that are not UTF-8, counted."""
-
-    path: Path
-    lines: int
-    """Lines of the file; 0 where another encoding makes that a matter of opinion."""
-    bad: tuple[int, ...] = ()
-    """Numbers of the lines that are not UTF-8."""
-    beyond: int = 0
-    """Lines that are UTF-8 and have more in them than ASCII."""
-    guess: Encoding | None = None
-    """The encoding that they fit best, if one was found."""
-
-    @property
-    def is_utf8(self) -> bool:
-        """Whether the file can be read, with the few bad lines left out."""
-        return self.lines > 0 and len(self.bad) <= max(_FEW, TOLERATED * self.lines)
-
-    @property
-    def fault(self) -> str:
-        """The sentence that says what the file is instead, and how to convert it."""
-        path, guess = self.path, self.guess
-        if not self.lines:
-            known = f"this is {guess.title}" if guess else "its lines end in CR alone"
-            return f"{path}: {known}, not UTF-8 with LF; convert it: {self.command}"
-        count = (
-            f"{path}: {len(self.bad):,} of {self.lines:,} lines are not UTF-8 (the first is {self.bad[0]:,})"
-        )
-        if guess is None:
-            return (
-                f"{count}, and no encoding known here fits them; get the file again or correct these lines."
-            )
-        if self.beyond > len(self.bad):
-            return (
-                f"{count} but {guess.title}, and {self.beyond:,} others are UTF-8 beyond ASCII: the file "
-                f"mixes two encodings; convert each part before they are joined."
-            )
-        return f"{count}; they look like {guess.title}; convert the file: {self.command}"
-
-    @property
-    def command(self) -> str:
-        """The command that writes the file anew as UTF-8."""
-        packed = self.path.suffix == ".gz"
-        plain = self.path.with_suffix("") if packed else self.path
-        name = quote(str(self.path))
-        new = quote(str(plain.with_name(f"{plain.stem}.utf8{plain.suffix}")))
-        unpack = f"gzip -dc {name} | " if packed else ""
-        if self.guess is None:
-            return f"{unpack}tr '\\r' '\\n' {'' if packed else f'< {name} '}> {new}"
-        file = "" if packed else f" {name}"
-        return f"{unpack}iconv -f {self.guess.iconv} -t UTF-8{file} > {new}"
 
 
 def encoding_of(path: Path) -> EncodingReport:
@@ -295,8 +235,13 @@ def read_stream(stream: Iterable[bytes], name: str) -> Iterator[str]:
 
 def scan_stream(stream: Iterable[bytes], name: str) -> Iterator[str | BadLine]:
     """Yield the lines of an open stream as they arrive, and a ``BadLine`` for one that is not UTF-8."""
+    path = Path(name)
     for number, line in enumerate(stream, start=1):
-        yield _decoded(line, Path(name), number)
+        if number == 1:
+            guess = marked_encoding(line)
+            if guess is not None or (b"\n" not in line and line.count(b"\r") > 1):
+                raise DataError(EncodingReport(path, 0, guess=guess, is_stream=True).fault)
+        yield _decoded(line, path, number)
 
 
 def _unpacked(file: BufferedReader, path: Path) -> BufferedReader | gzip.GzipFile:

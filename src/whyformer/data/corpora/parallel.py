@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from whyformer.data.corpora.cldr import CldrSpec
 from whyformer.data.corpora.cldr.splits import CldrPair
 from whyformer.data.corpora.formats.naming import pairs_at
-from whyformer.data.corpora.held_out import VALID, refuse_reserved_name, refuse_unknown_sets
+from whyformer.data.corpora.formats.tables import columns_note
+from whyformer.data.corpora.held_out import VALID, refuse_reserved_name, refuse_share, refuse_unknown_sets
 from whyformer.data.corpora.lines import SentencePair, read_lines
 from whyformer.data.corpora.pair_files import PairsSpec, Referenced
 from whyformer.data.corpora.pairs.cleaning import Cleaning, CleaningReport
@@ -59,6 +60,7 @@ class FilesSpec(Spec):
         train = given["train"] = pairs_at(given.get("train"))
         if "valid" in given and not isinstance(given["valid"], int | float):
             given["valid"] = pairs_at(given["valid"], train)
+        refuse_share(given.get("test"))
         match given.get("test"):
             case Mapping() as test:
                 sets = cast(Mapping[str, object], test)
@@ -169,7 +171,10 @@ def load_held_out(spec: AnyData, names: Sequence[str] = ()) -> dict[str, list[Re
     refuse_unknown_sets(names, present)
     wanted = names or present[1:]
     if not wanted:
-        raise DataError(f"the recipe names no test set; name {VALID}, or give files of your own.")
+        raise DataError(
+            f"the recipe names no test set; score its validation set by --on {VALID}, or files of your "
+            "own by --source FILE --reference FILE."
+        )
     if isinstance(spec, FilesSpec):
         return {name: _set_of(spec, name) for name in wanted}
     splits = spec.build()
@@ -190,6 +195,9 @@ def read_test_set(source: Path, references: Sequence[Path]) -> list[Referenced]:
     """
     sources = read_lines(source)
     columns = [read_lines(path) for path in references]
+    for path, lines in zip((source, *references), (sources, *columns), strict=True):
+        if note := columns_note(path, lines):
+            warnings.warn(note, WhyformerNote, stacklevel=2)
     for path, column in zip(references, columns, strict=True):
         if len(column) != len(sources):
             raise DataError(

@@ -6,11 +6,13 @@ description of their config.json. What a format cannot say shows when it is writ
 M model dimension · V vocabulary
 """
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import torch
@@ -224,7 +226,7 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
         It has a token more than was asked for where one of theirs would have to be two of ours that differ.
 
         Raises:
-            CheckpointError: the format cannot say what the model is; the first such field is named.
+            CheckpointError: the format cannot say what the model is; all such fields are named.
         """
         spec = self.reachable(spec)
         self._refuse_inexpressible(spec, token_ids)
@@ -249,14 +251,29 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
         return theirs
 
     def _refuse_inexpressible(self, spec: SpecT, token_ids: TokenIds) -> None:
+        found = self._inexpressible(spec, token_ids)
+        if not found:
+            return
+        (path, ours, theirs), *others = found
+        told = "".join(f", model.{key} is {_shown(one)} ({_shown(other)})" for key, one, other in others)
+        settings = " ".join(self.cures(spec, token_ids))
+        raise CheckpointError(
+            f"model.{path} is {_shown(ours)}, which the {self.model_type} format cannot say "
+            f"(there it is {_shown(theirs)}){told}; a recipe with {settings} gives a model that "
+            "can be exported."
+        )
+
+    def _inexpressible(self, spec: SpecT, token_ids: TokenIds) -> list[tuple[str, JsonValue, JsonValue]]:
+        """Keys that the format cannot say, with their values and those that they have there."""
         config = self.config(spec, token_ids)
         names = {place.name for place in self.places(spec).values()}
         back = self.spec(config, names, token_ids.added)
-        for path, ours, theirs in _differences(spec.model_dump(mode="json"), back.model_dump(mode="json")):
-            raise CheckpointError(
-                f"model.{path} is {_shown(ours)}, which the {self.model_type} format cannot say "
-                f"(there it is {_shown(theirs)}); such a model cannot be exported."
-            )
+        return [*_differences(spec.model_dump(mode="json"), back.model_dump(mode="json"))]
+
+    def cures(self, spec: SpecT, token_ids: TokenIds) -> list[str]:
+        """Overrides of a recipe that make of ``spec`` a model that the format can say."""
+        found = self._inexpressible(self.reachable(spec), token_ids)
+        return [_setting(path, theirs) for path, _, theirs in found]
 
 
 class OneStackFormat(CheckpointFormat[ConfigT, OneStack]):
@@ -367,6 +384,15 @@ def _differences(
             yield from _differences(*pair, (*path, str(index)))
     elif ours != theirs:
         yield ".".join(path), ours, theirs
+
+
+def _setting(path: str, value: JsonValue) -> str:
+    """The override that gives a key of the model a ``value``; of a part, its kind."""
+    match value:
+        case {"kind": str(kind)}:
+            return f"model.{path}.kind={kind}"
+        case _:
+            return quote(f"model.{path}={json.dumps(value)}")
 
 
 def _shown(value: object) -> str:

@@ -123,6 +123,10 @@ class BidirectionalLMTraining:
         """Compare by likelihood."""
         return new["nll"] < old["nll"]
 
+    def chosen_by(self, scores: dict[str, float]) -> str:
+        """Likelihood."""
+        return "nll"
+
 
 def windows_of(texts: Sequence[str], tokenizer: Tokenizer, spec: ELMoSpec) -> Windows:
     """Windows of ``texts`` that a model of ``spec`` reads."""

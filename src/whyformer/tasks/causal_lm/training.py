@@ -119,3 +119,7 @@ class CausalLMTraining:
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
         """Compare by likelihood."""
         return new["nll"] < old["nll"]
+
+    def chosen_by(self, scores: dict[str, float]) -> str:
+        """Likelihood."""
+        return "nll"

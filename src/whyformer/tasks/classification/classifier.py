@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from whyformer.data.batches.planning import map_by_length
+from whyformer.data.corpora.detection.blank import is_blank
 from whyformer.data.corpora.labelled import Labelled, LabelledSpec
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.models.classifier import ClassifierSpec, PooledClassifier
@@ -84,7 +85,7 @@ class Classifier:
 
     def _line(self, text: TextOrPair, number: int, bad: BadLines) -> TextOrPair | None:
         """``text``, if it is as many as this run reads; None where it is blank or left out."""
-        if not any(part.strip() for part in text):
+        if all(map(is_blank, text)):
             return None
         if len(text) == self.texts:
             return text

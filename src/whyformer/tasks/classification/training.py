@@ -149,6 +149,10 @@ class ClassificationTraining:
         """Compare by accuracy, and where that is equal by likelihood."""
         return (new["accuracy"], -new["nll"]) > (old["accuracy"], -old["nll"])
 
+    def chosen_by(self, scores: dict[str, float]) -> str:
+        """Accuracy."""
+        return "accuracy"
+
 
 def _fitting(
     examples: Sequence[Labelled], reader: Encoder[Any], labels: Sequence[str], side: str

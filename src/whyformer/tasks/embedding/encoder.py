@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from whyformer.data.batches.batch import Batch
 from whyformer.data.batches.word_windows import Windows
+from whyformer.data.corpora.detection.blank import is_blank
 from whyformer.data.tokenizers.imported import prompt_tokens, separators
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.models.backbone import BackboneSpec
@@ -181,7 +182,7 @@ def usable_texts(
 
 def _is_sound(text: TextOrPair, number: int, bad: BadLines) -> bool:
     """Whether there is something to read on line ``number``, of which all can be read."""
-    filled = [bool(part.strip()) for part in text]
+    filled = [not is_blank(part) for part in text]
     if number in bad.left_out or not any(filled):
         return False
     for part in text:

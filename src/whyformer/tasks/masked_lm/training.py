@@ -169,6 +169,10 @@ class MaskedLMTraining:
         """Compare by likelihood."""
         return new["nll"] < old["nll"]
 
+    def chosen_by(self, scores: dict[str, float]) -> str:
+        """Likelihood."""
+        return "nll"
+
 
 def commonest_token(tokenizer: Tokenizer, sentences: Sentences) -> int:
     """The most frequent ordinary token of ``sentences``."""

@@ -135,6 +135,10 @@ class StreamingTraining:
         """Compare by word error rate, and where that is equal by likelihood."""
         return (new["wer"], new["nll"]) < (old["wer"], old["nll"])
 
+    def chosen_by(self, scores: dict[str, float]) -> str:
+        """Name of the figure by which ``scores`` were found better than others."""
+        return "wer"
+
 
 def signal_batch(signals: Sequence[Signal], rule: Rule, device: torch.device) -> SignalBatch:
     """``signals`` side by side."""

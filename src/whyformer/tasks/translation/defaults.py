@@ -73,13 +73,17 @@ class PairCounts:
     target: SideCounts
     both: SideCounts
     """Both sides as one text, as a joint tokenizer sees them."""
+    copies: int = 0
+    """Pairs that are copies of others, and counted nowhere else: nothing is learned from them."""
 
     @staticmethod
     def of(pairs: Iterable[tuple[str, str]]) -> "PairCounts":
         """Count ``pairs``."""
-        kept = list(pairs)
+        read = list(pairs)
+        kept = list(dict.fromkeys(read))
         sources, targets = [source for source, _ in kept], [target for _, target in kept]
-        return PairCounts(len(kept), *map(SideCounts.of, (sources, targets, [*sources, *targets])))
+        source, target, both = map(SideCounts.of, (sources, targets, [*sources, *targets]))
+        return PairCounts(len(kept), source, target, both, copies=len(read) - len(kept))
 
     @property
     def cells(self) -> int:
@@ -89,7 +93,8 @@ class PairCounts:
 
 def is_complete(said: Mapping[str, object]) -> bool:
     """Whether ``said`` leaves nothing to the text, as a run's recipe does, so that it need not be counted."""
-    few = PairCounts(1, *(SideCounts(1, 1, script) for script in ("Latin", "Greek", "Latin")))
+    source, target, both = (SideCounts(1, 1, script) for script in ("Latin", "Greek", "Latin"))
+    few = PairCounts(1, source, target, both)
     return not decide(said, few)
 
 
@@ -234,8 +239,13 @@ def _batch_tokens(said: Mapping[str, object], counts: PairCounts) -> int:
 
 
 def _epochs(counts: PairCounts) -> int:
-    """Passes over the pairs: by the cube root of their number, so that more pairs are seen less often."""
-    return max(5, min(300, round(_EPOCHS * (3000 / max(1, counts.pairs)) ** (1 / 3))))
+    """Passes over the pairs: by the cube root of their number, so that more pairs are seen less often.
+
+    A pass over pairs that stand there three times is three passes over the different ones.
+    """
+    pairs = max(1, counts.pairs)
+    passes = max(5, min(300, round(_EPOCHS * (3000 / pairs) ** (1 / 3))))
+    return max(1, round(passes * pairs / (pairs + counts.copies)))
 
 
 def _tokens(side: SideCounts) -> int:

@@ -60,6 +60,12 @@ class ScoringSpec(Spec):
             )
         return Settled(chosen, decisions)
 
+    def chosen_by(self, scores: dict[str, float]) -> str:
+        """Name of the figure by which ``better`` finds ``scores`` better than others."""
+        name = "bleu" if self.choose_by == "auto" else self.choose_by
+        tells = name in scores and (name != "bleu" or scores[name] > _NO_BLEU)
+        return name if tells else "nll"
+
     def better(self, new: dict[str, float], old: dict[str, float]) -> bool:
         """Whether figures of a validation are better than others, of which either may lack the score.
 

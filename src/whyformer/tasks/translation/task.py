@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from whyformer.config.recipe_files import RecipeLayer
 from whyformer.config.validation import check
+from whyformer.data.checks.forms import with_forms
 from whyformer.data.corpora.pair_files import JoinedPairs, PairsSpec, Referenced, TextPairs
 from whyformer.data.corpora.parallel import (
     Corpus,
@@ -83,6 +84,13 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
     @override
     def measures(self, recipe: TranslationRecipe) -> tuple[str, ...]:
         return ("bleu", "chrf", "exact")
+
+    @override
+    def found(self, recipe: TranslationRecipe) -> tuple[TranslationRecipe, list[Decision]]:
+        if not isinstance(recipe.data, FilesSpec):
+            return recipe, []
+        data, keys = with_forms(recipe.data)
+        return recipe.model_copy(update={"data": data}), [Decision(*each) for each in keys]
 
     @override
     def provisional(self, said: RecipeLayer) -> RecipeLayer:

@@ -195,6 +195,10 @@ class TranslationTraining:
             return "bleu" in new
         return self._scoring.better(new, old)
 
+    def chosen_by(self, scores: dict[str, float]) -> str:
+        """The score that the recipe names, or likelihood where that tells nothing."""
+        return self._scoring.chosen_by(scores)
+
     def _is_informed(self, model: AnyEncoderDecoder, device: torch.device) -> bool:
         """Whether ``model``, in evaluation mode, knows more of training pairs than the frequencies of tokens.
 

@@ -10,6 +10,7 @@ import torch
 
 from whyformer.data.batches.batch import Batch
 from whyformer.data.batches.planning import length_batches
+from whyformer.data.corpora.detection.blank import is_blank
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.text.sentences import join_sentences, split_line
 from whyformer.decoding.hypothesis import Hypothesis
@@ -112,7 +113,7 @@ class Translator:
         settings = self.settings if settings is None else settings
         results = [[TextOutput("", 0.0, (), [], finished=True)] for _ in sentences]
         filled = [
-            index for index, text in enumerate(sentences) if text.strip() and sources[index] is not None
+            index for index, text in enumerate(sentences) if not is_blank(text) and sources[index] is not None
         ]
         kept = [sources[index] or [] for index in filled]
         numbers = [first + places[index] for index in filled]

@@ -2,14 +2,24 @@
 
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+from typing_extensions import override
 
 from whyformer.errors import TrainingError
 from whyformer.language import current_language, padded, translated
@@ -25,13 +35,36 @@ _REDRAW = 60.0
 """Seconds between two pictures of a running training: one takes half a second."""
 
 
+class _TimeLeft(TimeRemainingColumn):
+    """The time left, which is never more than ``bound`` seconds."""
+
+    def __init__(self, bound: Callable[[], float | None]) -> None:
+        super().__init__()
+        self._bound_of = bound
+
+    @override
+    def render(self, task: Task) -> Text:
+        bound = self._bound_of()
+        remaining = task.time_remaining
+        if bound is None or task.finished or (remaining is not None and remaining <= bound):
+            return super().render(task)
+        return Text(str(timedelta(seconds=round(bound))), style="progress.remaining")
+
+
 class Report:
     """Passes every log entry and validation on.
 
     On a terminal a bar shows loss, tokens per second and the time left; piped, plain lines come instead.
     """
 
-    def __init__(self, run: RunFolder, total_steps: int | None, step: int, curves: Curves) -> None:
+    def __init__(
+        self,
+        run: RunFolder,
+        total_steps: int | None,
+        step: int,
+        curves: Curves,
+        seconds: float | None = None,
+    ) -> None:
         self.run = run
         self._curves = curves
         self.console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
@@ -40,7 +73,7 @@ class Report:
             BarColumn(),
             TextColumn("{task.fields[figures]}"),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            _TimeLeft(lambda: self._bound),
             console=self.console,
             # Ten minutes, so that a validation does not upset the time left.
             speed_estimate_period=600.0,
@@ -54,6 +87,7 @@ class Report:
         self._total = total_steps
         self._first = step
         self._began = time.monotonic()
+        self._seconds = seconds
         self._events = Events(run.tensorboard, step)
         self._drawn = time.monotonic()
 
@@ -106,10 +140,17 @@ class Report:
 
     def _time_left(self, step: int) -> list[str]:
         """How long the rest takes, at the rate since the start; nothing where that cannot be told."""
-        if self._total is None or not self._first < step < self._total:
-            return []
-        seconds = (time.monotonic() - self._began) / (step - self._first) * (self._total - step)
-        return [f"time_left {timedelta(seconds=round(seconds))}"]
+        bounds = [] if self._bound is None else [self._bound]
+        if self._total is not None and self._first < step < self._total:
+            took = time.monotonic() - self._began
+            bounds.append(took / (step - self._first) * (self._total - step))
+        ends = self._total is not None and step >= self._total
+        return [f"time_left {timedelta(seconds=round(min(bounds)))}"] if bounds and not ends else []
+
+    @property
+    def _bound(self) -> float | None:
+        """Seconds that are left of those that the training may take."""
+        return None if self._seconds is None else max(0.0, self._seconds - (time.monotonic() - self._began))
 
     def _draw(self) -> None:
         """Bring curves.png up to date."""

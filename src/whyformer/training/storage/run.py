@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from torch import Tensor, nn
@@ -88,7 +89,7 @@ class RunFolder:
         if chosen is None or not present:
             raise CheckpointError(
                 f"{path}: there is no such file, and the run has no weights without it; "
-                f"go on with `whyformer train {self.path}`."
+                f"go on with `whyformer train {quote(str(self.path))}`."
             )
         raise CheckpointError(
             f"{path}: there is no such file of weights; the run has {', '.join(map(str, present))}."
@@ -158,7 +159,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     if RunFolder(path).recipe.exists():
         if not overwrite:
             raise CheckpointError(
-                f"{path}: a run lies here already; go on with it by `whyformer train {path}`, "
+                f"{path}: a run lies here already; go on with it by `whyformer train {quote(str(path))}`, "
                 "replace it with --overwrite, or choose another --run."
             )
     elif path.exists() and not all(map(is_lock_file, path.iterdir())):

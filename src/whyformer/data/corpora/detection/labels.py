@@ -3,12 +3,12 @@
 import unicodedata
 from collections.abc import Iterator, Mapping
 
-_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
+from whyformer.data.corpora.detection.blank import INVISIBLE
 
 
 def trimmed_label(label: str) -> str:
     """A label without white space around it, no-break space and invisible characters included."""
-    return " ".join(label.translate(dict.fromkeys(map(ord, _INVISIBLE))).split())
+    return " ".join(label.translate(dict.fromkeys(map(ord, INVISIBLE))).split())
 
 
 def label_notes(counts: Mapping[str, int]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from whyformer.data.corpora.formats.tables import format_of
+from whyformer.data.corpora.held_out import refuse_share
 
 
 class FileByPath:
@@ -38,6 +39,7 @@ def listed(data: object) -> object:
     given = dict(cast(Mapping[str, object], data))
     for key in {"train", "valid"} & given.keys():
         given[key] = _as_list(given[key])
+    refuse_share(given.get("test"))
     match given.get("test"):
         case Mapping() as test:
             sets = cast(Mapping[str, object], test)

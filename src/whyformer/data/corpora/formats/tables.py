@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
@@ -263,6 +264,18 @@ def delimiter_of(path: Path, form: TableFormat) -> str:
         return "\t"
     found = find_delimiter(head_of(path)) if path.is_file() else None
     return found if found in (";", "|") else ","
+
+
+def columns_note(file: Path, lines: Sequence[str]) -> str | None:
+    """A sentence on ``lines`` of a ``file`` that are taken for texts, but most of which have columns."""
+    filled = [line for line in lines[:SAMPLE] if line.strip()]
+    if sum("\t" in line for line in filled) <= len(filled) / 2:
+        return None
+    width = max(line.count("\t") for line in filled) + 1
+    return (
+        f"{file}: its lines have up to {width} columns, parted by tabs, and are taken whole; give the texts "
+        f"alone, as in `cut -f 1 {quote(str(file))}`."
+    )
 
 
 def table_notes(path: Path, delimiter: str, *, header: bool, quotes: bool, key: str) -> Iterator[str]:
