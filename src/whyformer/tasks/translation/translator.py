@@ -86,7 +86,8 @@ class Translator:
 
         Args:
             texts: lines, of one sentence each unless ``split``.
-            settings: how to search; the recipe's way if left out.
+            settings: how to search; the recipe's way if left out. A prefix begins the first sentence of a
+                line that is ``split``, not each.
             batch: sentences side by side; it changes the speed, not the result.
             first: the number of the first line in the caller's data, from 1. Errors name lines, and
                 what is drawn for a sentence depends on its line, so data may be translated in parts.
@@ -116,13 +117,17 @@ class Translator:
         ]
         kept = [sources[index] or [] for index in filled]
         numbers = [first + places[index] for index in filled]
+        begins = [at == 0 or places[at - 1] != places[at] for at in filled]
         shown = progress("translating", len(filled), "sentences") if advance is None else nullcontext(advance)
         with shown as done:
-            for order, rows, found in self._searches(kept, numbers, settings, batch):
-                hypotheses = self._scored(rows, found, settings) if scores else found
-                for place, best in zip(order, hypotheses, strict=True):
-                    results[filled[place]] = [self._candidate(hypothesis) for hypothesis in best]
-                done(len(order))
+            for way, chosen in _ways(settings, begins):
+                sought = [kept[place] for place in chosen], [numbers[place] for place in chosen]
+                for order, rows, found in self._searches(*sought, way, batch):
+                    hypotheses = self._scored(rows, found, way) if scores else found
+                    for place, best in zip(order, hypotheses, strict=True):
+                        found_here = [self._candidate(hypothesis) for hypothesis in best]
+                        results[filled[chosen[place]]] = found_here
+                    done(len(order))
         if not split:
             return results
         rest = iter(results)
@@ -217,6 +222,16 @@ class Translator:
         target, tokens = self.tokenizers.target, hypothesis.tokens
         text, readable = target.decode(tokens), target.tokens(tokens)
         return TextOutput(text, hypothesis.score, tokens, readable, hypothesis.finished)
+
+
+def _ways(settings: SearchSpec, begins: Sequence[bool]) -> Iterator[tuple[SearchSpec, list[int]]]:
+    """Ways to search, and the places of the sentences to search so: a prefix ``begins`` a line, not each."""
+    if all(begins) or not (settings.prefix or settings.openings):
+        yield settings, [*range(len(begins))]
+        return
+    yield settings, [place for place, first in enumerate(begins) if first]
+    free = settings.model_copy(update={"prefix": (), "openings": ()})
+    yield free, [place for place, first in enumerate(begins) if not first]
 
 
 def _joined(parts: Sequence[TextOutput]) -> TextOutput:
