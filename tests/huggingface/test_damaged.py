@@ -26,6 +26,7 @@ BUILDS: dict[str, Callable[[Path], Any]] = {
     "distilbert": bert(head="DistilBertForMaskedLM"),
     "classes": bert(head="BertForSequenceClassification", config=CLASSES),
     "marian": marian(),
+    "texts": gpt2(head="GPT2ForSequenceClassification", config={**CLASSES, "pad_token_id": 0}),
 }
 SIZES = {
     "gpt2": ["n_layer", "n_embd", "n_positions", "n_head", "n_inner", "vocab_size"],
@@ -77,6 +78,13 @@ def copied(wholes: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Pat
 
 def silent(folder: Path) -> ImportedRun:
     return imported_run(folder, lambda _sentence: None)
+
+
+def notes(folder: Path) -> list[str]:
+    """All that is said of a sound ``folder``."""
+    said = list[str]()
+    imported_run(folder, said.append)
+    return said
 
 
 def told(folder: Path, **changes: object) -> str:
@@ -229,3 +237,10 @@ def test_half_of_a_tokenizer_is_said_to_be_so(missing: str, left: str, copied: C
     folder = copied("files")
     (folder / missing).unlink()
     assert f"has {left} but no {missing}" in told(folder)
+
+
+def test_a_classifier_that_joins_pairs_otherwise_is_not_told_to_read_them(wholes: Callable[[str], Path]):
+    assert any("set data.texts: 2" in note for note in notes(wholes("classes")))
+    said = notes(wholes("texts"))
+    assert not any("set data.texts: 2" in note for note in said)
+    assert any("if it was trained on pairs, join each as it was then" in note for note in said)

@@ -217,7 +217,15 @@ class _Folder:
             model=classifier_spec(spec, self.data, self.kind, self.path),
             training=self.unused,
         )
-        self.say("it reads one text; if it was trained on pairs, set data.texts: 2 in the run's recipe.yaml")
+        if self.kind == "gpt2":
+            self.say(
+                "it reads one text; of pairs it would read an end of text between the two, which theirs "
+                "leaves out, so if it was trained on pairs, join each as it was then"
+            )
+        else:
+            self.say(
+                "it reads one text; if it was trained on pairs, set data.texts: 2 in the run's recipe.yaml"
+            )
         return ImportedRun(recipe, classifier_tensors(whole.tensors, head), whole.assets, self.kind)
 
     def search(self, default: SearchSpec, token_ids: TokenIds, *, prompted: bool) -> SearchSpec:
