@@ -122,12 +122,8 @@ class Translator:
         with shown as done:
             for way, chosen in _ways(settings, begins):
                 sought = [kept[place] for place in chosen], [numbers[place] for place in chosen]
-                for order, rows, found in self._searches(*sought, way, batch):
-                    hypotheses = self._scored(rows, found, way) if scores else found
-                    for place, best in zip(order, hypotheses, strict=True):
-                        found_here = [self._candidate(hypothesis) for hypothesis in best]
-                        results[filled[chosen[place]]] = found_here
-                    done(len(order))
+                for place, candidates in self._found(*sought, way, batch, done, scores=scores):
+                    results[filled[chosen[place]]] = candidates
         if not split:
             return results
         rest = iter(results)
@@ -198,6 +194,23 @@ class Translator:
         # A few come one after another, by functions that leave no frame between here and the search.
         found = map(call, jobs) if few and self.parallel is None else side_by_side(jobs, self.parallel)
         return zip(orders, batches, found, strict=True)
+
+    def _found(
+        self,
+        sources: Sequence[list[int]],
+        numbers: Sequence[int],
+        settings: SearchSpec,
+        batch: int,
+        done: Callable[[int], None],
+        *,
+        scores: bool,
+    ) -> Iterator[tuple[int, list[TextOutput]]]:
+        """The place of each sentence among ``sources``, in any order, and its translations, best first."""
+        for order, rows, found in self._searches(sources, numbers, settings, batch):
+            hypotheses = self._scored(rows, found, settings) if scores else found
+            for place, best in zip(order, hypotheses, strict=True):
+                yield place, [self._candidate(hypothesis) for hypothesis in best]
+            done(len(order))
 
     def _scored(
         self, rows: Batch, found: list[list[Hypothesis]], settings: SearchSpec
