@@ -86,8 +86,7 @@ class Translator:
 
         Args:
             texts: lines, of one sentence each unless ``split``.
-            settings: how to search; the recipe's way if left out. A prefix begins the first sentence of a
-                line that is ``split``, not each.
+            settings: how to search; the recipe's way if left out. A prefix begins a line, not each sentence.
             batch: sentences side by side; it changes the speed, not the result.
             first: the number of the first line in the caller's data, from 1. Errors name lines, and
                 what is drawn for a sentence depends on its line, so data may be translated in parts.
