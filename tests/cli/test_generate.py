@@ -43,7 +43,9 @@ def test_several_texts_stand_under_their_numbers(generate: Program):
     many = ("one", "--sample", "--temperature", 4, "--samples", 3)
     told = json.loads(generate(*many, "--json").stdout)
     assert told["prompt"] == "one"
-    assert [each.keys() for each in told["texts"]] == 3 * [{"text", "score", "tokens", "finished"}]
+    assert [each.keys() for each in told["texts"]] == 3 * [
+        {"text", "score", "tokens", "finished", "completing"}
+    ]
     expected = "".join(f"[{n}]\none{each['text']}\n" for n, each in enumerate(told["texts"], start=1))
     assert generate(*many).stdout == expected
 
@@ -114,3 +116,21 @@ def test_the_keys_of_such_recipes_are_listed(whyformer: Program):
     listed = whyformer("recipes", "gpt-tiny", "--keys").stdout
     for key in ("data.train", "data.valid", "tokenizer.kind", "model.stack.layers", "decoding.kind"):
         assert f"\n{key}: " in f"\n{listed}"
+
+
+@pytest.mark.parametrize("prompt", ["one t", "one two th", "fo", "one two", "one ", ""])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_tokens_that_complete_the_prompt_are_told_apart(
+    whyformer: Program, counting_run: Path, prompt: str, count: int
+):
+    asked = ("--greedy", "--device", "cpu", "--tokens", count, "--json", prompt)
+    (text,) = json.loads(whyformer("generate", counting_run, *asked).stdout)["texts"]
+    assert 0 <= text["completing"] <= len(text["tokens"])
+    assert len(text["tokens"]) - text["completing"] <= count
+    sampled = ("--sample", "--seed", 3, "--samples", 4, *asked[1:])
+    for each in json.loads(whyformer("generate", counting_run, *sampled).stdout)["texts"]:
+        assert len(each["tokens"]) - each["completing"] <= count
+    shown = whyformer("generate", counting_run, *asked[:-2], prompt).stdout
+    assert shown == f"{prompt.rstrip()}{text['text']}\n"
+    if prompt in ("one two", "one ", ""):
+        assert text["completing"] == 0

@@ -201,7 +201,39 @@ def test_on_a_terminal_each_line_is_answered_at_once(reverse_run: Path):
     assert "error: line 3 has 16 tokens" in messages
 
 
+@pytest.mark.filterwarnings("ignore::whyformer.errors.WhyformerNote")
+def test_a_prefix_begins_the_first_sentence_of_a_line_that_is_split(translate: Program):
+    whole = ("--greedy", "--prefix", "3 4", "--device", "cpu")
+    lines = ["0 1 2? 1 2 0! 2 2 1", "4 3 2", "", "1 0? 2 0"]
+    result = translate("--split", *whole, stdin="".join(f"{line}\n" for line in lines))
+    first = translate(*whole, stdin="0 1 2?\n4 3 2\n1 0?\n").stdout.splitlines()
+    later = translate("--greedy", "--device", "cpu", stdin="1 2 0!\n2 2 1\n2 0\n").stdout.splitlines()
+    expected = [f"{first[0]} {later[0]} {later[1]}", first[1], "", f"{first[2]} {later[2]}"]
+    assert [line.split() for line in result.stdout.splitlines()] == [line.split() for line in expected]
+    assert [line.count("3 4") for line in result.stdout.splitlines()] == [1, 1, 0, 1]
+
+
+@pytest.mark.filterwarnings("ignore::whyformer.errors.WhyformerNote")
+@pytest.mark.parametrize("batch", [1, 2, 64])
+def test_a_prefix_and_sentences_do_not_depend_on_the_batch(translate: Program, batch: int):
+    given = "0 1 2? 1 2 0! 2 2 1\n4 3 2\n\n1 0? 2 0\n"
+    asked = ("--split", "--beam", "3", "--prefix", "2", "--scores")
+    assert (
+        translate(*asked, "--batch", batch, stdin=given).stdout.replace("-0.0000", "0.0000")
+        == translate(*asked, stdin=given).stdout.replace("-0.0000", "0.0000")
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_precision_that_gains_nothing_is_said_to_be_none(translate: Program, precision: str):
+    with pytest.warns(WhyformerNote, match=f"so small that {precision} would gain nothing"):
+        translate("--precision", precision, "--greedy", "0 1 2")
+    for chosen in ("auto", "fp32"):  # of which nothing is said
+        translate("--precision", chosen, "--greedy", "0 1 2")
+
+
 @pytest.mark.parametrize("precision", ["auto", "bf16", "int8"])
+@pytest.mark.filterwarnings("ignore::whyformer.errors.WhyformerNote")
 def test_a_precision_may_be_chosen(translate: Program, precision: str):
     assert translate("--precision", precision, "--greedy", "0 1 2").stdout == "2 1 0\n"
 

@@ -23,7 +23,10 @@ def packed(*members: str) -> Callable[[Path], None]:
 
 
 def holding(content: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(content) and None
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+
+    return write
 
 
 BINARY = [

@@ -107,7 +107,7 @@ def test_held_out_tables_are_read_like_the_training_table_by_their_own_first_lin
     path = str(write(tmp_path / "b.tsv", wide(PAIRS[:20], 1, 1), header))
     data, _ = with_forms(spec({"train": train, key: path if key == "valid" else {"mine": path}}))
     files = data.valid if key == "valid" else data.test["mine"]
-    assert not isinstance(files, float)
+    assert not isinstance(files, float | int)
     assert [tuple(pair) for pair in files.held_out()] == PAIRS[:20]
     assert (getattr(files, "source_column"), getattr(files, "target_column")) == places  # noqa: B009
 

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -27,7 +28,7 @@ from whyformer.engines.native.build import build
 from whyformer.engines.native.engine import NativeEngine
 from whyformer.engines.native.library import library, missing
 from whyformer.engines.native.pack import NativePrecision, Packed
-from whyformer.errors import DecodingError
+from whyformer.errors import DecodingError, WhyformerNote
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import Transformer, TransformerSpec
 from whyformer.nn.embedding import EmbeddingSpec
@@ -173,6 +174,7 @@ def test_it_stops_at_the_end_mark_and_at_the_limit(native: Path):
     ],
 )
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.filterwarnings("ignore::whyformer.errors.WhyformerNote")
 def test_it_searches_a_batch_like_torch(native: Path, name: str, settings: SearchSpec):
     model = MODELS[name]()
     source, valid = batch(40)
@@ -182,6 +184,21 @@ def test_it_searches_a_batch_like_torch(native: Path, name: str, settings: Searc
     for ours, theirs in alike([*chain(*found)], [*chain(*expected)]):
         assert ours.finished == theirs.finished
         assert ours.token_log_probabilities == pytest.approx(theirs.token_log_probabilities, abs=1e-4)
+
+
+def test_what_it_leaves_to_torch_is_said_once(native: Path):
+    engine = NativeEngine(made(), "int8", path=native)
+    source, valid = batch(5)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for settings in (GREEDY, BeamSpec(longest_extra=5), BeamSpec(longest_extra=5, length_penalty=1.0)):
+            engine(source, valid, settings, model_limit=60)
+        assert not caught
+        for penalty in (0.1, 0.3):
+            engine(source, valid, BeamSpec(longest_extra=5, coverage_penalty=penalty), model_limit=60)
+    (note,) = caught
+    assert note.category is WhyformerNote
+    assert "torch computes with a coverage_penalty" in str(note.message)
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp32"])

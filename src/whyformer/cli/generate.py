@@ -29,13 +29,17 @@ from whyformer.cli.options import (
 if TYPE_CHECKING:
     from whyformer.decoding.search import SearchSpec
     from whyformer.tasks.causal_lm.generator import Generator
+    from whyformer.tasks.output import TextOutput
 
 
 def generate(
     run: RunArgument,
     prompt: Annotated[str, typer.Argument(help="How the text begins; left out, a new document begins.")] = "",
     tokens: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of tokens to write; the recipe's if left out.")
+        int | None,
+        typer.Option(
+            min=1, help="Maximum number of tokens to write behind PROMPT's pieces; the recipe's if left out."
+        ),
     ] = None,
     samples: Annotated[
         int | None, typer.Option("--samples", "--n-best", min=1, help="Texts to write.")
@@ -92,13 +96,18 @@ def generate(
     begun = prompt.rstrip(" ")
     written = generator.generate([prompt], settings, special_tokens=special_tokens)[0]
     if as_json:
-        shown = {"prompt": begun, "texts": [each.record() for each in written]}
+        shown = {"prompt": begun, "texts": [_record(each) for each in written]}
         typer.echo(json.dumps(shown, ensure_ascii=False))
         return
     for number, each in enumerate(written, start=1):
         if len(written) > 1:
             typer.echo(f"[{number}]")
         typer.echo(begun + each.text)
+
+
+def _record(written: "TextOutput") -> dict[str, object]:
+    """A text ready for JSON; ``completing`` of its tokens stand for the prompt's last piece, completed."""
+    return {**written.record(), "completing": written.completing}
 
 
 def _stream(generator: "Generator", prompt: str, settings: "SearchSpec", special_tokens: bool) -> None:

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from whyformer.cli.console import can_show, tell, tell_labelled
 from whyformer.cli.progress import progress_bar
-from whyformer.errors import StoppedError, WhyformerError, bare_complaint
+from whyformer.errors import DataError, StoppedError, WhyformerError, bare_complaint
 from whyformer.language import (
     LANGUAGES,
     Language,
@@ -33,12 +33,25 @@ from whyformer.progress import reported_by
 # A line must not begin with the first, nor end with the second.
 _CLOSING = "，。；：、！？）】》”’…,.;:!?)]}"
 _OPENING = "（【《“‘([{"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _UNIT = r"\s+|[⺀-鿿豈-﫿＀-￯“”‘’…]|[^\s⺀-鿿豈-﫿＀-￯“”‘’…]+"
+
+
+_FREE = ("text", "to", "recipe", "target", "name")
+"""Parameters that may hold more than Unicode: texts, the bad ones of which are told or left out one by one,
+and what names a file or folder."""
 
 
 # `Any` in this file, because typer keeps the classes of contexts and of formatters to itself.
 class Verb(TyperCommand):
-    """A command with ``--lang``."""
+    """A command with ``--lang``, whose options hold Unicode."""
+
+    @override
+    def invoke(self, ctx: Any) -> Any:
+        for parameter in self.get_params(ctx):
+            if parameter.name not in _FREE:
+                _refuse_surrogates(parameter, ctx.params.get(parameter.name))
+        return super().invoke(ctx)
 
     @override
     def get_params(self, ctx: Any) -> list[Any]:
@@ -111,6 +124,18 @@ class Program(VerbGroup):
         if standalone_mode:
             sys.exit(status)
         return status
+
+
+def _refuse_surrogates(parameter: Any, value: object) -> None:
+    """Refuse a ``value`` of a text ``parameter`` in which bytes stand that are no text in this locale."""
+    for text in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(text, str) and (found := _SURROGATE.search(text)):
+            option = isinstance(parameter, TyperOption)
+            name = parameter.opts[0] if option else parameter.name.upper()
+            raise DataError(
+                f"{name}: character {found.start() + 1} is half of a surrogate pair, so this is not Unicode "
+                "text; type it in UTF-8, in a locale of UTF-8."
+            )
 
 
 def _asked(arguments: Sequence[str]) -> Language | None:

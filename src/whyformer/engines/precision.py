@@ -26,18 +26,22 @@ _SMALLEST = 1e-30
 """A row of zeros has some scale, too."""
 
 
-def quantize_linear(model: nn.Module, precision: LowPrecision) -> None:
-    """Replace the large linear layers of ``model`` by ones in ``precision``, for the CPU.
+def quantize_linear(model: nn.Module, precision: LowPrecision) -> int:
+    """Replace the large linear layers of ``model`` by ones in ``precision``, for the CPU, and count them.
 
     Embeddings, norms, attention and softmax stay in fp32, and with bf16 the output table: logits of 8 bits
     would be equal too often. The weights of the layers cannot be saved or trained any more.
     """
+    replaced = 0
     for module in list(model.modules()):
         if isinstance(module, OutputTable) and precision == "int8" and module.output_weight.numel() >= _WORTH:
             module.low_precision_output = Int8Linear(*_plain(module.output_weight, module.scoring_bias))
+            replaced += 1
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Linear) and child.weight.numel() >= _WORTH:
                 setattr(module, name, _in_precision(child.weight, child.bias, precision))
+                replaced += 1
+    return replaced
 
 
 def _in_precision(weight: Tensor, bias: Tensor | None, precision: LowPrecision) -> "LowPrecisionLinear":

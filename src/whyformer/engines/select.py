@@ -1,5 +1,6 @@
 """Choice of the engine that computes translations, and of its precision."""
 
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from whyformer.engines.ctranslate2.engine import CTranslate2Engine, converted
 from whyformer.engines.engine import Engine
 from whyformer.engines.native.engine import NativeEngine
 from whyformer.engines.precision import chosen_precision, quantize_linear
-from whyformer.errors import DecodingError
+from whyformer.errors import DecodingError, WhyformerNote
 from whyformer.machine import CPUPrecision, EngineName, PrecisionName
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 
@@ -38,7 +39,13 @@ def select_engine(
     chosen = chosen_precision(precision, model.output_weight.device)
     match name:
         case "torch":
-            _quantize(model, chosen)
+            if not _quantize(model, chosen) and precision not in ("fp32", "auto"):
+                warnings.warn(
+                    f"all layers of this model are so small that {precision} would gain nothing, so fp32 is "
+                    "computed.",
+                    WhyformerNote,
+                    stacklevel=2,
+                )
             return Selected(partial(search, model), None)
         case "native":
             if chosen == "bf16":
@@ -53,6 +60,6 @@ def select_engine(
             return Selected(CTranslate2Engine(folder, chosen, callers), callers)
 
 
-def _quantize(model: AnyEncoderDecoder, precision: CPUPrecision) -> None:
-    if precision != "fp32":
-        quantize_linear(model, precision)
+def _quantize(model: AnyEncoderDecoder, precision: CPUPrecision) -> int:
+    """Put the large layers of ``model`` into ``precision``, and count them."""
+    return 0 if precision == "fp32" else quantize_linear(model, precision)

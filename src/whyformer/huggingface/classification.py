@@ -63,7 +63,13 @@ CLASS_HEADS: dict[str, ClassHead] = {
 
 def is_classifier(config: Mapping[str, Any]) -> bool:
     """Whether config.json names a classifier of texts."""
-    return any(str(name).endswith(_ENDING) for name in config.get("architectures") or [])
+    return any(name.endswith(_ENDING) for name in architectures(config))
+
+
+def architectures(config: Mapping[str, Any]) -> list[str]:
+    """Names of their classes that config.json tells."""
+    told = config.get("architectures")
+    return [str(name) for name in told] if isinstance(told, list) else []
 
 
 def parted(
@@ -97,23 +103,35 @@ def labels_of(config: Mapping[str, Any], classes: int, folder: Path) -> tuple[st
             f"{folder}: the model tells {what} of a text (problem_type: {problem or 'unset'}, {classes} "
             "outputs), but a classifier here tells one of some labels; it cannot be imported."
         )
-    told = {int(id): str(label) for id, label in (config.get("id2label") or {}).items()}
+    named = config.get("id2label") or {}
+    if not isinstance(named, dict) or not all(str(id).isdecimal() for id in named):
+        raise CheckpointError(
+            f"{folder}/config.json: id2label is {named}, but each number has to have a label; correct it."
+        )
+    told = {int(id): str(label) for id, label in named.items()}
     labels = tuple(told.get(id, f"LABEL_{id}") for id in range(classes))
     if len(set(labels)) < classes:
         raise CheckpointError(f"{folder}/config.json: id2label names one label twice; rename it.")
     return labels
 
 
-def classifier_spec(backbone: BackboneSpec, config: Mapping[str, Any], model_type: str) -> ClassifierSpec:
-    """Our spec of a classifier over ``backbone``."""
+def classifier_spec(
+    backbone: BackboneSpec, config: Mapping[str, Any], model_type: str, folder: Path
+) -> ClassifierSpec:
+    """Our spec of a classifier over ``backbone``.
+
+    Raises:
+        CheckpointError: the dropout of its head is none.
+    """
     head = CLASS_HEADS[model_type]
     told = config.get(head.dropout)
-    return ClassifierSpec(
-        backbone=backbone,
-        pooling=head.pooling,
-        layer=head.layer,
-        dropout=config.get("hidden_dropout_prob", 0.1) if told is None else told,
-    )
+    dropout = config.get("hidden_dropout_prob", 0.1) if told is None else told
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise CheckpointError(
+            f"{folder}/config.json: {head.dropout} is {dropout}, but shares are at least 0 and below 1; "
+            "correct it."
+        )
+    return ClassifierSpec(backbone=backbone, pooling=head.pooling, layer=head.layer, dropout=dropout)
 
 
 def classifier_tensors(backbone: Mapping[str, Tensor], head: Mapping[str, Tensor]) -> dict[str, Tensor]:

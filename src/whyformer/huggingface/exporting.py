@@ -16,9 +16,10 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import CheckpointError
 from whyformer.huggingface.classification import classifier_config, their_classifier
+from whyformer.huggingface.config import Config
 from whyformer.huggingface.formats.bert import EncoderFormat, HuggingFaceBert
 from whyformer.huggingface.formats.distilbert import HuggingFaceDistilBert
-from whyformer.huggingface.formats.format import CheckpointFormat, Config
+from whyformer.huggingface.formats.format import CheckpointFormat
 from whyformer.huggingface.formats.gpt2 import HuggingFaceGPT2
 from whyformer.huggingface.formats.marian import HuggingFaceMarian
 from whyformer.huggingface.formats.roberta import HuggingFaceRoberta
@@ -86,8 +87,8 @@ def exported_files(opened: OpenRun, weights: Path) -> ExportedFiles:
             return source.classifier(recipe)
         case _:
             raise CheckpointError(
-                f"{run.path}: a {recipe.model.kind} has no format there; a transformer, a gpt, a bert and a "
-                "classifier of one of these have one."
+                f"{run.path}: model.kind {recipe.model.kind} has no format there; a transformer, a gpt, a "
+                "bert and a classifier of one of these have one."
             )
 
 
@@ -173,7 +174,8 @@ class _Source:
                 return self.headed(HuggingFaceGPT2(), backbone, spec, recipe.data.known)
             case other:
                 raise CheckpointError(
-                    f"{self.opened.folder.path}: a classifier over a {other.kind} has no format there."
+                    f"{self.opened.folder.path}: a classifier over model.backbone.kind {other.kind} has no "
+                    "format there."
                 )
 
     def headed(

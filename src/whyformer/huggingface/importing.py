@@ -16,19 +16,22 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import CheckpointError, TokenizerError
 from whyformer.huggingface.classification import (
+    architectures,
     classifier_spec,
     classifier_tensors,
     is_classifier,
     labels_of,
     parted,
 )
+from whyformer.huggingface.config import Config, read_config
 from whyformer.huggingface.formats.bert import HuggingFaceBert
 from whyformer.huggingface.formats.distilbert import HuggingFaceDistilBert
-from whyformer.huggingface.formats.format import CheckpointFormat, Config, Marks, Say, read_config
+from whyformer.huggingface.formats.format import CheckpointFormat, Marks, Say
 from whyformer.huggingface.formats.gpt2 import HuggingFaceGPT2
 from whyformer.huggingface.formats.marian import HuggingFaceMarian
-from whyformer.huggingface.formats.roberta import HuggingFaceRoberta
+from whyformer.huggingface.formats.roberta import HuggingFaceRoberta, pad_of
 from whyformer.huggingface.generation import read_search, settings_of
+from whyformer.huggingface.shapes import check_numbers
 from whyformer.huggingface.tokenizers.conversion import Origin, from_theirs, pieces_of
 from whyformer.huggingface.tokenizers.files import Foreign, Side, read_foreign
 from whyformer.huggingface.tokenizers.json_files import read_object
@@ -89,23 +92,32 @@ def imported_run(folder: Path, say: Say) -> ImportedRun:
         raise CheckpointError(f"{folder}: has no config.json; name the folder of a Hugging Face model.")
     data = read_object(folder / "config.json")
     kind = data.get("model_type")
+    if kind is None:
+        raise CheckpointError(
+            f"{folder}: config.json says no model_type; add {', '.join(_TYPES[:-1])} or {_TYPES[-1]}."
+        )
     if kind not in _TYPES:
         raise CheckpointError(
             f"{folder}: this is a model of type {kind}; {', '.join(_TYPES[:-1])} and {_TYPES[-1]} can be "
             "imported."
         )
     _refuse_other_heads(data, folder)
+    if told := data.get("quantization_config"):
+        method = told.get("quant_method", "unknown") if isinstance(told, dict) else told
+        raise CheckpointError(
+            f"{folder}: config.json has a quantization_config ({method}), and weights of few bits cannot be "
+            "imported; take the model as it was before."
+        )
     generation = read_object(folder / _GENERATION) if (folder / _GENERATION).is_file() else None
     if generation is not None and kind in ("gpt2", "marian"):
         # Texts are written by the ids of this file.
         data |= {key: generation[key] for key in _WRITING_IDS if generation.get(key) is not None}
     source = _Folder(folder, data, generation, read_foreign(folder, data, say), say)
-    pad = data.get("pad_token_id")
     match kind:
         case "bert":
             return source.encoder(HuggingFaceBert())
         case "roberta":
-            return source.encoder(HuggingFaceRoberta(pad if isinstance(pad, int) else 1))
+            return source.encoder(HuggingFaceRoberta(pad_of(data, folder / "config.json")))
         case "distilbert":
             return source.encoder(HuggingFaceDistilBert())
         case "gpt2":
@@ -115,10 +127,9 @@ def imported_run(folder: Path, say: Say) -> ImportedRun:
 
 
 def _refuse_other_heads(data: Mapping[str, Any], folder: Path) -> None:
-    named = [str(name) for name in data.get("architectures") or []]
     if is_classifier(data):
         return
-    for name in named:
+    for name in architectures(data):
         if "For" in name.removesuffix("Model") and not name.endswith(_KNOWN_HEADS):
             raise CheckpointError(
                 f"{folder}: this is a {name}, whose head nothing here has; models of language, masked ones "
@@ -202,15 +213,24 @@ class _Folder:
     ) -> ImportedRun:
         """The run of a model that tells classes of texts."""
         head, others = parted(exchange.own_names(read_tensors(self.path)), self.kind, self.path)
+        check_numbers(head, self.path)
         labels = labels_of(self.data, len(head["output.weight"]), self.path)
         spec, whole = self.read(exchange, others)
         recipe = ClassificationRecipe(
             start=self.path.resolve(),
             data=LabelledSpec(train=None, labels=labels),
-            model=classifier_spec(spec, self.data, self.kind),
+            model=classifier_spec(spec, self.data, self.kind, self.path),
             training=self.unused,
         )
-        self.say("it reads one text; if it was trained on pairs, set data.texts: 2 in the run's recipe.yaml")
+        if self.kind == "gpt2":
+            self.say(
+                "it reads one text; of pairs it would read an end of text between the two, which theirs "
+                "leaves out, so if it was trained on pairs, join each as it was then"
+            )
+        else:
+            self.say(
+                "it reads one text; if it was trained on pairs, set data.texts: 2 in the run's recipe.yaml"
+            )
         return ImportedRun(recipe, classifier_tensors(whole.tensors, head), whole.assets, self.kind)
 
     def search(self, default: SearchSpec, token_ids: TokenIds, *, prompted: bool) -> SearchSpec:

@@ -22,9 +22,13 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     names = [WEIGHTS_FILE]
     if not (folder / WEIGHTS_FILE).is_file() and (folder / _INDEX).is_file():
         index = read_object(folder / _INDEX).get("weight_map")
-        if not isinstance(index, dict):
+        if not isinstance(index, dict) or not all(isinstance(name, str) for name in index.values()):
             raise CheckpointError(f"{folder / _INDEX}: has no weight_map; restore it.")
         names = sorted(set(index.values()))
+        if missing := [name for name in names if not (folder / name).is_file()]:
+            raise CheckpointError(
+                f"{folder / missing[0]}: this file is missing, though {_INDEX} names it; restore it."
+            )
     elif not (folder / WEIGHTS_FILE).is_file():
         pickles = [path.name for pattern in _PICKLES for path in sorted(folder.glob(pattern))]
         if pickles:

@@ -16,6 +16,8 @@ class TextOutput:
     """The same tokens, readable."""
     finished: bool
     """Whether EOS came before the length limit."""
+    completing: int = 0
+    """Number of first tokens that also hold the end of the prompt; a limit does not count them as written."""
 
     def record(self) -> dict[str, object]:
         """The output without its ids, ready for JSON."""

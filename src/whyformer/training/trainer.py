@@ -174,7 +174,7 @@ class Trainer(Generic[ModelT]):
             return f"all {step:,} steps are done ({reached}), and only the end is left"
         return (
             f"finished: {step:,} steps are done, and {reached} leaves nothing to do; "
-            f"`whyformer train {self.run.path} {' '.join(self.further())}` goes on"
+            f"`whyformer train {quote(str(self.run.path))} {' '.join(self.further())}` goes on"
         )
 
     def further(self) -> Iterator[str]:

@@ -192,7 +192,7 @@ def _found_like(table: OneTable, like: OneTable, key: str, found: list[FoundKey]
     keys += [FoundKey(each, at, "as in data.train") for each, at in zip(_COLUMNS, places, strict=True)]
     if isinstance(like, TsvPairs) and like.quotes and "quotes" in unsaid:
         keys.append(FoundKey("quotes", True, "as in data.train"))
-    if isinstance(like, CsvPairs) and "delimiter" in unsaid:
+    if isinstance(like, CsvPairs) and like.delimiter is not None and "delimiter" in unsaid:
         keys.append(FoundKey("delimiter", like.delimiter, "as in data.train"))
     return _changed(table, key, keys, found)
 

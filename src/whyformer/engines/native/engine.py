@@ -4,6 +4,7 @@ B batch · S source length · R rows, a live hypothesis each · T target length 
 """
 
 import ctypes
+import warnings
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from whyformer.decoding.protocol import DecoderState, StepDecoder
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.engines.native import library
 from whyformer.engines.native.pack import NativePrecision, Packed, fault
-from whyformer.errors import DecodingError
+from whyformer.errors import DecodingError, WhyformerNote
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.transformer import Transformer
 from whyformer.position.layout import Padding, real_tokens
@@ -128,6 +129,7 @@ class NativeEngine(StepDecoder[NativeState]):
         self._longest = model.longest
         self._source_vocabulary = len(model.source_embedding.weight)
         self._packed = Packed(model, precision)
+        self._told = False
 
     @torch.inference_mode()
     def __call__(
@@ -142,6 +144,14 @@ class NativeEngine(StepDecoder[NativeState]):
         """See ``search``; torch does what needs attention to be watched, or more than the tables hold."""
         real = real_tokens(valid)
         longest = settings.longest(real.sum(dim=1), model_limit)
+        if _watches(settings) and not self._told:
+            self._told = True
+            warnings.warn(
+                "the native engine does not see where a model looks, so torch computes with a "
+                "coverage_penalty; leave out --coverage-penalty, or decoding.coverage_penalty in the recipe.",
+                WhyformerNote,
+                stacklevel=2,
+            )
         if not self._fits(source, real, longest) or _watches(settings):
             return search(self.model, source, valid, settings, model_limit=model_limit, numbers=numbers)
         if isinstance(settings, GreedySpec) and _is_free(settings):

@@ -10,15 +10,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from whyformer.errors import CheckpointError
-from whyformer.huggingface.formats.format import (
-    Config,
-    Marks,
-    OneStackFormat,
-    Say,
-    TensorPlace,
-    Tensors,
-    TokenIdSetting,
-)
+from whyformer.huggingface.config import Config, Count, DropShare, Epsilon, TokenIdSetting
+from whyformer.huggingface.formats.format import Marks, OneStackFormat, Say, TensorPlace, Tensors
 from whyformer.huggingface.formats.parts import (
     Activation,
     activation_of,
@@ -29,6 +22,7 @@ from whyformer.huggingface.formats.parts import (
     layers,
     settle_output,
 )
+from whyformer.huggingface.shapes import Size
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.bert import BERTSpec, Head, Transform
 from whyformer.nn.norm import LayerNormSpec
@@ -57,15 +51,17 @@ class EncoderConfig(Config):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    vocab_size: int = 30522
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
+    split: ClassVar = {"num_attention_heads": "hidden_size"}
+
+    vocab_size: Count = 30522
+    hidden_size: Count = 768
+    num_hidden_layers: Count = 12
+    num_attention_heads: Count = 12
+    intermediate_size: Count = 3072
     hidden_act: Activation = "gelu"
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-    max_position_embeddings: int = 512
+    hidden_dropout_prob: DropShare = 0.1
+    attention_probs_dropout_prob: DropShare = 0.1
+    max_position_embeddings: Count = 512
     is_decoder: Literal[False] = False
     add_cross_attention: Literal[False] = False
     tie_word_embeddings: bool = True
@@ -102,8 +98,8 @@ class BertConfig(EncoderConfig):
     """Their config.json."""
 
     model_type: Literal["bert"] = "bert"
-    type_vocab_size: int = 2
-    layer_norm_eps: float = 1e-12
+    type_vocab_size: Count = 2
+    layer_norm_eps: Epsilon = 1e-12
     position_embedding_type: Literal["absolute"] = "absolute"
 
     @property
@@ -128,6 +124,24 @@ class EncoderFormat(OneStackFormat[EncoderT, BERTSpec]):
     framed = (BOS, EOS)
     writes = False
     anchor = "embeddings.word_embeddings.weight"
+
+    @property
+    @override
+    def layer_counts(self) -> Mapping[str, str]:
+        return {"num_hidden_layers": self.names.layers}
+
+    @property
+    @override
+    def sizes(self) -> list[Size]:
+        enter = f"{self.names.layers}.0.{self.names.layer['feed_forward.enter']}.weight"
+        found = [
+            Size("vocab_size", self.anchor, 0, at_most=True),
+            Size("hidden_size", self.anchor, 1),
+            Size("max_position_embeddings", "embeddings.position_embeddings.weight", 0),
+            Size("intermediate_size", enter, 0),
+            Size("type_vocab_size", "embeddings.token_type_embeddings.weight", 0),
+        ]
+        return [size for size in found if size.field in self.config_type.model_fields]
 
     @override
     def marks(self, config: EncoderT, roles: Mapping[str, int], size: int, say: Say) -> Marks:

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from whyformer.huggingface.config import Count, DropShare
 from whyformer.huggingface.formats.bert import EncoderConfig, EncoderFormat, EncoderNames
 from whyformer.huggingface.formats.parts import Activation
 
@@ -12,13 +13,13 @@ class DistilBertConfig(EncoderConfig):
     """Their config.json, which has BERT's fields under other names."""
 
     model_type: Literal["distilbert"] = "distilbert"
-    hidden_size: int = Field(default=768, alias="dim")
-    num_hidden_layers: int = Field(default=6, alias="n_layers")
-    num_attention_heads: int = Field(default=12, alias="n_heads")
-    intermediate_size: int = Field(default=3072, alias="hidden_dim")
+    hidden_size: Count = Field(default=768, alias="dim")
+    num_hidden_layers: Count = Field(default=6, alias="n_layers")
+    num_attention_heads: Count = Field(default=12, alias="n_heads")
+    intermediate_size: Count = Field(default=3072, alias="hidden_dim")
     hidden_act: Activation = Field(default="gelu", alias="activation")
-    hidden_dropout_prob: float = Field(default=0.1, alias="dropout")
-    attention_probs_dropout_prob: float = Field(default=0.1, alias="attention_dropout")
+    hidden_dropout_prob: DropShare = Field(default=0.1, alias="dropout")
+    attention_probs_dropout_prob: DropShare = Field(default=0.1, alias="attention_dropout")
 
 
 class HuggingFaceDistilBert(EncoderFormat[DistilBertConfig]):

@@ -13,14 +13,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, ClassVar, Generic, Literal, NamedTuple, TypeVar
+from typing import ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import torch
-from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 from torch import Tensor, nn
 from typing_extensions import override
 
 from whyformer.errors import CheckpointError, bare_complaint
+from whyformer.huggingface.config import ConfigT, shown
+from whyformer.huggingface.shapes import Size, check_numbers, check_sizes
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.bert import BERTSpec
 from whyformer.models.gpt import GPTSpec
@@ -43,26 +45,8 @@ def silent(sentence: str) -> None:
     """Take a sentence and say nothing."""
 
 
-class Config(BaseModel, ABC):
-    """Their config.json, as far as it decides what a model computes; what is not named is not read."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
-
-    @property
-    @abstractmethod
-    def longest(self) -> int:
-        """Maximum number of tokens of a text, special tokens included."""
-
-
-def _first_id(told: object) -> object:
-    return next(iter(told), None) if isinstance(told, list) else told
-
-
-TokenIdSetting = Annotated[int | None, BeforeValidator(_first_id)]
-"""Id of a special token in config.json; of several, the first."""
 Marks = tuple[int | None, ...]
 """Their ids of our four special tokens; None where there is none."""
-ConfigT = TypeVar("ConfigT", bound=Config)
 SpecT = TypeVar("SpecT", bound=Spec)
 OneStack = TypeVar("OneStack", bound=BERTSpec | GPTSpec)
 
@@ -140,6 +124,16 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
     def places(self, spec: SpecT) -> dict[str, TensorPlace]:
         """Place of each tensor of a model of ``spec``."""
 
+    @property
+    @abstractmethod
+    def layer_counts(self) -> Mapping[str, str]:
+        """Beginning of the names of all layers, without the root, by the field with their number."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> Sequence[Size]:
+        """The places where the weights show what the config says."""
+
     @abstractmethod
     def build(self, spec: SpecT, vocabulary: int, source_vocabulary: int | None = None) -> nn.Module:
         """Our model, for sources in the same vocabulary or in another."""
@@ -196,6 +190,7 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
             CheckpointError: tensors are missing, left over or of another shape; each is named.
         """
         theirs = self.one_name_each(config, self.own_names(tensors), say)
+        check_sizes(config, theirs, path, self.layer_counts, self.sizes)
         try:
             spec = self.spec(config, theirs, token_ids.added)
         except ValidationError as error:
@@ -209,6 +204,8 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
         expected = self._theirs(spec, blank, sides)
         if misfit := tensor_misfit(expected, theirs, "such a model", ", but by config.json and tokenizer"):
             raise CheckpointError(f"{path}: the weights do not fit: {misfit}.")
+        tables = {place.name for place in places.values() if place.tokens is not None}
+        check_numbers(theirs, path, {name for name in tables if 1 in (theirs[name].dim(), len(theirs[name]))})
         ours = dict[str, Tensor]()
         for name, place in places.items():
             tensor = theirs[place.name][place.skipped :]
@@ -255,11 +252,11 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
         if not found:
             return
         (path, ours, theirs), *others = found
-        told = "".join(f", model.{key} is {_shown(one)} ({_shown(other)})" for key, one, other in others)
+        told = "".join(f", model.{key} is {shown(one)} ({shown(other)})" for key, one, other in others)
         settings = " ".join(self.cures(spec, token_ids))
         raise CheckpointError(
-            f"model.{path} is {_shown(ours)}, which the {self.model_type} format cannot say "
-            f"(there it is {_shown(theirs)}){told}; a recipe with {settings} gives a model that "
+            f"model.{path} is {shown(ours)}, which the {self.model_type} format cannot say "
+            f"(there it is {shown(theirs)}){told}; a recipe with {settings} gives a model that "
             "can be exported."
         )
 
@@ -299,23 +296,6 @@ class OneStackFormat(CheckpointFormat[ConfigT, OneStack]):
     @override
     def build(self, spec: OneStack, vocabulary: int, source_vocabulary: int | None = None) -> nn.Module:
         return spec.build(vocabulary)
-
-
-def read_config(config_type: type[ConfigT], data: Mapping[str, JsonValue], path: Path) -> ConfigT:
-    """The config that ``path`` holds as ``data``.
-
-    Raises:
-        CheckpointError: a field is missing or says what we cannot express; each is named.
-    """
-    try:
-        return config_type.model_validate(data)
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc'])) or 'it'}: {bare_complaint(fault['msg'])}"
-            + (f", not {_shown(fault['input'])}" if fault["loc"] and fault["type"] != "missing" else "")
-            for fault in error.errors(include_url=False)
-        ]
-        raise CheckpointError(f"{path}: this model cannot be imported: {'; '.join(faults)}.") from None
 
 
 def without_wrapper(tensors: Tensors, anchor: str, root: str = "") -> dict[str, Tensor]:
@@ -393,16 +373,3 @@ def _setting(path: str, value: JsonValue) -> str:
             return f"model.{path}.kind={kind}"
         case _:
             return quote(f"model.{path}={json.dumps(value)}")
-
-
-def _shown(value: object) -> str:
-    """A value as a sentence shows it: of a part, its kind."""
-    match value:
-        case {"kind": str(kind)}:
-            return kind
-        case None:
-            return "null"
-        case [] | ():
-            return "empty"
-        case _:
-            return str(value)

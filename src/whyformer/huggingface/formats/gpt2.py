@@ -7,15 +7,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from whyformer.attention.mask import Causal
-from whyformer.huggingface.formats.format import (
-    Config,
-    Marks,
-    OneStackFormat,
-    Say,
-    TensorPlace,
-    Tensors,
-    TokenIdSetting,
-)
+from whyformer.huggingface.config import Config, Count, DropShare, Epsilon, TokenIdSetting
+from whyformer.huggingface.formats.format import Marks, OneStackFormat, Say, TensorPlace, Tensors
 from whyformer.huggingface.formats.parts import (
     Activation,
     activation_of,
@@ -25,6 +18,7 @@ from whyformer.huggingface.formats.parts import (
     feed_forward,
     settle_output,
 )
+from whyformer.huggingface.shapes import Size
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.gpt import GPTSpec
 from whyformer.nn.norm import LayerNormSpec
@@ -45,18 +39,20 @@ _OUTPUT = "lm_head.weight"
 class GPT2Config(Config):
     """Their config.json."""
 
+    split: ClassVar = {"n_head": "n_embd"}
+
     model_type: Literal["gpt2"] = "gpt2"
-    vocab_size: int = 50257
-    n_positions: int = 1024
-    n_embd: int = 768
-    n_layer: int = 12
-    n_head: int = 12
-    n_inner: int | None = None
+    vocab_size: Count = 50257
+    n_positions: Count = 1024
+    n_embd: Count = 768
+    n_layer: Count = 12
+    n_head: Count = 12
+    n_inner: Count | None = None
     activation_function: Activation = "gelu_new"
-    resid_pdrop: float = 0.1
-    embd_pdrop: float = 0.1
-    attn_pdrop: float = 0.1
-    layer_norm_epsilon: float = 1e-5
+    resid_pdrop: DropShare = 0.1
+    embd_pdrop: DropShare = 0.1
+    attn_pdrop: DropShare = 0.1
+    layer_norm_epsilon: Epsilon = 1e-5
     scale_attn_weights: Literal[True] = True
     scale_attn_by_inverse_layer_idx: Literal[False] = False
     add_cross_attention: Literal[False] = False
@@ -81,6 +77,21 @@ class HuggingFaceGPT2(OneStackFormat[GPT2Config, GPTSpec]):
     framed = (BOS,)
     root = "transformer."
     anchor = _TABLE
+
+    @property
+    @override
+    def layer_counts(self) -> Mapping[str, str]:
+        return {"n_layer": "h"}
+
+    @property
+    @override
+    def sizes(self) -> tuple[Size, ...]:
+        return (
+            Size("vocab_size", _TABLE, 0, at_most=True),
+            Size("n_embd", _TABLE, 1),
+            Size("n_positions", "wpe.weight", 0),
+            Size("n_inner", "h.0.mlp.c_fc.weight", 1),
+        )
 
     @override
     def marks(self, config: GPT2Config, roles: Mapping[str, int], size: int, say: Say) -> Marks:

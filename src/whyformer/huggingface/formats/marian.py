@@ -14,14 +14,13 @@ from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal, Everything
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import CheckpointError
+from whyformer.huggingface.config import Config, Count, DropShare, TokenIdSetting
 from whyformer.huggingface.formats.format import (
     CheckpointFormat,
-    Config,
     Marks,
     Say,
     TensorPlace,
     Tensors,
-    TokenIdSetting,
     without_wrapper,
 )
 from whyformer.huggingface.formats.parts import (
@@ -31,6 +30,7 @@ from whyformer.huggingface.formats.parts import (
     layers,
     settle_output,
 )
+from whyformer.huggingface.shapes import Size
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.transformer import TransformerSpec
 from whyformer.nn.embedding import EmbeddingSpec
@@ -73,21 +73,23 @@ _UNREAD = ("normalize_before", "normalize_embedding", "add_final_layer_norm")
 class MarianConfig(Config):
     """Their config.json."""
 
+    split: ClassVar = {"encoder_attention_heads": "d_model", "decoder_attention_heads": "d_model"}
+
     model_type: Literal["marian"] = "marian"
-    vocab_size: int = 58101
-    decoder_vocab_size: int | None = None
-    max_position_embeddings: int = 1024
-    d_model: int = 1024
-    encoder_layers: int = 12
-    encoder_ffn_dim: int = 4096
-    encoder_attention_heads: int = 16
-    decoder_layers: int = 12
-    decoder_ffn_dim: int = 4096
-    decoder_attention_heads: int = 16
+    vocab_size: Count = 58101
+    decoder_vocab_size: Count | None = None
+    max_position_embeddings: Count = 1024
+    d_model: Count = 1024
+    encoder_layers: Count = 12
+    encoder_ffn_dim: Count = 4096
+    encoder_attention_heads: Count = 16
+    decoder_layers: Count = 12
+    decoder_ffn_dim: Count = 4096
+    decoder_attention_heads: Count = 16
     activation_function: Activation = "gelu"
-    dropout: float = 0.1
-    attention_dropout: float = 0.0
-    activation_dropout: float = 0.0
+    dropout: DropShare = 0.1
+    attention_dropout: DropShare = 0.0
+    activation_dropout: DropShare = 0.0
     scale_embedding: bool = False
     share_encoder_decoder_embeddings: bool = True
     tie_word_embeddings: bool = True
@@ -125,6 +127,27 @@ class HuggingFaceMarian(CheckpointFormat[MarianConfig, TransformerSpec]):
     roles: ClassVar = {"pad_token": BOS, "unk_token": UNK, "eos_token": EOS}
     framed = (EOS,)
     anchor = "model.encoder.layers.0.self_attn.q_proj.weight"
+
+    @property
+    @override
+    def layer_counts(self) -> Mapping[str, str]:
+        return {
+            "encoder_layers": "model.encoder.layers",
+            "decoder_layers": "model.decoder.layers",
+        }
+
+    @property
+    @override
+    def sizes(self) -> tuple[Size, ...]:
+        return (
+            Size("vocab_size", _SHARED, 0, at_most=True),
+            Size("vocab_size", _SOURCE, 0, at_most=True),
+            Size("decoder_vocab_size", _SHARED, 0, at_most=True),
+            Size("decoder_vocab_size", _TARGET, 0, at_most=True),
+            Size("d_model", self.anchor, 1),
+            Size("encoder_ffn_dim", "model.encoder.layers.0.fc1.weight", 0),
+            Size("decoder_ffn_dim", "model.decoder.layers.0.fc1.weight", 0),
+        )
 
     @override
     def marks(self, config: MarianConfig, roles: Mapping[str, int], size: int, say: Say) -> Marks:

@@ -18,6 +18,7 @@ from whyformer.huggingface.tokenizers.sentencepiece import read_marian
 
 Say = Callable[[str], object]
 _TOLD = "tokenizer_config.json"
+_BYTE_PAIRS = ("vocab.json", "merges.txt")
 
 
 class Side(NamedTuple):
@@ -107,9 +108,14 @@ def _document(folder: Path, family: Family, told: Mapping[str, Any], say: Say) -
         return made
     if family == "bert" and (folder / "vocab.txt").is_file():
         model = {"type": "WordPiece", "vocab": word_pieces(folder / "vocab.txt")}
-    elif family in ("gpt2", "roberta") and (folder / "merges.txt").is_file():
+    elif family in ("gpt2", "roberta") and all((folder / name).is_file() for name in _BYTE_PAIRS):
         model = {"type": "BPE", **_byte_pairs(folder / "vocab.json", folder / "merges.txt")}
     else:
+        for found, missing in (_BYTE_PAIRS, _BYTE_PAIRS[::-1]):
+            if family in ("gpt2", "roberta") and (folder / found).is_file():
+                raise TokenizerError(
+                    f"{folder}: has {found} but no {missing}, which belongs to it; restore it."
+                )
         raise TokenizerError(f"{folder}: has no tokenizer.json; save the tokenizer in that form.")
     blank = {
         "version": "1.0",

@@ -14,7 +14,10 @@ def read_json(path: Path) -> Any:
         TokenizerError: it is missing, or no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        # Editors on Windows put a mark of byte order in front.
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise TokenizerError(f"{path}: there is no such file; restore it.") from None
     except (OSError, ValueError) as error:
         raise TokenizerError(f"{path}: cannot be read as JSON ({error}); restore it.") from None
 

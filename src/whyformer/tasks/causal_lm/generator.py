@@ -11,6 +11,7 @@ from whyformer.data.batches.planning import map_by_length
 from whyformer.data.tokenizers.imported import opens_with_bos, prompt_tokens
 from whyformer.data.tokenizers.specials import BYTES
 from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.errors import DecodingError
@@ -92,7 +93,8 @@ class Generator:
                 numbers=[numbers[index] for index in order],
             )
             for index, hypotheses in zip(order, found, strict=True):
-                yield [self._candidate(hypothesis, begun[index]) for hypothesis in hypotheses]
+                prompt = begun[index]
+                yield [self._candidate(_cut(each, prompt, settings), prompt) for each in hypotheses]
 
         return map_by_length(write, [len(prompt.head) for prompt in begun], batch)
 
@@ -123,7 +125,7 @@ class Generator:
 
         def show(ids: Sequence[int]) -> None:
             nonlocal shown
-            text = self._text(ids, begun)
+            text = self._text(ids[: _room(ids, begun, settings)], begun)
             write(text[shown:])
             shown = len(text)
 
@@ -200,10 +202,13 @@ class Generator:
 
     def _candidate(self, hypothesis: Hypothesis, begun: "_Prompt") -> TextOutput:
         text, ids = self._text(hypothesis.tokens, begun), hypothesis.tokens
+        completing = 0
         if ids[: len(begun.rest)] == begun.rest:  # the prompt ended with a piece after all
             ids = ids[len(begun.rest) :]
+        else:
+            completing = next(len(each) for each in begun.openings if ids[: len(each)] == each)
         readable = self.tokenizer.tokens(ids)
-        return TextOutput(text, hypothesis.score, ids, readable, hypothesis.finished)
+        return TextOutput(text, hypothesis.score, ids, readable, hypothesis.finished, completing)
 
     def _text(self, ids: Sequence[int], begun: "_Prompt") -> str:
         """The text of ``ids`` behind a prompt; a space in front of it is kept, but not of a document's."""
@@ -233,6 +238,27 @@ def _opened(settings: SearchSpec, begun: _Prompt) -> SearchSpec:
         return settings
     changes = {"openings": begun.openings, "longest_extra": settings.longest_extra + len(begun.rest)}
     return type(settings).model_validate({**settings.model_dump(), **changes})
+
+
+def _room(ids: Sequence[int], begun: _Prompt, settings: SearchSpec) -> int:
+    """Number of ``ids`` up to where as many are written behind the prompt's pieces as ``_opened`` allows.
+
+    The prompt as it is cut by itself may have more pieces than the opening that was taken.
+    """
+    if not begun.openings or settings.longest_factor or isinstance(settings, BeamSpec):
+        return len(ids)
+    taken = next((len(each) for each in begun.openings if tuple(ids[: len(each)]) == each), len(begun.rest))
+    return settings.longest_extra - len(begun.rest) + taken
+
+
+def _cut(hypothesis: Hypothesis, begun: _Prompt, settings: SearchSpec) -> Hypothesis:
+    """``hypothesis`` without what is beyond its room; one that is not searched among others is the same."""
+    ids, told = hypothesis.tokens, hypothesis.token_log_probabilities
+    room = _room(ids, begun, settings)
+    if len(ids) + hypothesis.finished <= room:
+        return hypothesis
+    total = sum(told[:room])
+    return Hypothesis(ids[:room], total, total, told[:room], finished=False)
 
 
 def _in_common(sequences: Sequence[Tokens]) -> int:

@@ -87,7 +87,7 @@ class Translator:
 
         Args:
             texts: lines, of one sentence each unless ``split``.
-            settings: how to search; the recipe's way if left out.
+            settings: how to search; the recipe's way if left out. A prefix begins a line, not each sentence.
             batch: sentences side by side; it changes the speed, not the result.
             first: the number of the first line in the caller's data, from 1. Errors name lines, and
                 what is drawn for a sentence depends on its line, so data may be translated in parts.
@@ -117,13 +117,13 @@ class Translator:
         ]
         kept = [sources[index] or [] for index in filled]
         numbers = [first + places[index] for index in filled]
+        begins = [at == 0 or places[at - 1] != places[at] for at in filled]
         shown = progress("translating", len(filled), "sentences") if advance is None else nullcontext(advance)
         with shown as done:
-            for order, rows, found in self._searches(kept, numbers, settings, batch):
-                hypotheses = self._scored(rows, found, settings) if scores else found
-                for place, best in zip(order, hypotheses, strict=True):
-                    results[filled[place]] = [self._candidate(hypothesis) for hypothesis in best]
-                done(len(order))
+            for way, chosen in _ways(settings, begins):
+                sought = [kept[place] for place in chosen], [numbers[place] for place in chosen]
+                for place, candidates in self._found(*sought, way, batch, done, scores=scores):
+                    results[filled[chosen[place]]] = candidates
         if not split:
             return results
         rest = iter(results)
@@ -195,6 +195,23 @@ class Translator:
         found = map(call, jobs) if few and self.parallel is None else side_by_side(jobs, self.parallel)
         return zip(orders, batches, found, strict=True)
 
+    def _found(
+        self,
+        sources: Sequence[list[int]],
+        numbers: Sequence[int],
+        settings: SearchSpec,
+        batch: int,
+        done: Callable[[int], None],
+        *,
+        scores: bool,
+    ) -> Iterator[tuple[int, list[TextOutput]]]:
+        """The place of each sentence among ``sources``, in any order, and its translations, best first."""
+        for order, rows, found in self._searches(sources, numbers, settings, batch):
+            hypotheses = self._scored(rows, found, settings) if scores else found
+            for place, best in zip(order, hypotheses, strict=True):
+                yield place, [self._candidate(hypothesis) for hypothesis in best]
+            done(len(order))
+
     def _scored(
         self, rows: Batch, found: list[list[Hypothesis]], settings: SearchSpec
     ) -> list[list[Hypothesis]]:
@@ -218,6 +235,16 @@ class Translator:
         target, tokens = self.tokenizers.target, hypothesis.tokens
         text, readable = target.decode(tokens), target.tokens(tokens)
         return TextOutput(text, hypothesis.score, tokens, readable, hypothesis.finished)
+
+
+def _ways(settings: SearchSpec, begins: Sequence[bool]) -> Iterator[tuple[SearchSpec, list[int]]]:
+    """Ways to search, and the places of the sentences to search so: a prefix ``begins`` a line, not each."""
+    if all(begins) or not (settings.prefix or settings.openings):
+        yield settings, [*range(len(begins))]
+        return
+    yield settings, [place for place, first in enumerate(begins) if first]
+    free = settings.model_copy(update={"prefix": (), "openings": ()})
+    yield free, [place for place, first in enumerate(begins) if not first]
 
 
 def _joined(parts: Sequence[TextOutput]) -> TextOutput:
