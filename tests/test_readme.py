@@ -75,9 +75,7 @@ def house(
         ).train()
         export_model(Path("runs/multi30k-en-de-sinusoidal"), Path("given"))
         few = ["training.epochs=null", "training.steps=2", "data.train=8", "data.valid=2", "data.test=2"]
-        start_run(
-            "tones", few, Path("runs/tones"), device="cpu", overwrite=False, say=lambda _: None
-        ).train()
+        start_run("tones", few, Path("runs/tones"), device="cpu", overwrite=False, say=lambda _: None).train()
         write_tones("tones.wav")
     return house
 

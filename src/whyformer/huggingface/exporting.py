@@ -64,7 +64,9 @@ def exported_files(opened: OpenRun, weights: Path) -> ExportedFiles:
     """
     run, recipe, task, assets = opened
     if task.recognises_streams:
-        raise CheckpointError(f"{run.path}: this run {task.does}; no other toolkit's format has such a model.")
+        raise CheckpointError(
+            f"{run.path}: this run {task.does}; no other toolkit's format has such a model."
+        )
     tokenizer = _only_tokenizer(assets)
     if tokenizer is None:
         raise CheckpointError(
