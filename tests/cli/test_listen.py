@@ -223,3 +223,20 @@ def test_a_terminal_line_is_written_anew_and_gone_in_the_end(capsys: pytest.Capt
     assert out == "seven\n"
     # The sign to erase a line goes to terminals alone.
     assert err.replace("\033[K", "") == "\r   0.30 s  ¦ seven (+0.20 s)\r"
+
+
+@pytest.mark.parametrize(("shortest", "told"), [(3, False), (40, True)])
+def test_training_tells_of_texts_that_do_not_fit_where_there_are_some(
+    shortest: int, told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ["training.epochs=null", "training.steps=1", "training.log_every=1", "data.train=2", "data.valid=2"]
+    # Words without pauses, and where that is asked for, frames longer than words.
+    dense = ["augmentation.speed={slowest: 1, fastest: 2, probability: 1}"]
+    dense += [f"data.strings={{shortest: {shortest}, longest: {shortest}, pause_ms: [0, 0]}}"]
+    dense += ["model.encoder.front.strides=[3, 3, 3]", "chunks.milliseconds=540"] if told else []
+    start_run(
+        "tones", [*few, *dense], tmp_path / "run", device="cpu", overwrite=False, say=lambda _: None
+    ).train()
+    (line,) = [each for each in capsys.readouterr().err.splitlines() if each.startswith("train ")]
+    assert "nll" in line
+    assert ("impossible" in line) == told
