@@ -6,13 +6,11 @@ description of their config.json. What a format cannot say shows when it is writ
 M model dimension · V vocabulary
 """
 
-import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import torch
@@ -22,6 +20,7 @@ from typing_extensions import override
 
 from whyformer.errors import CheckpointError, bare_complaint
 from whyformer.huggingface.config import ConfigT, shown
+from whyformer.huggingface.differences import model_override, spec_differences
 from whyformer.huggingface.shapes import Size, check_numbers, check_sizes
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.bert import BERTSpec
@@ -37,8 +36,6 @@ Say = Callable[[str], object]
 
 _CONSTANTS = re.compile(r"(.*\.)?(position_ids|token_type_ids)|(.*\.)?h\.\d+\.attn\.(masked_)?bias")
 """Buffers in files that hold no weights: 0, 1, 2, …, zeros, and masks."""
-_TRAINING_ONLY = ("dropout", "deviation")
-"""Fields that change nothing about a trained model."""
 
 
 def silent(sentence: str) -> None:
@@ -265,12 +262,12 @@ class CheckpointFormat(ABC, Generic[ConfigT, SpecT]):
         config = self.config(spec, token_ids)
         names = {place.name for place in self.places(spec).values()}
         back = self.spec(config, names, token_ids.added)
-        return [*_differences(spec.model_dump(mode="json"), back.model_dump(mode="json"))]
+        return [*spec_differences(spec.model_dump(mode="json"), back.model_dump(mode="json"))]
 
     def cures(self, spec: SpecT, token_ids: TokenIds) -> list[str]:
         """Overrides of a recipe that make of ``spec`` a model that the format can say."""
         found = self._inexpressible(self.reachable(spec), token_ids)
-        return [_setting(path, theirs) for path, _, theirs in found]
+        return [model_override(path, theirs) for path, _, theirs in found]
 
 
 class OneStackFormat(CheckpointFormat[ConfigT, OneStack]):
@@ -350,26 +347,3 @@ def their_rows(tensor: Tensor, token_ids: TokenIds) -> Tensor:
     # Of two tokens that are one there, either will do.
     ours = {id: row for row, id in enumerate(token_ids.theirs) if id is not None}
     return tensor[[ours[id] for id in range(token_ids.their_size)]]
-
-
-def _differences(
-    ours: JsonValue, theirs: JsonValue, path: Sequence[str] = ()
-) -> Iterator[tuple[str, JsonValue, JsonValue]]:
-    """Places where two specs say different things about a trained model."""
-    if isinstance(ours, dict) and isinstance(theirs, dict) and ours.get("kind") == theirs.get("kind"):
-        for key in (key for key in ours if key not in _TRAINING_ONLY):
-            yield from _differences(ours[key], theirs[key], (*path, key))
-    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        for index, pair in enumerate(zip(ours, theirs, strict=True)):
-            yield from _differences(*pair, (*path, str(index)))
-    elif ours != theirs:
-        yield ".".join(path), ours, theirs
-
-
-def _setting(path: str, value: JsonValue) -> str:
-    """The override that gives a key of the model a ``value``; of a part, its kind."""
-    match value:
-        case {"kind": str(kind)}:
-            return f"model.{path}.kind={kind}"
-        case _:
-            return quote(f"model.{path}={json.dumps(value)}")
