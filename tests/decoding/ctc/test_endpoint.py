@@ -33,6 +33,8 @@ def by_definition(spec: EndpointSpec, stream: str) -> list[Endpoint]:
     for end in range(1, len(stream) + 1):
         utterance = stream[begin:end]
         silence = len(utterance) - len(utterance.rstrip(SILENT))
+        if utterance.endswith(SAID):
+            continue
         for rule in spec.rules:
             if rule.text and SAID not in utterance:
                 continue
@@ -92,7 +94,7 @@ def test_silence_is_a_probability_above_the_threshold():
 def test_seconds_that_are_whole_frames_are_as_many(count: int, frame: float):
     """7 frames of 0.04 s last 0.28 s, although 0.28 / 0.04 is more than 7 in floating point."""
     spec = EndpointSpec(rules=(EndpointRule(utterance=float(f"{count * frame:.6f}")),))
-    assert spec.open(frame).feed(frames(SAID * (count + 1)))[0].frame == count
+    assert spec.open(frame).feed(frames(UNSURE * (count + 1)))[0].frame == count
 
 
 @pytest.mark.parametrize("seconds", [0.0, -0.1, math.nan])

@@ -1,6 +1,7 @@
 """A stream equals the whole: samples in pieces of any size give the same words, times and scores."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tasks.speech import listeners
+from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.mask import Causal
+from whyformer.attention.multihead import AttentionSpec
 from whyformer.decoding.ctc.endpoint import EndpointRule, EndpointSpec
+from whyformer.decoding.ctc.rescoring import RescoringSpec
 from whyformer.decoding.ctc.search import (
     CTCGreedySearch,
     CTCGreedySpec,
@@ -21,12 +26,22 @@ from whyformer.decoding.ctc.search import (
 )
 from whyformer.errors import DataError, DecodingError
 from whyformer.lengths import output_count
+from whyformer.models.streaming.rescorer import RescorerSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.tasks.speech.listener import Listener, SpeechAssets
 from whyformer.tasks.streaming.recognizer import Stream
 from whyformer.tasks.streaming.settings import StreamSettings
 from whyformer.tasks.streaming.transcript import Transcript
 from whyformer.tasks.streaming.vocabulary import SymbolTable
 
+DECODER = StackSpec(
+    layers=1,
+    mask=Causal(),
+    block=BlockSpec(
+        attention=AttentionSpec(heads=HeadsSpec(query=2)),
+        cross_attention=AttentionSpec(heads=HeadsSpec(query=2)),
+    ),
+)
 CAUSAL, IN_CHUNK = listeners.listener("causal"), listeners.listener("chunk")
 BEAM = CTCPrefixBeamSpec(beam=6, symbols=5, floor=None)
 ENDPOINTS = EndpointSpec(rules=(EndpointRule(utterance=0.5), EndpointRule(silence=0.2, text=True)))
@@ -201,6 +216,34 @@ def test_a_word_is_shown_at_the_stream_time_that_its_transcript_says(rate: int) 
         # A resampler may let go of its samples a little before it has to.
         assert seen <= claimed + 1e-9
         assert claimed - seen <= (0.0 if rate == 8000 else 0.2)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 999), utterance=st.floats(0.05, 0.5))
+def test_endpoints_part_the_words_and_change_none(seed: int, utterance: float) -> None:
+    ends = EndpointSpec(rules=(EndpointRule(utterance=utterance), EndpointRule(silence=0.1)))
+    samples = listeners.sound(2.0, seed)
+    parted = listened(CAUSAL, listeners.settings(80.0, 2, endpoint=ends), iter([samples]))
+    (whole,) = listened(CAUSAL, listeners.settings(80.0, 2), iter([samples]))
+    assert [(word.text, word.start) for each in parted for word in each.words] == [
+        (word.text, word.start) for word in whole.words
+    ]
+    assert [each.segment for each in parted] == list(range(len(parted)))
+
+
+@pytest.mark.parametrize("reverse", [0, 1])
+def test_a_decoder_judges_the_segments_that_are_over(reverse: int) -> None:
+    rescorer = RescorerSpec(reverse_layers=reverse, decoder=DECODER)
+    judged = listeners.listener(rescorer=rescorer)
+    rescoring = RescoringSpec(candidates=6, ctc=0.3, reverse=0.4 * reverse)
+    how = replace(listeners.settings(80.0, 2, BEAM, ENDPOINTS), rescoring=rescoring)
+    samples = listeners.sound(1.5, 2)
+    whole = listened(judged, how, iter([samples]))
+    pieces = listened(judged, how, cut(samples, iter(lambda: 333, 0)))
+    assert [each.record() for each in pieces] == [each.record() for each in whole]
+    plain = listened(judged, replace(how, rescoring=None), iter([samples]))
+    assert len(whole) == len(plain)
+    assert [each.score for each in whole] != [each.score for each in plain]
 
 
 def test_words_that_are_stable_never_change() -> None:

@@ -38,8 +38,9 @@ class EndpointSpec(Spec):
     """Rules of which any ends an utterance, and the silence that they speak of.
 
     A frame is silent if the blank is more probable than ``blank``; something was said as soon as a symbol is
-    the likeliest of its frame, which is when the greedy search has text. Both are facts of the frames, so an
-    endpoint does not depend on how the stream came in pieces, or on the search.
+    the likeliest of its frame, which is when the greedy search has text, and behind such a frame no utterance
+    ends. Both are facts of the frames, so an endpoint does not depend on how the stream came in pieces, or on
+    the search.
     """
 
     origin: ClassVar[str] = "endpoint detection of Kaldi (Povey et al. 2011), as for CTC in WeNet"
@@ -104,6 +105,9 @@ class EndpointDetector:
             self._utterance += 1
             self._silence = self._silence + 1 if is_silent else 0
             self._text = self._text or is_said
+            if is_said:
+                # The run of a symbol that is cut in two would be read twice.
+                continue
             for rule, text, silence, utterance in self._rules:
                 if self._silence >= silence and self._utterance >= utterance and (self._text or not text):
                     found.append(Endpoint(self._fed, rule))
