@@ -83,7 +83,8 @@ def test_texts_are_arguments_as_of_other_verbs(
     # A file's name alone stood for the file once.
     with pytest.warns(WhyformerNote, match="one is a file, so its lines are read; say so by --file one"):
         assert embed("one").stdout == embed().stdout
-    assert len(embed("one", "two").stdout.splitlines()) == 2
+    with pytest.warns(WhyformerNote, match="one is taken as a text, and is the name of a file, too"):
+        assert len(embed("one", "two").stdout.splitlines()) == 2
 
 
 def test_blank_and_bad_lines_keep_their_places(embed: Program, tmp_path: Path):

@@ -69,7 +69,7 @@ def test_the_environment_decides_where_the_command_line_does_not(environment: di
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["train", "nosuch"], "错误：没有名为 nosuch 的配方；"),
+        (["train", "nosuch"], "错误：没有名为 nosuch 的配方，也没有这个名字的运行目录；"),
         (["translate"], "错误：缺少参数 'run'。"),
         (["translate", "no/run", "a"], "错误：no/run：不是运行目录（没有 recipe.yaml）；请先训练一个。"),
         (["nosuch"], "错误：没有名为 'nosuch' 的命令。"),

@@ -104,8 +104,9 @@ def test_a_closed_input_is_a_sentence(arguments: list[str], reverse_run: Path, c
 @pytest.mark.parametrize("arguments", [["parts"], ["recipes", "--keys"]], ids=" ".join)
 def test_a_console_of_few_characters_gets_similar_ones(arguments: list[str], encoding: str):
     done = shell(arguments, "", {"PYTHONIOENCODING": encoding})
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.returncode == 0
     assert done.stdout.decode(encoding)
+    assert b"Traceback" not in done.stderr
 
 
 def test_json_stays_json_on_a_console_of_few_characters():

@@ -77,6 +77,8 @@ _CHINESE = CurveWords(
         "perplexity per word": "每词困惑度",
         "symbol": "符号",
         "word error rate": "词错误率",
+        "error rate of events": "事件错误率",
+        "labels right": "标签正确率",
     },
 )
 CURVE_WORDS: Mapping[Language, CurveWords] = {"en": _ENGLISH, "zh": _CHINESE}

@@ -143,8 +143,9 @@ def _refuse_other_task(source: Source, overrides: Sequence[str]) -> None:
     Raises:
         RecipeError: there is one.
     """
-    asked = str(source.said(overrides).get("task", source.task))
-    if asked != source.task:
+    asked = source.said(overrides).get("task", source.task)
+    # What is no name of a task at all is a fault of the recipe like others.
+    if isinstance(asked, str) and asked != source.task:
         find_task(asked)
         ours = [name for name in shipped() if read(name).task == asked]
         among = f"({', '.join(ours)}) " if ours else ""

@@ -122,12 +122,12 @@ class Translator:
         with shown as done:
             for way, chosen in _ways(settings, begins):
                 sought = [kept[place] for place in chosen], [numbers[place] for place in chosen]
-                for place, candidates in self._found(*sought, way, batch, done, scores=scores):
-                    results[filled[chosen[place]]] = candidates
-        if not split:
-            return results
+                for order, rows, found in self._searches(*sought, way, batch):
+                    for place, best in zip(order, self._outputs(rows, found, way, scores), strict=True):
+                        results[filled[chosen[place]]] = best
+                    done(len(order))
         rest = iter(results)
-        return [[_joined([next(rest)[0] for _ in line])] for line in lines]
+        return [[_joined([next(rest)[0] for _ in line])] for line in lines] if split else results
 
     def fits(self, texts: Sequence[str]) -> list[bool]:
         """Whether each sentence is short enough for the model."""
@@ -195,22 +195,12 @@ class Translator:
         found = map(call, jobs) if few and self.parallel is None else side_by_side(jobs, self.parallel)
         return zip(orders, batches, found, strict=True)
 
-    def _found(
-        self,
-        sources: Sequence[list[int]],
-        numbers: Sequence[int],
-        settings: SearchSpec,
-        batch: int,
-        done: Callable[[int], None],
-        *,
-        scores: bool,
-    ) -> Iterator[tuple[int, list[TextOutput]]]:
-        """The place of each sentence among ``sources``, in any order, and its translations, best first."""
-        for order, rows, found in self._searches(sources, numbers, settings, batch):
-            hypotheses = self._scored(rows, found, settings) if scores else found
-            for place, best in zip(order, hypotheses, strict=True):
-                yield place, [self._candidate(hypothesis) for hypothesis in best]
-            done(len(order))
+    def _outputs(
+        self, rows: Batch, found: list[list[Hypothesis]], settings: SearchSpec, scores: bool
+    ) -> list[list[TextOutput]]:
+        """The translations of the sentences of a batch, best first, from what was ``found``."""
+        hypotheses = self._scored(rows, found, settings) if scores else found
+        return [[self._candidate(hypothesis) for hypothesis in best] for best in hypotheses]
 
     def _scored(
         self, rows: Batch, found: list[list[Hypothesis]], settings: SearchSpec
