@@ -122,7 +122,7 @@ def test_the_same_text_is_in_one_set_only(unpacked: Path) -> None:
 
 def test_nothing_is_fetched_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a program was run"))
-    with pytest.raises(DataError, match=r"the telephone prompts are not there; set data\.prompts\.fetch=true"):
+    with pytest.raises(DataError, match=r"prompts are not there; set data\.prompts\.fetch=true"):
         PromptsSpec(folder=tmp_path / "none").load(8_000)
     monkeypatch.setenv("WHYFORMER_CACHE", str(tmp_path / "cache"))
     with pytest.raises(DataError, match="cache"):

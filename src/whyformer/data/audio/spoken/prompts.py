@@ -79,8 +79,9 @@ class PromptsSpec(Spec):
         if not (folder / _TRANSCRIPTS).is_file() or not (folder / _SOUNDS).is_dir():
             if not self.fetch:
                 raise DataError(
-                    f"{folder}: the telephone prompts are not there; set data.prompts.fetch=true to fetch the "
-                    f"packages {' and '.join(PROMPT_PACKAGES)} with apt-get, or unpack them there with `dpkg-deb -x`."
+                    f"{folder}: the telephone prompts are not there; set data.prompts.fetch=true to fetch "
+                    f"the packages {' and '.join(PROMPT_PACKAGES)} with apt-get, or unpack them there with "
+                    "`dpkg-deb -x`."
                 )
             fetch_prompts(folder)
         sets = PromptSets([], [], [])
