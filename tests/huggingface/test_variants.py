@@ -19,8 +19,12 @@ from huggingface.variants import (
     OTHERS,
     ROBERTA,
     ROBERTAS,
+    Build,
     Variant,
     gpt2,
+    marian,
+    marian_json,
+    pre_norm,
     roberta,
     word_piece_gpt2,
 )
@@ -250,6 +254,30 @@ def test_a_gpt2_with_word_pieces_is_read_as_theirs(
     written(folder, {"tokenizer_config.json": {"tokenizer_class": "BertTokenizer", **told}})
     import_model(folder, run)
     assert check_generator(folder, run, model) <= 1e-5
+
+
+PRE_NORM: dict[str, Any] = {"head": "PegasusForConditionalGeneration", "after": pre_norm}
+SEPARATE: dict[str, Any] = {"told": {"separate_vocabs": True}}
+APART = {"share_encoder_decoder_embeddings": False}
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        marian_json(**PRE_NORM, config={"activation_function": "relu"}),
+        marian_json(**PRE_NORM, config={"scale_embedding": True}),
+        marian_json(**PRE_NORM, config={"encoder_layers": 3, "decoder_layers": 1}),
+        marian(**SEPARATE, config={**APART, "scale_embedding": True}, left_out=11),
+        marian(**SEPARATE, config={**APART, "encoder_layers": 1}, spm_sides=("target", "source")),
+        marian(**SEPARATE, config={**APART, "bos_token_id": 0}),
+    ],
+)
+@torch.inference_mode()
+def test_other_pre_norms_and_vocabularies_of_a_marian_compute_as_theirs(build: Build, tmp_path: Path):
+    with torch.inference_mode(mode=False):
+        model = build(tmp_path / "folder")
+    import_model(tmp_path / "folder", tmp_path / "run")
+    assert check_translator(tmp_path / "folder", tmp_path / "run", model) <= 1e-5
 
 
 def check_parity(variant: Variant, folder: Path, run: Path, model: Any) -> float:

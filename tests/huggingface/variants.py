@@ -790,7 +790,8 @@ def marian_json(**options: Any) -> Build:
     return marian(tables=(table,), after=both, **options)
 
 
-def _pre_norm(folder: Path, _model: Any) -> None:
+def pre_norm(folder: Path, _model: Any) -> None:
+    """Let a Pegasus be told to be a pre-norm Marian."""
     changed(
         folder, "config.json", model_type="marian", normalize_before=True, architectures=["MarianMTModel"]
     )
@@ -870,7 +871,7 @@ MARIANS = [
     Variant(
         "Marian",
         "pre-norm: `normalize_before: true` with last norms (compared with Pegasus, which computes so)",
-        marian_json(head="PegasusForConditionalGeneration", after=_pre_norm),
+        marian_json(head="PegasusForConditionalGeneration", after=pre_norm),
         back="model.encoder.block.placement is pre, which the marian format cannot say",
     ),
     Variant(
