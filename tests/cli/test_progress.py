@@ -7,15 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
 from whyformer.cli import progress as shown_progress
 from whyformer.cli.progress import clock, progress_bar, sentence_bar
+from whyformer.experiments import grid
+from whyformer.experiments.grid import plan_trials
+from whyformer.experiments.trial import Conditions, Measured
 from whyformer.language import speaking
 from whyformer.progress import Advance, counted, progress, reported_by
 from whyformer.runs.evaluate import evaluate_run
 from whyformer.runs.load import load_as
 from whyformer.tasks.task import EvaluationOptions
 from whyformer.tasks.translation.translator import Translator
+from whyformer.why.lab.training import Examples, ToyTraining
 
 
 class Terminal(io.StringIO):
@@ -137,3 +142,24 @@ def test_what_evaluates_a_run_is_reported(kind: str, told: Told, request: pytest
     assert list(evaluate_run(run, ["valid"], EvaluationOptions(progress=sentence_bar)))
     assert {name for name, *_ in told} & {"measuring", "tokenizing"}
     assert all(done == total for _, total, _, done in told)
+
+
+@pytest.mark.parametrize("seeds", [[1], [1, 2], [3, 5, 8, 13]])
+def test_runs_of_a_comparison_are_reported(
+    seeds: list[int], told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    trials = plan_trials("reverse", [], seeds, tmp_path, ["data.pairs=200"])
+    monkeypatch.setattr(grid, "read_result", lambda *_: Measured({}, {}, 1, 1.0, 1.0, 1.0, 1, 1))
+    grid.run(trials, Conditions("cpu"))
+    assert ("training", len(seeds), "runs", len(seeds)) in told
+
+
+@pytest.mark.parametrize("steps", [1, 4, 9])
+def test_trainings_of_a_question_are_reported(steps: int, told: Told):
+    def draw(generator: torch.Generator, count: int) -> Examples:
+        digits = torch.randint(0, 3, (count,), generator=generator)
+        return Examples(digits, digits)
+
+    training = ToyTraining(steps=steps, test_every=2, batch=4, test_examples=4)
+    training.run(torch.nn.Embedding(3, 3), draw, 1)
+    assert told == [("training", steps, "steps", steps)]

@@ -209,8 +209,17 @@ def test_what_sets_have_in_common_is_counted_and_dropped_by_choice(
     assert len(corpus.valid) == 33
 
 
-def test_copies_are_counted(tmp_path: Path) -> None:
-    train = [*sentences(0, 50), *sentences(0, 7)]
+@pytest.mark.parametrize(
+    "copies",
+    [
+        sentences(0, 7),
+        sentences(0, 1) * 7,
+        sentences(43, 50),
+        [*sentences(8, 11) * 2, *sentences(8, 9)],
+    ],
+)
+def test_copies_are_counted(copies: list[tuple[str, str]], tmp_path: Path) -> None:
+    train = [*sentences(0, 50), *copies]
     assert "7 are copies of others" in corpus_of(tmp_path, train, valid=sentences(90, 99)).summary
     data: dict[str, object] = {"train": str(tmp_path / "train.tsv"), "valid": str(tmp_path / "valid.tsv")}
     assert (
@@ -239,11 +248,12 @@ def test_sides_the_other_way_round_are_said(count: int, tmp_path: Path) -> None:
         corpus_of(tmp_path, chinese, valid=[pair[::-1] for pair in chinese[:30]])
 
 
-def test_columns_that_are_equal_are_said(tmp_path: Path) -> None:
-    with pytest.warns(WhyformerNote, match=r"both sides are equal in 90 of 100 pairs"):
-        corpus_of(
-            tmp_path, [*((a, a) for a, _ in sentences(0, 90)), *sentences(90, 100)], valid=sentences(200, 210)
-        )
+@pytest.mark.parametrize(("equal", "count"), [(90, 100), (51, 100), (30, 30), (700, 1_000)])
+@pytest.mark.parametrize("around", ["{}", "{} ", " {}"])
+def test_columns_that_are_equal_are_said(equal: int, count: int, around: str, tmp_path: Path) -> None:
+    pairs = [*((a, around.format(a)) for a, _ in sentences(0, equal)), *sentences(equal, count)]
+    with pytest.warns(WhyformerNote, match=rf"both sides are equal in {equal} of {count:,} pairs"):
+        corpus_of(tmp_path, pairs, valid=sentences(2_000, 2_010))
 
 
 def test_text_encoded_twice_is_said(tmp_path: Path) -> None:

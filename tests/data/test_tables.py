@@ -304,7 +304,15 @@ def test_a_line_with_nul_is_named(bad: str, tmp_path: Path) -> None:
         TsvPairs(path=path).held_out()
 
 
-@pytest.mark.parametrize("rows", [["\tx", "y\t", "a\tb"], ["a\tb", " \t ", "c\td", "\u3000\tx"]])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["\tx", "y\t", "a\tb"],
+        ["a\tb", " \t ", "c\td", "\u3000\tx"],
+        ["a\tb", "c\t\u00a0\u2003", "e\t", "g\th"],
+        ["\t", "a\tb", "\t\u200a"],
+    ],
+)
 def test_empty_fields_are_told_by_line(rows: list[str], tmp_path: Path) -> None:
     path = tmp_path / "data.tsv"
     path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")

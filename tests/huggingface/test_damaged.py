@@ -13,8 +13,9 @@ from torch import Tensor
 
 from huggingface.variants import CLASSES, bert, gpt2, marian, retensored, roberta
 from parity import needs_transformers
-from whyformer.errors import WhyformerError
+from whyformer.errors import TokenizerError, WhyformerError
 from whyformer.huggingface.importing import ImportedRun, imported_run
+from whyformer.huggingface.tokenizers.files import word_pieces
 
 pytestmark = needs_transformers
 
@@ -244,3 +245,21 @@ def test_a_classifier_that_joins_pairs_otherwise_is_not_told_to_read_them(wholes
     said = notes(wholes("texts"))
     assert not any("set data.texts: 2" in note for note in said)
     assert any("if it was trained on pairs, join each as it was then" in note for note in said)
+
+
+@pytest.mark.parametrize(
+    ("text", "piece", "lines"),
+    [
+        ("a\nb\na\n", "a", "1 and 3"),
+        ("a\r\nb\r\nb\r\n", "b", "2 and 3"),
+        ("a\nb\r\nb", "b", "2 and 3"),
+        ("[PAD]\n\u2028\nb\n\u2028\n", "\u2028", "2 and 4"),
+        ("a\n\nb\n\n", "", "2 and 4"),
+    ],
+)
+def test_a_piece_that_stands_twice_is_named_with_its_lines(text: str, piece: str, lines: str, tmp_path: Path):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(text.encode())
+    with pytest.raises(TokenizerError) as told:
+        word_pieces(path)
+    assert f"{path}: the piece {piece!r} stands on lines {lines}, but" in str(told.value)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import whyformer
-from huggingface.examples import SENTENCES, renumbered
+from huggingface.examples import SENTENCES, renumbered, written
 from huggingface.variants import (
     BERTS,
     CLASSIFIERS,
@@ -19,8 +19,14 @@ from huggingface.variants import (
     OTHERS,
     ROBERTA,
     ROBERTAS,
+    Build,
     Variant,
+    gpt2,
+    marian,
+    marian_json,
+    pre_norm,
     roberta,
+    word_piece_gpt2,
 )
 from parity import needs_transformers, transformers
 from whyformer.data.tokenizers.imported import Imported, prompt_tokens
@@ -197,6 +203,81 @@ def test_a_roberta_reads_pairs_and_fills_holes_as_theirs_does(tmp_path: Path):
         pieces = tokenizer.convert_ids_to_tokens(best)
         assert [guess.token for guess in filled.holes[0]] == pieces
     assert theirs[4] == tokenizer.mask_token_id
+
+
+@pytest.mark.parametrize(
+    ("added", "special"),
+    [
+        ({"cap sun": 360}, []),
+        ({"<user>": 360, "<bot>": 361}, ["<user>", "<bot>"]),
+        ({"Über": 361, "naïve": 360}, ["naïve"]),
+        ({"一位": 360, " & ": 361, "dog": 362}, []),
+    ],
+)
+def test_added_tokens_of_a_file_are_cut_as_theirs(added: dict[str, int], special: list[str], tmp_path: Path):
+    folder, run = tmp_path / "folder", tmp_path / "run"
+    told = {"additional_special_tokens": special}
+    files = {"added_tokens.json": added, "special_tokens_map.json": told}
+    gpt2(vocabulary=360 + len(added), files=True, after=lambda folder, _: written(folder, files))(folder)
+    import_model(folder, run)
+    generator: Any = whyformer.load(run, device="cpu")
+    theirs, cut = transformers.AutoTokenizer.from_pretrained(folder), generator.tokenizer
+    texts = [*SENTENCES[:5], *added, "the cap sun & <user>s", "a<bot>: naïve Über 一位老师"]
+    texts = [text for text in texts if not any(name in text for name in special)]
+    told_there = theirs(texts)["input_ids"]
+    assert renumbered(cut.encode_all(texts), ids_there(cut)) == told_there
+    plain = [name for name in added if name not in special]
+    assert {id for row in told_there for id in row} >= {added[name] for name in plain}
+    # Special ones are tokens only where that is asked for.
+    for name in special:
+        text = f"one {name} two"
+        assert renumbered([cut.encode_marked(text)], ids_there(cut)) == [theirs(text)["input_ids"]]
+        assert added[name] not in renumbered([cut.encode(text)], ids_there(cut))[0]
+
+
+@pytest.mark.parametrize(
+    ("told", "config"),
+    [
+        ({"do_lower_case": False}, {}),
+        ({"strip_accents": False}, {"bos_token_id": 9_999, "eos_token_id": 9_999}),
+        ({"tokenize_chinese_chars": False}, {"bos_token_id": 11, "eos_token_id": 12}),
+        ({"tokenizer_class": "BertTokenizerFast"}, {"bos_token_id": None, "eos_token_id": 50_257}),
+    ],
+)
+@torch.inference_mode()
+def test_a_gpt2_with_word_pieces_is_read_as_theirs(
+    told: dict[str, Any], config: dict[str, Any], tmp_path: Path
+):
+    folder, run = tmp_path / "folder", tmp_path / "run"
+    with torch.inference_mode(mode=False):
+        model = word_piece_gpt2(**config)(folder)
+    written(folder, {"tokenizer_config.json": {"tokenizer_class": "BertTokenizer", **told}})
+    import_model(folder, run)
+    assert check_generator(folder, run, model) <= 1e-5
+
+
+PRE_NORM: dict[str, Any] = {"head": "PegasusForConditionalGeneration", "after": pre_norm}
+SEPARATE: dict[str, Any] = {"told": {"separate_vocabs": True}}
+APART = {"share_encoder_decoder_embeddings": False}
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        marian_json(**PRE_NORM, config={"activation_function": "relu"}),
+        marian_json(**PRE_NORM, config={"scale_embedding": True}),
+        marian_json(**PRE_NORM, config={"encoder_layers": 3, "decoder_layers": 1}),
+        marian(**SEPARATE, config={**APART, "scale_embedding": True}, left_out=11),
+        marian(**SEPARATE, config={**APART, "encoder_layers": 1}, spm_sides=("target", "source")),
+        marian(**SEPARATE, config={**APART, "bos_token_id": 0}),
+    ],
+)
+@torch.inference_mode()
+def test_other_pre_norms_and_vocabularies_of_a_marian_compute_as_theirs(build: Build, tmp_path: Path):
+    with torch.inference_mode(mode=False):
+        model = build(tmp_path / "folder")
+    import_model(tmp_path / "folder", tmp_path / "run")
+    assert check_translator(tmp_path / "folder", tmp_path / "run", model) <= 1e-5
 
 
 def check_parity(variant: Variant, folder: Path, run: Path, model: Any) -> float:

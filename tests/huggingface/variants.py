@@ -219,7 +219,9 @@ def _five_marks(folder: Path, _model: Any) -> None:
     pairs_of_bytes(ROBERTA).save(str(folder / "tokenizer.json"))
 
 
-def _chinese_gpt2(**config: Any) -> Build:
+def word_piece_gpt2(**config: Any) -> Build:
+    """A GPT-2 with a vocab.txt."""
+
     def build(folder: Path) -> Any:
         pieces = word_pieces()
         made = transformers.GPT2Config(**sized("gpt2", vocab_size=len(pieces), **config))
@@ -346,7 +348,7 @@ GPT2S = [
     Variant(
         "GPT-2",
         "`vocab.txt` and `BertTokenizer`, ids 50256 of a config that nobody changed",
-        _chinese_gpt2(),
+        word_piece_gpt2(),
         says=["it is token", "padding is never predicted here"],
     ),
     Variant("GPT-2", "`add_prefix_space: true`", gpt2(**_said(add_prefix_space=True))),
@@ -788,7 +790,8 @@ def marian_json(**options: Any) -> Build:
     return marian(tables=(table,), after=both, **options)
 
 
-def _pre_norm(folder: Path, _model: Any) -> None:
+def pre_norm(folder: Path, _model: Any) -> None:
+    """Let a Pegasus be told to be a pre-norm Marian."""
     changed(
         folder, "config.json", model_type="marian", normalize_before=True, architectures=["MarianMTModel"]
     )
@@ -868,7 +871,7 @@ MARIANS = [
     Variant(
         "Marian",
         "pre-norm: `normalize_before: true` with last norms (compared with Pegasus, which computes so)",
-        marian_json(head="PegasusForConditionalGeneration", after=_pre_norm),
+        marian_json(head="PegasusForConditionalGeneration", after=pre_norm),
         back="model.encoder.block.placement is pre, which the marian format cannot say",
     ),
     Variant(

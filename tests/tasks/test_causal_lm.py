@@ -122,12 +122,14 @@ def test_a_prompt_may_end_inside_a_piece(generator: Generator, settings: type[Gr
     assert right >= len(prompts) - 2
 
 
-def test_special_tokens_are_tokens_only_when_asked(generator: Generator):
+@pytest.mark.parametrize(
+    "prompt", ["</s><s>one two", "<s>one two", "one two</s> three", "two<s> <s>three", "<unk>one two"]
+)
+def test_special_tokens_are_tokens_only_when_asked(generator: Generator, prompt: str):
     search = GreedySpec(longest_factor=0.0, longest_extra=8)
     cut = generator.tokenizer
     assert cut.encode_marked("one</s><s> two") == [*cut.encode("one"), EOS, BOS, *cut.encode("two")]
     assert not {BOS, EOS} & {*cut.encode("one</s><s> two")}
-    prompt = "</s><s>one two"
     plain, marked = (
         generator.generate([prompt], search, special_tokens=asked)[0][0].text for asked in (False, True)
     )

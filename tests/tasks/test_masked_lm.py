@@ -268,15 +268,35 @@ def test_odd_white_space_changes_nothing(filler: Filler):
         assert "\u00a0" not in found.text
 
 
-def test_the_mask_token_may_be_called_by_its_own_name():
+@pytest.mark.parametrize(
+    ("own", "ours"),
+    [
+        ("the <mask> sat", "the [MASK] sat"),
+        ("<mask> cat sat", "[MASK] cat sat"),
+        ("the cat <mask>", "the cat [MASK]"),
+        ("<mask> [MASK] sat", "[MASK] <mask> sat"),
+        ("<mask> <mask> <mask>", "[MASK] [MASK] [MASK]"),
+    ],
+)
+def test_the_mask_token_may_be_called_by_its_own_name(own: str, ours: str):
     tokenizer = Word(specials=("<mask>", "<sep>")).train(["the cat sat"])
     filler = Filler(SMALL.build(tokenizer.size), tokenizer)
-    by_own, by_ours = filler.fill(["the <mask> sat", "the [MASK] sat"])
-    assert by_own.holes == by_ours.holes
+    by_own, by_ours = filler.fill([own, ours])
+    assert len(by_own.holes) == len(by_ours.holes) == len(re.findall("mask", own, re.IGNORECASE))
+    for one, other in zip(by_own.holes, by_ours.holes, strict=True):
+        # The rows of a batch may differ in the last bit.
+        likely = {guess.token: guess.probability for guess in other}
+        assert {guess.token: guess.probability for guess in one} == pytest.approx(likely, abs=1e-5)
     with pytest.raises(DecodingError, match="text 1 has no <mask>"):
         filler.fill(["the cat"])
-    # Of another token's name only what is asked for becomes a token.
-    text = "the <sep>[MASK] sat"
+
+
+@pytest.mark.parametrize(
+    "text", ["the <sep>[MASK] sat", "<sep>the <mask> sat", "the <mask> <sep>", "[MASK]<sep><mask><sep>"]
+)
+def test_other_special_tokens_are_tokens_where_that_is_asked_for(text: str):
+    tokenizer = Word(specials=("<mask>", "<sep>")).train(["the cat sat"])
+    filler = Filler(SMALL.build(tokenizer.size), tokenizer)
     ids = [
         filler._encoded(filler._parts(text, 1), tokenizer.special("<mask>"), 1, asked)
         for asked in (False, True)

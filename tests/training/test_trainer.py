@@ -447,9 +447,20 @@ def test_what_was_stopped_in_its_last_validation_goes_on_to_the_end(prepare: Pre
 AUTOMATIC = ("training.validation.translate_from=null", "training.validation.average=2")
 
 
-def test_what_has_learned_nothing_is_not_translated_until_the_end(prepare: Prepare):
-    slow = ("training.schedule={kind: constant, peak: 1e-6, warmup: 0}", "training.validation.every=7")
-    trainer = prepare(*AUTOMATIC, *slow, "training.steps=21")
+@pytest.mark.parametrize(
+    ("schedule", "every", "steps"),
+    [
+        ("{kind: constant, peak: 1e-6, warmup: 0}", 7, 21),
+        ("{kind: inverse_sqrt, peak: 0.001, warmup: 100000}", 5, 13),
+        ("{kind: linear, peak: 1e-7, warmup: 2}", 4, 12),
+        ("{kind: cosine, peak: 1e-6, warmup: 0}", 2, 5),
+    ],
+)
+def test_what_has_learned_nothing_is_not_translated_until_the_end(
+    schedule: str, every: int, steps: int, prepare: Prepare
+):
+    slow = (f"training.schedule={schedule}", f"training.validation.every={every}")
+    trainer = prepare(*AUTOMATIC, *slow, f"training.steps={steps}")
     assert isinstance(trainer.task, TranslationTraining)
     (line,) = trainer.task.decisions
     assert re.match(
