@@ -235,6 +235,18 @@ def test_added_tokens_of_a_file_are_cut_as_theirs(added: dict[str, int], special
         assert added[name] not in renumbered([cut.encode(text)], ids_there(cut))[0]
 
 
+@pytest.mark.parametrize("piece", ["the", "cat", "s"])
+def test_an_added_token_that_the_vocabulary_has_keeps_its_id_there(piece: str, tmp_path: Path):
+    folder, run = tmp_path / "folder", tmp_path / "run"
+    files = {"added_tokens.json": {piece: 360}}
+    gpt2(vocabulary=361, files=True, after=lambda folder, _: written(folder, files))(folder)
+    import_model(folder, run)
+    cut = whyformer.load(run, device="cpu").tokenizer  # pyright: ignore[reportAttributeAccessIssue]
+    texts = [*SENTENCES[:3], f"one {piece} two{piece}"]
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    assert renumbered(cut.encode_all(texts), ids_there(cut)) == theirs(texts)["input_ids"]
+
+
 @pytest.mark.parametrize(
     ("told", "config"),
     [

@@ -178,7 +178,10 @@ def _with_added(document: Document, folder: Path, family: Family, told: Mapping[
     if "added_tokens_decoder" in told:
         more += [(int(id), dict(token)) for id, token in told["added_tokens_decoder"].items()]
     elif (folder / "added_tokens.json").is_file():
+        vocabulary = document["model"]["vocab"]
         for content, id in read_object(folder / "added_tokens.json").items():
+            # A piece that the vocabulary has keeps its id there, and is taken whole from now on.
+            id = vocabulary.get(content, id) if isinstance(vocabulary, dict) else id
             is_special = content in special
             more.append((id, {"content": content, "normalized": not is_special, "special": is_special}))
     if not (folder / "tokenizer.json").is_file():
