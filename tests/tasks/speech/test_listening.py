@@ -29,7 +29,7 @@ from whyformer.lengths import output_count
 from whyformer.models.streaming.rescorer import RescorerSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.tasks.speech.listener import Listener, SpeechAssets
-from whyformer.tasks.streaming.recognizer import Stream
+from whyformer.tasks.streaming.recognizer import IDLE_ROUNDS, Stream
 from whyformer.tasks.streaming.settings import StreamSettings
 from whyformer.tasks.streaming.transcript import Transcript
 from whyformer.tasks.streaming.vocabulary import SymbolTable
@@ -277,9 +277,13 @@ def test_a_session_that_waits_long_keeps_no_memory_of_others() -> None:
     piece = listeners.sound(0.2, 1)
     for session in (idle, *busy):
         session.push(piece)
-    pool.step()
+    for _ in pool.drain():
+        pass
+    # What follows is without the idle one, so nothing but waiting can change its state.
     batch = idle.stream.state
-    for _ in range(10):
+    assert batch is not None
+    assert not idle.stream.ready
+    for _ in range(IDLE_ROUNDS + 1):
         for session in busy:
             session.push(piece)
         pool.step()

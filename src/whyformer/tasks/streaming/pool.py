@@ -35,17 +35,23 @@ class SessionPool(Generic[SessionT]):
 
         A session that was ended leaves the pool after its last piece.
         """
-        ready = [session for session in self._sessions if session.stream.ready]
+        ready: list[SessionT] = []
+        idle: list[SessionT] = []
+        for session in self._sessions:
+            (ready if session.stream.ready else idle).append(session)
         for start in range(0, len(ready), self._rows):
             group = ready[start : start + self._rows]
             _ = self._recognizer.advance([session.stream for session in group])
             for session in group:
                 _ = session.read()
+        if ready:
+            for session in idle:
+                session.stream.wait()
         over = [session for session in self._sessions if session.ended]
         for session in over:
             _ = session.finish()
         self._sessions = [session for session in self._sessions if not session.ended]
-        return [*ready, *(session for session in over if session not in ready)]
+        return [*ready, *(session for session in idle if session.ended)]
 
     def drain(self) -> Iterator[SessionT]:
         """Step until no session has a piece; each session comes as often as it had one."""

@@ -15,8 +15,9 @@ from whyformer.attention.mask import Chunk, Rule
 from whyformer.models.streaming.ctc import StreamingCTC
 from whyformer.models.streaming.encoder import EncoderState
 
-_IDLE_ROUNDS = 8
-"""Rounds of others after which a stream's caches leave the batch that they were made in."""
+IDLE_ROUNDS = 64
+"""Rounds of others after which a stream's caches leave the batch that they were made in: more than a live stream
+waits for its chunk, as taking a row out is a copy."""
 
 
 class Emitted(NamedTuple):
@@ -81,7 +82,7 @@ class Stream:
     def wait(self) -> None:
         """Be left out of a batch; who waits long keeps no memory of those that it was computed with."""
         self._idle += 1
-        if self._idle == _IDLE_ROUNDS and self.state is not None:
+        if self._idle == IDLE_ROUNDS and self.state is not None:
             self.state = self.state.select([0])
 
     @property
@@ -129,9 +130,6 @@ class Recognizer:
         for row, (stream, length, own) in enumerate(zip(ready, lengths, after, strict=True)):
             count = -(-length // self.model.encoder.stride)
             stream.accept(Emitted(emitted[row, :count], hidden[row, :count]), own)
-        for stream in streams:
-            if stream not in ready:
-                stream.wait()
         return ready
 
 
