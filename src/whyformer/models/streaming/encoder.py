@@ -191,7 +191,7 @@ class StreamingEncoder(nn.Module):
             front, stack = state.parts
             stack = stack.copy()
         x, front = self.front(frames, lengths, front)
-        counts = [output_count(length, grouping(self.stride)) for length in lengths]
+        counts = self.counts(lengths)
         layout = _layout(counts, (0,) * len(counts) if stack is None else stack.seen, x.device)
         # A piece in which no row brings anything has no frame to encode.
         if x.shape[1]:
@@ -199,6 +199,10 @@ class StreamingEncoder(nn.Module):
         if state is not None and stack is not None:
             state.replace(cast("FrontState", front), stack)
         return Encoded(x, layout)
+
+    def counts(self, lengths: Sequence[int]) -> list[int]:
+        """Encoder frames of signals, or pieces, of so many inputs."""
+        return [output_count(length, grouping(self.stride)) for length in lengths]
 
     def new_state(self, rule: Rule, rows: int = 1, *, longest: int | None = None) -> EncoderState:
         """The state of ``rows`` streams that have not begun.

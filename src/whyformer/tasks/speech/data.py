@@ -82,7 +82,7 @@ class StringsSpec(Spec):
         speakers = len({clip.speaker for clip in clips.train})
         return SpeechSets(
             EpochStrings(strings, self.strings, self.train, mean),
-            self._held_out(clips)[VALID],
+            self._held_out(clips, VALID),
             sorted({clip.label for clip in clips.train}),
             f"{len(clips.train):,} words of {speakers} speakers to train on, {len(clips.valid):,} of them to "
             f"choose by, {len(clips.test):,} of others; {self.train:,} strings an epoch",
@@ -96,19 +96,17 @@ class StringsSpec(Spec):
             DataError: there is none of that name, or words cannot be read.
         """
         refuse_unknown_sets([name], [VALID, *self.test_names])
-        return self._held_out(self.words.load(features.rate))[name]
+        return self._held_out(self.words.load(features.rate), name)
 
-    def _held_out(self, clips: ClipSets) -> dict[str, list[SpokenSound]]:
+    def _held_out(self, clips: ClipSets, name: str) -> list[SpokenSound]:
         sets = {
             VALID: (clips.valid, self.valid),
             SEEN: (clips.valid, self.test),
             UNHEARD: (clips.test, self.test),
         }
-        found: dict[str, list[SpokenSound]] = {}
-        for number, (name, (side, count)) in enumerate(sets.items()):
-            strings = SpokenStrings(side, self.strings, _HELD_OUT_SEED + number)
-            found[name] = [SpokenSound.of(strings.at(0, index), f"{name} {index}") for index in range(count)]
-        return found
+        side, count = sets[name]
+        strings = SpokenStrings(side, self.strings, _HELD_OUT_SEED + [*sets].index(name))
+        return [SpokenSound.of(strings.at(0, index), f"{name} {index}") for index in range(count)]
 
 
 def _clips_fingerprint(clips: Sequence[Clip]) -> Fingerprint:

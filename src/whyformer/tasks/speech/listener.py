@@ -4,10 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from typing_extensions import override
-
 from whyformer.data.audio.features import FilterBankSpec
 from whyformer.data.audio.files import open_audio
 from whyformer.data.audio.front import Sound, SoundFront
@@ -15,8 +11,9 @@ from whyformer.data.audio.statistics import FeatureStatistics
 from whyformer.lengths import grouping
 from whyformer.models.speech import SpeechModel
 from whyformer.tasks.streaming.pool import SessionPool
+from whyformer.tasks.streaming.rated import FrontAtRate, RatedSession
 from whyformer.tasks.streaming.recognizer import Recognizer
-from whyformer.tasks.streaming.session import Session, StreamReading
+from whyformer.tasks.streaming.session import StreamReading
 from whyformer.tasks.streaming.settings import FrameClock, StreamSettings
 from whyformer.tasks.streaming.transcript import Transcript, joined_transcripts
 from whyformer.tasks.streaming.vocabulary import SymbolTable
@@ -50,45 +47,8 @@ def frame_clock(features: FilterBankSpec, stride: int, rate: int | None = None) 
     return FrameClock(rate, (*SoundFront(features).stages(rate), grouping(stride)))
 
 
-class _SessionFront:
-    """The front end of a session: it knows at which rate samples come."""
-
-    def __init__(self, front: SoundFront, rate: int) -> None:
-        self.front = front
-        self.rate = rate
-
-    @property
-    def heard(self) -> float:
-        """Seconds of sound that have come."""
-        return self.front.seconds
-
-    def feed(self, signal: Sound, /) -> NDArray[np.float32]:
-        """The features (T,F) that ``signal`` completes."""
-        return self.front.feed(signal, self.rate)
-
-    def finish(self) -> NDArray[np.float32]:
-        """The last features (T,F)."""
-        return self.front.finish()
-
-
-class ListeningSession(Session):
+class ListeningSession(RatedSession[Sound]):
     """A session that is fed samples (n,) or (n, channels)."""
-
-    def __init__(self, recognizer: Recognizer, front: SoundFront, rate: int, reading: StreamReading) -> None:
-        self._sound = _SessionFront(front, rate)
-        super().__init__(recognizer, self._sound, reading)
-
-    @override
-    def push(self, signal: Sound, rate: int | None = None) -> None:
-        """Take samples without computing anything; ``rate`` is that of the session if left out."""
-        self._sound.rate = rate or self._sound.rate
-        super().push(signal)
-
-    @override
-    def feed(self, signal: Sound, rate: int | None = None) -> Transcript:
-        """The transcript after ``signal``; ``rate`` is that of the session if left out."""
-        self._sound.rate = rate or self._sound.rate
-        return super().feed(signal)
 
 
 class Listener:
@@ -156,7 +116,7 @@ class Listener:
             self._model.rescorer,
         )
         front = SoundFront(self.features, self.assets.statistics, name)
-        return ListeningSession(recognizer or self.recognizer(settings), front, rate, reading)
+        return ListeningSession(recognizer or self.recognizer(settings), FrontAtRate(front, rate), reading)
 
     def pool(self, settings: StreamSettings | None = None, rows: int = 256) -> "ListeningPool":
         """A pool of sessions that share batches of at most ``rows``."""

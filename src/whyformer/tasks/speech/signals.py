@@ -11,13 +11,13 @@ from whyformer.data.audio.features import FilterBankSpec
 from whyformer.data.audio.statistics import FeatureStatistics
 from whyformer.lengths import output_count
 from whyformer.tasks.speech.sounds import SoundSource, SpokenSound
-from whyformer.tasks.streaming.training import Signal, SignalSource
+from whyformer.tasks.streaming.training import MadeSignals, Signal
 from whyformer.tasks.streaming.vocabulary import SymbolTable
 
 _STATISTICS_FROM = 200  # sounds of the first epoch: some ten minutes
 
 
-class SoundSignals(SignalSource):
+class SoundSignals(MadeSignals):
     """Signals made of sounds as training asks for them.
 
     Args:
@@ -36,12 +36,12 @@ class SoundSignals(SignalSource):
         symbols: SymbolTable,
         statistics: FeatureStatistics,
     ) -> None:
+        super().__init__()
         self._sounds = sounds
         self._features = features
         self._augmentation = augmentation
         self._symbols = symbols
         self._statistics = statistics
-        self._made: dict[tuple[int, int], Signal] = {}
 
     @property
     @override
@@ -51,27 +51,13 @@ class SoundSignals(SignalSource):
         return np.array([output_count(round(rate * each), stage) for each in seconds], dtype=np.int64)
 
     @override
-    def text(self, epoch: int, index: int) -> tuple[int, ...]:
-        return self._signal(epoch, index).text
-
-    @override
-    def signal(self, epoch: int, index: int) -> Signal:
-        signal = self._signal(epoch, index)
-        # Handed out once.
-        del self._made[epoch, index]
-        return signal
-
-    def _signal(self, epoch: int, index: int) -> Signal:
-        """The signal, kept until it is handed out: what it says is asked for before."""
-        if (epoch, index) not in self._made:
-            sound, generator = self._sounds.at(epoch, index), self._sounds.generator(epoch, index)
-            raw = self._features.extract(sound.samples)
-            changed = self._augmentation.features_changed(raw, self._features, generator)
-            frames = self._augmentation.masked(self._statistics.normalised(changed), generator)
-            self._made[epoch, index] = Signal(
-                frames.astype(np.float32), tuple(self._symbols.encode(" ".join(sound.words), sound.name))
-            )
-        return self._made[epoch, index]
+    def make(self, epoch: int, index: int) -> Signal:
+        sound, generator = self._sounds.at(epoch, index), self._sounds.generator(epoch, index)
+        raw = self._features.extract(sound.samples)
+        changed = self._augmentation.features_changed(raw, self._features, generator)
+        frames = self._augmentation.masked(self._statistics.normalised(changed), generator)
+        text = self._symbols.encode(" ".join(sound.words), sound.name)
+        return Signal(frames.astype(np.float32), tuple(text))
 
 
 def estimate_statistics(

@@ -3,7 +3,6 @@
 B rows · T input frames · V symbols, blank included
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,24 +28,6 @@ class SignalBatch(NamedTuple):
     labels: Tensor | None = None
     """(B,L) what each encoder frame shows, -1 behind the end of a row; None where that is not told."""
 
-    @property
-    def predictions(self) -> int:
-        """Number of predictions: every symbol, and the end of every row."""
-        return predictions_of(self.texts)
-
-
-def predictions_of(texts: Sequence[Sequence[int]]) -> int:
-    """Number of predictions in ``texts``, by which losses are divided: their symbols, and an end for each.
-
-    So that silence, which has no symbols, counts as well.
-    """
-    return sum(map(len, texts)) + len(texts)
-
-
-def encoder_lengths(model: StreamingCTC, lengths: Sequence[int]) -> list[int]:
-    """Frames of the encoder for input frames of these ``lengths``."""
-    return [-(-length // model.encoder.stride) for length in lengths]
-
 
 @dataclass(frozen=True)
 class StreamingObjective:
@@ -63,7 +44,7 @@ class StreamingObjective:
         return joint_losses(
             self.spec,
             emissions.log_probs,
-            encoder_lengths(model, batch.lengths),
+            model.encoder.counts(batch.lengths),
             batch.texts,
             rescorer=model.rescorer,
             memory=(emissions.hidden, emissions.layout),

@@ -16,8 +16,8 @@ from whyformer.models.streaming.ctc import StreamingCTC
 from whyformer.models.streaming.encoder import EncoderState
 
 IDLE_ROUNDS = 64
-"""Rounds of others after which a stream's caches leave the batch that they were made in: more than a live stream
-waits for its chunk, as taking a row out is a copy."""
+"""Rounds of others after which a stream's caches leave the batch that they were made in: more than a live
+stream waits for its chunk, as taking a row out is a copy."""
 
 
 class Emitted(NamedTuple):
@@ -127,8 +127,8 @@ class Recognizer:
         hidden, _, log_probs = self.model(frames, lengths, self.rule, state)
         after = [None] * len(ready) if state is None else state.split()
         emitted = log_probs.cpu().numpy()
-        for row, (stream, length, own) in enumerate(zip(ready, lengths, after, strict=True)):
-            count = -(-length // self.model.encoder.stride)
+        counts = self.model.encoder.counts(lengths)
+        for row, (stream, count, own) in enumerate(zip(ready, counts, after, strict=True)):
             stream.accept(Emitted(emitted[row, :count], hidden[row, :count]), own)
         return ready
 

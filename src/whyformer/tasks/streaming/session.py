@@ -156,9 +156,11 @@ class Session:
             done = end - first
         if done < count:
             self._read(emitted, done, count)
-            found.append(self._transcript(self._search.hypotheses(1)[0]))
-            if self.ended:
-                found[-1] = self._conclude(self.stream.frames)
+            found.append(
+                self._conclude(self.stream.frames)
+                if self.ended
+                else self._transcript(self._search.hypotheses(1)[0])
+            )
         self.transcript = found[-1]
         return found
 

@@ -4,6 +4,7 @@ B rows · T input frames · L encoder frames
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
+from typing_extensions import override
 
 from whyformer.attention.mask import Chunk, Rule
 from whyformer.data.batches.planning import length_batches
@@ -19,14 +21,10 @@ from whyformer.lengths import grouping, output_count
 from whyformer.models.streaming.ctc import StreamingCTC
 from whyformer.nn.streaming.chunking import ChunkingSpec
 from whyformer.tasks.streaming.measures.error_rate import word_error_rate
-from whyformer.tasks.streaming.objective import (
-    SignalBatch,
-    StreamingObjective,
-    encoder_lengths,
-    predictions_of,
-)
+from whyformer.tasks.streaming.objective import SignalBatch, StreamingObjective
 from whyformer.tasks.streaming.recognizer import batch_of
 from whyformer.tasks.streaming.vocabulary import SymbolTable
+from whyformer.training.ctc.joint import predictions_of
 from whyformer.training.task import Probe
 
 
@@ -54,6 +52,35 @@ class SignalSource(Protocol):
     def signal(self, epoch: int, index: int) -> Signal:
         """The signal."""
         ...
+
+
+class MadeSignals(SignalSource, ABC):
+    """Signals that are made as they are asked for, and kept until they are handed out.
+
+    What a signal says is asked for before the signal itself.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, int], Signal] = {}
+
+    @abstractmethod
+    def make(self, epoch: int, index: int) -> Signal:
+        """The signal, anew."""
+
+    @override
+    def text(self, epoch: int, index: int) -> tuple[int, ...]:
+        return self._kept(epoch, index).text
+
+    @override
+    def signal(self, epoch: int, index: int) -> Signal:
+        signal = self._kept(epoch, index)
+        del self._made[epoch, index]
+        return signal
+
+    def _kept(self, epoch: int, index: int) -> Signal:
+        if (epoch, index) not in self._made:
+            self._made[epoch, index] = self.make(epoch, index)
+        return self._made[epoch, index]
 
 
 class StreamingTraining:
@@ -181,7 +208,7 @@ def recognize_whole(
         loss, nll = loss + float(losses.total), nll + float(losses.figures["nll"])
         count += losses.predictions
         for index, row, length in zip(
-            indices, emissions.log_probs.cpu().numpy(), encoder_lengths(model, batch.lengths), strict=True
+            indices, emissions.log_probs.cpu().numpy(), model.encoder.counts(batch.lengths), strict=True
         ):
             search = CTCGreedySpec().open()
             search.feed(row[:length])

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from typing_extensions import override
 
 from whyformer.data.corpora.held_out import VALID, refuse_unknown_sets
 from whyformer.data.video.front import FrameSpec
@@ -19,7 +20,7 @@ from whyformer.data.video.moving_digits import (
     digit_images,
 )
 from whyformer.spec import Spec
-from whyformer.tasks.streaming.training import Signal
+from whyformer.tasks.streaming.training import MadeSignals, Signal
 from whyformer.tasks.streaming.vocabulary import SymbolTable
 from whyformer.training.storage.fingerprint import Fingerprint, text_fingerprint
 
@@ -104,37 +105,24 @@ class NamedVideo:
         return tuple(map(str, self.video.digits))
 
 
-class DigitSignals:
+class DigitSignals(MadeSignals):
     """Signals made of videos as training asks for them."""
 
     def __init__(self, digits: MovingDigits, symbols: SymbolTable, count: int, stride: int) -> None:
+        super().__init__()
         self._digits = digits
         self._symbols = symbols
         self._lengths = np.array([digits.length(index) for index in range(count)], dtype=np.int64)
         self._stride = stride
-        self._made: dict[tuple[int, int], Signal] = {}
 
     @property
+    @override
     def lengths(self) -> NDArray[np.int64]:
-        """(examples,) pictures of each video, about."""
         return self._lengths
 
-    def text(self, epoch: int, index: int) -> tuple[int, ...]:
-        """The digits of a video, as symbols."""
-        return self._signal(epoch, index).text
-
-    def signal(self, epoch: int, index: int) -> Signal:
-        """The signal, which is handed out once."""
-        signal = self._signal(epoch, index)
-        del self._made[epoch, index]
-        return signal
-
-    def _signal(self, epoch: int, index: int) -> Signal:
-        """The signal, kept until it is handed out: what it says is asked for before."""
-        if (epoch, index) not in self._made:
-            video = self._digits.video(epoch, index)
-            self._made[epoch, index] = signal_of(video, self._symbols, self._stride)
-        return self._made[epoch, index]
+    @override
+    def make(self, epoch: int, index: int) -> Signal:
+        return signal_of(self._digits.video(epoch, index), self._symbols, self._stride)
 
 
 def signal_of(video: DigitVideo, symbols: SymbolTable, stride: int) -> Signal:

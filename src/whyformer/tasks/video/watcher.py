@@ -16,8 +16,9 @@ from whyformer.data.video.files import TimedPicture, open_video
 from whyformer.data.video.front import Frames, FrameSpec, Pictures, VideoFront
 from whyformer.models.video import VideoModel
 from whyformer.tasks.streaming.pool import SessionPool
+from whyformer.tasks.streaming.rated import FrontAtRate, RatedSession
 from whyformer.tasks.streaming.recognizer import Recognizer
-from whyformer.tasks.streaming.session import Session, StreamReading
+from whyformer.tasks.streaming.session import StreamReading
 from whyformer.tasks.streaming.settings import FrameClock, StreamSettings
 from whyformer.tasks.streaming.transcript import Transcript, joined_transcripts
 from whyformer.tasks.streaming.vocabulary import SymbolTable
@@ -41,30 +42,19 @@ class ChunkLabel(NamedTuple):
         return {**times, "label": self.label, "probability": round(self.probability, 4)}
 
 
-class _SessionFront:
-    """The front end of a session: it knows how many pictures come in a second."""
+class _PictureFront(FrontAtRate):
+    """The front end of a session that is fed pictures, or single ones with their times."""
 
-    def __init__(self, front: VideoFront, rate: float) -> None:
-        self.front = front
-        self.rate = rate
+    front: VideoFront
 
-    @property
-    def heard(self) -> float:
-        """Seconds of video that have come."""
-        return self.front.seconds
-
+    @override
     def feed(self, signal: Pictures | TimedPicture, /) -> Frames:
-        """The frames (T,H,W) that ``signal`` completes."""
         if isinstance(signal, TimedPicture):
             return self.front.feed_timed(signal.pixels[None], [signal.time], signal.period)
-        return self.front.feed(signal, self.rate)
-
-    def finish(self) -> Frames:
-        """The last frames (T,H,W)."""
-        return self.front.finish()
+        return super().feed(signal)
 
 
-class WatchingSession(Session):
+class WatchingSession(RatedSession[Pictures | TimedPicture]):
     """A session that is fed pictures (n,H,W) or (n,H,W,3), or single ones with their times."""
 
     def __init__(
@@ -75,23 +65,11 @@ class WatchingSession(Session):
         reading: StreamReading,
         rate: float,
     ) -> None:
-        self._pictures = _SessionFront(front, rate)
         self._watcher = watcher
+        self._pictures = front
         self.labels: list[ChunkLabel] = []
         """Labels of the chunks that are over; whoever watches for days takes them out."""
-        super().__init__(recognizer, self._pictures, reading)
-
-    @override
-    def push(self, signal: Pictures | TimedPicture, rate: float | None = None) -> None:
-        """Take pictures without computing anything; ``rate`` is that of the session if left out."""
-        self._pictures.rate = rate or self._pictures.rate
-        super().push(signal)
-
-    @override
-    def feed(self, signal: Pictures | TimedPicture, rate: float | None = None) -> Transcript:
-        """The transcript after ``signal``; ``rate`` is that of the session if left out."""
-        self._pictures.rate = rate or self._pictures.rate
-        return super().feed(signal)
+        super().__init__(recognizer, _PictureFront(front, rate), reading)
 
     def watch(self, file: Path) -> Iterator[Transcript]:
         """The transcripts of each piece of a video file, the last of them final: nothing more comes.
@@ -100,7 +78,7 @@ class WatchingSession(Session):
             DataError: the file cannot be read.
         """
         with closing(open_video(file)) as video:
-            self._pictures.front.note_other_rate(float(video.facts.rate))
+            self._pictures.note_other_rate(float(video.facts.rate))
             for picture in video:
                 yield from self.events(picture)
         yield from self.last_events()

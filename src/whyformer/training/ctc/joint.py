@@ -34,6 +34,14 @@ class JointLossSpec(Spec):
     """Loss of the decoders' predictions."""
 
 
+def predictions_of(texts: Sequence[Sequence[int]]) -> int:
+    """Number of predictions in ``texts``, by which losses are divided: their symbols, and an end for each.
+
+    So that silence, which has no symbols, counts as well.
+    """
+    return sum(map(len, texts)) + len(texts)
+
+
 def joint_losses(
     spec: JointLossSpec,
     log_probs: Tensor,
@@ -75,7 +83,7 @@ def joint_losses(
         with torch.no_grad():
             nll = ctc_losses(log_probs, lengths, texts).losses.sum()
     figures = {"nll": nll, "impossible": nll.new_tensor(float(len(found.impossible)))}
-    predictions = sum(map(len, texts)) + len(texts)
+    predictions = predictions_of(texts)
     if rescorer is None or memory is None:
         return Losses(ctc, predictions, figures)
     smoothing = spec.decoders.label_smoothing
