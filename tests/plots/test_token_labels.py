@@ -1,7 +1,7 @@
 """Labels of tokens: what they look like, and how much room is kept for them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from whyformer.plots.chart import Language
@@ -67,6 +67,7 @@ def test_lines_fit_and_lose_nothing(text: str, width: float) -> None:
 
 
 @given(st.integers(1, 500), st.floats(0.5, 80))
+@example(2, 0.7)
 def test_labels_have_room(count: int, cell: float) -> None:
     every = every_nth(count, cell, 14)
     assert count == 1 or every * cell >= 14 - 1e-6

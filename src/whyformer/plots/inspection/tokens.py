@@ -1,6 +1,7 @@
 """Labels of tokens: short, never empty, never a mark that looks like a bar or a speck."""
 
 from collections.abc import Sequence
+from math import ceil
 from unicodedata import category, east_asian_width
 
 from whyformer.plots.chart import Language
@@ -12,6 +13,8 @@ BLANK = "·"
 _BLANK_MARK = "▁"
 _QUOTES: dict[Language, tuple[str, str]] = {"en": ("“", "”"), "zh": ("「", "」")}
 _MOST_CHARACTERS = 24
+# Of a label: what a quotient in floating point may have above a whole number.
+_ROUNDING = 1e-9
 _ARROW = " → "
 _NARROW, _BROAD = frozenset("ijltfrI.,:;!|'·()[]- "), frozenset("mwMW@%—→…")
 
@@ -95,7 +98,8 @@ def every_nth(count: int, cell: float, line: float) -> int:
     >>> every_nth(41, 15, 14), every_nth(41, 10, 14), every_nth(1, 2, 14)
     (1, 2, 1)
     """
-    return 1 if count == 1 else max(1, -int(-line // cell))
+    # 20 cells of 0.7 pixels are 14, although 14 / 0.7 is more than 20 in floating point.
+    return 1 if count == 1 else max(1, ceil(line / cell - _ROUNDING))
 
 
 def percent(probability: float) -> str:
