@@ -1,20 +1,21 @@
 """Questions, and how an experiment answers one.
 
 What a *seed* shows is a number for every figure, arm and place, all arms side by side. A *claim* reads one
-number off it. Over the seeds these numbers have a bootstrap interval, which is held against bounds that were
-written down before the run; from the claims follows the verdict.
+number off it. Over the seeds these numbers have an interval, which is held against bounds that were written
+down before the run; from the claims follows the verdict.
 """
 
 import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Literal, NamedTuple, Self
 
-from whyformer.bootstrap import Estimate, estimate
 from whyformer.plots.chart import Language
 from whyformer.spec import Spec
+from whyformer.why.interval import Interval, over_seeds
 
 Outcome = Literal["holds", "fails", "open"]
 Verdict = Literal["supported", "refuted", "undecided"]
@@ -31,6 +32,13 @@ class Text(NamedTuple):
         return self.en if lang == "en" else self.zh
 
 
+class Level(NamedTuple):
+    """A number that the eye should find, such as a threshold or what chance gives."""
+
+    at: float
+    name: Text
+
+
 @dataclass(frozen=True)
 class Figure:
     """A quantity that arms are compared by: a table and, with a mark, a panel of the picture."""
@@ -40,13 +48,14 @@ class Figure:
     """Meaning of the places on the axis."""
     unit: Text
     """Unit of the numbers."""
-    mark: Literal["line", "heat"] | None = None
-    log: Literal["x", "xy"] | None = None
+    mark: Literal["line", "bar", "heat"] | None = None
+    """Lines over places that are numbers; bars and cells over any. The first figure with a mark decides."""
+    log: Literal["x", "y", "xy"] | None = None
     """Logarithmic axes."""
     reference: Text | None = None
     """An arm that was computed, not measured; drawn dashed."""
-    line_at: float | None = None
-    """A number that the eye should find, on the axis of the numbers."""
+    levels: tuple[Level, ...] = ()
+    """Drawn as dotted lines with their names, across the axis of the numbers."""
 
 
 Place = float | Text
@@ -54,7 +63,7 @@ Place = float | Text
 
 
 class Measurements(dict[tuple[Figure, Text, Place], float]):
-    """Numbers of one seed, by figure, arm and place; NaN where nothing can be said."""
+    """Numbers of one seed, by figure, arm and place; NaN where an arm refuses, or nothing can be said."""
 
     def line(self, figure: Figure, arm: Text) -> dict[float, float]:
         """The numbers of one arm along an axis of numbers."""
@@ -71,11 +80,11 @@ class Bounds(NamedTuple):
     low: float = -math.inf
     high: float = math.inf
 
-    def hold(self, value: Estimate) -> bool:
+    def hold(self, value: Interval) -> bool:
         """Whether the whole interval lies within."""
         return self.low <= value.low and value.high <= self.high
 
-    def miss(self, value: Estimate) -> bool:
+    def miss(self, value: Interval) -> bool:
         """Whether the whole interval lies outside."""
         return value.high < self.low or self.high < value.low
 
@@ -90,6 +99,8 @@ class Bounds(NamedTuple):
 class Claim:
     """A number and the bounds it must keep for the answer to stand."""
 
+    key: str
+    """Name within its question, by which the prose refers to it."""
     text: Text
     value: Callable[[Measurements], float]
     """Reads the number off what one seed showed, in which the arms are paired."""
@@ -102,16 +113,14 @@ class Claim:
     def judge(self, measured: Sequence[Measurements]) -> "Judgement":
         """Hold the claim against what the seeds showed; NaN leaves it open."""
         values = [self.value(each) for each in measured]
-        if any(math.isnan(value) for value in values):
-            return Judgement(self, values, Estimate(math.nan, math.nan, math.nan), "open", refutes=False)
-        over_seeds = estimate(values)
+        interval = over_seeds(values)
         outcome: Outcome = "open"
-        if self.expected.hold(over_seeds):
+        if self.expected.hold(interval):
             outcome = "holds"
-        elif self.expected.miss(over_seeds):
+        elif self.expected.miss(interval):
             outcome = "fails"
-        refutes = self.tolerated is not None and self.tolerated.miss(over_seeds)
-        return Judgement(self, values, over_seeds, outcome, refutes)
+        refutes = self.tolerated is not None and self.tolerated.miss(interval)
+        return Judgement(self, values, interval, outcome, refutes)
 
 
 class Judgement(NamedTuple):
@@ -120,7 +129,7 @@ class Judgement(NamedTuple):
     claim: Claim
     values: list[float]
     """By seed."""
-    estimate: Estimate
+    interval: Interval
     outcome: Outcome
     refutes: bool
 
@@ -133,12 +142,53 @@ def verdict(judgements: Sequence[Judgement]) -> Verdict:
     return "supported" if all(judged.outcome == "holds" for judged in judgements) else "undecided"
 
 
+class Effort(Spec, ABC):
+    """Settings of work that may be more or less, such as the steps of a training."""
+
+    @abstractmethod
+    def with_budget(self, budget: float) -> Self:
+        """The same with ``budget`` times as much work."""
+
+
 class Experiment(Spec, ABC):
     """Experiment whose fields are its settings; a test shrinks them, or breaks the part in question."""
 
     @abstractmethod
     def measure(self, seed: int) -> Measurements:
-        """Put all arms to the test once, from one seed."""
+        """Put all arms to the test once, from one seed; called by ``run``."""
+
+    def run(self, seed: int) -> Measurements:
+        """Numbers of one seed, measured under equal conditions."""
+        # A list of questions needs no torch.
+        from whyformer.why.conditions import equal_conditions
+
+        with equal_conditions():
+            return self.measure(seed)
+
+    def with_budget(self, budget: float) -> Self:
+        """The same with ``budget`` times as much of every ``Effort`` among the fields."""
+        efforts = {name: getattr(self, name) for name in type(self).model_fields}
+        return self.model_copy(
+            update={
+                name: each.with_budget(budget) for name, each in efforts.items() if isinstance(each, Effort)
+            }
+        )
+
+
+Rank = Literal["junior", "middle", "senior"]
+Group = Literal["attention", "positions", "blocks", "training", "families"]
+
+
+class Topic(NamedTuple):
+    """Place of a question in the book."""
+
+    rank: Rank
+    """How far a learner should be."""
+    group: Group
+    related: tuple[int, ...] = ()
+    """Numbers of questions that one would ask next."""
+    words: str = ""
+    """Further words that a search should find it by, in both languages."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +197,15 @@ class Question:
 
     number: int
     title: Text
+    topic: Topic
     claims: tuple[Claim, ...]
     figures: tuple[Figure, ...]
     """In the order in which they are shown."""
     experiment: Experiment
+    numbers: Mapping[str, Callable[[Measurements], float]] = field(default_factory=dict)
+    """Further numbers that the prose names, besides those of the claims."""
+    seeds: int = 5
+    """Seeds 1, 2, 3 … of the published answer."""
 
     @property
     def stem(self) -> str:
@@ -160,7 +215,7 @@ class Question:
     def ask(self, seeds: Iterable[int]) -> "Findings":
         """Run the experiment from every seed, and keep nothing on disk; for that see ``SeedResults``."""
         began = time.perf_counter()
-        measured = {seed: self.experiment.measure(seed) for seed in seeds}
+        measured = {seed: self.experiment.run(seed) for seed in seeds}
         return self.conclude(measured, time.perf_counter() - began)
 
     def conclude(self, measured: Mapping[int, Measurements], seconds: float) -> "Findings":
@@ -185,6 +240,14 @@ class Findings:
     def arms(self) -> list[Text]:
         """All arms, in the order in which they were measured."""
         return list(dict.fromkeys(arm for measured in self.measured.values() for _, arm, _ in measured))
+
+    def values(self) -> dict[str, float]:
+        """Numbers for the prose by name: each claim's mean by its key, and those named besides."""
+        named = {
+            name: fmean(read(measured) for measured in self.measured.values())
+            for name, read in self.question.numbers.items()
+        }
+        return {**named, **{judged.claim.key: judged.interval.mean for judged in self.judgements}}
 
     def numbers(self, figure: Figure) -> dict[tuple[Text, Place], list[float]]:
         """The numbers of all seeds by arm and place, in the order in which they were measured."""

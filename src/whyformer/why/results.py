@@ -30,8 +30,6 @@ class Provenance(BaseModel):
     """The fingerprint of its code."""
     whyformer: str
     torch: str
-    threads: int
-    """Of torch; times depend on them, and so do the last digits of sums."""
 
     @classmethod
     def here(cls, question: Question) -> Self:
@@ -42,7 +40,6 @@ class Provenance(BaseModel):
             experiment=code_fingerprint(type(question.experiment)),
             whyformer=__version__,
             torch=str(torch.__version__),
-            threads=torch.get_num_threads(),
         )
 
     def differences(self, now: Self) -> list[str]:
@@ -148,7 +145,7 @@ class SeedResults:
             WhyformerError: the folder cannot be written to, or the machine is too slow for the experiment.
         """
         began = time.perf_counter()
-        measured = self.question.experiment.measure(seed)
+        measured = self.question.experiment.run(seed)
         result = SeedResult.of(measured, self.provenance, seed, time.perf_counter() - began)
         write_text(self.path(seed), result.model_dump_json() + "\n")
         return result
@@ -197,7 +194,6 @@ def result_record(findings: Findings) -> dict[str, object]:
         "settings": question.experiment.model_dump(mode="json"),
         "seeds": [*findings.measured],
         "seconds": findings.seconds,
-        "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "whyformer": __version__,
         "code": code_version(),
@@ -207,13 +203,14 @@ def result_record(findings: Findings) -> dict[str, object]:
 def _claim_record(judged: Judgement) -> dict[str, object]:
     claim = judged.claim
     return {
+        "key": claim.key,
         "text": claim.text._asdict(),
         "control": claim.control,
         "expected": list(map(_finite, claim.expected)),
         "tolerated": None if claim.tolerated is None else list(map(_finite, claim.tolerated)),
         "by_seed": list(map(_finite, judged.values)),
-        "mean": _finite(judged.estimate.mean),
-        "interval": [_finite(judged.estimate.low), _finite(judged.estimate.high)],
+        "mean": _finite(judged.interval.mean),
+        "interval": [_finite(judged.interval.low), _finite(judged.interval.high)],
         "outcome": judged.outcome,
     }
 

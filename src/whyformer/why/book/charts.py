@@ -9,7 +9,7 @@ import altair as alt
 from whyformer.plots.chart import Language, Page, VegaLite
 from whyformer.plots.glyphs import missing_glyphs
 from whyformer.why.book.labels import NO_FONT, SEEDS, VERDICTS
-from whyformer.why.book.prose import read_prose
+from whyformer.why.book.prose import read_prose, without_marks
 from whyformer.why.question import Figure, Findings, Text, place_name
 
 _WIDTH, _HEIGHT, _CELL = 300, 250, (66, 30)
@@ -28,7 +28,7 @@ def findings_page(findings: Findings, lang: Language) -> Page:
     Where no font has Chinese, the picture is in English only.
     """
     question = findings.question
-    prose = read_prose(question.stem, lang)
+    prose = read_prose(question.stem, lang).filled(findings.values())
     words = [question.title.zh, *(figure.title.zh for figure in question.figures)]
     missing = missing_glyphs(words)
     first, *others = _headings(findings, ["en"] if missing else _both(lang))
@@ -38,8 +38,8 @@ def findings_page(findings: Findings, lang: Language) -> Page:
         heading=_headings(findings, [lang])[0],
         paragraphs=(
             *_headings(findings, _both(lang))[1:],
-            *prose.answer,
-            *prose.caveats,
+            *without_marks(prose.paragraphs("Answer")),
+            *without_marks(prose.paragraphs("Caveats")),
         ),
         interactive=_chart(findings, _both(lang)),
         still={
@@ -144,8 +144,8 @@ def _lines(findings: Findings, figure: Figure, lang: Language) -> alt.LayerChart
                 tooltip=["arm:N", "place:Q", value, "by seed:N"]
             )
         )
-    if figure.line_at is not None:
-        at = alt.Chart(alt.Data(values=[{"at": figure.line_at}]))
+    for level in figure.levels:
+        at = alt.Chart(alt.Data(values=[{"at": level.at}]))
         layers.append(at.mark_rule(color=_BLACK, strokeDash=[2, 3]).encode(y="at:Q"))
     return alt.LayerChart(layer=layers, width=_WIDTH, height=_HEIGHT)
 

@@ -22,7 +22,7 @@ from whyformer.why.book.labels import (
     VERDICT,
     VERDICTS,
 )
-from whyformer.why.book.prose import read_prose
+from whyformer.why.book.prose import read_prose, without_marks
 from whyformer.why.question import Figure, Findings, Judgement, place_name
 from whyformer.why.results import result_record
 
@@ -47,15 +47,15 @@ def save_findings(findings: Findings, folder: Path, lang: Language) -> tuple[lis
 def render(findings: Findings, lang: Language) -> Iterator[str | Table]:
     """Parts to print: the answer, the numbers, the claims and the verdict."""
     question = findings.question
-    prose = read_prose(question.stem, lang)
+    prose = read_prose(question.stem, lang).filled(findings.values())
     yield f"Q{question.number:02} {question.title.say(lang)}"
-    yield ANSWER.say(lang) + "\n\n".join(prose.answer)
+    yield ANSWER.say(lang) + "\n\n".join(without_marks(prose.paragraphs("Answer")))
     for figure in question.figures:
         table = _numbers(findings, figure, lang)
         if len(table.columns) - 1 <= _MOST_COLUMNS:
             yield table
     yield _claims(findings.judgements, lang)
-    yield CAVEATS.say(lang) + "\n\n".join(prose.caveats)
+    yield CAVEATS.say(lang) + "\n\n".join(without_marks(prose.paragraphs("Caveats")))
     verdict, seeds = VERDICTS[findings.verdict].say(lang), len(findings.measured)
     yield VERDICT.say(lang).format(verdict=verdict, seeds=seeds, seconds=findings.seconds)
 
@@ -83,7 +83,7 @@ def _claims(judgements: Sequence[Judgement], lang: Language) -> Table:
     for name in (CLAIM, MEASURED, EXPECTED, OUTCOME):
         table.add_column(name.say(lang))
     for judged in judgements:
-        claim, value = judged.claim, judged.estimate
+        claim, value = judged.claim, judged.interval
         text = (CONTROL.say(lang) if claim.control else "") + claim.text.say(lang)
         measured = f"{_short(value.mean)} [{_short(value.low)}, {_short(value.high)}]"
         table.add_row(text, measured, str(claim.expected), OUTCOMES[judged.outcome].say(lang))

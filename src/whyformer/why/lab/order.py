@@ -4,17 +4,13 @@ B batch · L length · M model dimension · V vocabulary
 """
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
-from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import DataError
-from whyformer.nn.feed_forward import NoFeedForwardSpec
-from whyformer.nn.placement import PreNormSpec
-from whyformer.nn.stack import BlockSpec, StackSpec
-from whyformer.position.layout import Layout
 from whyformer.position.positions import PositionSpec
+from whyformer.why.lab.reader import Reader, small_stack
 from whyformer.why.lab.training import IGNORED, RIGHT, Examples
 from whyformer.why.question import Figure, Text
 
@@ -28,24 +24,18 @@ BAG = Figure(Text("Control: the odd token, anywhere", "对照：异类词元，�
 TOY_TASKS = (RELATIVE, ABSOLUTE, BAG)
 
 
-class Reader(nn.Module):
-    """An encoder that answers every task at every position."""
+class OrderReader(Reader):
+    """An encoder that answers every task at every position, without feed-forward networks."""
 
     def __init__(self, schemes: tuple[PositionSpec, ...], layers: int) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(VOCABULARY, WIDTH)
-        attention = AttentionSpec(heads=HeadsSpec(query=HEADS))
-        nothing = NoFeedForwardSpec()  # so that whatever is learned, attention has learned
-        block = BlockSpec(attention=attention, feed_forward=nothing, placement=PreNormSpec(), dropout=0.0)
-        self.stack = StackSpec(layers=layers, positions=schemes, block=block).build(WIDTH)
-        self.output = nn.Linear(WIDTH, len(TOY_TASKS) * VOCABULARY)
+        stack = small_stack(layers, heads=HEADS, positions=schemes)
+        super().__init__(VOCABULARY, len(TOY_TASKS) * VOCABULARY, stack, WIDTH)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    @override
+    def forward(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
         """Tokens (B,L) -> scores (B,V,3,L)."""
-        layout = Layout(torch.arange(tokens.shape[1]).expand_as(tokens))
-        hidden = self.stack(self.stack.embed(self.embedding(tokens), layout), layout)
-        # (B,L,3·V) -> (B,L,3,V) -> (B,V,3,L)
-        return self.output(hidden).unflatten(-1, (len(TOY_TASKS), -1)).permute(0, 3, 2, 1)
+        # (B,3·V,L) -> (B,3,V,L) -> (B,V,3,L)
+        return super().forward(tokens, valid).unflatten(1, (len(TOY_TASKS), -1)).transpose(1, 2)
 
 
 def sentences(random: Generator, count: int) -> Examples:
@@ -65,7 +55,7 @@ def draw_sentences(random: Generator, count: int, length: int) -> Examples:
 
 
 @torch.no_grad()
-def right_by_task(model: Reader, tests: Examples) -> list[float]:
+def right_by_task(model: OrderReader, tests: Examples) -> list[float]:
     """Percent right in each task; 0 where the scheme refuses sentences of this length."""
     try:
         right = model(tests.sentences).argmax(dim=1) == tests.target

@@ -2,18 +2,18 @@
 
 import math
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
 
 import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from whyformer.errors import TrainingError
 from whyformer.progress import progress
-from whyformer.spec import Spec
-from whyformer.why.question import Figure, Measurements, Text
+from whyformer.why.question import Effort, Figure, Measurements, Text
 
 IGNORED = -100
 """The target where nothing is asked."""
@@ -49,7 +49,15 @@ class TrainingLog(NamedTuple):
         return self.accuracy[self.steps]
 
 
-class ToyTraining(Spec):
+class Tuned(NamedTuple):
+    """A model by the best of several learning rates."""
+
+    model: nn.Module
+    log: TrainingLog
+    rate: float
+
+
+class ToyTraining(Effort):
     """A training by Adam (Kingma and Ba 2015)."""
 
     steps: int = Field(ge=1)
@@ -59,11 +67,40 @@ class ToyTraining(Spec):
     batch: int = Field(default=32, ge=1)
     """Fresh examples an update."""
     rate: float = Field(default=1e-3, gt=0.0)
-    """Adam's learning rate; its own default, not tuned for any arm."""
+    """Adam's learning rate, where ``best_of`` is not told of others."""
     test_every: int = Field(ge=1)
     """Updates between two tests."""
     test_examples: int = Field(default=512, ge=1)
     """Examples of each test, the same ones every time."""
+
+    @override
+    def with_budget(self, budget: float) -> Self:
+        steps = max(1, round(self.steps * budget))
+        return self.model_copy(update={"steps": steps, "seconds": self.seconds * max(1.0, budget)})
+
+    def best_of(
+        self,
+        rates: Sequence[float],
+        build: Callable[[], nn.Module],
+        draw: Draw,
+        seed: int,
+        enough: float = math.inf,
+    ) -> Tuned:
+        """Train a model anew by each of ``rates``, from the same first weights, and choose the best one.
+
+        So every arm is shown at its best. The best needs the fewest steps, where each got to ``enough``;
+        otherwise it is right most often at its end.
+
+        Raises:
+            TrainingError: the machine is too slow for it.
+        """
+        tried: list[Tuned] = []
+        for rate in rates:
+            torch.manual_seed(seed)
+            model = build()
+            log = self.model_copy(update={"rate": rate}).run(model, draw, seed, enough)
+            tried.append(Tuned(model, log, rate))
+        return max(tried, key=lambda each: (min(each.log.final, enough), -each.log.steps))
 
     def run(self, model: nn.Module, draw: Draw, seed: int, enough: float = math.inf) -> TrainingLog:
         """Train ``model`` on fresh examples until it is right in ``enough`` percent, or all steps are done.

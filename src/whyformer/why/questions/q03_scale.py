@@ -15,7 +15,17 @@ from whyformer.attention.score import DotSpec, ScaledDotSpec, ScoreSpec
 from whyformer.position.attention_shape import AttentionShape
 from whyformer.why.lab.retrieval import Retrieval, retrieval
 from whyformer.why.lab.training import RIGHT, STEPS, TRAINING_COST, ToyTraining, training_cost
-from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text
+from whyformer.why.question import (
+    Bounds,
+    Claim,
+    Experiment,
+    Figure,
+    Level,
+    Measurements,
+    Question,
+    Text,
+    Topic,
+)
 
 # The arms; the control makes the first scores small by its weights instead.
 SCALED, UNSCALED = Text("divided by √d_k", "除以 √d_k"), Text("not divided", "不除")
@@ -28,7 +38,7 @@ SPREAD, NORM = Text("Spread of the scores", "打分的离散程度"), Text("norm
 DEVIATION = Figure(SPREAD, DIM, Text("standard deviation", "标准差"), "line", "xy", reference=THEORY)
 JACOBIAN = Figure(Text("Jacobian of the softmax", "softmax 的雅可比矩阵"), DIM, NORM, "line", "x")
 RETRIEVAL = Text("Retrieval among 16 keys (d_k = 256)", "在 16 个键中检索（d_k = 256）")
-LEARNING = Figure(RETRIEVAL, STEP, RIGHT, "line", line_at=95.0)
+LEARNING = Figure(RETRIEVAL, STEP, RIGHT, "line", levels=(Level(95.0, Text("learned", "学会")),))
 GRADIENT = Figure(Text("Gradient of W_Q before step 1", "第 1 步之前 W_Q 的梯度"), DIM, NORM)
 
 
@@ -94,22 +104,26 @@ def exponent(measured: Measurements) -> float:
 
 CLAIMS = (
     Claim(
+        "exponent",
         Text("exponent of the unscaled spread in d_k", "不缩放时离散程度随 d_k 增长的指数"),
         exponent,
         expected=Bounds(0.45, 0.55),
         tolerated=Bounds(0.45, 0.55),
     ),
     Claim(
+        "jacobian",
         Text("Jacobian at d_k = 512: unscaled / scaled", "d_k = 512 时的雅可比范数：不缩放 / 缩放"),
         lambda measured: measured[JACOBIAN, UNSCALED, 512] / measured[JACOBIAN, SCALED, 512],
         expected=Bounds(high=0.4),
     ),
     Claim(
+        "steps",
         Text("steps to 95 %: unscaled / scaled", "达到 95 % 的步数：不缩放 / 缩放"),
         lambda measured: measured[TRAINING_COST, UNSCALED, STEPS] / measured[TRAINING_COST, SCALED, STEPS],
         expected=Bounds(low=2.0),
     ),
     Claim(
+        "small",
         Text("steps to 95 %: small W_Q / scaled", "达到 95 % 的步数：小 W_Q / 缩放"),
         lambda measured: measured[TRAINING_COST, SMALL, STEPS] / measured[TRAINING_COST, SCALED, STEPS],
         expected=Bounds(high=1.25),
@@ -121,6 +135,7 @@ CLAIMS = (
 QUESTION = Question(
     number=3,
     title=Text("Why divide by √d_k?", "为什么除以 √d_k？"),
+    topic=Topic("junior", "attention", related=(8, 9), words="scale scaled dot product sqrt 缩放 点积 根号"),
     claims=CLAIMS,
     figures=(DEVIATION, JACOBIAN, LEARNING, GRADIENT, TRAINING_COST),
     experiment=Scale(),

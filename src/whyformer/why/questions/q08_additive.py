@@ -11,7 +11,7 @@ from whyformer.position.attention_shape import AttentionShape
 from whyformer.why.lab.cost import Sliced, attention, kept_megabytes, milliseconds
 from whyformer.why.lab.retrieval import Retrieval, retrieval
 from whyformer.why.lab.training import RIGHT, SECONDS, ToyTraining
-from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text
+from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
 # The arms; what is slow and heavy is not the formula but the n × n × d tensor, which the control never forms.
 ADDITIVE, SCALED = Text("additive", "加法"), Text("dot product / √d_k", "点乘 / √d_k")
@@ -89,12 +89,14 @@ def lead(measured: Measurements, arm: Text, other: Text) -> float:
 
 CLAIMS = (
     Claim(
+        "time",
         Text("time at n = 256, d_k = 64: additive / dot", "n = 256、d_k = 64 时的时间：加法 / 点乘"),
         lambda measured: measured[TIME, ADDITIVE, 256] / measured[TIME, SCALED, 256],
         expected=Bounds(low=3.0),
         tolerated=Bounds(low=1.0),
     ),
     Claim(
+        "growth",
         Text(
             "memory, additive / dot: its growth from d_k = 16 to 128",
             "内存，加法 / 点乘：d_k 从 16 到 128 的增长",
@@ -103,23 +105,27 @@ CLAIMS = (
         expected=Bounds(low=2.0),
     ),
     Claim(
+        "beats_unscaled",
         Text("points at d_k = 512: additive - unscaled dot", "d_k = 512 时的百分点：加法 - 不缩放点乘"),
         lambda measured: lead(measured, ADDITIVE, UNSCALED),
         expected=Bounds(low=5.0),
     ),
     Claim(
+        "ties_scaled",
         Text("points at d_k = 512: scaled dot - additive", "d_k = 512 时的百分点：缩放点乘 - 加法"),
         lambda measured: lead(measured, SCALED, ADDITIVE),
         expected=Bounds(-3.0, 3.0),
         tolerated=Bounds(low=-5.0),
     ),
     Claim(
+        "same",
         Text("outputs, whole - slices", "输出，整体 - 分片"),
         lambda measured: max(measured.line(DIFFERENCE, SLICED).values()),
         expected=Bounds(high=1e-5),
         control=True,
     ),
     Claim(
+        "lighter",
         Text("memory at d_k = 64: slices / whole", "d_k = 64 时的内存：分片 / 整体"),
         lambda measured: measured[MEMORY, SLICED, 64] / measured[MEMORY, ADDITIVE, 64],
         expected=Bounds(high=0.5),
@@ -130,6 +136,7 @@ CLAIMS = (
 QUESTION = Question(
     number=8,
     title=Text("Dot product or additive scores?", "点乘还是加法？"),
+    topic=Topic("junior", "attention", related=(3, 18), words="Bahdanau additive dot 加法 点积 加性"),
     claims=CLAIMS,
     figures=(TIME, MEMORY, QUALITY, TAUGHT, DIFFERENCE),
     experiment=AdditiveOrDot(),

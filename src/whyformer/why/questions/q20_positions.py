@@ -19,13 +19,13 @@ from whyformer.why.lab.order import (
     BAG,
     RELATIVE,
     TOY_TASKS,
-    Reader,
+    OrderReader,
     draw_sentences,
     right_by_task,
     sentences,
 )
 from whyformer.why.lab.training import TRAINING_COST, ToyTraining, training_cost
-from whyformer.why.question import Bounds, Claim, Experiment, Measurements, Question, Text
+from whyformer.why.question import Bounds, Claim, Experiment, Measurements, Question, Text, Topic
 
 # The arms.
 NONE, SINUSOIDAL, LEARNED = Text("none", "无"), Text("sinusoidal", "正弦"), Text("learned", "可学习")
@@ -65,7 +65,7 @@ class PositionSchemes(Experiment):
         measured = Measurements()
         for arm, schemes in self.schemes.items():
             torch.manual_seed(seed)
-            model = Reader(schemes, layers=2 if arm == DEEP else 1)
+            model = OrderReader(schemes, layers=2 if arm == DEEP else 1)
             log = self.training.run(model, sentences, seed)
             measured.update(training_cost(arm, model, log))
             measured[TRAINING_COST, arm, LINES] = lines_of_code(schemes)
@@ -86,6 +86,7 @@ def lines_of_code(schemes: tuple[PositionSpec, ...]) -> int:
 
 CLAIMS = (
     Claim(
+        "collapse",
         Text(
             "learned: points lost on position 5, from 32 to 64 tokens",
             "可学习：位置 5 任务从 32 到 64 个词元损失的百分点",
@@ -95,12 +96,14 @@ CLAIMS = (
         tolerated=Bounds(low=10.0),
     ),
     Claim(
+        "extrapolates",
         Text("3 back, 64 tokens: best relative scheme (%)", "往前第 3 个，64 个词元：最好的相对方案（%）"),
         lambda measured: max(measured[RELATIVE, arm, 64] for arm in OFFSETS),
         expected=Bounds(low=90.0),
         tolerated=Bounds(low=90.0),
     ),
     Claim(
+        "absolute",
         Text(
             "position 5, 32 tokens: worst absolute or mixed scheme (%)",
             "位置 5，32 个词元：最差的绝对或混合方案（%）",
@@ -109,6 +112,7 @@ CLAIMS = (
         expected=Bounds(low=90.0),
     ),
     Claim(
+        "others",
         Text(
             "position 5, 32 tokens: best other scheme in one layer (%)",
             "位置 5，32 个词元：一层中最好的其他方案（%）",
@@ -117,11 +121,13 @@ CLAIMS = (
         expected=Bounds(high=50.0),
     ),
     Claim(
+        "deep",
         Text("position 5, 32 tokens: Shaw in two layers (%)", "位置 5，32 个词元：两层的 Shaw（%）"),
         lambda measured: measured[ABSOLUTE, DEEP, 32],
         expected=Bounds(low=90.0),
     ),
     Claim(
+        "odd",
         Text("odd token, 32 tokens: worst scheme (%)", "异类词元，32 个词元：最差的方案（%）"),
         lambda measured: min(
             value for (figure, _, at), value in measured.items() if (figure, at) == (BAG, 32)
@@ -134,6 +140,9 @@ CLAIMS = (
 QUESTION = Question(
     number=20,
     title=Text("Which other positional encodings are there?", "还有哪些位置编码？"),
+    topic=Topic(
+        "senior", "positions", related=(10,), words="rotary RoPE ALiBi Shaw T5 relative 相对 旋转 位置编码"
+    ),
     claims=CLAIMS,
     figures=(RELATIVE, ABSOLUTE, BAG, TRAINING_COST),
     experiment=PositionSchemes(),
