@@ -1,12 +1,15 @@
-"""All questions, by number."""
+"""All questions, by number: whatever stands in ``questions/``."""
+
+from importlib import import_module
+from pkgutil import iter_modules
 
 from whyformer.errors import WhyformerError
+from whyformer.why import questions
 from whyformer.why.question import Question
-from whyformer.why.questions import q03_scale, q08_additive, q20_positions
 
-QUESTIONS: dict[int, Question] = {
-    module.QUESTION.number: module.QUESTION for module in (q03_scale, q08_additive, q20_positions)
-}
+_FILES = sorted(module.name for module in iter_modules(questions.__path__))
+_ALL: list[Question] = [import_module(f"{questions.__name__}.{name}").QUESTION for name in _FILES]
+QUESTIONS: dict[int, Question] = {question.number: question for question in _ALL}
 
 
 def find(number: int) -> Question:
