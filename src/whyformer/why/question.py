@@ -218,10 +218,23 @@ class Question:
         measured = {seed: self.experiment.run(seed) for seed in seeds}
         return self.conclude(measured, time.perf_counter() - began)
 
-    def conclude(self, measured: Mapping[int, Measurements], seconds: float) -> "Findings":
+    def conclude(
+        self, measured: Mapping[int, Measurements], seconds: float, origin: "Origin | None" = None
+    ) -> "Findings":
         """Judge numbers, by seed, that the experiment gave in so many ``seconds``."""
         judgements = [claim.judge([*measured.values()]) for claim in self.claims]
-        return Findings(self, measured, judgements, verdict(judgements), seconds)
+        return Findings(self, measured, judgements, verdict(judgements), seconds, origin)
+
+
+class Origin(NamedTuple):
+    """Machine, day and code of a measurement."""
+
+    machine: str
+    """Name of its processor."""
+    date: str
+    """The day, such as 2026-11-28."""
+    commit: str | None
+    """The commit of this package, with a + if files differed; None where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +248,8 @@ class Findings:
     verdict: Verdict
     seconds: float
     """Time of all measurements, those included that were read back."""
+    origin: Origin | None = None
+    """Origin of the last seed's numbers, where they were kept on disk."""
 
     @property
     def arms(self) -> list[Text]:
