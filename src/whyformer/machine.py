@@ -125,6 +125,17 @@ def examine() -> Machine:
     )
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    """Name of the CPU, as its maker has it where the system tells that."""
+    told = _colon_table(Path("/proc/cpuinfo")).get("model name")
+    return told or _apple_name() or platform.processor() or platform.machine()
+
+
 def cpu_bf16_speedup() -> float:
     """Factor by which the CPU multiplies bf16 faster than fp32 matrices, with torch's present threads.
 
@@ -255,12 +266,10 @@ def _version(package: str) -> str | None:
 
 
 def _processor() -> Processor:
-    cores = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     told = _colon_table(Path("/proc/cpuinfo"))
     flags = set((told.get("flags") or told.get("Features") or "").split())
-    name = told.get("model name") or _apple_name() or platform.processor() or platform.machine()
-    return Processor(name, cores, usable, tuple(feature for feature in _FEATURES if feature in flags))
+    features = tuple(feature for feature in _FEATURES if feature in flags)
+    return Processor(processor_name(), os.cpu_count() or 1, usable_cores(), features)
 
 
 def _apple_name() -> str | None:

@@ -1,26 +1,24 @@
 """Verdicts follow from intervals and bounds, and findings are told in full."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from io import StringIO
 from math import nan
-from pathlib import Path
 
 import pytest
-from rich.table import Table
-from typer.testing import CliRunner
+from rich.console import Console
 
 from why.toy import ARM, FAILS, HOLDS, LINE, OPEN, QUESTION, Toy, claim
 from whyformer.attention.score import ScaledDotSpec
-from whyformer.cli.main import app
 from whyformer.errors import TrainingError
 from whyformer.plots.chart import Language
 from whyformer.why import catalogue
-from whyformer.why.book.charts import findings_page
-from whyformer.why.book.terminal import render
 from whyformer.why.lab.retrieval import Retrieval, retrieval
 from whyformer.why.lab.training import ToyTraining
-from whyformer.why.question import Bounds, Claim, Question, Verdict, verdict
+from whyformer.why.question import Bounds, Claim, Findings, Question, Verdict, verdict
 from whyformer.why.results import result_record
+from whyformer.why.terminal.answer import render
 
 
 @pytest.mark.parametrize(
@@ -59,56 +57,85 @@ def test_the_record_is_json_and_holds_the_verdict():
     assert kept["figures"][0]["numbers"][0] == {"arm": "arm", "place": "1", "by_seed": [2.0, 3.0]}
 
 
-@pytest.mark.parametrize(("lang", "word"), [("en", "Verdict: supported"), ("zh", "结论：支持")])
-def test_it_is_told_in_both_languages(lang: Language, word: str):
-    parts = [*render(QUESTION.ask([1, 2]), lang)]
-    assert isinstance(parts[-1], str)
-    assert parts[-1].startswith(word)
-    assert sum(isinstance(part, Table) for part in parts) == 3
+def printed(findings: Findings, lang: Language) -> str:
+    console = Console(width=100, markup=False, record=True, file=StringIO())
+    for part in render(findings, lang):
+        console.print(part)
+    return console.export_text()
 
 
-@pytest.mark.parametrize("lang", ["en", "zh"])
-def test_the_picture_is_drawn(lang: Language):
-    page = findings_page(QUESTION.ask([1, 2]), lang)
-    assert page.png().startswith(b"\x89PNG")
-    assert page.stem == "q99"
-    prose = ("So.", "But.", "And.") if lang == "en" else ("如此。", "不过。", "以及。")
-    assert page.paragraphs[-3:] == prose
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [
+        (
+            "en",
+            (
+                "Q99 Why?",
+                "It is 2.5.",
+                "So it is. It is so by definition.",
+                "set beforehand",
+                "mean [min, max]",
+                "≥ 0",
+                "2.5 [2, 3]",
+                "✓ holds",
+                "━━ B other  → 3.5",
+                "┈┈ two: 2",
+                "Verdict: supported by the experiment ✓ (2 seeds; 1 of 1 claims hold)",
+            ),
+        ),
+        (
+            "zh",
+            (
+                "Q99 为何？",
+                "结果是 2.5。",
+                "事先设定的范围",
+                "平均 [最小, 最大]",
+                "✓ 成立",
+                "━━ A 甲组  → 3.5",
+                "结论：实验支持 ✓（2 个种子；1 条命题中 1 条成立）",
+            ),
+        ),
+    ],
+)
+def test_it_is_told_in_both_languages(lang: Language, words: Sequence[str]):
+    told = printed(QUESTION.ask([1, 2]), lang)
+    assert [word for word in words if word not in told] == []
+    assert "[^" not in told
 
 
-def test_without_a_chinese_font_the_picture_is_in_english(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("whyformer.why.book.charts.missing_glyphs", frozenset)
-    page = findings_page(QUESTION.ask([1, 2]), "zh")
-    assert page.note is not None
-    assert json.dumps(page.still).isascii()
-    assert not json.dumps(page.interactive, ensure_ascii=False).isascii()
+def test_five_seeds_have_an_interval_and_a_wrong_headline_is_told_of():
+    told = printed(replace(QUESTION, claims=(claim(FAILS, tolerated=FAILS),)).ask([1, 2, 3, 4, 5]), "en")
+    assert "mean [95 % interval]" in told
+    assert "4 [2.04, 5.96]" in told
+    assert "Verdict: refuted by the experiment ✗ (5 seeds; 0 of 1 claims hold)" in told
+    assert "written for another verdict (supported by the experiment)" in told
+
+
+def test_budget_scales_effort_and_nothing_else():
+    class Trained(Toy):
+        training: ToyTraining = ToyTraining(steps=200, test_every=50, seconds=9.0)
+
+    question = replace(QUESTION, experiment=Trained())
+    assert question.with_budget(1.0) is question
+    small, large = (question.with_budget(budget).experiment for budget in (0.1, 3.0))
+    assert isinstance(small, Trained)
+    assert isinstance(large, Trained)
+    assert (small.training.steps, large.training.steps) == (20, 600)
+    assert (small.training.seconds, large.training.seconds) == (9.0, 27.0)
+    assert small.step == 1.0
+    assert question.experiment == Trained()
 
 
 @pytest.mark.parametrize("question", catalogue.QUESTIONS.values(), ids=lambda question: question.stem)
 def test_every_question_is_whole(question: Question):
     assert catalogue.find(question.number) is question
+    keys = [each.key for each in question.claims] + [*question.numbers]
+    assert len({*keys}) == len(keys)
     texts = [question.title, *(each.text for each in question.claims)]
     assert all(text.en.isprintable() and text.zh and text.en != text.zh for text in texts)
     assert any(each.control for each in question.claims)
     assert any(each.tolerated for each in question.claims)
     json.dumps(question.experiment.model_dump(mode="json"))
-
-
-def test_the_verb_lists_answers_and_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(catalogue.QUESTIONS, 99, replace(QUESTION))
-    run = CliRunner().invoke
-    assert " 99  为何？" in run(app, ["why", "--lang", "zh"]).stdout
-    told_ = run(app, ["why", "99", "--out", str(tmp_path)], catch_exceptions=False)
-    assert "Verdict: supported (3 seeds" in told_.stdout
-    assert {path.name for path in tmp_path.iterdir()} == {"q99", "q99.json", "q99.html", "q99.png"}
-    printed = run(app, ["why", "99", "--out", str(tmp_path), "--json", "--seeds", "4"]).stdout
-    assert json.loads(printed)["seeds"] == [1, 2, 3, 4]
-
-
-def test_an_unknown_question_is_a_sentence():
-    result = CliRunner().invoke(app, ["why", "77"])
-    assert result.exit_code == 2
-    assert "there is no question 77; there are: 3, 8, 20." in result.stderr
 
 
 def test_an_arm_that_the_clock_stops_proves_nothing():

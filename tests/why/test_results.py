@@ -5,21 +5,20 @@ import random
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from math import copysign, inf, isnan, nan
 from pathlib import Path
 from struct import pack
 
 import pytest
 import torch
-from typer.testing import CliRunner
 from typing_extensions import override
 
 from why.toy import ARM, HEAT, HOLDS, LINE, OTHER, QUESTION, Toy, claim
-from whyformer.cli.main import app
 from whyformer.errors import WhyformerNote
-from whyformer.why import catalogue
+from whyformer.machine import processor_name
 from whyformer.why.question import Findings, Measurements, Question, Text
-from whyformer.why.results import SeedResults, result_record
+from whyformer.why.results import SeedResults, concluded, result_record
 
 
 class Counted(Toy):
@@ -48,7 +47,8 @@ def _fresh() -> Iterator[None]:
 def ask(folder: Path, question: Question = COUNTED, seeds: int = 3) -> Findings:
     results = SeedResults(question, folder)
     wanted = range(1, seeds + 1)
-    return results.findings(wanted, results.read(wanted))
+    known = results.read(wanted)
+    return concluded(question, {seed: known.get(seed) or results.measure(seed) for seed in wanted})
 
 
 def measured_anew(folder: Path, question: Question, reason: str) -> list[int]:
@@ -74,8 +74,8 @@ def test_all_that_was_measured_comes_back(tmp_path: Path):
     numbers = [0.1 + 0.2, -0.0, 5e-324, 1.7976931348623157e308, 1e22, 3, inf, -inf]
     numbers += [draw.uniform(-1, 1) * 10.0 ** draw.randint(-300, 300) for _ in range(2000)]
     measured = Measurements({(LINE, ARM, at): value for at, value in enumerate(numbers)})
-    measured[HEAT, OTHER, Text("here", "此处")] = 2.5
     measured[LINE, OTHER, 0.1] = measured[LINE, OTHER, inf] = 7.0
+    measured[HEAT, OTHER, Text("here", "此处")] = 2.5
     measured[HEAT, ARM, Text("7", "7")] = 1e-7
     back = keep(tmp_path, measured)
     assert [*back] == [*measured]  # the order too
@@ -98,7 +98,9 @@ def test_the_file_is_json(tmp_path: Path):
     kept = json.loads(text, parse_constant=refuse)
     assert kept["provenance"]["question"] == 99
     assert kept["provenance"]["torch"] == torch.__version__
-    assert kept["provenance"]["threads"] == torch.get_num_threads()
+    assert date.fromisoformat(kept["date"]) >= date(2026, 11, 28)
+    assert kept["machine"] == processor_name()
+    assert kept["seconds"] > 0
 
 
 def test_a_verdict_that_was_read_is_the_one_that_was_measured(tmp_path: Path):
@@ -137,11 +139,26 @@ def test_another_experiment_is_measured_again(tmp_path: Path, monkeypatch: pytes
     assert measured_anew(tmp_path, COUNTED, r"\(experiment\)") == [1, 2, 3]
 
 
-def test_another_torch_and_other_threads_are_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_another_torch_is_measured_again_and_other_threads_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     ask(tmp_path)
-    monkeypatch.setattr(torch, "__version__", "0.0")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
-    assert measured_anew(tmp_path, COUNTED, r"\(torch, threads\)") == [1, 2, 3]
+    ask(tmp_path)
+    assert CALLS == [1, 2, 3]
+    monkeypatch.setattr(torch, "__version__", "0.0")
+    assert measured_anew(tmp_path, COUNTED, r"\(torch\)") == [1, 2, 3]
+
+
+def test_numbers_keep_their_names_when_the_chinese_or_the_marks_change(tmp_path: Path):
+    ask(tmp_path)
+    line = replace(LINE, title=Text("line", "折线"), mark="bar")
+    renamed = Text("arm", "另一个名字")
+    reads = replace(claim(HOLDS), value=lambda measured: measured[line, renamed, 1])
+    findings = ask(tmp_path, replace(COUNTED, figures=(line, HEAT), claims=(reads,)))
+    assert findings.judgements[0].values == [2.0, 3.0, 4.0]
+    assert findings.numbers(line)
+    assert CALLS == [1, 2, 3]
 
 
 def test_other_claims_judge_the_same_numbers(tmp_path: Path):
@@ -177,18 +194,3 @@ def test_the_file_of_another_seed_is_measured_again(tmp_path: Path):
     ask(tmp_path)
     (tmp_path / "q99" / "seed-1.json").replace(tmp_path / "q99" / "seed-2.json")
     assert measured_anew(tmp_path, COUNTED, "seed 2: the file is of another seed") == [1, 2]
-
-
-def test_the_verb_says_what_it_has_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(catalogue.QUESTIONS, 99, COUNTED)
-
-    def why(*options: str) -> str:
-        call = ["why", "99", "--out", str(tmp_path), "--json", *options]
-        return CliRunner().invoke(app, call, catch_exceptions=False).stderr
-
-    assert "--again" not in why()
-    told = why("--seeds", "4", "--lang", "zh")
-    assert f"1, 2, 3：读自 {tmp_path / 'q99'}；用 --again 可重新测量。" in told
-    assert CALLS == [1, 2, 3, 4]
-    assert "read" not in why("--again")
-    assert CALLS == [1, 2, 3, 4, 1, 2, 3]

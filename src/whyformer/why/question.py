@@ -9,9 +9,11 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Literal, NamedTuple, Self
+
+from typing_extensions import override
 
 from whyformer.plots.chart import Language
 from whyformer.spec import Spec
@@ -22,10 +24,25 @@ Verdict = Literal["supported", "refuted", "undecided"]
 
 
 class Text(NamedTuple):
-    """The same in both languages; also the name of an arm, or of a place on an axis."""
+    """The same in both languages; also the name of an arm, or of a place on an axis.
+
+    Its English tells it from others, so that numbers on disk keep their names when the Chinese is mended.
+    """
 
     en: str
     zh: str
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Text) and self.en == other.en
+
+    @override
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    @override
+    def __hash__(self) -> int:
+        return hash(self.en)
 
     def say(self, lang: Language) -> str:
         """The text in ``lang``."""
@@ -212,6 +229,10 @@ class Question:
         """The name of its files."""
         return f"q{self.number:02}"
 
+    def with_budget(self, budget: float) -> "Question":
+        """The same with ``budget`` times as much work in its experiment."""
+        return self if budget == 1.0 else replace(self, experiment=self.experiment.with_budget(budget))
+
     def ask(self, seeds: Iterable[int]) -> "Findings":
         """Run the experiment from every seed, and keep nothing on disk; for that see ``SeedResults``."""
         began = time.perf_counter()
@@ -235,6 +256,8 @@ class Origin(NamedTuple):
     """The day, such as 2026-11-28."""
     commit: str | None
     """The commit of this package, with a + if files differed; None where it is not known."""
+    whyformer: str
+    torch: str
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -13,9 +14,19 @@ from pydantic import BaseModel, ConfigDict, JsonValue, NonNegativeInt, model_val
 from whyformer import __version__
 from whyformer.errors import WhyformerNote
 from whyformer.files import write_text
-from whyformer.machine import code_version
+from whyformer.machine import code_version, processor_name
 from whyformer.why.fingerprint import code_fingerprint
-from whyformer.why.question import Figure, Findings, Judgement, Measurements, Question, Text, place_name
+from whyformer.why.question import (
+    Experiment,
+    Figure,
+    Findings,
+    Judgement,
+    Measurements,
+    Origin,
+    Question,
+    Text,
+    place_name,
+)
 
 
 class Provenance(BaseModel):
@@ -47,6 +58,10 @@ class Provenance(BaseModel):
         return [name for name in type(self).model_fields if getattr(self, name) != getattr(now, name)]
 
 
+Series = tuple[NonNegativeInt, Text, tuple[tuple[int | float | Text, int | float], ...]]
+"""Index of the figure, the arm, and its numbers by place, in the order in which they were measured."""
+
+
 class SeedResult(BaseModel):
     """Numbers that one seed gave, with all that they depend on; the content of ``seed-N.json``."""
 
@@ -57,15 +72,18 @@ class SeedResult(BaseModel):
     seed: int
     seconds: float
     """Time of the measurement."""
+    machine: str
+    """Name of the processor."""
+    date: str
+    """Day of the measurement, such as 2026-11-28."""
     code: str | None
     """The commit of this package, to be read by people; the fingerprint says what matters of it."""
     figures: tuple[Figure, ...]
-    numbers: tuple[tuple[NonNegativeInt, Text, int | float | Text, int | float], ...]
-    """Index of the figure, arm, place and value, in the order in which they were measured."""
+    series: tuple[Series, ...]
 
     @model_validator(mode="after")
     def _refuse_unknown_figures(self) -> Self:
-        if any(index >= len(self.figures) for index, _, _, _ in self.numbers):
+        if any(index >= len(self.figures) for index, _, _ in self.series):
             raise ValueError("a number belongs to no figure")
         return self
 
@@ -73,23 +91,48 @@ class SeedResult(BaseModel):
     def of(cls, measured: Measurements, provenance: Provenance, seed: int, seconds: float) -> Self:
         """The result that holds ``measured``."""
         index = {figure: at for at, figure in enumerate(dict.fromkeys(figure for figure, _, _ in measured))}
+        series: dict[tuple[int, Text], list[tuple[float | Text, float]]] = {}
+        for (figure, arm, place), value in measured.items():
+            series.setdefault((index[figure], arm), []).append((place, value))
         return cls(
             provenance=provenance,
             seed=seed,
             seconds=seconds,
+            machine=processor_name(),
+            date=datetime.now().astimezone().date().isoformat(),
             code=code_version(),
             figures=tuple(index),
-            numbers=tuple(
-                (index[figure], arm, place, value) for (figure, arm, place), value in measured.items()
-            ),
+            series=tuple((at, arm, tuple(numbers)) for (at, arm), numbers in series.items()),
         )
 
     @property
     def measurements(self) -> Measurements:
-        """The numbers as the experiment gave them."""
+        """The numbers as the experiment gave them, those of an arm in a figure together."""
         return Measurements(
-            {(self.figures[index], arm, place): value for index, arm, place, value in self.numbers}
+            {
+                (self.figures[index], arm, place): value
+                for index, arm, numbers in self.series
+                for place, value in numbers
+            }
         )
+
+    @property
+    def origin(self) -> Origin:
+        """Machine, day and code, as pages tell them."""
+        return Origin(self.machine, self.date, self.code, self.provenance.whyformer, self.provenance.torch)
+
+
+def measure_seed(experiment: Experiment, provenance: Provenance, seed: int, path: Path) -> SeedResult:
+    """Run ``experiment`` from ``seed`` and write the result to ``path``.
+
+    Raises:
+        WhyformerError: the file cannot be written, or the machine is too slow for the experiment.
+    """
+    began = time.perf_counter()
+    measured = experiment.run(seed)
+    result = SeedResult.of(measured, provenance, seed, time.perf_counter() - began)
+    write_text(path, result.model_dump_json() + "\n")
+    return result
 
 
 class SeedResults:
@@ -125,6 +168,11 @@ class SeedResults:
             warnings.warn(WhyformerNote(told), stacklevel=2)
         return found
 
+    def current(self) -> dict[int, SeedResult]:
+        """All results that need no second measurement, whatever their seeds; of others nothing is said."""
+        read = {seed: self._read(seed) for seed in seeds_in(self.folder)}
+        return {seed: result for seed, result in read.items() if isinstance(result, SeedResult)}
+
     def _read(self, seed: int) -> SeedResult | str | None:
         """The result of ``seed``, or why it is of no use; None where there is none."""
         try:
@@ -139,26 +187,40 @@ class SeedResults:
         return f"measured under other conditions ({', '.join(different)})" if different else result
 
     def measure(self, seed: int) -> SeedResult:
-        """Run the experiment from ``seed`` and write the result.
+        """Run the experiment from ``seed`` in this process and write the result.
 
         Raises:
-            WhyformerError: the folder cannot be written to, or the machine is too slow for the experiment.
+            WhyformerError: as ``measure_seed``.
         """
-        began = time.perf_counter()
-        measured = self.question.experiment.run(seed)
-        result = SeedResult.of(measured, self.provenance, seed, time.perf_counter() - began)
-        write_text(self.path(seed), result.model_dump_json() + "\n")
-        return result
+        return measure_seed(self.question.experiment, self.provenance, seed, self.path(seed))
 
-    def findings(self, seeds: Iterable[int], known: Mapping[int, SeedResult]) -> Findings:
-        """Findings over ``seeds``; measured are those that are not ``known``.
 
-        Raises:
-            WhyformerError: as ``measure``.
-        """
-        results = {seed: known.get(seed) or self.measure(seed) for seed in seeds}
-        measured = {seed: result.measurements for seed, result in results.items()}
-        return self.question.conclude(measured, sum(result.seconds for result in results.values()))
+def seeds_in(folder: Path) -> list[int]:
+    """The seeds that have files in ``folder``, in order; none where there is no such folder."""
+    names = (path.stem.removeprefix("seed-") for path in folder.glob("seed-*.json"))
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def concluded(question: Question, results: Mapping[int, SeedResult]) -> Findings:
+    """Findings over ``results``, by seed.
+
+    Raises:
+        KeyError: they lack numbers that the claims read.
+    """
+    figures = {(figure.title, figure.across, figure.unit): figure for figure in question.figures}
+
+    def named_now(measured: Measurements) -> Measurements:
+        # A figure may have got another mark since.
+        return Measurements(
+            {
+                (figures.get((figure.title, figure.across, figure.unit), figure), arm, place): value
+                for (figure, arm, place), value in measured.items()
+            }
+        )
+
+    measured = {seed: named_now(result.measurements) for seed, result in results.items()}
+    *_, last = results.values()
+    return question.conclude(measured, sum(result.seconds for result in results.values()), last.origin)
 
 
 def name_seeds(seeds: Iterable[int]) -> str:
@@ -194,9 +256,7 @@ def result_record(findings: Findings) -> dict[str, object]:
         "settings": question.experiment.model_dump(mode="json"),
         "seeds": [*findings.measured],
         "seconds": findings.seconds,
-        "torch": torch.__version__,
-        "whyformer": __version__,
-        "code": code_version(),
+        "origin": None if findings.origin is None else findings.origin._asdict(),
     }
 
 
