@@ -22,9 +22,13 @@ ALLOWED: dict[str, tuple[tuple[str, ...], str]] = {
     "tiny": (("models/*.py",), "the size of that name of each model, asked for as `gpt.tiny()`"),
     "SpecT": (("config/*.py", "huggingface/*.py"), "any spec, as narrow as the file needs"),
     "StateT": (("decoding/protocol.py", "models/encoder_decoder.py"), "any state of a decoder"),
+    "Topic": (("why/question.py", "data/corpora/cldr/phrase.py"), "what questions, and phrases, are about"),
+    "Group": (("why/question.py", "training/batches.py"), "questions, or batches, that belong together"),
+    "MARK": (("plots/inspection/picture.py", "why/book/prose.py"), "a sign on paper, and one in a text"),
 }
-# Constants of these files are the labels of one question, and its claims; only QUESTION is used elsewhere.
-QUESTIONS = "why/questions/q*.py"
+# Constants of these files are labels: of one question, and its claims (only QUESTION is used elsewhere), or
+# of the arms that several compare, which have the names of what they are.
+LABELS = ("why/questions/q*.py", "why/arms.py")
 
 NO_FIRST_WORD = re.compile(r"(what|that|those)\b", re.IGNORECASE)
 
@@ -35,7 +39,9 @@ def homonyms(sources: Mapping[str, str]) -> dict[str, set[str]]:
     for file, source in sources.items():
         for statement in ast.parse(source).body:
             for name, meaning in _defined(statement):
-                if not name.startswith("_") and not (name.isupper() and fnmatch(file, QUESTIONS)):
+                if not name.startswith("_") and not (
+                    name.isupper() and any(fnmatch(file, labels) for labels in LABELS)
+                ):
                     meanings.setdefault(name, {})[file] = meaning
     return {name: {*by_file} for name, by_file in meanings.items() if len({*by_file.values()}) > 1}
 

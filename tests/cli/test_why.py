@@ -124,7 +124,7 @@ def test_another_budget_lies_by_itself(why: Program, measured: list[int], tmp_pa
 
 def test_all_go_on_where_one_fails(why: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     class Slow(type(QUESTION.experiment)):
-        def measure(self, seed: int):  # noqa: ANN202
+        def measure(self, seed: int):
             raise TrainingError("the machine is too slow.")
 
     put_in(replace(catalogue.QUESTIONS[98], experiment=Slow()), monkeypatch)

@@ -75,7 +75,7 @@ def why(
 
 
 class _Plan:
-    """What is asked of all questions alike: where, how often, how many at a time, and how much work."""
+    """Request to all questions alike: where, how often, how many at a time, and how much work."""
 
     def __init__(
         self, folder: Path, seeds: int | None, jobs: int | None, budget: float, *, again: bool
@@ -160,12 +160,12 @@ def _save(findings: "Findings", folder: Path) -> list[Path]:
 
 def _list(plan: _Plan, query: str | None, *, as_json: bool) -> None:
     from whyformer.why.published import answers
-    from whyformer.why.terminal.listing import listed, listing_record
-    from whyformer.why.terminal.search import nearest, search
+    from whyformer.why.terminal.listing import listing_lines, listing_record
+    from whyformer.why.terminal.search import nearest, search_questions
 
     asked = [*plan.questions.values()]
     if query is not None:
-        asked = search(asked, query)
+        asked = search_questions(asked, query)
         if not asked and not as_json:
             near = nearest(plan.questions.values(), query)
             say(f"No question has all of these words: {query}.")
@@ -178,7 +178,7 @@ def _list(plan: _Plan, query: str | None, *, as_json: bool) -> None:
         _print_json(listing_record(asked, known, lang))
         return
     console = _console()
-    for line in listed(asked, known, lang, console.width):
+    for line in listing_lines(asked, known, lang, console.width):
         console.print(line)
     tell("✓ supported, ✗ refuted, ? undecided, · not measured; `whyformer why 3` answers question 3")
 

@@ -39,7 +39,7 @@ class _Unit(NamedTuple):
 
 @dataclass(eq=False)
 class _Plan:
-    """What is to be done for a question, and what is done."""
+    """Seeds of a question: those that are to be measured, and the results of the others."""
 
     results: SeedResults
     seeds: Sequence[int]

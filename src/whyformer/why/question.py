@@ -240,14 +240,14 @@ class Question:
         return self.conclude(measured, time.perf_counter() - began)
 
     def conclude(
-        self, measured: Mapping[int, Measurements], seconds: float, origin: "Origin | None" = None
+        self, measured: Mapping[int, Measurements], seconds: float, origin: "MeasurementOrigin | None" = None
     ) -> "Findings":
         """Judge numbers, by seed, that the experiment gave in so many ``seconds``."""
         judgements = [claim.judge([*measured.values()]) for claim in self.claims]
         return Findings(self, measured, judgements, verdict(judgements), seconds, origin)
 
 
-class Origin(NamedTuple):
+class MeasurementOrigin(NamedTuple):
     """Machine, day and code of a measurement."""
 
     machine: str
@@ -271,7 +271,7 @@ class Findings:
     verdict: Verdict
     seconds: float
     """Time of all measurements, those included that were read back."""
-    origin: Origin | None = None
+    origin: MeasurementOrigin | None = None
     """Origin of the last seed's numbers, where they were kept on disk."""
 
     @property

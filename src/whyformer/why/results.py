@@ -21,8 +21,8 @@ from whyformer.why.question import (
     Figure,
     Findings,
     Judgement,
+    MeasurementOrigin,
     Measurements,
-    Origin,
     Question,
     Text,
     place_name,
@@ -117,9 +117,11 @@ class SeedResult(BaseModel):
         )
 
     @property
-    def origin(self) -> Origin:
+    def origin(self) -> MeasurementOrigin:
         """Machine, day and code, as pages tell them."""
-        return Origin(self.machine, self.date, self.code, self.provenance.whyformer, self.provenance.torch)
+        return MeasurementOrigin(
+            self.machine, self.date, self.code, self.provenance.whyformer, self.provenance.torch
+        )
 
 
 def measure_seed(experiment: Experiment, provenance: Provenance, seed: int, path: Path) -> SeedResult:

@@ -23,7 +23,7 @@ LISTS = ("Common", "Points", "Follow-ups")
 """Parts that are lists, a line that begins with ``- `` for each entry."""
 MARKED = ("Short", "Answer")
 """Parts whose every sentence ends with a mark."""
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+_VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 BY_DEFINITION, NOT_MEASURED = "def", "-"
 MARK = re.compile(r"\s*\[\^([\w,\- ]+)\]")
 _HEADING = re.compile(r"^# *(.*?) *$", re.MULTILINE)
@@ -82,9 +82,9 @@ def read_prose(stem: str, lang: Language) -> Prose:
         raise WhyformerError(
             f"{path}: the headings must be {_wanted()}, in this order, nothing before; found: {found}."
         )
-    verdict: Verdict | None = next((each for each in VERDICTS if each == headline[1]), None)
+    verdict: Verdict | None = next((each for each in _VERDICTS if each == headline[1]), None)
     if verdict is None:
-        known = ", ".join(VERDICTS)
+        known = ", ".join(_VERDICTS)
         raise WhyformerError(f"{path}: {headline[1]} is no verdict; # Headline names one of {known}.")
     parts = {name: body.strip() for name, body in zip(PARTS, pieces[1::2], strict=True)}
     for name, body in parts.items():

@@ -29,7 +29,7 @@ class Examples(NamedTuple):
 Draw = Callable[[Generator, int], Examples]
 """Draws so many examples."""
 
-TRAINING_COST = Figure(Text("Training", "训练"), across=Text("what it took", "所用"), unit=Text("", ""))
+TRAINING_COST = Figure(Text("Cost of training", "训练开销"), across=Text("", ""), unit=Text("", ""))
 STEPS, SECONDS = Text("steps", "步数"), Text("seconds", "秒")
 PARAMETERS, RIGHT = Text("parameters", "参数量"), Text("right (%)", "正确率（%）")
 

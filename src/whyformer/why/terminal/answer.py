@@ -26,11 +26,11 @@ from whyformer.why.book.labels import (
     VERDICT,
     VERDICTS,
 )
+from whyformer.why.book.plain import plain_text
 from whyformer.why.book.prose import read_prose, without_marks
 from whyformer.why.question import Figure, Findings, Judgement, place_name
 from whyformer.why.results import result_record
-from whyformer.why.terminal.plain import plain_text
-from whyformer.why.terminal.plots import draw, short
+from whyformer.why.terminal.plots import draw_figure, short
 
 _MOST_COLUMNS = 8  # of a table; a learning curve has more, and stands in the record
 _STYLES = {"holds": "green", "fails": "red", "open": "yellow"}
@@ -62,7 +62,7 @@ def render(findings: Findings, lang: Language) -> Iterator[Line | Table]:
     yield _claims(findings.judgements, lang)
     decisive = next((figure for figure in question.figures if figure.mark is not None), None)
     if decisive is not None:
-        yield from draw(findings, decisive, lang)
+        yield from draw_figure(findings, decisive, lang)
     for figure in question.figures:
         table = _numbers(findings, figure, lang)
         if len(table.columns) - 1 <= _MOST_COLUMNS and not (figure == decisive and figure.mark == "heat"):
@@ -118,7 +118,7 @@ def _numbers(findings: Findings, figure: Figure, lang: Language) -> Table:
 
 
 def _claims(judgements: Sequence[Judgement], lang: Language) -> Table:
-    """What was said beforehand of each claim, and what came out."""
+    """The bounds of each claim, and what came out."""
     confident = all(judged.interval.confident for judged in judgements)
     table = Table(box=None)
     for name in (CLAIM, EXPECTED, MEASURED if confident else MEASURED_RANGE, OUTCOME):

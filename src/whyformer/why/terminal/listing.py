@@ -7,10 +7,10 @@ from rich.text import Text as Line
 
 from whyformer.plots.chart import Language
 from whyformer.why.book.labels import MARKS, NO_VERDICT, RANKS
+from whyformer.why.book.plain import plain_text
 from whyformer.why.book.prose import read_prose, without_marks
 from whyformer.why.published import Answer
 from whyformer.why.question import Question, Rank
-from whyformer.why.terminal.plain import plain_text
 
 _COLORS = {"supported": "green", "refuted": "red", "undecided": "yellow"}
 
@@ -24,7 +24,7 @@ def headline(question: Question, answer: Answer, lang: Language) -> str | None:
     return " ".join(map(plain_text, without_marks(paragraphs)))
 
 
-def listed(
+def listing_lines(
     questions: Iterable[Question], answers: Mapping[int, Answer], lang: Language, width: int
 ) -> Iterator[Line]:
     """Lines for ``questions``, those of each rank below its name; a headline takes ``width`` columns."""

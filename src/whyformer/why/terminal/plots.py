@@ -26,7 +26,7 @@ _COLD, _WARM = (0xF7, 0xF7, 0xF7), (0x08, 0x51, 0x9C)
 Means = Mapping[tuple[Text, float | Text], float]
 
 
-def draw(findings: Findings, figure: Figure, lang: Language) -> Iterator[Line | Table]:
+def draw_figure(findings: Findings, figure: Figure, lang: Language) -> Iterator[Line | Table]:
     """The means of ``figure`` as lines to print: a title, the drawing, and what its signs mean."""
     means = {key: fmean(values) for key, values in findings.numbers(figure).items()}
     unit = figure.unit.say(lang)

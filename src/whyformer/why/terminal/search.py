@@ -6,9 +6,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from whyformer.language import LANGUAGES
+from whyformer.why.book.plain import plain_text
 from whyformer.why.book.prose import read_prose, without_marks
 from whyformer.why.question import Question
-from whyformer.why.terminal.plain import plain_text
 
 # What is said in several ways; the first stands for all.
 _SAME = (
@@ -36,7 +36,7 @@ _NEAR = 0.75
 """Likeness from which on a word is offered where none is found."""
 
 
-def search(questions: Iterable[Question], query: str) -> list[Question]:
+def search_questions(questions: Iterable[Question], query: str) -> list[Question]:
     """Questions in which all words of ``query`` occur, those first that have them in their titles."""
     words = [word for word in map(normalized, query.split()) if word]
     found: list[tuple[int, int, Question]] = []
