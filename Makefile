@@ -7,6 +7,7 @@
 #   make check      lint, format, types, import directions, size budget
 #   make format     let ruff put files in order
 #   make bench      time us beside other toolkits (in .venv-peers); tables and pictures in benchmarks/results
+#   make book       measure all questions (an hour on two cores), publish the results, write the book to runs/book
 #   make clean      remove what builds, tests and demos left behind; .venv and other runs stay
 
 PYTHON ?= python3
@@ -34,7 +35,7 @@ PROCESSORS := \
 	"$(call PRETENDED,avx2$(,)avx512f$(,)avx512_bf16,on,1)"
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-audio test test-slow test-processors check format bench clean
+.PHONY: book demo demo-audio test test-slow test-processors check format bench clean
 .DELETE_ON_ERROR:
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -108,6 +109,12 @@ bench: $(MEASURED)
 	@if [ -d runs/demo ]; then $(PEERS)/whyformer profile runs/demo --output benchmarks/results; fi
 	$(PEERS)/python benchmarks/batch_invariance.py
 	$(PEERS)/python benchmarks/position_cost.py
+
+# Measured are only seeds that are missing or were measured by other code; what failed stays as it was published.
+book: $(INSTALLED)
+	-$(BIN)/whyformer why --all
+	-$(BIN)/python docs/why/publish.py
+	$(BIN)/whyformer why --site runs/book
 
 clean:
 	rm -rf build dist runs/demo runs/tones runs/tones.wav runs/tones.txt .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,4 +1,7 @@
-"""Compiles the native engine while whyformer is installed; where that fails, only this engine is missing."""
+"""Compiles the native engine while whyformer is installed, and lets a wheel hold the published results.
+
+Where compiling fails, only this engine is missing.
+"""
 
 import runpy
 from pathlib import Path
@@ -7,13 +10,18 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NATIVE = "src/whyformer/engines/native"
+PUBLISHED = "docs/why"
 
 
 class NativeBuildHook(BuildHookInterface[Any]):
-    """Runs ``native/build.py`` before a wheel is made, and before an editable install."""
+    """Adds results, and runs ``native/build.py``, before a wheel is made and before an editable install."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Let the wheel hold what was compiled, and say that it is for this kind of machine only."""
+        """Let the wheel hold what was compiled, which makes it one for this kind of machine, and results."""
+        if version != "editable":
+            # A checkout reads them where they are.
+            for folder in sorted(Path(self.root, PUBLISHED).glob("q*")):
+                build_data["force_include"][str(folder)] = f"whyformer/why/published/{folder.name}"
         build = runpy.run_path(str(Path(self.root, NATIVE, "build.py")))["build"]
         if (fault := build()) is not None:
             self.app.display_warning(f"The native engine was not compiled ({fault}); all else works.")

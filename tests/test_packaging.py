@@ -72,8 +72,11 @@ def made(place: Path) -> dict[str, Path]:
 def test_both_carry_every_file_of_the_package(made: dict[str, Path]):
     expected = of_the_package(files_in(ROOT / "src"))
     assert {"py.typed", "recipes/demo.yaml", "why/prose/q03.zh.md", "engines/native/decode.cpp"} <= expected
+    # A wheel has the published results of the questions too.
+    results = {f"why/published/{name}" for name in files_in(ROOT / "docs" / "why") if name.startswith("q")}
     with zipfile.ZipFile(made["wheel"]) as wheel:
-        assert of_the_package(name for name in wheel.namelist() if ".dist-info/" not in name) == expected
+        carried = of_the_package(name for name in wheel.namelist() if ".dist-info/" not in name)
+    assert carried == expected | results
     with tarfile.open(made["sdist"]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert of_the_package(name for name in names if name.startswith("src/")) == expected
@@ -106,6 +109,6 @@ def test_what_is_installed_works(kind: str, made: dict[str, Path], place: Path):
         assert (where.parent / COMPILED).is_file()
         assert whyformer("translate", "toy", "1 2 3", "--engine", "native").endswith("\n")
     # The prose of the questions is read from Markdown files.
-    read = "from whyformer.why.book.prose import read_prose; print(read_prose('q03', 'zh').answer[0])"
+    read = "from whyformer.why.book.prose import read_prose; print(read_prose('q03', 'zh').parts['Answer'])"
     assert call(python, "-c", read, folder=home).strip()
     shutil.rmtree(environment)

@@ -31,7 +31,9 @@ BUGS = {"AssertionError", "TypeError", "RuntimeError", "AttributeError", "KeyErr
 OWN_TABLES = (
     "plots/*",
     "why/questions/*",
+    "why/arms.py",
     "why/book/*",
+    "why/terminal/*",
     "why/lab/*",
     "data/corpora/cldr/*",
 )

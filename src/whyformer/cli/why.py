@@ -117,16 +117,18 @@ class _Plan:
 
 def _tell_done(question: "Question", outcome: "Findings | str", measured: int) -> None:
     """Say in a line what became of a question."""
+    from whyformer.why.book.labels import VERDICTS
+
     if isinstance(outcome, str):
         tell(f"{question.stem}: failed: {outcome}")
         return
-    count = len(outcome.measured)
+    verdict, count = VERDICTS[outcome.verdict].say(current_language()), len(outcome.measured)
     seconds = outcome.seconds / count
     if measured:
-        told = f"{outcome.verdict}, {measured} of {count} seeds measured, {seconds:.1f} s a seed"
+        told = f"{verdict}, {measured} of {count} seeds measured, {seconds:.1f} s a seed"
         tell(f"{question.stem}: {told}")
     else:
-        tell(f"{question.stem}: {outcome.verdict}, all {count} seeds read back; --again measures anew")
+        tell(f"{question.stem}: {verdict}, all {count} seeds read back; --again measures anew")
 
 
 def _answer(plan: _Plan, number: int, *, as_json: bool) -> None:
