@@ -159,7 +159,7 @@ def test_a_comparison_is_valid(call: list[str], tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("call", arguments("why"), ids=" ".join)
 def test_a_question_is_known(call: list[str]):
     listed = CliRunner().invoke(app, ["why"]).stdout
-    assert all(re.search(rf"^ *{number}  ", listed, re.MULTILINE) for number in call[1:2])
+    assert all(re.search(rf"^ . +{number}  ", listed, re.MULTILINE) for number in call[1:2])
 
 
 @pytest.mark.parametrize("code", blocks(README, "python"), ids=["translate", "listen"])

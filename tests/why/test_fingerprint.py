@@ -50,7 +50,7 @@ def load(path: Path, source: str) -> ModuleType:
 
 def of(path: Path, old: str = "", new: str = "") -> str:
     assert old in SOURCE
-    fingerprints._module.cache_clear()
+    fingerprints.forget_files()
     try:
         return code_fingerprint(load(path, SOURCE.replace(old, new) if old else SOURCE).Toy)
     finally:
@@ -102,12 +102,12 @@ def test_it_follows_imports_through_the_package(source: str, monkeypatch: pytest
         text = read(path, encoding=encoding)
         return text.replace("return ", "return 0 or ") if path.as_posix().endswith(source) else text
 
-    fingerprints._module.cache_clear()
+    fingerprints.forget_files()
     monkeypatch.setattr(Path, "read_text", changed)
     try:
         assert code_fingerprint(experiment) != before
     finally:
-        fingerprints._module.cache_clear()
+        fingerprints.forget_files()
 
 
 def test_every_question_has_its_own():

@@ -40,14 +40,26 @@ def code_fingerprint(experiment: type) -> str:
         path, name = waiting.pop()
         if (path, name) in found:
             continue
-        module = _module(path)
-        if name in module.imports:
-            waiting += _behind(*module.imports[name])
-        statements = module.definitions.get(name, [])
-        found[path, name] = "\n".join(map(ast.unparse, statements))
-        waiting += [(path, inner) for statement in statements for inner in sorted(_names(statement, module))]
+        found[path, name], behind = _definition(path, name)
+        waiting += behind
     texts = sorted(text for text in found.values() if text)
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+@cache
+def _definition(path: str, name: str) -> tuple[str, list[tuple[str, str]]]:
+    """The code that binds ``name`` in a file, and all that stands behind it, as files and names."""
+    module = _module(path)
+    behind = _behind(*module.imports[name]) if name in module.imports else []
+    statements = module.definitions.get(name, [])
+    behind += [(path, inner) for statement in statements for inner in sorted(_names(statement, module))]
+    return "\n".join(map(ast.unparse, statements)), behind
+
+
+def forget_files() -> None:
+    """Read the source anew the next time, as it may have changed while this process lives."""
+    _module.cache_clear()
+    _definition.cache_clear()
 
 
 def _behind(module: str, name: str) -> list[tuple[str, str]]:

@@ -224,7 +224,8 @@ def _cell(value: float | None, lang: Language) -> Line:
 
 def _level_names(figure: Figure, lang: Language, sign: str) -> Iterator[Line]:
     for level in figure.levels:
-        yield Line(f"  {sign} {level.name.say(lang)}: {short(level.at)}", style=_GREY)
+        colon = ": " if lang == "en" else "："
+        yield Line(f"  {sign} {level.name.say(lang)}{colon}{short(level.at)}", style=_GREY)
 
 
 def short(value: float) -> str:
