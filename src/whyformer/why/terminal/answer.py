@@ -58,15 +58,18 @@ def render(findings: Findings, lang: Language) -> Iterator[Line | Table]:
     yield Line(f"Q{question.number:02} {question.title.say(lang)}", style="bold")
     for part in ("Headline", "Short"):
         told = "\n\n".join(map(plain_text, without_marks(prose.paragraphs(part))))
-        yield Line(told, style="bold" if part == "Headline" else "")
+        yield Line(told + "\n", style="bold" if part == "Headline" else "")
     yield _claims(findings.judgements, lang)
+    yield Line()
     decisive = next((figure for figure in question.figures if figure.mark is not None), None)
     if decisive is not None:
         yield from draw_figure(findings, decisive, lang)
+        yield Line()
     for figure in question.figures:
         table = _numbers(findings, figure, lang)
         if len(table.columns) - 1 <= _MOST_COLUMNS and not (figure == decisive and figure.mark == "heat"):
             yield table
+            yield Line()
     yield Line(verdict_line(findings, lang), style="bold")
     if prose.verdict != findings.verdict:
         yield Line(OTHER_VERDICT.say(lang).format(written=VERDICTS[prose.verdict].say(lang)))
