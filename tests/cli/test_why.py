@@ -133,6 +133,11 @@ def test_all_go_on_where_one_fails(why: Program, monkeypatch: pytest.MonkeyPatch
     assert "error: Q98: seed 1: the machine is too slow." in told.stderr
     assert " ✓  99  Why?" in told.stdout
     assert (tmp_path / "out" / "q99.json").exists()
+    # What cannot be told is a failure of that question too.
+    (prose.FOLDER / "q99.en.md").unlink()
+    told = why("--all", "--json")
+    assert told.exit_code == 1
+    assert "error: Q99: " in told.stderr
     alone = why(98)
     assert (alone.exit_code, alone.stderr.splitlines()[-1]) == (
         2,

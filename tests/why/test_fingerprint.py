@@ -6,10 +6,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from typing_extensions import override
 
+from why.toy import Toy
 from whyformer.why import fingerprint as fingerprints
 from whyformer.why.catalogue import QUESTIONS
 from whyformer.why.fingerprint import code_fingerprint
+from whyformer.why.lab.assets import trained_run
+from whyformer.why.question import Measurements
 
 SOURCE = '''
 """A question."""
@@ -108,6 +112,25 @@ def test_it_follows_imports_through_the_package(source: str, monkeypatch: pytest
         assert code_fingerprint(experiment) != before
     finally:
         fingerprints.forget_files()
+
+
+class Looks(Toy):
+    """Looks into a model that the toolkit has trained."""
+
+    @override
+    def measure(self, seed: int) -> Measurements:
+        trained_run("demo")
+        return super().measure(seed)
+
+
+@pytest.mark.parametrize(("experiment", "changes"), [(Looks, True), (Toy, False)])
+def test_who_reads_recipes_depends_on_them(
+    experiment: type, changes: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    before = code_fingerprint(experiment)
+    (tmp_path / "demo.yaml").write_text("description: another\n", encoding="utf-8")
+    monkeypatch.setattr(fingerprints, "_RECIPES", tmp_path)
+    assert (code_fingerprint(experiment) != before) is changes
 
 
 def test_every_question_has_its_own():

@@ -14,6 +14,7 @@ from whyformer.language import current_language
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from whyformer.why.measuring import Done
     from whyformer.why.question import Findings, Question
 
 
@@ -89,30 +90,37 @@ class _Plan:
         self._jobs = jobs or usable_cores()
         self.questions = {number: question.with_budget(budget) for number, question in QUESTIONS.items()}
 
-    def measure(self, questions: Sequence["Question"]) -> Mapping[int, "Findings | str"]:
-        """Findings by number, or why there are none; each is told of when it is there."""
+    def measure(self, questions: Sequence["Question"], done: "Done") -> Mapping[int, "Findings | str"]:
+        """Findings by number, or why there are none; ``done`` is told of each when it is there."""
         from whyformer.why.measuring import measure_all
 
-        return measure_all(
-            questions, self.folder, self._seeds, jobs=self._jobs, again=self._again, done=_tell_done
-        )
+        return measure_all(questions, self.folder, self._seeds, jobs=self._jobs, again=self._again, done=done)
 
     def measure_everything(self, *, as_json: bool) -> int:
-        """Measure all questions and write their files; the number of those that failed."""
-        outcomes = self.measure([*self.questions.values()])
-        found = [outcome for outcome in outcomes.values() if not isinstance(outcome, str)]
-        for findings in found:
-            _save(findings, self.folder)
+        """Measure all questions and write the files of each as soon as it is done; how many failed."""
+        faults: dict[int, str] = {}
+
+        def done(question: "Question", outcome: "Findings | str", measured: int) -> None:
+            _tell_done(question, outcome, measured)
+            try:
+                if isinstance(outcome, str):
+                    raise WhyformerError(outcome)
+                _save(outcome, self.folder)
+            except WhyformerError as error:
+                # The others go on.
+                faults[question.number] = str(error)
+
+        outcomes = self.measure([*self.questions.values()], done)
         if as_json:
             from whyformer.why.results import result_record
 
+            found = (outcome for outcome in outcomes.values() if not isinstance(outcome, str))
             _print_json([result_record(findings) for findings in found])
         else:
             _list(self, None, as_json=False)
-        for number, outcome in outcomes.items():
-            if isinstance(outcome, str):
-                tell_labelled("error", f"Q{number:02}: {outcome}")
-        return len(outcomes) - len(found)
+        for number, fault in faults.items():
+            tell_labelled("error", f"Q{number:02}: {fault}")
+        return len(faults)
 
 
 def _tell_done(question: "Question", outcome: "Findings | str", measured: int) -> None:
@@ -137,7 +145,7 @@ def _answer(plan: _Plan, number: int, *, as_json: bool) -> None:
     from whyformer.why.terminal.answer import render
 
     find(number)
-    outcome = plan.measure([plan.questions[number]])[number]
+    outcome = plan.measure([plan.questions[number]], _tell_done)[number]
     if isinstance(outcome, str):
         raise WhyformerError(f"Q{number:02}: {outcome}")
     files = _save(outcome, plan.folder)

@@ -9,6 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGE = "whyformer"
+# Whoever uses the first may read any of the second.
+_RECIPE_READER = Path(__file__).parents[1] / "config" / "recipe_files.py"
+_RECIPES = Path(__file__).parents[1] / "recipes"
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ def code_fingerprint(experiment: type) -> str:
 
     From the class it follows every name, through functions, bases, constants and imports. So a change of
     attention or of a toy task changes the fingerprint; a change of a claim, of a page, or of a model that the
-    experiment does not use leaves it alone, and so does one of comments, docstrings and layout.
+    experiment does not use leaves it alone, and so does one of comments, docstrings and layout. An experiment
+    that reads recipes depends on them all.
 
     Raises:
         OSError: the class has no file of source.
@@ -43,6 +47,8 @@ def code_fingerprint(experiment: type) -> str:
         found[path, name], behind = _definition(path, name)
         waiting += behind
     texts = sorted(text for text in found.values() if text)
+    if any(Path(path) == _RECIPE_READER for path, _ in found):
+        texts += [file.read_text(encoding="utf-8") for file in sorted(_RECIPES.glob("*.yaml"))]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
