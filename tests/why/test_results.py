@@ -158,6 +158,7 @@ def test_numbers_keep_their_names_when_the_chinese_or_the_marks_change(tmp_path:
     findings = ask(tmp_path, replace(COUNTED, figures=(line, HEAT), claims=(reads,)))
     assert findings.judgements[0].values == [2.0, 3.0, 4.0]
     assert findings.numbers(line)
+    assert {figure.title.zh for figure, _, _ in findings.measured[1]} == {"折线", "热图"}
     assert CALLS == [1, 2, 3]
 
 

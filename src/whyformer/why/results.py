@@ -209,20 +209,22 @@ def concluded(question: Question, results: Mapping[int, SeedResult]) -> Findings
     Raises:
         KeyError: they lack numbers that the claims read.
     """
-    figures = {(figure.title, figure.across, figure.unit): figure for figure in question.figures}
-
-    def named_now(measured: Measurements) -> Measurements:
-        # A figure may have got another mark since.
-        return Measurements(
-            {
-                (figures.get((figure.title, figure.across, figure.unit), figure), arm, place): value
-                for (figure, arm, place), value in measured.items()
-            }
-        )
-
-    measured = {seed: named_now(result.measurements) for seed, result in results.items()}
+    measured = {seed: _by_present_figures(question, result.measurements) for seed, result in results.items()}
     *_, last = results.values()
     return question.conclude(measured, sum(result.seconds for result in results.values()), last.origin)
+
+
+def _by_present_figures(question: Question, measured: Measurements) -> Measurements:
+    """``measured`` with the figures that ``question`` has now, which may have other marks and Chinese words."""
+    same = {figure: figure for figure in question.figures}
+    alike = {(figure.title, figure.across, figure.unit): figure for figure in question.figures}
+    now = {
+        figure: same.get(figure) or alike.get((figure.title, figure.across, figure.unit), figure)
+        for figure in dict.fromkeys(figure for figure, _, _ in measured)
+    }
+    return Measurements(
+        {(now[figure], arm, place): value for (figure, arm, place), value in measured.items()}
+    )
 
 
 def name_seeds(seeds: Iterable[int]) -> str:
