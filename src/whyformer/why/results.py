@@ -215,7 +215,7 @@ def concluded(question: Question, results: Mapping[int, SeedResult]) -> Findings
 
 
 def _by_present_figures(question: Question, measured: Measurements) -> Measurements:
-    """``measured`` with the figures that ``question`` has now, which may have other marks and Chinese words."""
+    """``measured`` with the figures that ``question`` has now, of other marks and Chinese words perhaps."""
     same = {figure: figure for figure in question.figures}
     alike = {(figure.title, figure.across, figure.unit): figure for figure in question.figures}
     now = {
