@@ -32,6 +32,8 @@ _PLACEHOLDER = re.compile(r"\{\{(\w+)(?::([^{}]*))?\}\}")
 # Chinese characters and punctuation, between which a line break is no space.
 _CHINESE = "\u2e80-\u9fff\uff00-\uffef"
 _BREAK_IN_CHINESE = re.compile(rf"(?<=[{_CHINESE}])\n(?=[{_CHINESE}])")
+# Between Chinese sentences there is none, which a mark has left.
+_SPACE_AFTER_STOP = re.compile(r"(?<=[。！？；])[ \t]+")
 # Formulas, code, links, names such as GPT-2 or Q03, and years may have digits that nobody measured.
 _NO_NUMBERS = re.compile(
     r"\$[^$]*\$|`[^`]*`|\[[^\]]*\]\([^)]*\)|\[\^[^\]]*\]|\{\{[^}]*\}\}"
@@ -115,8 +117,12 @@ def prose_faults(question: Question, prose: Prose) -> list[str]:
 
 
 def without_marks(paragraphs: Iterable[str]) -> list[str]:
-    """Paragraphs as they are read where marks cannot be shown."""
-    return [MARK.sub("", each) for each in paragraphs]
+    """Paragraphs as they are read where marks cannot be shown.
+
+    >>> without_marks(["So it is. [^it] Yes. [^-]", "就是这样。[^it] 对。 [^-]"])
+    ['So it is. Yes.', '就是这样。对。']
+    """
+    return [_SPACE_AFTER_STOP.sub("", MARK.sub("", each)) for each in paragraphs]
 
 
 def numbers_by_hand(text: str) -> list[str]:

@@ -192,7 +192,7 @@ def _bars(figure: Figure, means: Means, lang: Language) -> Iterator[Line]:
 def _bar(start: float, end: float, color: str) -> Line:
     """A bar between two places from 0 to 1, fine to an eighth of a cell where it ends."""
     low, high = sorted((start, end))
-    before, eighths = round(low * _BARS), max(1, round((high - low) * _BARS * 8))
+    before, eighths = round(low * _BARS), math.ceil((high - low) * _BARS * 8)
     full, rest = divmod(eighths, 8)
     return Line(" " * before).append("█" * full + (_EIGHTHS[rest] if rest else ""), style=color)
 
