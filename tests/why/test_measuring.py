@@ -15,7 +15,7 @@ from why.slow_toy import Noisy
 from why.toy import HOLDS, QUESTION, claim
 from whyformer.why.measuring import measure_all
 from whyformer.why.question import Findings, Measurements, Question
-from whyformer.why.results import seeds_in
+from whyformer.why.results import SeedResults, seeds_in
 
 SCRIPT = """
 import sys
@@ -90,21 +90,19 @@ def test_one_that_fails_is_named_and_the_others_go_on(tmp_path: Path):
 
 def test_what_is_there_is_not_measured_again(tmp_path: Path):
     question = noisy(tmp_path)
-    first = measure_all([question], tmp_path, 1)
-    assert values(measure_all([question], tmp_path, 1)[99]) == values(first[99])
-    assert begun(tmp_path) == {1: 1}
+    first = SeedResults(question, tmp_path).measure(1)
     more = measure_all([question], tmp_path, 2)[99]
+    assert begun(tmp_path) == {1: 1, 2: 1}
     assert isinstance(more, Findings)
     assert [*more.measured] == [1, 2]
-    assert begun(tmp_path) == {1: 1, 2: 1}
+    assert more.measured[1] == first.measurements
     assert more.origin is not None
-    measure_all([question], tmp_path, 1, again=True)
-    assert begun(tmp_path) == {1: 2, 2: 1}
 
 
 def test_claims_that_cannot_be_judged_are_a_failure_with_a_name(tmp_path: Path):
-    broken = replace(claim(HOLDS), value=lambda _: 1 / 0)
-    outcome = measure_all([replace(noisy(tmp_path), claims=(broken,))], tmp_path, 1)[99]
+    question = replace(noisy(tmp_path), claims=(replace(claim(HOLDS), value=lambda _: 1 / 0),))
+    SeedResults(question, tmp_path).measure(1)
+    outcome = measure_all([question], tmp_path, 1)[99]
     assert (
         outcome == "its claims cannot be judged by what was measured (ZeroDivisionError: division by zero)."
     )
