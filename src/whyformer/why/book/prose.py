@@ -36,7 +36,7 @@ _BREAK_IN_CHINESE = re.compile(rf"(?<=[{_CHINESE}])\n(?=[{_CHINESE}])")
 _SPACE_AFTER_STOP = re.compile(r"(?<=[。！？；])[ \t]+")
 # Formulas, code, links, names such as GPT-2 or Q03, and years may have digits that nobody measured.
 _NO_NUMBERS = re.compile(
-    r"\$[^$]*\$|`[^`]*`|\[[^\]]*\]\([^)]*\)|\[\^[^\]]*\]|\{\{[^}]*\}\}"
+    r"\$\$[^$]*\$\$|\$[^$]*\$|`[^`]*`|\[[^\]]*\]\([^)]*\)|\[\^[^\]]*\]|\{\{[^}]*\}\}"
     r"|(?<![A-Za-z0-9])[A-Za-z]+[-.]?\d+(?![\d])|(?<!\d)(?:19|20)\d\d(?!\d)"
 )
 _SENTENCE_END = re.compile(r"[。！？]|(?<!e\.g)(?<!i\.e)(?<!vs)(?<! al)(?<!cf)[.!?](?=[\s\[\"”)]|$)")

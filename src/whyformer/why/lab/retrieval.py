@@ -18,12 +18,13 @@ from whyformer.why.lab.training import Draw, Examples
 class Retrieval(nn.Module):
     """One attention of one head, which reads what stands beside the name that is asked for.
 
-    W_Q and W_K begin with variance 1/M, so that the components of queries and keys have variance 1.
+    W_Q and W_K begin with variance 1/M, so that the components of queries and keys have variance 1; those of
+    queries can be made ``shrink`` times smaller.
     """
 
     NAMES, CLASSES, WIDTH = 64, 16, 64
 
-    def __init__(self, score: ScoreSpec, dim: int) -> None:
+    def __init__(self, score: ScoreSpec, dim: int, shrink: float = 1.0) -> None:
         super().__init__()
         self.names = nn.Embedding(self.NAMES, self.WIDTH)
         self.values = nn.Embedding(self.CLASSES, self.WIDTH)
@@ -33,6 +34,8 @@ class Retrieval(nn.Module):
         for side in (self.attention.query, self.attention.key):
             assert isinstance(side, nn.Linear)
             nn.init.normal_(side.weight, std=self.WIDTH**-0.5)
+        with torch.no_grad():
+            self.attention.query.weight.div_(shrink)
 
     def forward(self, sentences: Tensor) -> Tensor:
         """Sentences (B,2K+1): K names, their K values, the name asked for -> scores (B,CLASSES)."""
