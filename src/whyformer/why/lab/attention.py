@@ -3,17 +3,24 @@
 B batch · Q query length · K key length · H heads · D head dimension
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from math import log
 from statistics import linear_regression
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.keys import KeysSpec
+from whyformer.attention.mask import Everything, Mask
+from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import ScoreSpec
+from whyformer.nn.context import NO_POSITIONS
 from whyformer.position.attention_shape import AttentionShape
+from whyformer.position.layout import Layout
 from whyformer.tap import attach, record
 from whyformer.why.lab.retrieval import Retrieval
 from whyformer.why.lab.training import (
@@ -24,19 +31,21 @@ from whyformer.why.lab.training import (
     Tuned,
     training_cost,
 )
-from whyformer.why.question import Figure, Measurements, Text
+from whyformer.why.question import Figure, Level, Measurements, Text
 
+LEARNED = Level(95.0, Text("learned", "学会"))
 BY_RATE = Figure(
     Text("Steps at each learning rate", "各学习率下的步数"),
     Text("learning rate", "学习率"),
     Text("steps", "步"),
 )
 """Shows whether the comparison hangs on the learning rate."""
+PERCENT = Text("%", "%")
 DIM, THEORY = Text("head dimension dₖ", "每头维度 dₖ"), Text("√dₖ", "√dₖ")
 DEVIATION = Figure(
     Text("Standard deviation of the scores", "注意力分数的标准差"), DIM, Text("", ""), "line", "xy", THEORY
 )
-TOP = Figure(Text("Largest of 32 weights", "32 个权重中最大的一个"), DIM, Text("%", "%"), "line", "x")
+TOP = Figure(Text("Largest of 32 weights", "32 个权重中最大的一个"), DIM, PERCENT, "line", "x")
 JACOBIAN = Figure(
     Text("Jacobian of the softmax", "softmax 的雅可比矩阵"),
     DIM,
@@ -44,6 +53,20 @@ JACOBIAN = Figure(
     "line",
     "x",
 )
+SELF = Figure(
+    Text("Weight on oneself, before training", "训练前分给自己的权重"),
+    Text("standard deviation of the inputs", "输入的标准差"),
+    PERCENT,
+    "line",
+    "x",
+    levels=(Level(100 / 32, Text("even", "均匀")),),
+)
+OWN_TOP = Figure(
+    Text("Rows whose highest score is oneself", "自己得分最高的行"),
+    Text("norms of inputs", "输入的范数"),
+    PERCENT,
+)
+EQUAL, UNEQUAL = Text("equal", "相等"), Text("log-normal", "对数正态")
 
 
 class Swept(NamedTuple):
@@ -72,6 +95,11 @@ def sweep(
     each = [training.best_of([rate], build, draw, seed, enough) for rate in rates]
     best = max(each, key=lambda tuned: (min(tuned.log.final, enough), -tuned.log.steps))
     return Swept(best, {tuned.rate: tuned.log for tuned in each})
+
+
+def guessing(classes: int) -> Level:
+    """The level of who guesses one of so many classes."""
+    return Level(100.0 / classes, Text("chance", "随机猜测"))
 
 
 def steps_to(log: TrainingLog, percent: float) -> float:
@@ -113,6 +141,49 @@ def scores_of(model: nn.Module, sentences: Tensor) -> Tensor:
     return next(iter(tape.values()))[0]
 
 
+@torch.no_grad()
+def attention_over(spec: AttentionSpec, x: Tensor) -> Tensor:
+    """Scores (B,H,L,L) of an attention over ``x`` (B,L,M) whose W_Q and W_K have variance 1/M."""
+    attention, layout = spec.build(x.shape[-1]), Layout.counting(len(x), x.shape[1])
+    for side in (attention.query, attention.key):
+        if isinstance(side, nn.Linear):
+            nn.init.normal_(side.weight, std=x.shape[-1] ** -0.5)
+    memory = attention.key_values(x, NO_POSITIONS, layout.position)
+    with record(attention, "taps.scores") as tape:
+        attention(x, memory, Mask(Everything(), layout, layout), NO_POSITIONS)
+    return tape["taps.scores"][0]
+
+
+def weight_on_oneself(keys: Mapping[Text, KeysSpec], deviations: Sequence[float]) -> Measurements:
+    """Weight that a random vector has on itself among 32, of 64 components, and how often it comes first."""
+    measured = Measurements()
+    # Normal components; then vectors on a sphere, whose norms are set
+    inputs = torch.randn(32, 32, 64)
+    unit = F.normalize(torch.randn(32, 32, 64), dim=-1)
+    for arm, each in keys.items():
+        spec = AttentionSpec(heads=HeadsSpec(query=1), keys=each)
+        for deviation in deviations:
+            weights = attention_over(spec, deviation * inputs).softmax(dim=-1)
+            own = weights.diagonal(dim1=-2, dim2=-1)
+            measured[SELF, arm, deviation] = 100.0 * float(own.mean())
+        for place, norm in ((EQUAL, torch.ones(32, 32, 1)), (UNEQUAL, torch.randn(32, 32, 1).exp())):
+            first = attention_over(spec, unit * norm).argmax(dim=-1) == torch.arange(32)
+            measured[OWN_TOP, arm, place] = 100.0 * float(first.float().mean())
+    return measured
+
+
+@contextmanager
+def head_off(model: nn.Module, head: int) -> Generator[None]:
+    """Silence one head of every layer: what it read is 0."""
+
+    def silence(_: str, context: Tensor) -> Tensor:
+        # The context is (B,H,Q,D)
+        return context.index_fill(1, torch.tensor([head]), 0.0)
+
+    with attach(model, "*taps.context", silence):
+        yield
+
+
 def loss_gradients(model: Retrieval, draw: Draw, seed: int) -> tuple[float, float]:
     """Norms of the loss's gradient for W_Q, and for the scores that enter the softmax."""
     scores: list[Tensor] = []
@@ -120,7 +191,7 @@ def loss_gradients(model: Retrieval, draw: Draw, seed: int) -> tuple[float, floa
     def keep(_: str, x: Tensor) -> None:
         scores.append(x)
 
-    sentences, target = draw(Generator().manual_seed(seed), 256)
+    sentences, target = draw(torch.Generator().manual_seed(seed), 256)
     with attach(model, "*taps.scores", keep):
         loss = F.cross_entropy(model(sentences), target, ignore_index=IGNORED)
     of_weight, of_scores = torch.autograd.grad(loss, [model.attention.query.weight, *scores])

@@ -1,6 +1,6 @@
-"""The smallest task that needs attention: reading what stands beside a name.
+"""The smallest tasks that need attention: reading what stands beside a name, or beside several.
 
-B batch · K keys · M model dimension
+B batch · K keys · L length · S names asked for · C values · M model dimension
 """
 
 import torch
@@ -12,6 +12,7 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import ScoreSpec
 from whyformer.nn.context import NO_POSITIONS
 from whyformer.position.layout import Layout
+from whyformer.why.lab.reader import small_network, small_stack
 from whyformer.why.lab.training import Draw, Examples
 
 
@@ -60,5 +61,44 @@ def retrieval(keys: int) -> Draw:
         which = torch.randint(keys, (count, 1), generator=random)
         sentences = torch.cat([names, values, names.gather(1, which)], dim=1)
         return Examples(sentences, values.gather(1, which).squeeze(1))
+
+    return draw
+
+
+class Lookups(nn.Module):
+    """Pairs of a name and a value; the last position names several, and says their values in this order."""
+
+    NAMES, VALUES, PAIRS, WIDTH = 16, 8, 8, 64
+
+    def __init__(self, lookups: int, heads: int, layers: int) -> None:
+        super().__init__()
+        self.lookups = lookups
+        self.names, self.values = nn.Embedding(self.NAMES, self.WIDTH), nn.Embedding(self.VALUES, self.WIDTH)
+        # A table for each place in the question, so that one vector holds its names in order
+        self.asked = nn.Embedding(lookups * self.NAMES, self.WIDTH)
+        self.stack = small_stack(layers, heads, feed_forward=small_network()).build(self.WIDTH)
+        self.output = nn.Linear(self.WIDTH, lookups * self.VALUES)
+
+    def forward(self, sentences: Tensor) -> Tensor:
+        """Sentences (B,2K+S): K names, their K values, S names asked for -> scores (B,C,S)."""
+        names, values, asked = sentences.tensor_split((self.PAIRS, 2 * self.PAIRS), dim=1)
+        places = self.NAMES * torch.arange(self.lookups)
+        # (B,S,M) -> (B,1,M), of variance 1 whatever S
+        question = self.asked(asked + places).sum(dim=1, keepdim=True) * self.lookups**-0.5
+        x = torch.cat([(self.names(names) + self.values(values)) * 0.5**0.5, question], dim=1)
+        layout = Layout.counting(len(x), self.PAIRS + 1)
+        # (B,L,M) -> (B,M) -> (B,C,S)
+        last = self.stack(x, layout)[:, -1]
+        return self.output(last).unflatten(1, (self.lookups, self.VALUES)).transpose(1, 2)
+
+
+def lookup_examples(lookups: int) -> Draw:
+    """Sentences for ``Lookups``."""
+
+    def draw(random: Generator, count: int) -> Examples:
+        names = torch.rand(count, Lookups.NAMES, generator=random).argsort(dim=1)[:, : Lookups.PAIRS]
+        values = torch.randint(Lookups.VALUES, (count, Lookups.PAIRS), generator=random)
+        which = torch.rand(count, Lookups.PAIRS, generator=random).argsort(dim=1)[:, :lookups]
+        return Examples(torch.cat([names, values, names.gather(1, which)], dim=1), values.gather(1, which))
 
     return draw

@@ -9,20 +9,21 @@ from typing_extensions import override
 from whyformer.attention.score import DotSpec, ScaledDotSpec, ScoreSpec
 from whyformer.why.arms import SCALED, UNSCALED
 from whyformer.why.lab import attention as lab
-from whyformer.why.lab.attention import BY_RATE, DEVIATION, JACOBIAN, TOP, more_steps, ratio, reading, sized
+from whyformer.why.lab.attention import (
+    BY_RATE,
+    DEVIATION,
+    JACOBIAN,
+    LEARNED,
+    TOP,
+    guessing,
+    more_steps,
+    ratio,
+    reading,
+    sized,
+)
 from whyformer.why.lab.retrieval import Retrieval, retrieval
 from whyformer.why.lab.training import RIGHT, STEPS, TRAINING_COST, ToyTraining
-from whyformer.why.question import (
-    Bounds,
-    Claim,
-    Experiment,
-    Figure,
-    Level,
-    Measurements,
-    Question,
-    Text,
-    Topic,
-)
+from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
 # The control makes the first scores small by its weights instead.
 SMALL = Text("control: not scaled, W_Q begins √dₖ times smaller", "对照：不缩放，W_Q 初始值除以 √dₖ")
@@ -30,7 +31,7 @@ BY_DIM = Text("÷dₖ", "除以 dₖ")
 
 # What is measured.
 STEP = Text("step", "步")
-MARKS = (Level(95.0, Text("learned", "学会")), Level(100 / 16, Text("chance", "随机猜测")))
+MARKS = (LEARNED, guessing(16))
 LEARNING = Figure(
     Text("Finding 1 of 16 (dₖ = 256)", "16 选 1 的检索（dₖ = 256）"), STEP, RIGHT, "line", "x", levels=MARKS
 )

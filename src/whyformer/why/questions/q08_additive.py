@@ -10,21 +10,12 @@ from typing_extensions import override
 from whyformer.attention.score import AdditiveSpec, DotSpec, ScaledDotSpec, ScoreSpec
 from whyformer.position.attention_shape import AttentionShape
 from whyformer.why.arms import ADDITIVE, SCALED, UNSCALED
-from whyformer.why.lab.attention import BY_RATE, DIM, fewest_steps, more_steps, ratio, reading, sized, sweep
+from whyformer.why.lab import attention as lab
+from whyformer.why.lab.attention import BY_RATE, DIM, guessing, more_steps, ratio, reading, sized
 from whyformer.why.lab.cost import Sliced, attention, kept_megabytes, milliseconds
 from whyformer.why.lab.retrieval import Retrieval, retrieval
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, ToyTraining
-from whyformer.why.question import (
-    Bounds,
-    Claim,
-    Experiment,
-    Figure,
-    Level,
-    Measurements,
-    Question,
-    Text,
-    Topic,
-)
+from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
 # Slices never form the n × n × d tensor; the control makes the first scores small without a scale.
 SLICED = Text("additive, in slices", "加性注意力，分块计算")
@@ -35,7 +26,7 @@ STEPS_TAKEN, LENGTH = Text("steps", "步"), Text("tokens n", "词元数 n")
 SPEED = Figure(Text("Steps until 95 % are right", "正确率达到 95 % 的步数"), DIM, STEPS_TAKEN, "line", "xy")
 END = Figure(
     Text("Right at the end, best learning rate", "训练结束时的正确率（最佳学习率）"), DIM, RIGHT, "line", "x",
-    levels=(Level(100 / 16, Text("chance", "随机猜测")),),
+    levels=(guessing(16),),
 )  # fmt: skip
 TIME = Figure(Text("Time (dₖ = 64)", "时间（dₖ = 64）"), LENGTH, Text("ms", "毫秒"), "line", "xy")
 MEMORY = Figure(
@@ -80,9 +71,9 @@ class AdditiveOrDot(Experiment):
             for arm, score in scores.items():
                 if arm != SMALL or dim == self.dims[-1]:
                     build = partial(Retrieval, score, dim, shrink=dim**0.5 if arm == SMALL else 1.0)
-                    swept = sweep(self.training, self.rates, build, retrieval(keys=16), seed, enough=98.0)
+                    swept = lab.sweep(self.training, self.rates, build, retrieval(keys=16), seed, enough=98.0)
                     measured.update(swept.measurements(sized(arm, dim)))
-                    measured[SPEED, arm, dim] = fewest_steps(measured, sized(arm, dim))
+                    measured[SPEED, arm, dim] = lab.fewest_steps(measured, sized(arm, dim))
                     measured[END, arm, dim] = swept.best.log.final
         return measured
 
