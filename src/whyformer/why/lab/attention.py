@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.keys import KeysSpec
 from whyformer.attention.mask import Everything, Mask
-from whyformer.attention.multihead import AttentionSpec
+from whyformer.attention.multihead import AttentionSpec, MultiHeadAttention
 from whyformer.attention.score import ScoreSpec
 from whyformer.nn.context import NO_POSITIONS
 from whyformer.position.attention_shape import AttentionShape
@@ -144,14 +144,20 @@ def scores_of(model: nn.Module, sentences: Tensor) -> Tensor:
 @torch.no_grad()
 def attention_over(spec: AttentionSpec, x: Tensor) -> Tensor:
     """Scores (B,H,L,L) of an attention over ``x`` (B,L,M) whose W_Q and W_K have variance 1/M."""
-    attention, layout = spec.build(x.shape[-1]), Layout.counting(len(x), x.shape[1])
+    attention = spec.build(x.shape[-1])
     for side in (attention.query, attention.key):
         if isinstance(side, nn.Linear):
             nn.init.normal_(side.weight, std=x.shape[-1] ** -0.5)
-    memory = attention.key_values(x, NO_POSITIONS, layout.position)
     with record(attention, "taps.scores") as tape:
-        attention(x, memory, Mask(Everything(), layout, layout), NO_POSITIONS)
+        self_attention(attention, x)
     return tape["taps.scores"][0]
+
+
+def self_attention(attention: MultiHeadAttention, x: Tensor) -> Tensor:
+    """Self-attention of ``x`` (B,L,M), all of whose tokens see each other and have no positions."""
+    layout = Layout.counting(len(x), x.shape[1])
+    memory = attention.key_values(x, NO_POSITIONS, layout.position)
+    return attention(x, memory, Mask(Everything(), layout, layout), NO_POSITIONS)
 
 
 def weight_on_oneself(keys: Mapping[Text, KeysSpec], deviations: Sequence[float]) -> Measurements:

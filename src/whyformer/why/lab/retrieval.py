@@ -11,9 +11,11 @@ from whyformer.attention.mask import Everything, Mask
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import ScoreSpec
 from whyformer.nn.context import NO_POSITIONS
+from whyformer.nn.stack import StackSpec
 from whyformer.position.layout import Layout
-from whyformer.why.lab.reader import small_network, small_stack
+from whyformer.why.lab.reader import small_network, small_stack, with_attention
 from whyformer.why.lab.training import Draw, Examples
+from whyformer.why.question import Level, Text
 
 
 class Retrieval(nn.Module):
@@ -52,11 +54,11 @@ class Retrieval(nn.Module):
         return self.output(read)
 
 
-def retrieval(keys: int) -> Draw:
+def retrieval(keys: int, names_known: int = Retrieval.NAMES) -> Draw:
     """Sentences of so many different names, each with a value; one of the names is asked for."""
 
     def draw(random: Generator, count: int) -> Examples:
-        names = torch.rand(count, Retrieval.NAMES, generator=random).argsort(dim=1)[:, :keys]
+        names = torch.rand(count, names_known, generator=random).argsort(dim=1)[:, :keys]
         values = torch.randint(Retrieval.CLASSES, (count, keys), generator=random)
         which = torch.randint(keys, (count, 1), generator=random)
         sentences = torch.cat([names, values, names.gather(1, which)], dim=1)
@@ -68,15 +70,17 @@ def retrieval(keys: int) -> Draw:
 class Lookups(nn.Module):
     """Pairs of a name and a value; the last position names several, and says their values in this order."""
 
-    NAMES, VALUES, PAIRS, WIDTH = 16, 8, 8, 64
+    NAMES, VALUES, PAIRS, WIDTH = 8, 8, 8, 64
 
-    def __init__(self, lookups: int, heads: int, layers: int) -> None:
+    def __init__(self, lookups: int, heads: int, layers: int = 1, dim: int | None = None) -> None:
         super().__init__()
         self.lookups = lookups
         self.names, self.values = nn.Embedding(self.NAMES, self.WIDTH), nn.Embedding(self.VALUES, self.WIDTH)
         # A table for each place in the question, so that one vector holds its names in order
         self.asked = nn.Embedding(lookups * self.NAMES, self.WIDTH)
-        self.stack = small_stack(layers, heads, feed_forward=small_network()).build(self.WIDTH)
+        attention = AttentionSpec(heads=HeadsSpec(query=heads, dim=dim))
+        stack = with_attention(small_stack(layers, feed_forward=small_network()), attention)
+        self.stack = stack.build(self.WIDTH)
         self.output = nn.Linear(self.WIDTH, lookups * self.VALUES)
 
     def forward(self, sentences: Tensor) -> Tensor:
@@ -100,5 +104,41 @@ def lookup_examples(lookups: int) -> Draw:
         values = torch.randint(Lookups.VALUES, (count, Lookups.PAIRS), generator=random)
         which = torch.rand(count, Lookups.PAIRS, generator=random).argsort(dim=1)[:, :lookups]
         return Examples(torch.cat([names, values, names.gather(1, which)], dim=1), values.gather(1, which))
+
+    return draw
+
+
+class Partners(nn.Module):
+    """Pairs of a name and a value; every position says the value of the name that its own one points to."""
+
+    NAMES, VALUES, WIDTH = 12, 16, 64
+
+    def __init__(self, stack: StackSpec) -> None:
+        super().__init__()
+        self.names, self.values = nn.Embedding(self.NAMES, self.WIDTH), nn.Embedding(self.VALUES, self.WIDTH)
+        self.stack = stack.build(self.WIDTH)
+        self.output = nn.Linear(self.WIDTH, self.VALUES)
+
+    def forward(self, sentences: Tensor) -> Tensor:
+        """Sentences (B,2K): K names, their K values -> scores (B,C,K)."""
+        names, values = sentences.tensor_split(2, dim=1)
+        x = (self.names(names) + self.values(values)) * 0.5**0.5
+        return self.output(self.stack(x, Layout.counting(len(x), x.shape[1]))).transpose(1, 2)
+
+
+TWO_OF_THREE = Level(100 * (2 + 1 / Partners.VALUES) / 3, Text("two of three", "三个对两个"))
+"""The most that a preference which is no cycle can get right in cycles of three, with luck in the third."""
+
+
+def partner_examples(cycle: int) -> Draw:
+    """Sentences of all names, which point to each other in cycles of so many: 2 is mutual, 3 is not."""
+
+    def draw(random: Generator, count: int) -> Examples:
+        names = torch.rand(count, Partners.NAMES, generator=random).argsort(dim=1)
+        values = torch.randint(Partners.VALUES, names.shape, generator=random)
+        partners = names - names % cycle + (names + 1) % cycle
+        # Where the partner stands: (B,K) by name, read by the partner's name
+        where = names.argsort(dim=1).gather(1, partners)
+        return Examples(torch.cat([names, values], dim=1), values.gather(1, where))
 
     return draw

@@ -1,27 +1,28 @@
-"""Q02, why W_Q and W_K differ (Q、K 为什么用不同矩阵): what weight goes to oneself, and looking to one side.
+"""Q02, why W_Q and W_K differ (Q、K 为什么用不同矩阵): what goes to oneself, and relations of one direction.
 
-B batch · L length · M model dimension
+B batch · L length
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
-from torch import Generator
+from torch import Generator, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.keys import KeysSpec, OwnKeysSpec, SharedKeysSpec, SharedUnitKeysSpec
-from whyformer.attention.mask import Causal, Everything, MaskRule
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.position.absolute import SinusoidalSpec
 from whyformer.why.lab import attention as lab
 from whyformer.why.lab.attention import BY_RATE, EQUAL, OWN_TOP, SELF, UNEQUAL, guessing, reading
-from whyformer.why.lab.reader import Reader, small_stack
+from whyformer.why.lab.reader import Reader, small_stack, with_attention
+from whyformer.why.lab.retrieval import TWO_OF_THREE, Partners, partner_examples
 from whyformer.why.lab.training import IGNORED, RIGHT, TRAINING_COST, Examples, ToyTraining
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
-VOCABULARY, LENGTH, WIDTH = 16, 16, 64
+LENGTH, WIDTH = 16, 64
 
 # The arms.
 SEPARATE, SHARED = Text("W_Q and W_K", "W_Q 与 W_K 不同"), Text("one matrix (Q = K)", "共用一个矩阵（Q = K）")
@@ -31,20 +32,18 @@ KEYS: dict[Text, KeysSpec] = {
     SEPARATE: OwnKeysSpec(), SHARED: SharedKeysSpec(), UNIT: SharedUnitKeysSpec(), HALF: OwnKeysSpec()
 }  # fmt: skip
 
-# What is measured.
-BOTH, LEFT = Text("both sides visible", "左右都可见"), Text("control: causal mask", "对照：因果掩码")
-MASKS: dict[Text, MaskRule] = {BOTH: Everything(), LEFT: Causal()}
-COPY = Figure(
-    Text("Saying the token on the left", "说出左边的词元"), Text("mask", "掩码"), RIGHT, "bar",
-    levels=(guessing(VOCABULARY),),
+# What is measured: a to b to c to a cannot be told by symmetric scores, a to b to a can.
+THREE, CHAIN = Text("cycles of three", "三元环"), Text("left neighbour, with positions", "左邻（有位置编码）")
+MUTUAL = Text("control: mutual pairs", "对照：互为搭档")
+READ = Figure(
+    Text("Reading the partner's value", "读出搭档的值"), Text("who points to whom", "指向关系"), RIGHT, "bar",
+    levels=(guessing(Partners.VALUES), TWO_OF_THREE),
 )  # fmt: skip
-SKEW = Figure(
-    Text("|S − Sᵀ| / |S|, trained", "训练后的 |S − Sᵀ| / |S|"), Text("mask", "掩码"), Text("", ""), "bar"
-)
+SKEW = Figure(Text("|S − Sᵀ| / |S|, trained", "训练后的 |S − Sᵀ| / |S|"), READ.across, Text("", ""), "bar")
 
 
 class Projections(Experiment):
-    """Random inputs through one attention; then one layer of one head that copies its left neighbour."""
+    """Random inputs through one attention; then one layer of one head that reads from a partner."""
 
     shared: KeysSpec = SharedKeysSpec()
     """Keys of the arm that shares the matrix."""
@@ -60,7 +59,7 @@ class Projections(Experiment):
         torch.manual_seed(seed)
         alike = {arm: self.keys(arm) for arm in (SEPARATE, SHARED, UNIT)}
         measured = lab.weight_on_oneself(alike, self.deviations)
-        for place in MASKS:
+        for place in (THREE, CHAIN, MUTUAL):
             for arm in KEYS:
                 measured.update(self.taught(arm, place, seed))
         return measured
@@ -70,67 +69,64 @@ class Projections(Experiment):
         return self.shared if arm == SHARED else KEYS[arm]
 
     def taught(self, arm: Text, place: Text, seed: int) -> Measurements:
-        """One arm under one mask at its best learning rate."""
-        swept = lab.sweep(
-            self.training, self.rates, lambda: self.copier(arm, place), neighbours, seed, enough=99.0
-        )
-        measured = swept.measurements(
-            Text(*(f"{a}, {b}" for a, b in zip(arm, place, strict=True))), enough=99.0
-        )
-        measured[COPY, arm, place] = swept.best.log.final
-        scores = lab.scores_of(swept.best.model, neighbours(Generator().manual_seed(seed), 64).sentences)
+        """One arm at one relation, at its best learning rate."""
+        draw = {THREE: partner_examples(3), CHAIN: neighbours, MUTUAL: partner_examples(2)}[place]
+        swept = lab.sweep(self.training, self.rates, partial(self.model, arm, place), draw, seed, enough=99.0)
+        named = Text(*(f"{one}, {two}" for one, two in zip(arm, place, strict=True)))
+        measured = swept.measurements(named, enough=99.0)
+        measured[READ, arm, place] = swept.best.log.final
+        scores = lab.scores_of(swept.best.model, draw(Generator().manual_seed(seed), 64).sentences)
         measured[SKEW, arm, place] = float((scores - scores.transpose(-2, -1)).norm() / scores.norm())
         return measured
 
-    def copier(self, arm: Text, place: Text) -> Reader:
-        """The untrained model of an arm."""
-        stack = small_stack(1, positions=(SinusoidalSpec(),), mask=MASKS[place])
+    def model(self, arm: Text, place: Text) -> nn.Module:
+        """The untrained model of an arm; only the left neighbour needs positions."""
         heads = HeadsSpec(query=1, dim=WIDTH // 2 if arm == HALF else WIDTH)
-        attention = AttentionSpec(heads=heads, keys=self.keys(arm))
-        block = stack.block.model_copy(update={"attention": attention})
-        return Reader(VOCABULARY, VOCABULARY, stack.model_copy(update={"block": block}), WIDTH)
+        positions = (SinusoidalSpec(),) if place == CHAIN else ()
+        stack = with_attention(
+            small_stack(positions=positions), AttentionSpec(heads=heads, keys=self.keys(arm))
+        )
+        return Reader(Partners.VALUES, Partners.VALUES, stack, WIDTH) if place == CHAIN else Partners(stack)
 
 
 def neighbours(random: Generator, count: int) -> Examples:
     """Random tokens (B,L); at every position but the first, the token before it is asked for."""
-    tokens = torch.randint(VOCABULARY, (count, LENGTH), generator=random)
+    tokens = torch.randint(Partners.VALUES, (count, LENGTH), generator=random)
     return Examples(tokens, F.pad(tokens[:, :-1], (1, 0), value=IGNORED))
 
 
-def copy_gap(place: Text) -> Callable[[Measurements], float]:
+def partner_gap(place: Text) -> Callable[[Measurements], float]:
     """Read the lead of separate matrices over one, in points."""
-    return lambda measured: measured[COPY, SEPARATE, place] - measured[COPY, SHARED, place]
+    return lambda measured: measured[READ, SEPARATE, place] - measured[READ, SHARED, place]
 
 
 CLAIMS = (
-    Claim("separate", Text("left neighbour, W_Q and W_K (%)", "左邻，W_Q 与 W_K 不同（%）"),
-          reading(COPY, SEPARATE, BOTH), Bounds(low=95.0)),
-    Claim("gap", Text("left neighbour, both sides visible: points W_Q and W_K - one matrix",
-          "左邻，左右都可见：不同 - 共用（百分点）"),
-          copy_gap(BOTH), Bounds(low=20.0), Bounds(low=5.0)),
-    Claim("half", Text("left neighbour, W_Q and W_K half as wide (%)",
-          "左邻，W_Q 与 W_K 不同、宽度减半（%）"),
-          reading(COPY, HALF, BOTH), Bounds(low=95.0)),
-    Claim("own", Text("weight on oneself, one matrix, inputs of deviation 1 (%)",
-          "共用矩阵、输入标准差为 1 时分给自己的权重（%）"),
+    Claim("separate", Text("cycles of three, W_Q and W_K: right (%)", "三元环，W_Q 与 W_K 不同：正确率（%）"),
+          reading(READ, SEPARATE, THREE), Bounds(low=95.0)),
+    Claim("gap", Text("cycles of three: points W_Q and W_K - one matrix", "三元环：不同 - 共用（百分点）"),
+          partner_gap(THREE), Bounds(low=20.0), Bounds(low=5.0)),
+    Claim("half", Text("cycles of three, W_Q and W_K half as wide: right (%)",
+          "三元环，不同而宽度减半：正确率（%）"),
+          reading(READ, HALF, THREE), Bounds(low=95.0)),
+    Claim("own", Text("weight on oneself, one matrix, deviation 1 (%)",
+          "共用矩阵、输入标准差为 1：给自己的权重（%）"),
           reading(SELF, SHARED, 1.0), Bounds(low=90.0)),
     Claim("small_own", Text("weight on oneself, one matrix, deviation 0.25 (%)",
-          "共用矩阵、输入标准差为 0.25 时分给自己的权重（%）"),
+          "共用矩阵、输入标准差为 0.25：给自己的权重（%）"),
           reading(SELF, SHARED, 0.25), Bounds(high=10.0)),
     Claim("symmetric", Text("|S − Sᵀ| / |S|, one matrix", "共用矩阵的 |S − Sᵀ| / |S|"),
-          reading(SKEW, SHARED, BOTH), Bounds(high=1e-5), Bounds(high=1e-5)),
-    Claim("causal", Text("the same under a causal mask: points W_Q and W_K - one matrix",
-          "同上，因果掩码：不同 - 共用（百分点）"),
-          copy_gap(LEFT), Bounds(-10.0, 10.0), control=True),
+          reading(SKEW, SHARED, THREE), Bounds(high=1e-5), Bounds(high=1e-5)),
+    Claim("mutual", Text("mutual pairs: points W_Q and W_K - one matrix", "互为搭档：不同 - 共用（百分点）"),
+          partner_gap(MUTUAL), Bounds(-10.0, 10.0), control=True),
     Claim("separate_own", Text("weight on oneself, W_Q and W_K, deviation 1 (%)",
-          "W_Q 与 W_K 不同、输入标准差为 1 时分给自己的权重（%）"),
+          "W_Q 与 W_K 不同、输入标准差为 1：给自己的权重（%）"),
           reading(SELF, SEPARATE, 1.0), Bounds(high=10.0), control=True),
 )  # fmt: skip
-
 NUMBERS = {
-    "shared": reading(COPY, SHARED, BOTH), "shared_causal": reading(COPY, SHARED, LEFT),
-    "unit": reading(COPY, UNIT, BOTH), "unit_own": reading(SELF, UNIT, 1.0),
-    "skew": reading(SKEW, SEPARATE, BOTH), "middle_own": reading(SELF, SHARED, 0.5),
+    "shared": reading(READ, SHARED, THREE), "shared_chain": reading(READ, SHARED, CHAIN),
+    "shared_mutual": reading(READ, SHARED, MUTUAL), "unit_chain": reading(READ, UNIT, CHAIN),
+    "unit": reading(READ, UNIT, THREE), "unit_own": reading(SELF, UNIT, 1.0),
+    "skew": reading(SKEW, SEPARATE, THREE), "middle_own": reading(SELF, SHARED, 0.5),
     "equal_top": reading(OWN_TOP, SHARED, EQUAL), "unequal_top": reading(OWN_TOP, SHARED, UNEQUAL),
 }  # fmt: skip
 QUESTION = Question(
@@ -140,10 +136,10 @@ QUESTION = Question(
         "junior",
         "attention",
         related=(1, 3, 18),
-        words="shared QK projection symmetric Gram 对称 投影 权重矩阵",
+        words="shared QK symmetric Gram 对称 投影",
     ),
     claims=CLAIMS,
-    figures=(COPY, SELF, SKEW, OWN_TOP, BY_RATE, TRAINING_COST),
+    figures=(READ, SELF, SKEW, OWN_TOP, BY_RATE, TRAINING_COST),
     experiment=Projections(),
     numbers=NUMBERS,
 )
