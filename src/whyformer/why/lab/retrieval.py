@@ -54,11 +54,11 @@ class Retrieval(nn.Module):
         return self.output(read)
 
 
-def retrieval(keys: int, names_known: int = Retrieval.NAMES) -> Draw:
+def retrieval(keys: int) -> Draw:
     """Sentences of so many different names, each with a value; one of the names is asked for."""
 
     def draw(random: Generator, count: int) -> Examples:
-        names = torch.rand(count, names_known, generator=random).argsort(dim=1)[:, :keys]
+        names = torch.rand(count, Retrieval.NAMES, generator=random).argsort(dim=1)[:, :keys]
         values = torch.randint(Retrieval.CLASSES, (count, keys), generator=random)
         which = torch.randint(keys, (count, 1), generator=random)
         sentences = torch.cat([names, values, names.gather(1, which)], dim=1)
