@@ -130,6 +130,8 @@ def numbers_by_hand(text: str) -> list[str]:
 
     >>> numbers_by_hand("Q03: GPT-2 of 2019 has $d_k = 64$ and {{steps:.1f}}")
     []
+    >>> numbers_by_hand("$$p_1 = 1$$")
+    []
     >>> numbers_by_hand("It takes 3.8 times as long")
     ['takes 3.8 times']
     """

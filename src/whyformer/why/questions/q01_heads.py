@@ -69,12 +69,12 @@ class SeveralHeads(Experiment):
                 named = Text(f"{arm.en}, h = {heads}", f"{arm.zh}，h = {heads}")
                 measured.update(swept.measurements(named, enough=98.0))
                 if arm == FOUR and heads == MOST:
-                    measured.update(without_heads(swept.best.model, draw(Generator().manual_seed(seed), 512)))
+                    measured.update(each_head_off(swept.best.model, draw(Generator().manual_seed(seed), 512)))
         return measured
 
 
 @torch.no_grad()
-def without_heads(model: nn.Module, tests: Examples) -> Measurements:
+def each_head_off(model: nn.Module, tests: Examples) -> Measurements:
     """Percent right in each lookup with each head silenced."""
     measured = Measurements()
     for head in range(MOST):

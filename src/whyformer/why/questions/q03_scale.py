@@ -7,7 +7,7 @@ from torch import Generator
 from typing_extensions import override
 
 from whyformer.attention.score import DotSpec, ScaledDotSpec, ScoreSpec
-from whyformer.why.arms import SCALED, UNSCALED
+from whyformer.why.arms import SCALED, SMALL_QUERY, UNSCALED
 from whyformer.why.lab import attention as lab
 from whyformer.why.lab.attention import (
     BY_RATE,
@@ -25,8 +25,6 @@ from whyformer.why.lab.retrieval import Retrieval, retrieval
 from whyformer.why.lab.training import RIGHT, STEPS, TRAINING_COST, ToyTraining
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
-# The control makes the first scores small by its weights instead.
-SMALL = Text("control: not scaled, W_Q begins √dₖ times smaller", "对照：不缩放，W_Q 初始值除以 √dₖ")
 BY_DIM = Text("÷dₖ", "除以 dₖ")
 
 # What is measured.
@@ -67,7 +65,7 @@ class Scale(Experiment):
         torch.manual_seed(seed)
         measured = lab.softmax_of({SCALED: self.scaled, UNSCALED: DotSpec()}, self.dims)
         for dim, figure in ((256, LEARNING), (64, TEXTBOOK)):
-            for arm in (SCALED, UNSCALED, BY_DIM, SMALL):
+            for arm in (SCALED, UNSCALED, BY_DIM, SMALL_QUERY):
                 measured.update(self.taught(arm, dim, figure, seed))
         return measured
 
@@ -90,7 +88,7 @@ class Scale(Experiment):
     def model(self, arm: Text, dim: int) -> Retrieval:
         """The untrained model of an arm."""
         scores: dict[Text, ScoreSpec] = {SCALED: self.scaled, BY_DIM: DotSpec(scale=1 / dim)}
-        return Retrieval(scores.get(arm, DotSpec()), dim, shrink=dim**0.5 if arm == SMALL else 1.0)
+        return Retrieval(scores.get(arm, DotSpec()), dim, shrink=dim**0.5 if arm == SMALL_QUERY else 1.0)
 
 
 CLAIMS = (
@@ -120,7 +118,7 @@ CLAIMS = (
           ratio(JACOBIAN, 4, UNSCALED, SCALED), Bounds(low=1.0), control=True),
     Claim("small", Text("steps to 95 %, not scaled: small W_Q / usual",
           "不缩放时达到 95 % 的步数：W_Q 初始值小 / 通常"),
-          more_steps(SMALL, UNSCALED, 256), Bounds(high=0.5), control=True),
+          more_steps(SMALL_QUERY, UNSCALED, 256), Bounds(high=0.5), control=True),
 )  # fmt: skip
 
 QUESTION = Question(
@@ -140,7 +138,7 @@ QUESTION = Question(
         "scores_gradient": ratio(GRADIENT, SCORES, UNSCALED, SCALED),
         "scaled_steps": reading(TRAINING_COST, sized(SCALED, 256), STEPS),
         "unscaled_steps": reading(TRAINING_COST, sized(UNSCALED, 256), STEPS),
-        "small_steps": reading(TRAINING_COST, sized(SMALL, 256), STEPS),
+        "small_steps": reading(TRAINING_COST, sized(SMALL_QUERY, 256), STEPS),
         "one_rate": ratio(BY_RATE, 1e-3, sized(UNSCALED, 256), sized(SCALED, 256)),
         "grown": reading(GROWN, sized(SCALED, 256), AFTER),
         "grown_by_dim": reading(GROWN, sized(BY_DIM, 256), AFTER),

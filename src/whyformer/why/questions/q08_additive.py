@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from whyformer.attention.score import AdditiveSpec, DotSpec, ScaledDotSpec, ScoreSpec
 from whyformer.position.attention_shape import AttentionShape
-from whyformer.why.arms import ADDITIVE, SCALED, UNSCALED
+from whyformer.why.arms import ADDITIVE, SCALED, SMALL_QUERY, UNSCALED
 from whyformer.why.lab import attention as lab
 from whyformer.why.lab.attention import BY_RATE, DIM, guessing, more_steps, ratio, reading, sized
 from whyformer.why.lab.cost import Sliced, attention, kept_megabytes, milliseconds
@@ -17,9 +17,8 @@ from whyformer.why.lab.retrieval import Retrieval, retrieval
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, ToyTraining
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
-# Slices never form the n × n × d tensor; the control makes the first scores small without a scale.
+# Slices never form the n × n × d tensor.
 SLICED = Text("additive, in slices", "加性注意力，分块计算")
-SMALL = Text("control: not scaled, W_Q begins √dₖ times smaller", "对照：不缩放，W_Q 初始值除以 √dₖ")
 
 # What is measured.
 STEPS_TAKEN, LENGTH = Text("steps", "步"), Text("tokens n", "词元数 n")
@@ -66,11 +65,16 @@ class AdditiveOrDot(Experiment):
         for width in self.widths:
             arms = self.attentions(torch.randn(3, 1, 1, 256, width).requires_grad_())
             measured.update({(MEMORY, arm, width): kept_megabytes(work) for arm, work in arms.items()})
-        scores = {ADDITIVE: self.additive, SCALED: ScaledDotSpec(), UNSCALED: DotSpec(), SMALL: DotSpec()}
+        scores = {
+            ADDITIVE: self.additive,
+            SCALED: ScaledDotSpec(),
+            UNSCALED: DotSpec(),
+            SMALL_QUERY: DotSpec(),
+        }
         for dim in self.dims:
             for arm, score in scores.items():
-                if arm != SMALL or dim == self.dims[-1]:
-                    build = partial(Retrieval, score, dim, shrink=dim**0.5 if arm == SMALL else 1.0)
+                if arm != SMALL_QUERY or dim == self.dims[-1]:
+                    build = partial(Retrieval, score, dim, shrink=dim**0.5 if arm == SMALL_QUERY else 1.0)
                     swept = lab.sweep(self.training, self.rates, build, retrieval(keys=16), seed, enough=98.0)
                     measured.update(swept.measurements(sized(arm, dim)))
                     measured[SPEED, arm, dim] = lab.fewest_steps(measured, sized(arm, dim))
@@ -123,7 +127,7 @@ CLAIMS = (
           ratio(MEMORY, 1, ADDITIVE, SCALED), Bounds(high=3.0), control=True),
     Claim("small", Text("steps to 95 % at dₖ = 256: small W_Q / additive",
           "dₖ = 256 时达到 95 % 的步数：W_Q 初始值小 / 加性"),
-          more_steps(SMALL, ADDITIVE, 256), Bounds(high=1.5), control=True),
+          more_steps(SMALL_QUERY, ADDITIVE, 256), Bounds(high=1.5), control=True),
 )  # fmt: skip
 
 NUMBERS = {

@@ -59,7 +59,7 @@ class SplitWidth(Experiment):
     rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2)
     """Learning rates that every head dimension is trained at."""
     lookup_rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3)
-    """Those of the models of four heads."""
+    """Learning rates of the models of four heads."""
     training: ToyTraining = ToyTraining(steps=300, test_every=50, test_examples=256)
     """Each training; it ends at 98 % right."""
 
