@@ -6,6 +6,7 @@ from whyformer.why.question import Text
 
 # Scores.
 SCALED, UNSCALED = Text("scaled (÷√dₖ)", "缩放（÷√dₖ）"), Text("not scaled", "不缩放")
+SMALL_QUERY = Text("control: not scaled, W_Q begins √dₖ times smaller", "对照：不缩放，W_Q 初始值除以 √dₖ")
 ADDITIVE = Text("additive (Bahdanau)", "加性注意力（Bahdanau）")
 # Positions.
 NO_POSITION, SINUSOIDAL = Text("none (NoPE)", "无（NoPE）"), Text("sinusoidal", "正弦（Sinusoidal）")
@@ -34,7 +35,7 @@ PALETTE = (BLUE, VERMILION, GREEN, PINK, OCHRE, SKY, BROWN, GREY)
 """For arms of one question alone, those first that it does not use yet."""
 
 COLORS: Mapping[Text, str] = {
-    SCALED: BLUE, UNSCALED: VERMILION, ADDITIVE: GREEN,
+    SCALED: BLUE, UNSCALED: VERMILION, ADDITIVE: GREEN, SMALL_QUERY: OCHRE,
     NO_POSITION: GREY, SINUSOIDAL: BLUE, LEARNED: PINK, SHAW: GREEN, T5: OCHRE, ROTARY: VERMILION, ALIBI: SKY,
     LAYER_NORM: BLUE, RMS_NORM: GREEN, BATCH_NORM: VERMILION, NO_NORM: GREY,
     POST_NORM: VERMILION, PRE_NORM: BLUE,

@@ -36,7 +36,7 @@ _BREAK_IN_CHINESE = re.compile(rf"(?<=[{_CHINESE}])\n(?=[{_CHINESE}])")
 _SPACE_AFTER_STOP = re.compile(r"(?<=[。！？；])[ \t]+")
 # Formulas, code, links, names such as GPT-2 or Q03, and years may have digits that nobody measured.
 _NO_NUMBERS = re.compile(
-    r"\$[^$]*\$|`[^`]*`|\[[^\]]*\]\([^)]*\)|\[\^[^\]]*\]|\{\{[^}]*\}\}"
+    r"\$\$[^$]*\$\$|\$[^$]*\$|`[^`]*`|\[[^\]]*\]\([^)]*\)|\[\^[^\]]*\]|\{\{[^}]*\}\}"
     r"|(?<![A-Za-z0-9])[A-Za-z]+[-.]?\d+(?![\d])|(?<!\d)(?:19|20)\d\d(?!\d)"
 )
 _SENTENCE_END = re.compile(r"[。！？]|(?<!e\.g)(?<!i\.e)(?<!vs)(?<! al)(?<!cf)[.!?](?=[\s\[\"”)]|$)")
@@ -129,6 +129,8 @@ def numbers_by_hand(text: str) -> list[str]:
     """Pieces of ``text`` around digits that are filled in from nowhere.
 
     >>> numbers_by_hand("Q03: GPT-2 of 2019 has $d_k = 64$ and {{steps:.1f}}")
+    []
+    >>> numbers_by_hand("$$p_1 = 1$$")
     []
     >>> numbers_by_hand("It takes 3.8 times as long")
     ['takes 3.8 times']

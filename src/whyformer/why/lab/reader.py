@@ -55,3 +55,9 @@ def small_stack(
 def small_network(hidden: int = 128) -> FeedForwardSpec:
     """The feed-forward network of toy models."""
     return ReluSpec(hidden=hidden)
+
+
+def with_attention(stack: StackSpec, attention: AttentionSpec) -> StackSpec:
+    """The same stack with another self-attention."""
+    block = stack.block.model_copy(update={"attention": attention})
+    return stack.model_copy(update={"block": block})

@@ -1,5 +1,6 @@
 """Q08, dot product or additive scores (点乘还是加法): what they cost, and what models learn with them."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -8,28 +9,32 @@ from typing_extensions import override
 
 from whyformer.attention.score import AdditiveSpec, DotSpec, ScaledDotSpec, ScoreSpec
 from whyformer.position.attention_shape import AttentionShape
+from whyformer.why.arms import ADDITIVE, SCALED, SMALL_QUERY, UNSCALED
+from whyformer.why.lab import attention as lab
+from whyformer.why.lab.attention import BY_RATE, DIM, guessing, more_steps, ratio, reading, sized
 from whyformer.why.lab.cost import Sliced, attention, kept_megabytes, milliseconds
 from whyformer.why.lab.retrieval import Retrieval, retrieval
-from whyformer.why.lab.training import RIGHT, SECONDS, ToyTraining
+from whyformer.why.lab.training import RIGHT, TRAINING_COST, ToyTraining
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
-# The arms; what is slow and heavy is not the formula but the n × n × d tensor, which the control never forms.
-ADDITIVE, SCALED = Text("additive", "加法"), Text("dot product / √d_k", "点乘 / √d_k")
-UNSCALED = Text("dot product, not divided", "点乘，不除")
-SLICED = Text("control: additive in slices", "对照：分片计算的加法")
+# Slices never form the n × n × d tensor.
+SLICED = Text("additive, in slices", "加性注意力，分块计算")
 
 # What is measured.
-DIM = Text("head dimension d_k", "每头维度 d_k")
-MILLISECONDS, MEGABYTES = Text("ms", "毫秒"), Text("MB", "MB")
-TIME = Figure(
-    Text("Time (d_k = 64)", "时间（d_k = 64）"), Text("tokens n", "词元数 n"), MILLISECONDS, "line", "xy"
-)
+STEPS_TAKEN, LENGTH = Text("steps", "步"), Text("tokens n", "词元数 n")
+SPEED = Figure(Text("Steps until 95 % are right", "正确率达到 95 % 的步数"), DIM, STEPS_TAKEN, "line", "xy")
+END = Figure(
+    Text("Right at the end, best learning rate", "训练结束时的正确率（最佳学习率）"), DIM, RIGHT, "line", "x",
+    levels=(guessing(16),),
+)  # fmt: skip
+TIME = Figure(Text("Time (dₖ = 64)", "时间（dₖ = 64）"), LENGTH, Text("ms", "毫秒"), "line", "xy")
 MEMORY = Figure(
-    Text("Kept for the gradient (n = 256)", "为梯度保留（n = 256）"), DIM, MEGABYTES, "line", "xy"
+    Text("Kept for the backward pass (n = 256)", "反向传播须保存的激活（n = 256）"),
+    DIM,
+    Text("MB", "MB"),
+    "line",
+    "xy",
 )
-QUALITY = Figure(Text("Retrieval among 32 keys", "在 32 个键中检索"), DIM, RIGHT, "line", "x")
-TAUGHT = Figure(Text("Training", "训练"), DIM, SECONDS)
-DIFFERENCE = Figure(Text("Whole minus slices, at most", "整体与分片之差的最大值"), DIM, Text("", ""))
 
 
 class AdditiveOrDot(Experiment):
@@ -39,14 +44,16 @@ class AdditiveOrDot(Experiment):
     """The score of the additive arm."""
     lengths: tuple[int, ...] = (32, 128, 256)
     """Tokens, at d_k = 64."""
-    widths: tuple[int, ...] = (16, 64, 128)
+    widths: tuple[int, ...] = (1, 16, 64, 128)
     """Head dimensions, at n = 256."""
     turns: int = 15
     """Times that all arms are timed, one after the other."""
-    dims: tuple[int, ...] = (8, 32, 128, 512)
-    """Head dimensions of the models that learn."""
-    training: ToyTraining = ToyTraining(steps=300, test_every=300)
-    """Training of each model."""
+    dims: tuple[int, ...] = (16, 64, 256)
+    """Head dimensions of the models that learn; the control at the last one."""
+    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
+    """Learning rates that every arm is trained at."""
+    training: ToyTraining = ToyTraining(steps=400, test_every=10, test_examples=256)
+    """Each training; it ends at 98 % right."""
 
     @override
     def measure(self, seed: int) -> Measurements:
@@ -58,14 +65,20 @@ class AdditiveOrDot(Experiment):
         for width in self.widths:
             arms = self.attentions(torch.randn(3, 1, 1, 256, width).requires_grad_())
             measured.update({(MEMORY, arm, width): kept_megabytes(work) for arm, work in arms.items()})
-            measured[DIFFERENCE, SLICED, width] = (arms[ADDITIVE]() - arms[SLICED]()).abs().max().item()
+        scores = {
+            ADDITIVE: self.additive,
+            SCALED: ScaledDotSpec(),
+            UNSCALED: DotSpec(),
+            SMALL_QUERY: DotSpec(),
+        }
         for dim in self.dims:
-            for arm, spec in ((ADDITIVE, self.additive), (SCALED, ScaledDotSpec()), (UNSCALED, DotSpec())):
-                torch.manual_seed(seed)  # the same first weights for every arm
-                model = Retrieval(spec, dim)
-                log = self.training.run(model, retrieval(keys=32), seed)
-                measured[QUALITY, arm, dim] = log.final
-                measured[TAUGHT, arm, dim] = log.seconds
+            for arm, score in scores.items():
+                if arm != SMALL_QUERY or dim == self.dims[-1]:
+                    build = partial(Retrieval, score, dim, shrink=dim**0.5 if arm == SMALL_QUERY else 1.0)
+                    swept = lab.sweep(self.training, self.rates, build, retrieval(keys=16), seed, enough=98.0)
+                    measured.update(swept.measurements(sized(arm, dim)))
+                    measured[SPEED, arm, dim] = lab.fewest_steps(measured, sized(arm, dim))
+                    measured[END, arm, dim] = swept.best.log.final
         return measured
 
     def attentions(self, tokens: Tensor) -> dict[Text, partial[Tensor]]:
@@ -76,68 +89,60 @@ class AdditiveOrDot(Experiment):
         return {arm: partial(attention, score, tokens) for arm, score in scores.items()}
 
 
-def growth(measured: Measurements) -> float:
+def memory_growth(measured: Measurements) -> float:
     """Kept memory, additive over dot product, at d_k = 128 over that at d_k = 16."""
-    ratio = {dim: measured[MEMORY, ADDITIVE, dim] / measured[MEMORY, SCALED, dim] for dim in (16, 128)}
-    return ratio[128] / ratio[16]
+    small, large = (ratio(MEMORY, dim, ADDITIVE, SCALED)(measured) for dim in (16, 128))
+    return large / small
 
 
-def lead(measured: Measurements, arm: Text, other: Text) -> float:
-    """Lead of ``arm`` over ``other`` at d_k = 512, in points."""
-    return measured[QUALITY, arm, 512] - measured[QUALITY, other, 512]
+def advantage_growth(arm: Text) -> Callable[[Measurements], float]:
+    """Read how the steps of ``arm``, over those of additive scores, grow from d_k = 16 to 256."""
+    return lambda measured: more_steps(arm, ADDITIVE, 256)(measured) / more_steps(arm, ADDITIVE, 16)(measured)
 
 
 CLAIMS = (
-    Claim(
-        "time",
-        Text("time at n = 256, d_k = 64: additive / dot", "n = 256、d_k = 64 时的时间：加法 / 点乘"),
-        lambda measured: measured[TIME, ADDITIVE, 256] / measured[TIME, SCALED, 256],
-        expected=Bounds(low=3.0),
-        tolerated=Bounds(low=1.0),
-    ),
-    Claim(
-        "growth",
-        Text(
-            "memory, additive / dot: its growth from d_k = 16 to 128",
-            "内存，加法 / 点乘：d_k 从 16 到 128 的增长",
-        ),
-        growth,
-        expected=Bounds(low=2.0),
-    ),
-    Claim(
-        "beats_unscaled",
-        Text("points at d_k = 512: additive - unscaled dot", "d_k = 512 时的百分点：加法 - 不缩放点乘"),
-        lambda measured: lead(measured, ADDITIVE, UNSCALED),
-        expected=Bounds(low=5.0),
-    ),
-    Claim(
-        "ties_scaled",
-        Text("points at d_k = 512: scaled dot - additive", "d_k = 512 时的百分点：缩放点乘 - 加法"),
-        lambda measured: lead(measured, SCALED, ADDITIVE),
-        expected=Bounds(-3.0, 3.0),
-        tolerated=Bounds(low=-5.0),
-    ),
-    Claim(
-        "same",
-        Text("outputs, whole - slices", "输出，整体 - 分片"),
-        lambda measured: max(measured.line(DIFFERENCE, SLICED).values()),
-        expected=Bounds(high=1e-5),
-        control=True,
-    ),
-    Claim(
-        "lighter",
-        Text("memory at d_k = 64: slices / whole", "d_k = 64 时的内存：分片 / 整体"),
-        lambda measured: measured[MEMORY, SLICED, 64] / measured[MEMORY, ADDITIVE, 64],
-        expected=Bounds(high=0.5),
-        control=True,
-    ),
-)
+    Claim("time", Text("time at n = 256, dₖ = 64: additive / dot", "n = 256、dₖ = 64 时的时间：加性 / 点积"),
+          ratio(TIME, 256, ADDITIVE, SCALED), Bounds(low=3.0), Bounds(low=1.0)),
+    Claim("time_slices", Text("the same, without the n × n × d tensor: slices / dot",
+          "同上，不生成 n × n × d 张量：分块 / 点积"),
+          ratio(TIME, 256, SLICED, SCALED), Bounds(low=3.0)),
+    Claim("growth", Text("memory, additive / dot: growth from dₖ = 16 to 128",
+          "内存，加性 / 点积：dₖ 从 16 到 128 的增长"),
+          memory_growth, Bounds(low=2.0)),
+    Claim("memory_slices", Text("memory at dₖ = 64: slices / dot", "dₖ = 64 时的内存：分块 / 点积"),
+          ratio(MEMORY, 64, SLICED, SCALED), Bounds(high=2.0)),
+    Claim("faster", Text("steps to 95 % at dₖ = 256: unscaled dot / additive",
+          "dₖ = 256 时达到 95 % 的步数：不缩放 / 加性"),
+          more_steps(UNSCALED, ADDITIVE, 256), Bounds(low=2.0)),
+    Claim("scaled", Text("steps to 95 % at dₖ = 256: scaled dot / additive",
+          "dₖ = 256 时达到 95 % 的步数：缩放 / 加性"),
+          more_steps(SCALED, ADDITIVE, 256), Bounds(high=1.25), Bounds(high=2.0)),
+    Claim("end", Text("points at the end, dₖ = 256: additive - unscaled",
+          "dₖ = 256 结束时的百分点：加性 - 不缩放"),
+          lambda measured: measured[END, ADDITIVE, 256] - measured[END, UNSCALED, 256], Bounds(-3.0, 3.0)),
+    Claim("trend", Text("steps, scaled / additive: growth from dₖ = 16 to 256",
+          "步数，缩放 / 加性：dₖ 从 16 到 256 的增长"),
+          advantage_growth(SCALED), Bounds(high=1.25)),
+    Claim("narrow", Text("memory at dₖ = 1: additive / dot", "dₖ = 1 时的内存：加性 / 点积"),
+          ratio(MEMORY, 1, ADDITIVE, SCALED), Bounds(high=3.0), control=True),
+    Claim("small", Text("steps to 95 % at dₖ = 256: small W_Q / additive",
+          "dₖ = 256 时达到 95 % 的步数：W_Q 初始值小 / 加性"),
+          more_steps(SMALL_QUERY, ADDITIVE, 256), Bounds(high=1.5), control=True),
+)  # fmt: skip
 
+NUMBERS = {
+    "memory": ratio(MEMORY, 64, ADDITIVE, SCALED), "trend_unscaled": advantage_growth(UNSCALED),
+    "dot_ms": reading(TIME, SCALED, 256), "additive_ms": reading(TIME, ADDITIVE, 256),
+    "additive_end": reading(END, ADDITIVE, 256), "unscaled_end": reading(END, UNSCALED, 256),
+    "additive_steps": reading(SPEED, ADDITIVE, 256), "scaled_steps": reading(SPEED, SCALED, 256),
+    "unscaled_steps": reading(SPEED, UNSCALED, 256), "scaled_end": reading(END, SCALED, 256),
+}  # fmt: skip
 QUESTION = Question(
     number=8,
     title=Text("Dot product or additive scores?", "点乘还是加法？"),
     topic=Topic("junior", "attention", related=(3, 18), words="Bahdanau additive dot 加法 点积 加性"),
     claims=CLAIMS,
-    figures=(TIME, MEMORY, QUALITY, TAUGHT, DIFFERENCE),
+    figures=(SPEED, TIME, MEMORY, END, BY_RATE, TRAINING_COST),
     experiment=AdditiveOrDot(),
+    numbers=NUMBERS,
 )
