@@ -1,4 +1,4 @@
-"""Tasks about order: by offset, by position, by neither, learned at once; which of two came first; reversal.
+"""Tasks about order: by offset, by position, by neither, learned at once; precedence; reversal; sorting.
 
 B batch · L length · M model dimension · V vocabulary
 """
@@ -20,6 +20,9 @@ from whyformer.why.question import Figure, Measurements, Text
 
 SHORTEST, LONGEST, BACK, PLACE = 8, 16, 3, 5
 ORDINARY, VOCABULARY, WIDTH, HEADS = 16, 24, 64, 4
+
+KINDS = 10
+"""Symbols of sorting and exchange, and places in a sentence of theirs."""
 
 LENGTH = Text("tokens in the test", "测试句的词元数")
 RELATIVE = Figure(Text("Relative task: the token 3 back", "相对任务：前面第 3 个词元"), LENGTH, RIGHT, "heat")
@@ -171,3 +174,15 @@ def repetition(words: int, length: int, first: int = 0) -> Draw:
         return Examples(tokens.scatter(1, places[:, 1:], twice), twice.expand(count, length))
 
     return draw
+
+
+def to_sort(random: Generator, count: int) -> Examples:
+    """Symbols (B,L) in any order; the target is all of them, sorted."""
+    symbols = torch.randint(KINDS, (count, KINDS), generator=random)
+    return Examples(symbols, symbols.sort(dim=1).values)
+
+
+def to_exchange(random: Generator, count: int) -> Examples:
+    """Symbols (B,L), each to be exchanged for another one that depends on it alone."""
+    symbols = torch.randint(KINDS, (count, KINDS), generator=random)
+    return Examples(symbols, (3 * symbols + 1) % KINDS)

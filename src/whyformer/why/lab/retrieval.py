@@ -13,9 +13,12 @@ from whyformer.attention.score import ScoreSpec
 from whyformer.nn.context import NO_POSITIONS
 from whyformer.nn.stack import StackSpec
 from whyformer.position.layout import Layout
-from whyformer.why.lab.reader import small_network, small_stack, with_attention
+from whyformer.why.lab.reader import small_network, small_stack, with_block
 from whyformer.why.lab.training import Draw, Examples
 from whyformer.why.question import Level, Text
+
+RECALLED = 8
+"""Symbols that a sentence of ``recall`` may begin with; as many others follow, and 0 is the question."""
 
 
 class Retrieval(nn.Module):
@@ -79,7 +82,7 @@ class Lookups(nn.Module):
         # A table for each place in the question, so that one vector holds its names in order
         self.asked = nn.Embedding(lookups * self.NAMES, self.WIDTH)
         attention = AttentionSpec(heads=HeadsSpec(query=heads, dim=dim))
-        stack = with_attention(small_stack(layers, feed_forward=small_network()), attention)
+        stack = with_block(small_stack(layers, feed_forward=small_network()), {"attention": attention})
         self.stack = stack.build(self.WIDTH)
         self.output = nn.Linear(self.WIDTH, lookups * self.VALUES)
 
@@ -140,5 +143,16 @@ def partner_examples(cycle: int) -> Draw:
         # Where the partner stands: (B,K) by name, read by the partner's name
         where = names.argsort(dim=1).gather(1, partners)
         return Examples(torch.cat([names, values], dim=1), values.gather(1, where))
+
+    return draw
+
+
+def recall(delay: int) -> Draw:
+    """Sentences (B,2+delay): a symbol, others of another kind, a question; the first one is to be named."""
+
+    def draw(random: Generator, count: int) -> Examples:
+        symbol = torch.randint(1, RECALLED + 1, (count, 1), generator=random)
+        others = torch.randint(RECALLED + 1, 2 * RECALLED + 1, (count, delay), generator=random)
+        return Examples(torch.cat([symbol, others, torch.zeros_like(symbol)], dim=1), symbol[:, 0] - 1)
 
     return draw

@@ -17,7 +17,7 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.position.absolute import SinusoidalSpec
 from whyformer.why.lab import attention as lab
 from whyformer.why.lab.attention import BY_RATE, EQUAL, OWN_TOP, SELF, UNEQUAL, guessing, reading
-from whyformer.why.lab.reader import Reader, small_stack, with_attention
+from whyformer.why.lab.reader import Reader, small_stack, with_block
 from whyformer.why.lab.retrieval import TWO_OF_THREE, Partners, partner_examples
 from whyformer.why.lab.training import IGNORED, RIGHT, TRAINING_COST, Examples, ToyTraining
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
@@ -83,9 +83,8 @@ class Projections(Experiment):
         """The untrained model of an arm; only the left neighbour needs positions."""
         heads = HeadsSpec(query=1, dim=WIDTH // 2 if arm == HALF else WIDTH)
         positions = (SinusoidalSpec(),) if place == CHAIN else ()
-        stack = with_attention(
-            small_stack(positions=positions), AttentionSpec(heads=heads, keys=self.keys(arm))
-        )
+        attention = AttentionSpec(heads=heads, keys=self.keys(arm))
+        stack = with_block(small_stack(positions=positions), {"attention": attention})
         return Reader(Partners.VALUES, Partners.VALUES, stack, WIDTH) if place == CHAIN else Partners(stack)
 
 
