@@ -1,0 +1,199 @@
+"""Toy translations: strings of symbols, what is written of them, and an encoder-decoder that learns it.
+
+B batch · L symbols · S source length · T target length · V vocabulary
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
+
+from whyformer.attention.mask import MaskRule
+from whyformer.data.batches.batch import PairBatch
+from whyformer.data.corpora.cldr.corpus import CldrSpec
+from whyformer.data.corpora.cldr.splits import CldrPair
+from whyformer.models.encoder_decoder import AnyEncoderDecoder
+from whyformer.models.transformer import Transformer, TransformerState, transformer
+from whyformer.nn.cache import CrossCache
+from whyformer.position.layout import Layout
+from whyformer.runs.load import Execution, load_as
+from whyformer.special_tokens import BOS, EOS, PAD
+from whyformer.tap import attach, record
+from whyformer.tasks.translation.translator import Translator
+from whyformer.why.lab.assets import trained_run
+from whyformer.why.lab.training import Draw, Examples
+from whyformer.why.question import Text
+
+FIRST, SYMBOLS = 4, 10
+"""Symbols, and the token that the first of them is; the special tokens stand before."""
+VOCABULARY = FIRST + SYMBOLS
+
+SMALLER = (
+    "data.topics=[dates]",
+    "data.pairs=6000",
+    "model.d_model=64",
+    "model.encoder.layers=2",
+    "model.decoder.layers=2",
+    "training.epochs=5",
+    "training.validation.every=400",
+)
+"""What the small translator leaves out of the recipe ``demo``."""
+
+Write = Callable[[Tensor, Generator], Tensor]
+"""What is to be written of symbols (B,L): symbols (B,L)."""
+
+
+class Writer(nn.Module):
+    """An encoder-decoder in the shape of the paper, small and without dropout, taught by teacher forcing."""
+
+    def __init__(
+        self, layers: int = 2, heads: int = 4, width: int = 48, mask: MaskRule | None = None
+    ) -> None:
+        """A writer whose encoder may be told by ``mask`` who attends to whom in it."""
+        super().__init__()
+        spec = transformer(layers=layers, d_model=width, heads=heads, feed_forward=2 * width, dropout=0.0)
+        if mask is not None:
+            spec = spec.model_copy(update={"encoder": spec.encoder.model_copy(update={"mask": mask})})
+        self.model = spec.build(VOCABULARY, VOCABULARY)
+
+    @override
+    def forward(self, sentences: Tensor) -> Tensor:
+        """Source and decoder input side by side (B,S+T) -> scores (B,V,T)."""
+        source, target = sides(sentences)
+        return self.model.logits(self.model(*source, *target)).transpose(1, 2)
+
+
+class Side(NamedTuple):
+    """Sentences of one language (B,L), and which of their tokens are real."""
+
+    tokens: Tensor
+    layout: Layout
+
+    def select(self, rows: Tensor) -> "Side":
+        """Other rows: ``rows`` (B') int64."""
+        return Side(self.tokens[rows], self.layout.select(rows))
+
+
+def sides(sentences: Tensor) -> tuple[Side, Side]:
+    """Source and decoder input of sentences (B,S+T) without padding."""
+    source, target = sentences.chunk(2, dim=1)
+    return Side(source, Layout.counting(*source.shape)), Side(target, Layout.counting(*target.shape))
+
+
+def translation(write: Write, shortest: int, longest: int) -> Draw:
+    """Strings of one length an update, drawn too; the decoder reads its target one place late."""
+
+    def draw(random: Generator, count: int) -> Examples:
+        length = int(torch.randint(shortest, longest + 1, (), generator=random))
+        symbols = torch.randint(SYMBOLS, (count, length), generator=random)
+        source = F.pad(symbols + FIRST, (0, 1), value=EOS)
+        target = F.pad(write(symbols, random) + FIRST, (0, 1), value=EOS)
+        shifted = F.pad(target[:, :-1], (1, 0), value=BOS)
+        return Examples(torch.cat([source, shifted], dim=1), target)
+
+    return draw
+
+
+def backwards(symbols: Tensor, random: Generator) -> Tensor:
+    """The same symbols from the last to the first: each place of the target has one of the source."""
+    return symbols.flip(1)
+
+
+def counting(symbols: Tensor, random: Generator) -> Tensor:
+    """Symbols that count up from any one: the source says nothing of them."""
+    begin = torch.randint(SYMBOLS, (len(symbols), 1), generator=random)
+    return (begin + torch.arange(symbols.shape[1])) % SYMBOLS
+
+
+def running_sum(symbols: Tensor, random: Generator) -> Tensor:
+    """Each symbol added to what was written before: one mistake makes all that follows wrong."""
+    return symbols.cumsum(dim=1) % SYMBOLS
+
+
+class SmallTranslator(NamedTuple):
+    """A trained translator of dates, and pairs that it has never seen."""
+
+    translator: Translator
+    pairs: list[CldrPair]
+
+    @property
+    def model(self) -> Transformer:
+        """Its model."""
+        model = self.translator.model
+        assert isinstance(model, Transformer)
+        return model
+
+    def batch(self, random: Generator, count: int) -> PairBatch:
+        """So many of the pairs, drawn without repetition, as tokens."""
+        chosen = torch.randperm(len(self.pairs), generator=random)[:count].tolist()
+        tokenizers = self.translator.tokenizers
+        sources = tokenizers.source.encode_all([self.pairs[index].source for index in chosen])
+        targets = tokenizers.target.encode_all([self.pairs[index].target for index in chosen])
+        return PairBatch.of(list(zip(sources, targets, strict=True)))
+
+    def examples(self, random: Generator, count: int) -> tuple[Side, Side, Tensor]:
+        """The same as source, decoder input and what is to be written (B,T)."""
+        batch = self.batch(random, count)
+        target = batch.target
+        read = Side(target.tokens[:, :-1], target.layout.without_last())
+        return Side(batch.source.tokens, batch.source.layout), read, target.tokens[:, 1:]
+
+
+@torch.no_grad()
+def loss_of(model: AnyEncoderDecoder, source: Side, target: Side, gold: Tensor) -> float:
+    """Mean loss in nats on ``gold`` (B,T), padding left out, after the true tokens before."""
+    scores = model.logits(model(*source, *target)).transpose(1, 2)
+    return float(F.cross_entropy(scores, gold, ignore_index=PAD))
+
+
+OWN, OTHER = Text("its own source", "自己的源句"), Text("another sentence's", "另一句的源句")
+NOTHING = Text("nothing (context 0)", "什么都读不到（上下文置 0）")
+
+
+def loss_by_source(model: AnyEncoderDecoder, source: Side, target: Side, gold: Tensor) -> dict[Text, float]:
+    """The same when the decoder reads its own source, that of the row above, or nothing."""
+    other = source.select(torch.arange(len(gold)).roll(1))
+    found = {arm: loss_of(model, side, target, gold) for arm, side in ((OWN, source), (OTHER, other))}
+    with attach(model, "*.cross_attention.taps.context", lambda _, context: torch.zeros_like(context)):
+        found[NOTHING] = loss_of(model, source, target, gold)
+    return found
+
+
+@torch.no_grad()
+def step_logits(model: Transformer, renew: Callable[[], CrossCache], steps: int) -> Tensor:
+    """Logits (T,B,V) of some steps, before each of which the memory's keys and values are made anew.
+
+    The column of padding, which is minus infinity, is left out.
+    """
+    state, made = TransformerState(model.decoder.new_cache(), renew(), watch_attention=False), []
+    for step in range(steps):
+        state.cross = renew()
+        made.append(model.step(torch.full((len(state.cross),), FIRST + step), state))
+    return torch.stack(made)[..., PAD + 1 :]
+
+
+@torch.no_grad()
+def reversal_alignment(model: Writer, sentences: Tensor) -> list[float]:
+    """Percentage of symbols at which each decoder layer, in the mean over heads, looks most at the right one.
+
+    The task is ``backwards``; the place of EOS is asked of nobody.
+    """
+    with record(model, "*.cross_attention.taps.weights") as tape:
+        model(sentences)
+    length = sentences.shape[1] // 2 - 1
+    gold = torch.arange(length).flip(0)
+    # (B,H,T,S) -> (B,T)
+    found = [weights.mean(dim=1)[:, :length].argmax(dim=-1) for [weights] in tape.values()]
+    return [100.0 * float((each == gold).float().mean()) for each in found]
+
+
+@cache
+def small_translator() -> SmallTranslator:
+    """English dates to Chinese ones, by two layers of each kind; trained in a minute, once on a machine."""
+    run = trained_run("demo", *SMALLER)
+    corpus = CldrSpec(source="en", target="zh", topics=("dates",), pairs=6000).build()
+    return SmallTranslator(load_as(Translator, run, Execution(device="cpu")), corpus.test)
