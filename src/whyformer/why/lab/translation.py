@@ -3,8 +3,8 @@
 B batch · L symbols · S source length · T target length · V vocabulary
 """
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import NamedTuple
 
 import torch
@@ -13,18 +13,21 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.attention.mask import MaskRule
-from whyformer.data.batches.batch import PairBatch
+from whyformer.data.batches.batch import Batch, PairBatch
 from whyformer.data.corpora.cldr.corpus import CldrSpec
 from whyformer.data.corpora.cldr.splits import CldrPair
+from whyformer.decoding.greedy import GreedySpec
+from whyformer.decoding.search import SearchSpec, search
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.transformer import Transformer, TransformerState, transformer
-from whyformer.nn.cache import CrossCache
+from whyformer.nn.cache import CrossCache, KVCache
 from whyformer.position.layout import Layout
 from whyformer.runs.load import Execution, load_as
 from whyformer.special_tokens import BOS, EOS, PAD
 from whyformer.tap import attach, record
 from whyformer.tasks.translation.translator import Translator
 from whyformer.why.lab.assets import trained_run
+from whyformer.why.lab.cost import milliseconds
 from whyformer.why.lab.training import Draw, Examples
 from whyformer.why.question import Text
 
@@ -110,8 +113,8 @@ def counting(symbols: Tensor, random: Generator) -> Tensor:
 
 
 def running_sum(symbols: Tensor, random: Generator) -> Tensor:
-    """Each symbol added to what was written before: one mistake makes all that follows wrong."""
-    return symbols.cumsum(dim=1) % SYMBOLS
+    """Each symbol, as one of 0, 1, 2, added to what was written before: one mistake makes all later ones."""
+    return (symbols % 3).cumsum(dim=1) % SYMBOLS
 
 
 class SmallTranslator(NamedTuple):
@@ -174,6 +177,66 @@ def step_logits(model: Transformer, renew: Callable[[], CrossCache], steps: int)
         state.cross = renew()
         made.append(model.step(torch.full((len(state.cross),), FIRST + step), state))
     return torch.stack(made)[..., PAD + 1 :]
+
+
+@torch.no_grad()
+def prefix_logits(
+    model: Transformer, tokens: Tensor, cross: CrossCache, cache: KVCache | None = None
+) -> Tensor:
+    """Logits (B,T,V) behind each of a target's ``tokens`` (B,T), in one pass that ``cache`` may keep."""
+    where = Layout.counting(*tokens.shape)
+    x = model.decoder.embed(model.target_embedding(tokens), where)
+    return model.logits(model.decoder(x, where, cache=cache, cross=cross))[..., PAD + 1 :]
+
+
+CACHED, AGAIN = Text("cached: one row", "有缓存：只算一行"), Text("prefix run again", "重算整个前缀")
+
+
+@torch.no_grad()
+def step_cost(lengths: Sequence[int]) -> tuple[dict[int, dict[Text, float]], float]:
+    """Milliseconds of a step at each of ``lengths``, and the largest difference of logits.
+
+    By a cache and without, of a model with random weights and 16 sentences at once.
+    """
+    model = transformer(layers=2, d_model=128, heads=4, feed_forward=256, dropout=0.0).build(64, 64).eval()
+    source, tokens = torch.randint(FIRST, 64, (16, 16)), torch.randint(FIRST, 64, (16, max(lengths)))
+    cross = model.encode(source, Layout.counting(16, 16))
+
+    def fresh() -> TransformerState:
+        return TransformerState(model.decoder.new_cache(), cross, watch_attention=False)
+
+    times: dict[int, dict[Text, float]] = {}
+    for length in lengths:
+        state = fresh()
+        if length > 1:
+            prefix_logits(model, tokens[:, : length - 1], cross, state.cache)
+        step = partial(model.step, tokens[:, length - 1], state)
+        again = partial(prefix_logits, model, tokens[:, :length], cross)
+        times[length] = milliseconds({CACHED: step, AGAIN: again}, 7)
+    state = fresh()
+    cached = torch.stack([model.step(token, state) for token in tokens.unbind(dim=1)], dim=1)
+    return times, float((cached[..., PAD + 1 :] - prefix_logits(model, tokens, cross)).abs().max())
+
+
+def written(model: Transformer, sentences: Tensor) -> Tensor:
+    """What ``model`` writes by itself (B,T), always the likeliest token, to sentences without padding."""
+    source, target = sides(sentences)
+    count = target.tokens.shape[1]
+    found = search(model, source.tokens, source.layout, GreedySpec(), model_limit=count)
+    rows = [[*best[0].tokens, EOS, *[PAD] * count][:count] for best in found]
+    return torch.tensor(rows)
+
+
+def changed_by_batch(model: Transformer, settings: SearchSpec, sources: list[list[int]]) -> int:
+    """How many of some sentences come out otherwise side by side than one by one."""
+
+    def outputs(rows: list[list[int]]) -> list[tuple[int, ...]]:
+        batch = Batch.of([[*row, EOS] for row in rows])
+        found = search(model, batch.tokens, batch.layout, settings, model_limit=2 * max(map(len, sources)))
+        return [best[0].tokens for best in found]
+
+    alone = [outputs([row])[0] for row in sources]
+    return sum(one != other for one, other in zip(outputs(sources), alone, strict=True))
 
 
 @torch.no_grad()
