@@ -21,6 +21,8 @@ from whyformer.decoding.search import SearchSpec, search
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.transformer import Transformer, TransformerState, transformer
 from whyformer.nn.cache import CrossCache, KVCache
+from whyformer.nn.feed_forward import ReluSpec
+from whyformer.position.absolute import sinusoids
 from whyformer.position.layout import Layout
 from whyformer.runs.load import Execution, load_as
 from whyformer.special_tokens import BOS, EOS, PAD
@@ -130,17 +132,17 @@ class SmallTranslator(NamedTuple):
         assert isinstance(model, Transformer)
         return model
 
-    def batch(self, random: Generator, count: int) -> PairBatch:
-        """So many of the pairs, drawn without repetition, as tokens."""
-        chosen = torch.randperm(len(self.pairs), generator=random)[:count].tolist()
-        tokenizers = self.translator.tokenizers
-        sources = tokenizers.source.encode_all([self.pairs[index].source for index in chosen])
-        targets = tokenizers.target.encode_all([self.pairs[index].target for index in chosen])
-        return PairBatch.of(list(zip(sources, targets, strict=True)))
-
     def examples(self, random: Generator, count: int) -> tuple[Side, Side, Tensor]:
-        """The same as source, decoder input and what is to be written (B,T)."""
-        batch = self.batch(random, count)
+        """So many of the pairs, drawn without repetition; see ``sides``."""
+        chosen = torch.randperm(len(self.pairs), generator=random)[:count].tolist()
+        return self.sides([self.pairs[index] for index in chosen])
+
+    def sides(self, pairs: Sequence[CldrPair]) -> tuple[Side, Side, Tensor]:
+        """Source, decoder input and what is to be written (B,T)."""
+        tokenizers = self.translator.tokenizers
+        sources = tokenizers.source.encode_all([pair.source for pair in pairs])
+        targets = tokenizers.target.encode_all([pair.target for pair in pairs])
+        batch = PairBatch.of(list(zip(sources, targets, strict=True)))
         target = batch.target
         read = Side(target.tokens[:, :-1], target.layout.without_last())
         return Side(batch.source.tokens, batch.source.layout), read, target.tokens[:, 1:]
@@ -260,3 +262,81 @@ def small_translator() -> SmallTranslator:
     run = trained_run("demo", *SMALLER)
     corpus = CldrSpec(source="en", target="zh", topics=("dates",), pairs=6000).build()
     return SmallTranslator(load_as(Translator, run, Execution(device="cpu")), corpus.test)
+
+
+def differences_from_torch(*, scaled: bool) -> tuple[float, float]:
+    """Largest differences from PyTorch's Transformer with equal weights, random ones, and with padding.
+
+    Of the hidden states, and of the gradient of the embeddings relative to its largest entry. Where theirs
+    are not ``scaled`` by √d the two must differ.
+    """
+    width, source_lengths, target_lengths = 64, (7, 4, 2), (3, 5, 1)
+    spec = transformer(layers=2, d_model=width, heads=4, feed_forward=128, dropout=0.0)
+    model = spec.build(VOCABULARY, VOCABULARY)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            # No biases of 0 and no gains of 1, which would hide a mistake.
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    own = model.source_embedding.weight
+    table = own.detach().clone().requires_grad_()
+    tokens, valid, embedded = [], [], []
+    for lengths in (source_lengths, target_lengths):
+        longest = max(lengths)
+        tokens.append(torch.randint(FIRST, VOCABULARY, (len(lengths), longest)))
+        valid.append(torch.arange(longest) < torch.tensor(lengths)[:, None])
+        x = F.embedding(tokens[-1], table) * (width**0.5 if scaled else 1.0)
+        embedded.append(x + sinusoids(torch.arange(longest), width))
+    ours = model(tokens[0], valid[0], tokens[1], valid[1])
+    theirs = torch_twin(model)(
+        *embedded,
+        tgt_mask=torch.ones(5, 5).triu(1).bool(),
+        src_key_padding_mask=~valid[0],
+        tgt_key_padding_mask=~valid[1],
+        memory_key_padding_mask=~valid[0],
+    )
+    direction = torch.randn_like(ours) * valid[1][..., None]
+    [expected] = torch.autograd.grad((theirs * direction).sum(), [table])
+    [found] = torch.autograd.grad((ours * direction).sum(), [own])
+    apart = float((found - expected).abs().max() / expected.abs().max())
+    return float((ours - theirs).detach()[valid[1]].abs().max()), apart
+
+
+def torch_twin(model: Transformer) -> nn.Transformer:
+    """PyTorch's own Transformer with the weights of ``model``, which is post-norm, as the paper is.
+
+    It has no last norms, as those are for pre-norm, and leaves embeddings to its caller.
+    """
+    spec, encoder, decoder = model.spec, model.spec.encoder, model.spec.decoder
+    assert isinstance(encoder.block.feed_forward, ReluSpec)
+    size = (spec.d_model, encoder.block.attention.heads.query, encoder.block.feed_forward.hidden)
+    reading = nn.TransformerEncoderLayer(*size, dropout=0.0, batch_first=True)
+    writing = nn.TransformerDecoderLayer(*size, dropout=0.0, batch_first=True)
+    theirs = nn.Transformer(
+        *size[:2],
+        custom_encoder=nn.TransformerEncoder(reading, encoder.layers, enable_nested_tensor=False),
+        custom_decoder=nn.TransformerDecoder(writing, decoder.layers),
+        batch_first=True,
+    )
+    for stack, ours in ((theirs.encoder, model.encoder), (theirs.decoder, model.decoder)):
+        for number, block in enumerate(ours.blocks):
+            # Strict: a weight that is missing or left over is an error.
+            stack.get_submodule(f"layers.{number}").load_state_dict(_torch_names(block))
+    return theirs
+
+
+def _torch_names(block: nn.Module) -> dict[str, Tensor]:
+    """Weights of one of our layers by the names that PyTorch's has for them."""
+    attentions = {"self_attn": "attention", "multihead_attn": "cross_attention"}
+    branches = ["attention_branch", "cross_branch", "feed_forward_branch"]
+    names = {"linear1": "feed_forward.enter", "linear2": "feed_forward.leave"}
+    if "cross_attention.query.weight" not in block.state_dict():
+        del attentions["multihead_attn"], branches[1]
+    names |= {f"{their}.out_proj": f"{our}.output" for their, our in attentions.items()}
+    names |= {f"norm{number}": f"{branch}.norm" for number, branch in enumerate(branches, start=1)}
+    found: dict[str, Tensor] = {}
+    for part in ("weight", "bias"):
+        found |= {f"{their}.{part}": block.get_parameter(f"{our}.{part}") for their, our in names.items()}
+        for their, our in attentions.items():
+            joined = (block.get_parameter(f"{our}.{name}.{part}") for name in ("query", "key", "value"))
+            found[f"{their}.in_proj_{part}"] = torch.cat((*joined,))
+    return found
