@@ -7,7 +7,7 @@ from torch import Tensor
 from whyformer.attention.multihead import KeyValues
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.nn.cache import LayerCache
-from whyformer.special_tokens import EOS
+from whyformer.special_tokens import BOS
 from whyformer.why.lab import translation as toy
 from whyformer.why.lab.training import ToyTraining
 from whyformer.why.questions.q30_decoding import QUESTION, Decoding
@@ -50,7 +50,7 @@ def test_what_is_written_is_compared_place_by_place():
     # What it wrote itself is what it would write behind that, up to the end.
     shifted = torch.cat([torch.full((4, 1), 2), found[:, :-1]], dim=1)
     scores: Tensor = model(torch.cat([sentences[:, :6], shifted], dim=1))
-    # Start and unknown, which a search never writes, are left out.
-    again = scores[:, EOS:].argmax(dim=1) + EOS
+    scores[:, BOS] = -torch.inf  # a search never writes it
+    again = scores.argmax(dim=1)
     assert torch.equal(again[:, 0], found[:, 0])
     assert toy.changed_by_batch(model.model, GreedySpec(), sentences[:, :5].tolist()) == 0
