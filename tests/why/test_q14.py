@@ -6,7 +6,14 @@ import torch
 from whyformer.models.transformer import transformer
 from whyformer.special_tokens import PAD
 from whyformer.why.lab.training import ToyTraining
-from whyformer.why.lab.translation import OTHER, OWN, backwards, loss_by_source, step_logits, translation
+from whyformer.why.lab.sequences.translation import (
+    OTHER,
+    OWN,
+    backwards,
+    loss_by_source,
+    step_logits,
+    translation,
+)
 from whyformer.why.questions import q14_interaction as q14
 
 SMALL = q14.Interaction(

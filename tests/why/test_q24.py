@@ -14,7 +14,7 @@ CLAIMS = {claim.key: claim for claim in q24.QUESTION.claims}
 
 def test_the_small_experiment_goes_the_right_way():
     measured = SMALL.run(1)
-    # 5 seeds: gaps of 1.04 to 1.05 (up to 1.1), 1.39 to 1.41 times as large without, the control -5.7 to -4.9.
+    # 5 seeds: gaps of 1.04 to 1.05, 1.39 to 1.41 times as large without, the control -5.7 to -4.9.
     # What wrong labels do takes longer: they have to be learned by heart first.
     assert CLAIMS["gap"].value(measured) < 1.1
     assert CLAIMS["unbounded"].value(measured) > 1.1

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from whyformer.attention import multihead
 from whyformer.attention.mask import Mask
-from whyformer.why.lab import translation as toy
+from whyformer.why.lab.sequences import translation as toy
 from whyformer.why.lab.training import ToyTraining
 from whyformer.why.questions.q28_pipeline import ENDLESS, QUESTION, UNSHIFTED, WHOLE, Pipeline, by_heart
 

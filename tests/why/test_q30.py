@@ -8,7 +8,7 @@ from whyformer.attention.multihead import KeyValues
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.nn.cache import LayerCache
 from whyformer.special_tokens import BOS
-from whyformer.why.lab import translation as toy
+from whyformer.why.lab.sequences import translation as toy
 from whyformer.why.lab.training import ToyTraining
 from whyformer.why.questions.q30_decoding import QUESTION, Decoding
 

@@ -15,8 +15,8 @@ from whyformer.attention.mask import Window
 from whyformer.models.transformer import Transformer, transformer
 from whyformer.position.layout import Layout
 from whyformer.special_tokens import PAD
-from whyformer.why.lab import translation as toy
 from whyformer.why.lab.cost import milliseconds
+from whyformer.why.lab.sequences import translation as toy
 from whyformer.why.lab.training import TRAINING_COST, ToyTraining, training_cost
 from whyformer.why.question import (
     Bounds,

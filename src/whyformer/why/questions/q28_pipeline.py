@@ -7,8 +7,8 @@ from typing_extensions import override
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import search
 from whyformer.special_tokens import EOS
-from whyformer.why.lab import translation as toy
 from whyformer.why.lab.cost import milliseconds
+from whyformer.why.lab.sequences import translation as toy
 from whyformer.why.lab.training import IGNORED, TRAINING_COST, Examples, ToyTraining, training_cost
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 

@@ -8,7 +8,7 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import search
 from whyformer.special_tokens import EOS
-from whyformer.why.lab import translation as toy
+from whyformer.why.lab.sequences import translation as toy
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, ToyTraining, training_cost
 from whyformer.why.question import (
     Bounds,
