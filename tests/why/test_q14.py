@@ -5,7 +5,6 @@ import torch
 
 from whyformer.models.transformer import transformer
 from whyformer.special_tokens import PAD
-from whyformer.why.lab.training import ToyTraining
 from whyformer.why.lab.sequences.translation import (
     OTHER,
     OWN,
@@ -14,6 +13,7 @@ from whyformer.why.lab.sequences.translation import (
     step_logits,
     translation,
 )
+from whyformer.why.lab.training import ToyTraining
 from whyformer.why.questions import q14_interaction as q14
 
 SMALL = q14.Interaction(

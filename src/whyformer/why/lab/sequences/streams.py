@@ -100,7 +100,7 @@ def stream_cost(encoder: StreamingEncoder, rule: Rule, length: int) -> tuple[int
 
 
 def taught(seed: int, steps: int, *, chunked: bool) -> Namer:
-    """A model trained on fresh signals, each batch under a mask of its own if ``chunked``, else under none."""
+    """A model trained on fresh signals: each batch under a mask of its own if ``chunked``, else whole."""
     torch.manual_seed(seed)
     model, random = Namer(), Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3, fused=True)
