@@ -1,0 +1,1 @@
+"""Toy sequences that are turned into others: translations, and streams of signals."""
