@@ -10,7 +10,7 @@ from typing_extensions import override
 from whyformer.attention.mask import Causal, Everything, MaskRule
 from whyformer.models.transformer import Transformer, transformer
 from whyformer.why.arms import LSTM, TRANSFORMER
-from whyformer.why.lab import sequential
+from whyformer.why.lab import masks
 from whyformer.why.lab.cost import milliseconds
 from whyformer.why.lab.reader import Reader, small_network, small_stack
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
@@ -52,9 +52,7 @@ class Parallel(Experiment):
             self._compare(model, source[:1], target[:1, :length], measured)
         for rows in (1, 32):
             given, wanted = source[:rows], target[:rows, :32]
-            work = {
-                STEPWISE: lambda given=given, wanted=wanted: sequential.step_by_step(model, given, wanted)
-            }
+            work = {STEPWISE: lambda given=given, wanted=wanted: masks.step_by_step(model, given, wanted)}
             measured[BATCH, STEPWISE, rows] = milliseconds(work, self.turns)[STEPWISE] / wanted.numel()
         self._train(target, measured)
         return measured
@@ -63,13 +61,13 @@ class Parallel(Experiment):
     def _compare(self, model: Transformer, source: Tensor, target: Tensor, measured: Measurements) -> None:
         length = target.shape[1]
         works = {
-            PASS: lambda: sequential.at_once(model, source, target, self.rule),
-            STEPWISE: lambda: sequential.step_by_step(model, source, target),
+            PASS: lambda: masks.at_once(model, source, target, self.rule),
+            STEPWISE: lambda: masks.step_by_step(model, source, target),
         }
         for arm, taken in milliseconds(works, self.turns).items():
             measured[TIME, arm, length] = taken
-            measured[DEPTH, arm, length] = sequential.matrix_products(works[arm])
-        steps, bare = works[STEPWISE](), sequential.at_once(model, source, target, Everything())
+            measured[DEPTH, arm, length] = masks.matrix_products(works[arm])
+        steps, bare = works[STEPWISE](), masks.at_once(model, source, target, Everything())
         for arm, logits in ((PASS, works[PASS]()), (BARE, bare)):
             # Padding, token 0, has minus infinity.
             measured[ERROR, arm, length] = float((logits - steps)[..., 1:].abs().max())
@@ -79,15 +77,15 @@ class Parallel(Experiment):
         stack = small_stack(LAYERS, mask=Causal(), feed_forward=small_network(2 * WIDTH))
         readers = {
             TRANSFORMER: Reader(VOCABULARY, VOCABULARY, stack, WIDTH),
-            LSTM: sequential.RecurrentReader(VOCABULARY, VOCABULARY, WIDTH, LAYERS),
+            LSTM: masks.RecurrentReader(VOCABULARY, VOCABULARY, WIDTH, LAYERS),
         }
         for length in self.lengths:
             tokens = target[:, :length]
             for arm, reader in readers.items():
-                measured[DEPTH, arm, length] = sequential.matrix_products(lambda r=reader, t=tokens: r(t))
+                measured[DEPTH, arm, length] = masks.matrix_products(lambda r=reader, t=tokens: r(t))
             if length > 128:
                 continue
-            works = {arm: sequential.training_step(reader, tokens) for arm, reader in readers.items()}
+            works = {arm: masks.training_step(reader, tokens) for arm, reader in readers.items()}
             for arm, taken in milliseconds(works, min(self.turns, 3)).items():
                 measured[TRAINING, arm, length] = taken
 

@@ -1,6 +1,7 @@
-"""Sequential and parallel work: the same tokens at once or one by one, by attention or by recurrence.
+"""What masks make possible, the same tokens at once or one by one; and ways to get padding wrong.
 
 B batch · S source length · L length · T target length · M model dimension · V vocabulary
+H heads · Q query length · K key length
 """
 
 import warnings
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from typing_extensions import override
 
-from whyformer.attention.mask import MaskRule
+from whyformer.attention.mask import Mask, MaskRule
 from whyformer.models.transformer import Transformer
 from whyformer.nn.recurrent import CellSpec, LSTMSpec
 from whyformer.position.layout import Layout
@@ -93,3 +94,37 @@ def matrix_products(work: Callable[[], Tensor]) -> int:
     with warnings.catch_warnings(action="ignore"), without, _Products() as products:
         work()
     return products.count
+
+
+Way = Callable[[Tensor, Mask], Tensor]
+"""A way to weigh values: from logits (B,H,Q,K) and the mask to weights (B,H,Q,K)."""
+
+
+def filled(penalty: float) -> Way:
+    """Softmax of the logits with ``penalty`` where the mask forbids."""
+
+    def way(logits: Tensor, mask: Mask) -> Tensor:
+        return logits.masked_fill(forbidden(mask), penalty).softmax(dim=-1)
+
+    return way
+
+
+def forbidden(mask: Mask) -> Tensor:
+    """(B,1,Q,K), True where a query may not attend."""
+    return ~mask.allowed if mask.allowed is not None else torch.zeros(1, 1, 1, 1, dtype=torch.bool)
+
+
+def times_zero(logits: Tensor, mask: Mask) -> Tensor:
+    """Softmax over all keys, then zero where the mask forbids."""
+    return logits.softmax(dim=-1) * ~forbidden(mask)
+
+
+def renormalised(logits: Tensor, mask: Mask) -> Tensor:
+    """The same, divided by what is left."""
+    weights = times_zero(logits, mask)
+    return weights / weights.sum(dim=-1, keepdim=True)
+
+
+def unmasked(logits: Tensor, mask: Mask) -> Tensor:
+    """Softmax over all keys."""
+    return logits.softmax(dim=-1)
