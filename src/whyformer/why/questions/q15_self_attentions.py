@@ -141,7 +141,7 @@ CLAIMS = (
 
 QUESTION = Question(
     number=15,
-    title=Text("How do decoder and encoder self-attention differ?", "Decoder 与 Encoder 的自注意力有何区别？"),
+    title=Text("How do decoder and encoder self-attention differ?", "Decoder 和 Encoder 自注意力有何区别？"),
     topic=Topic(
         "middle", "attention", related=(4, 6, 14, 30),
         words="decoder encoder masked self-attention causal cache 掩码 自注意力 因果 缓存",
