@@ -9,16 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from typing_extensions import override
 
-from whyformer.attention.mask import Mask, MaskRule
-from whyformer.models.transformer import Transformer
+from whyformer.attention.mask import Causal, Everything, Mask, MaskRule
+from whyformer.models.transformer import Transformer, transformer
 from whyformer.nn.recurrent import CellSpec, LSTMSpec
 from whyformer.position.layout import Layout
+from whyformer.special_tokens import BOS, EOS, PAD
 from whyformer.why.lab.reader import Reader, small_stack
+from whyformer.why.lab.training import IGNORED, Examples
 
 
 class RecurrentReader(Reader):
@@ -67,6 +69,61 @@ def training_step(reader: Reader, tokens: Tensor) -> Callable[[], Tensor]:
         return loss
 
     return work
+
+
+SHORTEST_WORD, LONGEST_WORD, LETTERS, WORD_WIDTH = 3, 8, 12, 48
+
+
+class Reverser(nn.Module):
+    """An encoder-decoder, whose decoder may look ahead, and whose layers may see padding."""
+
+    def __init__(self, causal: bool, padding: bool) -> None:
+        super().__init__()
+        spec = transformer(layers=1, d_model=WORD_WIDTH, heads=4, feed_forward=2 * WORD_WIDTH, dropout=0.0)
+        self.model = spec.build(LETTERS + 4, LETTERS + 4)
+        # A recipe is refused that takes this mask away.
+        self.model.decoder.rule = Causal() if causal else Everything()
+        self.padding = padding
+
+    @override
+    def forward(self, sentences: Tensor) -> Tensor:
+        """Source and what the decoder is fed, (B,2,L) -> scores (B,V,L)."""
+        source, fed = sentences.unbind(dim=1)
+        return self.score(source, fed).transpose(1, 2)
+
+    def score(self, source: Tensor, fed: Tensor) -> Tensor:
+        """Logits (B,T,V) after ``fed`` (B,T) for ``source`` (B,S)."""
+        layouts = (
+            Layout.right_padded(x != PAD) if self.padding else Layout.counting(*x.shape)
+            for x in (source, fed)
+        )
+        return self.model.logits(self.model(source, next(layouts), fed, next(layouts)))
+
+    @torch.no_grad()
+    def write(self, source: Tensor) -> Tensor:
+        """Free-running, always the likeliest token, the prefix read anew each time: (B,L)."""
+        written = torch.full((len(source), 1), BOS)
+        for _ in range(LONGEST_WORD + 1):
+            written = torch.cat([written, self.score(source, written)[:, -1:].argmax(dim=-1)], dim=1)
+        return written[:, 1:]
+
+
+def draw_words(random: Generator, count: int) -> Examples:
+    """Random words of several lengths, padded, with what to say: the letters backwards, and EOS."""
+    length = torch.randint(SHORTEST_WORD, LONGEST_WORD + 1, (count, 1), generator=random)
+    return reversal(torch.randint(4, LETTERS + 4, (count, LONGEST_WORD + 1), generator=random), length)
+
+
+def reversal(letters: Tensor, length: Tensor) -> Examples:
+    """Source and fed target (B,2,L), and the target (B,L), of the first ``length`` (B,1) letters (B,L)."""
+    column = torch.arange(letters.shape[1])
+    end = torch.where(column == length, EOS, PAD)
+    source = torch.where(column < length, letters, end)
+    target = torch.where(column < length, letters.gather(1, (length - 1 - column).clamp_min(0)), end)
+    fed = torch.cat([torch.full_like(length, BOS), target[:, :-1]], dim=1)
+    # Behind EOS is nothing to read: fed tokens are as many as those to say.
+    fed = torch.where(column <= length, fed, PAD)
+    return Examples(torch.stack([source, fed], dim=1), target.masked_fill(target == PAD, IGNORED))
 
 
 class _Products(TorchDispatchMode):
