@@ -1,12 +1,12 @@
-"""What masks make possible, the same tokens at once or one by one; and ways to get padding wrong.
+"""Toy models about who may read whom: at once or one by one, with a mask or without, by attention or not.
 
 B batch · S source length · L length · T target length · M model dimension · V vocabulary
-H heads · Q query length · K key length
+H heads · Q query length · K key length · N tasks
 """
 
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor, nn
@@ -14,13 +14,20 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from typing_extensions import override
 
+from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal, Everything, Mask, MaskRule
+from whyformer.attention.multihead import AttentionSpec
 from whyformer.models.transformer import Transformer, transformer
-from whyformer.nn.recurrent import CellSpec, LSTMSpec
+from whyformer.nn.context import NO_POSITIONS
+from whyformer.nn.feed_forward import ReluSpec
+from whyformer.nn.recurrent import CellSpec, GRUSpec, LSTMSpec, Recurrent
 from whyformer.position.layout import Layout
 from whyformer.special_tokens import BOS, EOS, PAD
+from whyformer.why.arms import GRU
+from whyformer.why.lab.cost import milliseconds
 from whyformer.why.lab.reader import Reader, small_stack
-from whyformer.why.lab.training import IGNORED, Examples
+from whyformer.why.lab.training import IGNORED, Draw, Examples
+from whyformer.why.question import Text
 
 
 class RecurrentReader(Reader):
@@ -185,3 +192,93 @@ def renormalised(logits: Tensor, mask: Mask) -> Tensor:
 def unmasked(logits: Tensor, mask: Mask) -> Tensor:
     """Softmax over all keys."""
     return logits.softmax(dim=-1)
+
+
+Mixing = Literal["attention", "mean", "recurrent", "convolution"]
+"""A way to let positions exchange something."""
+SYMBOLS, CHOICE, SENTENCE_LENGTH, RELATING_WIDTH, LAYER_WIDTH = 128, 24, 16, 48, 64
+SELF = Text("self-attention", "自注意力")
+
+
+class Relating(Reader):
+    """One layer that lets positions exchange something, a feed-forward network, and two answers."""
+
+    def __init__(self, mixing: Mixing) -> None:
+        network = ReluSpec(hidden=2 * RELATING_WIDTH)
+        super().__init__(SYMBOLS, 4, small_stack(feed_forward=network), RELATING_WIDTH)
+        self.mixing: Mixing = mixing
+        if mixing == "attention":
+            return
+        del self.stack
+        self.norms = nn.ModuleList(nn.LayerNorm(RELATING_WIDTH) for _ in range(3))
+        self.network = network.build(RELATING_WIDTH)
+        # As many weights as attention has, 4 M², but for the GRU with 6 M².
+        if mixing == "recurrent":
+            self.first: nn.Module = GRUSpec().build(RELATING_WIDTH, 1, 0.0)
+        elif mixing == "convolution":
+            self.first = nn.Conv1d(RELATING_WIDTH, RELATING_WIDTH, 3, padding=1)
+        else:
+            self.first = nn.Linear(RELATING_WIDTH, 2 * RELATING_WIDTH)
+        self.second = nn.Linear(2 * RELATING_WIDTH if mixing == "mean" else RELATING_WIDTH, RELATING_WIDTH)
+
+    @override
+    def hidden(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Tokens (B,L) -> states (B,L,M)."""
+        if self.mixing == "attention":
+            return super().hidden(tokens, valid)
+        x = self.embedding(tokens)
+        first, second, last = self.norms
+        x = x + self.second(self._mixed(first(x)))
+        return last(x + self.network(second(x)))
+
+    def _mixed(self, x: Tensor) -> Tensor:
+        if self.mixing == "mean":
+            return self.first(x).mean(dim=1, keepdim=True)
+        if isinstance(self.first, Recurrent):
+            return self.first.read(x, Layout.counting(*x.shape[:2]))[0]
+        return self.first(x.transpose(1, 2)).transpose(1, 2)
+
+    @override
+    def forward(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Tokens (B,L) -> scores of no and yes (B,2,N,L)."""
+        return super().forward(tokens, valid).unflatten(1, (2, 2))
+
+
+def repetitions(symbols: int) -> Draw:
+    """Sentences of 24 of so many symbols, drawn anew for each: does each come again, is it a vowel?"""
+
+    def draw(random: Generator, count: int) -> Examples:
+        chosen = torch.rand(count, symbols, generator=random).argsort(dim=1)[:, :CHOICE]
+        places = torch.randint(CHOICE, (count, SENTENCE_LENGTH), generator=random)
+        tokens = chosen.gather(1, places)
+        again = (tokens[:, :, None] == tokens[:, None, :]).sum(dim=2) > 1
+        # 2 × (B,L) -> (B,N,L)
+        return Examples(tokens, torch.stack([again, tokens % 3 == 0], dim=1).long())
+
+    return draw
+
+
+def left_to_right(tests: Examples) -> float:
+    """Percentage right of who says yes to what came before: more cannot be known without what follows."""
+    tokens, again = tests.sentences, tests.target[:, 0]
+    before = (tokens[:, :, None] == tokens[:, None, :]).tril(-1).any(dim=2)
+    return 100.0 * float((before == again).float().mean())
+
+
+def layer_times(lengths: Sequence[int], rows: int) -> dict[Text, dict[int, float]]:
+    """Milliseconds of one layer over ``rows`` sentences by length, of attention and of a GRU as wide."""
+    attention = AttentionSpec(heads=HeadsSpec(query=4)).build(LAYER_WIDTH)
+    recurrent = GRUSpec().build(LAYER_WIDTH, 1, 0.0)
+    times: dict[Text, dict[int, float]] = {SELF: {}, GRU: {}}
+    for length in lengths:
+        x, layout = torch.randn(rows, length, LAYER_WIDTH), Layout.counting(rows, length)
+        mask = Mask(Everything(), layout, layout)
+
+        def attend(x: Tensor = x, mask: Mask = mask) -> Tensor:
+            source = attention.key_values(x, NO_POSITIONS, mask.keys.position)
+            return attention(x, source, mask, NO_POSITIONS)
+
+        works = {SELF: attend, GRU: lambda x=x, layout=layout: recurrent.read(x, layout)[0]}
+        for arm, taken in milliseconds(works, turns=7).items():
+            times[arm][length] = taken
+    return times
