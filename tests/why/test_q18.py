@@ -43,5 +43,5 @@ def test_attention_relates_symbols(alone: bool, monkeypatch: pytest.MonkeyPatch)
     )
     measured = small.run(101)
     again = measured[q18.RELATIONS, q18.SELF, q18.FEW]
-    # FILL
-    assert (again > 75) != alone
+    # 6 seeds: 69 to 94 %; each alone can but say no, which is right in 53 %.
+    assert (again > 62) != alone
