@@ -35,9 +35,9 @@ def test_a_model_that_sees_ahead_copies(causal: bool):
 
 
 def test_padding_changes_nothing_unless_it_is_seen(monkeypatch: pytest.MonkeyPatch):
-    def change(padding: bool) -> float:
+    def logit_change(padding: bool) -> float:
         return measure(q06.BOTH, (True, padding), steps=5)[q06.CHANGES, q06.BOTH, q06.MORE]
 
-    assert change(True) < 1e-4 < 1e-2 < change(False)
+    assert logit_change(True) < 1e-4 < 1e-2 < logit_change(False)
     monkeypatch.setattr(Mask, "allowed", None)
-    assert change(True) > 1e-2
+    assert logit_change(True) > 1e-2

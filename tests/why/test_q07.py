@@ -9,20 +9,20 @@ from whyformer.attention.mask import Mask
 from whyformer.why.lab.masks import unmasked
 from whyformer.why.lab.reader import Reader, small_network, small_stack
 from whyformer.why.question import Findings
-from whyformer.why.questions.q07_padding import QUESTION, SAFE, WAYS, Padding
+from whyformer.why.questions.q07_padding import QUESTION, SAFE, WAYS, PaddingMasks
 
 
-def ask(experiment: Padding) -> Findings:
+def ask(experiment: PaddingMasks) -> Findings:
     return replace(QUESTION, experiment=experiment).ask([101])
 
 
 def test_the_right_ways_are_exact_and_the_wrong_ones_are_not():
     # 20 seeds: 0 before the softmax, 6e-7 renormalised; 0.98 at least without a mask.
-    assert ask(Padding()).verdict == "supported"
+    assert ask(PaddingMasks()).verdict == "supported"
 
 
 def test_a_library_that_does_not_mask_is_found_out():
-    findings = ask(Padding(ways={**WAYS, SAFE: unmasked}))
+    findings = ask(PaddingMasks(ways={**WAYS, SAFE: unmasked}))
     failed = [judged.claim.key for judged in findings.judgements if judged.outcome == "fails"]
     assert (findings.verdict, failed) == ("refuted", ["exact", "safe", "half"])
 
@@ -35,7 +35,7 @@ def test_an_inverted_mask_is_found_out(monkeypatch: pytest.MonkeyPatch):
         return None if right is None else ~right
 
     monkeypatch.setattr(Mask, "allowed", property(inverted))
-    assert ask(Padding()).verdict == "refuted"
+    assert ask(PaddingMasks()).verdict == "refuted"
 
 
 def test_padding_does_not_reach_a_whole_stack():

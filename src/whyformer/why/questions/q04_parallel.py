@@ -90,12 +90,12 @@ class Parallel(Experiment):
                 measured[TRAINING, arm, length] = taken
 
 
-def growth(measured: Measurements, figure: Figure, arm: Text) -> float:
+def depth_growth(measured: Measurements, figure: Figure, arm: Text) -> float:
     """Number at 256 tokens over that at 8."""
     return measured[figure, arm, 256] / measured[figure, arm, 8]
 
 
-def slower(measured: Measurements, length: int) -> float:
+def steps_over_pass(measured: Measurements, length: int) -> float:
     """Time token by token over time at once."""
     return measured[TIME, STEPWISE, length] / measured[TIME, PASS, length]
 
@@ -109,16 +109,16 @@ CLAIMS = (
           lambda measured: measured[ERROR, BARE, 128],
           expected=Bounds(low=1e-2), tolerated=Bounds(low=1e-2)),
     Claim("faster", Text("time, n = 128: token by token / one pass", "n = 128 的时间：逐词元 / 一次算完"),
-          lambda measured: slower(measured, 128), expected=Bounds(low=5.0)),
+          lambda measured: steps_over_pass(measured, 128), expected=Bounds(low=5.0)),
     Claim("grows", Text("that ratio: n = 256 / n = 8", "上述比值：n = 256 / n = 8"),
-          lambda measured: slower(measured, 256) / slower(measured, 8),
+          lambda measured: steps_over_pass(measured, 256) / steps_over_pass(measured, 8),
           expected=Bounds(low=2.0), tolerated=Bounds(low=1.0)),
     Claim("depth", Text("products of a Transformer's pass: n = 256 / n = 8",
           "Transformer 一遍的乘法次数：n = 256 / n = 8"),
-          lambda measured: growth(measured, DEPTH, TRANSFORMER), expected=Bounds(1.0, 1.0)),
+          lambda measured: depth_growth(measured, DEPTH, TRANSFORMER), expected=Bounds(1.0, 1.0)),
     Claim("depth_lstm", Text("products of an LSTM's pass: n = 256 / n = 8",
           "LSTM 一遍的乘法次数：n = 256 / n = 8"),
-          lambda measured: growth(measured, DEPTH, LSTM), expected=Bounds(low=16.0)),
+          lambda measured: depth_growth(measured, DEPTH, LSTM), expected=Bounds(low=16.0)),
     Claim("lstm", Text("training step on one thread, n = 128: LSTM / Transformer",
           "单线程训练一步，n = 128：LSTM / Transformer"),
           lambda measured: measured[TRAINING, LSTM, 128] / measured[TRAINING, TRANSFORMER, 128],
@@ -128,7 +128,7 @@ CLAIMS = (
           lambda measured: measured[BATCH, STEPWISE, 1] / measured[BATCH, STEPWISE, 32],
           expected=Bounds(low=4.0)),
     Claim("one", Text("time, n = 1: token by token / one pass", "n = 1 的时间：逐词元 / 一次算完"),
-          lambda measured: slower(measured, 1), expected=Bounds(0.5, 2.0), control=True),
+          lambda measured: steps_over_pass(measured, 1), expected=Bounds(0.5, 2.0), control=True),
 )  # fmt: skip
 
 QUESTION = Question(

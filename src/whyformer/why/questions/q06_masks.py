@@ -63,24 +63,24 @@ class Masks(Experiment):
         asked = tests.target != IGNORED
         for test, said in ((FORCED, forced), (FREE, model.write(source)), (PADDED, model.write(more))):
             right = ((said == tests.target) | ~asked).all(dim=1)
-            measured[WORDS, arm, test] = percent(right)
+            measured[WORDS, arm, test] = percent_true(right)
         # The end is not fed, so it cannot be copied.
         letters = asked & (tests.target != EOS)
         for test, said in ((FORCED, forced), (HIDDEN, hidden), (ANOTHER, another)):
-            measured[TOKENS, arm, test] = percent((said == tests.target)[letters])
-        measured[CHANGES, arm, MORE] = change(model.score(more, fed)[asked], logits[asked])
+            measured[TOKENS, arm, test] = percent_true((said == tests.target)[letters])
+        measured[CHANGES, arm, MORE] = logit_change(model.score(more, fed)[asked], logits[asked])
         longest = torch.full((len(source), 1), LONGEST_WORD)
         source, fed = reversal(source.clamp_min(4), longest).sentences.unbind(dim=1)
         before, model.padding = model.score(source, fed), not model.padding
-        measured[CHANGES, arm, EQUAL] = change(model.score(source, fed), before)
+        measured[CHANGES, arm, EQUAL] = logit_change(model.score(source, fed), before)
 
 
-def percent(right: Tensor) -> float:
+def percent_true(right: Tensor) -> float:
     """Percentage of True."""
     return 100.0 * float(right.float().mean())
 
 
-def change(logits: Tensor, before: Tensor) -> float:
+def logit_change(logits: Tensor, before: Tensor) -> float:
     """Largest difference of logits (…,V); that of padding, which is never predicted, is left out."""
     return float((logits - before)[..., PAD + 1 :].abs().max())
 

@@ -45,7 +45,7 @@ SIZE = Figure(Text("An empty row gives", "空行的输出"), WAY, Text("largest 
 REAL, PADS, WIDTH = 16, 64, 32
 
 
-class Padding(Experiment):
+class PaddingMasks(Experiment):
     """One attention over random sentences, to which padding with any content is added."""
 
     ways: dict[Text, Way] = WAYS
@@ -59,23 +59,24 @@ class Padding(Experiment):
         for arm, way in self.ways.items():
             padding = garbage * (arm != NONE)
             for count in (0, 1, 8, PADS):
-                measured[COUNT, arm, count] = change(way, weights, real, padding[:, :count])
+                measured[COUNT, arm, count] = padding_change(way, weights, real, padding[:, :count])
             for name, dtype in PRECISIONS.items():
                 inputs = (each.to(dtype) for each in (weights, real, padding))
-                measured[OUTPUT, name, arm] = change(way, *inputs)
+                measured[OUTPUT, name, arm] = padding_change(way, *inputs)
             x = torch.cat([real, padding], dim=1)
-            measured[BROKEN, arm, RAISED] = nans(read(way, weights, x, raised=200))
+            measured[BROKEN, arm, RAISED] = percent_nan(read_by_real(way, weights, x, raised=200))
             given = weights.clone().requires_grad_()
             # The first sentence is all padding; the loss does not look at it.
-            output = read(way, given, x[:2], empty=1)
+            output = read_by_real(way, given, x[:2], empty=1)
             [gradient] = torch.autograd.grad(output[1].square().sum(), [given])
-            measured[BROKEN, arm, EMPTY], measured[BROKEN, arm, GRADIENT] = nans(output[0]), nans(gradient[2])
+            measured[BROKEN, arm, EMPTY] = percent_nan(output[0])
+            measured[BROKEN, arm, GRADIENT] = percent_nan(gradient[2])
             measured[SIZE, FLOAT32, arm] = float(output[0].detach().abs().max())
         return measured
 
 
-def read(way: Way, weights: Tensor, x: Tensor, *, raised: int = 0, empty: int = 0) -> Tensor:
-    """What the real tokens of ``x`` (B,L,M) read: (B,REAL,M), by one head with ``weights`` (3,M,D).
+def read_by_real(way: Way, weights: Tensor, x: Tensor, *, raised: int = 0, empty: int = 0) -> Tensor:
+    """Context (B,REAL,M) that the real tokens of ``x`` (B,L,M) read, by one head with ``weights`` (3,M,D).
 
     Padding's logits are ``raised``; of the first ``empty`` sentences all tokens are padding.
     """
@@ -89,18 +90,18 @@ def read(way: Way, weights: Tensor, x: Tensor, *, raised: int = 0, empty: int = 
     return (way(logits, Mask(Everything(), queries, keys)) @ value)[:, 0]
 
 
-def change(way: Way, weights: Tensor, real: Tensor, padding: Tensor) -> float:
+def padding_change(way: Way, weights: Tensor, real: Tensor, padding: Tensor) -> float:
     """Largest change of an output by padding (B,P,M) behind the sentences (B,REAL,M); NaN for refused."""
     try:
-        output = read(way, weights, torch.cat([real, padding], dim=1))
+        output = read_by_real(way, weights, torch.cat([real, padding], dim=1))
     except RuntimeError as error:
         if "without overflow" not in str(error):
             raise
         return nan  # torch refuses a number that the type does not have
-    return float((output - read(unmasked, weights, real)).abs().max())
+    return float((output - read_by_real(unmasked, weights, real)).abs().max())
 
 
-def nans(x: Tensor) -> float:
+def percent_nan(x: Tensor) -> float:
     """Percentage of ``x`` that is NaN."""
     return 100.0 * float(x.isnan().float().mean())
 
@@ -144,5 +145,5 @@ QUESTION = Question(
         "middle", "attention", related=(3, 6, 16),
         words="padding mask softmax minus infinity NaN fp16 填充 掩码 负无穷 半精度",
     ),
-    claims=CLAIMS, figures=(OUTPUT, BROKEN, COUNT, SIZE), experiment=Padding(),
+    claims=CLAIMS, figures=(OUTPUT, BROKEN, COUNT, SIZE), experiment=PaddingMasks(),
 )  # fmt: skip

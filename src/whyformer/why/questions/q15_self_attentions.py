@@ -18,7 +18,7 @@ from whyformer.why.lab.reader import small_network, small_stack
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
 FREED = Text("decoder, mask removed", "解码器，去掉掩码")  # the control
-Run = Callable[[Tensor], Tensor]
+StackRun = Callable[[Tensor], Tensor]
 
 # What is measured.
 INPUT, SHARE = Text("input", "输入"), Text("% of the row's largest", "占该行最大值的百分比")
@@ -51,9 +51,9 @@ class SelfAttentions(Experiment):
 
     @override
     def measure(self, seed: int) -> Measurements:
-        encoder, decoder = (build(rule, seed) for rule in (Everything(), Causal()))
+        encoder, decoder = (first_stack(rule, seed) for rule in (Everything(), Causal()))
         x, measured = torch.randn(1, max(self.lengths) + 1, WIDTH), Measurements()
-        stacks: dict[Text, Run] = {
+        stacks: dict[Text, StackRun] = {
             ENCODER: lambda x: encoder(x, Layout.counting(*x.shape[:2])),
             DECODER: lambda x: decoder(x, Layout.counting(*x.shape[:2])),
             FREED: lambda x: decoder(x, Layout.counting(*x.shape[:2]), rule=Everything()),
@@ -70,8 +70,8 @@ class SelfAttentions(Experiment):
                     measured.update({(HEATS[arm], name, j + 1): float(cell) for j, cell in enumerate(row)})
             with torch.no_grad():
                 states, longer = stack(x[:, :64]), stack(x[:, :65])
-                measured[STATES, arm, APPENDED] = largest(longer[:, :64] - states)
-                measured[STATES, arm, OTHERWISE] = largest(states - stacks[ENCODER](x[:, :64]))
+                measured[STATES, arm, APPENDED] = largest_entry(longer[:, :64] - states)
+                measured[STATES, arm, OTHERWISE] = largest_entry(states - stacks[ENCODER](x[:, :64]))
         self._grow(encoder, decoder, x, measured)
         return measured
 
@@ -88,18 +88,18 @@ class SelfAttentions(Experiment):
                     x, Layout.counting(1, 1, start=cache.seen), cache=cache
                 ),
             }
-            measured[STATES, DECODER, CACHED] = largest(works[DECODER]() - whole)
+            measured[STATES, DECODER, CACHED] = largest_entry(works[DECODER]() - whole)
             for arm, taken in milliseconds(works, self.turns).items():
                 measured[GROWING, arm, length] = taken
 
 
-def build(rule: MaskRule, seed: int) -> Stack:
+def first_stack(rule: MaskRule, seed: int) -> Stack:
     """A stack whose weights depend on ``seed`` alone."""
     torch.manual_seed(seed)
     return small_stack(LAYERS, mask=rule, feed_forward=small_network()).build(WIDTH).eval()
 
 
-def influence(stack: Run, x: Tensor) -> Tensor:
+def influence(stack: StackRun, x: Tensor) -> Tensor:
     """Norms (L,L) of the derivatives of each output's vector for each input's vector of ``x`` (1,L,M)."""
     jacobian = torch.autograd.functional.jacobian(stack, x)
     assert isinstance(jacobian, Tensor)
@@ -107,7 +107,7 @@ def influence(stack: Run, x: Tensor) -> Tensor:
     return jacobian[0, :, :, 0].norm(dim=(1, 3))
 
 
-def largest(x: Tensor) -> float:
+def largest_entry(x: Tensor) -> float:
     """Largest absolute number of ``x``."""
     return float(x.abs().max())
 

@@ -67,7 +67,7 @@ class Relations(Experiment):
             measured[RELATIONS, arm, AGAIN], measured[RELATIONS, arm, VOWEL] = many
         for arm in (SELF, POOL):
             measured[RELATIONS, arm, FEW] = self._train(arm, self.arms[arm], CHOICE, seed, Measurements())[0]
-        measured[RELATIONS, RULE, AGAIN] = masks.left_to_right(drawn(SYMBOLS, seed))
+        measured[RELATIONS, RULE, AGAIN] = masks.left_to_right(unseen_sentences(SYMBOLS, seed))
         for figure, rows in ((TIME, 8), (SINGLE, 1)):
             for arm, times in masks.layer_times(self.lengths, rows).items():
                 measured.update({(figure, arm, length): taken for length, taken in times.items()})
@@ -81,18 +81,18 @@ class Relations(Experiment):
             self.rates, lambda: Relating(mixing), masks.repetitions(symbols), seed, enough=98.5
         )
         measured.update(training_cost(arm, tuned.model, tuned.log))
-        tests = drawn(symbols, seed)
+        tests = unseen_sentences(symbols, seed)
         with torch.no_grad():
             right = tuned.model(tests.sentences).argmax(dim=1) == tests.target
         return (100.0 * right.float().mean(dim=(0, 2))).tolist()
 
 
-def drawn(symbols: int, seed: int) -> Examples:
+def unseen_sentences(symbols: int, seed: int) -> Examples:
     """Sentences that no training saw."""
     return masks.repetitions(symbols)(Generator().manual_seed(seed + 2_000_003), 512)
 
 
-def crossing(measured: Measurements) -> float:
+def crossing_length(measured: Measurements) -> float:
     """Length, in units of d, from which attention takes longer than a GRU; NaN for never."""
     ratios = {n: taken / measured[TIME, GRU, n] for n, taken in measured.line(TIME, SELF).items()}
     for (short, below), (long, above) in pairwise(ratios.items()):
@@ -102,7 +102,7 @@ def crossing(measured: Measurements) -> float:
     return nan
 
 
-def lead(measured: Measurements, task: Text) -> float:
+def over_mean(measured: Measurements, task: Text) -> float:
     """Points of self-attention over the mean of all."""
     return measured[RELATIONS, SELF, task] - measured[RELATIONS, POOL, task]
 
@@ -111,7 +111,7 @@ CLAIMS = (
     Claim("self", Text("self-attention: does it come again? (%)", "自注意力：在别处还出现吗？（%）"),
           lambda measured: measured[RELATIONS, SELF, AGAIN], expected=Bounds(low=95.0)),
     Claim("pool", Text("self-attention − mean of all, points", "自注意力比全句平均高的百分点"),
-          lambda measured: lead(measured, AGAIN), expected=Bounds(low=10.0), tolerated=Bounds(low=2.0)),
+          lambda measured: over_mean(measured, AGAIN), expected=Bounds(low=10.0), tolerated=Bounds(low=2.0)),
     Claim("local", Text("self-attention − convolution, points", "自注意力比卷积高的百分点"),
           lambda measured: measured[RELATIONS, SELF, AGAIN] - measured[RELATIONS, LOCAL, AGAIN],
           expected=Bounds(low=25.0), tolerated=Bounds(low=2.0)),
@@ -124,10 +124,10 @@ CLAIMS = (
           lambda measured: measured[RELATIONS, GRU, AGAIN] - measured[RELATIONS, RULE, AGAIN],
           expected=Bounds(high=2.0), tolerated=Bounds(high=2.0)),
     Claim("few", Text("lead over the mean: 24 symbols / 128", "相对全句平均的优势：24 种符号 / 128 种符号"),
-          lambda measured: lead(measured, FEW) / lead(measured, AGAIN), expected=Bounds(high=0.5)),
+          lambda measured: over_mean(measured, FEW) / over_mean(measured, AGAIN), expected=Bounds(high=0.5)),
     Claim("crossing", Text("length from which attention is slower than a GRU, in d",
           "注意力开始慢于 GRU 的长度，以 d 计"),
-          crossing, expected=Bounds(0.25, 4.0)),
+          crossing_length, expected=Bounds(0.25, 4.0)),
     Claim("vowel", Text("is it a vowel? worst arm (%)", "它是元音吗？最差的一组（%）"),
           lambda measured: min(measured[RELATIONS, arm, VOWEL] for arm in ARMS),
           expected=Bounds(low=95.0), control=True),
