@@ -28,16 +28,17 @@ Work = Callable[[], Tensor]
 
 @torch.no_grad()
 def milliseconds(arms: Mapping[Text, Work], turns: int) -> dict[Text, float]:
-    """The time of each arm without gradients: its fastest of so many turns, since other work only slows.
+    """The processor's time of each arm without gradients, its least in so many turns.
 
-    In a turn all arms run one after the other, so that what else the machine does hits all of them.
+    On one thread that is the time that passes on an idle machine; on a busy one, waiting does not count. In a
+    turn all arms run one after the other, so that what else the machine does hits all of them.
     """
     fastest = dict.fromkeys(arms, math.inf)
     for _ in range(turns):
         for arm, work in arms.items():
-            began = time.perf_counter()
+            began = time.process_time()
             work()
-            fastest[arm] = min(fastest[arm], 1e3 * (time.perf_counter() - began))
+            fastest[arm] = min(fastest[arm], 1e3 * (time.process_time() - began))
     return fastest
 
 
