@@ -3,6 +3,8 @@
 B batch · L length · M model dimension · C classes
 """
 
+from abc import ABC, abstractmethod
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -13,9 +15,11 @@ from typing_extensions import override
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal, Everything, Mask, Rule
 from whyformer.attention.multihead import AttentionSpec
+from whyformer.models.elmo import ELMoSpec, OneWay
 from whyformer.nn.context import NO_POSITIONS
+from whyformer.position.absolute import LearnedSpec
 from whyformer.position.layout import Layout
-from whyformer.why.lab.reader import small_stack
+from whyformer.why.lab.reader import Reader, small_network, small_stack
 from whyformer.why.lab.training import IGNORED, Draw, Examples
 
 WORDS = 8
@@ -119,3 +123,169 @@ def influence(model: ClozeModel, seed: int) -> float:
         [gradient] = torch.autograd.grad(scores[:, :, at].gather(1, tokens[:, at : at + 1]).sum(), own)
         found.append(float(gradient[:, at].norm(dim=-1).mean()))
     return sum(found) / len(found)
+
+
+SYMBOLS, TRIPLES = 8, 2
+TRIPLE_LENGTH, ASKED = 3 * TRIPLES, 4
+"""Tokens of a text of triples, and where the one stands that is asked for: amid the second triple."""
+HIDDEN_SHARE = 0.3
+"""Probability that a token is hidden from the toy of BERT: as the texts are short, twice the usual one."""
+
+
+def triples(random: Generator, count: int, joint: bool = True) -> Tensor:
+    """Texts (B,L) of triples (a, m, b), a and b random: m is a XOR b, or where it is not ``joint`` just a."""
+    a, b = torch.randint(SYMBOLS, (2, count, TRIPLES), generator=random)
+    return torch.stack([a, a ^ b if joint else a, b], dim=2).flatten(1)
+
+
+class Family(nn.Module, ABC):
+    """A toy of one family: it learns texts by its own objective, and is then asked for one token."""
+
+    dim: int
+    """Components of a state."""
+
+    @staticmethod
+    @abstractmethod
+    def lesson(texts: Tensor, random: Generator) -> Examples:
+        """What its own objective makes of ``texts`` (B,L)."""
+
+    @abstractmethod
+    def states(self, texts: Tensor) -> Tensor:
+        """States (B,M) of the token asked for in ``texts`` (B,L), of which they know nothing."""
+
+    @abstractmethod
+    def onward(self, texts: Tensor, at: int) -> Tensor:
+        """Scores (B,V) of the token at ``at`` of ``texts`` (B,L), if nothing is known from there on."""
+
+
+class ToyBERT(Family):
+    """Encoder that is taught the tokens that [MASK] stands for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dim = 48
+        self.reader = _reader(Everything(), self.dim)
+
+    @override
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens (B,L) -> scores (B,V,L)."""
+        return self.reader(tokens)
+
+    @override
+    @staticmethod
+    def lesson(texts: Tensor, random: Generator) -> Examples:
+        asked = torch.rand(texts.shape, generator=random) < HIDDEN_SHARE
+        return Examples(texts.masked_fill(asked, SYMBOLS), texts.where(asked, IGNORED))
+
+    @override
+    def states(self, texts: Tensor) -> Tensor:
+        asked = torch.arange(TRIPLE_LENGTH) == ASKED
+        return self.reader.hidden(texts.masked_fill(asked, SYMBOLS))[:, ASKED]
+
+    @override
+    def onward(self, texts: Tensor, at: int) -> Tensor:
+        return self(texts.masked_fill(torch.arange(TRIPLE_LENGTH) >= at, SYMBOLS))[:, :, at]
+
+
+class ToyGPT(Family):
+    """Decoder that is taught the next token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dim = 48
+        self.reader = _reader(Causal(), self.dim)
+
+    @override
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens (B,L) -> scores (B,V,L) of each, from those before."""
+        return self.reader(shifted(tokens))
+
+    @override
+    @staticmethod
+    def lesson(texts: Tensor, random: Generator) -> Examples:
+        return Examples(texts, texts)
+
+    @override
+    def states(self, texts: Tensor) -> Tensor:
+        return self.reader.hidden(shifted(texts))[:, ASKED]
+
+    @override
+    def onward(self, texts: Tensor, at: int) -> Tensor:
+        return self(texts)[:, :, at]
+
+
+class ToyELMo(Family):
+    """Two recurrent language models, one a direction, which share embedding and output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        width = 46  # as many parameters as the others
+        self.dim = 2 * width
+        self.embedding = nn.Embedding(SYMBOLS + 1, width)
+        spec = ELMoSpec(d_model=width, layers=1, dropout=0.0)
+        self.forwards, self.backwards = OneWay(spec), OneWay(spec)
+        self.output = nn.Linear(width, SYMBOLS)
+
+    @override
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens (B,L) -> scores (B,V,2,L) of each, from those before and from those after."""
+        return self.output(torch.stack(self.sides(tokens), dim=1)).permute(0, 3, 1, 2)
+
+    def sides(self, texts: Tensor) -> tuple[Tensor, Tensor]:
+        """States (B,L,M) of each token of ``texts`` (B,L), from those before and from those after."""
+        valid = torch.ones_like(texts, dtype=torch.bool)
+        before = self.forwards(self.embedding(shifted(texts)), valid)[-1]
+        after = self.backwards(self.embedding(shifted(texts.flip(1))), valid)[-1]
+        return before, after.flip(1)
+
+    @override
+    @staticmethod
+    def lesson(texts: Tensor, random: Generator) -> Examples:
+        return Examples(texts, torch.stack([texts, texts], dim=1))
+
+    @override
+    def states(self, texts: Tensor) -> Tensor:
+        return torch.cat([side[:, ASKED] for side in self.sides(texts)], dim=-1)
+
+    @override
+    def onward(self, texts: Tensor, at: int) -> Tensor:
+        return self(texts)[:, :, 0, at]
+
+
+class ReadOut(nn.Module):
+    """Classifier of the token asked for, on the frozen states of a model: linear, or a network."""
+
+    def __init__(self, model: Family, hidden: int = 0) -> None:
+        super().__init__()
+        self._states = model.states  # no part of what is trained
+        sizes = (model.dim, hidden, SYMBOLS) if hidden else (model.dim, SYMBOLS)
+        layers = [nn.Linear(*pair) for pair in pairwise(sizes)]
+        self.layers = nn.Sequential(layers[0], *(each for more in layers[1:] for each in (nn.ReLU(), more)))
+
+    @override
+    def forward(self, texts: Tensor) -> Tensor:
+        """Texts (B,L) -> scores (B,V)."""
+        with torch.no_grad():
+            states = self._states(texts)
+        return self.layers(states)
+
+
+def shifted(tokens: Tensor) -> Tensor:
+    """Tokens (B,L), each one place later, after the token that begins a text."""
+    return F.pad(tokens[:, :-1], (1, 0), value=SYMBOLS)
+
+
+@torch.no_grad()
+def written(model: Family, count: int, random: Generator) -> Tensor:
+    """Texts (B,L) that ``model`` writes, each token drawn by its probability given those before."""
+    texts = torch.zeros(count, TRIPLE_LENGTH, dtype=torch.int64)
+    for at in range(TRIPLE_LENGTH):
+        likely = model.onward(texts, at).softmax(dim=1)
+        texts[:, at] = torch.multinomial(likely, 1, generator=random).squeeze(1)
+    return texts
+
+
+def _reader(mask: Everything | Causal, width: int) -> Reader:
+    positions = (LearnedSpec(longest=TRIPLE_LENGTH),)
+    stack = small_stack(1, positions=positions, mask=mask, feed_forward=small_network(256))
+    return Reader(SYMBOLS + 1, SYMBOLS, stack, width)
