@@ -4,6 +4,7 @@ B batch · L length · M model dimension · C classes
 """
 
 from abc import ABC, abstractmethod
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -125,17 +126,17 @@ def influence(model: ClozeModel, seed: int) -> float:
     return sum(found) / len(found)
 
 
-SYMBOLS, TRIPLES = 8, 2
-TRIPLE_LENGTH, ASKED = 3 * TRIPLES, 4
-"""Tokens of a text of triples, and where the one stands that is asked for: amid the second triple."""
-HIDDEN_SHARE = 0.3
-"""Probability that a token is hidden from the toy of BERT: as the texts are short, twice the usual one."""
+SYMBOLS, TRIPLE_LENGTH = 8, 6
+JOINT_AT, COPY_AT = 1, 4
+"""Where the tokens stand that are asked for, amid the two triples of a text."""
+HIDDEN_SHARE = 0.15
+"""Probability that a token is hidden from the toy of BERT; at least one is."""
 
 
-def triples(random: Generator, count: int, joint: bool = True) -> Tensor:
-    """Texts (B,L) of triples (a, m, b), a and b random: m is a XOR b, or where it is not ``joint`` just a."""
-    a, b = torch.randint(SYMBOLS, (2, count, TRIPLES), generator=random)
-    return torch.stack([a, a ^ b if joint else a, b], dim=2).flatten(1)
+def triples(random: Generator, count: int) -> Tensor:
+    """Texts (B,L) of triples (a, a XOR b, b) and (c, c, d), where a, b, c and d are random."""
+    a, b, c, d = torch.randint(SYMBOLS, (4, count), generator=random)
+    return torch.stack([a, a ^ b, b, c, c, d], dim=1)
 
 
 class Family(nn.Module, ABC):
@@ -150,8 +151,8 @@ class Family(nn.Module, ABC):
         """What its own objective makes of ``texts`` (B,L)."""
 
     @abstractmethod
-    def states(self, texts: Tensor) -> Tensor:
-        """States (B,M) of the token asked for in ``texts`` (B,L), of which they know nothing."""
+    def states(self, texts: Tensor, at: int) -> Tensor:
+        """States (B,M) of the token at ``at`` in ``texts`` (B,L), of which they know nothing."""
 
     @abstractmethod
     def onward(self, texts: Tensor, at: int) -> Tensor:
@@ -174,13 +175,14 @@ class ToyBERT(Family):
     @override
     @staticmethod
     def lesson(texts: Tensor, random: Generator) -> Examples:
-        asked = torch.rand(texts.shape, generator=random) < HIDDEN_SHARE
+        draw = torch.rand(texts.shape, generator=random)
+        asked = (draw < HIDDEN_SHARE) | (draw == draw.amin(dim=1, keepdim=True))
         return Examples(texts.masked_fill(asked, SYMBOLS), texts.where(asked, IGNORED))
 
     @override
-    def states(self, texts: Tensor) -> Tensor:
-        asked = torch.arange(TRIPLE_LENGTH) == ASKED
-        return self.reader.hidden(texts.masked_fill(asked, SYMBOLS))[:, ASKED]
+    def states(self, texts: Tensor, at: int) -> Tensor:
+        asked = torch.arange(TRIPLE_LENGTH) == at
+        return self.reader.hidden(texts.masked_fill(asked, SYMBOLS))[:, at]
 
     @override
     def onward(self, texts: Tensor, at: int) -> Tensor:
@@ -206,8 +208,8 @@ class ToyGPT(Family):
         return Examples(texts, texts)
 
     @override
-    def states(self, texts: Tensor) -> Tensor:
-        return self.reader.hidden(shifted(texts))[:, ASKED]
+    def states(self, texts: Tensor, at: int) -> Tensor:
+        return self.reader.hidden(shifted(texts))[:, at]
 
     @override
     def onward(self, texts: Tensor, at: int) -> Tensor:
@@ -244,8 +246,8 @@ class ToyELMo(Family):
         return Examples(texts, torch.stack([texts, texts], dim=1))
 
     @override
-    def states(self, texts: Tensor) -> Tensor:
-        return torch.cat([side[:, ASKED] for side in self.sides(texts)], dim=-1)
+    def states(self, texts: Tensor, at: int) -> Tensor:
+        return torch.cat([side[:, at] for side in self.sides(texts)], dim=-1)
 
     @override
     def onward(self, texts: Tensor, at: int) -> Tensor:
@@ -255,9 +257,9 @@ class ToyELMo(Family):
 class ReadOut(nn.Module):
     """Classifier of the token asked for, on the frozen states of a model: linear, or a network."""
 
-    def __init__(self, model: Family, hidden: int = 0) -> None:
+    def __init__(self, model: Family, at: int, hidden: int = 0) -> None:
         super().__init__()
-        self._states = model.states  # no part of what is trained
+        self._states = partial(model.states, at=at)  # no part of what is trained
         sizes = (model.dim, hidden, SYMBOLS) if hidden else (model.dim, SYMBOLS)
         layers = [nn.Linear(*pair) for pair in pairwise(sizes)]
         self.layers = nn.Sequential(layers[0], *(each for more in layers[1:] for each in (nn.ReLU(), more)))
@@ -270,9 +272,36 @@ class ReadOut(nn.Module):
         return self.layers(states)
 
 
-def shifted(tokens: Tensor) -> Tensor:
-    """Tokens (B,L), each one place later, after the token that begins a text."""
-    return F.pad(tokens[:, :-1], (1, 0), value=SYMBOLS)
+@torch.no_grad()
+def dependence(model: Family, at: int, random: Generator) -> list[float]:
+    """How far the state at ``at`` moves where one token is another: each one's share, in percent."""
+    texts = triples(random, 256)
+    states = model.states(texts, at)
+    others = [with_token(texts, place, (texts[:, place] + 1) % SYMBOLS) for place in range(TRIPLE_LENGTH)]
+    moved = torch.stack([(model.states(other, at) - states).norm(dim=1).mean() for other in others])
+    return (100.0 * moved / moved.sum()).tolist()
+
+
+@torch.no_grad()
+def joint_share(model: Family, random: Generator) -> float:
+    """Percent of the variance of the state amid (a, m, b) that is no sum of an effect of a and one of b."""
+    a, b = torch.cartesian_prod(torch.arange(SYMBOLS), torch.arange(SYMBOLS)).T
+    grid = triples(random, 1).expand(len(a), -1)
+    grid = with_token(with_token(grid, JOINT_AT - 1, a), JOINT_AT + 1, b)
+    # (64,M) -> (8,8,M), by a and by b
+    states = model.states(grid, JOINT_AT).double().unflatten(0, (SYMBOLS, SYMBOLS))
+    centred = states - states.mean(dim=(0, 1))
+    joint = centred - centred.mean(dim=0, keepdim=True) - centred.mean(dim=1, keepdim=True)
+    return 100.0 * float(joint.square().sum() / centred.square().sum())
+
+
+@torch.no_grad()
+def judged_right(model: ToyGPT, random: Generator) -> float:
+    """Percent of texts that are likelier whole than with any other token amid the first triple."""
+    texts = triples(random, 1024)
+    every = [with_token(texts, JOINT_AT, torch.full_like(texts[:, 0], other)) for other in range(SYMBOLS)]
+    unlikely = [F.cross_entropy(model(each), each, reduction="none").sum(dim=1) for each in every]
+    return 100.0 * float((torch.stack(unlikely).argmin(dim=0) == texts[:, JOINT_AT]).double().mean())
 
 
 @torch.no_grad()
@@ -283,6 +312,22 @@ def written(model: Family, count: int, random: Generator) -> Tensor:
         likely = model.onward(texts, at).softmax(dim=1)
         texts[:, at] = torch.multinomial(likely, 1, generator=random).squeeze(1)
     return texts
+
+
+def fitting(texts: Tensor) -> float:
+    """Percent of the triples in ``texts`` (B,L) that are as they should be."""
+    a, m, b, c, again, _ = texts.T
+    return 100.0 * float(torch.stack([m == a ^ b, again == c]).double().mean())
+
+
+def with_token(texts: Tensor, at: int, token: Tensor) -> Tensor:
+    """Texts (B,L) with ``token`` (B,) at ``at``."""
+    return torch.where(torch.arange(texts.shape[1]) == at, token[:, None], texts)
+
+
+def shifted(tokens: Tensor) -> Tensor:
+    """Tokens (B,L), each one place later, after the token that begins a text."""
+    return F.pad(tokens[:, :-1], (1, 0), value=SYMBOLS)
 
 
 def _reader(mask: Everything | Causal, width: int) -> Reader:

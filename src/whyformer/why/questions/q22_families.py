@@ -1,8 +1,8 @@
 """Q22, ELMo, GPT and BERT (ELMo、GPT、BERT 的区别): what each knows of a token, and who can write."""
 
-import torch
-from torch import Generator, Tensor
-from torch.nn import functional as F
+from functools import partial
+
+from torch import Generator
 from typing_extensions import override
 
 from whyformer.why import arms
@@ -23,6 +23,7 @@ LINEAR, NETWORK = (
 COPY = Text("control: m = a", "对照：m = a")
 HOW_READ, PLACES = Text("task", "任务"), Text("token of the text", "文本中的词元")
 TOLD = Figure(Text("The token between a and b", "a 与 b 之间的词元"), HOW_READ, RIGHT, "bar", levels=(GUESS,))
+TOKENS = tuple(Text(each, each) for each in ("a", "m", "b", "c", "c′", "d"))
 SEEN = Figure(
     Text("What the token's state depends on", "该词元的状态依赖什么"),
     PLACES,
@@ -41,6 +42,7 @@ WRITES = Figure(
     "bar",
     levels=(GUESS,),
 )
+CHOSEN = Text("the likeliest of eight", "八选一")
 JOINTLY = Text("a and b", "a 与 b")
 WRITTEN = Text("one token at a time", "逐个词元生成")
 SCORED = Figure(Text("GPT as a judge of eight whole texts", "GPT 给八个完整文本打分"), HOW_READ, RIGHT)
@@ -51,80 +53,44 @@ class Families(Experiment):
 
     rates: tuple[float, ...] = (2e-3, 5e-3, 1e-2)
     """Learning rates of models and classifiers; each is shown by its best."""
-    training: ToyTraining = ToyTraining(steps=400, batch=128, test_every=400)
+    training: ToyTraining = ToyTraining(steps=700, batch=96, test_every=700)
     """Training of each model."""
-    reading: ToyTraining = ToyTraining(steps=200, batch=128, test_every=200, test_examples=1024)
+    reading: ToyTraining = ToyTraining(steps=100, batch=128, test_every=20, test_examples=1024)
     """Training of each classifier."""
 
     @override
     def measure(self, seed: int) -> Numbers:
         measured = Numbers()
         for arm, family in FAMILIES.items():
-            for joint in (True, False):
 
-                def lesson(
-                    random: Generator, count: int, joint: bool = joint, family: type[text.Family] = family
-                ) -> Examples:
-                    return family.lesson(text.triples(random, count, joint), random)
+            def lesson(random: Generator, count: int, family: type[text.Family] = family) -> Examples:
+                return family.lesson(text.triples(random, count), random)
 
-                def asked(random: Generator, count: int, joint: bool = joint) -> Examples:
-                    texts = text.triples(random, count, joint)
-                    return Examples(texts, texts[:, text.ASKED])
-
-                model, log, _ = self.training.best_of(self.rates, family, lesson, seed)
-                assert isinstance(model, text.Family)
-                for hidden, place in ((0, LINEAR), (128, NETWORK)) if joint else ((0, COPY),):
-                    read = self.reading.best_of(
-                        self.rates, lambda m=model, h=hidden: text.ReadOut(m, h), asked, seed
-                    )
-                    measured[TOLD, arm, place] = read.log.final
-                if joint:
-                    measured.update(training_cost(arm, model, log))
-                    measured.update(inspected(arm, model, Generator().manual_seed(seed + 77)))
+            model, log, _ = self.training.best_of(self.rates, family, lesson, seed)
+            assert isinstance(model, text.Family)
+            for place, at, hidden in (
+                (LINEAR, text.JOINT_AT, 0),
+                (NETWORK, text.JOINT_AT, 128),
+                (COPY, text.COPY_AT, 0),
+            ):
+                read_out = partial(text.ReadOut, model, at, hidden)
+                read = self.reading.best_of(self.rates, read_out, partial(asked, at), seed, enough=99.0)
+                measured[TOLD, arm, place] = read.log.final
+            measured.update(training_cost(arm, model, log))
+            random = Generator().manual_seed(seed + 77)
+            for place, share in zip(TOKENS, text.dependence(model, text.JOINT_AT, random), strict=True):
+                measured[SEEN, arm, place] = share
+            measured[MEET, arm, JOINTLY] = text.joint_share(model, random)
+            measured[WRITES, arm, WRITTEN] = text.fitting(text.written(model, 2048, random))
+            if isinstance(model, text.ToyGPT):
+                measured[SCORED, arm, CHOSEN] = text.judged_right(model, random)
         return measured
 
 
-@torch.no_grad()
-def inspected(arm: Text, model: text.Family, random: Generator) -> Numbers:
-    """What the states depend on, how far jointly, what the model writes, and, of GPT, how it judges texts."""
-    measured, texts = Numbers(), text.triples(random, 256)
-    moved = [
-        (model.states(texts) - model.states(_with(texts, at, (texts[:, at] + 1) % text.SYMBOLS)))
-        .norm(dim=1)
-        .mean()
-        for at in range(text.TRIPLE_LENGTH)
-    ]
-    for at, each in enumerate(moved):
-        measured[SEEN, arm, _place(at)] = 100.0 * float(each / sum(moved))
-    a, b = torch.cartesian_prod(*[torch.arange(text.SYMBOLS)] * 2).T
-    grid = texts[:1].expand(len(a), -1).clone()
-    grid[:, text.ASKED - 1], grid[:, text.ASKED + 1] = a, b
-    # (64,M) -> (8,8,M), by a and by b
-    states = model.states(grid).double().unflatten(0, (text.SYMBOLS, text.SYMBOLS))
-    centred = states - states.mean(dim=(0, 1))
-    joint = centred - centred.mean(dim=0, keepdim=True) - centred.mean(dim=1, keepdim=True)
-    measured[MEET, arm, JOINTLY] = 100.0 * float(joint.square().sum() / centred.square().sum())
-    wrote = text.written(model, 1024, random).unflatten(1, (text.TRIPLES, 3))
-    measured[WRITES, arm, WRITTEN] = 100.0 * float(
-        (wrote[..., 0] ^ wrote[..., 2] == wrote[..., 1]).double().mean()
-    )
-    if isinstance(model, text.ToyGPT):
-        every = [_with(texts, text.ASKED, torch.full_like(texts[:, 0], m)) for m in range(text.SYMBOLS)]
-        likely = torch.stack(
-            [-F.cross_entropy(model(each), each, reduction="none").sum(dim=1) for each in every]
-        )
-        right = likely.argmax(dim=0) == texts[:, text.ASKED]
-        measured[SCORED, arm, LINEAR] = 100.0 * float(right.double().mean())
-    return measured
-
-
-def _place(at: int) -> Text:
-    name = ("a", "m", "b")[at % 3]
-    return Text(f"{name} of triple {at // 3 + 1}", f"三元组 {at // 3 + 1} 的 {name}")
-
-
-def _with(texts: Tensor, at: int, token: Tensor) -> Tensor:
-    return torch.where(torch.arange(texts.shape[1]) == at, token[:, None], texts)
+def asked(at: int, random: Generator, count: int) -> Examples:
+    """Texts, and their tokens at ``at``."""
+    texts = text.triples(random, count)
+    return Examples(texts, texts[:, at])
 
 
 CLAIMS = (
@@ -188,7 +154,7 @@ QUESTION = Question(
     numbers={
         "network": lambda m: m[TOLD, arms.ELMO, NETWORK],
         "joint": lambda m: m[MEET, arms.BERT, JOINTLY],
-        "judge": lambda m: m[SCORED, arms.GPT, LINEAR],
+        "judge": lambda m: m[SCORED, arms.GPT, CHOSEN],
         "gpt_writes": lambda m: m[WRITES, arms.GPT, WRITTEN],
         "bert_writes": lambda m: m[WRITES, arms.BERT, WRITTEN],
     },
