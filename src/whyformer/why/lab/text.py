@@ -3,10 +3,16 @@
 B batch · L length · M model dimension · C classes
 """
 
+import re
 from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import pairwise
-from typing import Literal
+from itertools import chain, pairwise
+from math import log2
+from pydoc_data.topics import topics
+from random import Random
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor, nn
@@ -16,10 +22,15 @@ from typing_extensions import override
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal, Everything, Mask, Rule
 from whyformer.attention.multihead import AttentionSpec
+from whyformer.data.tokenizers.kinds import WordPiece
+from whyformer.data.tokenizers.merges import Merge, SymbolCounts, SymbolPair, counted_words, learned_merges
+from whyformer.data.tokenizers.pre_tokenization import Cutting
+from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.models.elmo import ELMoSpec, OneWay
 from whyformer.nn.context import NO_POSITIONS
 from whyformer.position.absolute import LearnedSpec
 from whyformer.position.layout import Layout
+from whyformer.special_tokens import BOS
 from whyformer.why.lab.reader import Reader, small_network, small_stack
 from whyformer.why.lab.training import IGNORED, Draw, Examples
 
@@ -328,6 +339,62 @@ def with_token(texts: Tensor, at: int, token: Tensor) -> Tensor:
 def shifted(tokens: Tensor) -> Tensor:
     """Tokens (B,L), each one place later, after the token that begins a text."""
     return F.pad(tokens[:, :-1], (1, 0), value=SYMBOLS)
+
+
+class ShortFormWordPiece(WordPiece):
+    """WordPiece that merges the pair with the highest count(ab) / (count(a) count(b)), as is often told."""
+
+    origin: ClassVar[str] = "a common description of WordPiece"
+
+    @override
+    def _merges(self, text: list[str], cut: Cutting, characters: list[str]) -> Iterator[Merge]:
+        def ratio(counts: SymbolCounts, pair: SymbolPair) -> float:
+            return counts.pairs[pair] / (counts.symbols[pair[0]] * counts.symbols[pair[1]])
+
+        return learned_merges(counted_words(text, cut, characters, mark="##"), ratio, mark="##")
+
+
+def paragraphs() -> list[str]:
+    """Paragraphs of prose from the manual that comes with Python, each once."""
+    found = (" ".join(part.split()) for name in sorted(topics) for part in re.split(r"\n\s*\n", topics[name]))
+    return [*dict.fromkeys(part for part in found if len(part) > 60 and part[0].isupper())]
+
+
+def without_morphology(texts: Sequence[str], random: Random) -> list[str]:
+    """The same texts with all their letters shuffled: words keep their lengths and nothing else."""
+    letters = [letter for letter in "".join(texts) if letter.isalpha()]
+    random.shuffle(letters)
+    drawn = iter(letters)
+    return ["".join(next(drawn) if letter.isalpha() else letter for letter in text) for text in texts]
+
+
+def learned_pieces(tokenizer: Tokenizer) -> set[str]:
+    """Pieces of more than one character, without the mark of what continues a word."""
+    pieces = (tokenizer.pieces[id].removeprefix("##") for id in tokenizer.learned_ids)
+    return {piece for piece in pieces if len(piece) > 1}
+
+
+def bits_a_character(tokenizer: Tokenizer, texts: Sequence[str], held_out: int) -> float:
+    """Surprise of the first ``held_out`` texts to a bigram model of the others, in bits a character.
+
+    The model discounts each count by 0.75 and gives what is saved to the frequency of the token alone, and
+    what that saves in turn to all pieces alike (Ney, Essen and Kneser 1994).
+    """
+    spare = 0.75
+    encoded = [[BOS, *tokens] for tokens in tokenizer.encode_all(texts)]
+    learnt = encoded[held_out:]
+    singles = Counter(chain.from_iterable(text[1:] for text in learnt))
+    pairs = Counter(chain.from_iterable(pairwise(text) for text in learnt))
+    firsts = Counter(chain.from_iterable(text[:-1] for text in learnt))
+    followers = Counter(one for one, _ in pairs)
+    total, floor = singles.total(), spare * len(singles) / singles.total() / len(tokenizer.pieces)
+    bits = 0.0
+    for one, other in chain.from_iterable(pairwise(text) for text in encoded[:held_out]):
+        likely = max(singles[other] - spare, 0.0) / total + floor
+        if count := firsts[one]:
+            likely = (max(pairs[one, other] - spare, 0.0) + spare * followers[one] * likely) / count
+        bits -= log2(likely)
+    return bits / sum(map(len, texts[:held_out]))
 
 
 def _reader(mask: Everything | Causal, width: int) -> Reader:
