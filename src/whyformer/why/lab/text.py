@@ -22,6 +22,7 @@ from typing_extensions import override
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal, Everything, Mask, Rule
 from whyformer.attention.multihead import AttentionSpec
+from whyformer.data.batches.masking import MaskingSpec
 from whyformer.data.tokenizers.kinds import WordPiece
 from whyformer.data.tokenizers.merges import Merge, SymbolCounts, SymbolPair, counted_words, learned_merges
 from whyformer.data.tokenizers.pre_tokenization import Cutting
@@ -176,7 +177,7 @@ class ToyBERT(Family):
     def __init__(self) -> None:
         super().__init__()
         self.dim = 48
-        self.reader = _reader(Everything(), self.dim)
+        self.reader = placed_reader(Everything(), SYMBOLS, TRIPLE_LENGTH, self.dim, hidden=256)
 
     @override
     def forward(self, tokens: Tensor) -> Tensor:
@@ -206,7 +207,7 @@ class ToyGPT(Family):
     def __init__(self) -> None:
         super().__init__()
         self.dim = 48
-        self.reader = _reader(Causal(), self.dim)
+        self.reader = placed_reader(Causal(), SYMBOLS, TRIPLE_LENGTH, self.dim, hidden=256)
 
     @override
     def forward(self, tokens: Tensor) -> Tensor:
@@ -397,7 +398,68 @@ def bits_a_character(tokenizer: Tokenizer, texts: Sequence[str], held_out: int) 
     return bits / sum(map(len, texts[:held_out]))
 
 
-def _reader(mask: Everything | Causal, width: int) -> Reader:
-    positions = (LearnedSpec(longest=TRIPLE_LENGTH),)
-    stack = small_stack(1, positions=positions, mask=mask, feed_forward=small_network(256))
-    return Reader(SYMBOLS + 1, SYMBOLS, stack, width)
+def placed_reader(mask: Everything | Causal, classes: int, length: int, width: int, hidden: int) -> Reader:
+    """One layer that knows positions as well as tokens: both begin with vectors of variance 1."""
+    positions = (LearnedSpec(longest=length),)
+    stack = small_stack(1, positions=positions, mask=mask, feed_forward=small_network(hidden))
+    reader = Reader(classes + 1, classes, stack, width)
+    nn.init.normal_(next(reader.stack.positions.parameters()))
+    return reader
+
+
+def cloze_encoder() -> Reader:
+    """One layer over mirrored texts and [MASK]."""
+    return placed_reader(Everything(), WORDS, CLOZE_LENGTH, CLOZE_WIDTH, hidden=64)
+
+
+class TokenTagger(nn.Module):
+    """Linear classifier of every token by a copy of ``model``, which is ``frozen`` or learns too."""
+
+    def __init__(self, model: Reader, frozen: bool) -> None:
+        super().__init__()
+        self.reader = cloze_encoder()
+        self.reader.load_state_dict(model.state_dict())
+        self.reader.requires_grad_(not frozen)
+        self.tag = nn.Linear(CLOZE_WIDTH, WORDS)
+
+    @override
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens (B,L) -> scores (B,V,L)."""
+        return self.tag(self.reader.hidden(tokens)).transpose(1, 2)
+
+
+def chosen_by(rule: MaskingSpec) -> Draw:
+    """Mirrored texts some of whose tokens, at least one, are asked for and read as ``rule`` has it."""
+
+    def draw(random: Generator, count: int) -> Examples:
+        texts = mirrored_text(random, count, CLOZE_LENGTH)
+        lot, action = torch.rand(2, *texts.shape, generator=random)
+        asked = (lot < rule.share) | (lot == lot.amin(dim=1, keepdim=True))
+        other = torch.randint(WORDS, texts.shape, generator=random)
+        read = torch.where(action < rule.mask + rule.random, other, texts).masked_fill(
+            action < rule.mask, MASK_ID
+        )
+        return Examples(torch.where(asked, read, texts), texts.where(asked, IGNORED))
+
+    return draw
+
+
+def token_tags(mirrored: bool) -> Draw:
+    """Texts without [MASK]; each token is tagged by itself, or by the token that stands opposite."""
+
+    def draw(random: Generator, count: int) -> Examples:
+        texts = mirrored_text(random, count, CLOZE_LENGTH)
+        return Examples(texts, texts.flip(1) if mirrored else texts)
+
+    return draw
+
+
+@torch.no_grad()
+def state_shift(model: Reader, seed: int) -> float:
+    """Mean distance, 1 - cosine, of states of the same tokens with another token masked and with none."""
+    texts = mirrored_text(Generator().manual_seed(seed + 78), 1024, CLOZE_LENGTH)
+    masked = torch.arange(CLOZE_LENGTH) == 1
+    likeness = torch.cosine_similarity(
+        model.hidden(texts), model.hidden(texts.masked_fill(masked, MASK_ID)), dim=-1
+    )
+    return float((1.0 - likeness)[:, ~masked].mean())

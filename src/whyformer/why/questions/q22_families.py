@@ -53,7 +53,7 @@ class Families(Experiment):
 
     rates: tuple[float, ...] = (2e-3, 5e-3, 1e-2)
     """Learning rates of models and classifiers; each is shown by its best."""
-    training: ToyTraining = ToyTraining(steps=700, batch=96, test_every=700)
+    training: ToyTraining = ToyTraining(steps=400, batch=96, test_every=400)
     """Training of each model."""
     reading: ToyTraining = ToyTraining(steps=100, batch=128, test_every=20, test_examples=1024)
     """Training of each classifier."""
