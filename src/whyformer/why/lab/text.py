@@ -162,6 +162,11 @@ class Family(nn.Module, ABC):
     def lesson(texts: Tensor, random: Generator) -> Examples:
         """What its own objective makes of ``texts`` (B,L)."""
 
+    @classmethod
+    def draw(cls, random: Generator, count: int) -> Examples:
+        """Texts of triples as its own objective has them."""
+        return cls.lesson(triples(random, count), random)
+
     @abstractmethod
     def states(self, texts: Tensor, at: int) -> Tensor:
         """States (B,M) of the token at ``at`` in ``texts`` (B,L), of which they know nothing."""
@@ -463,3 +468,25 @@ def state_shift(model: Reader, seed: int) -> float:
         model.hidden(texts), model.hidden(texts.masked_fill(masked, MASK_ID)), dim=-1
     )
     return float((1.0 - likeness)[:, ~masked].mean())
+
+
+@torch.no_grad()
+def impossible_pairs(bert: ToyBERT, random: Generator) -> tuple[float, float, float]:
+    """Percent of the pairs (c, c), drawn as ``bert`` deems likely, that are none.
+
+    Both at once, one after the other, and where one is known.
+    """
+    texts = triples(random, 4096)
+    first, second = COPY_AT - 1, COPY_AT
+    place = torch.arange(TRIPLE_LENGTH)
+    holes = texts.masked_fill((place == first) | (place == second), SYMBOLS)
+
+    def drawn(read: Tensor, at: int) -> Tensor:
+        return torch.multinomial(bert(read)[:, :, at].softmax(dim=1), 1, generator=random).squeeze(1)
+
+    one, other = drawn(holes, first), drawn(holes, second)
+    after = drawn(with_token(holes, first, one), second)
+    known = drawn(with_token(holes, first, texts[:, first]), second)
+    broken = torch.stack([one != other, one != after, known != texts[:, second]]).double().mean(dim=1)
+    apart, in_turn, alone = (100.0 * broken).tolist()
+    return apart, in_turn, alone

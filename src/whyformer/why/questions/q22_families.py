@@ -24,24 +24,14 @@ COPY = Text("control: m = a", "对照：m = a")
 HOW_READ, PLACES = Text("task", "任务"), Text("token of the text", "文本中的词元")
 TOLD = Figure(Text("The token between a and b", "a 与 b 之间的词元"), HOW_READ, RIGHT, "bar", levels=(GUESS,))
 TOKENS = tuple(Text(each, each) for each in ("a", "m", "b", "c", "c′", "d"))
-SEEN = Figure(
+SHARE, DEPENDS = (
+    Text("share (%)", "占比（%）"),
     Text("What the token's state depends on", "该词元的状态依赖什么"),
-    PLACES,
-    Text("share (%)", "占比（%）"),
-    "heat",
 )
-MEET = Figure(
-    Text("Joint effect of a and b on the state", "a 与 b 对状态的联合影响"),
-    PLACES,
-    Text("share (%)", "占比（%）"),
-)
-WRITES = Figure(
-    Text("Triples that fit, in texts they write", "生成的文本中合乎规则的三元组"),
-    HOW_READ,
-    RIGHT,
-    "bar",
-    levels=(GUESS,),
-)
+SEEN = Figure(DEPENDS, PLACES, SHARE, "heat")
+MEET = Figure(Text("Joint effect of a and b on the state", "a 与 b 对状态的联合影响"), PLACES, SHARE)
+FIT = Text("Triples that fit, in texts they write", "生成的文本中合乎规则的三元组")
+WRITES = Figure(FIT, HOW_READ, RIGHT, "bar", levels=(GUESS,))
 CHOSEN = Text("the likeliest of eight", "八选一")
 JOINTLY = Text("a and b", "a 与 b")
 WRITTEN = Text("one token at a time", "逐个词元生成")
@@ -53,7 +43,7 @@ class Families(Experiment):
 
     rates: tuple[float, ...] = (2e-3, 5e-3, 1e-2)
     """Learning rates of models and classifiers; each is shown by its best."""
-    training: ToyTraining = ToyTraining(steps=400, batch=96, test_every=400)
+    training: ToyTraining = ToyTraining(steps=500, batch=96, test_every=500)
     """Training of each model."""
     reading: ToyTraining = ToyTraining(steps=100, batch=128, test_every=20, test_examples=1024)
     """Training of each classifier."""
@@ -62,11 +52,7 @@ class Families(Experiment):
     def measure(self, seed: int) -> Numbers:
         measured = Numbers()
         for arm, family in FAMILIES.items():
-
-            def lesson(random: Generator, count: int, family: type[text.Family] = family) -> Examples:
-                return family.lesson(text.triples(random, count), random)
-
-            model, log, _ = self.training.best_of(self.rates, family, lesson, seed)
+            model, log, _ = self.training.best_of(self.rates, family, family.draw, seed)
             assert isinstance(model, text.Family)
             for place, at, hidden in (
                 (LINEAR, text.JOINT_AT, 0),

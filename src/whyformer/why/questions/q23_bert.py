@@ -1,7 +1,5 @@
 """Q23, merits and defects of BERT (BERT 的优缺点): labels it saves, pairs it breaks, tokens it wastes."""
 
-from functools import partial
-
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
@@ -9,23 +7,21 @@ from typing_extensions import override
 
 from whyformer.why import arms
 from whyformer.why.lab import text
-from whyformer.why.lab.training import RIGHT, TRAINING_COST, Examples, ToyTraining, training_cost
+from whyformer.why.lab.training import RIGHT, TRAINING_COST, ToyTraining, training_cost
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Level, Question, Text, Topic
 from whyformer.why.question import Measurements as Numbers
 
 SCRATCH = Text("from scratch", "从零训练")
-LABELS = Figure(
-    Text("Class of a text, by few labels", "少量标注的文本分类"), Text("labels", "标注数"), RIGHT, "line", "x",
-    levels=(Level(50.0, Text("chance", "随机猜测")),),
-)  # fmt: skip
-WAY, HOW = Text("pairs filled", "填充方式"), Text("BERT (masked)", "BERT（掩码）")
+HALF = Level(50.0, Text("chance", "随机猜测"))
+EIGHTH = Level(100.0 / text.SYMBOLS, HALF.name)
+CLASS, COUNT = Text("Class of a text, by few labels", "少量标注的文本分类"), Text("labels", "标注数")
+LABELS = Figure(CLASS, COUNT, RIGHT, "line", "x", levels=(HALF,))
 APART, IN_TURN = Text("both at once", "同时填两个"), Text("one after the other", "先后填两个")
 ALONE = Text("control: one hidden", "对照：只遮一个")
-BROKEN = Figure(Text("Impossible pairs", "不可能的搭配"), WAY, Text("share (%)", "占比（%）"), "bar")
-SIGNAL = Figure(
-    Text("The third token, after few steps", "少量步数后预测第三个词元"), Text("steps", "步数"), RIGHT, "line",
-    levels=(Level(100.0 / text.SYMBOLS, Text("chance", "随机猜测")),),
-)  # fmt: skip
+HOW, SHARE = Text("how two holes are filled", "怎样填两个空"), Text("share (%)", "占比（%）")
+BROKEN = Figure(Text("Impossible pairs", "不可能的搭配"), HOW, SHARE, "bar")
+EARLY = Text("The third token, after few steps", "少量步数后预测第三个词元")
+SIGNAL = Figure(EARLY, Text("steps", "步数"), RIGHT, "line", levels=(EIGHTH,))
 THIRD = 2
 
 
@@ -46,10 +42,11 @@ class MeritsAndDefects(Experiment):
     @override
     def measure(self, seed: int) -> Numbers:
         measured = Numbers()
-        bert, log, _ = self.training.best_of(self.rates, text.ToyBERT, lesson_of(text.ToyBERT), seed)
+        bert, log, _ = self.training.best_of(self.rates, text.ToyBERT, text.ToyBERT.draw, seed)
         assert isinstance(bert, text.ToyBERT)
         measured.update(training_cost(arms.BERT, bert, log))
-        for way, broken in impossible_pairs(bert, Generator().manual_seed(seed + 77)).items():
+        broken_pairs = text.impossible_pairs(bert, Generator().manual_seed(seed + 77))
+        for way, broken in zip((APART, IN_TURN, ALONE), broken_pairs, strict=True):
             measured[BROKEN, arms.BERT, way] = broken
         for count in self.labels:
             for arm, first in ((arms.BERT, bert), (SCRATCH, None)):
@@ -59,19 +56,10 @@ class MeritsAndDefects(Experiment):
         for arm, family in ((arms.BERT, text.ToyBERT), (arms.GPT, text.ToyGPT)):
             for steps in self.early:
                 few = self.training.model_copy(update={"steps": steps, "test_every": steps})
-                model = few.best_of(self.rates, family, lesson_of(family), seed).model
+                model = few.best_of(self.rates, family, family.draw, seed).model
                 assert isinstance(model, text.Family)
                 measured[SIGNAL, arm, steps] = third_right(model, texts)
         return measured
-
-
-def lesson_of(family: type[text.Family]) -> partial[Examples]:
-    """Texts as the family's objective has them."""
-
-    def draw(family: type[text.Family], random: Generator, count: int) -> Examples:
-        return family.lesson(text.triples(random, count), random)
-
-    return partial(draw, family)
 
 
 def tuned(first: text.ToyBERT | None, count: int, rate: float, steps: int, seed: int) -> float:
@@ -98,24 +86,6 @@ def tuned(first: text.ToyBERT | None, count: int, rate: float, steps: int, seed:
 
 def _class(texts: Tensor) -> Tensor:
     return (texts[:, text.JOINT_AT] >= text.SYMBOLS // 2).long()
-
-
-@torch.no_grad()
-def impossible_pairs(bert: text.ToyBERT, random: Generator) -> dict[Text, float]:
-    """Percent of the pairs (c, c), filled by chance as ``bert`` deems likely, that are no such pair."""
-    texts = text.triples(random, 4096)
-    first, second = text.COPY_AT - 1, text.COPY_AT
-    place = torch.arange(text.TRIPLE_LENGTH)
-    holes = texts.masked_fill((place == first) | (place == second), text.SYMBOLS)
-
-    def drawn(read: Tensor, at: int) -> Tensor:
-        return torch.multinomial(bert(read)[:, :, at].softmax(dim=1), 1, generator=random).squeeze(1)
-
-    one, other = drawn(holes, first), drawn(holes, second)
-    after = drawn(text.with_token(holes, first, one), second)
-    known = drawn(text.with_token(holes, first, texts[:, first]), second)
-    pairs = {APART: one != other, IN_TURN: one != after, ALONE: known != texts[:, second]}
-    return {way: 100.0 * float(broken.double().mean()) for way, broken in pairs.items()}
 
 
 @torch.no_grad()
