@@ -19,7 +19,7 @@ def model_of(name: str) -> text.Family:
 @pytest.mark.parametrize(("name", "jointly"), [("bert", True), ("gpt", False), ("elmo", False)])
 def test_only_bert_lets_the_two_sides_meet(name: str, jointly: bool):
     share = text.joint_share(model_of(name), Generator().manual_seed(1))
-    # Exact where the sides are apart, but for the rounding of 32-bit floats; 20 seeds of BERT have 0.1 to 1.
+    # Exact where the sides are apart, but for the rounding of 32-bit floats; 20 seeds of BERT have 0.2 to 0.8.
     assert share > 1e-3 if jointly else share < 1e-6
 
 
@@ -53,7 +53,7 @@ def test_a_read_out_by_a_sum_cannot_be_an_exclusive_or():
         torch.manual_seed(0)
         read = text.ReadOut(Known(), text.JOINT_AT, hidden)
         optimizer = torch.optim.Adam(read.parameters(), lr=1e-2)
-        for _ in range(150):
+        for _ in range(100):
             optimizer.zero_grad()
             torch.nn.functional.cross_entropy(read(texts), texts[:, text.JOINT_AT]).backward()
             optimizer.step()
