@@ -14,9 +14,7 @@ from whyformer.why.lab import text
 from whyformer.why.lab.training import ToyTraining
 from whyformer.why.questions.q16_input_mask import QUESTION, WhereToHide
 
-SMALL = WhereToHide(
-    rates=(1e-2,), training=ToyTraining(steps=150, batch=64, test_every=50, test_examples=512)
-)
+SMALL = WhereToHide(rates=(1e-2,), training=ToyTraining(steps=80, batch=64, test_every=40, test_examples=256))
 
 
 def test_the_small_experiment_goes_the_right_way():

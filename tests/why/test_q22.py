@@ -10,7 +10,7 @@ from whyformer.why.lab import text
 FAMILIES = {"bert": text.ToyBERT, "gpt": text.ToyGPT, "elmo": text.ToyELMo}
 
 
-def model_of(name: str) -> text.Family:
+def model_of(name: str) -> text.ToyFamily:
     """An untrained model."""
     torch.manual_seed(1)
     return FAMILIES[name]()
@@ -19,7 +19,7 @@ def model_of(name: str) -> text.Family:
 @pytest.mark.parametrize(("name", "jointly"), [("bert", True), ("gpt", False), ("elmo", False)])
 def test_only_bert_lets_the_two_sides_meet(name: str, jointly: bool):
     share = text.joint_share(model_of(name), Generator().manual_seed(1))
-    # Exact where the sides are apart, but for the rounding of 32-bit floats; 20 seeds of BERT have 0.2 to 0.8.
+    # Where the sides are apart, what is left is rounding; 20 seeds of BERT have 0.2 to 0.8.
     assert share > 1e-3 if jointly else share < 1e-6
 
 

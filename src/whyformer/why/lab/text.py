@@ -151,7 +151,7 @@ def triples(random: Generator, count: int) -> Tensor:
     return torch.stack([a, a ^ b, b, c, c, d], dim=1)
 
 
-class Family(nn.Module, ABC):
+class ToyFamily(nn.Module, ABC):
     """A toy of one family: it learns texts by its own objective, and is then asked for one token."""
 
     dim: int
@@ -160,7 +160,7 @@ class Family(nn.Module, ABC):
     @staticmethod
     @abstractmethod
     def lesson(texts: Tensor, random: Generator) -> Examples:
-        """What its own objective makes of ``texts`` (B,L)."""
+        """Examples that its own objective makes of ``texts`` (B,L)."""
 
     @classmethod
     def draw(cls, random: Generator, count: int) -> Examples:
@@ -176,7 +176,7 @@ class Family(nn.Module, ABC):
         """Scores (B,V) of the token at ``at`` of ``texts`` (B,L), if nothing is known from there on."""
 
 
-class ToyBERT(Family):
+class ToyBERT(ToyFamily):
     """Encoder that is taught the tokens that [MASK] stands for."""
 
     def __init__(self) -> None:
@@ -206,7 +206,7 @@ class ToyBERT(Family):
         return self(texts.masked_fill(torch.arange(TRIPLE_LENGTH) >= at, SYMBOLS))[:, :, at]
 
 
-class ToyGPT(Family):
+class ToyGPT(ToyFamily):
     """Decoder that is taught the next token."""
 
     def __init__(self) -> None:
@@ -233,7 +233,7 @@ class ToyGPT(Family):
         return self(texts)[:, :, at]
 
 
-class ToyELMo(Family):
+class ToyELMo(ToyFamily):
     """Two recurrent language models, one a direction, which share embedding and output."""
 
     def __init__(self) -> None:
@@ -274,7 +274,7 @@ class ToyELMo(Family):
 class ReadOut(nn.Module):
     """Classifier of the token asked for, on the frozen states of a model: linear, or a network."""
 
-    def __init__(self, model: Family, at: int, hidden: int = 0) -> None:
+    def __init__(self, model: ToyFamily, at: int, hidden: int = 0) -> None:
         super().__init__()
         self._states = partial(model.states, at=at)  # no part of what is trained
         sizes = (model.dim, hidden, SYMBOLS) if hidden else (model.dim, SYMBOLS)
@@ -290,7 +290,7 @@ class ReadOut(nn.Module):
 
 
 @torch.no_grad()
-def dependence(model: Family, at: int, random: Generator) -> list[float]:
+def dependence(model: ToyFamily, at: int, random: Generator) -> list[float]:
     """How far the state at ``at`` moves where one token is another: each one's share, in percent."""
     texts = triples(random, 256)
     states = model.states(texts, at)
@@ -300,7 +300,7 @@ def dependence(model: Family, at: int, random: Generator) -> list[float]:
 
 
 @torch.no_grad()
-def joint_share(model: Family, random: Generator) -> float:
+def joint_share(model: ToyFamily, random: Generator) -> float:
     """Percent of the variance of the state amid (a, m, b) that is no sum of an effect of a and one of b."""
     a, b = torch.cartesian_prod(torch.arange(SYMBOLS), torch.arange(SYMBOLS)).T
     grid = triples(random, 1).expand(len(a), -1)
@@ -322,7 +322,7 @@ def judged_right(model: ToyGPT, random: Generator) -> float:
 
 
 @torch.no_grad()
-def written(model: Family, count: int, random: Generator) -> Tensor:
+def texts_written(model: ToyFamily, count: int, random: Generator) -> Tensor:
     """Texts (B,L) that ``model`` writes, each token drawn by its probability given those before."""
     texts = torch.zeros(count, TRIPLE_LENGTH, dtype=torch.int64)
     for at in range(TRIPLE_LENGTH):

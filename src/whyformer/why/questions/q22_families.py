@@ -11,7 +11,7 @@ from whyformer.why.lab.training import RIGHT, TRAINING_COST, Examples, ToyTraini
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Level, Question, Text, Topic
 from whyformer.why.question import Measurements as Numbers
 
-FAMILIES: dict[Text, type[text.Family]] = {
+FAMILIES: dict[Text, type[text.ToyFamily]] = {
     arms.BERT: text.ToyBERT, arms.GPT: text.ToyGPT, arms.ELMO: text.ToyELMo
 }  # fmt: skip
 
@@ -53,7 +53,7 @@ class Families(Experiment):
         measured = Numbers()
         for arm, family in FAMILIES.items():
             model, log, _ = self.training.best_of(self.rates, family, family.draw, seed)
-            assert isinstance(model, text.Family)
+            assert isinstance(model, text.ToyFamily)
             for place, at, hidden in (
                 (LINEAR, text.JOINT_AT, 0),
                 (NETWORK, text.JOINT_AT, 128),
@@ -67,7 +67,7 @@ class Families(Experiment):
             for place, share in zip(TOKENS, text.dependence(model, text.JOINT_AT, random), strict=True):
                 measured[SEEN, arm, place] = share
             measured[MEET, arm, JOINTLY] = text.joint_share(model, random)
-            measured[WRITES, arm, WRITTEN] = text.fitting(text.written(model, 2048, random))
+            measured[WRITES, arm, WRITTEN] = text.fitting(text.texts_written(model, 2048, random))
             if isinstance(model, text.ToyGPT):
                 measured[SCORED, arm, CHOSEN] = text.judged_right(model, random)
         return measured

@@ -57,7 +57,7 @@ class MeritsAndDefects(Experiment):
             for steps in self.early:
                 few = self.training.model_copy(update={"steps": steps, "test_every": steps})
                 model = few.best_of(self.rates, family, family.draw, seed).model
-                assert isinstance(model, text.Family)
+                assert isinstance(model, text.ToyFamily)
                 measured[SIGNAL, arm, steps] = third_right(model, texts)
         return measured
 
@@ -89,7 +89,7 @@ def _class(texts: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def third_right(model: text.Family, texts: Tensor) -> float:
+def third_right(model: text.ToyFamily, texts: Tensor) -> float:
     """Percent right on the last token of the first triple, which those before it decide."""
     hidden = texts.masked_fill(torch.arange(text.TRIPLE_LENGTH) == THIRD, text.SYMBOLS)
     scores = model(hidden)[:, :, THIRD]
