@@ -27,7 +27,8 @@ LETTERS = Text("characters", "字符")
 SIZE, SHARE = Text("pieces in the vocabulary", "词表大小"), Text("share (%)", "占比（%）")
 WORD, BITS_UNIT = Text("Pieces a word of unseen text", "未见文本每词的子词数"), Text("bits", "比特")
 FERTILITY = Figure(WORD, SIZE, Text("pieces", "子词数"), "line", "x")
-BITS = Figure(Text("Bits a character (bigrams)", "每字符比特数（二元模型）"), SIZE, BITS_UNIT, "line", "x")
+SURPRISE = Text("Bits a character (bigrams)", "每字符比特数（二元模型）")
+BITS = Figure(SURPRISE, SIZE, BITS_UNIT, "line", "x", reference=LETTERS)
 SHARED = Figure(Text("Pieces that BPE learned too", "与 BPE 相同的子词"), SIZE, SHARE)
 UNKNOWN = Figure(Text("Unknown tokens", "未知词元"), SIZE, SHARE)
 SHUFFLED = Figure(Text("The same, letters shuffled", "同上，打乱字母"), SIZE, BITS_UNIT)
@@ -47,9 +48,7 @@ class Pieces(Experiment):
         Random(seed).shuffle(texts)
         shuffled = without_morphology(texts, Random(seed))
         fifth = len(texts) // 5
-        letters = [
-            bits_a_character(Character().train(each[fifth:]), each, fifth) for each in (texts, shuffled)
-        ]
+        letters = [bits_a_character(Character().train(t[fifth:]), t, fifth) for t in (texts, shuffled)]
         for size in self.sizes:
             bpe = BPE(vocabulary=size, coverage=1.0, byte_fallback=False)
             specs = {
@@ -65,9 +64,8 @@ class Pieces(Experiment):
                 both = learned_pieces(tokenizer) & learned_pieces(tokenizers[BY_FREQUENCY])
                 measured[SHARED, arm, size] = 100.0 * len(both) / len(learned_pieces(tokenizer))
             measured[BITS, LETTERS, size], measured[SHUFFLED, LETTERS, size] = letters
-            measured[SHUFFLED, BY_FREQUENCY, size] = bits_a_character(
-                bpe.train(shuffled[fifth:]), shuffled, fifth
-            )
+            pieces = bpe.train(shuffled[fifth:])
+            measured[SHUFFLED, BY_FREQUENCY, size] = bits_a_character(pieces, shuffled, fifth)
         return measured
 
 
@@ -80,6 +78,13 @@ def compared(arm: Text, size: int, tokenizer: Tokenizer, texts: Sequence[str]) -
 
 
 AT = 1600
+
+
+def longer(measured: Numbers, arm: Text) -> float:
+    """Pieces a word that ``arm`` needs beyond BPE's."""
+    return measured[FERTILITY, arm, AT] - measured[FERTILITY, BY_FREQUENCY, AT]
+
+
 CLAIMS = (
     Claim(
         "shared",
@@ -111,6 +116,14 @@ CLAIMS = (
         tolerated=Bounds(low=1.1),
     ),
     Claim(
+        "cut",
+        Text(
+            "share of the gap in pieces a word that the cut makes (%)", "每词子词数之差中来自切分的部分（%）"
+        ),
+        lambda m: 100.0 * longer(m, GREEDY) / longer(m, BY_GAIN),
+        expected=Bounds(0.0, 50.0),
+    ),
+    Claim(
         "saved",
         Text("bits that BPE saves over characters, 1600 pieces (%)", "BPE 相比字符节省的比特，1600（%）"),
         lambda m: 100.0 * (1.0 - m[BITS, BY_FREQUENCY, AT] / m[BITS, LETTERS, AT]),
@@ -137,6 +150,5 @@ QUESTION = Question(
         "bpe_pieces": lambda m: m[FERTILITY, BY_FREQUENCY, AT],
         "gain_pieces": lambda m: m[FERTILITY, BY_GAIN, AT],
         "greedy_pieces": lambda m: m[FERTILITY, GREEDY, AT],
-        "greedy_shared": lambda m: m[SHARED, GREEDY, AT],
     },
 )

@@ -16,18 +16,13 @@ FAMILIES: dict[Text, type[text.ToyFamily]] = {
 }  # fmt: skip
 
 GUESS = Level(100.0 / text.SYMBOLS, Text("chance", "随机猜测"))
-LINEAR, NETWORK = (
-    Text("a XOR b, linear read-out", "a XOR b，线性读出"),
-    Text("a XOR b, network", "a XOR b，MLP 读出"),
-)
+LINEAR = Text("a XOR b, linear read-out", "a XOR b，线性读出")
+NETWORK = Text("a XOR b, network", "a XOR b，MLP 读出")
 COPY = Text("control: m = a", "对照：m = a")
 HOW_READ, PLACES = Text("task", "任务"), Text("token of the text", "文本中的词元")
 TOLD = Figure(Text("The token between a and b", "a 与 b 之间的词元"), HOW_READ, RIGHT, "bar", levels=(GUESS,))
 TOKENS = tuple(Text(each, each) for each in ("a", "m", "b", "c", "c′", "d"))
-SHARE, DEPENDS = (
-    Text("share (%)", "占比（%）"),
-    Text("What the token's state depends on", "该词元的状态依赖什么"),
-)
+DEPENDS, SHARE = Text("What its state depends on", "该词元的状态依赖什么"), Text("share (%)", "占比（%）")
 SEEN = Figure(DEPENDS, PLACES, SHARE, "heat")
 MEET = Figure(Text("Joint effect of a and b on the state", "a 与 b 对状态的联合影响"), PLACES, SHARE)
 FIT = Text("Triples that fit, in texts they write", "生成的文本中合乎规则的三元组")
@@ -119,6 +114,12 @@ CLAIMS = (
         tolerated=Bounds(low=0.0),
     ),
     Claim(
+        "judge",
+        Text("a XOR b: GPT as a judge of whole texts (%)", "a XOR b：GPT 给完整文本打分（%）"),
+        lambda m: m[SCORED, arms.GPT, CHOSEN],
+        expected=Bounds(low=90.0),
+    ),
+    Claim(
         "copy",
         Text("m = a: worst family (%)", "m = a：最差的一种（%）"),
         lambda m: min(m[TOLD, arm, COPY] for arm in FAMILIES),
@@ -140,7 +141,6 @@ QUESTION = Question(
     numbers={
         "network": lambda m: m[TOLD, arms.ELMO, NETWORK],
         "joint": lambda m: m[MEET, arms.BERT, JOINTLY],
-        "judge": lambda m: m[SCORED, arms.GPT, CHOSEN],
         "gpt_writes": lambda m: m[WRITES, arms.GPT, WRITTEN],
         "bert_writes": lambda m: m[WRITES, arms.BERT, WRITTEN],
     },
