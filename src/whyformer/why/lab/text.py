@@ -1,6 +1,6 @@
-"""Texts with hidden tokens, and a model that fills them: hidden in the input, by causality, or in the scores.
+"""Texts of toy languages, toys of the model families that learn them, and the pieces of a real text.
 
-B batch · L length · M model dimension · C classes
+B batch · L length · M model dimension · C classes · V vocabulary
 """
 
 import re

@@ -9,13 +9,7 @@ from typing_extensions import override
 from whyformer.data.tokenizers.kinds import BPE, Character, WordPiece
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.special_tokens import UNK
-from whyformer.why.lab.text import (
-    ShortFormWordPiece,
-    bits_a_character,
-    learned_pieces,
-    paragraphs,
-    without_morphology,
-)
+from whyformer.why.lab import text
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Question, Text, Topic
 from whyformer.why.question import Measurements as Numbers
 
@@ -44,35 +38,37 @@ class Pieces(Experiment):
 
     @override
     def measure(self, seed: int) -> Numbers:
-        measured, texts = Numbers(), paragraphs()
+        measured, texts = Numbers(), text.paragraphs()
         Random(seed).shuffle(texts)
-        shuffled = without_morphology(texts, Random(seed))
+        shuffled = text.without_morphology(texts, Random(seed))
         fifth = len(texts) // 5
-        letters = [bits_a_character(Character().train(t[fifth:]), t, fifth) for t in (texts, shuffled)]
+        letters = [
+            text.bits_a_character(Character().train(each[fifth:]), each, fifth) for each in (texts, shuffled)
+        ]
         for size in self.sizes:
             bpe = BPE(vocabulary=size, coverage=1.0, byte_fallback=False)
             specs = {
                 BY_FREQUENCY: bpe,
                 BY_GAIN: self.wordpiece.model_copy(update={"vocabulary": size}),
                 GREEDY: WordPiece(vocabulary=size, coverage=1.0, criterion="frequency"),
-                BY_RATIO: ShortFormWordPiece(vocabulary=size, coverage=1.0),
+                BY_RATIO: text.ShortFormWordPiece(vocabulary=size, coverage=1.0),
             }
             tokenizers = {arm: spec.train(texts[fifth:]) for arm, spec in specs.items()}
             for arm, tokenizer in tokenizers.items():
                 measured.update(compared(arm, size, tokenizer, texts[:fifth]))
-                measured[BITS, arm, size] = bits_a_character(tokenizer, texts, fifth)
-                both = learned_pieces(tokenizer) & learned_pieces(tokenizers[BY_FREQUENCY])
-                measured[SHARED, arm, size] = 100.0 * len(both) / len(learned_pieces(tokenizer))
+                measured[BITS, arm, size] = text.bits_a_character(tokenizer, texts, fifth)
+                both = text.learned_pieces(tokenizer) & text.learned_pieces(tokenizers[BY_FREQUENCY])
+                measured[SHARED, arm, size] = 100.0 * len(both) / len(text.learned_pieces(tokenizer))
             measured[BITS, LETTERS, size], measured[SHUFFLED, LETTERS, size] = letters
             pieces = bpe.train(shuffled[fifth:])
-            measured[SHUFFLED, BY_FREQUENCY, size] = bits_a_character(pieces, shuffled, fifth)
+            measured[SHUFFLED, BY_FREQUENCY, size] = text.bits_a_character(pieces, shuffled, fifth)
         return measured
 
 
 def compared(arm: Text, size: int, tokenizer: Tokenizer, texts: Sequence[str]) -> Numbers:
     """How many pieces a word of ``texts`` makes, and how many are unknown."""
     tokens = [*chain.from_iterable(tokenizer.encode_all(texts))]
-    words = sum(len(text.split()) for text in texts)
+    words = sum(len(each.split()) for each in texts)
     unknown = 100.0 * tokens.count(UNK) / len(tokens)
     return Numbers({(FERTILITY, arm, size): len(tokens) / words, (UNKNOWN, arm, size): unknown})
 
