@@ -1,0 +1,123 @@
+"""Norms under test: models that a norm is swapped in, and what depends on the batch that a sentence is in.
+
+B batch · L length · M model dimension · C classes
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
+
+from whyformer.attention.mask import Causal
+from whyformer.nn.norm import MaskedBatchNorm, MaskedBatchNormSpec, NormSpec
+from whyformer.nn.stack import StackSpec
+from whyformer.position.layout import Layout
+from whyformer.why.lab.reader import Reader
+from whyformer.why.lab.training import IGNORED, Examples
+from whyformer.why.question import Figure, Text
+
+PADDING, SYMBOLS, MOST_TOKENS = 0, 16, 16
+
+WHAT, CHANGE = Text("what was changed", "改动了什么"), Text("largest change", "最大变化")
+INFLUENCE = Figure(Text("What else moves a token's output", "词元的输出还受什么影响"), WHAT, CHANGE, "bar")
+LATER, MATES = Text("a later token", "后面的词元"), Text("other sentences", "同批的其他句子")
+PADS, COPIES = Text("more padding", "填充的多少"), Text("control: number of copies", "对照：同一句的份数")
+USED = Text("other sentences, evaluation mode", "其他句子（推理模式）")
+
+
+class PaddedBatchNormSpec(MaskedBatchNormSpec):
+    """Normalise every component over all positions of the batch, those of padding included."""
+
+    @override
+    def build(self, d_model: int) -> "PaddedBatchNorm":
+        return PaddedBatchNorm(d_model, self.epsilon, self.momentum)
+
+
+class PaddedBatchNorm(MaskedBatchNorm):
+    """Batch norm that takes padding for tokens."""
+
+    @override
+    def forward(self, input: Tensor, valid: Tensor | None = None) -> Tensor:
+        return super().forward(input)
+
+
+class PaddedReader(Reader):
+    """A reader of sentences that are filled up with padding."""
+
+    @override
+    def forward(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
+        return super().forward(tokens, tokens != PADDING if valid is None else valid)
+
+
+def with_norm(stack: StackSpec, norm: NormSpec) -> StackSpec:
+    """The same stack with another norm."""
+    return stack.model_copy(update={"block": stack.block.model_copy(update={"norm": norm})})
+
+
+class LossByMode(NamedTuple):
+    """Loss on the same batches, in nats."""
+
+    evaluation: float
+    """Normalised by running averages, where the norm has some; the smaller one is the better model."""
+    training: float
+    """Normalised by what the batch itself shows."""
+
+
+@torch.no_grad()
+def loss_by_mode(model: nn.Module, tests: Examples, batch: int) -> LossByMode:
+    """Mean loss of ``model`` on ``tests``, ``batch`` sentences at a time; running averages change by it."""
+    losses: list[float] = []
+    for training in (False, True):
+        model.train(training)
+        parts = zip(tests.sentences.split(batch), tests.target.split(batch), strict=True)
+        sums = [
+            F.cross_entropy(model(sentences), target, ignore_index=IGNORED, reduction="sum")
+            for sentences, target in parts
+        ]
+        losses.append(float(torch.stack(sums).sum() / (tests.target != IGNORED).sum()))
+    return LossByMode(training=losses[1], evaluation=losses[0])
+
+
+def topical_sentences(random: Generator, count: int) -> Examples:
+    """Sentences (B,L) of 4 to 16 tokens, each with four symbols of its own as texts have their words.
+
+    The target is the first token, at every position.
+    """
+    topic = 1 + torch.rand(count, SYMBOLS, generator=random).argsort(dim=1)[:, :4]
+    tokens = topic.gather(1, torch.randint(4, (count, MOST_TOKENS), generator=random))
+    real = torch.arange(MOST_TOKENS) < torch.randint(4, MOST_TOKENS + 1, (count, 1), generator=random)
+    first = tokens[:, :1].expand_as(tokens) - 1
+    return Examples(tokens.where(real, torch.tensor(PADDING)), first.where(real, torch.tensor(IGNORED)))
+
+
+@torch.no_grad()
+def influences(model: PaddedReader, random: Generator) -> dict[Text, float]:
+    """Largest change of a sentence's states in training mode, by what else is changed."""
+    tokens, others = topical_sentences(random, 8)[0], topical_sentences(random, 8)[0]
+    mixed = torch.cat([tokens[:1], others[1:]])
+    wider = torch.cat([tokens, torch.full_like(tokens, PADDING)], dim=1)
+    whole = 1 + tokens[:1] % SYMBOLS  # no padding
+    later = whole.clone()
+    later[:, -1] = 1 + later[:, -1] % SYMBOLS
+
+    def states(batch: Tensor) -> Tensor:
+        """The first sentence's real tokens (L,M)."""
+        return model.hidden(batch, batch != PADDING)[0][batch[0] != PADDING]
+
+    def causal(batch: Tensor) -> Tensor:
+        """All tokens but the last (L-1,M), none of which attends to a later one."""
+        layout = Layout.counting(*batch.shape)
+        embedded = model.stack.embed(model.embedding(batch), layout)
+        return model.stack(embedded, layout, rule=Causal())[0, :-1]
+
+    changes = {
+        LATER: causal(later) - causal(whole),
+        MATES: states(mixed) - states(tokens),
+        PADS: states(wider) - states(tokens),
+        COPIES: states(whole.expand(8, -1)) - states(whole),
+    }
+    model.eval()
+    changes[USED] = states(mixed) - states(tokens)
+    return {what: float(change.abs().max()) for what, change in changes.items()}
