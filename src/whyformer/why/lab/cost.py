@@ -6,18 +6,21 @@ B batch · Q query length · K key length · H heads · D head dimension
 import math
 import time
 from collections.abc import Callable, Mapping
+from itertools import count
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 from typing_extensions import override
 
-from whyformer.attention.mask import Everything, Mask
+from whyformer.attention.mask import Causal, Everything, Mask
 from whyformer.attention.multihead import Taps, attend
 from whyformer.attention.score import Score
 from whyformer.dropout import Dropout
+from whyformer.nn.recurrent import LSTMSpec
 from whyformer.position.layout import Layout
+from whyformer.why.lab.reader import small_network, small_stack
 from whyformer.why.question import Text
 
 Work = Callable[[], Tensor]
@@ -76,3 +79,35 @@ def attention(score: Score, tokens: Tensor) -> Tensor:
     return attend(
         query, key, value, score=score, bias=None, mask=mask, dropout=dropout, need_weights=True, taps=Taps()
     )[0]
+
+
+def one_more_token(length: int) -> Work:
+    """A step of a wide Transformer layer after so many tokens, which are cached, in 16 sentences."""
+    stack = small_stack(1, mask=Causal(), feed_forward=small_network(256)).build(128)
+    cache, place = stack.new_cache(), count(length)
+    with torch.no_grad():
+        stack(torch.randn(16, length, 128), Layout.counting(16, length), cache=cache)
+    token = torch.randn(16, 1, 128)
+    return lambda: stack(token, Layout.counting(16, 1, start=next(place)), cache=cache)
+
+
+def one_more_state(length: int) -> Work:
+    """A step of an LSTM layer as wide after so many tokens."""
+    layer = LSTMSpec().build(128, layers=1, dropout=0.0)
+    with torch.no_grad():
+        memory = layer.layers(torch.randn(16, length, 128))[1]
+    token = torch.randn(16, 1, 128)
+    return lambda: layer(token, memory)[0]
+
+
+def one_update(model: nn.Module, length: int) -> Work:
+    """Loss and gradient of a model for 16 sentences of so many tokens."""
+    tokens = torch.zeros(16, length, dtype=torch.int64)
+
+    def work() -> Tensor:
+        with torch.enable_grad():
+            loss = model(tokens).square().mean()
+            loss.backward()
+        return loss
+
+    return work

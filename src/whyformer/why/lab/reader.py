@@ -5,12 +5,16 @@ B batch · L length · M model dimension · C classes
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Everything, MaskRule
+from whyformer.attention.mask import Everything, Mask, MaskRule
 from whyformer.attention.multihead import AttentionSpec
+from whyformer.attention.score import AdditiveSpec
+from whyformer.nn.context import NO_POSITIONS
 from whyformer.nn.feed_forward import FeedForwardSpec, NoFeedForwardSpec, ReluSpec
 from whyformer.nn.placement import PreNormSpec
+from whyformer.nn.recurrent import CellSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.layout import Layout
 from whyformer.position.positions import PositionSpec
@@ -33,6 +37,40 @@ class Reader(nn.Module):
     def forward(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
         """Tokens (B,L) -> scores (B,C,L)."""
         return self.output(self.hidden(tokens, valid)).transpose(1, 2)
+
+
+class LastReader(Reader):
+    """A reader that answers at the last position only."""
+
+    @override
+    def forward(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
+        return self.output(self.hidden(tokens, valid)[:, -1])
+
+
+class RecurrentReader(nn.Module):
+    """Recurrent layer that reads a sentence and answers at its end, by its last state.
+
+    With ``attention`` that state also looks back at all earlier ones (Bahdanau et al. 2015).
+    """
+
+    def __init__(self, vocabulary: int, classes: int, cell: CellSpec, width: int, *, attention: bool) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, width)
+        self.recurrent = cell.build(width, layers=1, dropout=0.0)
+        looking = AttentionSpec(heads=HeadsSpec(query=1), score=AdditiveSpec())
+        self.attention = looking.build(width) if attention else None
+        self.output = nn.Linear(2 * width if attention else width, classes)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens (B,L) -> scores (B,C)."""
+        states, _ = self.recurrent.layers(self.embedding(tokens))
+        last = states[:, -1:]
+        if self.attention is not None:
+            keys, query = Layout.counting(*tokens.shape), Layout.counting(len(tokens), 1)
+            memory = self.attention.key_values(states, NO_POSITIONS, keys.position)
+            read = self.attention(last, memory, Mask(Everything(), query, keys), NO_POSITIONS)
+            last = torch.cat([last, read], dim=-1)
+        return self.output(last[:, 0])
 
 
 def small_stack(

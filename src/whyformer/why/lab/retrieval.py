@@ -14,6 +14,9 @@ from whyformer.nn.context import NO_POSITIONS
 from whyformer.position.layout import Layout
 from whyformer.why.lab.training import Draw, Examples
 
+RECALLED = 8
+"""Symbols that a sentence of ``recall`` may begin with; as many others follow, and 0 is the question."""
+
 
 class Retrieval(nn.Module):
     """One attention of one head, which reads what stands beside the name that is asked for.
@@ -57,5 +60,16 @@ def retrieval(keys: int) -> Draw:
         which = torch.randint(keys, (count, 1), generator=random)
         sentences = torch.cat([names, values, names.gather(1, which)], dim=1)
         return Examples(sentences, values.gather(1, which).squeeze(1))
+
+    return draw
+
+
+def recall(delay: int) -> Draw:
+    """Sentences (B,2+delay): a symbol, others of another kind, a question; the first one is to be named."""
+
+    def draw(random: Generator, count: int) -> Examples:
+        symbol = torch.randint(1, RECALLED + 1, (count, 1), generator=random)
+        others = torch.randint(RECALLED + 1, 2 * RECALLED + 1, (count, delay), generator=random)
+        return Examples(torch.cat([symbol, others, torch.zeros_like(symbol)], dim=1), symbol[:, 0] - 1)
 
     return draw
