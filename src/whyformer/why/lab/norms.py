@@ -1,4 +1,4 @@
-"""Norms under test: models that a norm is swapped in, and what depends on the batch that a sentence is in.
+"""Norms under test: models that a norm or the residual is taken out of, and what depends on batch mates.
 
 B batch · L length · M model dimension · C classes
 """
@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.attention.mask import Causal
-from whyformer.nn.norm import MaskedBatchNorm, MaskedBatchNormSpec, NormSpec
-from whyformer.nn.stack import StackSpec
+from whyformer.dropout import Dropout
+from whyformer.nn.norm import MaskedBatchNorm, MaskedBatchNormSpec, Norm
+from whyformer.nn.placement import Depth, PreNorm, PreNormSpec
 from whyformer.position.layout import Layout
 from whyformer.why.lab.reader import Reader
 from whyformer.why.lab.training import IGNORED, Examples
@@ -43,17 +44,28 @@ class PaddedBatchNorm(MaskedBatchNorm):
         return super().forward(input)
 
 
+class NoResidualSpec(PreNormSpec):
+    """Leave the residual out."""
+
+    @override
+    def build(self, norm: Norm, dropout: Dropout, depth: Depth) -> "NoResidual":
+        return NoResidual(norm, dropout)
+
+
+class NoResidual(PreNorm):
+    """x <- dropout(f(norm(x)))."""
+
+    @override
+    def leave(self, x: Tensor, branch: Tensor, valid: Tensor | None) -> Tensor:
+        return self.residual(self.dropout(branch))
+
+
 class PaddedReader(Reader):
     """A reader of sentences that are filled up with padding."""
 
     @override
     def forward(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
         return super().forward(tokens, tokens != PADDING if valid is None else valid)
-
-
-def with_norm(stack: StackSpec, norm: NormSpec) -> StackSpec:
-    """The same stack with another norm."""
-    return stack.model_copy(update={"block": stack.block.model_copy(update={"norm": norm})})
 
 
 class LossByMode(NamedTuple):

@@ -1,4 +1,4 @@
-"""Three tasks about order, which a model learns at once: by offset, by position, by neither.
+"""Three tasks about order, which a model learns at once: by offset, by position, by neither. And sorting.
 
 B batch · L length · M model dimension · V vocabulary
 """
@@ -16,6 +16,9 @@ from whyformer.why.question import Figure, Text
 
 SHORTEST, LONGEST, BACK, PLACE = 8, 32, 3, 5
 ORDINARY, VOCABULARY, WIDTH, HEADS = 16, 24, 64, 4
+
+KINDS = 10
+"""Symbols of the tasks below, and places in a sentence of theirs."""
 
 LENGTH = Text("length", "长度")
 RELATIVE = Figure(Text("The token 3 back", "往前第 3 个词元"), LENGTH, RIGHT, "heat")
@@ -64,3 +67,15 @@ def right_by_task(model: OrderReader, tests: Examples) -> list[float]:
     # (B,3,L) -> (3,)
     asked = (tests.target != IGNORED).sum(dim=(0, 2))
     return (100.0 * right.sum(dim=(0, 2)) / asked).tolist()
+
+
+def to_sort(random: Generator, count: int) -> Examples:
+    """Symbols (B,L) in any order; the target is all of them, sorted."""
+    symbols = torch.randint(KINDS, (count, KINDS), generator=random)
+    return Examples(symbols, symbols.sort(dim=1).values)
+
+
+def to_exchange(random: Generator, count: int) -> Examples:
+    """Symbols (B,L), each to be exchanged for another one that depends on it alone."""
+    symbols = torch.randint(KINDS, (count, KINDS), generator=random)
+    return Examples(symbols, (3 * symbols + 1) % KINDS)

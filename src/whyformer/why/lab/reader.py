@@ -3,8 +3,11 @@
 B batch · L length · M model dimension · C classes
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.attention.heads import HeadsSpec
@@ -18,6 +21,7 @@ from whyformer.nn.recurrent import CellSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.layout import Layout
 from whyformer.position.positions import PositionSpec
+from whyformer.spec import Spec
 
 
 class Reader(nn.Module):
@@ -93,3 +97,23 @@ def small_stack(
 def small_network(hidden: int = 128) -> FeedForwardSpec:
     """The feed-forward network of toy models."""
     return ReluSpec(hidden=hidden)
+
+
+def with_block(stack: StackSpec, changes: Mapping[str, Spec]) -> StackSpec:
+    """The same stack with other parts in every layer, by the names of their fields."""
+    return stack.model_copy(update={"block": stack.block.model_copy(update=changes)})
+
+
+@torch.no_grad()
+def likeness_by_layer(model: Reader, symbols: Tensor) -> list[float]:
+    """Mean cosine between two tokens of a sentence (B,L), as they enter the stack and after each layer."""
+    layout = Layout.counting(*symbols.shape)
+    embedded = model.stack.embed(model.embedding(symbols), layout)
+    places = symbols.shape[1]
+    likeness: list[float] = []
+    for states in model.stack.layers(embedded, layout):
+        unit = F.normalize(states, dim=-1)
+        # (B,L,M) -> (B,L,L)
+        cosines = unit @ unit.transpose(1, 2)
+        likeness.append(float((cosines.sum(dim=(1, 2)) - places).mean()) / (places * (places - 1)))
+    return likeness

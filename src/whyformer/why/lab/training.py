@@ -58,7 +58,7 @@ class Tuned(NamedTuple):
 
 
 class ToyTraining(Effort):
-    """A training by Adam (Kingma and Ba 2015)."""
+    """A training by Adam (Kingma and Ba 2015), or by gradient descent with momentum."""
 
     steps: int = Field(ge=1)
     """Updates, all arms alike."""
@@ -68,6 +68,8 @@ class ToyTraining(Effort):
     """Fresh examples an update."""
     rate: float = Field(default=1e-3, gt=0.0)
     """Adam's learning rate, where ``best_of`` is not told of others."""
+    momentum: float | None = Field(default=None, ge=0.0, lt=1.0)
+    """Momentum of gradient descent, in place of Adam."""
     test_every: int = Field(ge=1)
     """Updates between two tests."""
     test_examples: int = Field(default=512, ge=1)
@@ -110,7 +112,7 @@ class ToyTraining(Effort):
         """
         examples, held_out = Generator().manual_seed(seed), Generator().manual_seed(seed + 1_000_003)
         test = draw(held_out, self.test_examples)
-        optimizer = torch.optim.Adam(model.parameters(), lr=self.rate, fused=True)
+        optimizer = self._optimizer(model)
         accuracy: dict[int, float] = {}
         step, seconds = 0, 0.0
         with progress("training", self.steps, "steps") as done:
@@ -130,6 +132,11 @@ class ToyTraining(Effort):
                     accuracy[step] = percent_right(model, test)
                 done(1)
         return TrainingLog(accuracy, step, seconds)
+
+    def _optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        if self.momentum is None:
+            return torch.optim.Adam(model.parameters(), lr=self.rate, fused=True)
+        return torch.optim.SGD(model.parameters(), lr=self.rate, momentum=self.momentum, fused=True)
 
 
 @torch.no_grad()

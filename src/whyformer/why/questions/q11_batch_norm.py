@@ -21,9 +21,8 @@ from whyformer.why.lab.norms import (
     influences,
     loss_by_mode,
     topical_sentences,
-    with_norm,
 )
-from whyformer.why.lab.reader import small_network, small_stack
+from whyformer.why.lab.reader import small_network, small_stack, with_block
 from whyformer.why.lab.training import Examples, ToyTraining
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
@@ -59,7 +58,7 @@ class BatchDependence(Experiment):
     def model(self, norm: NormSpec, layers: int = 1) -> PaddedReader:
         """The encoder with that norm."""
         stack = small_stack(layers, 2, positions=(SinusoidalSpec(),), feed_forward=small_network(2 * WIDTH))
-        return PaddedReader(SYMBOLS + 1, SYMBOLS, with_norm(stack, norm), WIDTH)
+        return PaddedReader(SYMBOLS + 1, SYMBOLS, with_block(stack, {"norm": norm}), WIDTH)
 
     def taught(self, arm: Text, batch: int, rate: float, seed: int, tests: Examples) -> LossByMode:
         """Loss of a model that is trained by that rate."""
