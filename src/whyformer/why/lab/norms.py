@@ -3,6 +3,8 @@
 B batch · L length · M model dimension · C classes
 """
 
+import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -12,7 +14,7 @@ from typing_extensions import override
 
 from whyformer.attention.mask import Causal
 from whyformer.dropout import Dropout
-from whyformer.nn.norm import MaskedBatchNorm, MaskedBatchNormSpec, Norm
+from whyformer.nn.norm import MaskedBatchNorm, MaskedBatchNormSpec, NoNormSpec, Norm, NormSpec
 from whyformer.nn.placement import Depth, PreNorm, PreNormSpec
 from whyformer.position.layout import Layout
 from whyformer.why.lab.reader import Reader
@@ -20,6 +22,9 @@ from whyformer.why.lab.training import IGNORED, Examples
 from whyformer.why.question import Figure, Text
 
 PADDING, SYMBOLS, MOST_TOKENS = 0, 16, 16
+
+TONES = 6
+"""Classes of ``tones``."""
 
 WHAT, CHANGE = Text("what was changed", "改动了什么"), Text("largest change", "最大变化")
 INFLUENCE = Figure(Text("What else moves a token's output", "词元的输出还受什么影响"), WHAT, CHANGE, "bar")
@@ -133,3 +138,63 @@ def influences(model: PaddedReader, random: Generator) -> dict[Text, float]:
     model.eval()
     changes[USED] = states(mixed) - states(tokens)
     return {what: float(change.abs().max()) for what, change in changes.items()}
+
+
+class Convolutions(nn.Module):
+    """Convolutions, each with norm and ReLU, for signals (B,L,1); first weights as in He et al. 2015."""
+
+    def __init__(self, norm: NormSpec, layers: int = 4, width: int = 16) -> None:
+        super().__init__()
+        sides = [1, *[width] * layers]
+        self.layers = nn.ModuleList(nn.Conv1d(*pair, kernel_size=5, padding=2) for pair in pairwise(sides))
+        self.norms = nn.ModuleList(norm.build(width) for _ in range(layers))
+        self.output = nn.Linear(width, TONES)
+        for layer in self.layers:
+            assert isinstance(layer, nn.Conv1d)
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        """Signals (B,L,1) -> scores (B,C)."""
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            # A convolution has the components before the positions.
+            x = F.relu(norm(layer(x.transpose(1, 2)).transpose(1, 2)))
+        return self.output(x.mean(dim=1))
+
+
+def folded(model: Convolutions) -> Convolutions:
+    """The same function as in evaluation mode, without norms: each is multiplied into its convolution."""
+    plain = Convolutions(NoNormSpec(), len(model.layers))
+    plain.output.load_state_dict(model.output.state_dict())
+    with torch.no_grad():
+        for layer, norm, into in zip(model.layers, model.norms, plain.layers, strict=True):
+            assert isinstance(norm, MaskedBatchNorm)
+            kept, (weight, bias) = norm.state_dict(), layer.parameters()
+            gain = norm.weight / (kept["running_var"] + norm.eps).sqrt()
+            shift = (bias - kept["running_mean"]) * gain + norm.bias
+            into.load_state_dict({"weight": weight * gain[:, None, None], "bias": shift})
+    return plain.eval()
+
+
+def tones(random: Generator, count: int) -> Examples:
+    """Signals (B,32,1) of one of six tones (B,), in any phase, loudness and offset, with noise."""
+    kind = torch.randint(TONES, (count,), generator=random)
+    phase = torch.rand(count, 1, generator=random)
+    wave = torch.sin(2 * math.pi * ((1 + 2 * kind[:, None]) * torch.arange(32) / 32 + phase))
+    loud = 0.5 + 1.5 * torch.rand(count, 1, generator=random)
+    noise = 0.3 * torch.randn(count, 32, generator=random)
+    offset = torch.randn(count, 1, generator=random)
+    return Examples((loud * (wave + noise) + offset)[:, :, None], kind)
+
+
+@torch.no_grad()
+def fold_error(model: Convolutions, signals: Tensor) -> float:
+    """Largest difference of the outputs, with norms as in evaluation and without norms."""
+    return float((model.eval()(signals) - folded(model)(signals)).abs().max())
+
+
+@torch.no_grad()
+def right_by_batch(model: nn.Module, tests: Examples, size: int) -> float:
+    """Percent right where every ``size`` signals are normalised by what they show themselves."""
+    scores = torch.cat([model.train()(part) for part in tests.sentences.split(size)])
+    return 100.0 * float((scores.argmax(dim=1) == tests.target).float().mean())
