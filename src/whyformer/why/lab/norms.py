@@ -162,7 +162,7 @@ class Convolutions(nn.Module):
         return self.output(x.mean(dim=1))
 
 
-def folded(model: Convolutions) -> Convolutions:
+def without_norms(model: Convolutions) -> Convolutions:
     """The same function as in evaluation mode, without norms: each is multiplied into its convolution."""
     plain = Convolutions(NoNormSpec(), len(model.layers))
     plain.output.load_state_dict(model.output.state_dict())
@@ -190,7 +190,7 @@ def tones(random: Generator, count: int) -> Examples:
 @torch.no_grad()
 def fold_error(model: Convolutions, signals: Tensor) -> float:
     """Largest difference of the outputs, with norms as in evaluation and without norms."""
-    return float((model.eval()(signals) - folded(model)(signals)).abs().max())
+    return float((model.eval()(signals) - without_norms(model)(signals)).abs().max())
 
 
 @torch.no_grad()
