@@ -28,9 +28,9 @@ TONES = 6
 
 WHAT, CHANGE = Text("what was changed", "改动了什么"), Text("largest change", "最大变化")
 INFLUENCE = Figure(Text("What else moves a token's output", "词元的输出还受什么影响"), WHAT, CHANGE, "bar")
-LATER, MATES = Text("a later token", "后面的词元"), Text("other sentences", "同批的其他句子")
-PADS, COPIES = Text("more padding", "填充的多少"), Text("control: number of copies", "对照：同一句的份数")
-USED = Text("other sentences, evaluation mode", "其他句子（推理模式）")
+LATER, MATES = Text("later token", "后面的词元"), Text("batch mates", "同批句子")
+PADS, COPIES = Text("padding", "填充"), Text("control: copies", "对照：份数")
+USED = Text("control: in use", "对照：推理模式")
 
 
 class PaddedBatchNormSpec(MaskedBatchNormSpec):

@@ -29,8 +29,8 @@ RATE, SIZE = Text("learning rate", "学习率"), Text("examples in a batch", "�
 RATES = Figure(Text("Right, by rate", "各学习率的正确率"), RATE, RIGHT, "line", "x", levels=(USABLE, CHANCE))
 SIZES = Figure(Text("Right at the best rate", "最好学习率下的正确率"), SIZE, RIGHT, "bar", levels=(CHANCE,))
 TESTS = Figure(Text("Used in four ways", "四种使用方式"), Text("normalised by", "归一化所用"), RIGHT, "bar")
-RUNNING, MIXED = Text("running averages", "滑动平均"), Text("a mixed batch", "混合的一批")
-SORTED, PAIR = Text("a batch of one class", "只含一类的一批"), Text("a batch of two", "两个样例的一批")
+RUNNING, MIXED = Text("running averages", "滑动平均"), Text("mixed batch", "各类混合")
+SORTED, PAIR = Text("one class", "只有一类"), Text("two examples", "两个样例")
 FOLDED = Text("folded - unfolded, at most", "折叠与否的输出之差，最大")
 EXACT = Figure(FOLDED, Text("", ""), Text("", ""))
 NORM_OR_NONE: dict[Text, NormSpec] = {BATCH_NORM: MaskedBatchNormSpec(), NO_NORM: NoNormSpec()}
