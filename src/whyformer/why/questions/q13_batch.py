@@ -41,7 +41,7 @@ class BatchNormAtWork(Experiment):
 
     norms: dict[Text, NormSpec] = NORM_OR_NONE
     """The norm of each arm."""
-    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2, 6e-2, 0.1, 0.2, 0.3, 0.6, 1.0)
     """Learning rates, in batches of 32."""
     few: tuple[float, ...] = (3e-3, 1e-2, 3e-2)
     """Learning rates in batches of two, of which the best counts."""
