@@ -156,3 +156,18 @@ def reversal(words: int, length: int, first: int = 0) -> Draw:
         return Examples(tokens, tokens.flip(1))
 
     return draw
+
+
+def repetition(words: int, length: int, first: int = 0) -> Draw:
+    """Sentences (B,L) of different words, one of them twice; at every place (B,L) the word to name is that.
+
+    Places do not matter, so only content helps.
+    """
+
+    def draw(random: Generator, count: int) -> Examples:
+        tokens = first + torch.rand(count, words, generator=random).argsort(dim=1)[:, :length]
+        places = torch.rand(count, length, generator=random).argsort(dim=1)[:, :2]
+        twice = tokens.gather(1, places[:, :1])
+        return Examples(tokens.scatter(1, places[:, 1:], twice), twice.expand(count, length))
+
+    return draw

@@ -1,4 +1,4 @@
-"""Position schemes to compare, and prose on which language models can be tested at other lengths.
+"""Position schemes to compare, prose to test language models at other lengths, and scaled embeddings.
 
 B batch · L length · N pieces · V vocabulary
 """
@@ -9,18 +9,21 @@ from functools import cache
 from pydoc_data.topics import topics
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from whyformer.attention.mask import Causal
+from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
 from whyformer.position import absolute, alibi, rotary, shaw, t5
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
 from whyformer.position.attention_shape import AttentionShape
+from whyformer.position.layout import Layout
 from whyformer.position.positions import PositionSpec
 from whyformer.position.rotary import RotarySpec
 from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec
 from whyformer.position.t5 import T5Spec
+from whyformer.tap import attach
 from whyformer.why.arms import ALIBI, LEARNED, NO_POSITION, ROTARY, SHAW, SINUSOIDAL, T5
 from whyformer.why.lab.reader import Reader, small_network, small_stack
 from whyformer.why.lab.training import Draw, Examples, ToyTraining
@@ -113,3 +116,47 @@ def lines_of_code(schemes: tuple[PositionSpec, ...]) -> int:
     built = [part for scheme in schemes for part in (scheme, scheme.build(shape))]
     parts = {part for each in built for part in type(each).__mro__ if part.__module__ in _FILES}
     return sum(len(inspect.getsource(part).splitlines()) for part in parts)
+
+
+WORD_WIDTH, WORDS, SENTENCE, FIRST_WORD = 64, 24, 8, 4
+
+
+def toy_embedding(*, scale: bool, normal: bool = False) -> EmbeddingSpec:
+    """Vectors of variance 1/d, tied to the output; or, where ``normal``, of variance 1, and not tied."""
+    deviation, tie = (1.0, "none") if normal else (None, "output")
+    return EmbeddingSpec(scale=scale, deviation=deviation, tie=tie, dropout=0.0)
+
+
+class WordReader(nn.Module):
+    """One pre-norm layer between the library's token embedding and its output table."""
+
+    def __init__(self, spec: EmbeddingSpec, positions: bool) -> None:
+        super().__init__()
+        self.table = TokenEmbedding(FIRST_WORD + WORDS, WORD_WIDTH, spec)
+        self.output = (
+            self.table if spec.tie == "output" else TokenEmbedding(FIRST_WORD + WORDS, WORD_WIDTH, spec)
+        )
+        schemes = (SinusoidalSpec(),) if positions else ()
+        self.stack = small_stack(1, 4, schemes, feed_forward=small_network()).build(WORD_WIDTH)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens (B,L) -> scores (B,V,L)."""
+        layout = Layout(torch.arange(tokens.shape[1]).expand_as(tokens))
+        hidden = self.stack(self.stack.embed(self.table(tokens), layout), layout)
+        return token_logits(hidden, self.output.weight).transpose(1, 2)
+
+    @torch.no_grad()
+    def share(self, tokens: Tensor) -> float:
+        """Percentage of the energy of what enters the stack that comes from ``tokens`` (B,L)."""
+        words = self.table(tokens).square().sum()
+        return float(
+            100.0 * words / (words + self.stack.added(SENTENCE, WORD_WIDTH).square().sum() * len(tokens))
+        )
+
+    @torch.no_grad()
+    def spread(self, tokens: Tensor) -> float:
+        """Standard deviation of the scores of the first layer."""
+        scores: list[Tensor] = []
+        with attach(self.stack, "blocks.0.attention.taps.scores", lambda _, seen: scores.append(seen)):
+            self(tokens)
+        return float(scores[0].std())
