@@ -55,6 +55,7 @@ class NormPlace(Experiment):
     def measure(self, seed: int) -> Measurements:
         measured = Measurements()
         for arm, place in self.places.items():
+            gradients: list[float] = []
             for depth in self.depths:
                 gradients = gradient_by_layer(place, depth, seed)
                 measured[RATIO, arm, depth] = gradients[-1] / gradients[0]
