@@ -20,14 +20,14 @@ from whyformer.why.lab.order import (
 )
 from whyformer.why.lab.training import ToyTraining
 from whyformer.why.question import Measurements
-from whyformer.why.questions.q10_order import CHOSEN, FAR, ORDER, QUESTION, Encoding
+from whyformer.why.questions.q10_order import CHOSEN, FAR, ORDER, QUESTION, OrderSense
 
 CLAIMS = {claim.key: claim for claim in QUESTION.claims}
 
 
 @pytest.fixture(scope="module")
 def small() -> Measurements:
-    return Encoding(training=ToyTraining(steps=50, test_every=50), rates=(3e-3,)).run(101)
+    return OrderSense(training=ToyTraining(steps=50, test_every=50, test_examples=64), rates=(3e-3,)).run(101)
 
 
 def test_the_two_questions_are_what_they_say():
@@ -60,7 +60,9 @@ def test_dot_products_of_sinusoids_know_the_offset_alone():
     assert spread_of_dots(torch.randn(64, 32, generator=torch.Generator().manual_seed(0))) > 1
 
 
-def test_a_mask_in_the_encoder_would_turn_the_outcome():
+def test_positions_where_there_should_be_none_turn_the_outcome():
     schemes = {**CHOSEN, NO_POSITION: (SinusoidalSpec(),)}
-    measured = Encoding(schemes=schemes, training=ToyTraining(steps=1, test_every=1), rates=(3e-3,)).run(101)
+    measured = OrderSense(schemes=schemes, training=ToyTraining(steps=1, test_every=1), rates=(3e-3,)).run(
+        101
+    )
     assert CLAIMS["shuffled"].value(measured) > 1e-2

@@ -45,7 +45,7 @@ DOTS = Figure(Text("PE(p)·PE(p + k) over all p", "PE(p)·PE(p + k) 随 p 变化
 SAME_OFFSET = Text("k up to 32", "k 至多为 32")
 
 
-class Encoding(Experiment):
+class OrderSense(Experiment):
     """Two layers that learn which of two tokens comes first, with and without positions and a mask."""
 
     schemes: dict[Text, tuple[PositionSpec, ...]] = CHOSEN
@@ -140,7 +140,7 @@ QUESTION = Question(
     topic=Topic("middle", "positions", (20, 27), "sinusoidal sin cos order permutation 正弦 余弦 顺序 置换"),
     claims=CLAIMS,
     figures=(ORDER, FAR, PRESENT, SHUFFLED, DOTS, TRAINING_COST),
-    experiment=Encoding(),
+    experiment=OrderSense(),
     numbers={
         "sinusoidal_far": lambda seen: seen[FAR, SINUSOIDAL, 48],
         "noise": lambda seen: seen[DOTS, LEARNED, SAME_OFFSET],
