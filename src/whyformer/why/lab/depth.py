@@ -19,7 +19,8 @@ from whyformer.position.absolute import SinusoidalSpec
 from whyformer.training.optimizer import Adam
 from whyformer.why.lab.positions import CHARACTERS, manual, next_characters
 from whyformer.why.lab.reader import Reader, small_network, small_stack
-from whyformer.why.question import Effort
+from whyformer.why.lab.training import PARAMETERS, STEPS, TRAINING_COST
+from whyformer.why.question import Effort, Measurements, Text
 
 DEPTH_WIDTH = 32
 PIECE = 24
@@ -91,6 +92,13 @@ class DepthTraining(Effort):
                 log.updates[step] = float(moved.norm() / before.norm())
             log.losses.append(float(loss.detach()))
         return log
+
+
+def depth_cost(arm: Text, placement: PlacementSpec, layers: int, steps: int) -> Measurements:
+    """Parameters and steps of an arm, for the table."""
+    parameters = sum(each.numel() for each in deep_reader(placement, layers).parameters())
+    numbers = {STEPS: steps, PARAMETERS: parameters}
+    return Measurements({(TRAINING_COST, arm, place): float(number) for place, number in numbers.items()})
 
 
 def gradient_by_layer(placement: PlacementSpec, layers: int, seed: int, draws: int = 8) -> list[float]:
