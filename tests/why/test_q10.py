@@ -27,7 +27,10 @@ CLAIMS = {claim.key: claim for claim in QUESTION.claims}
 
 @pytest.fixture(scope="module")
 def small() -> Measurements:
-    return OrderSense(training=ToyTraining(steps=50, test_every=50, test_examples=64), rates=(3e-3,)).run(101)
+    schemes = {arm: CHOSEN[arm] for arm in (NO_POSITION, LEARNED)}
+    return OrderSense(
+        schemes=schemes, training=ToyTraining(steps=50, test_every=50, test_examples=64), rates=(3e-3,)
+    ).run(101)
 
 
 def test_the_two_questions_are_what_they_say():
@@ -40,7 +43,7 @@ def test_the_two_questions_are_what_they_say():
 
 
 def test_the_small_experiment_goes_the_right_way(small: Measurements):
-    # 5 seeds: 47 to 53, and over 98 %.
+    # 3 seeds: 49 to 53, and 100 % each.
     assert 40 < CLAIMS["blind"].value(small) < 60
     assert CLAIMS["causal"].value(small) > 80
     assert CLAIMS["present"].value(small) > 90
@@ -51,6 +54,7 @@ def test_the_small_experiment_goes_the_right_way(small: Measurements):
 def test_only_without_positions_and_mask_shuffling_commutes():
     torch.manual_seed(0)
     assert shuffling_error(PairReader((), Everything())) < 1e-5
+    # Positions where there should be none would turn the outcome.
     assert shuffling_error(PairReader((SinusoidalSpec(),), Everything())) > 1e-2
     assert shuffling_error(PairReader((), Causal())) > 1e-2
 
@@ -58,11 +62,3 @@ def test_only_without_positions_and_mask_shuffling_commutes():
 def test_dot_products_of_sinusoids_know_the_offset_alone():
     assert spread_of_dots(sinusoids(torch.arange(64), 32)) < 1e-4
     assert spread_of_dots(torch.randn(64, 32, generator=torch.Generator().manual_seed(0))) > 1
-
-
-def test_positions_where_there_should_be_none_turn_the_outcome():
-    schemes = {**CHOSEN, NO_POSITION: (SinusoidalSpec(),)}
-    measured = OrderSense(schemes=schemes, training=ToyTraining(steps=1, test_every=1), rates=(3e-3,)).run(
-        101
-    )
-    assert CLAIMS["shuffled"].value(measured) > 1e-2

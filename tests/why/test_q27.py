@@ -23,7 +23,7 @@ def test_the_tasks_are_what_they_say():
 
 def test_scaling_lifts_the_share_of_the_tokens_from_3_to_66_percent():
     measured = BRIEF.run(101)
-    # By definition d / (d + d/2) and 1 / (1 + d/2); 5 seeds: within 2 points, and within 0.3.
+    # By definition d / (d + d/2) and 1 / (1 + d/2); 3 seeds: 64 to 67, and 2.7 to 3.0.
     assert CLAIMS["with_scale"].value(measured) == pytest.approx(66.7, abs=4)
     assert CLAIMS["without"].value(measured) == pytest.approx(3.0, abs=0.6)
     assert 0.5 < CLAIMS["softmax"].value(measured) < 2
@@ -41,5 +41,5 @@ def test_content_is_learned_sooner_with_the_scale():
         model = WordReader(toy_embedding(scale=scale), positions=True)
         log = ToyTraining(steps=150, test_every=150, rate=5e-3).run(model, repetition(24, 8, 4), 101)
         right.append(log.final)
-    # 4 seeds: 10 to 30 points apart.
-    assert right[0] > right[1]
+    # 3 seeds: 26 to 39 points apart.
+    assert right[0] > right[1] + 5

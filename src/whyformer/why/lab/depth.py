@@ -19,7 +19,8 @@ from whyformer.position.absolute import SinusoidalSpec
 from whyformer.training.optimizer import Adam
 from whyformer.why.lab.positions import CHARACTERS, manual, next_characters
 from whyformer.why.lab.reader import Reader, small_network, small_stack
-from whyformer.why.question import Effort
+from whyformer.why.lab.training import PARAMETERS, STEPS, TRAINING_COST
+from whyformer.why.question import Effort, Measurements, Text
 
 DEPTH_WIDTH = 32
 PIECE = 24
@@ -93,17 +94,26 @@ class DepthTraining(Effort):
         return log
 
 
-def gradient_by_layer(placement: PlacementSpec, layers: int, seed: int) -> list[float]:
-    """Norm of the gradient of every layer's feed-forward network, before training."""
+def depth_cost(arm: Text, placement: PlacementSpec, layers: int, steps: int) -> Measurements:
+    """Parameters and steps of an arm, for the table."""
+    parameters = sum(each.numel() for each in deep_reader(placement, layers).parameters())
+    numbers = {STEPS: steps, PARAMETERS: parameters}
+    return Measurements({(TRAINING_COST, arm, place): float(number) for place, number in numbers.items()})
+
+
+def gradient_by_layer(placement: PlacementSpec, layers: int, seed: int, draws: int = 8) -> list[float]:
+    """Norm of the gradient of every layer's feed-forward network, before training.
+
+    It is the root of the mean square of several ``draws`` of the first weights, as one alone says little.
+    """
     torch.manual_seed(seed)
-    model = deep_reader(placement, layers)
-    text_loss(model, Generator().manual_seed(seed), count=48).backward()
-    norms: list[float] = []
-    for layer in range(layers):
-        weights = [
-            weight.grad.square().sum()
-            for name, weight in model.named_parameters()
-            if name.startswith(f"stack.blocks.{layer}.feed_forward.") and weight.grad is not None
-        ]
-        norms.append(float(torch.stack(weights).sum().sqrt()))
-    return norms
+    random = Generator().manual_seed(seed)
+    squares = torch.zeros(layers)
+    for _ in range(draws):
+        model = deep_reader(placement, layers)
+        text_loss(model, random, count=24).backward()
+        for name, weight in model.named_parameters():
+            _, _, layer, part, *_ = [*name.split("."), "", "", ""]
+            if part == "feed_forward" and weight.grad is not None:
+                squares[int(layer)] += weight.grad.square().sum() / draws
+    return squares.sqrt().tolist()

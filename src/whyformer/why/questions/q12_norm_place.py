@@ -8,7 +8,8 @@ from typing_extensions import override
 from whyformer.nn.placement import PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.training.schedule import Constant
 from whyformer.why.arms import POST_NORM, PRE_NORM
-from whyformer.why.lab.depth import DepthTraining, deep_reader, gradient_by_layer, letter_entropy
+from whyformer.why.lab.depth import DepthTraining, deep_reader, depth_cost, gradient_by_layer, letter_entropy
+from whyformer.why.lab.training import TRAINING_COST
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
 PLACES: dict[Text, PlacementSpec] = {POST_NORM: PostNormSpec(), PRE_NORM: PreNormSpec()}
@@ -55,6 +56,7 @@ class NormPlace(Experiment):
     def measure(self, seed: int) -> Measurements:
         measured = Measurements()
         for arm, place in self.places.items():
+            measured.update(depth_cost(arm, place, 6, self.training.steps))
             gradients: list[float] = []
             for depth in self.depths:
                 gradients = gradient_by_layer(place, depth, seed)
@@ -128,7 +130,7 @@ QUESTION = Question(
     title=Text("Where does LayerNorm sit?", "LayerNorm 放在哪里？"),
     topic=Topic("middle", "blocks", (11, 25, 26), "post-LN pre-LN norm placement 归一化 位置 残差"),
     claims=CLAIMS,
-    figures=(LOSS, GRADIENT, RATIO, SHALLOW),
+    figures=(LOSS, GRADIENT, RATIO, SHALLOW, TRAINING_COST),
     experiment=NormPlace(),
     numbers={
         "post_best": lambda seen: min(seen.line(LOSS, POST_NORM).values()),

@@ -6,7 +6,8 @@ from typing_extensions import override
 from whyformer.nn.placement import PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.training.schedule import LinearDecay
 from whyformer.why.arms import POST_NORM, PRE_NORM
-from whyformer.why.lab.depth import DepthLog, DepthTraining, deep_reader, letter_entropy
+from whyformer.why.lab.depth import DepthLog, DepthTraining, deep_reader, depth_cost, letter_entropy
+from whyformer.why.lab.training import TRAINING_COST
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
 PLACES: dict[Text, PlacementSpec] = {POST_NORM: PostNormSpec(), PRE_NORM: PreNormSpec()}
@@ -36,6 +37,8 @@ class Warmup(Experiment):
     @override
     def measure(self, seed: int) -> Measurements:
         measured = Measurements()
+        for arm, place in self.places.items():
+            measured.update(depth_cost(arm, place, 6, self.training.steps))
         for rate in self.rates:
             for arm, place in self.places.items():
                 for warmup in self.warmups:
@@ -124,7 +127,7 @@ QUESTION = Question(
     title=Text("Why does BERT warm up the learning rate?", "BERT 为什么要用学习率 warm-up？"),
     topic=Topic("senior", "training", (12, 11), "warmup warm-up learning rate Adam 预热 学习率 调度"),
     claims=CLAIMS,
-    figures=(LOSS[5e-3], LOSS[1e-2], LOSS[2.5e-3], UPDATE),
+    figures=(LOSS[5e-3], LOSS[1e-2], LOSS[2.5e-3], UPDATE, TRAINING_COST),
     experiment=Warmup(),
     numbers={
         "first_cold": lambda seen: 100 * seen[UPDATE, NONE, 1],
