@@ -44,9 +44,9 @@ def test_a_model_that_is_sure_and_wrong_is_badly_calibrated(monkeypatch: pytest.
     def sure(_model: Reader, sentences: torch.Tensor) -> torch.Tensor:
         return torch.eye(q24.CLASSES)[torch.zeros(len(sentences), dtype=torch.int64)] * 100.0
 
-    monkeypatch.setattr(q24, "scores", sure)
+    monkeypatch.setattr(q24, "class_scores", sure)
     test = Examples(torch.zeros(10, 3, dtype=torch.int64), torch.arange(10))
     model = Reader(q24.WORDS, 1 + q24.CLASSES, q24.small_stack())
-    measured = q24.judged(q24.CLEAN, 0.0, model, test)
+    measured = q24.calibration_of(q24.CLEAN, 0.0, model, test)
     assert measured[q24.CALIBRATION, q24.CLEAN, 0.0] == pytest.approx(90.0)
     assert measured[q24.ACCURACY, q24.CLEAN, 0.0] == pytest.approx(10.0)

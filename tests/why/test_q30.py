@@ -45,7 +45,7 @@ def test_what_is_written_is_compared_place_by_place():
     torch.manual_seed(0)
     model = toy.Writer(layers=1)
     sentences, target = toy.translation(toy.backwards, 5, 5)(torch.Generator().manual_seed(0), 4)
-    found = toy.written(model.model, sentences)
+    found = toy.written_alone(model.model, sentences)
     assert found.shape == target.shape
     # What it wrote itself is what it would write behind that, up to the end.
     shifted = torch.cat([torch.full((4, 1), 2), found[:, :-1]], dim=1)

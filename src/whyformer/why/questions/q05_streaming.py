@@ -76,18 +76,18 @@ class Streaming(Experiment):
         return measured
 
 
-def slope(measured: Measurements, arm: Text) -> float:
+def weight_slope(measured: Measurements, arm: Text) -> float:
     """Exponent by which the weights grow with the length, by least squares."""
     line = measured.line(WEIGHTS, arm)
     return linear_regression([log(n) for n in line], [log(count) for count in line.values()]).slope
 
 
-def drop(measured: Measurements, arm: Text, other: Text, size: int) -> float:
+def error_gap(measured: Measurements, arm: Text, other: Text, size: int) -> float:
     """Points of error that ``arm`` has more than ``other`` at a chunk size."""
     return measured[ERROR, arm, size] - measured[ERROR, other, size]
 
 
-def rise(measured: Measurements) -> float:
+def largest_rise(measured: Measurements) -> float:
     """Points by which the error rises at most from one chunk size to the next larger one."""
     errors = [*measured.line(ERROR, DYNAMIC).values()]
     return max(after - before for before, after in pairwise(errors))
@@ -101,17 +101,17 @@ CLAIMS = (
         lambda measured: measured[ERROR, DYNAMIC, 1] - measured[ERROR, DYNAMIC, ALL],
         Bounds(low=5.0), Bounds(low=1.0)),
     Claim("falls", Text("largest rise with the chunk size (points)", "块变长时误差的最大上升（百分点）"),
-        rise, Bounds(high=1.0), Bounds(high=5.0)),
+        largest_rise, Bounds(high=1.0), Bounds(high=5.0)),
     Claim("untaught", Text("chunk 4: wholes - all sizes (points)", "块长 4：只练整段 - 各种块长"),
-        lambda measured: drop(measured, FULL, DYNAMIC, 4), Bounds(low=5.0)),
+        lambda measured: error_gap(measured, FULL, DYNAMIC, 4), Bounds(low=5.0)),
     Claim("square", Text("weights, whole: exponent in the length", "权重数，整段：随长度的指数"),
-        lambda measured: slope(measured, WHOLE), Bounds(1.9, 2.1)),
+        lambda measured: weight_slope(measured, WHOLE), Bounds(1.9, 2.1)),
     Claim("linear", Text("weights, stream: exponent in the length", "权重数，流式：随长度的指数"),
-        lambda measured: slope(measured, STREAM), Bounds(0.9, 1.1), Bounds(high=1.5)),
+        lambda measured: weight_slope(measured, STREAM), Bounds(0.9, 1.1), Bounds(high=1.5)),
     Claim("bounded", Text("stream's memory: 256 / 64 frames", "流式内存：256 帧 / 64 帧"),
         lambda measured: measured[STATE, STREAM, 256] / measured[STATE, STREAM, 64], Bounds(high=1.01)),
     Claim("control", Text("whole signal: error of one - other (points)", "整段：两者误差之差（百分点）"),
-        lambda measured: abs(drop(measured, FULL, DYNAMIC, ALL)), Bounds(high=3.0),
+        lambda measured: abs(error_gap(measured, FULL, DYNAMIC, ALL)), Bounds(high=3.0),
         Bounds(high=3.0), control=True),
 )  # fmt: skip
 

@@ -83,12 +83,12 @@ class Interaction(Experiment):
         torch.manual_seed(seed)
         model = transformer(layers=2, d_model=128, heads=4, feed_forward=256, dropout=0.0).build(64, 64)
         for length in self.lengths:
-            measured.update(decoding(model, torch.randint(4, 64, (4, length))))
+            measured.update(memory_cost(model, torch.randint(4, 64, (4, length))))
         return measured
 
 
 @torch.no_grad()
-def decoding(model: Transformer, source: Tensor) -> Measurements:
+def memory_cost(model: Transformer, source: Tensor) -> Measurements:
     """Time of decoding steps after ``source`` (B,S), and whether it matters when K and V are made."""
     layout, at = Layout.counting(*source.shape), source.shape[1]
     memory = model.encoder(model.encoder.embed(model.source_embedding(source), layout), layout)
@@ -103,7 +103,7 @@ def decoding(model: Transformer, source: Tensor) -> Measurements:
     return measured
 
 
-def rise(measured: Measurements, task: Text) -> float:
+def loss_rise(measured: Measurements, task: Text) -> float:
     """Nats by which the loss rises when another sentence's source is read."""
     return measured[LOSS, toy.OTHER, task] - measured[LOSS, toy.OWN, task]
 
@@ -119,7 +119,7 @@ CLAIMS = (
     Claim("swapped", Text("reversal, another's source: loss / guessing", "逆序，读另一句：损失 / 瞎猜的损失"),
         lambda measured: measured[LOSS, toy.OTHER, REVERSAL] / math.log(10), Bounds(low=0.8)),
     Claim("real", Text("dates, another's source: loss rises by (%)", "日期，读另一句：损失上升（%）"),
-        lambda measured: 100.0 * rise(measured, REAL) / measured[LOSS, toy.OWN, REAL],
+        lambda measured: 100.0 * loss_rise(measured, REAL) / measured[LOSS, toy.OWN, REAL],
         expected=Bounds(low=10.0), tolerated=Bounds(low=10.0)),
     Claim("exact", Text("logits: kept - anew, padded - alone", "logits：复用 - 重算，带填充 - 不带"),
         lambda measured: max(value for (of, *_), value in measured.items() if of == EXACT),
@@ -128,7 +128,8 @@ CLAIMS = (
         lambda measured: measured[TIME, AGAIN, 256] / measured[TIME, KEPT, 256],
         expected=Bounds(low=1.1), tolerated=Bounds(low=1.0)),
     Claim("control", Text("counting, another's: loss rises by (nats)", "数数，读另一句：损失上升（nat）"),
-        lambda measured: abs(rise(measured, COUNTING)), Bounds(high=0.1), Bounds(high=0.1), control=True),
+        lambda measured: abs(loss_rise(measured, COUNTING)), Bounds(high=0.1),
+        Bounds(high=0.1), control=True),
 )  # fmt: skip
 
 QUESTION = Question(

@@ -44,8 +44,8 @@ class Smoothing(Experiment):
         measured = Measurements()
         random = Generator().manual_seed(seed)  # habits are (CLASSES,WORDS)
         habits = (1.5 * torch.randn(CLASSES, WORDS, generator=random)).softmax(dim=1)
-        test = drawn(habits, 2048, random)
-        few = drawn(habits, self.count, random)
+        test = class_sentences(habits, 2048, random)
+        few = class_sentences(habits, self.count, random)
         wrong = torch.rand(len(few.target), generator=random) < 0.15
         other = (few.target + torch.randint(1, CLASSES, few.target.shape, generator=random)) % CLASSES
         sets = {
@@ -56,9 +56,9 @@ class Smoothing(Experiment):
         for arm, examples in sets.items():
             for epsilon in self.epsilons:
                 model = self.trained(examples, habits, epsilon, seed)
-                measured.update(judged(arm, epsilon, model, test))
+                measured.update(calibration_of(arm, epsilon, model, test))
                 if examples is not None:
-                    logits = scores(model, examples.sentences)
+                    logits = class_scores(model, examples.sentences)
                     true = logits.gather(1, examples.target[:, None])
                     others = (logits.sum(dim=1, keepdim=True) - true) / (CLASSES - 1)
                     measured[GAP, arm, epsilon] = float((true - others).mean())
@@ -73,7 +73,7 @@ class Smoothing(Experiment):
         model = Reader(WORDS, 1 + CLASSES, small_stack(feed_forward=small_network()), WIDTH)
         optimizer = torch.optim.Adam(model.parameters(), lr=3e-3, fused=True)
         for _ in range(self.steps):
-            sentences, target = examples or drawn(habits, self.count, random)
+            sentences, target = examples or class_sentences(habits, self.count, random)
             optimizer.zero_grad()
             states = model.hidden(sentences).mean(dim=1)
             loss = token_loss(states, model.output.weight, target + 1, epsilon).loss / len(target)
@@ -82,7 +82,7 @@ class Smoothing(Experiment):
         return model
 
 
-def drawn(habits: Tensor, count: int, random: Generator) -> Examples:
+def class_sentences(habits: Tensor, count: int, random: Generator) -> Examples:
     """Sentences (N,L) of words that are drawn as often as their class (N,) uses them."""
     target = torch.randint(CLASSES, (count,), generator=random)
     return Examples(torch.multinomial(habits[target], LENGTH, replacement=True, generator=random), target)
@@ -94,14 +94,14 @@ def best_gap(epsilon: float) -> float:
 
 
 @torch.no_grad()
-def scores(model: Reader, sentences: Tensor) -> Tensor:
+def class_scores(model: Reader, sentences: Tensor) -> Tensor:
     """Logits (N,CLASSES) of the classes."""
     return (model.hidden(sentences).mean(dim=1) @ model.output.weight.t())[:, 1:]
 
 
-def judged(arm: Text, epsilon: float, model: Reader, test: Examples) -> Measurements:
+def calibration_of(arm: Text, epsilon: float, model: Reader, test: Examples) -> Measurements:
     """Accuracy, negative log-likelihood and expected calibration error in 15 bins (Guo et al. 2017)."""
-    log_probs = scores(model, test.sentences).log_softmax(dim=1)
+    log_probs = class_scores(model, test.sentences).log_softmax(dim=1)
     confidence, guess = log_probs.exp().max(dim=1)
     right = (guess == test.target).float()
     bins = (confidence * 15).long().clamp(max=14)
@@ -113,8 +113,8 @@ def judged(arm: Text, epsilon: float, model: Reader, test: Examples) -> Measurem
     })  # fmt: skip
 
 
-def change(measured: Measurements, figure: Figure, arm: Text) -> float:
-    """What ε = 0.1 takes away from that of ε = 0."""
+def eased(measured: Measurements, figure: Figure, arm: Text) -> float:
+    """Difference that ε = 0.1 makes: what ε = 0 has more."""
     return measured[figure, arm, 0.0] - measured[figure, arm, 0.1]
 
 
@@ -124,15 +124,15 @@ CLAIMS = (
     Claim("unbounded", Text("logit gap: ε = 0 / ε = 0.1", "logit 差：ε = 0 / ε = 0.1"),
         lambda measured: measured[GAP, CLEAN, 0.0] / measured[GAP, CLEAN, 0.1], Bounds(low=1.5)),
     Claim("noise", Text("wrong labels: calibration error saved", "有错误标签：校准误差减少"),
-        lambda measured: change(measured, CALIBRATION, NOISY), Bounds(low=2.0), Bounds(low=0.0)),
+        lambda measured: eased(measured, CALIBRATION, NOISY), Bounds(low=2.0), Bounds(low=0.0)),
     Claim("calibration", Text("few sentences: calibration error saved", "少量样本：校准误差减少"),
-        lambda measured: change(measured, CALIBRATION, CLEAN), Bounds(low=2.0)),
+        lambda measured: eased(measured, CALIBRATION, CLEAN), Bounds(low=2.0)),
     Claim("accuracy", Text("wrong labels: points of accuracy lost", "有错误标签：正确率下降"),
-        lambda measured: change(measured, ACCURACY, NOISY), Bounds(high=0.0)),
+        lambda measured: eased(measured, ACCURACY, NOISY), Bounds(high=0.0)),
     Claim("likelihood", Text("plenty: loss saved (nats)", "大量样本：损失减少（nat）"),
-        lambda measured: change(measured, LIKELIHOOD, PLENTY), Bounds(high=0.0)),
+        lambda measured: eased(measured, LIKELIHOOD, PLENTY), Bounds(high=0.0)),
     Claim("control", Text("plenty: calibration error saved", "大量样本：校准误差减少"),
-        lambda measured: change(measured, CALIBRATION, PLENTY), Bounds(high=1), Bounds(high=1), control=True),
+        lambda measured: eased(measured, CALIBRATION, PLENTY), Bounds(high=1), Bounds(high=1), control=True),
 )  # fmt: skip
 
 QUESTION = Question(

@@ -57,11 +57,11 @@ class Pipeline(Experiment):
             log = self.training.run(model, lambda _random, _count, pairs=pairs: pairs, seed, enough=100.0)
             measured.update(training_cost(arm, model, log))
             wanted = by_heart(WHOLE, seed)
-            right = (toy.written(model.model, wanted.sentences) == wanted.target).all(dim=1)
+            right = (toy.written_alone(model.model, wanted.sentences) == wanted.target).all(dim=1)
             measured[OVERFIT, arm, TAUGHT] = log.final
             measured[OVERFIT, arm, WRITTEN] = 100.0 * float(right.float().mean())
         if self.translator:
-            measured.update(stages(seed))
+            measured.update(stage_shares(seed))
         return measured
 
 
@@ -80,7 +80,7 @@ def by_heart(arm: Text, seed: int) -> Examples:
     return Examples(sentences, target)
 
 
-def stages(seed: int) -> Measurements:
+def stage_shares(seed: int) -> Measurements:
     """Shares of the stages in the time that the small translator takes for one sentence, greedily."""
     small = toy.small_translator()
     model, tokenizers = small.model, small.translator.tokenizers

@@ -71,7 +71,10 @@ class Decoding(Experiment):
             random = Generator().manual_seed(seed + 1_000_003)
             sentences, target = toy.translation(write, LONGEST, LONGEST)(random, 512)
             with torch.no_grad():
-                guesses = {gold: model(sentences).argmax(dim=1), own: toy.written(model.model, sentences)}
+                guesses = {
+                    gold: model(sentences).argmax(dim=1),
+                    own: toy.written_alone(model.model, sentences),
+                }
             for arm, guess in guesses.items():
                 share = (guess == target)[:, :LONGEST].float().mean(dim=0).tolist()
                 measured.update({(DRIFT, arm, at): 100.0 * each for at, each in enumerate(share, start=1)})
@@ -91,12 +94,12 @@ class Decoding(Experiment):
         return measured
 
 
-def ratio(measured: Measurements, length: int) -> float:
+def slowdown(measured: Measurements, length: int) -> float:
     """Time of a step without a cache, as a multiple of that with one."""
     return measured[TIME, toy.AGAIN, length] / measured[TIME, toy.CACHED, length]
 
 
-def gap(measured: Measurements, arms: tuple[Text, Text], at: int) -> float:
+def lost(measured: Measurements, arms: tuple[Text, Text], at: int) -> float:
     """Points lost at a place of the target to mistakes before it."""
     gold, own = arms
     return measured[DRIFT, gold, at] - measured[DRIFT, own, at]
@@ -106,20 +109,20 @@ CLAIMS = (
     Claim("equal", LOGITS, lambda measured: measured[SAME, toy.CACHED, LOGITS],
         Bounds(high=1e-5), Bounds(high=1e-5)),
     Claim("ratio", Text("step time at 64: again / cached", "第 64 步的时间：重算 / 缓存"),
-        lambda measured: ratio(measured, 64), Bounds(low=3.0), Bounds(low=1.0)),
+        lambda measured: slowdown(measured, 64), Bounds(low=3.0), Bounds(low=1.0)),
     Claim("grows", Text("the same, at 64 over at 4", "同上，第 64 步相对第 4 步"),
-        lambda measured: ratio(measured, 64) / ratio(measured, 4), Bounds(low=1.5), Bounds(low=1.0)),
+        lambda measured: slowdown(measured, 64) / slowdown(measured, 4), Bounds(low=1.5), Bounds(low=1.0)),
     Claim("changed", Text("outputs changed by the batch", "因批大小而改变的输出"),
         lambda measured: sum(measured[SAME, gold, BATCHES] for gold, _ in TOYS.values()),
         Bounds(high=0.0), Bounds(high=0.0)),
     Claim("drift", Text("sum, last place: points lost", "累加，末位：损失的百分点"),
-        lambda measured: gap(measured, TOYS[toy.running_sum], LONGEST), Bounds(low=10.0), Bounds(low=3.0)),
+        lambda measured: lost(measured, TOYS[toy.running_sum], LONGEST), Bounds(low=10.0), Bounds(low=3.0)),
     Claim("wide", Text("dates: beam 16 plain - beam 4 (points)", "日期：束宽 16 无惩罚 - 束宽 4（百分点）"),
         lambda measured: measured[BEAMS, PLAIN, 16] - measured[BEAMS, PENALTY, 4], Bounds(high=0.5)),
     Claim("first", Text("step time at 1: again / cached", "第 1 步的时间：重算 / 缓存"),
-        lambda measured: ratio(measured, 1), Bounds(high=1.3), Bounds(high=1.3), control=True),
+        lambda measured: slowdown(measured, 1), Bounds(high=1.3), Bounds(high=1.3), control=True),
     Claim("one", Text("sum, first place: points lost", "累加，首位：损失的百分点"),
-        lambda measured: gap(measured, TOYS[toy.running_sum], 1), Bounds(-0.5, 0.5),
+        lambda measured: lost(measured, TOYS[toy.running_sum], 1), Bounds(-0.5, 0.5),
         Bounds(-0.5, 0.5), control=True),
 )  # fmt: skip
 
@@ -136,7 +139,7 @@ QUESTION = Question(
     figures=(TIME, DRIFT, BEAMS, SAME, TRAINING_COST),
     experiment=Decoding(),
     numbers={
-        "reversal": lambda measured: gap(measured, TOYS[toy.backwards], LONGEST),
+        "reversal": lambda measured: lost(measured, TOYS[toy.backwards], LONGEST),
         "greedy": lambda measured: measured[BEAMS, PLAIN, 1],
         "beam": lambda measured: measured[BEAMS, PENALTY, 4],
         "gold": lambda measured: measured[DRIFT, TOYS[toy.running_sum][0], LONGEST],

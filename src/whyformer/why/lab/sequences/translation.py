@@ -35,7 +35,7 @@ from whyformer.why.question import Text
 
 FIRST, SYMBOLS = 4, 10
 """Symbols, and the token that the first of them is; the special tokens stand before."""
-VOCABULARY = FIRST + SYMBOLS
+TOY_VOCABULARY = FIRST + SYMBOLS
 
 SMALLER = (
     "data.topics=[dates]",
@@ -46,10 +46,10 @@ SMALLER = (
     "training.epochs=5",
     "training.validation.every=400",
 )
-"""What the small translator leaves out of the recipe ``demo``."""
+"""Changes of the recipe ``demo`` for the small translator."""
 
 Write = Callable[[Tensor, Generator], Tensor]
-"""What is to be written of symbols (B,L): symbols (B,L)."""
+"""Rule that turns symbols (B,L) into those that are to be written (B,L)."""
 
 
 class Writer(nn.Module):
@@ -63,7 +63,7 @@ class Writer(nn.Module):
         spec = transformer(layers=layers, d_model=width, heads=heads, feed_forward=2 * width, dropout=0.0)
         if mask is not None:
             spec = spec.model_copy(update={"encoder": spec.encoder.model_copy(update={"mask": mask})})
-        self.model = spec.build(VOCABULARY, VOCABULARY)
+        self.model = spec.build(TOY_VOCABULARY, TOY_VOCABULARY)
 
     @override
     def forward(self, sentences: Tensor) -> Tensor:
@@ -72,21 +72,21 @@ class Writer(nn.Module):
         return self.model.logits(self.model(*source, *target)).transpose(1, 2)
 
 
-class Side(NamedTuple):
+class TextSide(NamedTuple):
     """Sentences of one language (B,L), and which of their tokens are real."""
 
     tokens: Tensor
     layout: Layout
 
-    def select(self, rows: Tensor) -> "Side":
+    def select(self, rows: Tensor) -> "TextSide":
         """Other rows: ``rows`` (B') int64."""
-        return Side(self.tokens[rows], self.layout.select(rows))
+        return TextSide(self.tokens[rows], self.layout.select(rows))
 
 
-def sides(sentences: Tensor) -> tuple[Side, Side]:
+def sides(sentences: Tensor) -> tuple[TextSide, TextSide]:
     """Source and decoder input of sentences (B,S+T) without padding."""
     source, target = sentences.chunk(2, dim=1)
-    return Side(source, Layout.counting(*source.shape)), Side(target, Layout.counting(*target.shape))
+    return TextSide(source, Layout.counting(*source.shape)), TextSide(target, Layout.counting(*target.shape))
 
 
 def translation(write: Write, shortest: int, longest: int) -> Draw:
@@ -132,24 +132,24 @@ class SmallTranslator(NamedTuple):
         assert isinstance(model, Transformer)
         return model
 
-    def examples(self, random: Generator, count: int) -> tuple[Side, Side, Tensor]:
+    def examples(self, random: Generator, count: int) -> tuple[TextSide, TextSide, Tensor]:
         """So many of the pairs, drawn without repetition; see ``sides``."""
         chosen = torch.randperm(len(self.pairs), generator=random)[:count].tolist()
         return self.sides([self.pairs[index] for index in chosen])
 
-    def sides(self, pairs: Sequence[CldrPair]) -> tuple[Side, Side, Tensor]:
+    def sides(self, pairs: Sequence[CldrPair]) -> tuple[TextSide, TextSide, Tensor]:
         """Source, decoder input and what is to be written (B,T)."""
         tokenizers = self.translator.tokenizers
         sources = tokenizers.source.encode_all([pair.source for pair in pairs])
         targets = tokenizers.target.encode_all([pair.target for pair in pairs])
         batch = PairBatch.of(list(zip(sources, targets, strict=True)))
         target = batch.target
-        read = Side(target.tokens[:, :-1], target.layout.without_last())
-        return Side(batch.source.tokens, batch.source.layout), read, target.tokens[:, 1:]
+        read = TextSide(target.tokens[:, :-1], target.layout.without_last())
+        return TextSide(batch.source.tokens, batch.source.layout), read, target.tokens[:, 1:]
 
 
 @torch.no_grad()
-def loss_of(model: AnyEncoderDecoder, source: Side, target: Side, gold: Tensor) -> float:
+def loss_of(model: AnyEncoderDecoder, source: TextSide, target: TextSide, gold: Tensor) -> float:
     """Mean loss in nats on ``gold`` (B,T), padding left out, after the true tokens before."""
     scores = model.logits(model(*source, *target)).transpose(1, 2)
     return float(F.cross_entropy(scores, gold, ignore_index=PAD))
@@ -159,7 +159,9 @@ OWN, OTHER = Text("its own source", "自己的源句"), Text("another sentence's
 NOTHING = Text("nothing (context 0)", "什么都读不到（上下文置 0）")
 
 
-def loss_by_source(model: AnyEncoderDecoder, source: Side, target: Side, gold: Tensor) -> dict[Text, float]:
+def loss_by_source(
+    model: AnyEncoderDecoder, source: TextSide, target: TextSide, gold: Tensor
+) -> dict[Text, float]:
     """The same when the decoder reads its own source, that of the row above, or nothing."""
     other = source.select(torch.arange(len(gold)).roll(1))
     found = {arm: loss_of(model, side, target, gold) for arm, side in ((OWN, source), (OTHER, other))}
@@ -220,8 +222,8 @@ def step_cost(lengths: Sequence[int]) -> tuple[dict[int, dict[Text, float]], flo
     return times, float((cached[..., PAD + 1 :] - prefix_logits(model, tokens, cross)).abs().max())
 
 
-def written(model: Transformer, sentences: Tensor) -> Tensor:
-    """What ``model`` writes by itself (B,T), always the likeliest token, to sentences without padding."""
+def written_alone(model: Transformer, sentences: Tensor) -> Tensor:
+    """Tokens (B,T) that ``model`` writes by itself, always the likeliest, to sentences without padding."""
     source, target = sides(sentences)
     count = target.tokens.shape[1]
     found = search(model, source.tokens, source.layout, GreedySpec(), model_limit=count)
@@ -272,7 +274,7 @@ def differences_from_torch(*, scaled: bool) -> tuple[float, float]:
     """
     width, source_lengths, target_lengths = 64, (7, 4, 2), (3, 5, 1)
     spec = transformer(layers=2, d_model=width, heads=4, feed_forward=128, dropout=0.0)
-    model = spec.build(VOCABULARY, VOCABULARY)
+    model = spec.build(TOY_VOCABULARY, TOY_VOCABULARY)
     with torch.no_grad():
         for parameter in model.parameters():
             # No biases of 0 and no gains of 1, which would hide a mistake.
@@ -282,7 +284,7 @@ def differences_from_torch(*, scaled: bool) -> tuple[float, float]:
     tokens, valid, embedded = [], [], []
     for lengths in (source_lengths, target_lengths):
         longest = max(lengths)
-        tokens.append(torch.randint(FIRST, VOCABULARY, (len(lengths), longest)))
+        tokens.append(torch.randint(FIRST, TOY_VOCABULARY, (len(lengths), longest)))
         valid.append(torch.arange(longest) < torch.tensor(lengths)[:, None])
         x = F.embedding(tokens[-1], table) * (width**0.5 if scaled else 1.0)
         embedded.append(x + sinusoids(torch.arange(longest), width))
