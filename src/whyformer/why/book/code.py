@@ -1,0 +1,51 @@
+"""Code that ran, coloured sparingly, and the parts of the library that it used."""
+
+import ast
+import sys
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+from markupsafe import Markup
+from pygments.lexers.python import PythonLexer
+from pygments.token import Comment, Keyword, Number, String
+
+from whyformer.why.question import Question
+
+_PACKAGE = "whyformer"
+# What is coloured; all else would only make the pages heavy.
+_CLASSES = ((Comment, "c"), (String, "s"), (Keyword, "k"), (Number, "n"))
+
+
+class UsedPart(NamedTuple):
+    """A file of the library and what an experiment takes from it."""
+
+    path: str
+    names: tuple[str, ...]
+
+
+def source_of(question: Question) -> str:
+    """The file that asks ``question``."""
+    file = sys.modules[type(question.experiment).__module__].__file__
+    return "" if file is None else Path(file).read_text(encoding="utf-8")
+
+
+def highlighted(question: Question) -> Markup:
+    """The file that asks ``question``, as HTML."""
+    parts: list[str] = []
+    for token, text in PythonLexer().get_tokens(source_of(question)):
+        name = next((name for kind, name in _CLASSES if token in kind), None)
+        shown = escape(text, quote=False)
+        parts.append(shown if name is None or not text.strip() else f'<i class="{name}">{shown}</i>')
+    return Markup("".join(parts).replace("</i><i class=\"s\">", "").rstrip())
+
+
+def used_parts(question: Question) -> list[UsedPart]:
+    """Files of the library, the toys of the questions aside, by their order in the imports."""
+    found: list[UsedPart] = []
+    for node in ast.walk(ast.parse(source_of(question))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{_PACKAGE}."):
+            if not node.module.startswith(f"{_PACKAGE}.why"):
+                path = node.module.replace(".", "/")
+                found.append(UsedPart(f"src/{path}.py", tuple(alias.name for alias in node.names)))
+    return found

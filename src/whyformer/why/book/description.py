@@ -1,0 +1,45 @@
+"""Charts in words, computed from their numbers: for whoever cannot see them."""
+
+import math
+
+from whyformer.plots.chart import Language
+from whyformer.why.book.drawing import Plot
+from whyformer.why.book.numbers import brief
+from whyformer.why.book.rows import REFUSED
+from whyformer.why.question import Place, Text
+
+
+def describe(plot: Plot) -> str:
+    """What a chart shows: kind, axes and, for each arm, its means."""
+    kind = {"line": Text("Lines", "折线图"), "bar": Text("Bars", "条形图"), "heat": Text("Cells", "热图")}
+    figure, lang = plot.figure, plot.lang
+    of = kind[figure.mark or "heat"].say(lang)
+    unit, across = figure.unit.say(lang), figure.across.say(lang)
+    seeds = len(plot.findings.measured)
+    if lang == "en":
+        head = f"{of} of {unit or figure.title.en} over {across}, means of {seeds} seeds."
+    else:
+        head = f"{of}：纵为{unit or figure.title.zh}，横为{across}，{seeds} 个随机种子的平均。"
+    levels = [f"{level.name.say(lang)} {brief(level.at)}" for level in figure.levels]
+    rows = [_arm(plot, arm) for arm in plot.arms]
+    stop, comma = ("; ", ", ") if lang == "en" else ("；", "，")
+    dotted = ("Dotted: " if lang == "en" else "虚线：") + comma.join(levels)
+    end = "." if lang == "en" else "。"
+    return " ".join([head, stop.join(row for row in rows if row) + end, *([dotted + end] if levels else [])])
+
+
+def _arm(plot: Plot, arm: Text) -> str:
+    """The means of one arm; of a curve, its beginning and its end."""
+    means = {place: value for (who, place), value in plot.means().items() if who == arm}
+    known = [(place, value) for place, value in means.items() if not math.isnan(value)]
+    if plot.figure.mark == "line" and len(known) > 6:
+        known = [known[0], known[-1]]
+    elif plot.figure.mark != "line":
+        known = [*means.items()]
+    colon, comma = (": ", ", ") if plot.lang == "en" else ("：", "，")
+    return plot.say(arm) + colon + comma.join(_point(plot, place, value) for place, value in known)
+
+
+def _point(plot: Plot, place: Place, value: float) -> str:
+    told = REFUSED.say(plot.lang) if math.isnan(value) else brief(value)
+    return f"{told} at {plot.name(place)}" if plot.lang == "en" else f"{plot.name(place)} 处 {told}"

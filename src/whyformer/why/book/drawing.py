@@ -1,0 +1,214 @@
+"""What the charts of all kinds share: the numbers of a figure, the colours of its arms, text that fits."""
+
+import json
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import altair as alt
+
+from whyformer.plots.chart import Language, VegaLite
+from whyformer.why.arms import COLORS, PALETTE
+from whyformer.why.book.svg import FONT_SIZE, GRID, INK, LINE, SOFT
+from whyformer.why.question import Figure, Findings, Place, Text, place_name
+
+MOST_POINTS = 60
+"""Points of a curve that are drawn; more cannot be told apart."""
+_LEGEND = 310  # pixels that a legend's line may be wide
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure's numbers, and how they are drawn."""
+
+    findings: Findings
+    figure: Figure
+    lang: Language
+    small: bool = False
+    """Whether it is drawn as small as a stamp, without words."""
+
+    @property
+    def arms(self) -> list[Text]:
+        """The arms of this figure, in the order in which they were measured."""
+        return list(dict.fromkeys(arm for arm, _ in self.findings.numbers(self.figure)))
+
+    @property
+    def places(self) -> list[Place]:
+        """The places of this figure; numbers in their order."""
+        found = list(dict.fromkeys(place for _, place in self.findings.numbers(self.figure)))
+        numbers = sorted(place for place in found if not isinstance(place, Text))
+        return [*numbers] if len(numbers) == len(found) else found
+
+    @property
+    def numbers(self) -> list[float]:
+        """Those places that are numbers."""
+        return [place for place in self.places if not isinstance(place, Text)]
+
+    def say(self, arm: Text) -> str:
+        """The name of ``arm`` in a legend."""
+        return arm.say(self.lang)
+
+    def name(self, place: Place) -> str:
+        """The name of a place on the axis."""
+        return place_name(place, self.lang)
+
+    def colors(self) -> Mapping[Text, str]:
+        """A colour for each arm of the question, the same in all of its figures."""
+        references = {figure.reference for figure in self.findings.question.figures}
+        return arm_colors(self.findings.arms, references)
+
+    def dash(self, arm: Text) -> list[int]:
+        """The dashes of an arm's line: none for what is compared, as controls often lie on top of it."""
+        if self.colors()[arm] == INK:
+            return [5, 4]
+        return [9, 3] if arm.en.startswith("control") else [1, 0]
+
+    def color(self, legend: str | None = None) -> alt.Color:
+        """The encoding of arms by colour, with a legend that shows this shape if there is one."""
+        colors = self.colors()
+        scale = alt.Scale(
+            domain=[str(at) for at in range(len(self.arms))], range=[colors[arm] for arm in self.arms]
+        )
+        if legend is None or self.small:
+            return alt.Color("arm:N", scale=scale, legend=None)
+        texts = json.dumps([wrapped(self.say(arm), _LEGEND) for arm in self.arms], ensure_ascii=False)
+        shown = alt.Legend(labelExpr=f"({texts})[datum.label]", title=None, symbolType=legend)
+        return alt.Color("arm:N", scale=scale, legend=shown)
+
+    def means(self) -> dict[tuple[Text, Place], float]:
+        """The mean of all seeds by arm and place; NaN where not all of them have a number."""
+        return {
+            key: fmean(values) if len(values) == len(self.findings.measured) else math.nan
+            for key, values in self.findings.numbers(self.figure).items()
+        }
+
+    def curves(self) -> list[dict[str, Any]]:
+        """Points of each seed's lines, in order; arms by their index."""
+        index = {arm: str(at) for at, arm in enumerate(self.arms)}
+        rows: list[dict[str, Any]] = []
+        for arm in self.arms:
+            for seed, measured in self.findings.measured.items():
+                line = measured.line(self.figure, arm)
+                rows += [
+                    {"arm": index[arm], "at": at, "value": line[at], "seed": seed}
+                    for at in _thinned(sorted(line))
+                    if math.isfinite(line[at])
+                ]
+        return rows
+
+    def mean_curves(self) -> list[dict[str, Any]]:
+        """Points of each arm's mean, as far as all seeds have numbers."""
+        index = {arm: str(at) for at, arm in enumerate(self.arms)}
+        means = self.means()
+        rows: list[dict[str, Any]] = []
+        for arm in self.arms:
+            line = {
+                place: value
+                for (who, place), value in means.items()
+                if who == arm and not isinstance(place, Text) and math.isfinite(value)
+            }
+            rows += [{"arm": index[arm], "at": at, "value": line[at]} for at in _thinned(sorted(line))]
+        return rows
+
+
+def _thinned(places: Sequence[float]) -> list[float]:
+    """At most ``MOST_POINTS`` of ``places``, both ends among them."""
+    if len(places) <= MOST_POINTS:
+        return [*places]
+    step = (len(places) - 1) / (MOST_POINTS - 1)
+    return [places[round(index * step)] for index in range(MOST_POINTS)]
+
+
+def arm_colors(arms: Sequence[Text], references: set[Text | None]) -> dict[Text, str]:
+    """The book's colour of each arm; others get what the palette has left, and what was computed gets ink."""
+    taken = {COLORS[arm] for arm in arms if arm in COLORS}
+    free = [color for color in PALETTE if color not in taken] or [*PALETTE]
+    found: dict[Text, str] = {}
+    others = 0
+    for arm in arms:
+        if arm in references:
+            found[arm] = INK
+        elif arm in COLORS:
+            found[arm] = COLORS[arm]
+        else:
+            found[arm] = free[others % len(free)]
+            others += 1
+    return found
+
+
+def text_width(text: str) -> float:
+    """Pixels that a line of text is wide, about: Chinese letters are square."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WFA" for letter in text)
+    return FONT_SIZE * (wide + 0.56 * (len(text) - wide))
+
+
+def wrapped(text: str, width: float) -> list[str]:
+    """Lines of ``text``, each of at most ``width`` pixels, broken at blanks or between Chinese letters."""
+    lines = [""]
+    for piece in _pieces(text):
+        if lines[-1] and text_width((lines[-1] + piece).rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip()
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def _pieces(text: str) -> list[str]:
+    """What a line may not be broken within; closing marks stay with what they close."""
+    pieces: list[str] = []
+    for letter in text:
+        wide = unicodedata.east_asian_width(letter) in "WF"
+        closing = letter in "，。；：、）》”？！)%"
+        opens = bool(pieces) and pieces[-1][-1] in "（《“("
+        breaks = letter == " " or (wide and not closing) or (bool(pieces) and _is_wide(pieces[-1][-1]))
+        if pieces and (closing or opens or not breaks):
+            pieces[-1] += letter
+        else:
+            pieces.append(letter)
+    return pieces
+
+
+def _is_wide(letter: str) -> bool:
+    return unicodedata.east_asian_width(letter) in "WF"
+
+
+def padded(values: Sequence[float], *, log: bool, zero: bool = True) -> tuple[float, float]:
+    """A domain around ``values``; from 0 on where they are not all far from it."""
+    known = [value for value in values if math.isfinite(value) and (value > 0 or not log)] or [1.0]
+    low, high = min(known), max(known)
+    if log:
+        margin = (high / low) ** 0.06 if high > low else 2.0
+        return low / margin, high * margin
+    room = 0.06 * (high - low) or abs(high) or 1.0
+    if not zero:
+        return low - 0.4 * room, high + 0.4 * room
+    if 0 <= low <= 0.5 * high:
+        return 0.0, high + room
+    return low - room, high + room
+
+
+def data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
+    """Rows of a chart."""
+    return alt.Data(values=[*rows])
+
+
+THEME: VegaLite = {
+    "padding": 4,
+    "background": None,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": SOFT, "titleColor": SOFT, "titleFontWeight": "normal", "gridColor": GRID,
+        "domainColor": LINE, "tickColor": LINE, "labelFontSize": FONT_SIZE, "titleFontSize": FONT_SIZE,
+        "tickSize": 4, "labelPadding": 4,
+    },
+    "header": {"labelColor": INK, "labelFontSize": FONT_SIZE},
+    "legend": {
+        "labelColor": INK, "labelFontSize": FONT_SIZE, "title": None, "orient": "top", "columns": 1,
+        "labelLimit": 0, "offset": 24, "rowPadding": 3, "symbolStrokeWidth": 3, "symbolOpacity": 1,
+    },
+    "text": {"color": INK, "fontSize": FONT_SIZE},
+    "title": {"color": INK},
+}  # fmt: skip
+"""The look of all charts; where a page is dark its colours are other ones."""

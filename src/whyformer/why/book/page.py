@@ -1,0 +1,213 @@
+"""Content of one question's page in one language, ready for the template."""
+
+import ast
+import inspect
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from whyformer.plots.chart import Language
+from whyformer.why.book.charts import figure_svg
+from whyformer.why.book.code import highlighted, used_parts
+from whyformer.why.book.description import describe
+from whyformer.why.book.dots import bounds_text, dot_axis
+from whyformer.why.book.drawing import Plot
+from whyformer.why.book.markup import SIGNS, Renderer, plain
+from whyformer.why.book.numbers import brief
+from whyformer.why.book.prose import Prose, read_prose
+from whyformer.why.book.svg import bare, inline
+from whyformer.why.question import Figure, Findings, Judgement, Text
+
+MOST_COLUMNS = 6
+"""Columns of a table; with more places, these become its rows."""
+MOST_ROWS = 12
+"""Rows of a table; of longer curves every second or tenth is shown."""
+
+
+class ClaimRow(NamedTuple):
+    """A claim and what became of it."""
+
+    key: str
+    text: str
+    control: bool
+    outcome: str
+    sign: str
+    bounds: str
+    tolerated: str
+    mean: str
+    interval: str
+    axis: Markup
+
+
+class Chart(NamedTuple):
+    """A figure with a mark."""
+
+    title: str
+    svg: Markup
+    description: str
+
+
+class NumberTable(NamedTuple):
+    """The numbers of a figure, means over the seeds."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[tuple[str, str]]]]
+    """The name of each row, and its cells: mean, and range of the seeds where they differ."""
+    left_out: bool
+    """Whether some places stand in the record only."""
+
+
+@dataclass(frozen=True)
+class Article:
+    """All that one page says about a question."""
+
+    findings: Findings
+    lang: Language
+    prefix: str = ""
+    known: Collection[int] = ()
+    """Numbers of all questions in the book."""
+
+    @property
+    def prose(self) -> Prose:
+        """The prose with its numbers."""
+        return read_prose(self.findings.question.stem, self.lang).filled(self.findings.values())
+
+    @property
+    def renderer(self) -> Renderer:
+        """The renderer of its prose."""
+        return Renderer(self.lang, self.findings.judgements, self.prefix, self.known)
+
+    def content(self) -> dict[str, Any]:
+        """Variables of the template."""
+        question, prose, renderer = self.findings.question, self.prose, self.renderer
+        charts = [self.chart(figure) for figure in question.figures if figure.mark is not None]
+        return {
+            "question": question,
+            "findings": self.findings,
+            "p": self.prefix,
+            "title": question.title.say(self.lang),
+            "headline": headline(self.findings, prose, renderer, self.lang),
+            "expected": prose.verdict == self.findings.verdict,
+            "short": [renderer.inline(each) for each in prose.paragraphs("Short")],
+            "answer": renderer.block(prose.parts["Answer"]),
+            "derivation": renderer.block(prose.parts["Derivation"]),
+            "common": [renderer.inline(each) for each in prose.paragraphs("Common")],
+            "points": [renderer.inline(each) for each in prose.paragraphs("Points")],
+            "follow_ups": [_split(each, renderer) for each in prose.paragraphs("Follow-ups")],
+            "caveats": renderer.block(prose.parts["Caveats"]),
+            "claims": [_claim_row(judged, self.lang) for judged in self.findings.judgements],
+            "counts": [judged.outcome for judged in self.findings.judgements].count("holds"),
+            "charts": charts,
+            "tables": [number_table(self.findings, figure, self.lang) for figure in question.figures],
+            "code": highlighted(question),
+            "parts": used_parts(question),
+            "related": [number for number in question.topic.related if number in self.known],
+        }
+
+    def chart(self, figure: Figure) -> Chart:
+        """A figure, drawn and described."""
+        plot = Plot(self.findings, figure, self.lang)
+        index = self.findings.question.figures.index(figure)
+        name = f"{self.prefix}figure-{index + 1}"
+        title, told = figure.title.say(self.lang), describe(plot)
+        return Chart(title, Markup(inline(figure_svg(plot), name, title, told)), told)
+
+
+def headline(findings: Findings, prose: Prose, renderer: Renderer, lang: Language) -> Markup:
+    """The prose's headline, or a plain sentence where the numbers say another thing than it."""
+    if prose.verdict == findings.verdict:
+        return renderer.inline(prose.parts["Headline"])
+    return renderer.inline(neutral_headline(findings, lang))
+
+
+def plain_headline(findings: Findings, lang: Language) -> str:
+    """The headline without markup, for titles and pictures."""
+    prose = read_prose(findings.question.stem, lang).filled(findings.values())
+    if prose.verdict == findings.verdict:
+        return " ".join(plain(prose.parts["Headline"]).split())
+    return neutral_headline(findings, lang)
+
+
+def neutral_headline(findings: Findings, lang: Language) -> str:
+    """The verdict as a sentence, computed alone."""
+    held = sum(judged.outcome == "holds" for judged in findings.judgements)
+    of = len(findings.judgements)
+    return {
+        "supported": Text("On these seeds all {of} claims hold.", "在这些随机种子上，{of} 条命题全部成立。"),
+        "refuted": Text(
+            "On these seeds the answer is refuted: {held} of {of} claims hold.",
+            "在这些随机种子上，答案被推翻：{of} 条命题中有 {held} 条成立。",
+        ),
+        "undecided": Text(
+            "On these seeds nothing is decided: {held} of {of} claims hold.",
+            "在这些随机种子上尚无定论：{of} 条命题中有 {held} 条成立。",
+        ),
+    }[findings.verdict].say(lang).format(held=held, of=of)  # fmt: skip
+
+
+def stamp(findings: Findings, lang: Language) -> Markup:
+    """The decisive figure as small as a stamp; empty where none has a mark."""
+    for figure in findings.question.figures:
+        if figure.mark is not None:
+            return Markup(bare(figure_svg(Plot(findings, figure, lang, small=True))))
+    return Markup("")
+
+
+def number_table(findings: Findings, figure: Figure, lang: Language) -> NumberTable:
+    """A row for each arm and a column for each place; the other way round where places are many."""
+    plot = Plot(findings, figure, lang)
+    numbers, arms, places = findings.numbers(figure), plot.arms, plot.places
+    long = len(places) > MOST_COLUMNS
+    step = -(-len(places) // MOST_ROWS) if long else 1
+    shown = places[::step]
+    named = [(plot.name(place), place) for place in shown]
+    cells = {
+        (arm, place): _cell(numbers.get((arm, place), ())) for arm in arms for place in shown
+    }
+    if long:
+        header = [figure.across.say(lang), *map(plot.say, arms)]
+        rows = [(name, [cells[arm, place] for arm in arms]) for name, place in named]
+    else:
+        header = [figure.across.say(lang), *(name for name, _ in named)]
+        rows = [(plot.say(arm), [cells[arm, place] for place in shown]) for arm in arms]
+    unit = figure.unit.say(lang)
+    opening, closing = (" (", ")") if lang == "en" else ("（", "）")
+    caption = figure.title.say(lang) + (f"{opening}{unit}{closing}" if unit else "")
+    return NumberTable(caption, header, rows, step > 1)
+
+
+def _cell(values: Sequence[float]) -> tuple[str, str]:
+    if not values:
+        return "", ""
+    low, high = brief(min(values)), brief(max(values))
+    return brief(fmean(values)), "" if low == high or len(values) == 1 else f"{low} … {high}"
+
+
+def _claim_row(judged: Judgement, lang: Language) -> ClaimRow:
+    claim, value = judged.claim, judged.interval
+    tolerated = "" if claim.tolerated is None else bounds_text(claim.tolerated, lang)
+    return ClaimRow(
+        key=claim.key,
+        text=claim.text.say(lang),
+        control=claim.control,
+        outcome=judged.outcome,
+        sign=SIGNS[judged.outcome],
+        bounds=bounds_text(claim.expected, lang),
+        tolerated=tolerated,
+        mean=brief(value.mean),
+        interval=f"{brief(value.low)} … {brief(value.high)}",
+        axis=Markup(dot_axis(judged, lang)),
+    )
+
+
+def _split(entry: str, renderer: Renderer) -> tuple[Markup, Markup]:
+    """A follow-up question, and its answer; the question ends with its mark and what it is set in."""
+    at = next((index for index, letter in enumerate(entry) if letter in "?？"), len(entry) - 1) + 1
+    while entry[at : at + 2] == "**" or entry[at : at + 1] in ("”", '"', "*"):
+        at += 2 if entry[at : at + 2] == "**" else 1
+    return renderer.inline(entry[:at].replace("**", "")), renderer.inline(entry[at:])

@@ -1,0 +1,173 @@
+"""Drawings made small, and fit for a page: they take the page's colours and fonts and scale with it."""
+
+import re
+from collections.abc import Mapping
+from html import escape
+from xml.etree import ElementTree
+
+from whyformer.why.arms import BLUE, BROWN, GREEN, GREY, OCHRE, PINK, SKY, VERMILION
+from whyformer.why.book.numbers import compact
+
+INK, SOFT, LINE, GRID, GROUND = "#1f2328", "#57606a", "#b9bfc8", "#e4e7ec", "#ffffff"
+"""Colours of a drawing's text, of its lesser text, frames, grid and paper; no arm has any of them."""
+HATCHED = "#fedcba"
+"""Stands for hatching, where a number is missing."""
+FONT_SIZE = 13
+"""Of all text, so that it is legible where a drawing is made as narrow as a phone."""
+
+VARIABLES: Mapping[str, str] = {
+    INK: "ink", SOFT: "soft", LINE: "line", GRID: "grid", GROUND: "ground",
+    BLUE: "blue", VERMILION: "vermilion", GREEN: "green", PINK: "pink",
+    OCHRE: "ochre", SKY: "sky", GREY: "grey", BROWN: "brown",
+}  # fmt: skip
+"""Names in the style sheet, where each colour has a shade for light and one for dark pages."""
+
+_NAMESPACE = "{http://www.w3.org/2000/svg}"
+_NUMBER = re.compile(r"-?\d*\.\d+(?:e-?\d+)?|-?\d+(?:\.\d+)?(?:e-?\d+)?")
+_UNSEEN = frozenset({"class", "role", "pointer-events", "text-rendering", "font-family", "style"})
+_MOVED = re.compile(r"translate\((-?[\d.]+),(-?[\d.]+)\)")
+_DOT = re.compile(r"M([\d.]+),0A\1,\1,0,1,1,-\1,0A")
+_COORDINATES = frozenset({"transform", "x", "y", "x1", "x2", "y1", "y2", "width", "height"})
+# What the attributes mean where they are missing.
+_DEFAULTS = {
+    ("stroke-miterlimit", "10"), ("font-size", f"{FONT_SIZE}px"), ("opacity", "1"), ("fill-opacity", "1"),
+    ("stroke-opacity", "1"), ("text-anchor", "start"), ("stroke-width", "1"), ("transform", "translate(0,0)"),
+    ("font-weight", "normal"), ("stroke-dasharray", ""), ("stroke-dasharray", "1,0"), ("stroke-linecap", "butt"), ("stroke", "none"),
+}  # fmt: skip
+
+
+def hatching(name: str) -> str:
+    """The pattern that a drawing with missing numbers needs."""
+    return (
+        f'<pattern id="{name}" width="6" height="6" patternUnits="userSpaceOnUse" '
+        f'patternTransform="rotate(45)"><path d="M0,0V6" stroke="{LINE}" stroke-width="2"/></pattern>'
+    )
+
+
+def inline(svg: str, name: str, title: str, description: str) -> str:
+    """The drawing as a part of a page, where ``name`` makes its ids unique."""
+    root = ElementTree.fromstring(svg)
+    width, height = (float(root.attrib[side]) for side in ("width", "height"))
+    body = _children(root)
+    hatched = HATCHED in body
+    body = body.replace(f'"{HATCHED}"', f'"url(#{name}-h)"')
+    defs = f"<defs>{hatching(f'{name}-h')}</defs>" if hatched else ""
+    shown = colored(defs + body)
+    return (
+        f'<svg class="chart" viewBox="0 0 {width:.0f} {height:.0f}" style="max-width:{width * 1.3:.0f}px" '
+        f'font-size="{FONT_SIZE}" role="img" aria-labelledby="{name}-t {name}-d">'
+        f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(description)}</desc>{shown}</svg>'
+    )
+
+
+def colored(markup: str) -> str:
+    """The same with colours that change between light and dark pages."""
+    for color, name in VARIABLES.items():
+        markup = markup.replace(f'"{color}"', f'"var(--{name})"')
+    return markup
+
+
+def bare(svg: str) -> str:
+    """A small drawing without words, beside words that say the same."""
+    root = ElementTree.fromstring(svg)
+    width, height = (float(root.attrib[side]) for side in ("width", "height"))
+    body = colored(_children(root).replace(f'"{HATCHED}"', f'"{GRID}"'))
+    return (
+        f'<svg class="thumb" viewBox="0 0 {width:.0f} {height:.0f}" aria-hidden="true" '
+        f'focusable="false">{body}</svg>'
+    )
+
+
+def _written(node: ElementTree.Element) -> str:
+    """An element without whatever cannot be seen; neighbours that look alike become one path."""
+    tag = node.tag.removeprefix(_NAMESPACE)
+    attributes = _kept(node)
+    if tag == "text" or len(node) == 0:
+        inside = escape((node.text or "").strip(), quote=False) + "".join(map(_written, node))
+        return _element(tag, attributes, inside) if inside or tag not in ("g", "text") else ""
+    inside = _children(node)
+    return _element(tag, attributes, inside) if inside and attributes else inside
+
+
+def _children(node: ElementTree.Element) -> str:
+    parts: list[str] = []
+    look: dict[str, str] | None = None
+    path = ""
+    for child in [*node, None]:
+        shape = None if child is None else _path(child)
+        if look is not None and (shape is None or shape[1] != look):
+            parts.append(_element("path", {"d": path, **look}, ""))
+            look, path = None, ""
+        if shape is not None:
+            path, look = path + shape[0], shape[1]
+        elif child is not None:
+            parts.append(_written(child))
+    return "".join(parts)
+
+
+def _path(node: ElementTree.Element) -> tuple[str, dict[str, str]] | None:
+    """A line, curve or dot as a path, and its look; None for another element, a path of "" for what is unseen."""
+    tag = node.tag.removeprefix(_NAMESPACE)
+    if tag not in ("line", "path"):
+        return None
+    look = _kept(node)
+    moved = _MOVED.fullmatch(look.pop("transform", "translate(0,0)"))
+    if moved is None:
+        return None
+    x, y = float(moved[1]), float(moved[2])
+    if tag == "line":
+        x_to, y_to = float(look.pop("x2", 0)), float(look.pop("y2", 0))
+        return f"M{compact(x)},{compact(y)}l{compact(x_to)},{compact(y_to)}", look
+    path = look.pop("d", "")
+    if look.get("fill", "none") == "none" and "stroke" not in look:
+        return "", {}
+    dot = _DOT.match(path)
+    if dot is not None and "fill" in look:
+        look = {"stroke": look["fill"], "stroke-width": compact(2 * float(dot[1])), "stroke-linecap": "round"}
+        return f"M{compact(x)},{compact(y)}h0", look
+    return (path, look) if x == y == 0 else None
+
+
+def _kept(node: ElementTree.Element) -> dict[str, str]:
+    return {
+        name: _rounded(name, value)
+        for name, value in node.attrib.items()
+        if name not in _UNSEEN and not name.startswith("aria-") and (name, value) not in _DEFAULTS
+    }
+
+
+def _element(tag: str, attributes: Mapping[str, str], inside: str) -> str:
+    if tag == "path" and not attributes.get("d"):
+        return ""
+    written = "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
+    return f"<{tag}{written}>{inside}</{tag}>" if inside else f"<{tag}{written}/>"
+
+
+def _rounded(name: str, value: str) -> str:
+    if name == "d":
+        return _relative(value)
+    if name not in _COORDINATES:
+        return value
+    return _NUMBER.sub(lambda found: compact(float(found[0])), value)
+
+
+def _relative(path: str) -> str:
+    """A path of straight lines, each point told from the one before: that takes half the letters.
+
+    >>> _relative("M0,0L10.04,5.51L20,4"), _relative("M0,0h5v5Z")
+    ('M0,0l10,5.5l10-1.5', 'M0,0h5v5Z')
+    """
+    rounded = _NUMBER.sub(lambda found: compact(float(found[0])), path)
+    if not re.fullmatch(r"(?:[ML]-?[\d.]+,-?[\d.]+)+", rounded):
+        return rounded
+    x = y = 0.0
+    parts: list[str] = []
+    for command, *pair in re.findall(r"([ML])(-?[\d.]+),(-?[\d.]+)", rounded):
+        to_x, to_y = map(float, pair)
+        if command == "M":
+            parts.append(f"M{pair[0]},{pair[1]}")
+        else:
+            across, down = compact(to_x - x), compact(to_y - y)
+            parts.append(f"l{across}{'' if down.startswith('-') else ','}{down}")
+        x, y = to_x, to_y
+    return "".join(parts)
