@@ -20,6 +20,17 @@ def bounds_text(bounds: Bounds, lang: Language) -> str:
     return f"{brief(bounds.low)}{between}{brief(bounds.high)}"
 
 
+def beyond_text(bounds: Bounds, lang: Language) -> str:
+    """Numbers that these bounds exclude, in words."""
+    if math.isinf(bounds.low):
+        return f"{'above' if lang == 'en' else '高于'} {brief(bounds.high)}"
+    if math.isinf(bounds.high):
+        return f"{'below' if lang == 'en' else '低于'} {brief(bounds.low)}"
+    if lang == "en":
+        return f"outside of {bounds_text(bounds, lang)}"
+    return f"落在 {bounds_text(bounds, lang)} 之外"
+
+
 def dot_axis(judged: Judgement, lang: Language) -> str:
     """The small axis of a claim."""
     known = [value for value in judged.values if math.isfinite(value)]

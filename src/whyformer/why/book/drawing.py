@@ -12,6 +12,7 @@ import altair as alt
 
 from whyformer.plots.chart import Language, VegaLite
 from whyformer.why.arms import COLORS, PALETTE
+from whyformer.why.book.numbers import brief
 from whyformer.why.book.svg import FONT_SIZE, GRID, INK, LINE, SOFT
 from whyformer.why.question import Figure, Findings, Place, Text, place_name
 
@@ -187,6 +188,20 @@ def padded(values: Sequence[float], *, log: bool, zero: bool = True) -> tuple[fl
     if 0 <= low <= 0.5 * high:
         return 0.0, high + room
     return low - room, high + room
+
+
+def log_ticks(low: float, high: float, *, most: int) -> dict[str, Any]:
+    """Settings of a logarithmic axis: few round numbers."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found: list[float] = []
+    for digits in ((1,), (1, 3), (1, 2, 5)):
+        found = [digit * 10.0**power for power in powers for digit in digits]
+        found = [value for value in found if low <= value <= high]
+        if len(found) >= 3:
+            break
+    names = json.dumps({f"{value:.12g}": brief(value) for value in found}, ensure_ascii=False)
+    shown = found[:: math.ceil(len(found) / most)]
+    return {"values": shown, "labelExpr": f"({names})[format(datum.value, '.12~g')] || datum.label"}
 
 
 def data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:

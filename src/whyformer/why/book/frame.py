@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from whyformer.why.book.drawing import Plot, padded, text_width
+from whyformer.why.book.drawing import Plot, log_ticks, padded, text_width
 
 _ROW = 16  # pixels from one name to the next
 _WIDEST = 112  # name beside a line
@@ -55,17 +55,8 @@ class Frame:
 
 
     def ticks_up(self) -> dict[str, Any]:
-        """Settings of the upward axis; on a logarithmic one few round numbers."""
-        if "y" not in self.log:
-            return {"tickCount": 4}
-        low, high = self.up
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        for digits in ((1,), (1, 3), (1, 2, 5)):
-            found = [digit * 10.0**power for power in powers for digit in digits]
-            found = [value for value in found if low <= value <= high]
-            if len(found) >= 3:
-                break
-        return {"values": found[:: math.ceil(len(found) / 6)], "format": "~g"}
+        """Settings of the upward axis."""
+        return log_ticks(*self.up, most=6) if "y" in self.log else {"tickCount": 4}
 
 
 def _share(at: float, domain: tuple[float, float], *, log: bool) -> float:

@@ -1,8 +1,5 @@
 """Content of one question's page in one language, ready for the template."""
 
-import ast
-import inspect
-import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -14,7 +11,7 @@ from whyformer.plots.chart import Language
 from whyformer.why.book.charts import figure_svg
 from whyformer.why.book.code import highlighted, used_parts
 from whyformer.why.book.description import describe
-from whyformer.why.book.dots import bounds_text, dot_axis
+from whyformer.why.book.dots import beyond_text, bounds_text, dot_axis
 from whyformer.why.book.drawing import Plot
 from whyformer.why.book.markup import SIGNS, Renderer, plain
 from whyformer.why.book.numbers import brief
@@ -37,7 +34,8 @@ class ClaimRow(NamedTuple):
     outcome: str
     sign: str
     bounds: str
-    tolerated: str
+    beyond: str
+    """Numbers that refute the answer; none where the claim is only needed for support."""
     mean: str
     interval: str
     axis: Markup
@@ -46,6 +44,7 @@ class ClaimRow(NamedTuple):
 class Chart(NamedTuple):
     """A figure with a mark."""
 
+    mark: str
     title: str
     svg: Markup
     description: str
@@ -115,7 +114,7 @@ class Article:
         index = self.findings.question.figures.index(figure)
         name = f"{self.prefix}figure-{index + 1}"
         title, told = figure.title.say(self.lang), describe(plot)
-        return Chart(title, Markup(inline(figure_svg(plot), name, title, told)), told)
+        return Chart(figure.mark or "heat", title, Markup(inline(figure_svg(plot), name, title, told)), told)
 
 
 def headline(findings: Findings, prose: Prose, renderer: Renderer, lang: Language) -> Markup:
@@ -184,13 +183,17 @@ def number_table(findings: Findings, figure: Figure, lang: Language) -> NumberTa
 def _cell(values: Sequence[float]) -> tuple[str, str]:
     if not values:
         return "", ""
-    low, high = brief(min(values)), brief(max(values))
-    return brief(fmean(values)), "" if low == high or len(values) == 1 else f"{low} … {high}"
+    return brief(fmean(values)), _range(min(values), max(values))
+
+
+def _range(low: float, high: float) -> str:
+    """Two numbers; nothing where they read alike."""
+    return "" if brief(low) == brief(high) else f"{brief(low)} … {brief(high)}"
 
 
 def _claim_row(judged: Judgement, lang: Language) -> ClaimRow:
     claim, value = judged.claim, judged.interval
-    tolerated = "" if claim.tolerated is None else bounds_text(claim.tolerated, lang)
+    beyond = "" if claim.tolerated is None else beyond_text(claim.tolerated, lang)
     return ClaimRow(
         key=claim.key,
         text=claim.text.say(lang),
@@ -198,9 +201,9 @@ def _claim_row(judged: Judgement, lang: Language) -> ClaimRow:
         outcome=judged.outcome,
         sign=SIGNS[judged.outcome],
         bounds=bounds_text(claim.expected, lang),
-        tolerated=tolerated,
+        beyond=beyond,
         mean=brief(value.mean),
-        interval=f"{brief(value.low)} … {brief(value.high)}",
+        interval=_range(value.low, value.high),
         axis=Markup(dot_axis(judged, lang)),
     )
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from whyformer.why.book.drawing import Plot, data, padded, text_width, wrapped
+from whyformer.why.book.drawing import Plot, data, log_ticks, padded, text_width, wrapped
 from whyformer.why.book.numbers import brief
 from whyformer.why.book.svg import FONT_SIZE, GROUND, HATCHED, INK, SOFT
 from whyformer.why.question import Place, Text
@@ -75,11 +75,12 @@ def bars(plot: Plot) -> alt.LayerChart:
         high = high * (high / low) ** 0.3 if log else high + 0.22 * (high - low)
     start = low if log else 0.0
     kind: Any = "log" if log else "linear"
+    ticks: Any = log_ticks(low, high, most=4) if log else {"tickCount": 4}
     across = alt.X(
         "value:Q",
         title=plot.figure.unit.say(plot.lang),
         scale=alt.Scale(type=kind, domain=[low, high], nice=False, zero=False),
-        axis=None if plot.small else alt.Axis(tickCount=4, labelFlush=True),
+        axis=None if plot.small else alt.Axis(labelFlush=True, **ticks),
     )
     up = alt.Y(
         "row:O",

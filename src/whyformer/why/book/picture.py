@@ -1,0 +1,71 @@
+"""Picture of a question's findings, to be shown where a page cannot be."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from whyformer.plots.chart import CHINESE_FONTS, LATIN_FONTS, Language, svg_to_png
+from whyformer.plots.glyphs import missing_glyphs
+from whyformer.why.book.charts import figure_chart
+from whyformer.why.book.drawing import THEME, Plot, wrapped
+from whyformer.why.book.labels import NO_FONT, VERDICTS
+from whyformer.why.book.page import plain_headline
+from whyformer.why.book.svg import GROUND, HATCHED, INK, SOFT, hatching
+from whyformer.why.question import Findings
+
+_COLUMNS, _WIDTH = 2, 640
+_TITLE: Mapping[str, Any] = {
+    "fontSize": 19, "color": INK, "subtitleFontSize": 13, "subtitleColor": SOFT, "subtitlePadding": 8,
+    "offset": 22, "anchor": "start", "lineHeight": 25, "subtitleLineHeight": 18,
+}  # fmt: skip
+_ROOT = f'<tspan font-family="{LATIN_FONTS}">√</tspan>'
+_PANEL: Mapping[str, Any] = {"fontSize": 14, "color": INK, "anchor": "start", "frame": "group", "offset": 12}
+
+
+def findings_png(findings: Findings, lang: Language) -> bytes:
+    """The result as a sentence, and under it all figures with a mark; English where no font has Chinese."""
+    import vl_convert
+
+    shown = "en" if picture_note(findings, lang) else lang
+    chart = json.dumps(_chart(findings, shown), ensure_ascii=False)
+    svg = vl_convert.vegalite_to_svg(chart, allowed_base_urls=[])
+    # In Chinese fonts the root has a bar that stands apart.
+    svg = re.sub(r">[^<]*√[^<]*<", lambda found: found[0].replace("√", _ROOT), svg)
+    if HATCHED in svg:
+        start = svg.index(">") + 1
+        svg = f"{svg[:start]}<defs>{hatching('h')}</defs>{svg[start:].replace(HATCHED, 'url(#h)')}"
+    return svg_to_png(svg)
+
+
+def picture_note(findings: Findings, lang: Language) -> str | None:
+    """A sentence on what the picture cannot show on this machine; None if nothing is missing."""
+    words = [findings.question.title.zh, *(figure.title.zh for figure in findings.question.figures)]
+    return NO_FONT.say(lang) if lang == "zh" and missing_glyphs(words) else None
+
+
+def _chart(findings: Findings, lang: Language) -> dict[str, Any]:
+    question = findings.question
+    panels = [
+        {
+            **figure_chart(Plot(findings, figure, lang)),
+            "title": {"text": wrapped(figure.title.say(lang), 340), **_PANEL},
+        }
+        for figure in question.figures
+        if figure.mark is not None
+    ]
+    subtitle = f"Q{question.number:02} {question.title.say(lang)} · {VERDICTS[findings.verdict].say(lang)}"
+    seeds = f"{len(findings.measured)} {'seeds' if lang == 'en' else '个随机种子'}"
+    # Letters of the title are half as large again as those that `wrapped` counts.
+    title = wrapped(plain_headline(findings, lang), _WIDTH * 13 / 19)
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "concat": panels,
+        "columns": _COLUMNS,
+        "spacing": 28,
+        "resolve": {"scale": {"color": "independent", "strokeDash": "independent", "x": "independent", "y": "independent"}},
+        "title": {"text": title, "subtitle": f"{subtitle} · {seeds}", **_TITLE},
+        "background": GROUND,
+        "padding": 16,
+        "config": {**THEME, "padding": 16, "background": GROUND, "font": CHINESE_FONTS if lang == "zh" else f"{LATIN_FONTS}, {CHINESE_FONTS}"},
+    }
