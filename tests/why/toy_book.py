@@ -141,7 +141,7 @@ QUESTIONS: tuple[Question, ...] = (
         Text("Does <b>size</b> matter & why?", "大小<b>重要</b>吗？"),
         Topic("middle", "positions", (97, 12)),
         (*CLAIMS[:1], WEAK),
-        (WHERE, LEARNING),
+        (WHERE, COST),
         ToyBook(factor=2.0),
     ),
     Question(
@@ -149,7 +149,7 @@ QUESTIONS: tuple[Question, ...] = (
         Text("Bars?", "条形图？"),
         Topic("senior", "training"),
         CLAIMS[1:],
-        (TIMES, LOGARITHMIC),
+        (LOGARITHMIC,),
         ToyBook(factor=1.2),
     ),
 )
@@ -233,7 +233,9 @@ def write_toy_prose(folder: Path) -> None:
     for question in QUESTIONS:
         claimed = "steps" if any(claim.key == "steps" for claim in question.claims) else "spread"
         for lang, text in (("en", ENGLISH), ("zh", CHINESE)):
-            text = text.replace("{{steps:.1f}}", f"{{{{{claimed}:.1f}}}}").replace("[^steps]", f"[^{claimed}]")
+            text = text.replace("{{steps:.1f}}", f"{{{{{claimed}:.1f}}}}").replace(
+                "[^steps]", f"[^{claimed}]"
+            )
             (folder / f"{question.stem}.{lang}.md").write_text(text, encoding="utf-8")
 
 

@@ -37,15 +37,16 @@ def highlighted(question: Question) -> Markup:
         name = next((name for kind, name in _CLASSES if token in kind), None)
         shown = escape(text, quote=False)
         parts.append(shown if name is None or not text.strip() else f'<i class="{name}">{shown}</i>')
-    return Markup("".join(parts).replace("</i><i class=\"s\">", "").rstrip())
+    return Markup("".join(parts).replace('</i><i class="s">', "").rstrip())
 
 
 def used_parts(question: Question) -> list[UsedPart]:
     """Files of the library, the toys of the questions aside, by their order in the imports."""
-    found: list[UsedPart] = []
-    for node in ast.walk(ast.parse(source_of(question))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{_PACKAGE}."):
-            if not node.module.startswith(f"{_PACKAGE}.why"):
-                path = node.module.replace(".", "/")
-                found.append(UsedPart(f"src/{path}.py", tuple(alias.name for alias in node.names)))
-    return found
+    imports = [node for node in ast.walk(ast.parse(source_of(question))) if isinstance(node, ast.ImportFrom)]
+    return [
+        UsedPart(f"src/{node.module.replace('.', '/')}.py", tuple(alias.name for alias in node.names))
+        for node in imports
+        if node.module is not None
+        and node.module.startswith(f"{_PACKAGE}.")
+        and not node.module.startswith(f"{_PACKAGE}.why")
+    ]

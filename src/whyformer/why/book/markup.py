@@ -1,7 +1,7 @@
 """Prose as HTML: Markdown, formulas as MathML, and marks that lead from a sentence to its claims."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache
 from html import escape
@@ -11,26 +11,18 @@ from markupsafe import Markup
 
 from whyformer.errors import WhyformerError
 from whyformer.plots.chart import Language
+from whyformer.why.book.labels import OUTCOME_MARKS
 from whyformer.why.book.prose import BY_DEFINITION, MARK, NOT_MEASURED
-from whyformer.why.question import Judgement, Outcome
-
-SIGNS: Mapping[Outcome, str] = {"holds": "✓", "fails": "✗", "open": "?"}
-"""Signs beside claims, told apart without colour."""
+from whyformer.why.question import Judgement
 
 _CODE_MATH_MARK = re.compile(rf"(`[^`]*`)|\$\$(.+?)\$\$|\$([^$]+)\$|{MARK.pattern}", re.DOTALL)
 _HELD = re.compile("\ue000(\\d+)\ue001")
 _ENTITY = re.compile(r"&#x(\w+);")
-_QUESTION = re.compile(r"<a .*?</a>|(?<![\w/])Q(\d\d?)(?!\w)")
+_QUESTION = re.compile(r"<a .*?</a>|<code>.*?</code>|(?<![\w/])Q(\d\d?)(?!\w)")
 # Within Chinese a line break is no space.
-_BREAK = re.compile(r"(?<=[\u2e80-\u9fff\uff00-\uffef])\n(?=[^\s\-*\d>|#])|(?<=\S)\n(?=[\u2e80-\u9fff\uff00-\uffef])")
-_PLAIN = {
-    r"\cdot": "·", r"\times": "×", r"\approx": "≈", r"\leq": "≤", r"\geq": "≥", r"\le": "≤", r"\ge": "≥",
-    r"\sqrt": "√", r"\sum": "Σ", r"\propto": "∝", r"\infty": "∞", r"\to": "→", r"\ll": "≪", r"\gg": "≫",
-    r"\left": "", r"\right": "", r"\,": " ", r"\log": "log", r"\exp": "exp", r"\max": "max", r"\min": "min",
-}  # fmt: skip
-_GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "lambda": "λ", "sigma": "σ", "theta": "θ", "epsilon": "ε"}
-_SUBSCRIPTS = str.maketrans("0123456789aeiklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉ₐₑᵢₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
-_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_BREAK = re.compile(
+    r"(?<=[\u2e80-\u9fff\uff00-\uffef])\n(?=[^\s\-*\d>|#])|(?<=\S)\n(?=[\u2e80-\u9fff\uff00-\uffef])"
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +68,9 @@ class Renderer:
 
     def _mark(self, keys: str) -> str:
         """Signs after a sentence: what became of its claims."""
-        return '<span class="marks">' + "".join(self._sign(key.strip()) for key in keys.split(",")) + "</span>"
+        return (
+            '<span class="marks">' + "".join(self._sign(key.strip()) for key in keys.split(",")) + "</span>"
+        )
 
     def _sign(self, key: str) -> str:
         if key == BY_DEFINITION:
@@ -88,10 +82,10 @@ class Renderer:
         judged = next((each for each in self.judgements if each.claim.key == key), None)
         if judged is None:
             raise WhyformerError(f"[^{key}] in the prose names no claim.")
-        label = escape(judged.claim.text.say(self.lang))
+        label, sign = escape(judged.claim.text.say(self.lang)), OUTCOME_MARKS[judged.outcome]
         return (
             f'<a class="mark {judged.outcome}" href="#{self.prefix}claim-{key}" title="{label}">'
-            f'<span class="sign">{SIGNS[judged.outcome]}</span><span class="unseen">{label}</span></a>'
+            f'<span class="sign">{sign}</span><span class="unseen">{label}</span></a>'
         )
 
 
@@ -123,30 +117,3 @@ def mathml(formula: str, *, block: bool = False) -> str:
 def _letter(found: re.Match[str]) -> str:
     letter = chr(int(found[1], 16))
     return found[0] if letter in "<>&" else letter
-
-
-def plain(text: str) -> str:
-    """Prose of one line as plain text, formulas in Unicode.
-
-    >>> plain(r"Dividing by **$\\sqrt{d_k}$**: $x^2$. [^steps]")
-    'Dividing by √dₖ: x².'
-    """
-    bare = MARK.sub("", text)
-    bare = re.sub(r"\$\$?([^$]+)\$?\$", lambda found: _unicode(found[1]), bare)
-    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", bare).replace("**", "").replace("`", "").strip()
-
-
-def _unicode(formula: str) -> str:
-    for command, sign in _PLAIN.items():
-        formula = re.sub(re.escape(command) + r"(?![a-zA-Z])", sign, formula)
-    for name, letter in _GREEK.items():
-        formula = formula.replace(f"\\{name}", letter)
-    formula = re.sub(r"\\(?:text|operatorname|mathrm|mathbf)\{([^}]*)\}", r"\1", formula)
-    formula = re.sub(r"\\d?frac\{([^{}]*)\}\{([^{}]*)\}", r"\1/\2", formula)
-    formula = re.sub(r"_\{?(\w+)\}?", lambda found: _script(found[1], _SUBSCRIPTS, "_"), formula)
-    formula = re.sub(r"\^\{?([\d-]+)\}?", lambda found: _script(found[1], _SUPERSCRIPTS, "^"), formula)
-    return re.sub(r"[{}\\]", "", formula)
-
-
-def _script(text: str, letters: Mapping[int, int], sign: str) -> str:
-    return text.translate(letters) if all(ord(letter) in letters for letter in text) else sign + text

@@ -2,21 +2,24 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
 from whyformer.plots.chart import Language
-from whyformer.why.book.charts import figure_svg
 from whyformer.why.book.code import highlighted, used_parts
-from whyformer.why.book.description import describe
-from whyformer.why.book.dots import beyond_text, bounds_text, dot_axis
-from whyformer.why.book.drawing import Plot
-from whyformer.why.book.markup import SIGNS, Renderer, plain
+from whyformer.why.book.figures.charts import figure_svg
+from whyformer.why.book.figures.description import described
+from whyformer.why.book.figures.dots import beyond_text, bounds_text, dot_axis, within_text
+from whyformer.why.book.figures.plot import Plot
+from whyformer.why.book.figures.svg import bare, inline
+from whyformer.why.book.labels import OUTCOME_MARKS
+from whyformer.why.book.markup import Renderer
 from whyformer.why.book.numbers import brief
-from whyformer.why.book.prose import Prose, read_prose
-from whyformer.why.book.svg import bare, inline
+from whyformer.why.book.plain import plain_text
+from whyformer.why.book.prose import Prose, read_prose, without_marks
 from whyformer.why.question import Figure, Findings, Judgement, Text
 
 MOST_COLUMNS = 6
@@ -34,6 +37,7 @@ class ClaimRow(NamedTuple):
     outcome: str
     sign: str
     bounds: str
+    within: str
     beyond: str
     """Numbers that refute the answer; none where the claim is only needed for support."""
     mean: str
@@ -71,7 +75,7 @@ class Article:
     known: Collection[int] = ()
     """Numbers of all questions in the book."""
 
-    @property
+    @cached_property
     def prose(self) -> Prose:
         """The prose with its numbers."""
         return read_prose(self.findings.question.stem, self.lang).filled(self.findings.values())
@@ -90,9 +94,9 @@ class Article:
             "findings": self.findings,
             "p": self.prefix,
             "title": question.title.say(self.lang),
-            "headline": headline(self.findings, prose, renderer, self.lang),
+            "headline": self.headline(),
             "expected": prose.verdict == self.findings.verdict,
-            "short": [renderer.inline(each) for each in prose.paragraphs("Short")],
+            "short": self.short(renderer),
             "answer": renderer.block(prose.parts["Answer"]),
             "derivation": renderer.block(prose.parts["Derivation"]),
             "common": [renderer.inline(each) for each in prose.paragraphs("Common")],
@@ -108,27 +112,31 @@ class Article:
             "related": [number for number in question.topic.related if number in self.known],
         }
 
+    def headline(self) -> Markup:
+        """The prose's headline, or a plain sentence where the numbers say another thing than it."""
+        if self.prose.verdict == self.findings.verdict:
+            return self.renderer.inline(self.prose.parts["Headline"])
+        return self.renderer.inline(neutral_headline(self.findings, self.lang))
+
+    def short(self, renderer: Renderer, *, marked: bool = True) -> list[Markup]:
+        """Paragraphs that one could say in an interview."""
+        paragraphs = self.prose.paragraphs("Short")
+        return [renderer.inline(each) for each in (paragraphs if marked else without_marks(paragraphs))]
+
     def chart(self, figure: Figure) -> Chart:
         """A figure, drawn and described."""
         plot = Plot(self.findings, figure, self.lang)
         index = self.findings.question.figures.index(figure)
         name = f"{self.prefix}figure-{index + 1}"
-        title, told = figure.title.say(self.lang), describe(plot)
+        title, told = figure.title.say(self.lang), described(plot)
         return Chart(figure.mark or "heat", title, Markup(inline(figure_svg(plot), name, title, told)), told)
-
-
-def headline(findings: Findings, prose: Prose, renderer: Renderer, lang: Language) -> Markup:
-    """The prose's headline, or a plain sentence where the numbers say another thing than it."""
-    if prose.verdict == findings.verdict:
-        return renderer.inline(prose.parts["Headline"])
-    return renderer.inline(neutral_headline(findings, lang))
 
 
 def plain_headline(findings: Findings, lang: Language) -> str:
     """The headline without markup, for titles and pictures."""
     prose = read_prose(findings.question.stem, lang).filled(findings.values())
     if prose.verdict == findings.verdict:
-        return " ".join(plain(prose.parts["Headline"]).split())
+        return " ".join(plain_text(without_marks(prose.paragraphs("Headline"))[0]).split())
     return neutral_headline(findings, lang)
 
 
@@ -149,11 +157,11 @@ def neutral_headline(findings: Findings, lang: Language) -> str:
     }[findings.verdict].say(lang).format(held=held, of=of)  # fmt: skip
 
 
-def stamp(findings: Findings, lang: Language) -> Markup:
-    """The decisive figure as small as a stamp; empty where none has a mark."""
+def stamp(findings: Findings) -> Markup:
+    """The decisive figure as small as a stamp, without words; empty where none has a mark."""
     for figure in findings.question.figures:
         if figure.mark is not None:
-            return Markup(bare(figure_svg(Plot(findings, figure, lang, small=True))))
+            return Markup(bare(figure_svg(Plot(findings, figure, "en", small=True))))
     return Markup("")
 
 
@@ -165,9 +173,7 @@ def number_table(findings: Findings, figure: Figure, lang: Language) -> NumberTa
     step = -(-len(places) // MOST_ROWS) if long else 1
     shown = places[::step]
     named = [(plot.name(place), place) for place in shown]
-    cells = {
-        (arm, place): _cell(numbers.get((arm, place), ())) for arm in arms for place in shown
-    }
+    cells = {(arm, place): _cell(numbers.get((arm, place), ())) for arm in arms for place in shown}
     if long:
         header = [figure.across.say(lang), *map(plot.say, arms)]
         rows = [(name, [cells[arm, place] for arm in arms]) for name, place in named]
@@ -199,8 +205,9 @@ def _claim_row(judged: Judgement, lang: Language) -> ClaimRow:
         text=claim.text.say(lang),
         control=claim.control,
         outcome=judged.outcome,
-        sign=SIGNS[judged.outcome],
+        sign=OUTCOME_MARKS[judged.outcome],
         bounds=bounds_text(claim.expected, lang),
+        within=within_text(claim.expected, lang),
         beyond=beyond,
         mean=brief(value.mean),
         interval=_range(value.low, value.high),

@@ -7,20 +7,27 @@ from typing import Any
 
 from whyformer.plots.chart import CHINESE_FONTS, LATIN_FONTS, Language, svg_to_png
 from whyformer.plots.glyphs import missing_glyphs
-from whyformer.why.book.charts import figure_chart
-from whyformer.why.book.drawing import THEME, Plot, wrapped
+from whyformer.plots.inspection.tokens import wrapped
+from whyformer.why.book.figures.charts import figure_chart
+from whyformer.why.book.figures.plot import CHART_THEME, Plot
+from whyformer.why.book.figures.svg import CHART_GROUND, CHART_INK, CHART_SOFT, HATCHED, hatching
 from whyformer.why.book.labels import NO_FONT, VERDICTS
 from whyformer.why.book.page import plain_headline
-from whyformer.why.book.svg import GROUND, HATCHED, INK, SOFT, hatching
 from whyformer.why.question import Findings
 
 _COLUMNS, _WIDTH = 2, 640
 _TITLE: Mapping[str, Any] = {
-    "fontSize": 19, "color": INK, "subtitleFontSize": 13, "subtitleColor": SOFT, "subtitlePadding": 8,
-    "offset": 22, "anchor": "start", "lineHeight": 25, "subtitleLineHeight": 18,
+    "fontSize": 19, "color": CHART_INK, "offset": 22, "anchor": "start",
+    "lineHeight": 25, "subtitleFontSize": 13, "subtitleColor": CHART_SOFT, "subtitlePadding": 8,
 }  # fmt: skip
 _ROOT = f'<tspan font-family="{LATIN_FONTS}">√</tspan>'
-_PANEL: Mapping[str, Any] = {"fontSize": 14, "color": INK, "anchor": "start", "frame": "group", "offset": 12}
+_PANEL: Mapping[str, Any] = {
+    "fontSize": 14,
+    "color": CHART_INK,
+    "anchor": "start",
+    "frame": "group",
+    "offset": 12,
+}
 
 
 def findings_png(findings: Findings, lang: Language) -> bytes:
@@ -49,23 +56,34 @@ def _chart(findings: Findings, lang: Language) -> dict[str, Any]:
     panels = [
         {
             **figure_chart(Plot(findings, figure, lang)),
-            "title": {"text": wrapped(figure.title.say(lang), 340), **_PANEL},
+            "title": {"text": wrapped(figure.title.say(lang), _PANEL["fontSize"], 340), **_PANEL},
         }
         for figure in question.figures
         if figure.mark is not None
     ]
     subtitle = f"Q{question.number:02} {question.title.say(lang)} · {VERDICTS[findings.verdict].say(lang)}"
     seeds = f"{len(findings.measured)} {'seeds' if lang == 'en' else '个随机种子'}"
-    # Letters of the title are half as large again as those that `wrapped` counts.
-    title = wrapped(plain_headline(findings, lang), _WIDTH * 13 / 19)
+    title = wrapped(plain_headline(findings, lang), _TITLE["fontSize"], _WIDTH)
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "concat": panels,
         "columns": _COLUMNS,
         "spacing": 28,
-        "resolve": {"scale": {"color": "independent", "strokeDash": "independent", "x": "independent", "y": "independent"}},
+        "resolve": {
+            "scale": {
+                "color": "independent",
+                "strokeDash": "independent",
+                "x": "independent",
+                "y": "independent",
+            }
+        },
         "title": {"text": title, "subtitle": f"{subtitle} · {seeds}", **_TITLE},
-        "background": GROUND,
+        "background": CHART_GROUND,
         "padding": 16,
-        "config": {**THEME, "padding": 16, "background": GROUND, "font": CHINESE_FONTS if lang == "zh" else f"{LATIN_FONTS}, {CHINESE_FONTS}"},
+        "config": {
+            **CHART_THEME,
+            "padding": 16,
+            "background": CHART_GROUND,
+            "font": CHINESE_FONTS if lang == "zh" else f"{LATIN_FONTS}, {CHINESE_FONTS}",
+        },
     }

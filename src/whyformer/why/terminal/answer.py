@@ -8,9 +8,9 @@ from statistics import fmean
 from rich.table import Table
 from rich.text import Text as Line
 
-from whyformer.files import write_text
+from whyformer.files import write_bytes, write_text
+from whyformer.language import LANGUAGES
 from whyformer.plots.chart import Language
-from whyformer.why.book.charts import findings_page
 from whyformer.why.book.labels import (
     CLAIM,
     CONTROL,
@@ -26,8 +26,10 @@ from whyformer.why.book.labels import (
     VERDICT,
     VERDICTS,
 )
+from whyformer.why.book.picture import findings_png, picture_note
 from whyformer.why.book.plain import plain_text
 from whyformer.why.book.prose import read_prose, without_marks
+from whyformer.why.book.site import write_page
 from whyformer.why.question import Figure, Findings, Judgement, place_name
 from whyformer.why.results import result_record
 from whyformer.why.terminal.plots import draw_figure, short
@@ -37,18 +39,22 @@ _STYLES = {"holds": "green", "fails": "red", "open": "yellow"}
 
 
 def save_findings(findings: Findings, folder: Path, lang: Language) -> tuple[list[Path], str | None]:
-    """Write the record, the page and the picture into ``folder``.
+    """Write the record, the page and a picture in each language into ``folder``.
 
     Returns:
-        The three files, and what the picture cannot show on this machine, if anything.
+        The files, and what the pictures cannot show on this machine, if anything.
 
     Raises:
         WhyformerError: the folder cannot be written to, or the disk is full.
     """
     path = folder / f"{findings.question.stem}.json"
     write_text(path, json.dumps(result_record(findings), ensure_ascii=False, indent=2) + "\n")
-    page = findings_page(findings, lang)
-    return [path, *page.save(folder)], page.note
+    page = write_page(findings, folder, lang)
+    note = picture_note(findings, lang)
+    pictures = [folder / f"{findings.question.stem}.{each}.png" for each in LANGUAGES]
+    for each, picture in zip(LANGUAGES, pictures, strict=True):
+        write_bytes(picture, findings_png(findings, each))
+    return [path, page, *pictures], note
 
 
 def render(findings: Findings, lang: Language) -> Iterator[Line | Table]:

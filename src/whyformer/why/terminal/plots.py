@@ -9,7 +9,7 @@ from rich.text import Text as Line
 
 from whyformer.language import display_width, padded
 from whyformer.plots.chart import Language
-from whyformer.why.arms import COLORS, PALETTE
+from whyformer.why.book.figures.plot import arm_colors
 from whyformer.why.book.labels import REFUSED
 from whyformer.why.question import Figure, Findings, Text, place_name
 
@@ -38,12 +38,6 @@ def draw_figure(findings: Findings, figure: Figure, lang: Language) -> Iterator[
             yield _cells(figure, means, lang)
         case _:
             yield from _bars(figure, means, lang)
-
-
-def arm_colors(arms: Sequence[Text]) -> dict[Text, str]:
-    """The colour of each arm: that of the book, or one that no other has."""
-    free = iter([color for color in PALETTE if color not in {COLORS.get(arm) for arm in arms}] * len(arms))
-    return {arm: COLORS.get(arm) or next(free) for arm in arms}
 
 
 class _Axis:

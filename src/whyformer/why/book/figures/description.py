@@ -2,15 +2,14 @@
 
 import math
 
-from whyformer.plots.chart import Language
-from whyformer.why.book.drawing import Plot
+from whyformer.why.book.figures.plot import Plot
+from whyformer.why.book.labels import REFUSED
 from whyformer.why.book.numbers import brief
-from whyformer.why.book.rows import REFUSED
 from whyformer.why.question import Place, Text
 
 
-def describe(plot: Plot) -> str:
-    """What a chart shows: kind, axes and, for each arm, its means."""
+def described(plot: Plot) -> str:
+    """Words for what a chart shows: kind, axes and, for each arm, its means."""
     kind = {"line": Text("Lines", "折线图"), "bar": Text("Bars", "条形图"), "heat": Text("Cells", "热图")}
     figure, lang = plot.figure, plot.lang
     of = kind[figure.mark or "heat"].say(lang)

@@ -20,6 +20,14 @@ def bounds_text(bounds: Bounds, lang: Language) -> str:
     return f"{brief(bounds.low)}{between}{brief(bounds.high)}"
 
 
+def within_text(bounds: Bounds, lang: Language) -> str:
+    """Numbers that these bounds allow, in words."""
+    text = bounds_text(bounds, lang)
+    if math.isinf(bounds.low) or math.isinf(bounds.high):
+        return text
+    return f"within {text}" if lang == "en" else f"在 {text} 之内"
+
+
 def beyond_text(bounds: Bounds, lang: Language) -> str:
     """Numbers that these bounds exclude, in words."""
     if math.isinf(bounds.low):
@@ -40,8 +48,7 @@ def dot_axis(judged: Judgement, lang: Language) -> str:
     if not known:
         return ""
     expected, interval = judged.claim.expected, judged.interval
-    edges = [edge for edge in expected if math.isfinite(edge)]
-    shown = [*known, *edges, *(end for end in (interval.low, interval.high) if math.isfinite(end))]
+    shown = [*known, *filter(math.isfinite, expected), *filter(math.isfinite, (interval.low, interval.high))]
     log = min(shown) > 0 and max(shown) / min(shown) > 50
     scale = math.log if log else float
     low, high = min(map(scale, shown)), max(map(scale, shown))
@@ -57,12 +64,13 @@ def dot_axis(judged: Judgement, lang: Language) -> str:
     left, right = x(expected.low), x(expected.high)
     middle = _HEIGHT / 2
     parts = [f'<path class="band" d="M{compact(left)},4H{compact(right)}V{_HEIGHT - 4}H{compact(left)}Z"/>']
-    for edge in (edge for edge in expected if math.isfinite(edge)):
-        parts.append(f'<path class="edge" d="M{compact(x(edge))},2V{_HEIGHT - 2}"/>')
-    tolerated = judged.claim.tolerated
-    for edge in (edge for edge in tolerated or () if math.isfinite(edge) and edge not in expected):
-        if low <= (scale(edge) if edge > 0 or not log else low) <= high:
-            parts.append(f'<path class="edge tolerated" d="M{compact(x(edge))},2V{_HEIGHT - 2}"/>')
+    edges = [(edge, "edge") for edge in expected]
+    edges += [(edge, "edge tolerated") for edge in judged.claim.tolerated or () if edge not in expected]
+    parts += [
+        f'<path class="{name}" d="M{compact(x(edge))},2V{_HEIGHT - 2}"/>'
+        for edge, name in edges
+        if math.isfinite(edge) and 0 <= x(edge) <= _WIDTH
+    ]
     parts.append(f'<path class="axis" d="M0,{middle:g}H{_WIDTH}"/>')
     if math.isfinite(interval.low):
         ends = f"M{compact(x(interval.low))},{middle:g}H{compact(x(interval.high))}"

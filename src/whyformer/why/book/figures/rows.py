@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from whyformer.why.book.drawing import Plot, data, log_ticks, padded, text_width, wrapped
+from whyformer.plots.inspection.tokens import text_width, wrapped
+from whyformer.why.book.figures.plot import Plot, data, domain_around, log_ticks
+from whyformer.why.book.figures.svg import CHART_FONT_SIZE, CHART_GROUND, CHART_INK, CHART_SOFT, HATCHED
+from whyformer.why.book.labels import REFUSED
 from whyformer.why.book.numbers import brief
-from whyformer.why.book.svg import FONT_SIZE, GROUND, HATCHED, INK, SOFT
 from whyformer.why.question import Place, Text
-
-REFUSED = Text("refused", "拒绝")
-"""Word where an arm has no number."""
 
 _WIDTH, _STAMP = 366, (132, 72)  # pixels of a whole chart
 _NAMES = (92, 120, 150)  # pixels that names of rows may be wide
@@ -31,19 +30,17 @@ class _Row(NamedTuple):
 
 
 class _Names(NamedTuple):
-    """Names of rows at the left, in lines."""
+    """LineNames of rows at the left, in lines."""
 
     lines: Sequence[Sequence[str]]
     width: int
 
     @classmethod
     def of(cls, names: Sequence[str]) -> "_Names":
-        """Names as narrow as leaves each two lines, if any width does."""
-        for width in _NAMES:
-            lines = [wrapped(name, width) for name in names]
-            if max(map(len, lines)) <= 2:
-                break
-        widest = max((text_width(line) for name in lines for line in name), default=0)
+        """LineNames as narrow as leaves each two lines, if any width does."""
+        tried = [[wrapped(name, CHART_FONT_SIZE, width) for name in names] for width in _NAMES]
+        lines = next((each for each in tried if max(map(len, each)) <= 2), tried[-1])
+        widest = max((text_width(line, CHART_FONT_SIZE) for name in lines for line in name), default=0)
         return cls(lines, math.ceil(widest) + 6)
 
     @property
@@ -55,7 +52,7 @@ class _Names(NamedTuple):
         return [
             alt.Chart(data([{"row": row}]))
             .mark_text(
-                text=[*lines], align="right", baseline="middle", fontSize=FONT_SIZE, color=INK,
+                text=[*lines], align="right", baseline="middle", fontSize=CHART_FONT_SIZE, color=CHART_INK,
                 lineHeight=_LINE, dy=-_LINE * (len(lines) - 1) / 2,
             )
             .encode(y=alt.Y("row:O", axis=None), x=alt.value(-6))
@@ -70,7 +67,7 @@ def bars(plot: Plot) -> alt.LayerChart:
     names = _Names.of([row.name for row in rows])
     width = _STAMP[0] if plot.small else _WIDTH - names.width
     values = [value for row in rows if row.value is not None for value in (*row.seeds, row.value)]
-    low, high = padded([*values, *(level.at for level in plot.figure.levels)], log=log)
+    low, high = domain_around([*values, *(level.at for level in plot.figure.levels)], log=log)
     if not plot.small:  # room for the numbers at the right
         high = high * (high / low) ** 0.3 if log else high + 0.22 * (high - low)
     start = low if log else 0.0
@@ -88,11 +85,19 @@ def bars(plot: Plot) -> alt.LayerChart:
         scale=alt.Scale(domain=[*range(len(rows))], paddingInner=0.25, paddingOuter=0.1),
     )
     shown = [
-        {"row": at, "value": row.value, "start": start, "arm": str(row.arm), "end": max(row.value, *row.seeds)}
+        {
+            "row": at,
+            "value": row.value,
+            "start": start,
+            "arm": str(row.arm),
+            "end": max(row.value, *row.seeds),
+        }
         for at, row in enumerate(rows)
         if row.value is not None and math.isfinite(row.value)
     ]
-    base = alt.Chart(data(shown)).encode(y=up, x=across, color=plot.color("square" if _grouped(plot) else None))
+    base = alt.Chart(data(shown)).encode(
+        y=up, x=across, color=plot.color("square" if _grouped(plot) else None)
+    )
     if log:
         mean = base.mark_point(filled=True, size=90, shape="diamond", opacity=1)
         layers: list[Any] = [base.mark_rule(strokeWidth=1.5, opacity=0.5).encode(x2="start:Q"), mean]
@@ -133,9 +138,13 @@ def _levels(plot: Plot) -> list[alt.Chart]:
     charts: list[alt.Chart] = []
     for level in plot.figure.levels:
         at = alt.Chart(data([{"value": level.at}])).encode(x="value:Q")
-        charts.append(at.mark_rule(color=SOFT, strokeDash=[2, 3], strokeWidth=1.3))
+        charts.append(at.mark_rule(color=CHART_SOFT, strokeDash=[2, 3], strokeWidth=1.3))
         text = at.mark_text(
-            text=level.name.say(plot.lang), color=SOFT, baseline="bottom", dy=-3, fontSize=FONT_SIZE
+            text=level.name.say(plot.lang),
+            color=CHART_SOFT,
+            baseline="bottom",
+            dy=-3,
+            fontSize=CHART_FONT_SIZE,
         )
         charts.append(text.encode(y=alt.value(0)))
     return charts
@@ -149,9 +158,9 @@ def _numbers(rows: Sequence[_Row], shown: Sequence[dict[str, Any]], up: alt.Y, a
         for value in row.seeds
         if math.isfinite(value)
     ]
-    dots = alt.Chart(data(seeds)).mark_point(size=14, filled=True, color=INK, opacity=1)
+    dots = alt.Chart(data(seeds)).mark_point(size=14, filled=True, color=CHART_INK, opacity=1)
     texts = alt.Chart(data([{**row, "text": brief(row["value"])} for row in shown]))
-    numbers = texts.mark_text(align="left", dx=7, color=INK, fontSize=FONT_SIZE)
+    numbers = texts.mark_text(align="left", dx=7, color=CHART_INK, fontSize=CHART_FONT_SIZE)
     return [
         dots.encode(y=up, x=across),
         numbers.encode(y=up, x=alt.X("end:Q"), text="text:N"),
@@ -167,7 +176,7 @@ def _refused(plot: Plot, rows: Sequence[_Row], up: alt.Y) -> list[Any]:
         return []
     base = alt.Chart(data(gone)).encode(y=up, x=alt.value(0))
     word = base.mark_text(
-        text=REFUSED.say(plot.lang), align="left", dx=52, color=SOFT, fontSize=FONT_SIZE
+        text=REFUSED.say(plot.lang), align="left", dx=52, color=CHART_SOFT, fontSize=CHART_FONT_SIZE
     )
     return [base.mark_bar(color=HATCHED).encode(x2=alt.value(46)), word]
 
@@ -182,7 +191,7 @@ def cells(plot: Plot) -> alt.LayerChart:
         side = min(72, (_WIDTH - names.width) / len(plot.places))
         tall = max(32, names.tallest + 6)
     shown = [_cell(plot, arm, place, means.get((arm, place))) for arm in plot.arms for place in plot.places]
-    columns = [wrapped(plot.name(place), side - 4) for place in plot.places]
+    columns = [wrapped(plot.name(place), CHART_FONT_SIZE, side - 4) for place in plot.places]
     across = alt.X(
         "column:O",
         title=plot.figure.across.say(plot.lang),
@@ -192,13 +201,13 @@ def cells(plot: Plot) -> alt.LayerChart:
         ),
     )  # fmt: skip
     base = alt.Chart(data(shown)).encode(x=across, y=alt.Y("row:O", axis=None))
-    filled = base.mark_rect(stroke=GROUND, strokeWidth=2).encode(color=alt.Color("fill:N", scale=None))
+    filled = base.mark_rect(stroke=CHART_GROUND, strokeWidth=2).encode(color=alt.Color("fill:N", scale=None))
     layers: list[Any] = [filled]
     if not plot.small:
         layers += names.layers()
         if side >= 26:
             words = base.transform_filter("isValid(datum.text)").mark_text(
-                fontSize=FONT_SIZE, baseline="middle"
+                fontSize=CHART_FONT_SIZE, baseline="middle"
             )
             layers.append(words.encode(text="text:N", color=alt.Color("ink:N", scale=None)))
     return alt.LayerChart(
@@ -209,12 +218,12 @@ def cells(plot: Plot) -> alt.LayerChart:
 def _cell(plot: Plot, arm: Text, place: Place, value: float | None) -> dict[str, Any]:
     at = {"row": plot.arms.index(arm), "column": plot.places.index(place)}
     if value is None:
-        return {**at, "fill": GROUND, "text": None, "ink": INK}
+        return {**at, "fill": CHART_GROUND, "text": None, "ink": CHART_INK}
     if not math.isfinite(value):
-        return {**at, "fill": HATCHED, "text": REFUSED.say(plot.lang), "ink": INK}
+        return {**at, "fill": HATCHED, "text": REFUSED.say(plot.lang), "ink": CHART_INK}
     fill = _ramp(value / 100)
     ink = _LIGHT if _luminance(fill) < 0.179 else _DARK
-    return {**at, "fill": "#%02x%02x%02x" % fill, "text": f"{value:.0f}", "ink": ink}
+    return {**at, "fill": "#" + bytes(fill).hex(), "text": f"{value:.0f}", "ink": ink}
 
 
 def _ramp(share: float) -> tuple[int, int, int]:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from whyformer.why.book.drawing import Plot, log_ticks, padded, text_width
+from whyformer.plots.inspection.tokens import text_width
+from whyformer.why.book.figures.plot import Plot, domain_around, log_ticks
+from whyformer.why.book.figures.svg import CHART_FONT_SIZE
 
 _ROW = 16  # pixels from one name to the next
 _WIDEST = 112  # name beside a line
@@ -33,7 +35,11 @@ class Frame:
         values = [row["value"] for row in rows] + [level.at for level in plot.figure.levels]
         places = [row["at"] for row in rows]
         return cls(
-            width, height, padded(places, log="x" in log, zero=False), padded(values, log="y" in log), log
+            width,
+            height,
+            domain_around(places, log="x" in log, zero=False),
+            domain_around(values, log="y" in log),
+            log,
         )
 
     def x(self, at: float, width: float | None = None) -> float:
@@ -45,14 +51,13 @@ class Frame:
         return (1 - _share(at, self.up, log="y" in self.log)) * self.height
 
     def ticks(self, places: Sequence[float]) -> list[float]:
-        """Those of ``places`` whose names do not run over each other."""
+        """Places among ``places`` whose names do not run over each other."""
         kept: list[float] = []
         for place in places:
-            room = text_width(f"{place:g}") + 8
+            room = text_width(f"{place:g}", CHART_FONT_SIZE) + 8
             if not kept or self.x(place) - self.x(kept[-1]) >= room:
                 kept.append(place)
         return kept
-
 
     def ticks_up(self) -> dict[str, Any]:
         """Settings of the upward axis."""
@@ -67,7 +72,7 @@ def _share(at: float, domain: tuple[float, float], *, log: bool) -> float:
 
 
 @dataclass(frozen=True)
-class Names:
+class LineNames:
     """Names that stand beside their lines; none where a legend must tell them apart."""
 
     margin: int = 0
@@ -75,18 +80,18 @@ class Names:
     texts: list[dict[str, Any]] = field(default_factory=list)
 
 
-def names_beside(plot: Plot, frame: Frame) -> Names:
+def names_beside(plot: Plot, frame: Frame) -> LineNames:
     """Names at the ends of the lines, unless one is too long, far from its line, or would cover another."""
     ends = _ends(plot)
-    widths = [text_width(plot.say(arm)) for arm in plot.arms]
+    widths = [text_width(plot.say(arm), CHART_FONT_SIZE) for arm in plot.arms]
     if len(ends) < len(plot.arms) or len(ends) < 2 or max(widths) > _WIDEST:
-        return Names()
+        return LineNames()
     margin = math.ceil(max(widths)) + _GAP
     width = frame.width - margin
     points = [(frame.x(row["at"], width), frame.y(row["value"]), row["arm"]) for row in plot.curves()]
     # Only lines that all end at the right have names there that cover no other line.
     if any(frame.x(row["at"], width) < 0.9 * width for row in ends):
-        return Names()
+        return LineNames()
     wanted = sorted((frame.y(row["value"]), index) for index, row in enumerate(ends))
     placed: dict[int, float] = {}
     last = -math.inf
@@ -101,8 +106,8 @@ def names_beside(plot: Plot, frame: Frame) -> Names:
         for index, arm in enumerate(plot.arms)
     ]
     if any(abs(placed[index] - shift - y) > 2 * _ROW for y, index in wanted):
-        return Names()
-    return Names(margin, texts)
+        return LineNames()
+    return LineNames(margin, texts)
 
 
 def _ends(plot: Plot) -> list[dict[str, Any]]:

@@ -8,19 +8,25 @@ from xml.etree import ElementTree
 from whyformer.why.arms import BLUE, BROWN, GREEN, GREY, OCHRE, PINK, SKY, VERMILION
 from whyformer.why.book.numbers import compact
 
-INK, SOFT, LINE, GRID, GROUND = "#1f2328", "#57606a", "#b9bfc8", "#e4e7ec", "#ffffff"
+CHART_INK, CHART_SOFT, CHART_LINE, CHART_GRID, CHART_GROUND = (
+    "#1f2328",
+    "#57606a",
+    "#b9bfc8",
+    "#e4e7ec",
+    "#ffffff",
+)
 """Colours of a drawing's text, of its lesser text, frames, grid and paper; no arm has any of them."""
 HATCHED = "#fedcba"
 """Stands for hatching, where a number is missing."""
-FONT_SIZE = 13
+CHART_FONT_SIZE = 13
 """Of all text, so that it is legible where a drawing is made as narrow as a phone."""
 
 VARIABLES: Mapping[str, str] = {
-    INK: "ink", SOFT: "soft", LINE: "line", GRID: "grid", GROUND: "ground",
+    CHART_INK: "ink", CHART_SOFT: "soft", CHART_LINE: "line", CHART_GRID: "grid", CHART_GROUND: "ground",
     BLUE: "blue", VERMILION: "vermilion", GREEN: "green", PINK: "pink",
     OCHRE: "ochre", SKY: "sky", GREY: "grey", BROWN: "brown",
 }  # fmt: skip
-"""Names in the style sheet, where each colour has a shade for light and one for dark pages."""
+"""LineNames in the style sheet, where each colour has a shade for light and one for dark pages."""
 
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
 _NUMBER = re.compile(r"-?\d*\.\d+(?:e-?\d+)?|-?\d+(?:\.\d+)?(?:e-?\d+)?")
@@ -30,9 +36,11 @@ _DOT = re.compile(r"M([\d.]+),0A\1,\1,0,1,1,-\1,0A")
 _COORDINATES = frozenset({"transform", "x", "y", "x1", "x2", "y1", "y2", "width", "height"})
 # What the attributes mean where they are missing.
 _DEFAULTS = {
-    ("stroke-miterlimit", "10"), ("font-size", f"{FONT_SIZE}px"), ("opacity", "1"), ("fill-opacity", "1"),
+    ("stroke-miterlimit", "10"), ("opacity", "1"), ("fill-opacity", "1"),
+    ("font-size", f"{CHART_FONT_SIZE}px"),
     ("stroke-opacity", "1"), ("text-anchor", "start"), ("stroke-width", "1"), ("transform", "translate(0,0)"),
-    ("font-weight", "normal"), ("stroke-dasharray", ""), ("stroke-dasharray", "1,0"), ("stroke-linecap", "butt"), ("stroke", "none"),
+    ("font-weight", "normal"), ("stroke-dasharray", ""), ("stroke-dasharray", "1,0"),
+    ("stroke-linecap", "butt"), ("stroke", "none"),
 }  # fmt: skip
 
 
@@ -40,7 +48,7 @@ def hatching(name: str) -> str:
     """The pattern that a drawing with missing numbers needs."""
     return (
         f'<pattern id="{name}" width="6" height="6" patternUnits="userSpaceOnUse" '
-        f'patternTransform="rotate(45)"><path d="M0,0V6" stroke="{LINE}" stroke-width="2"/></pattern>'
+        f'patternTransform="rotate(45)"><path d="M0,0V6" stroke="{CHART_LINE}" stroke-width="2"/></pattern>'
     )
 
 
@@ -55,8 +63,9 @@ def inline(svg: str, name: str, title: str, description: str) -> str:
     shown = colored(defs + body)
     return (
         f'<svg class="chart" viewBox="0 0 {width:.0f} {height:.0f}" style="max-width:{width * 1.3:.0f}px" '
-        f'font-size="{FONT_SIZE}" role="img" aria-labelledby="{name}-t {name}-d">'
-        f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(description)}</desc>{shown}</svg>'
+        f'font-size="{CHART_FONT_SIZE}" role="img" aria-labelledby="{name}-t {name}-d">'
+        f'<title id="{name}-t">{escape(title)}</title>'
+        f'<desc id="{name}-d">{escape(description)}</desc>{shown}</svg>'
     )
 
 
@@ -71,7 +80,7 @@ def bare(svg: str) -> str:
     """A small drawing without words, beside words that say the same."""
     root = ElementTree.fromstring(svg)
     width, height = (float(root.attrib[side]) for side in ("width", "height"))
-    body = colored(_children(root).replace(f'"{HATCHED}"', f'"{GRID}"'))
+    body = colored(_children(root).replace(f'"{HATCHED}"', f'"{CHART_GRID}"'))
     return (
         f'<svg class="thumb" viewBox="0 0 {width:.0f} {height:.0f}" aria-hidden="true" '
         f'focusable="false">{body}</svg>'
@@ -106,7 +115,7 @@ def _children(node: ElementTree.Element) -> str:
 
 
 def _path(node: ElementTree.Element) -> tuple[str, dict[str, str]] | None:
-    """A line, curve or dot as a path, and its look; None for another element, a path of "" for what is unseen."""
+    """A line, curve or dot as a path, and its look: an empty path if it is unseen, None if it is none."""
     tag = node.tag.removeprefix(_NAMESPACE)
     if tag not in ("line", "path"):
         return None

@@ -1,9 +1,8 @@
-"""What the charts of all kinds share: the numbers of a figure, the colours of its arms, text that fits."""
+"""Numbers of a figure, colours of its arms and the look of its axes, as charts of all kinds need them."""
 
 import json
 import math
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -11,9 +10,10 @@ from typing import Any
 import altair as alt
 
 from whyformer.plots.chart import Language, VegaLite
+from whyformer.plots.inspection.tokens import wrapped
 from whyformer.why.arms import COLORS, PALETTE
+from whyformer.why.book.figures.svg import CHART_FONT_SIZE, CHART_GRID, CHART_INK, CHART_LINE, CHART_SOFT
 from whyformer.why.book.numbers import brief
-from whyformer.why.book.svg import FONT_SIZE, GRID, INK, LINE, SOFT
 from whyformer.why.question import Figure, Findings, Place, Text, place_name
 
 MOST_POINTS = 60
@@ -45,7 +45,7 @@ class Plot:
 
     @property
     def numbers(self) -> list[float]:
-        """Those places that are numbers."""
+        """Places that are numbers."""
         return [place for place in self.places if not isinstance(place, Text)]
 
     def say(self, arm: Text) -> str:
@@ -63,7 +63,7 @@ class Plot:
 
     def dash(self, arm: Text) -> list[int]:
         """The dashes of an arm's line: none for what is compared, as controls often lie on top of it."""
-        if self.colors()[arm] == INK:
+        if self.colors()[arm] == CHART_INK:
             return [5, 4]
         return [9, 3] if arm.en.startswith("control") else [1, 0]
 
@@ -75,7 +75,9 @@ class Plot:
         )
         if legend is None or self.small:
             return alt.Color("arm:N", scale=scale, legend=None)
-        texts = json.dumps([wrapped(self.say(arm), _LEGEND) for arm in self.arms], ensure_ascii=False)
+        texts = json.dumps(
+            [wrapped(self.say(arm), CHART_FONT_SIZE, _LEGEND) for arm in self.arms], ensure_ascii=False
+        )
         shown = alt.Legend(labelExpr=f"({texts})[datum.label]", title=None, symbolType=legend)
         return alt.Color("arm:N", scale=scale, legend=shown)
 
@@ -123,7 +125,7 @@ def _thinned(places: Sequence[float]) -> list[float]:
     return [places[round(index * step)] for index in range(MOST_POINTS)]
 
 
-def arm_colors(arms: Sequence[Text], references: set[Text | None]) -> dict[Text, str]:
+def arm_colors(arms: Sequence[Text], references: Collection[Text | None] = ()) -> dict[Text, str]:
     """The book's colour of each arm; others get what the palette has left, and what was computed gets ink."""
     taken = {COLORS[arm] for arm in arms if arm in COLORS}
     free = [color for color in PALETTE if color not in taken] or [*PALETTE]
@@ -131,7 +133,7 @@ def arm_colors(arms: Sequence[Text], references: set[Text | None]) -> dict[Text,
     others = 0
     for arm in arms:
         if arm in references:
-            found[arm] = INK
+            found[arm] = CHART_INK
         elif arm in COLORS:
             found[arm] = COLORS[arm]
         else:
@@ -140,42 +142,7 @@ def arm_colors(arms: Sequence[Text], references: set[Text | None]) -> dict[Text,
     return found
 
 
-def text_width(text: str) -> float:
-    """Pixels that a line of text is wide, about: Chinese letters are square."""
-    wide = sum(unicodedata.east_asian_width(letter) in "WFA" for letter in text)
-    return FONT_SIZE * (wide + 0.56 * (len(text) - wide))
-
-
-def wrapped(text: str, width: float) -> list[str]:
-    """Lines of ``text``, each of at most ``width`` pixels, broken at blanks or between Chinese letters."""
-    lines = [""]
-    for piece in _pieces(text):
-        if lines[-1] and text_width((lines[-1] + piece).rstrip()) > width:
-            lines.append("")
-        lines[-1] += piece if lines[-1] else piece.lstrip()
-    return [line.rstrip() for line in lines if line.strip()]
-
-
-def _pieces(text: str) -> list[str]:
-    """What a line may not be broken within; closing marks stay with what they close."""
-    pieces: list[str] = []
-    for letter in text:
-        wide = unicodedata.east_asian_width(letter) in "WF"
-        closing = letter in "，。；：、）》”？！)%"
-        opens = bool(pieces) and pieces[-1][-1] in "（《“("
-        breaks = letter == " " or (wide and not closing) or (bool(pieces) and _is_wide(pieces[-1][-1]))
-        if pieces and (closing or opens or not breaks):
-            pieces[-1] += letter
-        else:
-            pieces.append(letter)
-    return pieces
-
-
-def _is_wide(letter: str) -> bool:
-    return unicodedata.east_asian_width(letter) in "WF"
-
-
-def padded(values: Sequence[float], *, log: bool, zero: bool = True) -> tuple[float, float]:
+def domain_around(values: Sequence[float], *, log: bool, zero: bool = True) -> tuple[float, float]:
     """A domain around ``values``; from 0 on where they are not all far from it."""
     known = [value for value in values if math.isfinite(value) and (value > 0 or not log)] or [1.0]
     low, high = min(known), max(known)
@@ -209,21 +176,21 @@ def data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
     return alt.Data(values=[*rows])
 
 
-THEME: VegaLite = {
+CHART_THEME: VegaLite = {
     "padding": 4,
     "background": None,
     "view": {"stroke": None},
     "axis": {
-        "labelColor": SOFT, "titleColor": SOFT, "titleFontWeight": "normal", "gridColor": GRID,
-        "domainColor": LINE, "tickColor": LINE, "labelFontSize": FONT_SIZE, "titleFontSize": FONT_SIZE,
-        "tickSize": 4, "labelPadding": 4,
+        "labelColor": CHART_SOFT, "labelFontSize": CHART_FONT_SIZE, "labelPadding": 4, "tickSize": 4,
+        "titleColor": CHART_SOFT, "titleFontSize": CHART_FONT_SIZE, "titleFontWeight": "normal",
+        "gridColor": CHART_GRID, "domainColor": CHART_LINE, "tickColor": CHART_LINE,
     },
-    "header": {"labelColor": INK, "labelFontSize": FONT_SIZE},
     "legend": {
-        "labelColor": INK, "labelFontSize": FONT_SIZE, "title": None, "orient": "top", "columns": 1,
-        "labelLimit": 0, "offset": 24, "rowPadding": 3, "symbolStrokeWidth": 3, "symbolOpacity": 1,
+        "labelColor": CHART_INK, "labelFontSize": CHART_FONT_SIZE, "labelLimit": 0, "title": None,
+        "orient": "top", "columns": 1, "offset": 24, "rowPadding": 3,
+        "symbolStrokeWidth": 3, "symbolOpacity": 1, "symbolSize": 160,
     },
-    "text": {"color": INK, "fontSize": FONT_SIZE},
-    "title": {"color": INK},
+    "text": {"color": CHART_INK, "fontSize": CHART_FONT_SIZE},
+    "title": {"color": CHART_INK},
 }  # fmt: skip
 """The look of all charts; where a page is dark its colours are other ones."""

@@ -1,21 +1,21 @@
 """Charts of figures: lines, bars and cells that are legible at the width of a phone."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
 import altair as alt
 
 from whyformer.plots.chart import CHINESE_FONTS, LATIN_FONTS, VegaLite
-from whyformer.why.book.drawing import THEME, Plot, data
-from whyformer.why.book.frame import Frame, Names, names_beside
-from whyformer.why.book.rows import bars, cells
-from whyformer.why.book.svg import FONT_SIZE, SOFT
+from whyformer.why.book.figures.frame import Frame, LineNames, names_beside
+from whyformer.why.book.figures.plot import CHART_THEME, Plot, data
+from whyformer.why.book.figures.rows import bars, cells
+from whyformer.why.book.figures.svg import CHART_FONT_SIZE, CHART_SOFT
 
-PANEL, HEIGHT = 300, 210
+PANEL_WIDTH, PANEL_HEIGHT = 300, 210
 """Pixels between the axes of a chart."""
-STAMP = (132, 72)
+STAMP_SIZE = (132, 72)
 """Pixels of a small chart without words."""
 _FEW = 8  # places that each get a tick and a dot
 # The name of a vertical axis stands upright above it.
@@ -30,13 +30,13 @@ def figure_svg(plot: Plot) -> str:
     import vl_convert
 
     fonts = f"{LATIN_FONTS}, {CHINESE_FONTS}"
-    chart = {**figure_chart(plot), "config": {**THEME, "font": fonts}}
+    chart = {**figure_chart(plot), "config": {**CHART_THEME, "font": fonts}}
     return vl_convert.vegalite_to_svg(json.dumps(chart), allowed_base_urls=[])
 
 
 def figure_chart(plot: Plot) -> VegaLite:
     """The chart of a figure that has a mark."""
-    size = STAMP if plot.small else (PANEL, HEIGHT)
+    size = STAMP_SIZE if plot.small else (PANEL_WIDTH, PANEL_HEIGHT)
     match plot.figure.mark:
         case "line":
             chart = _lines(plot, Frame.around(plot, *size))
@@ -49,7 +49,7 @@ def figure_chart(plot: Plot) -> VegaLite:
 
 def _lines(plot: Plot, frame: Frame) -> alt.LayerChart:
     """A thin line for each seed, a thick one for their mean."""
-    names = Names() if plot.small else names_beside(plot, frame)
+    names = LineNames() if plot.small else names_beside(plot, frame)
     frame = replace(frame, width=frame.width - names.margin)
     few = len(plot.places) <= _FEW
     ticks: Mapping[str, Any] = {"values": frame.ticks(plot.numbers)} if few else {"tickCount": 4}
@@ -89,7 +89,7 @@ def _axis(axis: Literal["x", "y"], plot: Plot, frame: Frame, settings: Mapping[s
 def _words(row: Mapping[str, Any]) -> alt.Chart:
     """Words beside a line, at pixels."""
     text = alt.Chart(data([{}])).mark_text(
-        text=row["text"], color=row["color"], align="left", baseline="middle", fontSize=FONT_SIZE
+        text=row["text"], color=row["color"], align="left", baseline="middle", fontSize=CHART_FONT_SIZE
     )
     return text.encode(x=alt.value(row["x"]), y=alt.value(row["y"]))
 
@@ -100,13 +100,13 @@ def _levels(plot: Plot, frame: Frame) -> list[Any]:
     for level in plot.figure.levels:
         at = frame.y(level.at)
         ends = {"y": alt.value(at), "x": alt.value(0), "x2": alt.value(frame.width)}
-        rule = alt.Chart(data([{}])).mark_rule(color=SOFT, strokeDash=[2, 3], strokeWidth=1.3)
+        rule = alt.Chart(data([{}])).mark_rule(color=CHART_SOFT, strokeDash=[2, 3], strokeWidth=1.3)
         charts.append(rule.encode(**ends))
         if not plot.small:
             high = at < frame.height / 2
             text = alt.Chart(data([{}])).mark_text(
-                text=level.name.say(plot.lang), color=SOFT, align="left" if high else "right",
-                baseline="bottom", fontSize=FONT_SIZE,
+                text=level.name.say(plot.lang), color=CHART_SOFT, align="left" if high else "right",
+                baseline="bottom", fontSize=CHART_FONT_SIZE,
             )  # fmt: skip
             charts.append(text.encode(x=alt.value(3 if high else frame.width - 3), y=alt.value(at - 2)))
     return charts
