@@ -1,0 +1,148 @@
+"""The book as a browser shows it: on a phone and a desk, by light and in the dark, on paper, without script.
+
+It needs Chromium or Chrome and the extra ``browser``, whose axe-core finds what keeps people out.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from why.toy_book import toy_findings, write_toy_prose
+from whyformer.why.book import prose
+from whyformer.why.book.site import write_page, write_site
+
+pytest.importorskip("playwright", reason="needs the extra browser")
+pytest.importorskip("axe_playwright_python", reason="needs the extra browser")
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine"),
+]
+
+SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 900}}
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("book")
+    write_toy_prose(folder / "prose")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prose, "FOLDER", folder / "prose")
+        findings = toy_findings()
+        write_site(findings, folder / "site")
+        write_page(findings[98], folder / "site")
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as driver:
+        # As root, as in a container, Chromium has no sandbox.
+        started = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def opened(browser: Browser, file: Path, **settings: object) -> tuple[Page, list[str]]:
+    """A page, and all that it complains of or asks for elsewhere."""
+    page = browser.new_page(**settings)  # pyright: ignore[reportArgumentType]
+    heard: list[str] = []
+    page.on("console", lambda message: heard.append(message.text))
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.on(
+        "request", lambda sent: None if sent.url.startswith(("file:", "data:")) else heard.append(sent.url)
+    )
+    page.goto(file.as_uri())
+    return page, heard
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_every_page_is_for_everyone(book: Path, browser: Browser, size: str, scheme: str):
+    files = sorted(book.rglob("*.html"))
+    assert len(files) == 2 + 2 * 6
+    for file in files:
+        page, heard = opened(browser, file, viewport=SIZES[size], color_scheme=scheme)
+        assert heard == [], file
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, f"{file.name} scrolls sideways by {wide} pixels"
+        page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+        found = Axe().run(page, options={"preload": False}).response["violations"]
+        told = [(each["id"], each["nodes"][0]["html"][:200]) for each in found]
+        assert told == [], file
+        page.close()
+
+
+def test_text_of_charts_is_legible_on_a_phone(book: Path, browser: Browser):
+    page, _ = opened(browser, book / "en" / "q97.html", viewport=SIZES["phone"])
+    smallest = page.evaluate(
+        """() => Math.min(...[...document.querySelectorAll('svg.chart')].map(
+            chart => 13 * chart.clientWidth / chart.viewBox.baseVal.width))"""
+    )
+    assert smallest >= 12
+    page.close()
+
+
+def test_questions_are_found_in_both_languages(book: Path, browser: Browser):
+    page, _ = opened(browser, book / "en" / "index.html")
+    shown = "[...document.querySelectorAll('.tile:not([hidden])')].length"
+    assert page.evaluate(shown) == 3
+    for words, count in (("点乘", 1), ("dot PRODUCT", 1), ("点积", 1), ("条形", 1), ("nothing", 0), ("", 3)):
+        page.fill("input[name=words]", words)
+        assert page.evaluate(shown) == count, words
+    page.select_option("select[name=verdict]", "refuted")
+    assert page.evaluate(shown) == 1
+    page.close()
+
+
+def test_all_can_be_read_without_a_script(book: Path, browser: Browser):
+    page, _ = opened(browser, book / "zh" / "index.html", java_script_enabled=False)
+    assert page.locator(".tile").count() == 3
+    assert not page.locator("form.filters").is_visible()
+    page.goto((book / "zh" / "q97.html").as_uri())
+    page.locator("summary").first.click()
+    assert page.locator("details p").first.is_visible()
+    page.close()
+
+
+def test_the_theme_is_remembered(book: Path, browser: Browser):
+    page, _ = opened(browser, book / "en" / "index.html", color_scheme="light")
+    page.get_by_role("button", name="Dark").click()
+    page.goto((book / "en" / "q97.html").as_uri())
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.close()
+
+
+def test_one_page_switches_its_language_by_a_link(book: Path, browser: Browser):
+    page, _ = opened(browser, book / "q98.html", java_script_enabled=False)
+    assert page.locator("#en h1").is_visible()
+    assert not page.locator("#zh h1").is_visible()
+    page.get_by_role("link", name="中文").click()
+    assert page.locator("#zh h1").is_visible()
+    assert not page.locator("#en h1").is_visible()
+    page.locator("#zh .verdict a").click()
+    assert page.locator("#zh h1").is_visible(), "an anchor of the second language keeps it"
+    page.close()
+
+
+def test_folds_are_open_on_paper(book: Path, browser: Browser):
+    page, _ = opened(browser, book / "en" / "q97.html", java_script_enabled=False)
+    page.emulate_media(media="print")
+    assert page.locator("details p").first.is_visible()
+    assert not page.locator(".contents").is_visible()
+    page.close()
+
+
+def test_the_keyboard_reaches_the_content_first(book: Path, browser: Browser):
+    page, _ = opened(browser, book / "en" / "q97.html")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    page.close()
