@@ -248,7 +248,7 @@ def test_a_chart_takes_the_colours_of_the_page(book: Path):
     for file in book.rglob("q97.html"):
         charts = "".join(re.findall(r'<svg class="chart".*?</svg>', file.read_text("utf-8"), flags=re.DOTALL))
         text_colors = {*re.findall(r'<text[^>]* fill="([^"]+)"', charts)}
-        assert text_colors <= {"var(--ink)", "var(--soft)", *cells}
+        assert text_colors <= {*(f"var(--{name})" for name in VARIABLES.values()), *cells}
 
 
 def contrast(one: str, other: str) -> float:
@@ -265,7 +265,15 @@ def test_all_colours_of_text_are_told_from_the_ground_by_light_and_in_the_dark(b
     style = (book / "style.css").read_text("utf-8")
     for block in re.findall(r"--ground: [^}]*", style):
         found = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
-        for name in {*VARIABLES.values(), "link", "good", "bad", "open"} - {"ground", "line", "grid"}:
+        # Lines may be of a lighter blue than words.
+        for name in {*VARIABLES.values(), "sky-text", "link", "good", "bad", "open"} - {
+            "ground",
+            "line",
+            "grid",
+        }:
+            if name == "sky":
+                assert contrast(found[name], found["ground"]) >= 3, found[name]
+                continue
             assert contrast(found[name], found["ground"]) >= 4.5, (name, found[name])
 
 

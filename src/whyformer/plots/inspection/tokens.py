@@ -136,19 +136,25 @@ def _advance(character: str) -> float:
     )
 
 
+def _may_end(word: str, character: str) -> bool:
+    """Whether a line may end between a piece and a narrow character after it."""
+    wide = east_asian_width(word[-1]) in "WF" and category(word[-1]) not in ("Ps", "Pi")
+    return wide or word[-1] == " " != character
+
+
 def _units(text: str) -> Sequence[str]:
     """Return the pieces of ``text`` between which a line may end."""
     units, word = list[str](), ""
     for character in text:
         if east_asian_width(character) in "WF":
-            # Chinese punctuation never begins a line.
-            if category(character) in ("Po", "Pe", "Pf") and word:
+            # Chinese punctuation never begins a line, and an opening bracket never ends one.
+            if word and (category(character) in ("Po", "Pe", "Pf") or category(word[-1]) in ("Ps", "Pi")):
                 word += character
                 continue
             if word:
                 units.append(word)
             word = character
-        elif word and (word[-1] == " " != character or east_asian_width(word[-1]) in "WF"):
+        elif word and _may_end(word, character):
             units.append(word)
             word = character
         else:

@@ -16,7 +16,12 @@ from whyformer.why.book.prose import BY_DEFINITION, MARK, NOT_MEASURED
 from whyformer.why.question import Judgement
 
 _CODE_MATH_MARK = re.compile(rf"(`[^`]*`)|\$\$(.+?)\$\$|\$([^$]+)\$|{MARK.pattern}", re.DOTALL)
-_HELD = re.compile("\ue000(\\d+)\ue001")
+_HOLD, _ALONE = "\ue000", "\ue002"
+_HELD = re.compile("[\ue000\ue002](\\d+)\ue001")
+# A line ends neither between a formula and what encloses it nor before the sign after a sentence.
+_TOGETHER = re.compile(
+    "[（(《“。！？.!?]?\ue000\\d+\ue001[，。；：、）》”？！,.;:?!)]*(?:\\s?\ue000\\d+\ue001)?"
+)
 _ENTITY = re.compile(r"&#x(\w+);")
 _QUESTION = re.compile(r"<a .*?</a>|<code>.*?</code>|(?<![\w/])Q(\d\d?)(?!\w)")
 # Within Chinese a line break is no space.
@@ -54,13 +59,23 @@ class Renderer:
             if mark:
                 held.append(self._mark(mark))
             else:
-                held.append(mathml(formula or display, block=display is not None))
-            return f"\ue000{len(held) - 1}\ue001"
+                held.append(self._formula(formula or display, block=display is not None))
+            # Formulas that stand alone need no neighbours.
+            return f"{_ALONE if display else _HOLD}{len(held) - 1}\ue001"
 
         kept = _BREAK.sub("", _CODE_MATH_MARK.sub(hold, text.strip()))
         html = _markdown().renderInline(kept) if inline else _markdown().render(kept)
-        linked = _QUESTION.sub(self._link, html)
+        linked = _TOGETHER.sub(r'<span class="together">\g<0></span>', _QUESTION.sub(self._link, html))
         return Markup(_HELD.sub(lambda found: held[int(found[1])], linked))
+
+    def _formula(self, latex: str, *, block: bool) -> str:
+        if not block:
+            return mathml(latex)
+        name = "formula" if self.lang == "en" else "公式"
+        return (
+            f'<span class="formula" tabindex="0" role="group" aria-label="{name}">'
+            f"{mathml(latex, block=True)}</span>"
+        )
 
     def _link(self, found: re.Match[str]) -> str:
         number = int(found[1] or -1)

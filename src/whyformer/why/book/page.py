@@ -49,6 +49,8 @@ class Chart(NamedTuple):
     """A figure with a mark."""
 
     mark: str
+    uneven: bool
+    """Whether some seeds ended earlier than others."""
     title: str
     svg: Markup
     description: str
@@ -129,7 +131,13 @@ class Article:
         index = self.findings.question.figures.index(figure)
         name = f"{self.prefix}figure-{index + 1}"
         title, told = figure.title.say(self.lang), described(plot)
-        return Chart(figure.mark or "heat", title, Markup(inline(figure_svg(plot), name, title, told)), told)
+        return Chart(
+            figure.mark or "heat",
+            plot.is_uneven,
+            title,
+            Markup(inline(figure_svg(plot), name, title, told)),
+            told,
+        )
 
 
 def plain_headline(findings: Findings, lang: Language) -> str:
@@ -169,11 +177,13 @@ def number_table(findings: Findings, figure: Figure, lang: Language) -> NumberTa
     """A row for each arm and a column for each place; the other way round where places are many."""
     plot = Plot(findings, figure, lang)
     numbers, arms, places = findings.numbers(figure), plot.arms, plot.places
-    long = len(places) > MOST_COLUMNS
+    seeds, long = len(findings.measured), len(places) > MOST_COLUMNS
     step = -(-len(places) // MOST_ROWS) if long else 1
     shown = places[::step]
     named = [(plot.name(place), place) for place in shown]
-    cells = {(arm, place): _cell(numbers.get((arm, place), ())) for arm in arms for place in shown}
+    cells = {
+        (arm, place): _cell(numbers.get((arm, place), ()), seeds, lang) for arm in arms for place in shown
+    }
     if long:
         header = [figure.across.say(lang), *map(plot.say, arms)]
         rows = [(name, [cells[arm, place] for arm in arms]) for name, place in named]
@@ -186,10 +196,12 @@ def number_table(findings: Findings, figure: Figure, lang: Language) -> NumberTa
     return NumberTable(caption, header, rows, step > 1)
 
 
-def _cell(values: Sequence[float]) -> tuple[str, str]:
+def _cell(values: Sequence[float], seeds: int, lang: Language) -> tuple[str, str]:
+    """A mean, and under it the range of the seeds, or how many there are if some had ended."""
     if not values:
         return "", ""
-    return brief(fmean(values)), _range(min(values), max(values))
+    some = Text(f"{len(values)} of {seeds} seeds", f"{seeds} 个种子中的 {len(values)} 个").say(lang)
+    return brief(fmean(values)), _range(min(values), max(values)) if len(values) == seeds else some
 
 
 def _range(low: float, high: float) -> str:

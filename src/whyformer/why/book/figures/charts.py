@@ -52,7 +52,7 @@ def _lines(plot: Plot, frame: Frame) -> alt.LayerChart:
     names = LineNames() if plot.small else names_beside(plot, frame)
     frame = replace(frame, width=frame.width - names.margin)
     few = len(plot.places) <= _FEW
-    ticks: Mapping[str, Any] = {"values": frame.ticks(plot.numbers)} if few else {"tickCount": 4}
+    ticks = frame.ticks_across(plot.numbers, few=few)
     keys, dashes = [str(at) for at in range(len(plot.arms))], [plot.dash(arm) for arm in plot.arms]
     legend = "stroke" if not names.texts and len(plot.arms) > 1 else None
     base = alt.Chart().encode(

@@ -29,12 +29,12 @@ def described(plot: Plot) -> str:
 
 def _arm(plot: Plot, arm: Text) -> str:
     """The means of one arm; of a curve, its beginning and its end."""
+    index = str(plot.arms.index(arm))
     means = {place: value for (who, place), value in plot.means().items() if who == arm}
-    known = [(place, value) for place, value in means.items() if not math.isnan(value)]
-    if plot.figure.mark == "line" and len(known) > 6:
-        known = [known[0], known[-1]]
-    elif plot.figure.mark != "line":
-        known = [*means.items()]
+    known: list[tuple[Place, float]] = [*means.items()]
+    if plot.figure.mark == "line":
+        known = [(row["at"], row["value"]) for row in plot.mean_curves() if row["arm"] == index]
+        known = known if len(known) <= 6 else [known[0], known[-1]]
     colon, comma = (": ", ", ") if plot.lang == "en" else ("：", "，")
     return plot.say(arm) + colon + comma.join(_point(plot, place, value) for place, value in known)
 

@@ -50,7 +50,13 @@ class Frame:
         """Pixels from the top."""
         return (1 - _share(at, self.up, log="y" in self.log)) * self.height
 
-    def ticks(self, places: Sequence[float]) -> list[float]:
+    def ticks_across(self, places: Sequence[float], *, few: bool) -> dict[str, Any]:
+        """Settings of the axis across; few places each get a tick."""
+        if few:
+            return {"values": self._apart(places), "format": "~g"}
+        return log_ticks(*self.across, most=5) if "x" in self.log else {"tickCount": 4}
+
+    def _apart(self, places: Sequence[float]) -> list[float]:
         """Places among ``places`` whose names do not run over each other."""
         kept: list[float] = []
         for place in places:

@@ -103,18 +103,30 @@ class Plot:
         return rows
 
     def mean_curves(self) -> list[dict[str, Any]]:
-        """Points of each arm's mean, as far as all seeds have numbers."""
-        index = {arm: str(at) for at, arm in enumerate(self.arms)}
-        means = self.means()
+        """Points of each arm's mean; a seed that ended earlier, having learned, keeps its last number."""
         rows: list[dict[str, Any]] = []
-        for arm in self.arms:
-            line = {
-                place: value
-                for (who, place), value in means.items()
-                if who == arm and not isinstance(place, Text) and math.isfinite(value)
-            }
-            rows += [{"arm": index[arm], "at": at, "value": line[at]} for at in _thinned(sorted(line))]
+        for at, arm in enumerate(self.arms):
+            lines = [measured.line(self.figure, arm) for measured in self.findings.measured.values()]
+            places = sorted({place for line in lines for place in line})
+            for place in _thinned(places):
+                values = [line[max(known)] for line in lines if (known := [p for p in line if p <= place])]
+                if len(values) == len(lines) and all(map(math.isfinite, values)):
+                    rows.append({"arm": str(at), "at": place, "value": fmean(values)})
         return rows
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether some seeds ended earlier than others."""
+        return any(
+            len(
+                {
+                    max(measured.line(self.figure, arm), default=0.0)
+                    for measured in self.findings.measured.values()
+                }
+            )
+            > 1
+            for arm in self.arms
+        )
 
 
 def _thinned(places: Sequence[float]) -> list[float]:

@@ -30,16 +30,17 @@ class _Row(NamedTuple):
 
 
 class _Names(NamedTuple):
-    """LineNames of rows at the left, in lines."""
+    """Names of rows at the left, in lines."""
 
     lines: Sequence[Sequence[str]]
     width: int
 
     @classmethod
     def of(cls, names: Sequence[str]) -> "_Names":
-        """LineNames as narrow as leaves each two lines, if any width does."""
+        """Names of one line each if there is room, else as narrow as leaves them two."""
         tried = [[wrapped(name, CHART_FONT_SIZE, width) for name in names] for width in _NAMES]
-        lines = next((each for each in tried if max(map(len, each)) <= 2), tried[-1])
+        fitting = [each for most in (1, 2) for each in tried if max(map(len, each)) <= most]
+        lines = (fitting or tried[-1:])[0]
         widest = max((text_width(line, CHART_FONT_SIZE) for name in lines for line in name), default=0)
         return cls(lines, math.ceil(widest) + 6)
 
