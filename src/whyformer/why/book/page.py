@@ -25,7 +25,7 @@ from whyformer.why.question import Figure, Findings, Judgement, Text
 
 MOST_COLUMNS = 6
 """Columns of a table; with more places, these become its rows."""
-MOST_ROWS = 12
+MOST_ROWS = 8
 """Rows of a table; of longer curves every second or tenth is shown."""
 
 
