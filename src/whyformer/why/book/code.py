@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 from pygments.lexers.python import PythonLexer
-from pygments.token import Comment, Keyword, Number, String
+from pygments.token import Comment, Keyword, String
 
 from whyformer.why.question import Question
 
 _PACKAGE = "whyformer"
 # What is coloured; all else would only make the pages heavy.
-_CLASSES = ((Comment, "c"), (String, "s"), (Keyword, "k"), (Number, "n"))
+_TAGS = ((Comment, "u"), (String, "i"), (Keyword, "b"))
 
 
 class UsedPart(NamedTuple):
@@ -34,10 +34,10 @@ def highlighted(question: Question) -> Markup:
     """The file that asks ``question``, as HTML."""
     parts: list[str] = []
     for token, text in PythonLexer().get_tokens(source_of(question)):
-        name = next((name for kind, name in _CLASSES if token in kind), None)
+        tag = next((tag for kind, tag in _TAGS if token in kind), None)
         shown = escape(text, quote=False)
-        parts.append(shown if name is None or not text.strip() else f'<i class="{name}">{shown}</i>')
-    return Markup("".join(parts).replace('</i><i class="s">', "").rstrip())
+        parts.append(shown if tag is None or not text.strip() else f"<{tag}>{shown}</{tag}>")
+    return Markup("".join(parts).replace("</i><i>", "").rstrip())
 
 
 def used_parts(question: Question) -> list[UsedPart]:

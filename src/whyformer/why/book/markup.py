@@ -100,7 +100,7 @@ class Renderer:
         label, sign = escape(judged.claim.text.say(self.lang)), OUTCOME_MARKS[judged.outcome]
         return (
             f'<a class="mark {judged.outcome}" href="#{self.prefix}claim-{key}" title="{label}">'
-            f'<span class="sign">{sign}</span><span class="unseen">{label}</span></a>'
+            f'<span aria-hidden="true">{sign}</span></a>'
         )
 
 

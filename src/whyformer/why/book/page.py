@@ -1,5 +1,6 @@
 """Content of one question's page in one language, ready for the template."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from whyformer.why.book.figures.description import described
 from whyformer.why.book.figures.dots import beyond_text, bounds_text, dot_axis, within_text
 from whyformer.why.book.figures.plot import Plot
 from whyformer.why.book.figures.svg import bare, inline
-from whyformer.why.book.labels import OUTCOME_MARKS
+from whyformer.why.book.labels import OUTCOME_MARKS, REFUSED
 from whyformer.why.book.markup import Renderer
 from whyformer.why.book.numbers import brief
 from whyformer.why.book.plain import plain_text
@@ -24,7 +25,7 @@ from whyformer.why.question import Figure, Findings, Judgement, Text
 
 MOST_COLUMNS = 6
 """Columns of a table; with more places, these become its rows."""
-MOST_ROWS = 12
+MOST_ROWS = 8
 """Rows of a table; of longer curves every second or tenth is shown."""
 
 
@@ -200,6 +201,8 @@ def _cell(values: Sequence[float], seeds: int, lang: Language) -> tuple[str, str
     """A mean, and under it the range of the seeds, or how many there are if some had ended."""
     if not values:
         return "", ""
+    if not all(map(math.isfinite, values)):
+        return REFUSED.say(lang), ""
     some = Text(f"{len(values)} of {seeds} seeds", f"{seeds} 个种子中的 {len(values)} 个").say(lang)
     return brief(fmean(values)), _range(min(values), max(values)) if len(values) == seeds else some
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from html import escape
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 from whyformer.why.arms import BLUE, BROWN, GREEN, GREY, OCHRE, PINK, SKY, VERMILION
@@ -32,6 +33,7 @@ _NAMESPACE = "{http://www.w3.org/2000/svg}"
 _NUMBER = re.compile(r"-?\d*\.\d+(?:e-?\d+)?|-?\d+(?:\.\d+)?(?:e-?\d+)?")
 _UNSEEN = frozenset({"class", "role", "pointer-events", "text-rendering", "font-family", "style"})
 _MOVED = re.compile(r"translate\((-?[\d.]+),(-?[\d.]+)\)")
+_INHERITED = frozenset({"fill", "stroke", "stroke-width", "text-anchor", "font-weight", "stroke-dasharray"})
 _DOT = re.compile(r"M([\d.]+),0A\1,\1,0,1,1,-\1,0A")
 _COORDINATES = frozenset({"transform", "x", "y", "x1", "x2", "y1", "y2", "width", "height"})
 # What the attributes mean where they are missing.
@@ -56,7 +58,7 @@ def inline(svg: str, name: str, title: str, description: str) -> str:
     """The drawing as a part of a page, where ``name`` makes its ids unique."""
     root = ElementTree.fromstring(svg)
     width, height = (float(root.attrib[side]) for side in ("width", "height"))
-    body = _children(root)
+    body = _shape(root).inside
     hatched = HATCHED in body
     body = body.replace(f'"{HATCHED}"', f'"url(#{name}-h)"')
     defs = f"<defs>{hatching(f'{name}-h')}</defs>" if hatched else ""
@@ -80,61 +82,105 @@ def bare(svg: str) -> str:
     """A small drawing without words, beside words that say the same."""
     root = ElementTree.fromstring(svg)
     width, height = (float(root.attrib[side]) for side in ("width", "height"))
-    body = colored(_children(root).replace(f'"{HATCHED}"', f'"{CHART_GRID}"'))
+    body = colored(_shape(root).inside.replace(f'"{HATCHED}"', f'"{CHART_GRID}"'))
     return (
         f'<svg class="thumb" viewBox="0 0 {width:.0f} {height:.0f}" aria-hidden="true" '
         f'focusable="false">{body}</svg>'
     )
 
 
-def _written(node: ElementTree.Element) -> str:
-    """An element without whatever cannot be seen; neighbours that look alike become one path."""
+class _Shape(NamedTuple):
+    """An element to be written."""
+
+    tag: str
+    look: dict[str, str]
+    inside: str = ""
+
+    def text(self) -> str:
+        """The element, if there is anything to see."""
+        if not self.inside and (self.tag in ("g", "text") or (self.tag == "path" and not self.look.get("d"))):
+            return ""
+        if self.tag == "g" and not self.look:
+            return self.inside
+        written = "".join(f' {name}="{escape(value)}"' for name, value in self.look.items())
+        return (
+            f"<{self.tag}{written}>{self.inside}</{self.tag}>" if self.inside else f"<{self.tag}{written}/>"
+        )
+
+
+def _shape(node: ElementTree.Element) -> _Shape:
+    """An element without whatever cannot be seen."""
     tag = node.tag.removeprefix(_NAMESPACE)
-    attributes = _kept(node)
-    if tag == "text" or len(node) == 0:
-        inside = escape((node.text or "").strip(), quote=False) + "".join(map(_written, node))
-        return _element(tag, attributes, inside) if inside or tag not in ("g", "text") else ""
-    inside = _children(node)
-    return _element(tag, attributes, inside) if inside and attributes else inside
+    path = _path(node)
+    if path is not None:
+        return path
+    look = _kept(node)
+    if tag == "text" and len(node) == 0:
+        look = _moved_text(look)
+    if tag in ("text", "tspan"):
+        words = escape((node.text or "").strip(), quote=False)
+        return _Shape(tag, look, words + "".join(_shape(child).text() for child in node))
+    common, inside = _children(node)
+    return _Shape(tag, {**look, **common}, inside)
 
 
-def _children(node: ElementTree.Element) -> str:
-    parts: list[str] = []
-    look: dict[str, str] | None = None
-    path = ""
-    for child in [*node, None]:
-        shape = None if child is None else _path(child)
-        if look is not None and (shape is None or shape[1] != look):
-            parts.append(_element("path", {"d": path, **look}, ""))
-            look, path = None, ""
-        if shape is not None:
-            path, look = path + shape[0], shape[1]
-        elif child is not None:
-            parts.append(_written(child))
-    return "".join(parts)
+def _children(node: ElementTree.Element) -> tuple[dict[str, str], str]:
+    """What all children look like, which is said once, and the children.
+
+    Neighbours that look alike become one path.
+    """
+    shapes: list[_Shape] = []
+    for shape in map(_shape, node):
+        last = shapes[-1] if shapes else None
+        if last is not None and last.tag == shape.tag == "path" and _rest(last) == _rest(shape):
+            shapes[-1] = _Shape("path", {**last.look, "d": last.look["d"] + shape.look["d"]})
+        elif shape.text():
+            shapes.append(shape)
+    common: dict[str, str] = {}
+    if len(shapes) > 2 and all(shape.tag in ("path", "text") for shape in shapes):
+        shared = set[tuple[str, str]].intersection(*({*shape.look.items()} for shape in shapes))
+        common = {name: value for name, value in sorted(shared) if name in _INHERITED}
+        # The style sheet knows words of other colours by theirs.
+        if shapes[0].tag == "text" and common.get("fill") not in (CHART_INK, CHART_SOFT):
+            common.pop("fill", None)
+    kept = [
+        shape._replace(look={name: value for name, value in shape.look.items() if name not in common})
+        for shape in shapes
+    ]
+    return common, "".join(shape.text() for shape in kept)
 
 
-def _path(node: ElementTree.Element) -> tuple[str, dict[str, str]] | None:
-    """A line, curve or dot as a path, and its look: an empty path if it is unseen, None if it is none."""
+def _rest(shape: _Shape) -> dict[str, str]:
+    return {name: value for name, value in shape.look.items() if name != "d"}
+
+
+def _moved_text(look: dict[str, str]) -> dict[str, str]:
+    moved = _MOVED.fullmatch(look.get("transform", ""))
+    if moved is None or "x" in look:
+        return look
+    rest = {name: value for name, value in look.items() if name != "transform"}
+    return {"x": moved[1], "y": moved[2], **rest}
+
+
+def _path(node: ElementTree.Element) -> _Shape | None:
+    """A line, curve or dot as a path, an empty one if it is unseen; None for other elements."""
     tag = node.tag.removeprefix(_NAMESPACE)
-    if tag not in ("line", "path"):
-        return None
     look = _kept(node)
     moved = _MOVED.fullmatch(look.pop("transform", "translate(0,0)"))
-    if moved is None:
+    if tag not in ("line", "path") or moved is None:
         return None
     x, y = float(moved[1]), float(moved[2])
     if tag == "line":
         x_to, y_to = float(look.pop("x2", 0)), float(look.pop("y2", 0))
-        return f"M{compact(x)},{compact(y)}l{compact(x_to)},{compact(y_to)}", look
+        return _Shape("path", {"d": f"M{compact(x)},{compact(y)}l{compact(x_to)},{compact(y_to)}", **look})
     path = look.pop("d", "")
     if look.get("fill", "none") == "none" and "stroke" not in look:
-        return "", {}
+        return _Shape("path", {"d": ""})
     dot = _DOT.match(path)
     if dot is not None and "fill" in look:
         look = {"stroke": look["fill"], "stroke-width": compact(2 * float(dot[1])), "stroke-linecap": "round"}
-        return f"M{compact(x)},{compact(y)}h0", look
-    return (path, look) if x == y == 0 else None
+        return _Shape("path", {"d": f"M{compact(x)},{compact(y)}h0", **look})
+    return _Shape("path", {"d": path, **look}) if x == y == 0 else None
 
 
 def _kept(node: ElementTree.Element) -> dict[str, str]:
@@ -143,13 +189,6 @@ def _kept(node: ElementTree.Element) -> dict[str, str]:
         for name, value in node.attrib.items()
         if name not in _UNSEEN and not name.startswith("aria-") and (name, value) not in _DEFAULTS
     }
-
-
-def _element(tag: str, attributes: Mapping[str, str], inside: str) -> str:
-    if tag == "path" and not attributes.get("d"):
-        return ""
-    written = "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
-    return f"<{tag}{written}>{inside}</{tag}>" if inside else f"<{tag}{written}/>"
 
 
 def _rounded(name: str, value: str) -> str:
