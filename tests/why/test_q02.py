@@ -9,7 +9,7 @@ from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.keys import OwnKeysSpec, SharedKeysSpec
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.why.lab.attention import attention_over
-from whyformer.why.lab.retrieval import Partners, partner_examples
+from whyformer.why.lab.toys.retrieval import Partners, partner_examples
 from whyformer.why.lab.training import ToyTraining
 from whyformer.why.questions.q02_projections import QUESTION, Projections
 

@@ -8,7 +8,7 @@ import torch
 from whyformer.attention.mask import Causal, Everything
 from whyformer.position.absolute import SinusoidalSpec, sinusoids
 from whyformer.why.arms import DECODER, ENCODER, LEARNED, NO_POSITION
-from whyformer.why.lab.order import (
+from whyformer.why.lab.toys.order import (
     ASKING,
     FIRST,
     SECOND,

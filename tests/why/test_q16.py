@@ -10,7 +10,7 @@ from whyformer.errors import TrainingError
 from whyformer.position.layout import Layout
 from whyformer.training.leak import check_no_leak
 from whyformer.training.task import Probe
-from whyformer.why.lab import text
+from whyformer.why.lab.toys import text
 from whyformer.why.lab.training import ToyTraining
 from whyformer.why.questions.q16_input_mask import QUESTION, WhereToHide
 

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from whyformer.data.tokenizers.kinds import BPE, Character, WordPiece
-from whyformer.why.lab.text import (
+from whyformer.why.lab.toys.text import (
     ShortFormWordPiece,
     bits_a_character,
     learned_pieces,

@@ -7,8 +7,8 @@ from torch import nn
 
 from whyformer.attention.mask import Window
 from whyformer.why.arms import LSTM, TRANSFORMER
-from whyformer.why.lab.reader import LastReader
-from whyformer.why.lab.retrieval import RECALLED, recall
+from whyformer.why.lab.toys.reader import LastReader
+from whyformer.why.lab.toys.retrieval import RECALLED, recall
 from whyformer.why.lab.training import ToyTraining
 from whyformer.why.questions.q19_recurrent import LAYER, MODELS, RECALL, RecurrentOrAttention
 

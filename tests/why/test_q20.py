@@ -7,7 +7,6 @@ import torch
 
 from whyformer.attention.mask import Causal
 from whyformer.why.arms import ALIBI, LEARNED, SHAW, SINUSOIDAL
-from whyformer.why.lab.order import BACK, PLACE, RELATIVE, OrderReader, draw_sentences, order_results
 from whyformer.why.lab.positions import (
     CHARACTERS,
     SCHEMES,
@@ -16,7 +15,8 @@ from whyformer.why.lab.positions import (
     manual,
     next_characters,
 )
-from whyformer.why.lab.reader import Reader, small_network, small_stack
+from whyformer.why.lab.toys.order import BACK, PLACE, RELATIVE, OrderReader, draw_sentences, order_results
+from whyformer.why.lab.toys.reader import Reader, small_network, small_stack
 from whyformer.why.lab.training import IGNORED, ToyTraining
 from whyformer.why.question import Measurements, Text
 from whyformer.why.questions.q20_positions import QUESTION, PositionSchemes

@@ -5,8 +5,15 @@ import torch
 from torch import Generator
 
 from whyformer.data.batches.masking import MaskingSpec
-from whyformer.why.lab.reader import Reader
-from whyformer.why.lab.text import MASK_ID, TokenTagger, chosen_by, cloze_encoder, state_shift, token_tags
+from whyformer.why.lab.toys.reader import Reader
+from whyformer.why.lab.toys.text import (
+    MASK_ID,
+    TokenTagger,
+    chosen_by,
+    cloze_encoder,
+    state_shift,
+    token_tags,
+)
 from whyformer.why.lab.training import IGNORED, ToyTraining, percent_right
 from whyformer.why.question import Text
 from whyformer.why.questions.q21_masking import BERTS, MASK_ONLY, NO_CHANGE, NO_KEEPING, RULES

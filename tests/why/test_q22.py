@@ -5,7 +5,7 @@ import torch
 from torch import Generator, Tensor
 
 from whyformer.attention.mask import Everything
-from whyformer.why.lab import text
+from whyformer.why.lab.toys import text
 
 FAMILIES = {"bert": text.ToyBERT, "gpt": text.ToyGPT, "elmo": text.ToyELMo}
 

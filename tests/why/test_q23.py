@@ -5,7 +5,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from whyformer.why.lab import text
+from whyformer.why.lab.toys import text
 from whyformer.why.lab.training import IGNORED
 from whyformer.why.questions.q23_bert import third_right, tuned
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from whyformer.training.loss import TokenLoss, token_loss
-from whyformer.why.lab.reader import Reader
+from whyformer.why.lab.toys.reader import Reader
 from whyformer.why.lab.training import Examples
 from whyformer.why.questions import q24_smoothing as q24
 

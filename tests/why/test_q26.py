@@ -5,8 +5,8 @@ import torch
 from torch import Generator
 
 from whyformer.nn.placement import PreNorm
-from whyformer.why.lab.order import KINDS, to_exchange, to_sort
-from whyformer.why.lab.reader import Reader, likeness_by_layer
+from whyformer.why.lab.toys.order import KINDS, to_exchange, to_sort
+from whyformer.why.lab.toys.reader import Reader, likeness_by_layer
 from whyformer.why.lab.training import ToyTraining
 from whyformer.why.questions.q26_encoder import (
     ALONE,

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from whyformer.why.lab.order import repetition, reversal
 from whyformer.why.lab.positions import WordReader, toy_embedding
+from whyformer.why.lab.toys.order import repetition, reversal
 from whyformer.why.lab.training import ToyTraining
 from whyformer.why.questions.q27_embedding import QUESTION, Embedding
 

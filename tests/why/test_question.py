@@ -14,7 +14,7 @@ from whyformer.attention.score import ScaledDotSpec
 from whyformer.errors import TrainingError
 from whyformer.plots.chart import Language
 from whyformer.why import catalogue
-from whyformer.why.lab.retrieval import Retrieval, retrieval
+from whyformer.why.lab.toys.retrieval import Retrieval, retrieval
 from whyformer.why.lab.training import ToyTraining
 from whyformer.why.question import Bounds, Claim, Findings, Question, Verdict, verdict
 from whyformer.why.results import result_record

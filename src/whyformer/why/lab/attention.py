@@ -22,7 +22,7 @@ from whyformer.nn.context import NO_POSITIONS
 from whyformer.position.attention_shape import AttentionShape
 from whyformer.position.layout import Layout
 from whyformer.tap import attach, record
-from whyformer.why.lab.retrieval import Retrieval
+from whyformer.why.lab.toys.retrieval import Retrieval
 from whyformer.why.lab.training import (
     IGNORED,
     Draw,

@@ -20,7 +20,7 @@ from whyformer.attention.score import Score
 from whyformer.dropout import Dropout
 from whyformer.nn.recurrent import LSTMSpec
 from whyformer.position.layout import Layout
-from whyformer.why.lab.reader import small_network, small_stack
+from whyformer.why.lab.toys.reader import small_network, small_stack
 from whyformer.why.question import Text
 
 Work = Callable[[], Tensor]

@@ -18,7 +18,7 @@ from whyformer.nn.placement import PlacementSpec
 from whyformer.position.absolute import SinusoidalSpec
 from whyformer.training.optimizer import Adam
 from whyformer.why.lab.positions import CHARACTERS, manual, next_characters
-from whyformer.why.lab.reader import Reader, small_network, small_stack
+from whyformer.why.lab.toys.reader import Reader, small_network, small_stack
 from whyformer.why.lab.training import PARAMETERS, STEPS, TRAINING_COST
 from whyformer.why.question import Effort, Measurements, Text
 

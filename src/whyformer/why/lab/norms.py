@@ -17,7 +17,7 @@ from whyformer.dropout import Dropout
 from whyformer.nn.norm import MaskedBatchNorm, MaskedBatchNormSpec, NoNormSpec, Norm, NormSpec
 from whyformer.nn.placement import Depth, PreNorm, PreNormSpec
 from whyformer.position.layout import Layout
-from whyformer.why.lab.reader import Reader
+from whyformer.why.lab.toys.reader import Reader
 from whyformer.why.lab.training import IGNORED, Examples
 from whyformer.why.question import Figure, Text
 

@@ -25,7 +25,7 @@ from whyformer.position.shaw import ShawKeysSpec, ShawValuesSpec
 from whyformer.position.t5 import T5Spec
 from whyformer.tap import attach
 from whyformer.why.arms import ALIBI, LEARNED, NO_POSITION, ROTARY, SHAW, SINUSOIDAL, T5
-from whyformer.why.lab.reader import Reader, small_network, small_stack
+from whyformer.why.lab.toys.reader import Reader, small_network, small_stack
 from whyformer.why.lab.training import Draw, Examples, ToyTraining
 from whyformer.why.question import Figure, Measurements, Text
 

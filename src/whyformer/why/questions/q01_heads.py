@@ -8,7 +8,7 @@ from torch import Generator, nn
 from typing_extensions import override
 
 from whyformer.why.lab.attention import BY_RATE, guessing, head_off, reading, sweep
-from whyformer.why.lab.retrieval import Lookups, lookup_examples
+from whyformer.why.lab.toys.retrieval import Lookups, lookup_examples
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, Examples, ToyTraining
 from whyformer.why.question import (
     Bounds,

@@ -17,8 +17,8 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.position.absolute import SinusoidalSpec
 from whyformer.why.lab import attention as lab
 from whyformer.why.lab.attention import BY_RATE, EQUAL, OWN_TOP, SELF, UNEQUAL, guessing, reading
-from whyformer.why.lab.reader import Reader, small_stack, with_block
-from whyformer.why.lab.retrieval import TWO_OF_THREE, Partners, partner_examples
+from whyformer.why.lab.toys.reader import Reader, small_stack, with_block
+from whyformer.why.lab.toys.retrieval import TWO_OF_THREE, Partners, partner_examples
 from whyformer.why.lab.training import IGNORED, RIGHT, TRAINING_COST, Examples, ToyTraining
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 

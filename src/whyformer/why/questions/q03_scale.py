@@ -21,7 +21,7 @@ from whyformer.why.lab.attention import (
     reading,
     sized,
 )
-from whyformer.why.lab.retrieval import Retrieval, retrieval
+from whyformer.why.lab.toys.retrieval import Retrieval, retrieval
 from whyformer.why.lab.training import RIGHT, STEPS, TRAINING_COST, ToyTraining
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 

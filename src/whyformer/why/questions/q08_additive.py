@@ -12,7 +12,7 @@ from whyformer.why.arms import ADDITIVE, SCALED, SMALL_QUERY, UNSCALED
 from whyformer.why.lab import attention as lab
 from whyformer.why.lab.attention import BY_RATE, DIM, guessing, more_steps, ratio, reading, sized
 from whyformer.why.lab.cost import Sliced, attention, kept_megabytes, milliseconds
-from whyformer.why.lab.retrieval import Retrieval, retrieval
+from whyformer.why.lab.toys.retrieval import Retrieval, retrieval
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, ToyTraining
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 

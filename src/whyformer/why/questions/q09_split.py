@@ -13,7 +13,7 @@ from whyformer.attention.score import ScaledDotSpec
 from whyformer.why.lab import attention as lab
 from whyformer.why.lab.attention import BY_RATE, DIM, guessing, reading
 from whyformer.why.lab.cost import Work, kept_megabytes, milliseconds
-from whyformer.why.lab.retrieval import Lookups, Retrieval, lookup_examples, retrieval
+from whyformer.why.lab.toys.retrieval import Lookups, Retrieval, lookup_examples, retrieval
 from whyformer.why.lab.training import PARAMETERS, RIGHT, STEPS, TRAINING_COST, ToyTraining
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 

@@ -12,8 +12,14 @@ from whyformer.attention.mask import Causal, Everything
 from whyformer.position.absolute import sinusoids
 from whyformer.position.positions import PositionSpec
 from whyformer.why.arms import DECODER, ENCODER, LEARNED, NO_POSITION, SINUSOIDAL
-from whyformer.why.lab.order import PairReader, pair_questions, pair_results, shuffling_error, spread_of_dots
 from whyformer.why.lab.positions import SCHEMES
+from whyformer.why.lab.toys.order import (
+    PairReader,
+    pair_questions,
+    pair_results,
+    shuffling_error,
+    spread_of_dots,
+)
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, ToyTraining, training_cost
 from whyformer.why.question import (
     Bounds,

@@ -22,7 +22,7 @@ from whyformer.why.lab.norms import (
     loss_by_mode,
     topical_sentences,
 )
-from whyformer.why.lab.reader import small_network, small_stack, with_block
+from whyformer.why.lab.toys.reader import small_network, small_stack, with_block
 from whyformer.why.lab.training import Examples, ToyTraining
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 

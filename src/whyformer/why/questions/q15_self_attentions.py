@@ -14,7 +14,7 @@ from whyformer.nn.stack import Stack
 from whyformer.position.layout import Layout
 from whyformer.why.arms import DECODER, ENCODER
 from whyformer.why.lab.cost import milliseconds
-from whyformer.why.lab.reader import small_network, small_stack
+from whyformer.why.lab.toys.reader import small_network, small_stack
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
 FREED = Text("decoder, mask removed", "解码器，去掉掩码")  # the control

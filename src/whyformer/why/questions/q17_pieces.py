@@ -9,7 +9,7 @@ from typing_extensions import override
 from whyformer.data.tokenizers.kinds import BPE, Character, WordPiece
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.special_tokens import UNK
-from whyformer.why.lab import text
+from whyformer.why.lab.toys import text
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Question, Text, Topic
 from whyformer.why.question import Measurements as Numbers
 

@@ -12,8 +12,8 @@ from whyformer.nn.recurrent import GRUSpec, LSTMSpec
 from whyformer.position.absolute import SinusoidalSpec
 from whyformer.why.arms import GRU, LSTM, TRANSFORMER
 from whyformer.why.lab.cost import milliseconds, one_more_state, one_more_token, one_update
-from whyformer.why.lab.reader import LastReader, RecurrentReader, small_network, small_stack
-from whyformer.why.lab.retrieval import RECALLED, recall
+from whyformer.why.lab.toys.reader import LastReader, RecurrentReader, small_network, small_stack
+from whyformer.why.lab.toys.retrieval import RECALLED, recall
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, ToyTraining, training_cost
 from whyformer.why.question import (
     Bounds,

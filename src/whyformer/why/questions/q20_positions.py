@@ -5,8 +5,16 @@ from typing_extensions import override
 
 from whyformer.position.positions import PositionSpec
 from whyformer.why.arms import ALIBI, LEARNED, NO_POSITION, ROTARY, SHAW, SINUSOIDAL, T5
-from whyformer.why.lab.order import ABSOLUTE, BAG, LENGTH, RELATIVE, OrderReader, order_results, sentences
 from whyformer.why.lab.positions import MIXED, OFFSETS, SCHEMES, TEXT_LOSS, lines_of_code, text_losses
+from whyformer.why.lab.toys.order import (
+    ABSOLUTE,
+    BAG,
+    LENGTH,
+    RELATIVE,
+    OrderReader,
+    order_results,
+    sentences,
+)
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, ToyTraining, training_cost
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 

@@ -6,8 +6,8 @@ from torch import Generator
 from typing_extensions import override
 
 from whyformer.data.batches.masking import MaskingSpec
-from whyformer.why.lab import text
-from whyformer.why.lab.reader import Reader
+from whyformer.why.lab.toys import text
+from whyformer.why.lab.toys.reader import Reader
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, ToyTraining, percent_right, training_cost
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Level, Question, Text, Topic
 from whyformer.why.question import Measurements as Numbers

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.why import arms
-from whyformer.why.lab import text
+from whyformer.why.lab.toys import text
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, ToyTraining, training_cost
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Level, Question, Text, Topic
 from whyformer.why.question import Measurements as Numbers

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from whyformer.training.loss import token_loss
-from whyformer.why.lab.reader import Reader, small_network, small_stack
+from whyformer.why.lab.toys.reader import Reader, small_network, small_stack
 from whyformer.why.lab.training import RIGHT, Examples
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 

@@ -11,8 +11,8 @@ from whyformer.nn.norm import NoNormSpec
 from whyformer.nn.stack import StackSpec
 from whyformer.position.absolute import SinusoidalSpec
 from whyformer.why.lab.norms import NoResidualSpec
-from whyformer.why.lab.order import KINDS, to_exchange, to_sort
-from whyformer.why.lab.reader import Reader, likeness_by_layer, small_network, small_stack, with_block
+from whyformer.why.lab.toys.order import KINDS, to_exchange, to_sort
+from whyformer.why.lab.toys.reader import Reader, likeness_by_layer, small_network, small_stack, with_block
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, ToyTraining, training_cost
 from whyformer.why.question import (
     Bounds,

@@ -7,8 +7,8 @@ import torch
 from torch import Generator, nn
 from typing_extensions import override
 
-from whyformer.why.lab.order import repetition, reversal
 from whyformer.why.lab.positions import FIRST_WORD, SENTENCE, WORDS, WordReader, toy_embedding
+from whyformer.why.lab.toys.order import repetition, reversal
 from whyformer.why.lab.training import RIGHT, STEPS, TRAINING_COST, ToyTraining, training_cost
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 

@@ -15,7 +15,7 @@ from whyformer.nn.streaming.subsampling import ConvolutionalSubsamplingSpec
 from whyformer.nn.streaming.tubelet import TubeletSpec
 from whyformer.position.rotary import RotarySpec
 from whyformer.tap import record
-from whyformer.why.lab.reader import small_network, small_stack
+from whyformer.why.lab.toys.reader import small_network, small_stack
 
 TONES, HALF, BANDS, STRIDE = 4, 2, 8, 4
 """Tones, encoder frames that each is held, bands of an input frame, input frames of an encoder frame."""

@@ -13,7 +13,7 @@ from whyformer.attention.score import ScoreSpec
 from whyformer.nn.context import NO_POSITIONS
 from whyformer.nn.stack import StackSpec
 from whyformer.position.layout import Layout
-from whyformer.why.lab.reader import small_network, small_stack, with_block
+from whyformer.why.lab.toys.reader import small_network, small_stack, with_block
 from whyformer.why.lab.training import Draw, Examples
 from whyformer.why.question import Level, Text
 

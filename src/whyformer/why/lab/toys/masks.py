@@ -25,7 +25,7 @@ from whyformer.position.layout import Layout
 from whyformer.special_tokens import BOS, EOS, PAD
 from whyformer.why.arms import GRU
 from whyformer.why.lab.cost import milliseconds
-from whyformer.why.lab.reader import Reader, small_stack
+from whyformer.why.lab.toys.reader import Reader, small_stack
 from whyformer.why.lab.training import IGNORED, Draw, Examples
 from whyformer.why.question import Text
 

@@ -14,7 +14,7 @@ from typing_extensions import override
 from whyformer.attention.mask import MaskRule
 from whyformer.errors import DataError
 from whyformer.position.positions import PositionSpec
-from whyformer.why.lab.reader import Reader, small_network, small_stack
+from whyformer.why.lab.toys.reader import Reader, small_network, small_stack
 from whyformer.why.lab.training import IGNORED, RIGHT, Draw, Examples
 from whyformer.why.question import Figure, Measurements, Text
 

@@ -32,7 +32,7 @@ from whyformer.nn.context import NO_POSITIONS
 from whyformer.position.absolute import LearnedSpec
 from whyformer.position.layout import Layout
 from whyformer.special_tokens import BOS
-from whyformer.why.lab.reader import Reader, small_network, small_stack
+from whyformer.why.lab.toys.reader import Reader, small_network, small_stack
 from whyformer.why.lab.training import IGNORED, Draw, Examples
 
 WORDS = 8

@@ -1,0 +1,1 @@
+"""Toy tasks and the models that learn them."""
