@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from whyformer.attention.mask import Everything
-from whyformer.why.lab.toys.masks import RecurrentReader, matrix_products
+from whyformer.why.lab.masks import RecurrentReader, matrix_products
 from whyformer.why.questions.q04_parallel import QUESTION, Parallel
 
 

@@ -6,7 +6,7 @@ import torch
 from whyformer.attention.mask import Mask
 from whyformer.special_tokens import BOS, EOS
 from whyformer.why.arms import Text
-from whyformer.why.lab.toys.masks import reversal
+from whyformer.why.lab.masks import reversal
 from whyformer.why.lab.training import IGNORED, ToyTraining
 from whyformer.why.question import Measurements
 from whyformer.why.questions import q06_masks as q06

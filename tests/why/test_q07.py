@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from whyformer.attention.mask import Mask
-from whyformer.why.lab.toys.masks import unmasked
+from whyformer.why.lab.masks import unmasked
 from whyformer.why.lab.toys.reader import Reader, small_network, small_stack
 from whyformer.why.question import Findings
 from whyformer.why.questions.q07_padding import QUESTION, SAFE, WAYS, PaddingMasks

@@ -5,7 +5,7 @@ import torch
 
 from whyformer.attention.mask import Everything, Window
 from whyformer.position.layout import Layout
-from whyformer.why.lab.toys.masks import left_to_right, repetitions
+from whyformer.why.lab.masks import left_to_right, repetitions
 from whyformer.why.lab.training import Examples, ToyTraining
 from whyformer.why.questions import q18_relations as q18
 

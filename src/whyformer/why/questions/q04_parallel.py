@@ -10,8 +10,8 @@ from typing_extensions import override
 from whyformer.attention.mask import Causal, Everything, MaskRule
 from whyformer.models.transformer import Transformer, transformer
 from whyformer.why.arms import LSTM, TRANSFORMER
+from whyformer.why.lab import masks
 from whyformer.why.lab.cost import milliseconds
-from whyformer.why.lab.toys import masks
 from whyformer.why.lab.toys.reader import Reader, small_network, small_stack
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from whyformer.attention.mask import Causal
 from whyformer.special_tokens import EOS, PAD
-from whyformer.why.lab.toys.masks import LONGEST_WORD, Reverser, draw_words, reversal
+from whyformer.why.lab.masks import LONGEST_WORD, Reverser, draw_words, reversal
 from whyformer.why.lab.training import IGNORED, RIGHT, TRAINING_COST, Examples, ToyTraining, training_cost
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 

@@ -14,7 +14,7 @@ from whyformer.attention.multihead import weigh
 from whyformer.attention.score import ScaledDotSpec
 from whyformer.position.attention_shape import AttentionShape
 from whyformer.position.layout import Layout
-from whyformer.why.lab.toys.masks import Way, filled, renormalised, times_zero, unmasked
+from whyformer.why.lab.masks import Way, filled, renormalised, times_zero, unmasked
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
 # The arms: ways from logits (B,H,Q,K) and a mask to weights.

@@ -11,8 +11,8 @@ from torch import Generator
 from typing_extensions import override
 
 from whyformer.why.arms import GRU
-from whyformer.why.lab.toys import masks
-from whyformer.why.lab.toys.masks import CHOICE, LAYER_WIDTH, SELF, SYMBOLS, Mixing, Relating
+from whyformer.why.lab import masks
+from whyformer.why.lab.masks import CHOICE, LAYER_WIDTH, SELF, SYMBOLS, Mixing, Relating
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, Examples, ToyTraining, training_cost
 from whyformer.why.question import (
     Bounds,
