@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from whyformer.attention.mask import Everything
-from whyformer.why.lab.masks import RecurrentReader, matrix_products
+from whyformer.why.lab.masks import GatedReader, matrix_products
 from whyformer.why.questions.q04_parallel import QUESTION, Parallel
 
 
@@ -33,7 +33,7 @@ def test_under_another_mask_it_is_not():
 
 @pytest.mark.parametrize("length", [2, 9])
 def test_an_lstm_has_products_for_each_token(length: int):
-    reader = RecurrentReader(8, 8, 16, layers=1)
+    reader = GatedReader(8, 8, 16, layers=1)
     tokens = torch.zeros(1, length, dtype=torch.int64)
     # For all inputs, for each state, for the output; three gates and the cell share theirs.
     assert matrix_products(lambda: reader(tokens)) == length + 2

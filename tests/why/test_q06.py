@@ -6,7 +6,7 @@ import torch
 from whyformer.attention.mask import Mask
 from whyformer.special_tokens import BOS, EOS
 from whyformer.why.arms import Text
-from whyformer.why.lab.masks import reversal
+from whyformer.why.lab.masks import reversed_words
 from whyformer.why.lab.training import IGNORED, ToyTraining
 from whyformer.why.question import Measurements
 from whyformer.why.questions import q06_masks as q06
@@ -19,7 +19,7 @@ def measure(arm: Text, masks: tuple[bool, bool], steps: int) -> Measurements:
 
 def test_words_are_reversed():
     letters, length = torch.tensor([[5, 6, 7, 8]]), torch.tensor([[2]])
-    sentences, target = reversal(letters, length)
+    sentences, target = reversed_words(letters, length)
     assert sentences.tolist() == [[[5, 6, EOS, 0], [BOS, 6, 5, 0]]]
     assert target.tolist() == [[6, 5, EOS, IGNORED]]
 

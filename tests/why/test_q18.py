@@ -36,12 +36,12 @@ def test_attention_relates_symbols(alone: bool, monkeypatch: pytest.MonkeyPatch)
             property(lambda mask: own(mask.rule, mask.queries, mask.keys)[:, None]),
         )
     small = q18.Relations(
-        arms={q18.SELF: "attention", q18.POOL: "mean"},
+        arms={q18.SELF_ATTENTION: "attention", q18.POOL: "mean"},
         training=ToyTraining(steps=160, test_every=160, test_examples=128),
         rates=(8e-3,),
         lengths=(16,),
     )
     measured = small.run(101)
-    again = measured[q18.RELATIONS, q18.SELF, q18.FEW]
+    again = measured[q18.RELATIONS, q18.SELF_ATTENTION, q18.FEW]
     # 6 seeds: 69 to 94 %; each alone can but say no, which is right in 53 %.
     assert (again > 62) != alone

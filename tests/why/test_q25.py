@@ -7,7 +7,7 @@ from whyformer.training.schedule import LinearDecay
 from whyformer.why.arms import POST_NORM, PRE_NORM
 from whyformer.why.lab.depth import DepthTraining, deep_reader
 from whyformer.why.question import Measurements
-from whyformer.why.questions.q25_warmup import LOSS, MOMENTS, QUESTION, RATES, Warmup, tuned
+from whyformer.why.questions.q25_warmup import LOSS, MOMENTS, QUESTION, RATES, Warmup, best_of_rates
 
 CLAIMS = {claim.key: claim for claim in QUESTION.claims}
 # At rate 0.0025, 0.005 and 0.01, without warm-up and with it.
@@ -27,7 +27,7 @@ def seen(moments: float) -> Measurements:
 def test_claims_compare_at_the_rate_that_is_best_with_warm_up():
     assert CLAIMS["post"].value(seen(3.3)) == pytest.approx(0.7)
     assert CLAIMS["pre"].value(seen(3.3)) == pytest.approx(0.05)
-    assert tuned(seen(3.3), POST_NORM) == pytest.approx(0.2)
+    assert best_of_rates(seen(3.3), POST_NORM) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(("moments", "share"), [(3.3, 0.0), (2.6, 100.0)])

@@ -30,7 +30,7 @@ from whyformer.why.lab.training import IGNORED, Draw, Examples
 from whyformer.why.question import Text
 
 
-class RecurrentReader(Reader):
+class GatedReader(Reader):
     """The toy model of ``Reader``, with recurrent layers, from left to right, instead of a stack.
 
     A layer of an LSTM has as many weights as a layer of attention with a feed-forward network twice as wide.
@@ -78,7 +78,7 @@ def training_step(reader: Reader, tokens: Tensor) -> Callable[[], Tensor]:
     return work
 
 
-SHORTEST_WORD, LONGEST_WORD, LETTERS, WORD_WIDTH = 3, 8, 12, 48
+SHORTEST_WORD, LONGEST_WORD, LETTERS, REVERSAL_WIDTH = 3, 8, 12, 48
 
 
 class Reverser(nn.Module):
@@ -86,7 +86,9 @@ class Reverser(nn.Module):
 
     def __init__(self, causal: bool, padding: bool) -> None:
         super().__init__()
-        spec = transformer(layers=1, d_model=WORD_WIDTH, heads=4, feed_forward=2 * WORD_WIDTH, dropout=0.0)
+        spec = transformer(
+            layers=1, d_model=REVERSAL_WIDTH, heads=4, feed_forward=2 * REVERSAL_WIDTH, dropout=0.0
+        )
         self.model = spec.build(LETTERS + 4, LETTERS + 4)
         # A recipe is refused that takes this mask away.
         self.model.decoder.rule = Causal() if causal else Everything()
@@ -118,10 +120,10 @@ class Reverser(nn.Module):
 def draw_words(random: Generator, count: int) -> Examples:
     """Random words of several lengths, padded, with what to say: the letters backwards, and EOS."""
     length = torch.randint(SHORTEST_WORD, LONGEST_WORD + 1, (count, 1), generator=random)
-    return reversal(torch.randint(4, LETTERS + 4, (count, LONGEST_WORD + 1), generator=random), length)
+    return reversed_words(torch.randint(4, LETTERS + 4, (count, LONGEST_WORD + 1), generator=random), length)
 
 
-def reversal(letters: Tensor, length: Tensor) -> Examples:
+def reversed_words(letters: Tensor, length: Tensor) -> Examples:
     """Source and fed target (B,2,L), and the target (B,L), of the first ``length`` (B,1) letters (B,L)."""
     column = torch.arange(letters.shape[1])
     end = torch.where(column == length, EOS, PAD)
@@ -196,8 +198,8 @@ def unmasked(logits: Tensor, mask: Mask) -> Tensor:
 
 Mixing = Literal["attention", "mean", "recurrent", "convolution"]
 """A way to let positions exchange something."""
-SYMBOLS, CHOICE, SENTENCE_LENGTH, RELATING_WIDTH, LAYER_WIDTH = 128, 24, 16, 48, 64
-SELF = Text("self-attention", "自注意力")
+RELATED_SYMBOLS, CHOICE, SENTENCE_LENGTH, RELATING_WIDTH, LAYER_WIDTH = 128, 24, 16, 48, 64
+SELF_ATTENTION = Text("self-attention", "自注意力")
 
 
 class Relating(Reader):
@@ -205,7 +207,7 @@ class Relating(Reader):
 
     def __init__(self, mixing: Mixing) -> None:
         network = ReluSpec(hidden=2 * RELATING_WIDTH)
-        super().__init__(SYMBOLS, 4, small_stack(feed_forward=network), RELATING_WIDTH)
+        super().__init__(RELATED_SYMBOLS, 4, small_stack(feed_forward=network), RELATING_WIDTH)
         self.mixing: Mixing = mixing
         if mixing == "attention":
             return
@@ -269,7 +271,7 @@ def layer_times(lengths: Sequence[int], rows: int) -> dict[Text, dict[int, float
     """Milliseconds of one layer over ``rows`` sentences by length, of attention and of a GRU as wide."""
     attention = AttentionSpec(heads=HeadsSpec(query=4)).build(LAYER_WIDTH)
     recurrent = GRUSpec().build(LAYER_WIDTH, 1, 0.0)
-    times: dict[Text, dict[int, float]] = {SELF: {}, GRU: {}}
+    times: dict[Text, dict[int, float]] = {SELF_ATTENTION: {}, GRU: {}}
     for length in lengths:
         x, layout = torch.randn(rows, length, LAYER_WIDTH), Layout.counting(rows, length)
         mask = Mask(Everything(), layout, layout)
@@ -278,7 +280,7 @@ def layer_times(lengths: Sequence[int], rows: int) -> dict[Text, dict[int, float
             source = attention.key_values(x, NO_POSITIONS, mask.keys.position)
             return attention(x, source, mask, NO_POSITIONS)
 
-        works = {SELF: attend, GRU: lambda x=x, layout=layout: recurrent.read(x, layout)[0]}
+        works = {SELF_ATTENTION: attend, GRU: lambda x=x, layout=layout: recurrent.read(x, layout)[0]}
         for arm, taken in milliseconds(works, turns=7).items():
             times[arm][length] = taken
     return times

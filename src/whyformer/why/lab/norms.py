@@ -21,9 +21,9 @@ from whyformer.why.lab.toys.reader import Reader
 from whyformer.why.lab.training import IGNORED, Examples
 from whyformer.why.question import Figure, Text
 
-PADDING, SYMBOLS, MOST_TOKENS = 0, 16, 16
+PADDING, NORM_SYMBOLS, MOST_TOKENS = 0, 16, 16
 
-TONES = 6
+WAVES = 6
 """Classes of ``tones``."""
 
 WHAT, CHANGE = Text("what was changed", "改动了什么"), Text("largest change", "最大变化")
@@ -102,7 +102,7 @@ def topical_sentences(random: Generator, count: int) -> Examples:
 
     The target is the first token, at every position.
     """
-    topic = 1 + torch.rand(count, SYMBOLS, generator=random).argsort(dim=1)[:, :4]
+    topic = 1 + torch.rand(count, NORM_SYMBOLS, generator=random).argsort(dim=1)[:, :4]
     tokens = topic.gather(1, torch.randint(4, (count, MOST_TOKENS), generator=random))
     real = torch.arange(MOST_TOKENS) < torch.randint(4, MOST_TOKENS + 1, (count, 1), generator=random)
     first = tokens[:, :1].expand_as(tokens) - 1
@@ -115,9 +115,9 @@ def influences(model: PaddedReader, random: Generator) -> dict[Text, float]:
     tokens, others = topical_sentences(random, 8)[0], topical_sentences(random, 8)[0]
     mixed = torch.cat([tokens[:1], others[1:]])
     wider = torch.cat([tokens, torch.full_like(tokens, PADDING)], dim=1)
-    whole = 1 + tokens[:1] % SYMBOLS  # no padding
+    whole = 1 + tokens[:1] % NORM_SYMBOLS  # no padding
     later = whole.clone()
-    later[:, -1] = 1 + later[:, -1] % SYMBOLS
+    later[:, -1] = 1 + later[:, -1] % NORM_SYMBOLS
 
     def states(batch: Tensor) -> Tensor:
         """The first sentence's real tokens (L,M)."""
@@ -148,7 +148,7 @@ class Convolutions(nn.Module):
         sides = [1, *[width] * layers]
         self.layers = nn.ModuleList(nn.Conv1d(*pair, kernel_size=5, padding=2) for pair in pairwise(sides))
         self.norms = nn.ModuleList(norm.build(width) for _ in range(layers))
-        self.output = nn.Linear(width, TONES)
+        self.output = nn.Linear(width, WAVES)
         for layer in self.layers:
             assert isinstance(layer, nn.Conv1d)
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -178,7 +178,7 @@ def without_norms(model: Convolutions) -> Convolutions:
 
 def tones(random: Generator, count: int) -> Examples:
     """Signals (B,32,1) of one of six tones (B,), in any phase, loudness and offset, with noise."""
-    kind = torch.randint(TONES, (count,), generator=random)
+    kind = torch.randint(WAVES, (count,), generator=random)
     phase = torch.rand(count, 1, generator=random)
     wave = torch.sin(2 * math.pi * ((1 + 2 * kind[:, None]) * torch.arange(32) / 32 + phase))
     loud = 0.5 + 1.5 * torch.rand(count, 1, generator=random)

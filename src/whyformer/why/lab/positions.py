@@ -118,7 +118,7 @@ def lines_of_code(schemes: tuple[PositionSpec, ...]) -> int:
     return sum(len(inspect.getsource(part).splitlines()) for part in parts)
 
 
-WORD_WIDTH, WORDS, SENTENCE, FIRST_WORD = 64, 24, 8, 4
+WORD_WIDTH, CONTENT_WORDS, SENTENCE, FIRST_WORD = 64, 24, 8, 4
 
 
 def toy_embedding(*, scale: bool, normal: bool = False) -> EmbeddingSpec:
@@ -132,9 +132,11 @@ class WordReader(nn.Module):
 
     def __init__(self, spec: EmbeddingSpec, positions: bool) -> None:
         super().__init__()
-        self.table = TokenEmbedding(FIRST_WORD + WORDS, WORD_WIDTH, spec)
+        self.table = TokenEmbedding(FIRST_WORD + CONTENT_WORDS, WORD_WIDTH, spec)
         self.output = (
-            self.table if spec.tie == "output" else TokenEmbedding(FIRST_WORD + WORDS, WORD_WIDTH, spec)
+            self.table
+            if spec.tie == "output"
+            else TokenEmbedding(FIRST_WORD + CONTENT_WORDS, WORD_WIDTH, spec)
         )
         schemes = (SinusoidalSpec(),) if positions else ()
         self.stack = small_stack(1, 4, schemes, feed_forward=small_network()).build(WORD_WIDTH)

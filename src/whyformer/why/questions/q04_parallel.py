@@ -77,7 +77,7 @@ class Parallel(Experiment):
         stack = small_stack(LAYERS, mask=Causal(), feed_forward=small_network(2 * WIDTH))
         readers = {
             TRANSFORMER: Reader(VOCABULARY, VOCABULARY, stack, WIDTH),
-            LSTM: masks.RecurrentReader(VOCABULARY, VOCABULARY, WIDTH, LAYERS),
+            LSTM: masks.GatedReader(VOCABULARY, VOCABULARY, WIDTH, LAYERS),
         }
         for length in self.lengths:
             tokens = target[:, :length]

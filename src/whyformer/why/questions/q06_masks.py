@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from whyformer.attention.mask import Causal
 from whyformer.special_tokens import EOS, PAD
-from whyformer.why.lab.masks import LONGEST_WORD, Reverser, draw_words, reversal
+from whyformer.why.lab.masks import LONGEST_WORD, Reverser, draw_words, reversed_words
 from whyformer.why.lab.training import IGNORED, RIGHT, TRAINING_COST, Examples, ToyTraining, training_cost
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
 
@@ -70,7 +70,7 @@ class Masks(Experiment):
             measured[TOKENS, arm, test] = percent_true((said == tests.target)[letters])
         measured[CHANGES, arm, MORE] = logit_change(model.score(more, fed)[asked], logits[asked])
         longest = torch.full((len(source), 1), LONGEST_WORD)
-        source, fed = reversal(source.clamp_min(4), longest).sentences.unbind(dim=1)
+        source, fed = reversed_words(source.clamp_min(4), longest).sentences.unbind(dim=1)
         before, model.padding = model.score(source, fed), not model.padding
         measured[CHANGES, arm, EQUAL] = logit_change(model.score(source, fed), before)
 

@@ -13,13 +13,8 @@ from whyformer.position.absolute import sinusoids
 from whyformer.position.positions import PositionSpec
 from whyformer.why.arms import DECODER, ENCODER, LEARNED, NO_POSITION, SINUSOIDAL
 from whyformer.why.lab.positions import SCHEMES
-from whyformer.why.lab.toys.order import (
-    PairReader,
-    pair_questions,
-    pair_results,
-    shuffling_error,
-    spread_of_dots,
-)
+from whyformer.why.lab.toys import order
+from whyformer.why.lab.toys.order import PairReader, pair_questions, pair_results
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, ToyTraining, training_cost
 from whyformer.why.question import (
     Bounds,
@@ -67,11 +62,13 @@ class OrderSense(Experiment):
         measured = Measurements()
         # A learned table begins as noise, here of the same length as sinusoids.
         tables = {SINUSOIDAL: sinusoids(torch.arange(256), 64), LEARNED: torch.randn(256, 64) * 0.5**0.5}
-        measured.update({(DOTS, arm, SAME_OFFSET): spread_of_dots(each) for arm, each in tables.items()})
+        measured.update(
+            {(DOTS, arm, SAME_OFFSET): order.spread_of_dots(each) for arm, each in tables.items()}
+        )
         for side, mask in ((ENCODER, Everything()), (DECODER, Causal())):
             for arm, schemes in self.schemes.items():
                 torch.manual_seed(seed)
-                measured[SHUFFLED, arm, side] = shuffling_error(PairReader(schemes, mask))
+                measured[SHUFFLED, arm, side] = order.shuffling_error(PairReader(schemes, mask))
                 build = partial(PairReader, schemes, mask)
                 model, log, _ = self.training.best_of(self.rates, build, pair_questions(6, 12), seed, 99.8)
                 assert isinstance(model, PairReader)

@@ -12,8 +12,8 @@ from whyformer.why.lab.norms import (
     INFLUENCE,
     LATER,
     MATES,
+    NORM_SYMBOLS,
     PADS,
-    SYMBOLS,
     USED,
     LossByMode,
     PaddedBatchNormSpec,
@@ -58,7 +58,7 @@ class BatchDependence(Experiment):
     def model(self, norm: NormSpec, layers: int = 1) -> PaddedReader:
         """The encoder with that norm."""
         stack = small_stack(layers, 2, positions=(SinusoidalSpec(),), feed_forward=small_network(2 * WIDTH))
-        return PaddedReader(SYMBOLS + 1, SYMBOLS, with_block(stack, {"norm": norm}), WIDTH)
+        return PaddedReader(NORM_SYMBOLS + 1, NORM_SYMBOLS, with_block(stack, {"norm": norm}), WIDTH)
 
     def taught(self, arm: Text, batch: int, rate: float, seed: int, tests: Examples) -> LossByMode:
         """Loss of a model that is trained by that rate."""

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from whyformer.nn.norm import MaskedBatchNormSpec, NoNormSpec, NormSpec
 from whyformer.why.arms import BATCH_NORM, NO_NORM
-from whyformer.why.lab.norms import TONES, Convolutions, fold_error, right_by_batch, tones
+from whyformer.why.lab.norms import WAVES, Convolutions, fold_error, right_by_batch, tones
 from whyformer.why.lab.training import RIGHT, Examples, ToyTraining, percent_right
 from whyformer.why.question import (
     Bounds,
@@ -23,7 +23,7 @@ from whyformer.why.question import (
     Topic,
 )
 
-CHANCE = Level(100.0 / TONES, Text("chance", "随机水平"))
+CHANCE = Level(100.0 / WAVES, Text("chance", "随机水平"))
 USABLE = Level(90.0, Text("usable", "可用"))
 RATE, SIZE = Text("learning rate", "学习率"), Text("examples in a batch", "每批样例数")
 RATES = Figure(Text("Right, by rate", "各学习率的正确率"), RATE, RIGHT, "line", "x", levels=(USABLE, CHANCE))
@@ -78,7 +78,7 @@ def usable(measured: Measurements, arm: Text) -> float:
     return math.log10(max(good) / min(good)) if good else 0.0
 
 
-def lost(measured: Measurements, way: Text, arm: Text = BATCH_NORM) -> float:
+def lost_points(measured: Measurements, way: Text, arm: Text = BATCH_NORM) -> float:
     """Points that are lost where a network is used in another way than by running averages."""
     return measured[TESTS, arm, RUNNING] - measured[TESTS, arm, way]
 
@@ -94,14 +94,14 @@ CLAIMS = (
     Claim(
         "sorted",
         Text("points lost where a batch has one class", "一批只含一类时损失的百分点"),
-        lambda measured: lost(measured, SORTED),
+        lambda measured: lost_points(measured, SORTED),
         expected=Bounds(low=5.0),
         tolerated=Bounds(low=1.0),
     ),
     Claim(
         "pair",
         Text("points lost where a batch is two examples", "一批只有两个样例时损失的百分点"),
-        lambda measured: lost(measured, PAIR),
+        lambda measured: lost_points(measured, PAIR),
         expected=Bounds(low=5.0),
     ),
     Claim(
@@ -120,7 +120,7 @@ CLAIMS = (
     Claim(
         "mixed",
         Text("points lost in a batch of all classes", "一批含各类时损失的百分点"),
-        lambda measured: lost(measured, MIXED),
+        lambda measured: lost_points(measured, MIXED),
         expected=Bounds(-3.0, 3.0),
         control=True,
     ),
@@ -136,6 +136,6 @@ QUESTION = Question(
     numbers={
         "bn_small": lambda measured: measured[SIZES, BATCH_NORM, 2],
         "none_small": lambda measured: measured[SIZES, NO_NORM, 2],
-        "none_sorted": lambda measured: lost(measured, SORTED, NO_NORM),
+        "none_sorted": lambda measured: lost_points(measured, SORTED, NO_NORM),
     },
 )

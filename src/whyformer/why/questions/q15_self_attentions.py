@@ -59,7 +59,7 @@ class SelfAttentions(Experiment):
             FREED: lambda x: decoder(x, Layout.counting(*x.shape[:2]), rule=Everything()),
         }
         for arm, stack in stacks.items():
-            jacobian = influence(stack, x[:, :SHOWN])
+            jacobian = influence_of_later(stack, x[:, :SHOWN])
             later = torch.ones_like(jacobian, dtype=torch.bool).triu(1)
             measured[CELLS, arm, MOST] = float(jacobian[later].max())
             measured[CELLS, arm, LEAST] = float(jacobian[later].min())
@@ -99,7 +99,7 @@ def first_stack(rule: MaskRule, seed: int) -> Stack:
     return small_stack(LAYERS, mask=rule, feed_forward=small_network()).build(WIDTH).eval()
 
 
-def influence(stack: StackRun, x: Tensor) -> Tensor:
+def influence_of_later(stack: StackRun, x: Tensor) -> Tensor:
     """Norms (L,L) of the derivatives of each output's vector for each input's vector of ``x`` (1,L,M)."""
     jacobian = torch.autograd.functional.jacobian(stack, x)
     assert isinstance(jacobian, Tensor)

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from whyformer.why.arms import GRU
 from whyformer.why.lab import masks
-from whyformer.why.lab.masks import CHOICE, LAYER_WIDTH, SELF, SYMBOLS, Mixing, Relating
+from whyformer.why.lab.masks import CHOICE, LAYER_WIDTH, RELATED_SYMBOLS, SELF_ATTENTION, Mixing, Relating
 from whyformer.why.lab.training import RIGHT, TRAINING_COST, Examples, ToyTraining, training_cost
 from whyformer.why.question import (
     Bounds,
@@ -32,7 +32,7 @@ LOCAL, RULE = (
     Text("convolution, width 3", "卷积（宽度 3）"),
     Text("best from left to right", "只从左往右读的上限"),
 )
-ARMS: dict[Text, Mixing] = {SELF: "attention", POOL: "mean", GRU: "recurrent", LOCAL: "convolution"}
+ARMS: dict[Text, Mixing] = {SELF_ATTENTION: "attention", POOL: "mean", GRU: "recurrent", LOCAL: "convolution"}
 
 # What is measured.
 TASK, AGAIN = Text("task", "任务"), Text("does it come again?", "它在别处还出现吗？")
@@ -63,11 +63,11 @@ class Relations(Experiment):
     def measure(self, seed: int) -> Measurements:
         measured = Measurements()
         for arm, mixing in self.arms.items():
-            many = self._train(arm, mixing, SYMBOLS, seed, measured)
+            many = self._train(arm, mixing, RELATED_SYMBOLS, seed, measured)
             measured[RELATIONS, arm, AGAIN], measured[RELATIONS, arm, VOWEL] = many
-        for arm in (SELF, POOL):
+        for arm in (SELF_ATTENTION, POOL):
             measured[RELATIONS, arm, FEW] = self._train(arm, self.arms[arm], CHOICE, seed, Measurements())[0]
-        measured[RELATIONS, RULE, AGAIN] = masks.left_to_right(unseen_sentences(SYMBOLS, seed))
+        measured[RELATIONS, RULE, AGAIN] = masks.left_to_right(unseen_sentences(RELATED_SYMBOLS, seed))
         for figure, rows in ((TIME, 8), (SINGLE, 1)):
             for arm, times in masks.layer_times(self.lengths, rows).items():
                 measured.update({(figure, arm, length): taken for length, taken in times.items()})
@@ -94,7 +94,7 @@ def unseen_sentences(symbols: int, seed: int) -> Examples:
 
 def crossing_length(measured: Measurements) -> float:
     """Length, in units of d, from which attention takes longer than a GRU; NaN for never."""
-    ratios = {n: taken / measured[TIME, GRU, n] for n, taken in measured.line(TIME, SELF).items()}
+    ratios = {n: taken / measured[TIME, GRU, n] for n, taken in measured.line(TIME, SELF_ATTENTION).items()}
     for (short, below), (long, above) in pairwise(ratios.items()):
         if below <= 1.0 < above:
             share = log(below) / (log(below) - log(above))
@@ -104,20 +104,20 @@ def crossing_length(measured: Measurements) -> float:
 
 def over_mean(measured: Measurements, task: Text) -> float:
     """Points of self-attention over the mean of all."""
-    return measured[RELATIONS, SELF, task] - measured[RELATIONS, POOL, task]
+    return measured[RELATIONS, SELF_ATTENTION, task] - measured[RELATIONS, POOL, task]
 
 
 CLAIMS = (
     Claim("self", Text("self-attention: does it come again? (%)", "自注意力：在别处还出现吗？（%）"),
-          lambda measured: measured[RELATIONS, SELF, AGAIN], expected=Bounds(low=95.0)),
+          lambda measured: measured[RELATIONS, SELF_ATTENTION, AGAIN], expected=Bounds(low=95.0)),
     Claim("pool", Text("self-attention − mean of all, points", "自注意力比全句平均高的百分点"),
           lambda measured: over_mean(measured, AGAIN), expected=Bounds(low=10.0), tolerated=Bounds(low=2.0)),
     Claim("local", Text("self-attention − convolution, points", "自注意力比卷积高的百分点"),
-          lambda measured: measured[RELATIONS, SELF, AGAIN] - measured[RELATIONS, LOCAL, AGAIN],
+          lambda measured: measured[RELATIONS, SELF_ATTENTION, AGAIN] - measured[RELATIONS, LOCAL, AGAIN],
           expected=Bounds(low=25.0), tolerated=Bounds(low=2.0)),
     Claim("bound", Text("self-attention − best from left to right, points",
           "自注意力比只从左往右读的上限高的百分点"),
-          lambda measured: measured[RELATIONS, SELF, AGAIN] - measured[RELATIONS, RULE, AGAIN],
+          lambda measured: measured[RELATIONS, SELF_ATTENTION, AGAIN] - measured[RELATIONS, RULE, AGAIN],
           expected=Bounds(low=5.0)),
     Claim("gru", Text("GRU − best from left to right, points",
           "GRU 比只从左往右读的上限高的百分点"),
@@ -146,5 +146,5 @@ QUESTION = Question(
              "recurrent": lambda measured: measured[RELATIONS, GRU, AGAIN],
              "convolution": lambda measured: measured[RELATIONS, LOCAL, AGAIN],
              "rule": lambda measured: measured[RELATIONS, RULE, AGAIN],
-             "single": lambda measured: measured[SINGLE, GRU, 128] / measured[SINGLE, SELF, 128]},
+             "single": lambda measured: measured[SINGLE, GRU, 128] / measured[SINGLE, SELF_ATTENTION, 128]},
 )  # fmt: skip

@@ -83,7 +83,7 @@ class RecurrentOrAttention(Experiment):
         return measured
 
 
-def ratio(measured: Measurements, figure: Figure, arm: Text) -> float:
+def growth_with_length(measured: Measurements, figure: Figure, arm: Text) -> float:
     """Time of the most tokens over that of the fewest."""
     line = measured.line(figure, arm)
     return line[max(line)] / line[min(line)]
@@ -115,13 +115,13 @@ CLAIMS = (
     Claim(
         "flat",
         Text("LSTM: time of a token after 2048 / after 32", "LSTM：2048 个之后与 32 个之后的耗时之比"),
-        lambda measured: ratio(measured, PER_TOKEN, LSTM),
+        lambda measured: growth_with_length(measured, PER_TOKEN, LSTM),
         expected=Bounds(0.7, 1.4),
     ),
     Claim(
         "rising",
         Text("Transformer: time of a token after 2048 / after 32", "Transformer：同样的比"),
-        lambda measured: ratio(measured, PER_TOKEN, TRANSFORMER),
+        lambda measured: growth_with_length(measured, PER_TOKEN, TRANSFORMER),
         expected=Bounds(low=2.0),
         tolerated=Bounds(low=1.2),
     ),

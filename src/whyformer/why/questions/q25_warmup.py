@@ -81,7 +81,7 @@ def recovered(seen: Measurements) -> float:
     return 100.0 * (seen[LOSS[rate], POST_NORM, 0] - seen[LOSS[rate], MOMENTS, 0]) / need(seen, POST_NORM)
 
 
-def tuned(seen: Measurements, arm: Text) -> float:
+def best_of_rates(seen: Measurements, arm: Text) -> float:
     """Nats that warm-up gains where both are shown at their best rates."""
     return min(seen[LOSS[rate], arm, 0] for rate in RATES) - best_warm(seen, arm)[0]
 
@@ -107,7 +107,7 @@ CLAIMS = (
     Claim(
         "tuned",
         Text("post-LN: the same, each at its best rate", "Post-LN：各取最好的学习率时之差"),
-        lambda seen: tuned(seen, POST_NORM),
+        lambda seen: best_of_rates(seen, POST_NORM),
         Bounds(low=0.05),
     ),
     Claim(

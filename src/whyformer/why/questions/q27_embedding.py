@@ -7,7 +7,7 @@ import torch
 from torch import Generator, nn
 from typing_extensions import override
 
-from whyformer.why.lab.positions import FIRST_WORD, SENTENCE, WORDS, WordReader, toy_embedding
+from whyformer.why.lab.positions import CONTENT_WORDS, FIRST_WORD, SENTENCE, WordReader, toy_embedding
 from whyformer.why.lab.toys.order import repetition, reversal
 from whyformer.why.lab.training import RIGHT, STEPS, TRAINING_COST, ToyTraining, training_cost
 from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measurements, Question, Text, Topic
@@ -51,7 +51,7 @@ class Embedding(Experiment):
         for arm, scale in ((SCALED, self.scaled), (PLAIN, False)):
             for task, normal in ((ORDER, False), (NORMAL, True)):
                 build = partial(WordReader, toy_embedding(scale=scale, normal=normal), positions=True)
-                draw = reversal(WORDS, SENTENCE, FIRST_WORD)
+                draw = reversal(CONTENT_WORDS, SENTENCE, FIRST_WORD)
                 model, log, _ = self.training.best_of(self.rates, build, draw, seed, enough=95.0)
                 measured[EFFORT, arm, task] = log.steps
                 if task == ORDER:
@@ -59,7 +59,7 @@ class Embedding(Experiment):
                     self._look(arm, build, model, seed, measured)
             for task, positions in ((CONTENT, True), (NO_PLACES, False)):
                 build = partial(WordReader, toy_embedding(scale=scale), positions=positions)
-                draw = repetition(WORDS, SENTENCE, FIRST_WORD)
+                draw = repetition(CONTENT_WORDS, SENTENCE, FIRST_WORD)
                 measured[SUCCESS, arm, task] = self.training.best_of(self.rates, build, draw, seed).log.final
         return measured
 
@@ -71,7 +71,7 @@ class Embedding(Experiment):
         seed: int,
         measured: Measurements,
     ) -> None:
-        tokens = reversal(WORDS, SENTENCE, FIRST_WORD)(Generator().manual_seed(seed), 64).sentences
+        tokens = reversal(CONTENT_WORDS, SENTENCE, FIRST_WORD)(Generator().manual_seed(seed), 64).sentences
         torch.manual_seed(seed)
         fresh = build()
         assert isinstance(trained, WordReader)

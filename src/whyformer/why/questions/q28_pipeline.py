@@ -70,7 +70,7 @@ def by_heart(arm: Text, seed: int) -> Examples:
     random = Generator().manual_seed(seed)
 
     def write(symbols: Tensor, random: Generator) -> Tensor:
-        return torch.randint(toy.SYMBOLS, symbols.shape, generator=random)
+        return torch.randint(toy.SOURCE_SYMBOLS, symbols.shape, generator=random)
 
     sentences, target = toy.translation(write, 8, 8)(random, 64)
     if arm == UNSHIFTED:

@@ -85,7 +85,7 @@ class FeedForwardMemory(Experiment):
         return self.pairs * (math.log2(CLASSES) - loss / math.log(2.0)), active, size
 
 
-def memory_growth(measured: Measurements, arm: Text) -> float:
+def bits_growth(measured: Measurements, arm: Text) -> float:
     """Exponent by which what an arm remembers grows with its width, from the narrowest to the widest."""
     line = measured.line(CAPACITY, arm)
     few, many = min(line), max(line)
@@ -102,7 +102,7 @@ CLAIMS = (
     Claim(
         "grows",
         Text("exponent by which bits grow with width, ReLU", "比特数随宽度增长的指数（ReLU）"),
-        lambda measured: memory_growth(measured, RELU),
+        lambda measured: bits_growth(measured, RELU),
         expected=Bounds(0.7, 1.3),
         tolerated=Bounds(0.4, 1.6),
     ),
@@ -122,7 +122,7 @@ CLAIMS = (
     Claim(
         "flat",
         Text("exponent of the growth without activation", "没有激活函数时增长的指数"),
-        lambda measured: memory_growth(measured, LINEAR),
+        lambda measured: bits_growth(measured, LINEAR),
         expected=Bounds(-0.1, 0.1),
         control=True,
     ),

@@ -33,9 +33,9 @@ from whyformer.why.lab.cost import milliseconds
 from whyformer.why.lab.training import Draw, Examples
 from whyformer.why.question import Text
 
-FIRST, SYMBOLS = 4, 10
+FIRST_SYMBOL, SOURCE_SYMBOLS = 4, 10
 """Symbols, and the token that the first of them is; the special tokens stand before."""
-TOY_VOCABULARY = FIRST + SYMBOLS
+TOY_VOCABULARY = FIRST_SYMBOL + SOURCE_SYMBOLS
 
 SMALLER = (
     "data.topics=[dates]",
@@ -94,9 +94,9 @@ def translation(write: Write, shortest: int, longest: int) -> Draw:
 
     def draw(random: Generator, count: int) -> Examples:
         length = int(torch.randint(shortest, longest + 1, (), generator=random))
-        symbols = torch.randint(SYMBOLS, (count, length), generator=random)
-        source = F.pad(symbols + FIRST, (0, 1), value=EOS)
-        target = F.pad(write(symbols, random) + FIRST, (0, 1), value=EOS)
+        symbols = torch.randint(SOURCE_SYMBOLS, (count, length), generator=random)
+        source = F.pad(symbols + FIRST_SYMBOL, (0, 1), value=EOS)
+        target = F.pad(write(symbols, random) + FIRST_SYMBOL, (0, 1), value=EOS)
         shifted = F.pad(target[:, :-1], (1, 0), value=BOS)
         return Examples(torch.cat([source, shifted], dim=1), target)
 
@@ -110,13 +110,13 @@ def backwards(symbols: Tensor, random: Generator) -> Tensor:
 
 def counting(symbols: Tensor, random: Generator) -> Tensor:
     """Symbols that count up from any one: the source says nothing of them."""
-    begin = torch.randint(SYMBOLS, (len(symbols), 1), generator=random)
-    return (begin + torch.arange(symbols.shape[1])) % SYMBOLS
+    begin = torch.randint(SOURCE_SYMBOLS, (len(symbols), 1), generator=random)
+    return (begin + torch.arange(symbols.shape[1])) % SOURCE_SYMBOLS
 
 
 def running_sum(symbols: Tensor, random: Generator) -> Tensor:
     """Each symbol, as one of 0, 1, 2, added to what was written before: one mistake makes all later ones."""
-    return (symbols % 3).cumsum(dim=1) % SYMBOLS
+    return (symbols % 3).cumsum(dim=1) % SOURCE_SYMBOLS
 
 
 class SmallTranslator(NamedTuple):
@@ -179,7 +179,7 @@ def step_logits(model: Transformer, renew: Callable[[], CrossCache], steps: int)
     state, made = TransformerState(model.decoder.new_cache(), renew(), watch_attention=False), []
     for step in range(steps):
         state.cross = renew()
-        made.append(model.step(torch.full((len(state.cross),), FIRST + step), state))
+        made.append(model.step(torch.full((len(state.cross),), FIRST_SYMBOL + step), state))
     return torch.stack(made)[..., PAD + 1 :]
 
 
@@ -203,7 +203,10 @@ def step_cost(lengths: Sequence[int]) -> tuple[dict[int, dict[Text, float]], flo
     By a cache and without, of a model with random weights and 16 sentences at once.
     """
     model = transformer(layers=2, d_model=128, heads=4, feed_forward=256, dropout=0.0).build(64, 64).eval()
-    source, tokens = torch.randint(FIRST, 64, (16, 16)), torch.randint(FIRST, 64, (16, max(lengths)))
+    source, tokens = (
+        torch.randint(FIRST_SYMBOL, 64, (16, 16)),
+        torch.randint(FIRST_SYMBOL, 64, (16, max(lengths))),
+    )
     cross = model.encode(source, Layout.counting(16, 16))
 
     def fresh() -> TransformerState:
@@ -284,7 +287,7 @@ def differences_from_torch(*, scaled: bool) -> tuple[float, float]:
     tokens, valid, embedded = [], [], []
     for lengths in (source_lengths, target_lengths):
         longest = max(lengths)
-        tokens.append(torch.randint(FIRST, TOY_VOCABULARY, (len(lengths), longest)))
+        tokens.append(torch.randint(FIRST_SYMBOL, TOY_VOCABULARY, (len(lengths), longest)))
         valid.append(torch.arange(longest) < torch.tensor(lengths)[:, None])
         x = F.embedding(tokens[-1], table) * (width**0.5 if scaled else 1.0)
         embedded.append(x + sinusoids(torch.arange(longest), width))
