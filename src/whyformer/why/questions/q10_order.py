@@ -62,9 +62,8 @@ class OrderSense(Experiment):
         measured = Measurements()
         # A learned table begins as noise, here of the same length as sinusoids.
         tables = {SINUSOIDAL: sinusoids(torch.arange(256), 64), LEARNED: torch.randn(256, 64) * 0.5**0.5}
-        measured.update(
-            {(DOTS, arm, SAME_OFFSET): order.spread_of_dots(each) for arm, each in tables.items()}
-        )
+        for arm, table in tables.items():
+            measured[DOTS, arm, SAME_OFFSET] = order.spread_of_dots(table)
         for side, mask in ((ENCODER, Everything()), (DECODER, Causal())):
             for arm, schemes in self.schemes.items():
                 torch.manual_seed(seed)
@@ -74,8 +73,7 @@ class OrderSense(Experiment):
                 assert isinstance(model, PairReader)
                 name = Text(f"{arm.en}, {side.en}", f"{arm.zh}，{side.zh}")
                 measured.update(training_cost(name, model, log))
-                order, present = pair_results(model, 12, seed)
-                measured[ORDER, arm, side], measured[PRESENT, arm, side] = order, present
+                measured[ORDER, arm, side], measured[PRESENT, arm, side] = pair_results(model, 12, seed)
                 if side == ENCODER:
                     for length in (12, 18, 24, 48):
                         measured[FAR, arm, length] = pair_results(model, length, seed)[0]
