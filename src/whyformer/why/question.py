@@ -10,9 +10,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import fmean
+from types import FunctionType
 from typing import Literal, NamedTuple, Self
 
+from pydantic import JsonValue
 from typing_extensions import override
 
 from whyformer.plots.chart import Language
@@ -159,6 +162,18 @@ def verdict(judgements: Sequence[Judgement]) -> Verdict:
     return "supported" if all(judged.outcome == "holds" for judged in judgements) else "undecided"
 
 
+def _function_name(value: object) -> JsonValue:
+    """The name of a function or class, with the arguments that are bound to it."""
+    match value:
+        case partial(func=function, args=arguments, keywords=keywords):
+            bound = [*map(repr, arguments), *(f"{name}={each!r}" for name, each in keywords.items())]
+            return f"{_function_name(function)}({', '.join(bound)})"
+        case FunctionType() | type():
+            return f"{value.__module__}.{value.__qualname__}"
+        case _:
+            raise TypeError(f"a setting cannot be written as JSON: {value!r}")
+
+
 class Effort(Spec, ABC):
     """Settings of work that may be more or less, such as the steps of a training."""
 
@@ -181,6 +196,10 @@ class Experiment(Spec, ABC):
 
         with equal_conditions():
             return self.measure(seed)
+
+    def settings(self) -> dict[str, JsonValue]:
+        """The fields as JSON; a function by its name, as the code's fingerprint says the rest of it."""
+        return self.model_dump(mode="json", fallback=_function_name)
 
     def with_budget(self, budget: float) -> Self:
         """The same with ``budget`` times as much of every ``Effort`` among the fields."""

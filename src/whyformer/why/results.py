@@ -47,7 +47,7 @@ class Provenance(BaseModel):
         """The provenance of numbers that would be measured now."""
         return cls(
             question=question.number,
-            settings=question.experiment.model_dump(mode="json"),
+            settings=question.experiment.settings(),
             experiment=code_fingerprint(type(question.experiment)),
             whyformer=__version__,
             torch=str(torch.__version__),
@@ -257,7 +257,7 @@ def result_record(findings: Findings) -> dict[str, object]:
             }
             for figure in question.figures
         ],
-        "settings": question.experiment.model_dump(mode="json"),
+        "settings": question.experiment.settings(),
         "seeds": [*findings.measured],
         "seconds": findings.seconds,
         "origin": None if findings.origin is None else findings.origin._asdict(),
