@@ -101,7 +101,7 @@ def test_what_is_installed_works(kind: str, made: dict[str, Path], place: Path):
     assert made[kind].name.startswith(whyformer("--version").strip().replace(" ", "-"))
     assert "torch" in whyformer("doctor")
     assert "reverse" in whyformer("recipes")
-    assert "√d_k" in whyformer("why")
+    assert "√dₖ" in whyformer("why")
     few = ("training.steps=3", "training.validation.every=3", "data.pairs=200", "training.precision=fp32")
     whyformer("train", "reverse", *few, "--run", "toy")
     assert whyformer("translate", "toy", "1 2 3").endswith("\n")
