@@ -64,6 +64,8 @@ class Renderer:
             return f"{_ALONE if display else _HOLD}{len(held) - 1}\ue001"
 
         kept = _BREAK.sub("", _CODE_MATH_MARK.sub(hold, text.strip()))
+        # A number keeps its unit.
+        kept = re.sub(r"(?<=\d) (?=%|Hz\b|MB\b|ms\b|s\b)", "\u00a0", kept)
         html = _markdown().renderInline(kept) if inline else _markdown().render(kept)
         linked = _TOGETHER.sub(r'<span class="together">\g<0></span>', _QUESTION.sub(self._link, html))
         return Markup(_HELD.sub(lambda found: held[int(found[1])], linked))
