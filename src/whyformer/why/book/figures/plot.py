@@ -137,6 +137,13 @@ def _thinned(places: Sequence[float], most: int = MOST_POINTS) -> list[float]:
     return [places[round(index * step)] for index in range(most)]
 
 
+def drawn_figures(findings: Findings) -> list[Figure]:
+    """Figures with a mark and some numbers; the first of them decides."""
+    return [
+        figure for figure in findings.question.figures if figure.mark is not None and findings.numbers(figure)
+    ]
+
+
 def arm_colors(arms: Sequence[Text], references: Collection[Text | None] = ()) -> dict[Text, str]:
     """The book's colour of each arm; others get what the palette has left, and what was computed gets ink."""
     taken = {COLORS[arm] for arm in arms if arm in COLORS}
