@@ -17,11 +17,12 @@ from whyformer.why.question import Judgement
 
 _CODE_MATH_MARK = re.compile(rf"(`[^`]*`)|\$\$(.+?)\$\$|\$([^$]+)\$|{MARK.pattern}", re.DOTALL)
 _BOX, _LONG = '<span class="formula', 22
-_HOLD, _ALONE = "\ue000", "\ue002"
-_HELD = re.compile("[\ue000\ue002](\\d+)\ue001")
+_HOLD, _ALONE, _MARKED = "\ue000", "\ue002", "\ue003"
+_HELD = re.compile("[\ue000\ue002\ue003](\\d+)\ue001")
 # A line ends neither between a formula and what encloses it nor before the sign after a sentence.
 _TOGETHER = re.compile(
-    "[（(《“。！？.!?]?\ue000\\d+\ue001[，。；：、）》”？！,.;:?!)]*(?:\\s?\ue000\\d+\ue001)?"
+    "[（(《“]?\ue000\\d+\ue001[，。；：、）》”？！,.;:?!)]*(?:\\s?\ue003\\d+\ue001)?"
+    "|[。！？.!?]\\s?\ue003\\d+\ue001"
 )
 _ENTITY = re.compile(r"&#x(\w+);")
 _QUESTION = re.compile(r"<a .*?</a>|<code>.*?</code>|(?<![\w/])Q(\d\d?)(?!\w)")
@@ -62,7 +63,8 @@ class Renderer:
             else:
                 held.append(self._formula(formula or display, block=display is not None))
             # Formulas in boxes of their own need no neighbours.
-            return f"{_ALONE if held[-1].startswith(_BOX) else _HOLD}{len(held) - 1}\ue001"
+            kind = _MARKED if mark else _ALONE if held[-1].startswith(_BOX) else _HOLD
+            return f"{kind}{len(held) - 1}\ue001"
 
         kept = _BREAK.sub("", _CODE_MATH_MARK.sub(hold, text.strip()))
         # A number keeps its unit.
