@@ -13,7 +13,7 @@ from whyformer.why.book.figures.charts import figure_svg
 from whyformer.why.book.figures.description import described
 from whyformer.why.book.figures.dots import beyond_text, bounds_text, dot_axis, within_text
 from whyformer.why.book.figures.frame import Frame, names_beside
-from whyformer.why.book.figures.plot import MOST_POINTS, Plot, log_ticks
+from whyformer.why.book.figures.plot import MOST_POINTS, MOST_THIN, Plot, log_ticks
 from whyformer.why.book.figures.svg import HATCHED, inline
 from whyformer.why.book.numbers import brief
 from whyformer.why.question import Bounds, Claim, Figure, Findings, Measurements, Place, Text
@@ -83,9 +83,10 @@ def test_in_the_mean_a_seed_that_ended_keeps_its_last_number():
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends():
     curve = plot(CURVE, lines({SCALED: 1.0}, last=1000))
-    rows = [row for row in curve.curves() if row["seed"] == 0]
-    assert len(rows) == MOST_POINTS
-    assert (rows[0]["at"], rows[-1]["at"]) == (0, 999)
+    thin = [row for row in curve.curves() if row["seed"] == 0]
+    for rows, most in ((thin, MOST_THIN), (curve.mean_curves(), MOST_POINTS)):
+        assert len(rows) == most
+        assert (rows[0]["at"], rows[-1]["at"]) == (0, 999)
     assert len(inline(figure_svg(curve), "a", "", "")) < 6_000
 
 

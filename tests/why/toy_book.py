@@ -166,7 +166,9 @@ If components are independent, $q \cdot k$ has variance $d_k$. [^def] So the sof
 Scaling keeps `softmax` **soft**. [^steps]
 
 # Derivation
-Each line with a number beside it:
+Each line with a number beside it,
+$\frac{\partial x_i}{\partial y_i} = \sum_{j \neq i} (\frac{\partial x_i}{\partial z_j})
+(\frac{\partial z_j}{\partial y_i}) \neq 0 + a + b + c + d + e + f + g + h$:
 
 1. $\operatorname{Var}(q \cdot k) = \sum_{i=1}^{d_k} \operatorname{Var}(q_i k_i) = d_k$
 2. The Jacobian nears zero:
@@ -202,7 +204,9 @@ Vaswani 等人（2017）报告过同样的结果。[^-]
 缩放使 `softmax` 保持**平缓**。[^steps]
 
 # Derivation
-每一行旁边都有实测的数：
+每一行旁边都有实测的数，
+$\frac{\partial x_i}{\partial y_i} = \sum_{j \neq i} (\frac{\partial x_i}{\partial z_j})
+(\frac{\partial z_j}{\partial y_i}) \neq 0 + a + b + c + d + e + f + g + h$：
 
 1. $\operatorname{Var}(q \cdot k) = \sum_{i=1}^{d_k} \operatorname{Var}(q_i k_i) = d_k$
 2. 雅可比矩阵趋于零：

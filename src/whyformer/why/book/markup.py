@@ -16,11 +16,13 @@ from whyformer.why.book.prose import BY_DEFINITION, MARK, NOT_MEASURED
 from whyformer.why.question import Judgement
 
 _CODE_MATH_MARK = re.compile(rf"(`[^`]*`)|\$\$(.+?)\$\$|\$([^$]+)\$|{MARK.pattern}", re.DOTALL)
-_HOLD, _ALONE = "\ue000", "\ue002"
-_HELD = re.compile("[\ue000\ue002](\\d+)\ue001")
+_BOX, _LONG = '<span class="formula', 22
+_HOLD, _ALONE, _MARKED = "\ue000", "\ue002", "\ue003"
+_HELD = re.compile("[\ue000\ue002\ue003](\\d+)\ue001")
 # A line ends neither between a formula and what encloses it nor before the sign after a sentence.
 _TOGETHER = re.compile(
-    "[（(《“。！？.!?]?\ue000\\d+\ue001[，。；：、）》”？！,.;:?!)]*(?:\\s?\ue000\\d+\ue001)?"
+    "[（(《“]?\ue000\\d+\ue001[，。；：、）》”？！,.;:?!)]*(?:\\s?\ue003\\d+\ue001)?"
+    "|[。！？.!?]\\s?\ue003\\d+\ue001"
 )
 _ENTITY = re.compile(r"&#x(\w+);")
 _QUESTION = re.compile(r"<a .*?</a>|<code>.*?</code>|(?<![\w/])Q(\d\d?)(?!\w)")
@@ -60,22 +62,24 @@ class Renderer:
                 held.append(self._mark(mark))
             else:
                 held.append(self._formula(formula or display, block=display is not None))
-            # Formulas that stand alone need no neighbours.
-            return f"{_ALONE if display else _HOLD}{len(held) - 1}\ue001"
+            # Formulas in boxes of their own need no neighbours.
+            kind = _MARKED if mark else _ALONE if held[-1].startswith(_BOX) else _HOLD
+            return f"{kind}{len(held) - 1}\ue001"
 
         kept = _BREAK.sub("", _CODE_MATH_MARK.sub(hold, text.strip()))
+        # A number keeps its unit.
+        kept = re.sub(r"(?<=\d) (?=%|Hz\b|MB\b|ms\b|s\b)", "\u00a0", kept)
         html = _markdown().renderInline(kept) if inline else _markdown().render(kept)
         linked = _TOGETHER.sub(r'<span class="together">\g<0></span>', _QUESTION.sub(self._link, html))
         return Markup(_HELD.sub(lambda found: held[int(found[1])], linked))
 
     def _formula(self, latex: str, *, block: bool) -> str:
-        if not block:
-            return mathml(latex)
-        name = "formula" if self.lang == "en" else "公式"
-        return (
-            f'<span class="formula" tabindex="0" role="group" aria-label="{name}">'
-            f"{mathml(latex, block=True)}</span>"
-        )
+        """A formula; one that may be wider than a phone scrolls within its box, as browsers break none."""
+        shown = mathml(latex, block=block)
+        if not block and not _is_long(shown):
+            return shown
+        kind, name = "formula" if block else "formula within", "formula" if self.lang == "en" else "公式"
+        return f'<span class="{kind}" tabindex="0" role="group" aria-label="{name}">{shown}</span>'
 
     def _link(self, found: re.Match[str]) -> str:
         number = int(found[1] or -1)
@@ -102,6 +106,10 @@ class Renderer:
             f'<a class="mark {judged.outcome}" href="#{self.prefix}claim-{key}" title="{label}">'
             f'<span aria-hidden="true">{sign}</span></a>'
         )
+
+
+def _is_long(formula: str) -> bool:
+    return len(re.sub(r"<[^>]*>", "", formula)) > _LONG
 
 
 @cache

@@ -8,8 +8,8 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def brief(value: float) -> str:
     """Three digits, or all before the point; a dash for what could not be measured.
 
-    >>> brief(0.49966), brief(71696.0), brief(-2.0), brief(3e-7), brief(float("nan"))
-    ('0.5', '71,696', '−2', '3×10⁻⁷', '–')
+    >>> brief(0.49966), brief(71696.0), brief(-2.0), brief(3e-7), brief(1e-4), brief(float("nan"))
+    ('0.5', '71,696', '−2', '3×10⁻⁷', '1×10⁻⁴', '–')
     """
     if not math.isfinite(value):
         return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
@@ -17,8 +17,8 @@ def brief(value: float) -> str:
         return f"{value:.3g}".replace("-", "−")
     if 100 <= abs(value) < 1e9:
         return f"{value:,.0f}".replace("-", "−")
-    digits, exponent = f"{value:.2g}".partition("e")[::2]
-    digits, exponent = (digits, exponent) if exponent else f"{value:.1e}".split("e")
+    digits, exponent = f"{value:.1e}".split("e")
+    digits = digits.removesuffix(".0")
     power = str(int(exponent)).translate(_SUPERSCRIPTS)
     return f"{digits}×10{power}".replace("-", "−")
 

@@ -14,7 +14,7 @@ from whyformer.why.book.code import highlighted, used_parts
 from whyformer.why.book.figures.charts import figure_svg
 from whyformer.why.book.figures.description import described
 from whyformer.why.book.figures.dots import beyond_text, bounds_text, dot_axis, within_text
-from whyformer.why.book.figures.plot import Plot
+from whyformer.why.book.figures.plot import Plot, drawn_figures
 from whyformer.why.book.figures.svg import bare, inline
 from whyformer.why.book.labels import OUTCOME_MARKS, REFUSED
 from whyformer.why.book.markup import Renderer
@@ -91,7 +91,7 @@ class Article:
     def content(self) -> dict[str, Any]:
         """Variables of the template."""
         question, prose, renderer = self.findings.question, self.prose, self.renderer
-        charts = [self.chart(figure) for figure in question.figures if figure.mark is not None]
+        charts = [self.chart(figure) for figure in drawn_figures(self.findings)]
         return {
             "question": question,
             "findings": self.findings,
@@ -109,7 +109,11 @@ class Article:
             "claims": [_claim_row(judged, self.lang) for judged in self.findings.judgements],
             "counts": [judged.outcome for judged in self.findings.judgements].count("holds"),
             "charts": charts,
-            "tables": [number_table(self.findings, figure, self.lang) for figure in question.figures],
+            "tables": [
+                number_table(self.findings, figure, self.lang)
+                for figure in question.figures
+                if self.findings.numbers(figure)
+            ],
             "code": highlighted(question),
             "parts": used_parts(question),
             "related": [number for number in question.topic.related if number in self.known],
@@ -168,10 +172,8 @@ def neutral_headline(findings: Findings, lang: Language) -> str:
 
 def stamp(findings: Findings) -> Markup:
     """The decisive figure as small as a stamp, without words; empty where none has a mark."""
-    for figure in findings.question.figures:
-        if figure.mark is not None:
-            return Markup(bare(figure_svg(Plot(findings, figure, "en", small=True))))
-    return Markup("")
+    figures = drawn_figures(findings)
+    return Markup(bare(figure_svg(Plot(findings, figures[0], "en", small=True))) if figures else "")
 
 
 def number_table(findings: Findings, figure: Figure, lang: Language) -> NumberTable:

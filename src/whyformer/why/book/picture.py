@@ -9,7 +9,7 @@ from whyformer.plots.chart import CHINESE_FONTS, LATIN_FONTS, Language, svg_to_p
 from whyformer.plots.glyphs import missing_glyphs
 from whyformer.plots.inspection.tokens import wrapped
 from whyformer.why.book.figures.charts import figure_chart
-from whyformer.why.book.figures.plot import CHART_THEME, Plot
+from whyformer.why.book.figures.plot import CHART_THEME, Plot, drawn_figures
 from whyformer.why.book.figures.svg import CHART_GROUND, CHART_INK, CHART_SOFT, HATCHED, hatching
 from whyformer.why.book.labels import NO_FONT, VERDICTS
 from whyformer.why.book.page import plain_headline
@@ -58,8 +58,7 @@ def _chart(findings: Findings, lang: Language) -> dict[str, Any]:
             **figure_chart(Plot(findings, figure, lang)),
             "title": {"text": wrapped(figure.title.say(lang), _PANEL["fontSize"], 340), **_PANEL},
         }
-        for figure in question.figures
-        if figure.mark is not None
+        for figure in drawn_figures(findings)
     ]
     subtitle = f"Q{question.number:02} {question.title.say(lang)} · {VERDICTS[findings.verdict].say(lang)}"
     seeds = f"{len(findings.measured)} {'seeds' if lang == 'en' else '个随机种子'}"

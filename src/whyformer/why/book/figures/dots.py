@@ -24,7 +24,7 @@ def within_text(bounds: Bounds, lang: Language) -> str:
     """Numbers that these bounds allow, in words."""
     text = bounds_text(bounds, lang)
     if math.isinf(bounds.low) or math.isinf(bounds.high):
-        return text
+        return text if lang == "en" else f" {text}"
     return f"within {text}" if lang == "en" else f"在 {text} 之内"
 
 

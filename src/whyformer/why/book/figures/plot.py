@@ -16,8 +16,8 @@ from whyformer.why.book.figures.svg import CHART_FONT_SIZE, CHART_GRID, CHART_IN
 from whyformer.why.book.numbers import brief
 from whyformer.why.question import Figure, Findings, Place, Text, place_name
 
-MOST_POINTS = 60
-"""Points of a curve that are drawn; more cannot be told apart."""
+MOST_POINTS, MOST_THIN = 60, 30
+"""Points of a curve that are drawn, and of the thin one of a seed; more cannot be told apart."""
 _LEGEND = 310  # pixels that a legend's line may be wide
 
 
@@ -97,7 +97,7 @@ class Plot:
                 line = measured.line(self.figure, arm)
                 rows += [
                     {"arm": index[arm], "at": at, "value": line[at], "seed": seed}
-                    for at in _thinned(sorted(line))
+                    for at in _thinned(sorted(line), MOST_THIN)
                     if math.isfinite(line[at])
                 ]
         return rows
@@ -129,12 +129,19 @@ class Plot:
         )
 
 
-def _thinned(places: Sequence[float]) -> list[float]:
-    """At most ``MOST_POINTS`` of ``places``, both ends among them."""
-    if len(places) <= MOST_POINTS:
+def _thinned(places: Sequence[float], most: int = MOST_POINTS) -> list[float]:
+    """At most so many of ``places``, both ends among them."""
+    if len(places) <= most:
         return [*places]
-    step = (len(places) - 1) / (MOST_POINTS - 1)
-    return [places[round(index * step)] for index in range(MOST_POINTS)]
+    step = (len(places) - 1) / (most - 1)
+    return [places[round(index * step)] for index in range(most)]
+
+
+def drawn_figures(findings: Findings) -> list[Figure]:
+    """Figures with a mark and some numbers; the first of them decides."""
+    return [
+        figure for figure in findings.question.figures if figure.mark is not None and findings.numbers(figure)
+    ]
 
 
 def arm_colors(arms: Sequence[Text], references: Collection[Text | None] = ()) -> dict[Text, str]:

@@ -125,7 +125,7 @@ def _shape(node: ElementTree.Element) -> _Shape:
 
 
 def _children(node: ElementTree.Element) -> tuple[dict[str, str], str]:
-    """The look that all children share, said once, and the children.
+    """Look that all children have, which is said once, and the children.
 
     Neighbours that look alike become one path.
     """
