@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,11 @@ def test_names_are_its_own(question: Question):
     assert [name for name, count in Counter(names).items() if count > 1] == []
     assert {*question.topic.related} <= {*QUESTIONS} - {question.number}
     assert question.figures[0].mark is not None, "the first figure is the decisive one"
+
+
+@ALL
+def test_a_fresh_process_can_be_told_of_it(question: Question):
+    assert ForkingPickler.dumps(question.experiment)
 
 
 @ALL

@@ -166,13 +166,9 @@ Way = Callable[[Tensor, Mask], Tensor]
 """A way to weigh values: from logits (B,H,Q,K) and the mask to weights (B,H,Q,K)."""
 
 
-def filled(penalty: float) -> Way:
+def filled(logits: Tensor, mask: Mask, penalty: float) -> Tensor:
     """Softmax of the logits with ``penalty`` where the mask forbids."""
-
-    def way(logits: Tensor, mask: Mask) -> Tensor:
-        return logits.masked_fill(forbidden(mask), penalty).softmax(dim=-1)
-
-    return way
+    return logits.masked_fill(forbidden(mask), penalty).softmax(dim=-1)
 
 
 def forbidden(mask: Mask) -> Tensor:

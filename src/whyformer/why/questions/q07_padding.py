@@ -3,6 +3,7 @@
 B batch · Q query length · K key length · H heads · D head dimension · M model dimension
 """
 
+from functools import partial
 from math import inf, nan
 
 import torch
@@ -26,7 +27,8 @@ TIMES, RENORMALISED = (
 )
 NONE = Text("zero embedding, no mask", "填充词向量为零，不加掩码")
 WAYS: dict[Text, Way] = {
-    INFINITE: filled(-inf), FINITE: filled(-1e9), SMALL: filled(-1e4), SAFE: weigh,
+    INFINITE: partial(filled, penalty=-inf), FINITE: partial(filled, penalty=-1e9),
+    SMALL: partial(filled, penalty=-1e4), SAFE: weigh,
     RENORMALISED: renormalised, TIMES: times_zero, NONE: unmasked,
 }  # fmt: skip
 EXACT = (INFINITE, FINITE, SMALL, SAFE)
