@@ -21,15 +21,13 @@ from whyformer.why.question import Bounds, Claim, Experiment, Figure, Measuremen
 # The arms: ways from logits (B,H,Q,K) and a mask to weights.
 INFINITE, FINITE = Text("−∞", "填 −∞"), Text("−1e9", "填 −1e9")
 SMALL, SAFE = Text("−1e4", "填 −1e4"), Text("lowest number, empty row 0", "填最小有限值，空行置零")
-TIMES, RENORMALISED = (
-    Text("times 0 after softmax", "softmax 后乘零"),
-    Text("… and renormalised", "乘零后重新归一化"),
-)
+TIMES = Text("times 0 after softmax", "softmax 后乘零")
+RENORMALISED = Text("… and renormalised", "乘零后重新归一化")
 NONE = Text("zero embedding, no mask", "填充词向量为零，不加掩码")
 WAYS: dict[Text, Way] = {
     INFINITE: partial(filled, penalty=-inf), FINITE: partial(filled, penalty=-1e9),
-    SMALL: partial(filled, penalty=-1e4), SAFE: weigh,
-    RENORMALISED: renormalised, TIMES: times_zero, NONE: unmasked,
+    SMALL: partial(filled, penalty=-1e4), SAFE: weigh, RENORMALISED: renormalised, TIMES: times_zero,
+    NONE: unmasked,
 }  # fmt: skip
 EXACT = (INFINITE, FINITE, SMALL, SAFE)
 
