@@ -1,8 +1,9 @@
 """Puts results of ``whyformer why --all`` here, to be committed and shipped: ``make book`` runs this.
 
-A result is kept short: numbers to seven digits, long learning curves thinned; but only as far as every claim
-still has the value and the outcome that it had. Questions whose seeds are not all there, or were not measured
-by the present code, are named and stay as they were published.
+With them come small pictures of the decisive figures. A result is kept short: numbers to seven digits, long
+learning curves thinned; but only as far as every claim still has the value and the outcome that it had.
+Questions whose seeds are not all there, or were not measured by the present code, are named and stay as they
+were published.
 """
 
 import argparse
@@ -13,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from whyformer.files import write_text
+from whyformer.plots.chart import Language
+from whyformer.why.book.picture import decisive_svg
 from whyformer.why.catalogue import QUESTIONS
 from whyformer.why.question import Findings, Question, Text
 from whyformer.why.results import SeedResult, SeedResults, concluded
@@ -20,6 +23,7 @@ from whyformer.why.results import SeedResult, SeedResults, concluded
 LONGEST = 60
 """Numbers of an arm in a figure from which on they are thinned."""
 DIGITS = 7
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
 Numbered = tuple[int | float | Text, int | float]
 
 
@@ -75,6 +79,9 @@ def publish(runs: Path, target: Path) -> list[str]:
         shutil.rmtree(folder, ignore_errors=True)
         for seed, result in publishable(question, {seed: found[seed] for seed in wanted}).items():
             write_text(folder / f"seed-{seed}.json", result.model_dump_json() + "\n")
+        findings = concluded(question, {seed: found[seed] for seed in wanted})
+        for lang in LANGUAGES:
+            write_text(target / "pictures" / f"{question.stem}.{lang}.svg", decisive_svg(findings, lang))
     return left
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whyformer.plots.chart import CHINESE_FONTS, LATIN_FONTS, Language, svg_to_png
@@ -10,10 +10,10 @@ from whyformer.plots.glyphs import missing_glyphs
 from whyformer.plots.inspection.tokens import wrapped
 from whyformer.why.book.figures.charts import figure_chart
 from whyformer.why.book.figures.plot import CHART_THEME, Plot, drawn_figures
-from whyformer.why.book.figures.svg import CHART_GROUND, CHART_INK, CHART_SOFT, HATCHED, hatching
+from whyformer.why.book.figures.svg import CHART_GROUND, CHART_INK, CHART_SOFT, HATCHED, alone, hatching
 from whyformer.why.book.labels import NO_FONT, VERDICTS
 from whyformer.why.book.page import plain_headline
-from whyformer.why.question import Findings
+from whyformer.why.question import Figure, Findings
 
 _COLUMNS, _WIDTH = 2, 640
 _TITLE: Mapping[str, Any] = {
@@ -32,11 +32,8 @@ _PANEL: Mapping[str, Any] = {
 
 def findings_png(findings: Findings, lang: Language) -> bytes:
     """The result as a sentence, and under it all figures with a mark; English where no font has Chinese."""
-    import vl_convert
-
     shown = "en" if picture_note(findings, lang) else lang
-    chart = json.dumps(_chart(findings, shown), ensure_ascii=False)
-    svg = vl_convert.vegalite_to_svg(chart, allowed_base_urls=[])
+    svg = _svg(findings, drawn_figures(findings), shown)
     # In Chinese fonts the root has a bar that stands apart.
     svg = re.sub(r">[^<]*√[^<]*<", lambda found: found[0].replace("√", _ROOT), svg)
     if HATCHED in svg:
@@ -45,20 +42,32 @@ def findings_png(findings: Findings, lang: Language) -> bytes:
     return svg_to_png(svg)
 
 
+def decisive_svg(findings: Findings, lang: Language) -> str:
+    """The result as a sentence, and under it the decisive figure alone, as a small file."""
+    return alone(_svg(findings, drawn_figures(findings)[:1], lang), f"{LATIN_FONTS}, {CHINESE_FONTS}")
+
+
+def _svg(findings: Findings, figures: Sequence[Figure], lang: Language) -> str:
+    import vl_convert
+
+    chart = json.dumps(_chart(findings, figures, lang), ensure_ascii=False)
+    return vl_convert.vegalite_to_svg(chart, allowed_base_urls=[])
+
+
 def picture_note(findings: Findings, lang: Language) -> str | None:
     """A sentence on what the picture cannot show on this machine; None if nothing is missing."""
     words = [findings.question.title.zh, *(figure.title.zh for figure in findings.question.figures)]
     return NO_FONT.say(lang) if lang == "zh" and missing_glyphs(words) else None
 
 
-def _chart(findings: Findings, lang: Language) -> dict[str, Any]:
+def _chart(findings: Findings, figures: Sequence[Figure], lang: Language) -> dict[str, Any]:
     question = findings.question
     panels = [
         {
             **figure_chart(Plot(findings, figure, lang)),
             "title": {"text": wrapped(figure.title.say(lang), _PANEL["fontSize"], 340), **_PANEL},
         }
-        for figure in drawn_figures(findings)
+        for figure in figures
     ]
     subtitle = f"Q{question.number:02} {question.title.say(lang)} · {VERDICTS[findings.verdict].say(lang)}"
     seeds = f"{len(findings.measured)} {'seeds' if lang == 'en' else '个随机种子'}"

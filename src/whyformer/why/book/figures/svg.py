@@ -89,6 +89,17 @@ def bare(svg: str) -> str:
     )
 
 
+def alone(svg: str, fonts: str) -> str:
+    """The drawing as a small file of its own, on paper, with its words in one of ``fonts``."""
+    root = ElementTree.fromstring(svg)
+    width, height = (float(root.attrib[side]) for side in ("width", "height"))
+    body = _shape(root).inside.replace(f'"{HATCHED}"', '"url(#h)"')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'font-size="{CHART_FONT_SIZE}" font-family="{fonts}"><defs>{hatching("h")}</defs>{body}</svg>\n'
+    )
+
+
 class _Shape(NamedTuple):
     """An element to be written."""
 
