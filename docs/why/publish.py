@@ -70,7 +70,7 @@ def publish(runs: Path, target: Path) -> list[str]:
     """Write what is in ``runs`` to ``target``; a sentence for each question that is not published."""
     left: list[str] = []
     for question in QUESTIONS.values():
-        wanted = range(1, question.seeds + 1)
+        wanted = question.wanted()
         found = SeedResults(question, runs).current()
         if missing := [str(seed) for seed in wanted if seed not in found]:
             left.append(f"{question.stem}: not published, seeds {', '.join(missing)} are missing")

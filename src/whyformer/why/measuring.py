@@ -79,14 +79,14 @@ def measure_all(
     Args:
         questions: all that shall be answered.
         folder: where results lie, a folder for each question.
-        seeds: how many, 1, 2, 3 …; as many as each question wants if left out.
+        seeds: how many; as many as each question wants if left out.
         jobs: number of processes.
         again: measure anew what is there.
         done: told of each question.
     """
     plans: list[_Plan] = []
     for question in questions:
-        results, wanted = SeedResults(question, folder), range(1, (seeds or question.seeds) + 1)
+        results, wanted = SeedResults(question, folder), question.wanted(seeds)
         plans.append(_Plan(results, wanted, {} if again else results.read(wanted)))
     outcomes: dict[int, Findings | str] = {}
 

@@ -240,8 +240,12 @@ class Question:
     experiment: Experiment
     numbers: Mapping[str, Callable[[Measurements], float]] = field(default_factory=dict)
     """Further numbers that the prose names, besides those of the claims."""
-    seeds: int = 5
-    """Seeds 1, 2, 3 … of the published answer."""
+    seeds: range = range(1, 6)
+    """Seeds of the published answer; an experiment that was bettered after a look takes others."""
+
+    def wanted(self, count: int | None = None) -> range:
+        """The first ``count`` seeds; those of the published answer if left out."""
+        return self.seeds if count is None else range(self.seeds.start, self.seeds.start + count)
 
     @property
     def stem(self) -> str:
