@@ -29,7 +29,7 @@ class Curve(Toy):
 
 
 def at(place: int) -> Claim:
-    return Claim("at", Text("at", "在"), lambda measured: measured[LINE, ARM, place], Bounds(low=0.0))
+    return Claim("it", Text("at", "在"), lambda measured: measured[LINE, ARM, place], Bounds(low=0.0))
 
 
 @pytest.fixture

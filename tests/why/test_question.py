@@ -13,10 +13,9 @@ from why.toy import ARM, FAILS, HOLDS, LINE, OPEN, QUESTION, Toy, claim
 from whyformer.attention.score import ScaledDotSpec
 from whyformer.errors import TrainingError
 from whyformer.plots.chart import Language
-from whyformer.why import catalogue
 from whyformer.why.lab.toys.retrieval import Retrieval, retrieval
 from whyformer.why.lab.training import ToyTraining
-from whyformer.why.question import Bounds, Claim, Findings, Question, Verdict, verdict
+from whyformer.why.question import Bounds, Claim, Findings, Verdict, verdict
 from whyformer.why.results import result_record
 from whyformer.why.terminal.answer import render
 
@@ -124,18 +123,6 @@ def test_budget_scales_effort_and_nothing_else():
     assert (small.training.seconds, large.training.seconds) == (9.0, 27.0)
     assert small.step == 1.0
     assert question.experiment == Trained()
-
-
-@pytest.mark.parametrize("question", catalogue.QUESTIONS.values(), ids=lambda question: question.stem)
-def test_every_question_is_whole(question: Question):
-    assert catalogue.find(question.number) is question
-    keys = [each.key for each in question.claims] + [*question.numbers]
-    assert len({*keys}) == len(keys)
-    texts = [question.title, *(each.text for each in question.claims)]
-    assert all(text.en.isprintable() and text.zh and text.en != text.zh for text in texts)
-    assert any(each.control for each in question.claims)
-    assert any(each.tolerated for each in question.claims)
-    json.dumps(question.experiment.model_dump(mode="json"))
 
 
 def test_an_arm_that_the_clock_stops_proves_nothing():
