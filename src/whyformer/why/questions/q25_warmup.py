@@ -135,6 +135,7 @@ QUESTION = Question(
         "first_warm": lambda seen: 100 * seen[UPDATE, WARM, 1],
         "warm_loss": lambda seen: best_warm(seen, POST_NORM)[0],
         "cold_loss": lambda seen: need(seen, POST_NORM) + best_warm(seen, POST_NORM)[0],
+        "worse": lambda seen: -recovered(seen),
         "frequencies": lambda seen: seen[LOSS[5e-3], FREQUENCIES, 0],
     },
     seeds=range(6, 16),
