@@ -121,6 +121,14 @@ def test_logarithmic_axes_have_few_round_numbers():
     assert {"1", "10", "100"} <= {*re.findall(r">([\d.]+)<", drawn)}
 
 
+def test_a_line_on_a_logarithmic_axis_leaves_0_out():
+    numbers: Numbers = {(SCALED, 1.0): 10.0, (SCALED, 10.0): 100.0, (SCALED, 100.0): 0.0}
+    curve = plot(LOGARITHMIC, numbers)
+    assert [row["at"] for row in curve.mean_curves()] == [1.0, 10.0]
+    assert {row["at"] for row in curve.curves()} == {1.0, 10.0}
+    assert len(plot(CURVE, {(SCALED, 1.0): 10.0, (SCALED, 2.0): 0.0}).mean_curves()) == 2
+
+
 @pytest.mark.parametrize("figure", [CURVE, BARS, CELLS])
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_a_drawing_becomes_small_and_loses_no_word(figure: Figure, lang: Language):

@@ -98,7 +98,7 @@ class Plot:
                 rows += [
                     {"arm": index[arm], "at": at, "value": line[at], "seed": seed}
                     for at in _thinned(sorted(line), MOST_THIN)
-                    if math.isfinite(line[at])
+                    if self._shows(line[at])
                 ]
         return rows
 
@@ -110,9 +110,13 @@ class Plot:
             places = sorted({place for line in lines for place in line})
             for place in _thinned(places):
                 values = [line[max(known)] for line in lines if (known := [p for p in line if p <= place])]
-                if len(values) == len(lines) and all(map(math.isfinite, values)):
+                if len(values) == len(lines) and all(map(self._shows, values)):
                     rows.append({"arm": str(at), "at": place, "value": fmean(values)})
         return rows
+
+    def _shows(self, value: float) -> bool:
+        """Whether a line can pass here; a logarithmic axis has no 0, and would draw it beyond its ends."""
+        return math.isfinite(value) and (value > 0 or "y" not in (self.figure.log or ""))
 
     @property
     def is_uneven(self) -> bool:
