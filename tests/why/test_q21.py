@@ -54,16 +54,18 @@ def test_what_is_never_true_is_not_believed():
     assert believed[NO_KEEPING] + 8.0 < believed[BERTS]
 
 
-def test_a_model_is_tuned_as_a_copy():
+def test_a_frozen_model_stays_as_it_is_and_a_tuned_one_does_not():
     model = cloze_encoder()
-    before = next(model.stack.parameters()).clone()
-    torch.manual_seed(1)
-    tagger = TokenTagger(model)
-    ToyTraining(steps=3, batch=8, test_every=3, test_examples=8, rate=1e-2).run(
-        tagger, token_tags(True), seed=1
-    )
-    assert not torch.equal(next(tagger.reader.stack.parameters()), before)
-    assert torch.equal(next(model.stack.parameters()), before)
+    before = model.output.weight.clone(), next(model.stack.parameters()).clone()
+    for frozen in (True, False):
+        torch.manual_seed(1)
+        tagger = TokenTagger(model, frozen)
+        ToyTraining(steps=3, batch=8, test_every=3, test_examples=8, rate=1e-2).run(
+            tagger, token_tags(True), seed=1
+        )
+        moved = not torch.equal(next(tagger.reader.stack.parameters()), before[1])
+        assert moved is not frozen
+    assert torch.equal(next(model.stack.parameters()), before[1])
 
 
 @pytest.mark.parametrize("seed", [101, 102, 103])

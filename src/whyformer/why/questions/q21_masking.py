@@ -80,7 +80,7 @@ class ThreeWays(Experiment):
             own = {texts: own_token(texts, seed, model) for texts in self.texts}
             measured.update({(LABELLED, arm, n): probed.right for n, probed in own.items()})
             mirror = probe(model, text.WORDS, text.token_tags(True), PLENTY, seed)
-            tagger = partial(text.TokenTagger, model)
+            tagger = partial(text.TokenTagger, model, False)
             tuned = self.tuning.best_of(self.rates, tagger, text.token_tags(False), seed, enough=99.9)
             for place, right in ((OWN, own[PLENTY].right), (TUNED, tuned.log.final), (MIRROR, mirror.right)):
                 measured[FEATURES, arm, place] = right

@@ -418,12 +418,13 @@ def cloze_encoder() -> Reader:
 
 
 class TokenTagger(nn.Module):
-    """Linear classifier of every token by a copy of ``model``, which learns too."""
+    """Linear classifier of every token by a copy of ``model``, which is ``frozen`` or learns too."""
 
-    def __init__(self, model: Reader) -> None:
+    def __init__(self, model: Reader, frozen: bool) -> None:
         super().__init__()
         self.reader = cloze_encoder()
         self.reader.load_state_dict(model.state_dict())
+        self.reader.requires_grad_(not frozen)
         self.tag = nn.Linear(CLOZE_WIDTH, WORDS)
 
     @override
