@@ -15,7 +15,7 @@ from whyformer.why.book.labels import NO_FONT, VERDICTS
 from whyformer.why.book.page import plain_headline
 from whyformer.why.question import Figure, Findings
 
-_COLUMNS, _WIDTH = 2, 640
+_COLUMNS, _WIDTH, _NARROW = 2, 640, 440
 _TITLE: Mapping[str, Any] = {
     "fontSize": 19, "color": CHART_INK, "offset": 22, "anchor": "start",
     "lineHeight": 25, "subtitleFontSize": 13, "subtitleColor": CHART_SOFT, "subtitlePadding": 8,
@@ -71,7 +71,8 @@ def _chart(findings: Findings, figures: Sequence[Figure], lang: Language) -> dic
     ]
     subtitle = f"Q{question.number:02} {question.title.say(lang)} · {VERDICTS[findings.verdict].say(lang)}"
     seeds = f"{len(findings.measured)} {'seeds' if lang == 'en' else '个随机种子'}"
-    title = wrapped(plain_headline(findings, lang), _TITLE["fontSize"], _WIDTH)
+    width = _WIDTH if len(panels) > 1 else _NARROW
+    title = wrapped(plain_headline(findings, lang), _TITLE["fontSize"], width)
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "concat": panels,

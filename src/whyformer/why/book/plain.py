@@ -25,6 +25,8 @@ def plain_text(markdown: str) -> str:
 
     >>> plain_text(r"**Divide** by $\sqrt{d_k}$, see `why 3` and [Q08](q08.html): $\frac{1}{d_k}$")
     'Divide by √dₖ, see why 3 and Q08: 1/dₖ'
+    >>> plain_text("*not* scaled: 2 * 3 * 4")
+    'not scaled: 2 * 3 * 4'
     """
     pieces = re.split(r"(\$\$.*?\$\$|\$[^$]*\$)", markdown, flags=re.DOTALL)
     return "".join(
@@ -69,4 +71,4 @@ def _enclosed(text: str) -> str:
 
 def _without_signs(text: str) -> str:
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    return text.replace("**", "").replace("`", "")
+    return re.sub(r"\*(\S(?:[^*]*\S)?)\*", r"\1", text.replace("**", "")).replace("`", "")

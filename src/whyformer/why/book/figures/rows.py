@@ -68,7 +68,9 @@ def bars(plot: Plot) -> alt.LayerChart:
     names = _Names.of([row.name for row in rows])
     width = _STAMP[0] if plot.small else _WIDTH - names.width
     values = [value for row in rows if row.value is not None for value in (*row.seeds, row.value)]
-    low, high = domain_around([*values, *(level.at for level in plot.figure.levels)], log=log)
+    # A bar is as long as its number only if it begins at 0.
+    ends = [level.at for level in plot.figure.levels] + ([] if log else [0.0])
+    low, high = domain_around([*values, *ends], log=log)
     if not plot.small:  # room for the numbers at the right
         high = high * (high / low) ** 0.3 if log else high + 0.22 * (high - low)
     start = low if log else 0.0
