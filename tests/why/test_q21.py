@@ -5,9 +5,11 @@ import torch
 from torch import Generator
 
 from whyformer.data.batches.masking import MaskingSpec
+from whyformer.why.lab.toys.probing import Probed, best_to_probe, probe
 from whyformer.why.lab.toys.reader import Reader
 from whyformer.why.lab.toys.text import (
     MASK_ID,
+    WORDS,
     TokenTagger,
     chosen_by,
     cloze_encoder,
@@ -64,6 +66,35 @@ def test_a_frozen_model_stays_as_it_is_and_a_tuned_one_does_not():
         moved = not torch.equal(next(tagger.reader.stack.parameters()), before[1])
         assert moved is not frozen
     assert torch.equal(next(model.stack.parameters()), before[1])
+
+
+@pytest.mark.parametrize("seed", [101, 102, 103])
+def test_a_classifier_is_at_its_optimum_and_finds_what_states_hold(seed: int):
+    torch.manual_seed(seed)
+    model = cloze_encoder()
+    few, plenty = (probe(model, WORDS, token_tags(False), texts, seed) for texts in (2, 512))
+    # Three seeds: 44 to 72 by two texts.
+    assert few.right + 10.0 < plenty.right
+    assert plenty.right > 99.0
+    assert max(few.moved, plenty.moved) < 1.0
+    with torch.no_grad():  # no token differs from another: nothing is left to classify by
+        model.embedding.weight.copy_(model.embedding.weight[0].expand_as(model.embedding.weight))
+    assert probe(model, WORDS, token_tags(False), 512, seed).right < 20.0
+
+
+def test_the_rate_is_chosen_by_what_the_states_are_good_for():
+    training = ToyTraining(steps=2, batch=8, test_every=2, test_examples=8)
+    scores = iter([Probed(1.0, 0.0), Probed(3.0, 0.0), Probed(2.0, 0.0)])
+    seen: list[Reader] = []
+
+    def score(model: Reader) -> Probed:
+        seen.append(model)
+        return next(scores)
+
+    rates = (1e-3, 1e-2, 1e-1)
+    model, log = best_to_probe(training, rates, cloze_encoder, chosen_by(KEPT), score, seed=1)
+    assert model is seen[1]
+    assert log.steps == 2
 
 
 def test_a_model_without_attention_is_not_shifted():

@@ -142,4 +142,5 @@ QUESTION = Question(
         "whole": lambda measured: measured[LEARNED, WHOLE, SORT],
         "residual_alike": lambda measured: measured[ALIKE, RESIDUAL, 6],
     },
+    seeds=range(6, 16),
 )
