@@ -138,12 +138,7 @@ CLAIMS = (
 QUESTION = Question(
     number=11,
     title=Text("Why LayerNorm and not BatchNorm?", "为什么用 LayerNorm 而不是 BatchNorm？"),
-    topic=Topic(
-        "middle",
-        "blocks",
-        related=(12, 13),
-        words="LN BN RMSNorm 层归一化 批归一化 批量归一化 层规范化 批量规范化",
-    ),
+    topic=Topic("middle", "blocks", related=(12, 13), words="LN BN RMSNorm 层归一化 批归一化 批量规范化"),
     claims=CLAIMS,
     figures=(LOSS, INFLUENCE, GAP),
     experiment=BatchDependence(),
