@@ -24,14 +24,14 @@ RANKS: dict[Rank, Text] = {
 SEEDS = Text("{seeds} seeds; thin: each, thick: their mean", "{seeds} 个种子；细线为单次，粗线为平均")
 NO_FONT = Text(
     "No font on this machine has Chinese, so the PNG is in English only; install one, such as Noto Sans CJK.",
-    "本机没有中文字体，因此 PNG 图片只用英文；请安装一种，例如 Noto Sans CJK。",
+    "本机没有中文字体，因此 PNG 图片只用英文；请安装一种中文字体，例如 Noto Sans CJK。",
 )
 CLAIM, EXPECTED, OUTCOME = (
     Text("claim tested", "待检验的命题"),
     Text("set beforehand", "事先设定的范围"),
     Text("outcome", "结果"),
 )
-MEASURED = Text("measured: mean [95 % interval]", "实测：平均 [95 % 置信区间]")
+MEASURED = Text("measured: mean [95 % interval]", "实测：平均 [95% 置信区间]")
 MEASURED_RANGE = Text("measured: mean [min, max]", "实测：平均 [最小, 最大]")
 CONTROL = Text("control: ", "对照：")
 REFUSED = Text("refused", "拒绝")

@@ -12,7 +12,7 @@ GROUPS: dict[Group, Text] = {
 BOOKS_ERR = Text("Where textbooks err", "教科书说错的")
 BOOKS_ERR_NOTE = Text(
     "Predictions of textbooks, or our own, that the measurement contradicts.",
-    "教科书的或我们自己的预言，被实测推翻。",
+    "教科书的说法，或我们自己的预测，被实测推翻。",
 )
 ORIGIN_NAMES = (
     Text("Machine", "处理器"),

@@ -117,7 +117,7 @@ CLAIMS = (
     Claim("scaled", Text("steps to 95 % at dₖ = 256: scaled dot / additive",
           "dₖ = 256 时达到 95 % 的步数：缩放 / 加性"),
           more_steps(SCALED, ADDITIVE, 256), Bounds(high=1.25), Bounds(high=2.0)),
-    Claim("worst", Text("steps: scaled dot / additive, at the worst dₖ", "步数：缩放 / 加性，取最大者"),
+    Claim("worst", Text("steps: scaled dot / additive, at the worst dₖ", "步数：缩放 / 加性，最不利的 dₖ"),
           largest_ratio, Bounds(high=1.25)),
     Claim("end", Text("points at the end, dₖ = 256: additive - unscaled",
           "dₖ = 256 结束时的百分点：加性 - 不缩放"),

@@ -121,7 +121,7 @@ CLAIMS = (
     ),
     Claim(
         "copies",
-        Text("BN: influence of how many copies of one sentence there are", "BN：同一句份数的影响"),
+        Text("BN: influence of how many copies of one sentence there are", "BN：同一句重复份数的影响"),
         lambda measured: max(_influence(measured, OVER_BATCH, COPIES)),
         expected=Bounds(high=1e-4),
         control=True,
@@ -138,7 +138,7 @@ CLAIMS = (
 QUESTION = Question(
     number=11,
     title=Text("Why LayerNorm and not BatchNorm?", "为什么用 LayerNorm 而不是 BatchNorm？"),
-    topic=Topic("middle", "blocks", related=(12, 13), words="LN BN RMSNorm 层归一化 批归一化"),
+    topic=Topic("middle", "blocks", related=(12, 13), words="LN BN RMSNorm 层归一化 批归一化 批量规范化"),
     claims=CLAIMS,
     figures=(LOSS, INFLUENCE, GAP),
     experiment=BatchDependence(),

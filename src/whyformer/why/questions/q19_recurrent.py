@@ -114,13 +114,13 @@ CLAIMS = (
     ),
     Claim(
         "flat",
-        Text("LSTM: time of a token after 2048 / after 32", "LSTM：2048 个之后与 32 个之后的耗时之比"),
+        Text("LSTM: time of a token after 2048 / after 32", "LSTM：已有 2048 与 32 个词元时的耗时之比"),
         lambda measured: growth_with_length(measured, PER_TOKEN, LSTM),
         expected=Bounds(0.7, 1.4),
     ),
     Claim(
         "rising",
-        Text("Transformer: time of a token after 2048 / after 32", "Transformer：同样的比"),
+        Text("Transformer: time of a token after 2048 / after 32", "Transformer：同样的耗时之比"),
         lambda measured: growth_with_length(measured, PER_TOKEN, TRANSFORMER),
         expected=Bounds(low=2.0),
         tolerated=Bounds(low=1.2),
