@@ -3,7 +3,7 @@
 L length · M model dimension
 """
 
-from itertools import pairwise
+from itertools import pairwise, product
 from math import log, nan
 
 import torch
@@ -28,18 +28,14 @@ from whyformer.why.question import (
 
 # The arms.
 POOL = Text("mean of all", "全句平均")
-LOCAL, RULE = (
-    Text("convolution, width 3", "卷积（宽度 3）"),
-    Text("best from left to right", "只从左往右读的上限"),
-)
+LOCAL = Text("convolution, width 3", "卷积（宽度 3）")
+RULE = Text("best from left to right", "只从左往右读的上限")
 ARMS: dict[Text, Mixing] = {SELF_ATTENTION: "attention", POOL: "mean", GRU: "recurrent", LOCAL: "convolution"}
 
 # What is measured.
 TASK, AGAIN = Text("task", "任务"), Text("does it come again?", "它在别处还出现吗？")
-VOWEL, FEW = (
-    Text("control: is it a vowel?", "对照：它是元音吗？"),
-    Text("again, of 24 symbols only", "还出现吗？（只有 24 种符号）"),
-)
+VOWEL = Text("control: is it a vowel?", "对照：它是元音吗？")
+FEW = Text("again, of 24 symbols only", "还出现吗？（只有 24 种符号）")
 CHANCE = Level(53.0, Text("always no", "全答“否”"))
 RELATIONS = Figure(Text("Answers at every position", "每个位置的回答"), TASK, RIGHT, "bar", levels=(CHANCE,))
 LENGTH, MS = Text("length n (d = 64)", "长度 n（d = 64）"), Text("milliseconds", "毫秒")
@@ -56,8 +52,10 @@ class Relations(Experiment):
     """Training of each model and rate."""
     rates: tuple[float, ...] = (2e-3, 4e-3, 8e-3)
     """Learning rates, of which each arm has its best."""
-    lengths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)
+    lengths: tuple[int, ...] = (16, 32, 64, 128, 160, 192, 224, 256, 288, 320, 512)
     """Lengths of the timing."""
+    sweeps: int = 5
+    """Timings of all lengths, of which each has its least: memory is at times slow to get for a while."""
 
     @override
     def measure(self, seed: int) -> Measurements:
@@ -69,8 +67,9 @@ class Relations(Experiment):
             measured[RELATIONS, arm, FEW] = self._train(arm, self.arms[arm], CHOICE, seed, Measurements())[0]
         measured[RELATIONS, RULE, AGAIN] = masks.left_to_right(unseen_sentences(RELATED_SYMBOLS, seed))
         for figure, rows in ((TIME, 8), (SINGLE, 1)):
-            for arm, times in masks.layer_times(self.lengths, rows).items():
-                measured.update({(figure, arm, length): taken for length, taken in times.items()})
+            sweeps = [masks.layer_times(self.lengths, rows) for _ in range(self.sweeps)]
+            for arm, length in product(sweeps[0], self.lengths):
+                measured[figure, arm, length] = min(times[arm][length] for times in sweeps)
         return measured
 
     def _train(
@@ -147,4 +146,5 @@ QUESTION = Question(
              "convolution": lambda measured: measured[RELATIONS, LOCAL, AGAIN],
              "rule": lambda measured: measured[RELATIONS, RULE, AGAIN],
              "single": lambda measured: measured[SINGLE, GRU, 128] / measured[SINGLE, SELF_ATTENTION, 128]},
+    seeds=range(6, 11),
 )  # fmt: skip

@@ -30,7 +30,7 @@ class Smoothing(Experiment):
 
     epsilons: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.4)
     """Shares of probability that are spread over the wrong classes."""
-    steps: int = 150
+    steps: int = 300
     """Updates of each model, with the whole set at once."""
     count: int = 128
     """Sentences of the small sets; the large one has as many new ones in each update."""
@@ -44,9 +44,9 @@ class Smoothing(Experiment):
         measured = Measurements()
         random = Generator().manual_seed(seed)  # habits are (CLASSES,WORDS)
         habits = (1.5 * torch.randn(CLASSES, WORDS, generator=random)).softmax(dim=1)
-        test = class_sentences(habits, 2048, random)
+        test = class_sentences(habits, 4096, random)
         few = class_sentences(habits, self.count, random)
-        wrong = torch.rand(len(few.target), generator=random) < 0.15
+        wrong = torch.randperm(self.count, generator=random) < round(0.15 * self.count)
         other = (few.target + torch.randint(1, CLASSES, few.target.shape, generator=random)) % CLASSES
         sets = {
             CLEAN: few,
@@ -139,12 +139,11 @@ QUESTION = Question(
     number=24,
     title=Text("What does label smoothing do?", "标签平滑及其作用"),
     topic=Topic("senior", "training", related=(25, 30), words="calibration 标签平滑 校准 过度自信"),
-    claims=CLAIMS,
-    figures=(CALIBRATION, GAP, LIKELIHOOD, ACCURACY),
-    experiment=Smoothing(),
+    claims=CLAIMS, figures=(CALIBRATION, GAP, LIKELIHOOD, ACCURACY), experiment=Smoothing(),
     numbers={
         "overconfident": lambda measured: measured[CALIBRATION, CLEAN, 0.0],
         "noisy": lambda measured: measured[CALIBRATION, NOISY, 0.0],
         "most": lambda measured: measured[CALIBRATION, CLEAN, 0.4],
     },
-)
+    seeds=range(6, 11),
+)  # fmt: skip

@@ -51,8 +51,8 @@ class Decoding(Experiment):
 
     lengths: tuple[int, ...] = (1, 4, 16, 64, 128)
     """Target lengths at which steps are timed."""
-    training: ToyTraining = ToyTraining(steps=900, test_every=25, rate=2e-3, test_examples=256)
-    """Training of the toys; it ends at 95 % right, so that there are mistakes."""
+    training: ToyTraining = ToyTraining(steps=900, test_every=5, rate=2e-3, test_examples=512)
+    """Training of the toys; it ends as soon as 95 % are right, so that there are mistakes."""
     beams: tuple[int, ...] = (1, 4, 16)
     """Beams of the translator, which has to be trained once on a machine; none to leave it out."""
 
@@ -69,7 +69,7 @@ class Decoding(Experiment):
             log = self.training.run(model, toy.translation(write, LONGEST, LONGEST), seed, enough=95.0)
             measured.update(training_cost(gold, model, log))
             random = Generator().manual_seed(seed + 1_000_003)
-            sentences, target = toy.translation(write, LONGEST, LONGEST)(random, 512)
+            sentences, target = toy.translation(write, LONGEST, LONGEST)(random, 1024)
             with torch.no_grad():
                 guesses = {
                     gold: model(sentences).argmax(dim=1),
@@ -145,4 +145,5 @@ QUESTION = Question(
         "gold": lambda measured: measured[DRIFT, TOYS[toy.running_sum][0], LONGEST],
         "own": lambda measured: measured[DRIFT, TOYS[toy.running_sum][1], LONGEST],
     },
+    seeds=range(6, 16),
 )
