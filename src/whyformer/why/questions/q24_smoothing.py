@@ -145,5 +145,5 @@ QUESTION = Question(
         "noisy": lambda measured: measured[CALIBRATION, NOISY, 0.0],
         "most": lambda measured: measured[CALIBRATION, CLEAN, 0.4],
     },
-    seeds=range(6, 11),
+    seeds=range(6, 14),
 )  # fmt: skip
