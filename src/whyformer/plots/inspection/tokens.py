@@ -137,7 +137,9 @@ def _advance(character: str) -> float:
 
 
 def _may_end(word: str, character: str) -> bool:
-    """Whether a line may end between a piece and a narrow character after it."""
+    """Whether a line may end between a piece and a narrow character after it, such as a closing quote."""
+    if category(character) in ("Pe", "Pf"):
+        return False
     wide = east_asian_width(word[-1]) in "WF" and category(word[-1]) not in ("Ps", "Pi")
     return wide or word[-1] == " " != character
 

@@ -60,6 +60,11 @@ def picture_note(findings: Findings, lang: Language) -> str | None:
     return NO_FONT.say(lang) if lang == "zh" and missing_glyphs(words) else None
 
 
+def _unbroken(text: str) -> str:
+    """The same with blanks that end no line within ``n = 512`` and before ``%``."""
+    return re.sub(r" ([=≤≥<>]) (?=\S)", "\u00a0\\1\u00a0", text.replace(" %", "\u00a0%"))
+
+
 def _chart(findings: Findings, figures: Sequence[Figure], lang: Language) -> dict[str, Any]:
     question = findings.question
     panels = [
@@ -72,7 +77,7 @@ def _chart(findings: Findings, figures: Sequence[Figure], lang: Language) -> dic
     subtitle = f"Q{question.number:02} {question.title.say(lang)} · {VERDICTS[findings.verdict].say(lang)}"
     seeds = f"{len(findings.measured)} {'seeds' if lang == 'en' else '个随机种子'}"
     width = _WIDTH if len(panels) > 1 else _NARROW
-    title = wrapped(plain_headline(findings, lang), _TITLE["fontSize"], width)
+    title = wrapped(_unbroken(plain_headline(findings, lang)), _TITLE["fontSize"], width)
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "concat": panels,

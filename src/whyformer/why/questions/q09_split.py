@@ -120,7 +120,7 @@ CLAIMS = (
     Claim("full_time", Text("time: 8 heads of 256 / 1 head of 256",
           "时间：8 个 256 维的头 / 1 个 256 维的头"),
           reading(COST, FULL, TIME), Bounds(low=3.0)),
-    Claim("knee", Text("points lost from dₖ = 32 to dₖ = 1, 64 names",
+    Claim("knee", Text("points lost from dₖ = 32 to dₖ = 2, 64 names",
           "dₖ 从 32 降到 2 损失的百分点，64 个名字"),
           lost_by_narrow(MANY), Bounds(low=5.0), Bounds(low=5.0)),
     Claim("gain", Text("points, four lookups: heads of 64 - heads of 16",
