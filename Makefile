@@ -7,7 +7,7 @@
 #   make check      lint, format, types, import directions, size budget
 #   make format     let ruff put files in order
 #   make bench      time us beside other toolkits (in .venv-peers); tables and pictures in benchmarks/results
-#   make book       measure all questions (an hour on two cores), publish the results, write the book to runs/book
+#   make book       measure all questions (half an hour on two cores), publish the results, write the book to runs/book
 #   make clean      remove what builds, tests and demos left behind; .venv and other runs stay
 
 PYTHON ?= python3
