@@ -12,6 +12,8 @@ import pytest
 from why.toy_book import toy_findings, write_toy_prose
 from whyformer.why.book import prose
 from whyformer.why.book.site import write_page, write_site
+from whyformer.why.catalogue import QUESTIONS
+from whyformer.why.published import published
 
 pytest.importorskip("playwright", reason="needs the extra browser")
 pytest.importorskip("axe_playwright_python", reason="needs the extra browser")
@@ -62,21 +64,50 @@ def opened(browser: Browser, file: Path, **settings: object) -> tuple[Page, list
     return page, heard
 
 
+def check(browser: Browser, file: Path, size: str, scheme: str) -> None:
+    """Look at a page with all folds open: nothing heard, nothing wide, nothing that keeps anyone out."""
+    page, heard = opened(browser, file, viewport=SIZES[size], color_scheme=scheme)
+    assert heard == [], file
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0, f"{file.name} scrolls sideways by {wide} pixels"
+    page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    found = Axe().run(page, options={"preload": False}).response["violations"]
+    told = [(each["id"], each["nodes"][0]["html"][:200]) for each in found]
+    assert told == [], file
+    page.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_every_page_is_for_everyone(book: Path, browser: Browser, size: str, scheme: str):
     files = sorted(book.rglob("*.html"))
     assert len(files) == 2 + 2 * 6
     for file in files:
-        page, heard = opened(browser, file, viewport=SIZES[size], color_scheme=scheme)
-        assert heard == [], file
-        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert wide <= 0, f"{file.name} scrolls sideways by {wide} pixels"
-        page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
-        found = Axe().run(page, options={"preload": False}).response["violations"]
-        told = [(each["id"], each["nodes"][0]["html"][:200]) for each in found]
-        assert told == [], file
-        page.close()
+        check(browser, file, size, scheme)
+
+
+@pytest.fixture(scope="module")
+def published_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("published")
+    found = {number: published(question) for number, question in QUESTIONS.items()}
+    write_site({number: findings for number, findings in found.items() if findings is not None}, folder)
+    return folder
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_every_published_page_is_for_everyone(published_book: Path, browser: Browser, size: str, scheme: str):
+    files = sorted(published_book.rglob("*.html"))
+    assert len(files) == 1 + 2 * (len(QUESTIONS) + 3)
+    for file in files:
+        check(browser, file, size, scheme)
+
+
+def test_the_published_book_is_light(published_book: Path):
+    weights = {file: file.stat().st_size for file in published_book.rglob("*") if file.is_file()}
+    assert sum(weights.values()) <= 4_000_000
+    shared = sum(weights[published_book / name] for name in ("style.css", "script.js"))
+    assert max(weight for file, weight in weights.items() if file.suffix == ".html") + shared <= 300_000
 
 
 def test_text_of_charts_is_legible_on_a_phone(book: Path, browser: Browser):
