@@ -89,9 +89,13 @@ def stage_shares(seed: int) -> Measurements:
     ids = search(model, *source, GreedySpec())[0][0].tokens
     with torch.no_grad():
         cross = model.encode(*source)
+
+    def first_keys() -> torch.Tensor:
+        return model.encode(*source).layers[0].key
+
     times = milliseconds({
         TOKENS: lambda: torch.tensor(tokenizers.source.encode_all([pair.source])),
-        ENCODER: lambda: model.encode(*source).layers[0].key,
+        ENCODER: first_keys,
         STEPS: lambda: toy.step_logits(model, lambda: cross, len(ids) + 1),
         SEARCH: lambda: torch.tensor(search(model, *source, GreedySpec())[0][0].tokens),
         TEXT: lambda: torch.tensor(len(tokenizers.target.decode(ids))),
