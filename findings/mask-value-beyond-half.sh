@@ -5,7 +5,7 @@
 # Guess:     the two usual ways to mask scores before a softmax, filling with -1e9 and adding -1e9, do the same in any precision;
 #            where 1e9 does not fit (fp16 ends at 65,504), both refuse or both give -inf.
 # Seen:      fp32 and bf16 agree. In fp16 `masked_fill(mask, -1e9)` raises "value cannot be converted to type c10::Half without
-#            overflow", and `scores + mask * -1e9` gives -inf; a row in which all is masked is then NaN after the softmax, while
+#            overflow", and `scores + mask.to(scores.dtype) * -1e9` gives -inf; a row in which all is masked is then NaN after the softmax, while
 #            in fp32 the same row is uniform.
 # Cure:      take the lowest number of the dtype, and set rows in which nothing may be seen to zero afterwards.
 # Changes:   the script fails once the two do the same in fp16, or no longer do in fp32.
@@ -27,7 +27,7 @@ def filled(scores):
 
 
 def added(scores):
-    return scores + hidden * -1e9
+    return scores + hidden.to(scores.dtype) * -1e9
 
 
 for dtype in (torch.float32, torch.bfloat16, torch.float16):
