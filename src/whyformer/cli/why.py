@@ -36,7 +36,7 @@ def why(
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
     seeds: Annotated[
         int | None,
-        typer.Option(min=3, max=30, help="How often an experiment runs, seeds 1, 2, 3 …; five if left out."),
+        typer.Option(min=3, max=30, help="How often an experiment runs; as published if left out."),
     ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Seeds at a time; as many as there are cores if left out.")

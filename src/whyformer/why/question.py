@@ -298,6 +298,11 @@ class Findings:
     """Origin of the last seed's numbers, where they were kept on disk."""
 
     @property
+    def held(self) -> int:
+        """How many of the claims hold."""
+        return [judged.outcome for judged in self.judgements].count("holds")
+
+    @property
     def arms(self) -> list[Text]:
         """All arms, in the order in which they were measured."""
         return list(dict.fromkeys(arm for measured in self.measured.values() for _, arm, _ in measured))

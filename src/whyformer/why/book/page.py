@@ -107,7 +107,6 @@ class Article:
             "follow_ups": [_split(each, renderer) for each in prose.paragraphs("Follow-ups")],
             "caveats": renderer.block(prose.parts["Caveats"]),
             "claims": [_claim_row(judged, self.lang) for judged in self.findings.judgements],
-            "counts": [judged.outcome for judged in self.findings.judgements].count("holds"),
             "charts": charts,
             "tables": [
                 number_table(self.findings, figure, self.lang)
@@ -155,7 +154,6 @@ def plain_headline(findings: Findings, lang: Language) -> str:
 
 def neutral_headline(findings: Findings, lang: Language) -> str:
     """The verdict as a sentence, computed alone."""
-    held = sum(judged.outcome == "holds" for judged in findings.judgements)
     of = len(findings.judgements)
     return {
         "supported": Text("On these seeds all {of} claims hold.", "在这些随机种子上，{of} 条命题全部成立。"),
@@ -167,7 +165,7 @@ def neutral_headline(findings: Findings, lang: Language) -> str:
             "On these seeds nothing is decided: {held} of {of} claims hold.",
             "在这些随机种子上尚无定论：{of} 条命题中有 {held} 条成立。",
         ),
-    }[findings.verdict].say(lang).format(held=held, of=of)  # fmt: skip
+    }[findings.verdict].say(lang).format(held=findings.held, of=of)  # fmt: skip
 
 
 def stamp(findings: Findings) -> Markup:

@@ -11,6 +11,7 @@ from rich.text import Text as Line
 from whyformer.files import write_bytes, write_text
 from whyformer.language import LANGUAGES
 from whyformer.plots.chart import Language
+from whyformer.why.book.figures.plot import drawn_figures
 from whyformer.why.book.labels import (
     CLAIM,
     CONTROL,
@@ -67,7 +68,7 @@ def render(findings: Findings, lang: Language) -> Iterator[Line | Table]:
         yield Line(told + "\n", style="bold" if part == "Headline" else "")
     yield _claims(findings.judgements, lang)
     yield Line()
-    decisive = next((figure for figure in question.figures if figure.mark is not None), None)
+    decisive = next(iter(drawn_figures(findings)), None)
     if decisive is not None:
         yield from draw_figure(findings, decisive, lang)
         yield Line()
@@ -85,12 +86,11 @@ def render(findings: Findings, lang: Language) -> Iterator[Line | Table]:
 
 def verdict_line(findings: Findings, lang: Language) -> str:
     """Sentence on the verdict, with the number of seeds and of the claims that hold."""
-    held = sum(judged.outcome == "holds" for judged in findings.judgements)
     return VERDICT.say(lang).format(
         verdict=VERDICTS[findings.verdict].say(lang),
         mark=MARKS[findings.verdict],
         seeds=len(findings.measured),
-        held=held,
+        held=findings.held,
         claims=len(findings.judgements),
     )
 
