@@ -22,10 +22,10 @@ from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.protocol import DecoderState, StepDecoder
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.engines.native import library
-from whyformer.engines.native.pack import NativePrecision, Packed, fault
+from whyformer.engines.native.pack import NativePrecision, Packed
+from whyformer.engines.native.plan import plan_of
 from whyformer.errors import DecodingError, WhyformerNote
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
-from whyformer.models.transformer import Transformer
 from whyformer.position.layout import Padding, real_tokens
 from whyformer.special_tokens import EOS
 
@@ -116,19 +116,12 @@ class NativeEngine(StepDecoder[NativeState]):
         """
         if (reason := library.missing(path)) is not None:
             raise DecodingError(reason)
-        if not isinstance(model, Transformer):
-            raise DecodingError("the native engine runs Transformers only; translate with --engine torch.")
-        if model.output_weight.device.type != "cpu":
-            raise DecodingError("the native engine runs on the CPU; add --device cpu.")
-        if (field := fault(model.spec)) is not None:
-            raise DecodingError(
-                f"the native engine cannot express this model's model.{field}; translate with --engine torch."
-            )
+        plan = plan_of(model)
         self.model = model
         self._functions = library.library(path)
-        self._longest = model.longest
-        self._source_vocabulary = len(model.source_embedding.weight)
-        self._packed = Packed(model, precision)
+        self._longest = plan.longest
+        self._source_vocabulary = len(plan.encoder.embedding)
+        self._packed = Packed(plan, precision)
         self._told = False
 
     @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""The compiled library, and its structs: see ``decode.cpp``, whose order of fields is this one's.
+"""The compiled library, and its structs: see ``source/model.h``, whose order of fields is this one's.
 
 M model dimension · V vocabulary · O outputs of a product
 """
@@ -47,11 +47,17 @@ class LayerStruct(ctypes.Structure):
     ]
 
 
+class TableStruct(ctypes.Structure):
+    """A vector for each token: fp32, or int8 where there is a scale."""
+
+    _fields_: ClassVar = [("rows", c_void_p), ("scale", c_void_p)]
+
+
 class StackStruct(ctypes.Structure):
     """A stack with the table of its tokens and that of its positions."""
 
     _fields_: ClassVar = [
-        *(("layers", c_void_p), ("depth", c_int64), ("embedding", c_void_p), ("position", c_void_p)),
+        *(("layers", c_void_p), ("depth", c_int64), ("embedding", TableStruct), ("position", c_void_p)),
         *(("scale", c_double), ("last", NormStruct)),
     ]
 

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <vector>
 
+#include "lanes.h"
+
 #if defined(__AVX512VNNI__) && !defined(WHYFORMER_PORTABLE)
 #include <immintrin.h>
 #define WHYFORMER_VNNI
@@ -27,20 +29,8 @@ namespace {
 
 enum Activation : int64_t { NONE, RELU, GELU };
 
-constexpr int64_t LANES = 16;   // numbers of 32 bits in a vector
 constexpr int64_t VECTORS = 2;  // sums side by side: one alone would wait for its own last addition
 constexpr int64_t PANEL = LANES * VECTORS;
-
-// Vectors of GCC and Clang, which turn them into what the processor has.
-typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
-typedef float Floats __attribute__((vector_size(4 * LANES)));
-
-// What lies at an address, wherever that is: a vector, or the bits of another type.
-template <class Type> Type load(const void *address) {
-    Type value;
-    std::memcpy(&value, address, sizeof value);
-    return value;
-}
 
 // A word is 32 bits of a row: four unsigned bytes, or a float. A cell holds what such a word is multiplied
 // with for each of sixteen outputs: four signed bytes, or a float.
@@ -79,7 +69,14 @@ struct Fp32 {
     using Cell = Floats;
     static constexpr int64_t IN_WORD = 1;
 
-    static Floats add_product(Floats sum, Word word, Floats cell) { return sum + word * cell; }
+    static Floats add_product(Floats sum, Word word, Floats cell) {
+#ifdef __FMA__
+        for (int64_t v = 0; v < LANES; ++v) sum[v] = __builtin_fmaf(word, cell[v], sum[v]);
+        return sum;
+#else
+        return sum + word * cell;
+#endif
+    }
 
     static float pack(const float *x, int64_t inputs, Word *words) {
         std::copy(x, x + inputs, words);
@@ -103,7 +100,7 @@ template <class Type> struct Packed {  // rows, ready for products
 Floats activate(Floats y, int64_t activation) {
     if (activation == RELU) return y < 0.0f ? Floats{} : y;
     if (activation == GELU)
-        for (int64_t v = 0; v < LANES; ++v) y[v] *= 0.5f * (1.0f + std::erf(y[v] * 0.70710678f));
+        for (int64_t v = 0; v < LANES; ++v) y[v] *= 0.5f * (1.0f + error_function(y[v] * 0.70710678f));
     return y;
 }
 
