@@ -34,14 +34,13 @@ inline Floats load_some(const float *x, int64_t count) {
 }
 
 inline float total(const Floats &sums) {
-    float half[LANES / 2];
-    for (int64_t i = 0; i < LANES / 2; ++i) half[i] = sums[i] + sums[i + LANES / 2];
-    for (int64_t rest = LANES / 4; rest > 0; rest /= 2)
-        for (int64_t i = 0; i < rest; ++i) half[i] += half[i + rest];
-    return half[0];
+    const auto eight = __builtin_shufflevector(sums, sums, 0, 1, 2, 3, 4, 5, 6, 7) +
+                       __builtin_shufflevector(sums, sums, 8, 9, 10, 11, 12, 13, 14, 15);
+    const auto four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
+                      __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+    return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
-// The sum of `term(vector, index of its first number)`, the last one filled up with zeros.
 inline float sum(const float *x, int64_t size) {
     Floats sums{};
     int64_t i = 0;
