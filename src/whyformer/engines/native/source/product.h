@@ -70,7 +70,9 @@ struct Fp32 {
     static constexpr int64_t IN_WORD = 1;
 
     static Floats add_product(Floats sum, Word word, Floats cell) {
-#ifdef __FMA__
+#ifdef WHYFORMER_VNNI
+        return (Floats)_mm512_fmadd_ps(_mm512_set1_ps(word), (__m512)cell, (__m512)sum);
+#elif defined(__FMA__)
         for (int64_t v = 0; v < LANES; ++v) sum[v] = __builtin_fmaf(word, cell[v], sum[v]);
         return sum;
 #else
