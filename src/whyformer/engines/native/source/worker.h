@@ -56,7 +56,7 @@ void attend(const float *query, const float *const *seen, int64_t length, int64_
 }
 
 // ln of the sum of e^logit: what logits (V) are less as log-probabilities.
-float normaliser(const float *logits, int64_t vocabulary) {
+inline float normaliser(const float *logits, int64_t vocabulary) {
     const float largest = maximum(logits, vocabulary);
     Floats sums{};
     for (int64_t v = 0; v < vocabulary; v += LANES) {
@@ -70,7 +70,7 @@ float normaliser(const float *logits, int64_t vocabulary) {
 
 // The likeliest token that `penalty` (V) does not forbid, of equal ones the first, and its log-probability
 // among all; -1 where the logits (V) are not numbers.
-int64_t likeliest(const float *logits, const float *penalty, int64_t vocabulary, float &log_probability) {
+inline int64_t likeliest(const float *logits, const float *penalty, int64_t vocabulary, float &log_probability) {
     int64_t token = -1;
     float best = -INFINITY;
     for (int64_t v = 0; v < vocabulary; ++v) {
