@@ -22,6 +22,7 @@ from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.protocol import DecoderState, StepDecoder
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.engines.native import library
+from whyformer.engines.native.look import NativeLook, look
 from whyformer.engines.native.pack import NativePrecision, Packed
 from whyformer.engines.native.plan import plan_of
 from whyformer.errors import DecodingError, WhyformerNote
@@ -50,7 +51,7 @@ class NativeState(DecoderState):
         tokens = source[valid]
         self._search = functions.whyformer_read(
             *(byref(packed.struct), self._int8, tokens.data_ptr(), lengths.data_ptr(), len(source)),
-            threads,
+            *(threads, None),
         )
         weakref.finalize(self, functions.whyformer_forget, self._search)
 
@@ -161,6 +162,21 @@ class NativeEngine(StepDecoder[NativeState]):
     @override
     def step(self, tokens: Tensor, state: NativeState) -> Tensor:
         return state.step(tokens)
+
+    @torch.inference_mode()
+    def look(self, source: Sequence[int], fed: Sequence[int]) -> NativeLook:
+        """Look at ``source``, EOS included, while its translation is ``fed``, BOS first.
+
+        Raises:
+            DecodingError: there are no positions or vectors for all of it.
+        """
+        tokens = torch.tensor([list(source)])
+        if not self._fits(tokens, torch.ones_like(tokens, dtype=torch.bool), torch.tensor([len(fed)])):
+            raise DecodingError(
+                f"the native engine knows {self._longest:,} positions and {self._source_vocabulary:,} source "
+                "tokens, which is less than this sentence needs; shorten it."
+            )
+        return look(self._functions, self._packed, source, fed)
 
     def _write(
         self, source: Tensor, valid: Tensor, longest: Tensor, penalty: Tensor

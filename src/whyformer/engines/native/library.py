@@ -5,7 +5,7 @@ M model dimension · V vocabulary · O outputs of a product
 
 import ctypes
 import functools
-from ctypes import c_bool, c_double, c_int64, c_void_p
+from ctypes import c_bool, c_double, c_float, c_int64, c_void_p
 from pathlib import Path
 from typing import ClassVar
 
@@ -61,6 +61,11 @@ class StackStruct(ctypes.Structure):
         *(("scale", c_double), ("last", NormStruct)),
     ]
 
+    def heads(self) -> list[int]:
+        """Number of heads of each layer."""
+        layers = ctypes.cast(self.layers, ctypes.POINTER(LayerStruct))
+        return [layers[at].own.heads for at in range(self.depth)]
+
 
 class ModelStruct(ctypes.Structure):
     """Everything."""
@@ -106,7 +111,7 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL:
     loaded.whyformer_runs_here.restype = c_bool
     loaded.whyformer_multiply.argtypes = [c_void_p, c_void_p, c_int64, c_void_p]
     loaded.whyformer_multiply.restype = None
-    loaded.whyformer_read.argtypes = [c_void_p, c_bool, c_void_p, c_void_p, c_int64, c_int64]
+    loaded.whyformer_read.argtypes = [c_void_p, c_bool, c_void_p, c_void_p, c_int64, c_int64, c_void_p]
     loaded.whyformer_read.restype = c_void_p
     loaded.whyformer_step.argtypes = [c_void_p, c_bool, c_void_p, c_int64, c_void_p]
     loaded.whyformer_step.restype = None
@@ -114,6 +119,11 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL:
     loaded.whyformer_select.restype = None
     loaded.whyformer_write.argtypes = [c_void_p, c_bool, c_void_p, c_int64]
     loaded.whyformer_write.restype = None
-    loaded.whyformer_forget.argtypes = [c_void_p]
-    loaded.whyformer_forget.restype = None
+    loaded.whyformer_lens.argtypes = [c_void_p]
+    loaded.whyformer_lens.restype = c_void_p
+    loaded.whyformer_attention.argtypes = [c_void_p, c_int64, c_int64]
+    loaded.whyformer_attention.restype = ctypes.POINTER(c_float)
+    for forget in (loaded.whyformer_forget, loaded.whyformer_forget_lens):
+        forget.argtypes = [c_void_p]
+        forget.restype = None
     return loaded

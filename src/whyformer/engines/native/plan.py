@@ -1,4 +1,4 @@
-"""A Transformer as our C++ reads it: its products in their order, and what of a Transformer cannot be said so.
+"""A Transformer as our C++ reads it: its products in their order, and what cannot be said so.
 
 L length · M model dimension · V vocabulary · I inputs and O outputs of a product
 """

@@ -1,1 +1,1 @@
-"""The native engine for browsers: the same sources compiled to WebAssembly, and the file that it reads a model from."""
+"""The native engine for browsers: its sources compiled to WebAssembly, and the file of a model."""

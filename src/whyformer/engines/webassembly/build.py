@@ -41,9 +41,7 @@ def build(engine: Path = ENGINE, sources: Path = _SOURCES) -> str | None:
     told = f'-DWHYFORMER_FINGERPRINT="{fingerprint()}"'
     command = [*_compiler("c++"), *_FLAGS, told, "browser.cpp", "-o", str(made.resolve())]
     try:
-        subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=_PATIENCE, cwd=sources
-        )
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_PATIENCE, cwd=sources)
         made.chmod(0o644)
         made.replace(engine)
     except subprocess.CalledProcessError as error:

@@ -29,10 +29,12 @@ template <class Task> void run(Search &search, bool int8, int64_t threads, Task 
 
 // ---- What Python calls ----
 
-// Reads B sentences (S tokens, one behind the other); a hypothesis each, which has nothing yet.
+// Reads B sentences (S tokens, one behind the other); a hypothesis each, which has nothing yet. With a `lens`
+// there is one sentence, and one thread.
 extern "C" Search *whyformer_read(const Model *model, bool int8, const int64_t *source,
-                                  const int64_t *lengths, int64_t sentences, int64_t threads) {
+                                  const int64_t *lengths, int64_t sentences, int64_t threads, Lens *lens) {
     auto *search = new Search(*model, source, lengths, sentences);
+    search->lens = lens;
     run(*search, int8, threads, [](auto &worker) { worker.encode(); });
     return search;
 }
@@ -56,6 +58,16 @@ extern "C" void whyformer_write(Search *search, bool int8, const Greedy *greedy,
 }
 
 extern "C" void whyformer_forget(Search *search) { delete search; }
+
+// What sees the attention of a search.
+extern "C" Lens *whyformer_lens(const Model *model) { return new Lens(*model); }
+
+extern "C" void whyformer_forget_lens(Lens *lens) { delete lens; }
+
+// Attention weights of the last pass, (rows, heads, keys).
+extern "C" const float *whyformer_attention(const Lens *lens, int64_t place, int64_t layer) {
+    return lens->weights[lens->part(Place(place), layer)].data();
+}
 
 // One int8 product y (N,O) of x (N,I), so that its integers can be seen.
 extern "C" void whyformer_multiply(const Linear *linear, const float *x, int64_t rows, float *y) {
