@@ -24,7 +24,10 @@ def told(folder: Path, text: str) -> object:
 
 
 MODULES = {
-    "parts/number.js": "/** A number. */\nexport const NUMBER = 20, ONE = [1, 2].length - 1;\n",
+    "parts/number.js": (
+        "/** A number. */\nexport const NUMBER = 20, ONE = [1, 2].length - 1;\n"
+        "const squares = [];\nfor (const number of [1, 2]) {\n  squares.push(number * number);\n}\n"
+    ),
     "parts/sum.js": (
         'import { NUMBER, ONE } from "./number.js";\n\n'
         "export function sum() {\n  return NUMBER + ONE;\n}\n\nexport class Box {\n  value = sum();\n}\n"

@@ -1,7 +1,7 @@
 """Our JavaScript modules as one classic script: a page that is opened from disk cannot load modules.
 
-A module may only define names at its top level, and import each by its own name, on one line. So the texts of
-all modules, one behind the other, say in one function what they said apart.
+A module may only define names at its top level, or fill them in loops, and import each by its own name, on one
+line. So the texts of all modules, one behind the other, say in one function what they said apart.
 """
 
 import posixpath
@@ -19,8 +19,8 @@ _DEFINITION = re.compile(r"(?:export )?(?:(?:async )?function\*? |class |const |
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`')
 _BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _FURTHER = re.compile(r", ([\w$]+) =(?![=>])")
-_CONTINUATION = re.compile(r"[ \t})\]]|//|/\*|$")
-"""How a line begins that defines nothing: inside of a definition, at its end, a comment."""
+_CONTINUATION = re.compile(r"[ \t})\]]|for \(|//|/\*|$")
+"""How a line begins that defines nothing: inside of a definition, at its end, a loop, a comment."""
 _FORBIDDEN = re.compile(r"^[ \t]+(?:import|export)\b|\bimport\s*[.(]", re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-/** Something that can go wrong, as a code that the page has a sentence for, and what fills its holes. */
+/** What went wrong, as a code that the page turns into a sentence of the reader's language. */
 export class Fault extends Error {
   constructor(code, values = {}) {
     super(code);

@@ -1,6 +1,6 @@
 // Text in, text out, and what the page shows of it.
 
-import { bytesOf } from "./bytes.js";
+import { bytesOf } from "./base64.js";
 import { Engine } from "./engine.js";
 import { Fault } from "./fault.js";
 import { forced } from "./look.js";
