@@ -43,7 +43,8 @@ def inspect(
     if text is None:
         if (translation, output, engine, precision) != (None, None, "torch", "fp32"):
             raise DataError(
-                "--translation, --output, --engine and --precision are about a sentence; give one after the run."
+                "--translation, --output, --engine and --precision are about a sentence; give one after "
+                "the run."
             )
         _print_anatomy(run, weights, as_json=as_json)
         return
