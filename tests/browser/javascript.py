@@ -28,7 +28,7 @@ def run_modules(folder: Path, program: str, cases: object) -> Any:
 def run_script(file: Path) -> Any:
     """What the JavaScript in ``file`` writes, which is JSON."""
     assert NODE is not None
-    done = subprocess.run([NODE, file], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([NODE, file], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
