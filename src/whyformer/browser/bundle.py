@@ -1,7 +1,7 @@
 """Our JavaScript modules as one classic script: a page that is opened from disk cannot load modules.
 
-A module may only define names at its top level, or fill them in loops, and import each by its own name, on one
-line. So the texts of all modules, one behind the other, say in one function what they said apart.
+A module may import names, on a line for each other module, and export what it defines. At its top level it
+defines names and makes calls, and all texts, one behind the other, say in one function what they said apart.
 """
 
 import posixpath
@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+MODULES = Path(__file__).parent
 WORKER = "runtime/worker.js"
 """The module whose one entry runs in a worker, with all that it needs."""
 
@@ -19,8 +19,9 @@ _DEFINITION = re.compile(r"(?:export )?(?:(?:async )?function\*? |class |const |
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`')
 _BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _FURTHER = re.compile(r", ([\w$]+) =(?![=>])")
-_CONTINUATION = re.compile(r"[ \t})\]]|for \(|//|/\*|$")
-"""How a line begins that defines nothing: inside of a definition, at its end, a loop, a comment."""
+_STATEMENT = re.compile(r"(?:for|if) \(|[\w$]+(?:\.[\w$]+)*(?:\(| = )")
+_CONTINUATION = re.compile(r"[ \t})\]]|//|/\*|$")
+"""How a line begins that is the inside of a statement, its end, or a comment."""
 _FORBIDDEN = re.compile(r"^[ \t]+(?:import|export)\b|\bimport\s*[.(]", re.MULTILINE)
 
 
@@ -31,7 +32,7 @@ class _Module:
     name: str
     """Path from the folder of all modules."""
     text: str
-    """What is left of it in the script: neither imports nor the word export."""
+    """Its text in the script, without imports and the word export."""
     names: tuple[str, ...]
     """All that it defines at its top level."""
     exports: tuple[str, ...]
@@ -39,32 +40,28 @@ class _Module:
     """Names that it takes from other modules, by their paths."""
 
 
-def script(modules: Sequence[str], *, folder: Path = FOLDER, apart: Collection[str] = (WORKER,)) -> str:
+def script(modules: Sequence[str], *, folder: Path = MODULES, apart: Collection[str] = (WORKER,)) -> str:
     """Join ``modules`` of ``folder`` and all that they import into one script.
 
-    What ``modules`` export becomes ``globalThis.Whyformer``. A module that is ``apart`` comes as one
-    function, which has the name that others import from it, and all that it needs: its text runs by itself.
+    What other scripts are to see, the modules themselves make part of ``globalThis``. One that is ``apart``
+    comes as a function with the name that others import, and all that it needs inside: it runs by itself.
 
     Raises:
-        ValueError: a module is missing or has something in it that cannot be joined.
+        RuntimeError: a module is missing or has something in it that cannot be joined.
     """
     read = _closure(modules, folder)
     shared = [
         _function(read[name], read) if name in apart else read[name]
         for name in _ordered(modules, read, apart)
     ]
-    parts = _texts(shared)
-    exposed = ", ".join(name for module in modules for name in read[module].exports)
-    if exposed:
-        parts.append(f"globalThis.Whyformer = {{ {exposed} }};\n")
-    return _wrapped("(() => {", parts, "})();")
+    return _wrapped("(() => {", _texts(shared), "})();")
 
 
 def _function(module: _Module, read: Mapping[str, _Module]) -> _Module:
     """A module as one function, with all that it imports and itself inside."""
     asked = {name for other in read.values() for name in other.imports.get(module.name, ())}
     if len(asked) != 1:
-        raise ValueError(f"{module.name}: runs apart by one name, but {sorted(asked)} are imported")
+        raise RuntimeError(f"{module.name}: runs apart by one name, but {sorted(asked)} are imported")
     entry = asked.pop()
     inside = _texts([read[name] for name in _ordered([module.name], read, ())])
     text = _wrapped(f"function {entry}() {{", [*inside, f"{entry}();\n"], "}")
@@ -77,7 +74,9 @@ def _texts(modules: Sequence[_Module]) -> list[str]:
     for module in modules:
         for name in module.names:
             if name in owners:
-                raise ValueError(f"{module.name}: defines {name}, as {owners[name]} does; rename one of them")
+                raise RuntimeError(
+                    f"{module.name}: defines {name}, as {owners[name]} does; rename one of them"
+                )
             owners[name] = module.name
     return [module.text for module in modules]
 
@@ -98,7 +97,7 @@ def _closure(modules: Sequence[str], folder: Path) -> dict[str, _Module]:
     for module in read.values():
         for source, names in module.imports.items():
             if missing := [name for name in names if name not in read[source].exports]:
-                raise ValueError(f"{module.name}: imports {missing[0]}, which {source} does not export")
+                raise RuntimeError(f"{module.name}: imports {missing[0]}, which {source} does not export")
     return read
 
 
@@ -108,7 +107,7 @@ def _ordered(modules: Sequence[str], read: Mapping[str, _Module], apart: Collect
 
     def visit(name: str, path: tuple[str, ...]) -> None:
         if name in path:
-            raise ValueError(f"{' -> '.join([*path, name])}: modules import each other in a circle")
+            raise RuntimeError(f"{' -> '.join([*path, name])}: modules import each other in a circle")
         if name not in done:
             for source in () if name in apart else read[name].imports:
                 visit(source, (*path, name))
@@ -123,9 +122,9 @@ def _module(name: str, folder: Path) -> _Module:
     try:
         text = (folder / name).read_text(encoding="utf-8")
     except OSError as error:
-        raise ValueError(f"{name}: cannot be read ({error.strerror})") from error
+        raise RuntimeError(f"{name}: cannot be read ({error.strerror})") from error
     if found := _FORBIDDEN.search(text):
-        raise ValueError(f"{_place(name, text, found.start())}: cannot be joined: {found[0].strip()!r}")
+        raise RuntimeError(f"{_place(name, text, found.start())}: cannot be joined: {found[0].strip()!r}")
     imports = dict[str, tuple[str, ...]]()
     names, exports, kept = list[str](), list[str](), list[str]()
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
@@ -136,8 +135,8 @@ def _module(name: str, folder: Path) -> _Module:
         if defined := _names(line):
             names += defined
             exports += defined if line.startswith("export ") else []
-        elif not _CONTINUATION.match(line):
-            raise ValueError(f"{name}, line {number}: cannot be joined: {line.strip()!r}")
+        elif not (_STATEMENT.match(line) or _CONTINUATION.match(line)):
+            raise RuntimeError(f"{name}, line {number}: cannot be joined: {line.strip()!r}")
         kept.append(line.removeprefix("export ") if defined else line)
     return _Module(name, "".join(kept).strip() + "\n", tuple(names), tuple(exports), imports)
 
