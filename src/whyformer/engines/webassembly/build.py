@@ -21,7 +21,7 @@ _FLAGS = (
     *("-target", "wasm32-wasi", "-mexec-model=reactor", "-msimd128", "-std=c++20", "-O3"),
     *("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fno-exceptions", "-fno-rtti"),
     # A page has little memory, and nothing here recurses.
-    *("-Wl,-z,stack-size=262144", "-Wl,--stack-first", "-ffile-prefix-map=.=", "-s"),
+    *("-Wl,-z,stack-size=262144", "-ffile-prefix-map=.=", "-s"),
 )
 _FINGERPRINT = 16
 _PATIENCE = 600
