@@ -102,7 +102,7 @@ class Card(BaseModel):
         return [plain_text(each) for each in without_marks(self._prose(lang).paragraphs("Short"))]
 
     def points(self, lang: Language) -> list[str]:
-        """What a good answer has, in plain text."""
+        """Key points of a good answer in plain text."""
         return [plain_text(each) for each in self._prose(lang).paragraphs("Points")]
 
     def context(self, lang: Language) -> list[str]:

@@ -67,8 +67,8 @@ def _pairs(text: str) -> set[str]:
 def stem(word: str) -> str:
     """``word`` without its ending.
 
-    >>> [stem(word) for word in ("positions", "normalised", "normalization", "cached", "cache", "loss")]
-    ['position', 'normal', 'normal', 'cach', 'cach', 'loss']
+    >>> [stem(word) for word in ("vectors", "normalised", "normalization", "cached", "cache", "loss")]
+    ['vector', 'normal', 'normal', 'cach', 'cach', 'loss']
     """
     if not word.isascii() or word.endswith("ss"):
         return word

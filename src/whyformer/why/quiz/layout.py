@@ -61,10 +61,10 @@ def columns(left: Sequence[Line], right: Sequence[Line], width: int) -> Iterator
             yield (one,)
 
 
-def cut_to_width(text: str, width: int) -> str:
+def with_ellipsis(text: str, width: int) -> str:
     """``text``, cut and closed by a sign where it is wider than ``width``.
 
-    >>> cut_to_width("为什么除以根号", 8), cut_to_width("short", 8)
+    >>> with_ellipsis("为什么除以根号", 8), with_ellipsis("short", 8)
     ('为什么…', 'short')
     """
     if display_width(text) <= width:

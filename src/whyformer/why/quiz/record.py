@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Final, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
@@ -15,6 +15,7 @@ from whyformer.errors import WhyformerError, WhyformerNote
 from whyformer.files import check_writable, write_text
 from whyformer.why.quiz.schedule import Standing, after_answer
 
+_VERSION: Final = 1
 _LARGEST = 1_000_000
 """Bytes; the record of a hundred questions has a twentieth."""
 _PATIENCE = 10.0
@@ -26,16 +27,16 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    kind: Literal["whyformer quiz"] = "whyformer quiz"
-    version: Literal[1] = 1
-    questions: dict[PositiveInt, Standing] = {}
+    kind: Literal["whyformer-quiz"]
+    version: Literal[1]
+    questions: dict[PositiveInt, Standing]
     """By number; those that this program does not have stay as they are."""
 
 
 class _Other(BaseModel):
     """Beginning of a file that another version has written."""
 
-    kind: Literal["whyformer quiz"]
+    kind: Literal["whyformer-quiz"]
     version: int = Field(ge=0, lt=1_000_000)
 
 
@@ -93,7 +94,8 @@ class RecordKeeper:
                 # Another process may have written since.
                 standings = self._read(is_locked=True)
                 standings[number] = after_answer(standings.get(number), share, now)
-                write_text(self.path, Record(questions=standings).model_dump_json(indent=1) + "\n")
+                whole = Record(kind="whyformer-quiz", version=_VERSION, questions=standings)
+                write_text(self.path, whole.model_dump_json(indent=1) + "\n")
                 self._standings = standings
                 return standings[number]
         self._standings[number] = after_answer(self._standings.get(number), share, now)
@@ -165,12 +167,10 @@ def _content(path: Path) -> Record | _Unreadable | None:
     try:
         version = _Other.model_validate_json(data).version
     except ValidationError:
-        return _Unreadable("damaged, or not written by this program")
-    if version == Record().version:
-        return _Unreadable("damaged")
-    return _Unreadable(
-        f"written by another version of this program (format {version}, here {Record().version})"
-    )
+        version = _VERSION
+    if version != _VERSION:
+        return _Unreadable(f"written by another version of this program (format {version}, here {_VERSION})")
+    return _Unreadable("damaged, or not written by this program")
 
 
 def _moved_aside(path: Path) -> Path:

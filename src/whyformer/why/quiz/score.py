@@ -11,7 +11,7 @@ from whyformer.language import Language, display_width, padded
 from whyformer.why.book.labels import RANKS
 from whyformer.why.quiz import words
 from whyformer.why.quiz.cards import Card
-from whyformer.why.quiz.layout import Line, ScreenRow, as_rows, cut_to_width, join_list, paragraph
+from whyformer.why.quiz.layout import Line, ScreenRow, as_rows, join_list, paragraph, with_ellipsis
 from whyformer.why.quiz.schedule import PAUSES, Grasp, Standing
 from whyformer.why.quiz.show import days_words
 
@@ -72,7 +72,7 @@ def _table(asked: Sequence[_Asked], now: datetime, lang: Language, width: int) -
         cells = (
             " " * (column - display_width(cell)) + cell for cell, column in zip(row, widths, strict=True)
         )
-        return (Line("  ".join([f"  {name:<3}", padded(cut_to_width(title, wide), wide), *cells])),)
+        return (Line("  ".join([f"  {name:<3}", padded(with_ellipsis(title, wide), wide), *cells])),)
 
     yield line("", "", head)
     for grasp, these in groupby(zip(asked, body, strict=True), key=_grasp):

@@ -11,7 +11,7 @@ from whyformer.language import Language
 from whyformer.why.quiz import words
 from whyformer.why.quiz.cards import Card
 from whyformer.why.quiz.guess import guess_points
-from whyformer.why.quiz.layout import Line, ScreenRow, as_rows, cut_to_width, join_list, paragraph
+from whyformer.why.quiz.layout import Line, ScreenRow, as_rows, join_list, paragraph, with_ellipsis
 from whyformer.why.quiz.record import RecordKeeper
 from whyformer.why.quiz.schedule import PAUSES, next_cards
 from whyformer.why.quiz.show import (
@@ -136,7 +136,7 @@ class QuizSession:
             had = {*guessed} if not line.strip() else parse_choice(line, points)
             if had is not None:
                 return had
-            typed = "".join(sign if sign.isprintable() else "?" for sign in cut_to_width(line.strip(), 40))
+            typed = "".join(sign if sign.isprintable() else "?" for sign in with_ellipsis(line.strip(), 40))
             self._tell(words.BAD_CHOICE.say(lang).format(typed=typed, most=points))
         self._tell(words.TRIED_TOO_OFTEN.say(lang).format(tries=_TRIES))
         return None
@@ -152,18 +152,22 @@ class QuizSession:
         )
         yield from as_rows(paragraph(told, self.desk.width, is_bold=True))
         weakest = sorted((each for each in self._scored if each.got < each.points), key=lambda it: it.share)
-        if not weakest:
-            yield (Line(words.NOTHING_MISSED.say(self.lang)),)
-        else:
-            yield (Line(words.WEAKEST.say(self.lang)),)
-        for each in weakest[:_SHOWN]:
-            count = words.OF_POINTS.say(self.lang).format(got=each.got, points=each.points)
-            title = each.card.title.say(self.lang)
-            text = f"{title}  `whyformer why {each.card.number:d}`"
-            yield from as_rows(paragraph(text, self.desk.width, head=f"  {each.card.name}  {count}  "))
+        yield from self._weakest(weakest[:_SHOWN])
         if self.keeper.is_kept:
             yield from as_rows(paragraph(self._come_back(), self.desk.width))
             yield from as_rows(paragraph(words.SEE_SCORE.say(self.lang), self.desk.width))
+
+    def _weakest(self, weakest: Sequence[Scored]) -> Iterator[ScreenRow]:
+        if not weakest:
+            yield (Line(words.NOTHING_MISSED.say(self.lang)),)
+            return
+        yield (Line(words.WEAKEST.say(self.lang)),)
+        for each in weakest:
+            count = words.OF_POINTS.say(self.lang).format(got=each.got, points=each.points)
+            title = each.card.title.say(self.lang)
+            yield from as_rows(paragraph(title, self.desk.width, head=f"  {each.card.name}  {count}  "))
+        told = words.SEE_ANSWER.say(self.lang).format(number=weakest[0].card.number)
+        yield from as_rows(paragraph(told, self.desk.width))
 
     def _come_back(self) -> str:
         """Sentence on when how many questions are asked again."""
