@@ -1,4 +1,4 @@
-"""``whyformer quiz``: sessions in both languages, by pipes and on terminals, and what becomes of the score."""
+"""``whyformer quiz``: sessions in both languages, by pipes and on terminals, and what is kept of them."""
 
 import json
 import os

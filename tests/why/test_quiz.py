@@ -498,10 +498,10 @@ def test_a_new_beginning_puts_the_old_record_aside(folder: Path):
     ("environment", "expected"),
     [
         ({"WHYFORMER_DATA": "{}/own", "XDG_DATA_HOME": "{}/xdg"}, "{}/own"),
-        ({"WHYFORMER_DATA": "~/own"}, "{}/home/own"),
+        ({"WHYFORMER_DATA": "~/own"}, "{}/user/own"),
         ({"XDG_DATA_HOME": "{}/xdg"}, "{}/xdg/whyformer"),
-        ({"XDG_DATA_HOME": "relative", "WHYFORMER_DATA": ""}, "{}/home/.local/share/whyformer"),
-        ({}, "{}/home/.local/share/whyformer"),
+        ({"XDG_DATA_HOME": "relative", "WHYFORMER_DATA": ""}, "{}/user/.local/share/whyformer"),
+        ({}, "{}/user/.local/share/whyformer"),
     ],
 )
 @unix
@@ -510,7 +510,7 @@ def test_where_the_record_lies(
 ):
     for name in ("WHYFORMER_DATA", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", f"{tmp_path}/home")
+    monkeypatch.setenv("HOME", f"{tmp_path}/user")
     for name, value in environment.items():
         monkeypatch.setenv(name, value.format(tmp_path))
     assert data_folder() == Path(expected.format(tmp_path))
