@@ -34,7 +34,7 @@ _LITTLE = 6
 # What stands before a hole that may hold anything, at the end of such a template.
 _OPEN = (": ", "is ", "be ", "=")
 # A line must not begin with the first, nor end with the second.
-_CLOSING = "，。；：、！？）】》”’…,.;:!?)]}"
+_CLOSING = "，。；：、！？）】》”’…,.;:!?)]}%％"
 _OPENING = "（【《“‘([{"
 _UNIT = r"\s+|[⺀-鿿豈-﫿＀-￯“”‘’…]|[^\s⺀-鿿豈-﫿＀-￯“”‘’…]+"
 _CATALOGUES = Path(__file__).parent / "locales"
