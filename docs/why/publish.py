@@ -1,9 +1,9 @@
 """Puts results of ``whyformer why --all`` here, to be committed and shipped: ``make book`` runs this.
 
-With them come small pictures of the decisive figures. A result is kept short: numbers to seven digits, long
-learning curves thinned; but only as far as every claim still has the value and the outcome that it had.
-Questions whose seeds are not all there, or were not measured by the present code, are named and stay as they
-were published.
+With them come small pictures of the decisive figures, and a summary, which ``--summary`` writes alone. A
+result is kept short: numbers to seven digits, long learning curves thinned; but only as far as every claim
+still has the value and the outcome that it had. Questions whose seeds are not all there, or were not measured
+by the present code, are named and stay as they were published.
 """
 
 import argparse
@@ -17,7 +17,9 @@ from whyformer.files import write_text
 from whyformer.plots.chart import Language
 from whyformer.why.book.picture import decisive_svg
 from whyformer.why.catalogue import QUESTIONS
+from whyformer.why.published import published
 from whyformer.why.question import Findings, Question, Text
+from whyformer.why.quiz.cards import SUMMARY, summary_text
 from whyformer.why.results import SeedResult, SeedResults, concluded
 
 LONGEST = 60
@@ -82,12 +84,24 @@ def publish(runs: Path, target: Path) -> list[str]:
         findings = concluded(question, {seed: found[seed] for seed in wanted})
         for lang in LANGUAGES:
             write_text(target / "pictures" / f"{question.stem}.{lang}.svg", decisive_svg(findings, lang))
+    summarise(target)
     return left
+
+
+def summarise(target: Path) -> None:
+    """Write the summary of all that is published in ``target``."""
+    found = (published(question, target) for question in QUESTIONS.values())
+    write_text(target / SUMMARY, summary_text(each for each in found if each is not None))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path, nargs="?", default=Path("runs/why"), help="folder of the results")
-    left_out = publish(parser.parse_args().runs, Path(__file__).parent)
+    parser.add_argument("--summary", action="store_true", help="only write the summary anew")
+    arguments, here = parser.parse_args(), Path(__file__).parent
+    if arguments.summary:
+        summarise(here)
+        sys.exit()
+    left_out = publish(arguments.runs, here)
     print("\n".join(left_out) or "all questions are published")
     sys.exit(bool(left_out))

@@ -33,6 +33,10 @@ _STOPS = "。？！；，："
 _LITTLE = 6
 # What stands before a hole that may hold anything, at the end of such a template.
 _OPEN = (": ", "is ", "be ", "=")
+# A line must not begin with the first, nor end with the second.
+_CLOSING = "，。；：、！？）】》”’…,.;:!?)]}%％"
+_OPENING = "（【《“‘([{"
+_UNIT = r"\s+|[⺀-鿿豈-﫿＀-￯“”‘’…]|[^\s⺀-鿿豈-﫿＀-￯“”‘’…]+"
 _CATALOGUES = Path(__file__).parent / "locales"
 
 _language: ContextVar[Language] = ContextVar("language", default="en")
@@ -74,6 +78,33 @@ def display_width(text: str) -> int:
 def padded(text: str, width: int) -> str:
     """``text`` with spaces behind it, up to ``width`` columns."""
     return text + " " * (width - display_width(text))
+
+
+def lines_of_width(text: str, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` columns, cut at spaces and between Chinese characters.
+
+    No line begins with a mark that closes, or ends with one that opens.
+    """
+    lines, line = list[str](), ""
+    for unit in _line_pieces(text):
+        if line and display_width((line + unit).rstrip()) > width:
+            lines.append(line.rstrip())
+            line = unit.lstrip()
+        else:
+            line += unit
+    return [*lines, line.rstrip()]
+
+
+def _line_pieces(text: str) -> Iterator[str]:
+    """The pieces between which a line may end."""
+    unit = ""
+    for piece in re.findall(_UNIT, text):
+        glued = piece[0] in _CLOSING or piece.isspace() or unit.rstrip()[-1:] in {*_OPENING}
+        if unit and not glued:
+            yield unit
+            unit = ""
+        unit += piece
+    yield unit
 
 
 @functools.cache

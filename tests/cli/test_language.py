@@ -12,8 +12,8 @@ from typer.main import get_command
 from typer.testing import Result
 
 from whyformer.cli.main import app
-from whyformer.cli.verb import Verb, VerbGroup, lines_of_width
-from whyformer.language import display_width, language_of, padded
+from whyformer.cli.verb import Verb, VerbGroup
+from whyformer.language import display_width, language_of, lines_of_width, padded
 
 Program = Callable[..., Result]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")

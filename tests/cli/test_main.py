@@ -90,7 +90,7 @@ def _verbs(command: Any, *names: str) -> Iterator[tuple[str, ...]]:
 
 
 # These have something to say without being asked for anything.
-SAYS_BY_ITSELF = [("why",), ("recipes",), ("parts",), ("doctor",)]
+SAYS_BY_ITSELF = [("why",), ("quiz",), ("recipes",), ("parts",), ("doctor",)]
 
 
 @pytest.mark.parametrize("words", sorted({*_verbs(get_command(main.app))} - {*SAYS_BY_ITSELF}))

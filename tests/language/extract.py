@@ -34,6 +34,7 @@ OWN_TABLES = (
     "why/arms.py",
     "why/book/*",
     "why/terminal/*",
+    "why/quiz/words.py",
     "why/lab/*",
     "data/corpora/cldr/*",
 )

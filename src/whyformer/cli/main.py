@@ -28,6 +28,7 @@ from whyformer.cli import (
     listen,
     parts,
     profile,
+    quiz,
     recipes,
     tokenizer,
     train,
@@ -79,6 +80,7 @@ app.command(cls=Verb)(compare.compare)
 app.command(cls=Verb)(inspect.inspect)
 app.command(cls=Verb)(profile.profile)
 app.command(cls=Verb)(why.why)
+app.command(cls=Verb)(quiz.quiz)
 app.command(cls=Verb)(average.average)
 app.command("import", cls=Verb)(import_model.import_model)
 app.command(cls=Verb)(export.export)

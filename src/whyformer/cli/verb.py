@@ -4,7 +4,7 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Annotated, Any
@@ -24,17 +24,14 @@ from whyformer.language import (
     current_language,
     display_width,
     language_of,
+    lines_of_width,
     padded,
     speaking,
     translated,
 )
 from whyformer.progress import reported_by
 
-# A line must not begin with the first, nor end with the second.
-_CLOSING = "，。；：、！？）】》”’…,.;:!?)]}"
-_OPENING = "（【《“‘([{"
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_UNIT = r"\s+|[⺀-鿿豈-﫿＀-￯“”‘’…]|[^\s⺀-鿿豈-﫿＀-￯“”‘’…]+"
 
 
 _FREE = ("text", "to", "recipe", "target", "name")
@@ -290,30 +287,3 @@ def _meaning(text: str) -> str:
     if not more:
         return translated(text)
     return f"{translated(told)} [{'；'.join(map(translated, more[:-1].split('; ')))}]"
-
-
-def lines_of_width(text: str, width: int) -> list[str]:
-    """``text`` in lines of at most ``width`` columns, cut at spaces and between Chinese characters.
-
-    No line begins with a mark that closes, or ends with one that opens.
-    """
-    lines, line = list[str](), ""
-    for unit in _units(text):
-        if line and display_width((line + unit).rstrip()) > width:
-            lines.append(line.rstrip())
-            line = unit.lstrip()
-        else:
-            line += unit
-    return [*lines, line.rstrip()]
-
-
-def _units(text: str) -> Iterable[str]:
-    """The pieces between which a line may end."""
-    unit = ""
-    for piece in re.findall(_UNIT, text):
-        glued = piece[0] in _CLOSING or piece.isspace() or unit.rstrip()[-1:] in {*_OPENING}
-        if unit and not glued:
-            yield unit
-            unit = ""
-        unit += piece
-    yield unit

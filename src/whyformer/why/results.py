@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, NonNegativeInt, model_validator
 
 from whyformer import __version__
@@ -45,6 +44,9 @@ class Provenance(BaseModel):
     @classmethod
     def here(cls, question: Question) -> Self:
         """The provenance of numbers that would be measured now."""
+        # Whoever only reads what was published needs no torch.
+        import torch
+
         return cls(
             question=question.number,
             settings=question.experiment.settings(),

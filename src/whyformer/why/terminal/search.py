@@ -10,8 +10,7 @@ from whyformer.why.book.plain import plain_text
 from whyformer.why.book.prose import read_prose, without_marks
 from whyformer.why.question import Question
 
-# What is said in several ways; the first stands for all.
-_SAME = (
+SAME = (
     ("点积", "点乘", "内积", "dotproduct"),
     ("加性", "加法", "additive", "bahdanau"),
     ("掩码", "掩膜", "遮罩", "mask", "masking"),
@@ -31,7 +30,8 @@ _SAME = (
     ("批归一化", "batchnorm"),
     ("层归一化", "layernorm"),
 )
-_CHINESE = {other: first for first, *others in _SAME for other in others if not other.isascii()}
+"""Words for one thing, in both languages; the first stands for all."""
+_CHINESE = {other: first for first, *others in SAME for other in others if not other.isascii()}
 _NEAR = 0.75
 """Likeness from which on a word is offered where none is found."""
 
@@ -81,7 +81,7 @@ def normalized(text: str) -> str:
 
 def _place(word: str, texts: Sequence[str]) -> int | None:
     """The first of ``texts`` in which ``word`` stands, or another word for the same."""
-    group = next((same for same in _SAME if word in same), (word,))
+    group = next((same for same in SAME if word in same), (word,))
     # A Latin word begins where no other letter stands before it; Chinese has no such places.
     forms = [rf"(?<![a-z]){re.escape(form)}" if form.isascii() else re.escape(form) for form in group]
     pattern = re.compile("|".join(forms))
