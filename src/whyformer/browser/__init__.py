@@ -1,0 +1,1 @@
+"""A trained model in a web page: its files, and the scripts that read them there."""
