@@ -28,7 +28,7 @@ _PARTS = _REFUSED_PART.split()
 REFUSED = [
     *((pattern, pattern) for pattern in _REFUSED.split()),
     *zip(_PARTS[::2], _PARTS[1::2], strict=True),
-    *((pattern, "its end") for pattern in ("[a", "(a", "[]", "[&&a]")),
+    *((pattern, pattern) for pattern in ("[a", "(a", "[]", "[&&a]")),
 ]
 """Patterns, and what is named in them."""
 

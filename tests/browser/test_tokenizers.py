@@ -250,6 +250,14 @@ def test_names_of_bytes_that_only_the_library_knows_are_read_in_the_page_too():
     check_all([tokenizer], ["z<0xab>", "z<0x+a>", "z<0x-a>", "z<0xE9>", "a<0xab><0xab>"])
 
 
+def test_a_file_of_an_older_library_cuts_in_the_page_too():
+    document = json.loads(json.dumps(gpt2(space=False).document))
+    model = document["model"]
+    model["merges"] = [" ".join(pair) for pair in model["merges"]]
+    del model["byte_fallback"], model["ignore_merges"], document["pre_tokenizer"]["use_regex"]
+    check_all([Tokenizer(document)], REAL)
+
+
 def test_steps_that_come_with_files_of_others_are_the_same_in_the_page():
     split = {"type": "Split", "invert": False}
     letters, spaces = {"Regex": r"[a-zé]+"}, {"String": " "}
@@ -418,7 +426,7 @@ SPLIT = {"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Isolated", "in
         ({"pre_tokenizer": {**SPLIT, "behavior": "Contiguous"}}, "pre_tokenizer.behavior"),
         (
             {"pre_tokenizer": {**SPLIT, "pattern": {"Regex": r"a|\bc"}}},
-            r"pre_tokenizer.pattern.Regex at '\\bc'",
+            r"pre_tokenizer.pattern.Regex (\bc)",
         ),
         ({"pre_tokenizer": {"type": "Whitespace"}}, "pre_tokenizer (Whitespace)"),
         ({"decoder": None}, "decoder (None)"),
@@ -440,6 +448,22 @@ SPLIT = {"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Isolated", "in
 def test_what_a_page_cannot_do_is_refused_by_field(parts: dict[str, Any], field: str):
     with pytest.raises(TokenizerError, match=re.escape(f"this tokenizer's {field} says")):
         page_tokenizer(with_part(BPE(vocabulary=500), **parts))
+
+
+@pytest.mark.parametrize("field", ["single_word", "lstrip", "rstrip"])
+def test_a_word_that_is_never_cut_stands_for_its_letters_alone(field: str):
+    document = gpt2(space=False).document
+    (id,) = (token["id"] for token in document["added_tokens"] if token["content"] == "Two")
+    added = [{**token, field: token[field] or token["id"] == id} for token in document["added_tokens"]]
+    with pytest.raises(TokenizerError, match=rf"this tokenizer's added_tokens\.{id}\.{field} says"):
+        page_tokenizer(Tokenizer({**document, "added_tokens": added}))
+
+
+def test_a_token_that_the_model_does_not_have_is_refused():
+    document = gpt2(space=False).document
+    added = [*document["added_tokens"], {**document["added_tokens"][-1], "id": 609, "content": "more"}]
+    with pytest.raises(TokenizerError, match=r"this tokenizer's model\.vocab says"):
+        page_tokenizer(Tokenizer({**document, "added_tokens": added}))
 
 
 def test_a_map_of_characters_is_refused():

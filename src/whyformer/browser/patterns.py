@@ -6,10 +6,10 @@ Both have mostly the same signs, but not always for the same: ``$`` is also the 
 
 import re
 
-_CATEGORIES = "L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P S Z C Cc Cf Co Cn"
+_CATEGORIES = "L,Lu,Ll,Lt,Lm,Lo,M,Mn,Mc,Me,N,Nd,Nl,No,P,S,Z,C,Cc,Cf,Co,Cn"
 _SCRIPTS = ("Arabic", "Cyrillic", "Greek", "Han", "Hangul", "Hebrew", "Hiragana", "Katakana", "Latin", "Thai")
 PROPERTIES = {
-    **{name: name for name in _CATEGORIES.split()},
+    **{name: name for name in _CATEGORIES.split(",")},
     **{name: f"Script={name}" for name in _SCRIPTS},
 }
 """What ``\\p{…}`` may name, and what JavaScript calls it."""
@@ -32,7 +32,7 @@ def javascript_pattern(pattern: str) -> str:
     """What finds the same in JavaScript, with the flag v, as ``pattern`` does in the library.
 
     Raises:
-        ValueError: it has a sign that is not known here; the message is what stands there.
+        ValueError: it has a sign that is not known here; the message is what stands there, or before its end.
     """
     return _Translation(pattern).whole()
 
@@ -55,7 +55,7 @@ class _Translation:
         return self._pattern[self._place :]
 
     def _unknown(self) -> ValueError:
-        return ValueError(self._rest[:12] or "its end")
+        return ValueError(self._rest[:12] or self._pattern[-12:])
 
     def _takes(self, sign: str) -> bool:
         """Whether ``sign`` comes next; then it is passed."""

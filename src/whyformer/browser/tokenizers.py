@@ -4,6 +4,7 @@ The page (``runtime/tokenizer.js``) knows a handful of plain steps. What a file 
 is brought down to those, so that the ways of BERT and GPT-2 are lists of replacements and cuts like ours.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -49,9 +50,12 @@ def page_tokenizer(tokenizer: Tokenizer) -> dict[str, object]:
     Raises:
         TokenizerError: it does something that the page cannot; the field that says so is named.
     """
-    document = tokenizer.document
+    import tokenizers
+
+    # Written anew by the library, a file of any age has all settings, in their present form.
+    document = json.loads(tokenizers.Tokenizer.from_str(json.dumps(tokenizer.document)).to_str())
     for field in ("truncation", "padding"):
-        if document.get(field) is not None:
+        if document[field] is not None:
             raise _refused(field)
     added = document["added_tokens"]
     return {
@@ -65,10 +69,15 @@ def page_tokenizer(tokenizer: Tokenizer) -> dict[str, object]:
     }
 
 
-def _refused(field: str) -> TokenizerError:
+def _refused(field: str, what: str | None = None) -> TokenizerError:
+    named = field if what is None else f"{field} ({what})"
     return TokenizerError(
-        f"a page cannot do what this tokenizer's {field} says; translate with `whyformer translate`."
+        f"a page cannot do what this tokenizer's {named} says; translate with `whyformer translate`."
     )
+
+
+def _unknown(place: str, part: Any) -> TokenizerError:
+    return _refused(place, str(part["type"]) if isinstance(part, dict) else str(part))
 
 
 def _whole(added: list[dict[str, Any]]) -> list[Step]:
@@ -113,7 +122,7 @@ def _pattern(given: Mapping[str, str], place: str) -> str:
             try:
                 return javascript_pattern(expression)
             except ValueError as error:
-                raise _refused(f"{place}.Regex at {str(error)!r}") from None
+                raise _refused(f"{place}.Regex", str(error)) from None
         case _:
             raise _refused(place)
 
@@ -140,7 +149,7 @@ def _changes(part: Any, place: str) -> list[Step]:
         case {"type": "BertNormalizer"}:
             return _as_bert_changes(part)
         case _:
-            raise _refused(f"{place} ({_name(part)})")
+            raise _unknown(place, part)
 
 
 def _as_bert_changes(part: Mapping[str, Any]) -> list[Step]:
@@ -180,25 +189,24 @@ def _cuts(part: Any, place: str) -> list[Step]:
             first = [_replace("^(?=[^ ])", " ")] if space else []
             return [*first, *([_cut(javascript_pattern(_GPT2_WORD), "Isolated")] if words else []), _BYTES]
         case _:
-            raise _refused(f"{place} ({_name(part)})")
+            raise _unknown(place, part)
 
 
 def _model(model: Mapping[str, Any], tokenizer: Tokenizer) -> Step:
     """What makes ids of a stretch."""
     ids = {piece: id for id, piece in enumerate(tokenizer.pieces)}
     if len(model["vocab"]) != tokenizer.size:
-        raise _refused("added_tokens beyond model.vocab")
+        raise _refused("model.vocab")
     match model:
         case {"type": "BPE"}:
             for field in _UNKNOWN_TO_PAGES:
-                if model.get(field):
+                if model[field]:
                     raise _refused(f"model.{field}")
-            pairs = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
             return {
                 "kind": "bpe",
-                "merges": [ids[piece] for pair in pairs for piece in pair],
+                "merges": [ids[piece] for pair in model["merges"] for piece in pair],
                 "unknown": ids.get(model["unk_token"]),
-                "bytes": bool(model.get("byte_fallback")),
+                "bytes": model["byte_fallback"],
             }
         case {"type": "Unigram", "unk_id": int(unknown)}:
             scores = [score for _, score in model["vocab"]]
@@ -208,7 +216,7 @@ def _model(model: Mapping[str, Any], tokenizer: Tokenizer) -> Step:
         case {"type": "WordLevel"}:
             return {"kind": "word", "unknown": ids[model["unk_token"]]}
         case _:
-            raise _refused(f"model ({_name(model)})")
+            raise _unknown("model", model)
 
 
 def _way_back(part: Any, place: str) -> list[Step]:
@@ -239,8 +247,4 @@ def _way_back(part: Any, place: str) -> list[Step]:
             first = [{**_replace(_literal(sign), ""), "of": "first"}] if scheme != "never" else []
             return [*first, _replace(_literal(sign), " ")]
         case _:
-            raise _refused(f"{place} ({_name(part)})")
-
-
-def _name(part: Any) -> str:
-    return str(part["type"]) if isinstance(part, dict) and "type" in part else str(part)
+            raise _unknown(place, part)

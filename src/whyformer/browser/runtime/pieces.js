@@ -94,7 +94,7 @@ class SmallestFirst {
 export class LikeliestPieces {
   constructor({ scores, unknown, bytes }, pieces, known) {
     Object.assign(this, { scores, unknown, bytes, known });
-    this.worst = scores.reduce((least, score) => Math.min(least, score)) - 10;
+    this.unknownScore = scores.reduce((least, score) => Math.min(least, score)) - 10;
     // The pieces as a tree: its branches are their characters.
     this.tree = { branches: new Map(), id: null };
     pieces.forEach((piece, id) => {
@@ -123,14 +123,11 @@ export class LikeliestPieces {
     };
     for (let from = 0; from < characters.length; from++) {
       let node = this.tree;
-      let single = false;
-      for (let to = from; (node = node.branches.get(characters[to])); ) {
-        to++;
-        if (node.id === null) continue;
-        offer(from, to, node.id, this.scores[node.id]);
-        single ||= to === from + 1;
+      for (let to = from + 1; (node = node.branches.get(characters[to - 1])); to++) {
+        if (node.id !== null) offer(from, to, node.id, this.scores[node.id]);
       }
-      if (!single) offer(from, from + 1, this.unknown, this.worst);
+      // Worse than any piece, so taken only where the character is none.
+      offer(from, from + 1, this.unknown, this.unknownScore);
     }
     return best;
   }
