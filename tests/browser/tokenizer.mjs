@@ -22,10 +22,12 @@ const WORK = {
     const texted = texts.map((text) =>
       outcome(() => {
         const ids = tokenizer.encode(text);
-        return [ids, tokenizer.tokens(ids), tokenizer.decode(ids)];
+        return [ids, tokenizer.tokens(Int32Array.from(ids)), tokenizer.decode(ids)];
       }),
     );
-    return { size: tokenizer.size, texts: texted, rows: rows.map((ids) => outcome(() => tokenizer.decode(ids))) };
+    // The engine hands ids over as numbers of 32 bits.
+    const decoded = (ids) => outcome(() => tokenizer.decode(Int32Array.from(ids)));
+    return { size: tokenizer.size, texts: texted, rows: rows.map(decoded) };
   },
   /** Those of the code points that a pattern finds. */
   found: ({ pattern, codes }) => {

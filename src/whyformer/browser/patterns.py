@@ -12,7 +12,7 @@ PROPERTIES = {
     **{name: name for name in _CATEGORIES.split(",")},
     **{name: f"Script={name}" for name in _SCRIPTS},
 }
-"""What ``\\p{…}`` may name, and what JavaScript calls it."""
+"""Names in ``\\p{…}`` that are known, and JavaScript's for them."""
 WHITE_SPACE = r"\p{White_Space}"
 """Any white space of Unicode: ``\\s`` there, but not in JavaScript."""
 
@@ -29,7 +29,7 @@ _SYNTAX_IN_SETS = "^$\\.*+?()[]{}|/&-!#%,:;<=>@`~"
 
 
 def javascript_pattern(pattern: str) -> str:
-    """What finds the same in JavaScript, with the flag v, as ``pattern`` does in the library.
+    """A pattern that finds in JavaScript, with the flag v, what ``pattern`` finds in the library.
 
     Raises:
         ValueError: it has a sign that is not known here; the message is what stands there, or before its end.
@@ -103,7 +103,7 @@ class _Translation:
         return f"{inner})"
 
     def _one(self) -> str:
-        """What a quantifier may follow."""
+        """One character, kind or group, which a quantifier may follow."""
         if self._takes("(?:") or (not self._rest.startswith("(?") and self._takes("(")):
             return f"(?:{self._closed()}"
         if self._takes("["):

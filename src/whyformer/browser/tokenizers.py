@@ -14,11 +14,11 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import TokenizerError
 from whyformer.special_tokens import UNK
 
-Step = dict[str, object]
+PageStep = dict[str, object]
 """One thing done to a text, a stretch of it, or pieces; ``kind`` says what."""
 
-_LOWERCASE: Step = {"kind": "lowercase"}
-_BYTES: Step = {"kind": "bytes"}
+_LOWERCASE: PageStep = {"kind": "lowercase"}
+_BYTES: PageStep = {"kind": "bytes"}
 _ASCII_PUNCTUATION = r"\x21-\x2F\x3A-\x40\x5B-\x60\x7B-\x7E"
 # The ideographs that BERT puts between spaces.
 _IDEOGRAPHS = (
@@ -80,7 +80,7 @@ def _unknown(place: str, part: Any) -> TokenizerError:
     return _refused(place, str(part["type"]) if isinstance(part, dict) else str(part))
 
 
-def _whole(added: list[dict[str, Any]]) -> list[Step]:
+def _whole(added: list[dict[str, Any]]) -> list[PageStep]:
     """The tokens that are never cut, wherever a text spells them; none if all are special ones.
 
     Special ones are named, too: where one is spelled, no other is found that overlaps it.
@@ -95,17 +95,17 @@ def _whole(added: list[dict[str, Any]]) -> list[Step]:
 
 
 def _steps(
-    part: Mapping[str, Any], key: str, read: Callable[[Any, str], list[Step]], place: str
-) -> list[Step]:
+    part: Mapping[str, Any], key: str, read: Callable[[Any, str], list[PageStep]], place: str
+) -> list[PageStep]:
     """The steps of a sequence, one after the other."""
     return [step for number, each in enumerate(part[key]) for step in read(each, f"{place}.{key}.{number}")]
 
 
-def _form(name: str) -> Step:
+def _form(name: str) -> PageStep:
     return {"kind": "form", "form": name}
 
 
-def _replace(pattern: str, by: str) -> Step:
+def _replace(pattern: str, by: str) -> PageStep:
     return {"kind": "replace", "pattern": pattern, "by": by}
 
 
@@ -127,7 +127,7 @@ def _pattern(given: Mapping[str, str], place: str) -> str:
             raise _refused(place)
 
 
-def _changes(part: Any, place: str) -> list[Step]:
+def _changes(part: Any, place: str) -> list[PageStep]:
     """Changes of a text before it is cut."""
     match part:
         case None:
@@ -152,8 +152,8 @@ def _changes(part: Any, place: str) -> list[Step]:
             raise _unknown(place, part)
 
 
-def _as_bert_changes(part: Mapping[str, Any]) -> list[Step]:
-    steps: list[Step] = []
+def _as_bert_changes(part: Mapping[str, Any]) -> list[PageStep]:
+    steps: list[PageStep] = []
     if part["clean_text"]:
         steps.append(_replace(r"[[\p{Cc}\p{Cf}\p{Co}\u{FFFD}]&&[^\t\n\r]]", ""))
         steps.append(_replace(WHITE_SPACE, " "))
@@ -164,11 +164,11 @@ def _as_bert_changes(part: Mapping[str, Any]) -> list[Step]:
     return [*steps, _LOWERCASE] if part["lowercase"] else steps
 
 
-def _cut(pattern: str, behavior: str) -> Step:
+def _cut(pattern: str, behavior: str) -> PageStep:
     return {"kind": "cut", "pattern": pattern, "behavior": behavior}
 
 
-def _cuts(part: Any, place: str) -> list[Step]:
+def _cuts(part: Any, place: str) -> list[PageStep]:
     """Cuts of a text, and changes of the stretches between them."""
     match part:
         case None:
@@ -192,8 +192,8 @@ def _cuts(part: Any, place: str) -> list[Step]:
             raise _unknown(place, part)
 
 
-def _model(model: Mapping[str, Any], tokenizer: Tokenizer) -> Step:
-    """What makes ids of a stretch."""
+def _model(model: Mapping[str, Any], tokenizer: Tokenizer) -> PageStep:
+    """The way in which a stretch becomes ids."""
     ids = {piece: id for id, piece in enumerate(tokenizer.pieces)}
     if len(model["vocab"]) != tokenizer.size:
         raise _refused("model.vocab")
@@ -219,7 +219,7 @@ def _model(model: Mapping[str, Any], tokenizer: Tokenizer) -> Step:
             raise _unknown("model", model)
 
 
-def _way_back(part: Any, place: str) -> list[Step]:
+def _way_back(part: Any, place: str) -> list[PageStep]:
     """Steps from pieces to text."""
     match part:
         case {"type": "Sequence"}:

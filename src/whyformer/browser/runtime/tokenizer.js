@@ -31,6 +31,7 @@ export class PageTokenizer {
     this.decoder = data.decoder.map(prepared);
     const known = new Map(data.pieces.map((piece, id) => [piece, id]));
     this.cutter = new CUTTERS[data.model.kind](data.model, data.pieces, known);
+    // What is looked for in normal form is written so, too.
     this.written = [...data.pieces];
     const inNormalForm = data.whole.filter((token) => token.normalized);
     for (const { id } of inNormalForm) this.written[id] = changed(this.pieces[id], this.changes);
@@ -54,14 +55,14 @@ export class PageTokenizer {
 
   /** The text of some ids; special tokens are left out, but what was unknown shows. */
   decode(ids) {
-    const pieces = ids.filter((id) => !this.silent.has(id)).map((id) => this.written[this.#known(id)]);
+    const pieces = Array.from(ids).filter((id) => !this.silent.has(id)).map((id) => this.written[this.#known(id)]);
     return this.decoder.reduce((found, step) => WAYS_BACK[step.kind](found, step), pieces).join("");
   }
 
   /** Each piece for people to read: a space shows as ▁, a line end as a backslash and n. */
   tokens(ids) {
     const shown = (piece) => piece.replace(/[ \n\r\t]/gv, (character) => SHOWN[character]);
-    return ids.map((id) => shown(this.pieces[this.#known(id)]));
+    return Array.from(ids, (id) => shown(this.pieces[this.#known(id)]));
   }
 
   #known(id) {
