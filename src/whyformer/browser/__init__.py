@@ -1,1 +1,1 @@
-"""A run as a folder of static files that translates in the reader's browser."""
+"""Our engine in the reader's browser: a run as a page that needs no server."""
