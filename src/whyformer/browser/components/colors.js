@@ -15,8 +15,14 @@ export function isDark() {
 
 /** Calls `listener` whenever colours have to be drawn anew; the returned function ends it. */
 export function watchTheme(listener) {
-  const before = () => { printing = true; listener(); };
-  const after = () => { printing = false; listener(); };
+  const before = () => {
+    printing = true;
+    listener();
+  };
+  const after = () => {
+    printing = false;
+    listener();
+  };
   const observer = new MutationObserver(listener);
   observer.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
   night.addEventListener("change", listener);
@@ -35,7 +41,11 @@ const bytesOf = (color) => [1, 3, 5].map((start) => parseInt(color.slice(start, 
 function rampOf(colors) {
   const bytes = colors.map(bytesOf);
   return Array.from({ length: LEVELS }, (_, level) => {
-    const weight = level / (LEVELS - 1), above = Math.max(1, STOPS.findIndex((stop) => stop >= weight));
+    const weight = level / (LEVELS - 1);
+    const above = Math.max(
+      1,
+      STOPS.findIndex((stop) => stop >= weight),
+    );
     const share = (weight - STOPS[above - 1]) / (STOPS[above] - STOPS[above - 1]);
     return bytes[above - 1].map((from, band) => Math.round(from + share * (bytes[above][band] - from)));
   });
@@ -68,10 +78,13 @@ export function inkOn(color) {
 export function paintWeights(canvas, weights, rows, columns) {
   canvas.width = columns;
   canvas.height = rows;
-  const brush = canvas.getContext("2d"), image = brush.createImageData(columns, rows), colors = ramp();
+  const brush = canvas.getContext("2d");
+  const image = brush.createImageData(columns, rows);
+  const colors = ramp();
   for (let cell = 0; cell < rows * columns; cell++) {
     const level = Math.round(Math.max(0, Math.min(1, weights[cell] || 0)) * (LEVELS - 1));
-    const [r, g, b] = colors[level], at = 4 * cell;
+    const [r, g, b] = colors[level];
+    const at = 4 * cell;
     image.data[at] = r;
     image.data[at + 1] = g;
     image.data[at + 2] = b;

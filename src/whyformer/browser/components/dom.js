@@ -37,7 +37,8 @@ export function press(label, onclick, attributes = {}) {
 /** Keeps one of several elements in the order of the Tab key; arrow keys go to the others. */
 export function rove(box, selector, step) {
   box.addEventListener("keydown", (event) => {
-    const all = [...box.querySelectorAll(selector)], at = all.indexOf(document.activeElement);
+    const all = [...box.querySelectorAll(selector)];
+    const at = all.indexOf(document.activeElement);
     const to = at < 0 ? undefined : step(event.key, at, all);
     if (to === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();

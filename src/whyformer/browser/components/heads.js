@@ -12,20 +12,35 @@ const FINE = 20;
 export function headsView(session) {
   const boxes = Object.fromEntries(PLACES.map((place) => [place, placeBox(session, place)]));
   const draw = onceAPicture(() => PLACES.forEach((place) => drawPlace(session, place, boxes[place])));
-  session.watch(["look", "lens"], draw);
+  const part = make(
+    "section",
+    { class: "part overview" },
+    make("h2", {}, session.say("heads")),
+    make("p", { class: "soft small" }, session.say("headsAbout")),
+    make("div", { class: "places" }, ...PLACES.map((place) => boxes[place].box)),
+  );
+  session.watch(["look", "lens"], () => {
+    part.hidden = !session.state.look;
+    draw();
+  });
   session.watch(["heads", "place"], () => markOpen(session, boxes));
   session.watch(["look", "step", "hover"], () => PLACES.forEach((place) => markRow(session, place, boxes[place].grid)));
   session.onRedraw(watchTheme(draw));
-  return make("section", { class: "part overview" },
-    make("h2", {}, session.say("heads")), make("p", { class: "soft small" }, session.say("headsAbout")),
-    make("div", { class: "places" }, ...PLACES.map((place) => boxes[place].box)));
+  return part;
 }
 
 function placeBox(session, place) {
   const grid = make("div", { class: "heads", role: "group", "aria-label": session.say(`place_${place}`) });
   rove(grid, "button", (key, at, all) => {
     const wide = Number(grid.dataset.columns);
-    return { ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - wide, ArrowDown: at + wide, Home: 0, End: all.length - 1 }[key];
+    return {
+      ArrowLeft: at - 1,
+      ArrowRight: at + 1,
+      ArrowUp: at - wide,
+      ArrowDown: at + wide,
+      Home: 0,
+      End: all.length - 1,
+    }[key];
   });
   return { grid, box: make("div", { class: "place" }, make("h3", {}, session.say(`place_${place}`)), grid) };
 }
@@ -42,11 +57,15 @@ function drawPlace(session, place, { grid, box }) {
     markOpen(session, { [place]: { grid } });
   }
   for (const button of grid.querySelectorAll("button")) {
-    const layer = layers.find((each) => each.layer === Number(button.dataset.layer)), head = Number(button.dataset.head);
+    const layer = layers.find((each) => each.layer === Number(button.dataset.layer));
+    const head = Number(button.dataset.head);
     paintWeights(button.firstChild, weightsOf(layer, head), layer.queries.length, layer.keys.length);
     const off = isOff(session.state.lens, place, layer.layer, head);
     button.classList.toggle("off", off);
-    button.setAttribute("aria-label", session.headWords({ layer: layer.layer, head }) + (off ? session.say("isOff") : ""));
+    button.setAttribute(
+      "aria-label",
+      session.headWords({ layer: layer.layer, head }) + (off ? session.say("isOff") : ""),
+    );
   }
 }
 
@@ -56,14 +75,20 @@ function columnNames(heads) {
 }
 
 function layerRow(session, place, layer, heads) {
-  const cells = Array.from({ length: heads }, (_, head) => (head < layer.heads ? headButton(session, place, layer.layer, head) : make("span")));
+  const cells = Array.from({ length: heads }, (_, head) =>
+    head < layer.heads ? headButton(session, place, layer.layer, head) : make("span"),
+  );
   return [make("span", { "aria-hidden": "true" }, session.say("layerShort", { layer: layer.layer + 1 })), ...cells];
 }
 
 function headButton(session, place, layer, head) {
   const open = () => session.set({ place, heads: { ...session.state.heads, [place]: { layer, head } } });
-  return press(make("canvas"), open,
-    { "data-layer": layer, "data-head": head, title: session.headWords({ layer, head }), tabindex: -1 });
+  return press(make("canvas"), open, {
+    "data-layer": layer,
+    "data-head": head,
+    title: session.headWords({ layer, head }),
+    tabindex: -1,
+  });
 }
 
 function markOpen(session, boxes) {
@@ -71,7 +96,8 @@ function markOpen(session, boxes) {
   if (!heads) return;
   for (const [place, { grid }] of Object.entries(boxes)) {
     const buttons = [...grid.querySelectorAll("button")];
-    const isOpen = (button) => Number(button.dataset.layer) === heads[place].layer && Number(button.dataset.head) === heads[place].head;
+    const isOpen = (button) =>
+      Number(button.dataset.layer) === heads[place].layer && Number(button.dataset.head) === heads[place].head;
     for (const button of buttons) {
       button.setAttribute("aria-pressed", String(isOpen(button)));
       button.classList.toggle("large", isOpen(button) && place === opened);
@@ -84,8 +110,10 @@ function markOpen(session, boxes) {
 
 /** Marks in all heads of a place the row that a token reads by, or the column where it is read. */
 function markRow(session, place, grid) {
-  const lit = session.lit(), { look } = session.state;
-  const rows = place !== "encoder self", side = rows ? "target" : "source";
+  const lit = session.lit();
+  const { look } = session.state;
+  const rows = place !== "encoder self";
+  const side = rows ? "target" : "source";
   const along = lit && look ? (lit.side === side ? "row" : place === "cross" ? "column" : "") : "";
   grid.classList.toggle("lit-row", along === "row");
   grid.classList.toggle("lit-column", along === "column");

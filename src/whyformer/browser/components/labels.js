@@ -8,7 +8,8 @@ const ARROW = " → ";
 export function tokenLabel(token, lang) {
   let label = [...token.replaceAll("▁", "·")].map(visibleCharacter).join("") || "∅";
   if ([...label].length > MOST_CHARACTERS) label = [...label].slice(0, MOST_CHARACTERS - 1).join("") + "…";
-  const bare = label.replace(/^·/, ""), [opening, closing] = QUOTED[lang];
+  const bare = label.replace(/^·/, "");
+  const [opening, closing] = QUOTED[lang];
   return /^\p{P}+$/u.test(bare) ? label.slice(0, label.length - bare.length) + opening + bare + closing : label;
 }
 
@@ -28,7 +29,9 @@ export function percentLabel(probability) {
   const share = 100 * probability;
   if (share > 0 && share < 0.1) return "< 0.1 %";
   if (share > 99.9 && share < 100) return "> 99.9 %";
-  return (share >= 10 && share < 99) || share === 0 || share === 100 ? `${share.toFixed(0)} %` : `${share.toFixed(1)} %`;
+  return (share >= 10 && share < 99) || share === 0 || share === 100
+    ? `${share.toFixed(0)} %`
+    : `${share.toFixed(1)} %`;
 }
 
 /** A logarithm, in nats, with a minus sign that is one. */
@@ -63,7 +66,8 @@ export function shortened(text, most, font) {
 export function shortenedRow(label, most, font) {
   const cut = label.indexOf(ARROW);
   if (cut < 0 || textWidth(label, font) <= most) return shortened(label, most, font);
-  const room = most - textWidth(ARROW, font), written = label.slice(cut + ARROW.length);
+  const room = most - textWidth(ARROW, font);
+  const written = label.slice(cut + ARROW.length);
   const fed = shortened(label.slice(0, cut), Math.max(room / 2, room - textWidth(written, font)), font);
   return fed + ARROW + shortened(written, room - textWidth(fed, font), font);
 }

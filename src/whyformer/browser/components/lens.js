@@ -52,7 +52,8 @@ export function withMask(lens, place, name) {
 /** All heads of a place, or of one of its layers, as [place, layer, head]. */
 export function headsOf(heads, place, layer = null) {
   return heads[place].flatMap((count, index) =>
-    layer === null || layer === index ? Array.from({ length: count }, (_, head) => [place, index, head]) : []);
+    layer === null || layer === index ? Array.from({ length: count }, (_, head) => [place, index, head]) : [],
+  );
 }
 
 /** Lenses that show something, by name; `heads` are the numbers of heads of each layer of each place. */
@@ -78,8 +79,9 @@ const placeOf = (letter) => PLACES.find((place) => LETTERS[place] === letter);
 /** A lens as short text, for a link: `x2.1,e1.4;d:itself`. */
 export function lensText(lens) {
   const heads = lens.ablated.map(({ place, layer, head }) => `${LETTERS[place]}${layer + 1}.${head + 1}`).sort();
-  const masks = PLACES.filter((place) => place in lens.masks)
-    .map((place) => `${LETTERS[place]}:${maskName(lens, place)}`);
+  const masks = PLACES.filter((place) => place in lens.masks).map(
+    (place) => `${LETTERS[place]}:${maskName(lens, place)}`,
+  );
   return [heads.join(","), ...masks].filter(Boolean).join(";");
 }
 
@@ -87,7 +89,8 @@ export function lensText(lens) {
 export function lensOf(text, heads) {
   let lens = wholeLens();
   for (const part of text.split(/[,;]/)) {
-    const [letter, rest] = [part[0], part.slice(1)], place = placeOf(letter);
+    const [letter, rest] = [part[0], part.slice(1)];
+    const place = placeOf(letter);
     if (place === undefined) continue;
     const [layer, head] = rest.split(".").map((number) => Number(number) - 1);
     if (rest.startsWith(":") && Object.hasOwn(MASKS[place], rest.slice(1))) lens = withMask(lens, place, rest.slice(1));

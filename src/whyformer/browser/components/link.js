@@ -18,7 +18,8 @@ export function toLink(state, defaults) {
 
 /** What of the state a fragment settles; anything that makes no sense is left out. */
 export function fromLink(fragment, heads) {
-  const said = new URLSearchParams(fragment.replace(/^#/, "")), state = {};
+  const said = new URLSearchParams(fragment.replace(/^#/, ""));
+  const state = {};
   if (!fragment.includes("=")) return state;
   for (const name of ["text", "own"]) if (said.has(name)) state[name] = said.get(name);
   const search = searchOf(said.get("search") ?? "");

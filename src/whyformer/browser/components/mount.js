@@ -12,7 +12,7 @@ import { ownView } from "./own.js";
 import { searchView } from "./tree.js";
 import { Session } from "./session.js";
 import { stepsView } from "./steps.js";
-import { hasWords, HTML_LANGUAGES, sayIn } from "./words.js";
+import { faultIn, HTML_LANGUAGES, sayIn } from "./words.js";
 
 const VIEWS = {
   input: (session) => [inputView(session)],
@@ -36,18 +36,22 @@ const loaded = new Map();
 export function mount(element, { lang = "en", view = PARTS, preset = {}, base = ".", size = "3" } = {}) {
   const root = make("div", { class: "whyformer", lang: HTML_LANGUAGES[lang] });
   const about = make("p", { class: "soft small" }, sayIn(lang, "tryItAbout", { size }));
-  const begin = press(sayIn(lang, "tryIt"), async () => {
-    begin.disabled = true;
-    about.textContent = sayIn(lang, "loading");
-    try {
-      const session = await openSession(base, lang, preset);
-      drawParts(root, session, view);
-      root.querySelector("textarea, button")?.focus();
-    } catch (fault) {
-      begin.disabled = false;
-      about.textContent = faultSentence(lang, fault);
-    }
-  }, { class: "begin" });
+  const begin = press(
+    sayIn(lang, "tryIt"),
+    async () => {
+      begin.disabled = true;
+      about.textContent = sayIn(lang, "loading");
+      try {
+        const session = await openSession(base, lang, preset);
+        drawParts(root, session, view);
+        root.querySelector("textarea, button")?.focus();
+      } catch (fault) {
+        begin.disabled = false;
+        about.textContent = faultIn(lang, fault);
+      }
+    },
+    { class: "begin" },
+  );
   addStyle(base);
   root.append(begin, about);
   element.replaceChildren(root);
@@ -62,17 +66,27 @@ export async function openSession(base, lang, preset) {
     found.catch(() => loaded.delete(base));
   }
   const { client, model, facts } = await loaded.get(base);
+  const { examples } = model.run;
   const start = typeof preset === "function" ? preset(facts) : preset;
-  const session = new Session(client, model, facts, { lang, text: model.run.examples[0] ?? "", lens: wholeLens(), ...start });
+  const session = new Session(client, model, facts, {
+    lang,
+    text: examples[Math.floor(examples.length / 2)] ?? "",
+    lens: wholeLens(),
+    ...start,
+  });
   session.ask();
   return session;
 }
 
 async function openModel(base) {
-  for (const [name, file] of [["engine", "engine.js"], ["model", "model.js"]]) {
+  for (const [name, file] of [
+    ["engine", "engine.js"],
+    ["model", "model.js"],
+  ]) {
     if (globalThis.whyformerData?.[name] === undefined) await addScript(`${base}/${file}`, file);
   }
-  const { engine, model } = globalThis.whyformerData, client = new Client({ engine, model });
+  const { engine, model } = globalThis.whyformerData;
+  const client = new Client({ engine, model });
   return { client, model, facts: await client.ready };
 }
 
@@ -90,18 +104,15 @@ function addStyle(base) {
   document.head.append(make("link", { rel: "stylesheet", href: address }));
 }
 
-/** A fault in a sentence, where there is no session yet. */
-export function faultSentence(lang, { code = "crashed", values = {} }) {
-  return sayIn(lang, hasWords(`fault_${code}`) ? `fault_${code}` : "fault_crashed", values);
-}
-
 /** Draws the parts anew, in the language of the session. */
 export function drawParts(root, session, view) {
   session.unwatch();
   root.lang = HTML_LANGUAGES[session.state.lang];
   const groups = [];
   for (const name of view) {
-    const kind = TOGETHER[name] ?? "", parts = VIEWS[name](session), last = groups.at(-1);
+    const kind = TOGETHER[name] ?? "";
+    const parts = VIEWS[name](session);
+    const last = groups.at(-1);
     for (const part of parts) part.dataset.part = name;
     if (kind && last?.kind === kind) last.box.append(...parts);
     else groups.push({ kind, box: make("div", { class: `group ${kind}` }, ...parts) });

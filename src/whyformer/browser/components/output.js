@@ -11,16 +11,17 @@ const LONG = 90;
 export function outputView(session) {
   const name = make("h2", { class: "name" }, session.say("translation"));
   const best = make("p", { class: "translation", lang: "", dir: "auto", "aria-live": "polite" });
-  const facts = make("p", { class: "facts soft small" });
+  const facts = make("p", { class: "measures soft small" });
   const others = make("div", { class: "others" });
   const fault = make("p", { class: "fault", role: "alert" });
   session.watch(["result", "fault", "shown", "lens"], () => {
-    const { result, fault: met, shown } = session.state, [first, ...rest] = result?.outputs ?? [];
+    const { result, fault: met, shown } = session.state;
+    const [first, ...rest] = result?.outputs ?? [];
     fault.textContent = met ? session.faultWords(met) : "";
     best.textContent = first?.text ?? "";
     best.classList.toggle("long", best.textContent.length > LONG);
     best.classList.toggle("broken", !isWhole(session.state.lens));
-    facts.textContent = result?.look ? outputWords(session, first) : "";
+    facts.textContent = result?.look ? outputWords(session, first) : result ? session.say("blank") : "";
     others.replaceChildren(...(rest.length ? hypotheses(session, rest, shown) : []));
   });
   return make("section", { class: "part output" }, name, best, fault, facts, others, brokenBanner(session));
@@ -34,9 +35,10 @@ function outputWords(session, output) {
 
 function hypotheses(session, outputs, shown) {
   const items = outputs.map((output, at) => {
-    const index = at + 1, pressed = shown.kind === "output" && shown.index === index;
-    const open = () => (pressed ? session.show({ kind: "best" }, null)
-      : session.show({ kind: "output", index }, session.pathOf(output)));
+    const index = at + 1;
+    const pressed = shown.kind === "output" && shown.index === index;
+    const open = () =>
+      pressed ? session.show({ kind: "best" }, null) : session.show({ kind: "output", index }, session.pathOf(output));
     const label = [
       make("span", { lang: "", dir: "auto" }, output.text || session.say("nothing")),
       make("small", {}, natsLabel(output.score)),
@@ -52,10 +54,14 @@ export function brokenBanner(session) {
   session.watch(["lens"], () => {
     const broken = !isWhole(session.state.lens);
     banner.classList.toggle("shown", broken);
-    banner.replaceChildren(...(broken ? [
-      make("p", {}, make("b", {}, session.say("broken")), " ", session.lensWords()),
-      press(session.say("mend"), () => session.mend(), { class: "plain" }),
-    ] : []));
+    banner.replaceChildren(
+      ...(broken
+        ? [
+            make("p", {}, make("b", {}, session.say("broken")), " ", session.lensWords()),
+            press(session.say("mend"), () => session.mend(), { class: "plain" }),
+          ]
+        : []),
+    );
   });
   return banner;
 }

@@ -3,31 +3,47 @@
 import { isDark, watchTheme } from "./colors.js";
 import { make, press } from "./dom.js";
 import { fromLink, toLink } from "./link.js";
-import { drawParts, faultSentence, mount, openSession, PARTS } from "./mount.js";
-import { HTML_LANGUAGES, sayIn } from "./words.js";
+import { drawParts, mount, openSession, PARTS } from "./mount.js";
+import { faultIn, HTML_LANGUAGES, sayIn } from "./words.js";
 
 /** Milliseconds between two changes of the address, which browsers allow but so often. */
 const WRITTEN_EVERY = 400;
 
 globalThis.Whyformer = { mount };
 
-const kept = (name) => { try { return localStorage.getItem(name); } catch { return null; } };
-const keep = (name, value) => { try { localStorage.setItem(name, value); } catch { /* A private window keeps nothing. */ } };
+const kept = (name) => {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+};
+const keep = (name, value) => {
+  try {
+    localStorage.setItem(name, value);
+  } catch {
+    /* A private window keeps nothing. */
+  }
+};
 
 /** Shows everything in `main`. */
 async function showPage(main) {
-  const root = document.documentElement, base = main.dataset.base;
+  const root = document.documentElement;
+  const base = main.dataset.base;
   if (kept("theme")) root.dataset.theme = kept("theme");
   const asked = /[#&]lang=(en|zh)/.exec(location.hash)?.[1];
   const lang = asked ?? kept("lang")?.slice(0, 2) ?? (root.lang.startsWith("zh") ? "zh" : "en");
   let session;
   try {
-    session = await openSession(base, lang in HTML_LANGUAGES ? lang : "en", (facts) => fromLink(location.hash, facts.heads));
+    session = await openSession(base, lang in HTML_LANGUAGES ? lang : "en", (facts) =>
+      fromLink(location.hash, facts.heads),
+    );
   } catch (fault) {
-    main.replaceChildren(make("p", { class: "fault", role: "alert" }, faultSentence(lang, fault)));
+    main.replaceChildren(make("p", { class: "fault", role: "alert" }, faultIn(lang, fault)));
     return;
   }
-  const head = make("div"), parts = make("div", { class: "whyformer" });
+  const head = make("div");
+  const parts = make("div", { class: "whyformer" });
   const draw = () => {
     root.lang = HTML_LANGUAGES[session.state.lang];
     head.replaceChildren(...heading(session));
@@ -41,15 +57,19 @@ async function showPage(main) {
 }
 
 function heading(session) {
-  const { run } = session.model, { heads } = session.facts, layers = `${heads["encoder self"].length} + ${heads.cross.length}`;
+  const { run } = session.model;
+  const { heads } = session.facts;
+  const layers = `${heads["encoder self"].length} + ${heads.cross.length}`;
   document.title = `${run.name} · Whyformer`;
-  const links = PARTS.slice(2).map((part) => press(session.say({ own: "own", masks: "breakIt" }[part] ?? part), () => {
-    const part_ = document.querySelector(`[data-part="${part}"]`);
-    part_.scrollIntoView();
-    part_.querySelector("button, input, select, textarea, [tabindex='0']")?.focus({ preventScroll: true });
-  }));
+  const links = PARTS.slice(2).map((part) =>
+    press(session.say({ own: "own", masks: "breakIt" }[part] ?? part), () => {
+      const part_ = document.querySelector(`[data-part="${part}"]`);
+      part_.scrollIntoView();
+      part_.querySelector("button, input, select, textarea, [tabindex='0']")?.focus({ preventScroll: true });
+    }),
+  );
   return [
-    make("p", { class: "kicker" }, [run.name, run.description].filter(Boolean).join(" · ")),
+    make("p", { class: "kicker" }, run.name),
     make("h1", {}, session.say("title")),
     make("p", { class: "soft small" }, session.say("facts", { parameters: run.parameters, layers })),
     make("nav", { class: "parts small", "aria-label": session.say("parts") }, ...links),
@@ -58,18 +78,26 @@ function heading(session) {
 
 /** The switches of language and light, at the top of the page. */
 function addSwitches(session, draw) {
-  const { lang } = session.state, other = lang === "en" ? "zh" : "en", root = document.documentElement;
-  const speak = press({ en: "English", zh: "中文" }[other], () => {
-    keep("lang", HTML_LANGUAGES[other]);
-    session.set({ lang: other });
-    draw();
-    document.querySelector(".switches button").focus();
-  }, { lang: HTML_LANGUAGES[other] });
+  const { lang } = session.state;
+  const other = lang === "en" ? "zh" : "en";
+  const root = document.documentElement;
+  const speak = press(
+    { en: "English", zh: "中文" }[other],
+    () => {
+      keep("lang", HTML_LANGUAGES[other]);
+      session.set({ lang: other });
+      draw();
+      document.querySelector(".switches button").focus();
+    },
+    { lang: HTML_LANGUAGES[other] },
+  );
   const theme = press("", () => {
     root.dataset.theme = isDark() ? "light" : "dark";
     keep("theme", root.dataset.theme);
   });
-  const name = () => { theme.textContent = sayIn(lang, isDark() ? "light" : "dark"); };
+  const name = () => {
+    theme.textContent = sayIn(lang, isDark() ? "light" : "dark");
+  };
   name();
   session.onRedraw(watchTheme(name));
   document.querySelector(".switches").replaceChildren(speak, theme);
@@ -77,7 +105,8 @@ function addSwitches(session, draw) {
 
 /** Writes what is shown into the address, and follows an address that is put there. */
 function keepAddress(session, draw) {
-  let written = location.hash, timer = 0;
+  let written = location.hash;
+  let timer = 0;
   session.heard = () => {
     clearTimeout(timer);
     timer = setTimeout(() => {

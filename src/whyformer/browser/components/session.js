@@ -2,10 +2,14 @@
 
 import { isWhole, maskName, PLACES, wholeLens } from "./lens.js";
 import { LARGEST_BEAM } from "./link.js";
-import { hasWords, sayIn } from "./words.js";
+import { faultIn, sayIn } from "./words.js";
 
-/** Milliseconds: of quiet before a text is translated, until a stop is offered, until a newer text ends an older. */
-const QUIET = 60, PATIENCE = 300, OVERTAKEN = 1000;
+/** Milliseconds: of quiet before a text is translated, until a stop is offered, until a newer one ends it. */
+const QUIET = 60;
+const PATIENCE = 300;
+const OVERTAKEN = 1000;
+/** Hypotheses that are shown; the first of them does not depend on how many. */
+const SHOWN = 4;
 const ASKED = ["text", "search", "lens"];
 
 /** One reader's view of the model. */
@@ -16,9 +20,26 @@ export class Session {
     this.facts = facts;
     this.defaults = { search: searchOfRecipe(model.decoding) };
     this.state = {
-      lang: "en", text: "", search: this.defaults.search, lens: wholeLens(), shown: { kind: "best" }, place: "cross",
-      heads: null, step: null, hover: null, own: "", result: null, whole: null, forced: null, look: null, ownLook: null,
-      fault: null, ownFault: null, busy: false, slow: false, ...state,
+      lang: "en",
+      text: "",
+      search: this.defaults.search,
+      lens: wholeLens(),
+      shown: { kind: "best" },
+      place: "cross",
+      heads: null,
+      step: null,
+      hover: null,
+      own: "",
+      result: null,
+      whole: null,
+      forced: null,
+      look: null,
+      ownLook: null,
+      fault: null,
+      ownFault: null,
+      busy: false,
+      slow: false,
+      ...state,
     };
     this.watchers = [];
     this.endings = [];
@@ -34,14 +55,18 @@ export class Session {
 
   /** A fault as one sentence. */
   faultWords(fault) {
-    const { code = "crashed", values = {} } = fault;
-    return this.say(hasWords(`fault_${code}`) ? `fault_${code}` : "fault_crashed", values);
+    return faultIn(this.state.lang, fault);
   }
 
   /** What is broken on purpose, in words. */
   lensWords() {
-    const { lens } = this.state, told = PLACES.filter((place) => place in lens.masks)
-      .map((place) => this.say("sees", { place: this.say(`place_${place}`), mask: this.say(`mask_${place}_${maskName(lens, place)}`) }));
+    const { lens } = this.state;
+    const told = PLACES.filter((place) => place in lens.masks).map((place) =>
+      this.say("sees", {
+        place: this.say(`place_${place}`),
+        mask: this.say(`mask_${place}_${maskName(lens, place)}`),
+      }),
+    );
     if (lens.ablated.length) told.push(this.say("headsOff", { count: lens.ablated.length }));
     return told.join(this.say("and"));
   }
@@ -108,33 +133,53 @@ export class Session {
     const { asking } = this;
     asking.again = false;
     asking.running = performance.now();
-    const slow = setTimeout(() => this.set({ slow: true }), PATIENCE);
     this.set({ busy: true });
     let changes;
     try {
-      changes = await this.found();
+      changes = await this.patiently(this.found());
     } catch (fault) {
       changes = { fault, result: null, whole: null, forced: null, look: null };
     }
-    clearTimeout(slow);
     asking.running = null;
     if (asking.again) {
       this.translate();
       return;
     }
-    this.set({ ...changes, busy: false, slow: false, shown: { kind: "best" } });
+    this.set({ ...changes, busy: false, shown: { kind: "best" } });
     if (this.state.own) this.lookAtOwn();
+  }
+
+  /** What `work` comes to; while it takes long, a stop is offered. */
+  async patiently(work) {
+    const timer = setTimeout(() => this.set({ slow: true }), PATIENCE);
+    try {
+      return await work;
+    } finally {
+      clearTimeout(timer);
+      this.set({ slow: false });
+    }
   }
 
   /** The translation, that of the whole model beside it, and how likely the broken model finds that one. */
   async found() {
-    const { text, search, lens } = this.state, broken = !isWhole(lens);
-    const result = await this.client.translate({ text, search, lens });
-    const whole = broken ? await this.client.translate({ text, search, lens: wholeLens() }) : null;
+    const { text, search, lens } = this.state;
+    const broken = !isWhole(lens);
+    const request = {
+      text,
+      search: search.kind === "beam" ? { ...search, n_best: Math.min(search.size, SHOWN) } : search,
+    };
+    const result = await this.client.translate({ ...request, lens });
+    const whole = broken ? await this.client.translate({ ...request, lens: wholeLens() }) : null;
     const forced = whole?.look ? await this.client.look(this.pathOf(whole.outputs[0], { text, lens })) : null;
-    const { look } = result, step = look && this.state.step !== null ? this.state.step : null;
+    const { look } = result;
+    const step = look && this.state.step !== null ? this.state.step : null;
     return {
-      result, whole, forced, look, fault: null, heads: this.state.heads ?? openedHeads(look),
+      result,
+      whole,
+      forced,
+      look,
+      fault: null,
+      heads: openedHeads(look, this.state.heads),
       step: step === null ? null : Math.min(step, look.target.tokens.length - 1),
     };
   }
@@ -148,7 +193,7 @@ export class Session {
   async show(shown, request) {
     const number = ++this.looked;
     try {
-      const look = request === null ? this.state.result.look : await this.client.look(request);
+      const look = request === null ? this.state.result.look : await this.patiently(this.client.look(request));
       if (number === this.looked) this.set({ shown, look, step: null, hover: null, fault: null });
     } catch (fault) {
       if (number === this.looked) this.set({ fault });
@@ -163,12 +208,18 @@ export class Session {
       return;
     }
     try {
-      const ownLook = await this.client.look({ text, translation: own, lens });
+      const ownLook = await this.patiently(this.client.look({ text, translation: own, lens }));
       if (own !== this.state.own) return;
       this.set({ ownLook, ownFault: null, ...(shown.kind === "own" ? { look: ownLook } : {}) });
     } catch (fault) {
       if (own === this.state.own) this.set({ ownLook: null, ownFault: fault });
     }
+  }
+
+  /** Points at a token of a side, or at none. */
+  point(side, index) {
+    const { hover } = this.state;
+    if (hover?.side !== side || hover?.index !== index) this.set({ hover: side ? { side, index } : null });
   }
 
   /** What lights up: the token pointed at, else that of the step. */
@@ -201,19 +252,22 @@ export function weightsOf(layer, head) {
   return mean;
 }
 
-/** The head of each place whose rows differ most, to be opened first. */
-function openedHeads(look) {
-  if (!look) return null;
-  return Object.fromEntries(PLACES.map((place) => {
-    let best = { layer: 0, head: 0, told: -1 };
-    for (const layer of look.attention.filter((each) => each.place === place)) {
-      for (let head = 0; head < layer.heads; head++) {
-        const told = telling(weightsOf(layer, head), layer.queries.length, layer.keys.length);
-        if (told > best.told) best = { layer: layer.layer, head, told };
+/** The head that is open in each place; where none is, the one whose rows differ most. */
+function openedHeads(look, open) {
+  if (!look) return open;
+  return Object.fromEntries(
+    PLACES.map((place) => {
+      if (open?.[place]) return [place, open[place]];
+      let best = { layer: 0, head: 0, told: -1 };
+      for (const layer of look.attention.filter((each) => each.place === place)) {
+        for (let head = 0; head < layer.heads; head++) {
+          const told = telling(weightsOf(layer, head), layer.queries.length, layer.keys.length);
+          if (told > best.told) best = { layer: layer.layer, head, told };
+        }
       }
-    }
-    return [place, { layer: best.layer, head: best.head }];
-  }));
+      return [place, { layer: best.layer, head: best.head }];
+    }),
+  );
 }
 
 /** How much a row tells of which token it belongs to: the mutual information of query and key, in bits. */
@@ -223,7 +277,9 @@ function telling(weights, rows, columns) {
   for (let row = 0; row < rows; row++) {
     const of = weights.subarray(row * columns, (row + 1) * columns);
     own += entropy(of) / rows;
-    of.forEach((weight, column) => { mean[column] += weight / rows; });
+    of.forEach((weight, column) => {
+      mean[column] += weight / rows;
+    });
   }
   return entropy(mean) - own;
 }

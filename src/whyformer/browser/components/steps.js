@@ -7,36 +7,55 @@ import { likeliest, plainTokens, writtenTokens } from "./strip.js";
 
 /** Tokens of both sides, and buttons to go forward and back through the writing. */
 export function stepsView(session) {
-  const source = make("div", { class: "tokens", role: "group" }), target = make("div", { class: "tokens", role: "group" });
+  const source = make("div", { class: "tokens", role: "group" });
+  const target = make("div", { class: "tokens", role: "group" });
   source.setAttribute("aria-label", session.say("sourceTokens"));
   target.setAttribute("aria-label", session.say("targetTokens"));
-  const lines = { source, target }, detail = make("div", { class: "detail" });
+  const lines = { source, target };
+  const detail = make("div", { class: "detail" });
   const told = make("p", { class: "told", "aria-live": "polite" });
-  const [back, place, forward, all] = stepper(session), shading = make("p", { class: "soft small shading" });
+  const [back, place, forward, all] = stepper(session);
+  const shading = make("p", { class: "soft small shading" });
+  const part = make(
+    "section",
+    { class: "part steps" },
+    make("h2", {}, session.say("steps")),
+    shownLine(session),
+    make("div", { class: "side" }, make("span", { class: "name" }, session.say("source")), source),
+    make("div", { class: "side" }, make("span", { class: "name" }, session.say("translation")), target),
+    make("div", { class: "stepper" }, back, place, forward, all),
+    told,
+    detail,
+    shading,
+  );
   listen(session, lines);
-  session.watch(["look"], () => drawTokens(session, lines));
+  session.watch(["look"], () => {
+    part.hidden = !session.state.look;
+    drawTokens(session, lines);
+  });
   session.watch(["look", "step", "hover", "heads"], () => {
     light(session, lines);
     tell(session, detail, told);
-    const { look, step } = session.state, count = look?.steps.length ?? 0;
-    place.textContent = !count ? "" : step === null ? session.say("allSteps", { all: count })
-      : session.say("stepOf", { step: step + 1, all: count });
+    const { look, step } = session.state;
+    const count = look?.steps.length ?? 0;
+    place.textContent = !count
+      ? ""
+      : step === null
+        ? session.say("allSteps", { all: count })
+        : session.say("stepOf", { step: step + 1, all: count });
     back.disabled = !count || step === 0;
     forward.disabled = !count || step === count - 1;
-    all.disabled = step === null;
+    all.disabled = !session.lit();
     shading.textContent = session.lit() && session.state.heads ? shadingWords(session) : "";
   });
   session.onRedraw(watchTheme(() => light(session, lines)));
-  return make("section", { class: "part steps" },
-    make("h2", {}, session.say("steps")), shownLine(session),
-    make("div", { class: "side" }, make("span", { class: "name" }, session.say("source")), source),
-    make("div", { class: "side" }, make("span", { class: "name" }, session.say("translation")), target),
-    make("div", { class: "stepper" }, back, place, forward, all), told, detail, shading);
+  return part;
 }
 
 function stepper(session) {
   const go = (by) => () => {
-    const { step, look } = session.state, last = look.steps.length - 1;
+    const { step, look } = session.state;
+    const last = look.steps.length - 1;
     const from = step ?? (by > 0 ? -1 : last + 1);
     session.set({ step: Math.max(0, Math.min(last, from + by)), hover: null });
   };
@@ -54,59 +73,76 @@ function shownLine(session) {
   session.watch(["shown"], () => {
     const { shown } = session.state;
     line.hidden = shown.kind === "best";
-    line.replaceChildren(...(shown.kind === "best" ? [] : [
-      session.say(`shown_${shown.kind}`, { rank: shown.index + 1 }), " ",
-      press(session.say("backToBest"), () => session.show({ kind: "best" }, null)),
-    ]));
+    line.replaceChildren(
+      ...(shown.kind === "best"
+        ? []
+        : [
+            session.say(`shown_${shown.kind}`, { rank: shown.index + 1 }),
+            " ",
+            press(session.say("backToBest"), () => session.show({ kind: "best" }, null)),
+          ]),
+    );
   });
   return line;
 }
 
 function drawTokens(session, lines) {
   const { look, lang } = session.state;
-  const listeners = { press: (index) => session.set({ step: session.state.step === index ? null : index, hover: null }) };
-  const pointed = { press: (index) => point(session, "source", index) };
-  const start = look ? make("span", { class: "token start", "data-fed": 0, lang: "" }, tokenLabel(startToken(look), lang)) : null;
+  const listeners = {
+    press: (index) => session.set({ step: session.state.step === index ? null : index, hover: null }),
+  };
+  const pointed = { press: (index) => session.point("source", index) };
+  const start = look
+    ? make("span", { class: "token start", "data-fed": 0, lang: "" }, tokenLabel(startToken(look), lang))
+    : null;
   lines.source.replaceChildren(...(look ? plainTokens(look.source.tokens, lang, pointed) : []));
   lines.target.replaceChildren(...(look ? [start, ...writtenTokens(session, look.steps, listeners)] : []));
 }
 
 const startToken = (look) => look.attention.find((each) => each.place === "decoder self")?.queries[0] ?? "<s>";
 
-function point(session, side, index) {
-  const { hover } = session.state, same = hover && hover.side === side && hover.index === index;
-  session.set({ hover: same ? null : { side, index } });
-}
-
 /** A token that is pointed at or has the focus lights up wherever it stands. */
 function listen(session, lines) {
   for (const [side, line] of Object.entries(lines)) {
     const indexOf = (event) => event.target.closest("[data-index]")?.dataset.index;
     line.addEventListener("pointerover", (event) => {
-      if (event.pointerType === "mouse" && indexOf(event)) session.set({ hover: { side, index: Number(indexOf(event)) } });
+      if (event.pointerType === "mouse" && indexOf(event)) session.point(side, Number(indexOf(event)));
     });
-    line.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") session.set({ hover: null }); });
+    line.addEventListener("pointerleave", (event) => {
+      if (event.pointerType === "mouse") session.point();
+    });
     line.addEventListener("focusin", (event) => {
       if (!event.target.matches(":focus-visible")) return;
       const index = Number(indexOf(event));
-      session.set(side === "target" ? { step: index, hover: null } : { hover: { side, index } });
+      if (side === "target") session.set({ step: index, hover: null });
+      else session.point(side, index);
     });
-    line.addEventListener("focusout", () => { if (side === "source") session.set({ hover: null }); });
+    line.addEventListener("focusout", () => {
+      if (side === "source") session.point();
+    });
     rove(line, "[data-index]", alongLine);
   }
 }
 
 /** Shades what the token that is lit looks at, or who looks at it, and sets back what is not yet written. */
 function light(session, lines) {
-  const { look } = session.state, lit = session.lit();
+  const { look } = session.state;
+  const lit = session.lit();
   if (!look) return;
   const weights = shades(session, lit);
-  const sources = [...lines.source.children], [start, ...written] = lines.target.children;
+  const sources = [...lines.source.children];
+  const [start, ...written] = lines.target.children;
   const now = lit?.side === "target" ? lit.index : null;
-  sources.forEach((token, index) => shade(token, weights?.source[index], lit?.side === "source" && lit.index === index));
-  shade(start, weights?.target[0], false);
+  sources.forEach((token, index) =>
+    shade(token, weights?.source[index], lit?.side === "source" && lit.index === index),
+  );
+  shade(start, now === null ? undefined : weights?.target[0], false);
   written.forEach((token, index) => {
-    shade(token, now === null ? weights?.target[index] : index < now ? weights?.target[index + 1] : undefined, index === now);
+    shade(
+      token,
+      now === null ? weights?.target[index] : index < now ? weights?.target[index + 1] : undefined,
+      index === now,
+    );
     token.classList.toggle("ahead", now !== null && index > now);
     token.setAttribute("aria-pressed", String(session.state.step === index));
   });
@@ -124,7 +160,8 @@ function shades(session, lit) {
   if (!lit) return null;
   const cross = session.opened("cross");
   const self = session.opened(lit.side === "target" ? "decoder self" : "encoder self");
-  const rowOf = (map) => (map ? [...map.rows.subarray(lit.index * map.keys.length, (lit.index + 1) * map.keys.length)] : []);
+  const rowOf = (map) =>
+    map ? [...map.rows.subarray(lit.index * map.keys.length, (lit.index + 1) * map.keys.length)] : [];
   if (lit.side === "target") return { source: rowOf(cross), target: rowOf(self) };
   const looks = cross ? cross.queries.map((_, row) => cross.rows[row * cross.keys.length + lit.index]) : [];
   return { source: rowOf(self), target: looks };
@@ -132,33 +169,52 @@ function shades(session, lit) {
 
 function shadingWords(session) {
   const key = session.lit().side === "target" ? "shadingTarget" : "shadingSource";
-  return session.say(key, Object.fromEntries(["cross", "decoder self", "encoder self"].map(
-    (place) => [place.replace(" ", "_"), session.headWords(session.state.heads[place])])));
+  return session.say(
+    key,
+    Object.fromEntries(
+      ["cross", "decoder self", "encoder self"].map((place) => [
+        place.replace(" ", "_"),
+        session.headWords(session.state.heads[place]),
+      ]),
+    ),
+  );
 }
 
 /** What is said of the token that is lit, in a sentence and in bars. */
 function tell(session, detail, told) {
-  const { look, lang } = session.state, lit = session.lit();
+  const { look, lang } = session.state;
+  const lit = session.lit();
   told.textContent = look ? session.say("guide") : "";
   detail.replaceChildren();
   if (!look) return;
   if (!lit) {
     const least = look.steps.reduce((found, step) => (step.log_probability < found.log_probability ? step : found));
-    const words = session.say("leastSure", { step: look.steps.indexOf(least) + 1, written: tokenLabel(least.token, lang) });
+    const words = session.say("leastSure", {
+      step: look.steps.indexOf(least) + 1,
+      written: tokenLabel(least.token, lang),
+    });
     detail.append(make("h3", { class: "small soft" }, words), likeliest(session, least));
     return;
   }
-  const weights = shades(session, lit), label = (tokens) => (index) => tokenLabel(tokens[index], lang);
+  const weights = shades(session, lit);
+  const label = (tokens) => (index) => tokenLabel(tokens[index], lang);
   if (lit.side === "source") {
     const looked = mostOf(weights.target, label(look.target.tokens));
-    told.textContent = session.say(looked ? "toldSource" : "toldSourceNobody",
-      { token: label(look.source.tokens)(lit.index), most: looked });
+    told.textContent = session.say(looked ? "toldSource" : "toldSourceNobody", {
+      token: label(look.source.tokens)(lit.index),
+      most: looked,
+    });
     return;
   }
-  const step = look.steps[lit.index], fed = lit.index ? look.steps[lit.index - 1].token : startToken(look);
+  const step = look.steps[lit.index];
+  const fed = lit.index ? look.steps[lit.index - 1].token : startToken(look);
   told.textContent = session.say(weights.source.some((weight) => weight > 0) ? "toldStep" : "toldStepBlind", {
-    step: lit.index + 1, all: look.steps.length, fed: tokenLabel(fed, lang), written: tokenLabel(step.token, lang),
-    percent: percentLabel(Math.exp(step.log_probability)), most: mostOf(weights.source, label(look.source.tokens)),
+    step: lit.index + 1,
+    all: look.steps.length,
+    fed: tokenLabel(fed, lang),
+    written: tokenLabel(step.token, lang),
+    percent: percentLabel(Math.exp(step.log_probability)),
+    most: mostOf(weights.source, label(look.source.tokens)),
   });
   detail.append(make("h3", { class: "small soft" }, session.say("likely")), likeliest(session, step));
 }
@@ -166,6 +222,9 @@ function tell(session, detail, told) {
 /** The three largest of some weights, with their labels. */
 export function mostOf(weights, labelOf) {
   const order = weights.map((_, index) => index).sort((one, other) => weights[other] - weights[one]);
-  return order.filter((index) => weights[index] >= 0.005).slice(0, 3)
-    .map((index) => `${labelOf(index)} ${weightLabel(weights[index])}`).join(" / ");
+  return order
+    .filter((index) => weights[index] >= 0.005)
+    .slice(0, 3)
+    .map((index) => `${labelOf(index)} ${weightLabel(weights[index])}`)
+    .join(" / ");
 }
