@@ -1,6 +1,6 @@
-"""Compiles the native engine while whyformer is installed, and lets a wheel hold the published results.
+"""Compiles the native engine while whyformer is installed, for this machine and for browsers.
 
-Where compiling fails, only this engine is missing.
+Where compiling fails, only that engine is missing. A wheel holds the published results, too.
 """
 
 import runpy
@@ -9,12 +9,12 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-NATIVE = "src/whyformer/engines/native"
+ENGINES = "src/whyformer/engines"
 PUBLISHED = "docs/why"
 
 
 class NativeBuildHook(BuildHookInterface[Any]):
-    """Adds results, and runs ``native/build.py``, before a wheel is made and before an editable install."""
+    """Adds results and compiled engines before a wheel is made and before an editable install."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Let the wheel hold what was compiled, which makes it one for this kind of machine, and results."""
@@ -22,10 +22,20 @@ class NativeBuildHook(BuildHookInterface[Any]):
             # A checkout reads them where they are.
             for folder in sorted(Path(self.root, PUBLISHED).glob("q*")):
                 build_data["force_include"][str(folder)] = f"whyformer/why/published/{folder.name}"
-        build = runpy.run_path(str(Path(self.root, NATIVE, "build.py")))["build"]
-        if (fault := build()) is not None:
+        native = self._builder("native")
+        if (fault := native["build"]()) is not None:
             self.app.display_warning(f"The native engine was not compiled ({fault}); all else works.")
-            return
-        build_data["artifacts"].append(f"{NATIVE}/decode.so")
-        build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+        else:
+            build_data["artifacts"].append(f"{ENGINES}/native/decode.so")
+            build_data["pure_python"] = False
+            build_data["infer_tag"] = True
+        webassembly = self._builder("webassembly")
+        # One that was compiled of these sources before is as good: it runs everywhere.
+        if webassembly["missing"]() is not None and (fault := webassembly["build"]()) is not None:
+            self.app.display_warning(f"The engine for browsers was not compiled ({fault}); all else works.")
+        else:
+            build_data["artifacts"].append(f"{ENGINES}/webassembly/engine.wasm")
+
+    def _builder(self, engine: str) -> dict[str, Any]:
+        """What the file that compiles ``engine`` defines."""
+        return runpy.run_path(str(Path(self.root, ENGINES, engine, "build.py")))

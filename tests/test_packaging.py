@@ -24,6 +24,7 @@ SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 # What would let an installed package find the checkout, or the data beside it.
 LEADS = ("PYTHONPATH", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "VIRTUAL_ENV", "WHYFORMER_SHARED")
 COMPILED = "engines/native/decode.so"
+BROWSER = "engines/webassembly/engine.wasm"
 
 
 def call(*command: object, folder: Path) -> str:
@@ -45,7 +46,9 @@ def fresh(folder: Path) -> Path:
 def of_the_package(names: Iterable[str]) -> set[str]:
     """Files of whyformer, as seen from its folder, but for those that Python or a compiler made."""
     paths = [PurePosixPath(name) for name in names]
-    kept = [path for path in paths if path.suffix not in {".pyc", ".so"} and "whyformer" in path.parts]
+    kept = [
+        path for path in paths if path.suffix not in {".pyc", ".so", ".wasm"} and "whyformer" in path.parts
+    ]
     return {"/".join(path.parts[path.parts.index("whyformer") + 1 :]) for path in kept}
 
 
@@ -64,18 +67,24 @@ def place() -> Iterator[Path]:
 def made(place: Path) -> dict[str, Path]:
     """A wheel and a source distribution of the checkout."""
     python, dist = fresh(place / "builder"), place / "dist"
-    call(python, *PIP, "hatchling", folder=place)
+    call(python, *PIP, "hatchling", "ziglang", folder=place)
     call(python, "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel", "-d", dist, folder=ROOT)
     return {"wheel": next(dist.glob("*.whl")), "sdist": next(dist.glob("*.tar.gz"))}
 
 
 def test_both_carry_every_file_of_the_package(made: dict[str, Path]):
     expected = of_the_package(files_in(ROOT / "src"))
-    assert {"py.typed", "recipes/demo.yaml", "why/prose/q03.zh.md", "engines/native/decode.cpp"} <= expected
+    assert {
+        "py.typed",
+        "recipes/demo.yaml",
+        "why/prose/q03.zh.md",
+        "engines/native/source/decode.cpp",
+    } <= expected
     # A wheel has the published results of the questions too.
     results = {f"why/published/{name}" for name in files_in(ROOT / "docs" / "why") if name.startswith("q")}
     with zipfile.ZipFile(made["wheel"]) as wheel:
         carried = of_the_package(name for name in wheel.namelist() if ".dist-info/" not in name)
+        assert any(name.endswith(BROWSER) for name in wheel.namelist())
     assert carried == expected | results
     with tarfile.open(made["sdist"]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}

@@ -10,6 +10,9 @@ from whyformer.analysis.summary import summarize
 from whyformer.data.batches.batch import Batch
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import search
+from whyformer.engines.native.engine import NativeEngine
+from whyformer.engines.native.library import missing
+from whyformer.engines.native.pack import NativePrecision
 from whyformer.errors import DecodingError
 from whyformer.runs.load import load_as
 from whyformer.special_tokens import EOS
@@ -71,6 +74,35 @@ def test_every_layer_is_shown_over_the_tokens_it_reads(translator: Translator):
         assert np.allclose(map_.array().sum(axis=2), 1, atol=1e-5)
     causal = next(map_ for map_ in seen.attention if map_.place == "decoder self").array()
     assert not np.triu(causal, k=1).any()
+
+
+@pytest.mark.skipif(missing() is not None, reason="the native engine is not compiled")
+@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-5), ("int8", 0.1)])
+def test_the_native_engine_attends_as_torch_does(
+    translator: Translator, precision: NativePrecision, bound: float
+):
+    exact = inspect_translation(translator, "0 1 2 3", "3 2 1")
+    native = Translator(
+        translator.model,
+        translator.tokenizers,
+        translator.settings,
+        engine=NativeEngine(translator.model, precision),
+    )
+    found = inspect_translation(native, "0 1 2 3", "3 2 1")
+    assert [step.token for step in found.steps] == [step.token for step in exact.steps]
+    assert found.log_probability == pytest.approx(exact.log_probability, abs=4 * bound)
+    assert len(found.attention) == len(exact.attention)
+    for ours, theirs in zip(found.attention, exact.attention, strict=True):
+        assert (ours.place, ours.layer, ours.queries) == (theirs.place, theirs.layer, theirs.queries)
+        assert np.abs(ours.array() - theirs.array()).max() < bound
+
+
+@pytest.mark.skipif(missing() is not None, reason="the native engine is not compiled")
+def test_the_native_engine_looks_at_no_more_than_its_tables_hold(translator: Translator):
+    engine = NativeEngine(translator.model, "int8")
+    for source, fed in [([4] * 2_000, [2]), ([4], [2] * 2_000), ([99, 3], [2])]:
+        with pytest.raises(DecodingError, match=r"knows [\d,]+ positions and 10 source tokens"):
+            engine.look(source, fed)
 
 
 def test_nobody_listens_afterwards(translator: Translator):

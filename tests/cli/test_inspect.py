@@ -4,7 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from typer.testing import Result
+
+from whyformer.engines.native.library import missing
 
 Program = Callable[..., Result]
 
@@ -53,7 +56,28 @@ def test_the_runs_own_translation_is_looked_at_unless_one_is_given(
     assert shown["files"] == [str(tmp_path / "attention.html"), str(tmp_path / "attention.png")]
 
 
-def test_options_about_a_sentence_need_one(whyformer: Program, reverse_run: Path):
-    result = whyformer("inspect", reverse_run, "--translation", "2")
+@pytest.mark.parametrize("option", [("--translation", "2"), ("--output", "x"), ("--engine", "native")])
+def test_options_about_a_sentence_need_one(whyformer: Program, reverse_run: Path, option: tuple[str, str]):
+    result = whyformer("inspect", reverse_run, *option)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "--translation and --output are about a sentence; give one after the run." in result.stderr
+    assert "are about a sentence; give one after the run." in result.stderr
+
+
+@pytest.mark.skipif(missing() is not None, reason="the native engine is not compiled")
+def test_the_native_engine_shows_what_it_computes(whyformer: Program, reverse_run: Path, tmp_path: Path):
+    def shown(*options: str) -> dict[str, object]:
+        folder = tmp_path / "-".join(("x", *options))
+        result = whyformer("inspect", reverse_run, "0 1 2", "--json", "--output", folder, *options)
+        return {**json.loads(result.stdout), "files": None}
+
+    exact, whole = shown(), shown("--engine", "native", "--precision", "int8")
+    assert [step["token"] for step in whole["steps"]] == [step["token"] for step in exact["steps"]]  # pyright: ignore[reportGeneralTypeIssues]
+    assert whole["log_probability"] == pytest.approx(exact["log_probability"], abs=0.1)
+    assert whole["log_probability"] != exact["log_probability"]
+
+
+@pytest.mark.parametrize("options", [("--engine", "ctranslate2"), ("--precision", "int8")])
+def test_what_sees_no_attention_is_refused(whyformer: Program, reverse_run: Path, options: tuple[str, str]):
+    result = whyformer("inspect", reverse_run, "0 1 2", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "attention is seen by torch in fp32, and by the native engine" in result.stderr

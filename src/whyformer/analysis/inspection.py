@@ -13,6 +13,7 @@ from torch import Tensor
 
 from whyformer.data.batches.batch import PairBatch
 from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.engines.native.engine import NativeEngine
 from whyformer.errors import DecodingError
 from whyformer.plots.inspection.map import AttentionKind, AttentionMap
 from whyformer.special_tokens import BOS, EOS, NAMES
@@ -103,6 +104,9 @@ def _forced(
 ) -> tuple[Tensor, dict[str, NDArray[np.float32]]]:
     """Log-probabilities (T,V) of what comes next at each target position, and attention (H,Q,K) by tap."""
     model = translator.model
+    if isinstance(translator.engine, NativeEngine):
+        seen = translator.engine.look([*source, EOS], [BOS, *target])
+        return seen.logits.log_softmax(dim=-1), seen.attention
     pair = PairBatch.of([(source, target)], model.output_weight.device)
     read, valid = pair.target.tokens[:, :-1], pair.target.valid[:, :-1]
     with record(model, "*.weights") as tape:

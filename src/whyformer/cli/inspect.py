@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.options import RunArgument, WeightsOption, open_as
-from whyformer.errors import DataError
+from whyformer.cli.options import EngineOption, PrecisionOption, RunArgument, WeightsOption, open_as
+from whyformer.errors import DataError, DecodingError
 from whyformer.language import current_language, padded, translated
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def inspect(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     weights: WeightsOption = None,
+    precision: PrecisionOption = "fp32",
+    engine: EngineOption = "torch",
 ) -> None:
     """List a run's parameters, or look inside one translation.
 
@@ -39,8 +41,11 @@ def inspect(
     and a picture of who attends to whom, in every layer and head.
     """
     if text is None:
-        if translation is not None or output is not None:
-            raise DataError("--translation and --output are about a sentence; give one after the run.")
+        if (translation, output, engine, precision) != (None, None, "torch", "fp32"):
+            raise DataError(
+                "--translation, --output, --engine and --precision are about a sentence; give one after "
+                "the run."
+            )
         _print_anatomy(run, weights, as_json=as_json)
         return
     from whyformer.analysis.inspection import inspect_translation
@@ -48,7 +53,12 @@ def inspect(
     from whyformer.runs.execution import Execution
     from whyformer.tasks.translation.translator import Translator
 
-    translator = open_as(Translator, run, Execution("cpu"), weights)
+    if engine == "ctranslate2" or (engine == "torch" and precision != "fp32"):
+        raise DecodingError(
+            "attention is seen by torch in fp32, and by the native engine; leave out --precision, or add "
+            "--engine native."
+        )
+    translator = open_as(Translator, run, Execution("cpu", precision=precision, engine=engine), weights)
     seen = inspect_translation(translator, text, translation)
     page = attention_page(
         seen.attention,

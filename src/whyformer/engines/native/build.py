@@ -1,4 +1,4 @@
-"""Compiling ``decode.cpp`` for the processor at hand.
+"""Compiling ``source/decode.cpp`` for the processor at hand.
 
 It happens at install, or by ``python -m whyformer.engines.native.build``. The
 installer runs this file by itself, so it needs nothing but Python.
@@ -13,13 +13,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("decode.cpp")
+SOURCE = Path(__file__).with_name("source") / "decode.cpp"
 LIBRARY = Path(__file__).with_name("decode.so")
-# Sums may be reordered, so that they become vectors; NaN and infinity still count, unlike with -ffast-math.
-_FLAGS = (
-    *("-std=c++20", "-O3", "-fPIC", "-shared", "-pthread", "-Wno-psabi"),
-    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"),
-)
+# Every processor gets the same bits: no sum is reordered (see lanes.h), and no product fused with a sum.
+ARITHMETIC = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
+_FLAGS = ("-std=c++20", "-O3", "-fPIC", "-shared", "-pthread", "-Wno-psabi", *ARITHMETIC)
 _NATIVE = ("-march=native",)
 _FINGERPRINT = 15
 """Hexadecimal digits, so that it fits 64 bits."""
@@ -29,7 +27,7 @@ _PATIENCE = 300
 
 def fingerprint() -> int:
     """A number that changes with the source, and with it the structs that Python fills."""
-    texts = [path.read_bytes() for path in sorted([SOURCE, *SOURCE.parent.glob("*.h")])]
+    texts = [path.read_bytes() for path in sorted(SOURCE.parent.iterdir())]
     return int(hashlib.sha256(b"".join(texts)).hexdigest()[:_FINGERPRINT], 16)
 
 

@@ -22,10 +22,11 @@ from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.protocol import DecoderState, StepDecoder
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.engines.native import library
-from whyformer.engines.native.pack import NativePrecision, Packed, fault
+from whyformer.engines.native.look import NativeLook, look
+from whyformer.engines.native.pack import NativePrecision, Packed
+from whyformer.engines.native.plan import plan_of
 from whyformer.errors import DecodingError, WhyformerNote
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
-from whyformer.models.transformer import Transformer
 from whyformer.position.layout import Padding, real_tokens
 from whyformer.special_tokens import EOS
 
@@ -50,7 +51,7 @@ class NativeState(DecoderState):
         tokens = source[valid]
         self._search = functions.whyformer_read(
             *(byref(packed.struct), self._int8, tokens.data_ptr(), lengths.data_ptr(), len(source)),
-            threads,
+            *(threads, None),
         )
         weakref.finalize(self, functions.whyformer_forget, self._search)
 
@@ -116,19 +117,12 @@ class NativeEngine(StepDecoder[NativeState]):
         """
         if (reason := library.missing(path)) is not None:
             raise DecodingError(reason)
-        if not isinstance(model, Transformer):
-            raise DecodingError("the native engine runs Transformers only; translate with --engine torch.")
-        if model.output_weight.device.type != "cpu":
-            raise DecodingError("the native engine runs on the CPU; add --device cpu.")
-        if (field := fault(model.spec)) is not None:
-            raise DecodingError(
-                f"the native engine cannot express this model's model.{field}; translate with --engine torch."
-            )
+        plan = plan_of(model)
         self.model = model
         self._functions = library.library(path)
-        self._longest = model.longest
-        self._source_vocabulary = len(model.source_embedding.weight)
-        self._packed = Packed(model, precision)
+        self._longest = plan.longest
+        self._source_vocabulary = len(plan.encoder.embedding)
+        self._packed = Packed(plan, precision)
         self._told = False
 
     @torch.inference_mode()
@@ -168,6 +162,21 @@ class NativeEngine(StepDecoder[NativeState]):
     @override
     def step(self, tokens: Tensor, state: NativeState) -> Tensor:
         return state.step(tokens)
+
+    @torch.inference_mode()
+    def look(self, source: Sequence[int], fed: Sequence[int]) -> NativeLook:
+        """Look at ``source``, EOS included, while its translation is ``fed``, BOS first.
+
+        Raises:
+            DecodingError: there are no positions or vectors for all of it.
+        """
+        tokens = torch.tensor([list(source)])
+        if not self._fits(tokens, torch.ones_like(tokens, dtype=torch.bool), torch.tensor([len(fed)])):
+            raise DecodingError(
+                f"the native engine knows {self._longest:,} positions and {self._source_vocabulary:,} source "
+                "tokens, which is less than this sentence needs; shorten it."
+            )
+        return look(self._functions, self._packed, source, fed)
 
     def _write(
         self, source: Tensor, valid: Tensor, longest: Tensor, penalty: Tensor

@@ -1,11 +1,11 @@
-"""The compiled library, and its structs: see ``decode.cpp``, whose order of fields is this one's.
+"""The compiled library, and its structs: see ``source/model.h``, whose order of fields is this one's.
 
 M model dimension · V vocabulary · O outputs of a product
 """
 
 import ctypes
 import functools
-from ctypes import c_bool, c_double, c_int64, c_void_p
+from ctypes import c_bool, c_double, c_float, c_int64, c_void_p
 from pathlib import Path
 from typing import ClassVar
 
@@ -47,13 +47,24 @@ class LayerStruct(ctypes.Structure):
     ]
 
 
+class TableStruct(ctypes.Structure):
+    """A vector for each token: fp32, or int8 where there is a scale."""
+
+    _fields_: ClassVar = [("rows", c_void_p), ("scale", c_void_p)]
+
+
 class StackStruct(ctypes.Structure):
     """A stack with the table of its tokens and that of its positions."""
 
     _fields_: ClassVar = [
-        *(("layers", c_void_p), ("depth", c_int64), ("embedding", c_void_p), ("position", c_void_p)),
+        *(("layers", c_void_p), ("depth", c_int64), ("embedding", TableStruct), ("position", c_void_p)),
         *(("scale", c_double), ("last", NormStruct)),
     ]
+
+    def heads(self) -> list[int]:
+        """Number of heads of each layer."""
+        layers = ctypes.cast(self.layers, ctypes.POINTER(LayerStruct))
+        return [layers[at].own.heads for at in range(self.depth)]
 
 
 class ModelStruct(ctypes.Structure):
@@ -100,7 +111,7 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL:
     loaded.whyformer_runs_here.restype = c_bool
     loaded.whyformer_multiply.argtypes = [c_void_p, c_void_p, c_int64, c_void_p]
     loaded.whyformer_multiply.restype = None
-    loaded.whyformer_read.argtypes = [c_void_p, c_bool, c_void_p, c_void_p, c_int64, c_int64]
+    loaded.whyformer_read.argtypes = [c_void_p, c_bool, c_void_p, c_void_p, c_int64, c_int64, c_void_p]
     loaded.whyformer_read.restype = c_void_p
     loaded.whyformer_step.argtypes = [c_void_p, c_bool, c_void_p, c_int64, c_void_p]
     loaded.whyformer_step.restype = None
@@ -108,6 +119,11 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL:
     loaded.whyformer_select.restype = None
     loaded.whyformer_write.argtypes = [c_void_p, c_bool, c_void_p, c_int64]
     loaded.whyformer_write.restype = None
-    loaded.whyformer_forget.argtypes = [c_void_p]
-    loaded.whyformer_forget.restype = None
+    loaded.whyformer_lens.argtypes = [c_void_p]
+    loaded.whyformer_lens.restype = c_void_p
+    loaded.whyformer_attention.argtypes = [c_void_p, c_int64, c_int64]
+    loaded.whyformer_attention.restype = ctypes.POINTER(c_float)
+    for forget in (loaded.whyformer_forget, loaded.whyformer_forget_lens):
+        forget.argtypes = [c_void_p]
+        forget.restype = None
     return loaded

@@ -1,54 +1,19 @@
-// What Python hands over, and a search: its hypotheses, and what all threads read and write their share of.
+// A search: its hypotheses, and what all threads read and write their share of.
 //
 // N rows, a token each · B sentences · S length of all sources · M model dimension
 // V vocabulary · O outputs of a product
-// pack.py and library.py declare the same structs and fill them.
+// library.py declares the same `Greedy` and fills it.
 
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <numeric>
-#include <thread>
 #include <vector>
 
-#include "product.h"
-
-struct Norm {
-    const float *gain, *shift;  // (M); null where there is no norm
-    double epsilon;
-};
-
-struct Attention {
-    Linear input, output;  // input: to queries, keys and values; or to queries of the memory's
-    Norm norm;
-    int64_t heads, dim;
-    const float *turn;  // (longest,turned) cosines, then sines; null without rotary positions
-    int64_t turned;     // components of a head
-};
-
-struct Layer {
-    Attention own, cross;  // to its own sequence, and to the memory
-    Linear memory;         // to the keys and values that `cross` reads
-    Linear enter, leave;
-    Norm norm;  // of the feed-forward network
-};
-
-struct Stack {
-    const Layer *layers;
-    int64_t depth;
-    const float *embedding, *position;  // (V,M) and (longest,M)
-    double scale;                       // of the embedding
-    Norm last;                          // where there is one, norms stand before branches; else behind
-};
-
-struct Model {
-    Stack encoder, decoder;
-    Linear output;
-    int64_t d_model, vocabulary, start, end;
-    int64_t widest;  // components of the widest row but that of the logits
-};
+#include "lens.h"
+#include "model.h"
+#include "threads.h"
 
 struct Greedy {  // the longest of its B sentences has `stride` tokens
     const float *penalty;    // (V) 0, or minus infinity for what never comes
@@ -60,32 +25,6 @@ struct Greedy {  // the longest of its B sentences has `stride` tokens
 };
 
 namespace {
-
-// Threads wait for each other. They spin, as a share takes microseconds; then they offer their core, as the one
-// that is late may need it; and they sleep if it takes long. Sleeping sooner is several times as slow where the
-// system has put two on one core: as one of them always sleeps, it sees no reason to move the other to a free one.
-struct Barrier {
-    std::atomic<int> members{0};  // 0 until it is known how many there are
-    alignas(64) std::atomic<int> arrived{0};
-    alignas(64) std::atomic<int> round{0};
-
-    void wait() {
-        const int mine = round;
-        if (++arrived == members) {
-            arrived = 0;
-            ++round;
-            round.notify_all();
-        }
-        const auto over = [&] { return round.load(std::memory_order_acquire) != mine; };
-        for (int looks = 0; looks < 1000; ++looks)
-            if (over()) return;
-        for (int offers = 0; offers < 2000; ++offers) {
-            std::this_thread::yield();
-            if (over()) return;
-        }
-        round.wait(mine);
-    }
-};
 
 struct Row {  // a hypothesis
     int64_t sentence;
@@ -100,6 +39,7 @@ struct Search {
     std::vector<Row> rows{};
     std::vector<int64_t> last{};  // (N) the token that each row is fed
     std::vector<float> choice{};  // (N) its log-probability
+    Lens *lens = nullptr;
     Barrier barrier{};
     std::vector<float> queries{}, context{}, branch{}, hidden{}, logits{};
     std::vector<std::vector<float>> memory{};              // a layer each: rows of keys and values (S,O)

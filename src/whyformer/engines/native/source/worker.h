@@ -1,49 +1,27 @@
-// Translation of sentences by a Transformer, without padding, int8 or fp32.
+// What a thread does in a search: all layers of all rows, and its share of each product and of the heads.
 //
 // N rows, a token each · B sentences · S length of all sources · M model dimension · D head dimension
 // V vocabulary · I inputs and O outputs of a product
-//
-// For each token a base model reads 27 million weights, so time goes into reading them, into multiplying
-// with them, and into all that is no product. Hence
-//   - weights are single bytes, in the order in which they are read (`multiply_tile`), and each is read once
-//     for eight rows;
-//   - a row's keys and values stay where they were written: a hypothesis that grows from another takes over
-//     the numbers of its rows, not the rows;
-//   - every thread runs all steps and takes its share of each product and of the heads. They meet at a
-//     barrier, which takes about 0.1 µs, and do what is cheap (residuals, norms) each for itself: to wait for
-//     another's result would take longer than to repeat it;
-//   - threads live for one call. To start one takes 0.03 ms, and none is left to be stopped.
-// pack.py refuses what this file need not think of.
+
+#pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
-#include <system_error>
-#include <thread>
 #include <vector>
 
+#include "lanes.h"
+#include "lens.h"
 #include "product.h"
 #include "search.h"
 
 namespace {
 
-// e^x for x <= 0, as 2^whole · e^f with a small f; the library's takes one number at a time. NaN stays NaN.
-inline float exponential(float x) {
-    const float power = (x < -87.0f ? -87.0f : x) * 1.44269504f, whole = std::nearbyint(power);
-    const float f = (power - whole) * 0.69314718f;
-    const float rest = f * f * f * (1 / 6.0f + f * (1 / 24.0f + f * (1 / 120.0f + f * (1 / 720.0f))));
-    const int32_t bits = (int32_t(whole > -126.0f ? whole : -126.0f) + 127) << 23;
-    return load<float>(&bits) * (1.0f + f + 0.5f * f * f + rest);
-}
-
 void normalise(const Norm &norm, int64_t size, const float *x, float *y) {
-    float mean = 0.0f, variance = 0.0f;
-    for (int64_t i = 0; i < size; ++i) mean += x[i];
-    mean /= float(size);
-    for (int64_t i = 0; i < size; ++i) variance += (x[i] - mean) * (x[i] - mean);
-    const float inverse = 1.0f / std::sqrt(variance / float(size) + float(norm.epsilon));
-    for (int64_t i = 0; i < size; ++i) y[i] = (x[i] - mean) * inverse * norm.gain[i] + norm.shift[i];
+    const float mean = sum(x, size) / float(size);
+    for (int64_t i = 0; i < size; ++i) y[i] = x[i] - mean;
+    const float inverse = 1.0f / std::sqrt(dot(y, y, size) / float(size) + float(norm.epsilon));
+    for (int64_t i = 0; i < size; ++i) y[i] = y[i] * inverse * norm.gain[i] + norm.shift[i];
 }
 
 // Components i and i + R/2 of the first R turn together: Su et al. 2021, equation 15.
@@ -58,20 +36,16 @@ void turn(float *x, const float *angle, int64_t turned) {
 
 // Some heads (H) of one query (H,D), which comes scaled: Vaswani et al. 2017, equation 1. `seen` points at
 // their keys, and a value lies `width` behind its key; each is read once, as memory has them one by one.
-void attend(const float *query, const std::vector<const float *> &seen, int64_t width, int64_t heads,
+void attend(const float *query, const float *const *seen, int64_t length, int64_t width, int64_t heads,
             int64_t dim, float *weights, float *context) {
-    const int64_t length = seen.size();
     for (int64_t k = 0; k < length; ++k)
-        for (int64_t h = 0; h < heads; ++h) {
-            float score = 0.0f;
-            for (int64_t d = h * dim; d < (h + 1) * dim; ++d) score += query[d] * seen[k][d];
-            weights[h * length + k] = score;
-        }
+        for (int64_t h = 0; h < heads; ++h)
+            weights[h * length + k] = dot(query + h * dim, seen[k] + h * dim, dim);
     for (float *w = weights; w < weights + heads * length; w += length) {
-        float total = 0.0f, largest = -INFINITY;
-        for (int64_t k = 0; k < length; ++k) largest = std::max(largest, w[k]);
-        for (int64_t k = 0; k < length; ++k) total += w[k] = exponential(w[k] - largest);
-        for (int64_t k = 0; k < length; ++k) w[k] /= total;
+        const float largest = maximum(w, length);
+        for (int64_t k = 0; k < length; ++k) w[k] = exponential(w[k] - largest);
+        const float all = sum(w, length);
+        for (int64_t k = 0; k < length; ++k) w[k] /= all;
     }
     std::fill(context, context + heads * dim, 0.0f);
     for (int64_t k = 0; k < length; ++k)
@@ -81,18 +55,29 @@ void attend(const float *query, const std::vector<const float *> &seen, int64_t 
         }
 }
 
+// ln of the sum of e^logit: what logits (V) are less as log-probabilities.
+inline float normaliser(const float *logits, int64_t vocabulary) {
+    const float largest = maximum(logits, vocabulary);
+    Floats sums{};
+    for (int64_t v = 0; v < vocabulary; v += LANES) {
+        Floats next{};
+        for (int64_t lane = 0; lane < std::min(LANES, vocabulary - v); ++lane)
+            next[lane] = exponential(logits[v + lane] - largest);
+        sums += next;
+    }
+    return largest + std::log(total(sums));
+}
+
 // The likeliest token that `penalty` (V) does not forbid, of equal ones the first, and its log-probability
 // among all; -1 where the logits (V) are not numbers.
-int64_t likeliest(const float *logits, const float *penalty, int64_t vocabulary, float &log_probability) {
+inline int64_t likeliest(const float *logits, const float *penalty, int64_t vocabulary, float &log_probability) {
     int64_t token = -1;
-    float largest = -INFINITY, best = -INFINITY, total = 0.0f;
+    float best = -INFINITY;
     for (int64_t v = 0; v < vocabulary; ++v) {
         if (!(logits[v] < INFINITY)) return -1;
-        largest = std::max(largest, logits[v]);
         if (logits[v] + penalty[v] > best) best = logits[token = v];
     }
-    for (int64_t v = 0; v < vocabulary; ++v) total += exponential(logits[v] - largest);
-    log_probability = best - largest - std::log(total);
+    log_probability = best - normaliser(logits, vocabulary);
     return token;
 }
 
@@ -125,10 +110,18 @@ template <class Type> struct Worker {  // one thread
     }
 
     void embed(int64_t row, int64_t token, int64_t position) {
-        const float *vector = stack->embedding + token * model.d_model, scale = float(stack->scale);
-        const float *place = stack->position + position * model.d_model;
+        const float *place = stack->position + position * model.d_model, scale = float(stack->scale);
+        const int64_t at = token * model.d_model;
+        float *y = &x[row * model.d_model];
         positions[row] = position;
-        for (int64_t i = 0; i < model.d_model; ++i) x[row * model.d_model + i] = vector[i] * scale + place[i];
+        if (stack->embedding.scale == nullptr) {
+            const float *vector = static_cast<const float *>(stack->embedding.rows) + at;
+            for (int64_t i = 0; i < model.d_model; ++i) y[i] = vector[i] * scale + place[i];
+        } else {
+            const int8_t *vector = static_cast<const int8_t *>(stack->embedding.rows) + at;
+            const float unit = stack->embedding.scale[token] * scale;
+            for (int64_t i = 0; i < model.d_model; ++i) y[i] = float(vector[i]) * unit + place[i];
+        }
     }
 
     // What a branch reads.
@@ -152,7 +145,8 @@ template <class Type> struct Worker {  // one thread
 
     // Writes the queries, and what else `attention.input` makes of the rows, to `query`; then each row reads
     // what `see` lets it, from a certain component of the keys.
-    template <class See> void read(const Attention &attention, float *query, See see) {
+    template <class See>
+    void read(const Attention &attention, Place place, int64_t depth, float *query, See see) {
         const int64_t dim = attention.dim, width = attention.heads * dim, stride = attention.input.outputs;
         const int64_t head = share(attention.heads, index), heads = share(attention.heads, index + 1) - head;
         product(attention.input, branch_input(attention.norm), model.d_model, query);
@@ -163,11 +157,19 @@ template <class Type> struct Worker {  // one thread
                     turn(query + row * stride + h * dim, angle, attention.turned);
                     turn(query + row * stride + width + h * dim, angle, attention.turned);
                 }
+        Lens *const lens = search.lens;
+        const int64_t part = lens == nullptr ? 0 : lens->part(place, depth);
         for (int64_t row = 0; row < rows; ++row) {
             seen.clear(), see(row, head * dim);
-            weights.resize(heads * seen.size());
-            attend(query + row * stride + head * dim, seen, width, heads, dim, weights.data(),
-                   &search.context[row * width + head * dim]);
+            const int64_t keys = seen.size();
+            const Span span = lens == nullptr ? Span{0, keys} : lens->span(place, positions[row], keys);
+            weights.resize(heads * span.count);
+            float *context = &search.context[row * width + head * dim];
+            attend(query + row * stride + head * dim, seen.data() + span.first, span.count, width, heads, dim,
+                   weights.data(), context);
+            if (lens == nullptr) continue;
+            if (row == 0) lens->begin(part, rows, keys);
+            lens->look(part, row, span, keys, weights.data(), context);
         }
         search.barrier.wait();
         leave(attention.output, search.context.data(), width, attention.norm);
@@ -193,7 +195,7 @@ template <class Type> struct Worker {  // one thread
         for (int64_t depth = 0; depth < stack->depth; ++depth) {
             const Attention &own = stack->layers[depth].own;
             float *made = search.queries.data(), *key = made + own.heads * own.dim;
-            read(own, made, [&](int64_t row, int64_t from) {
+            read(own, ENCODER, depth, made, [&](int64_t row, int64_t from) {
                 see_sentence(sentence[row], key + from, own.input.outputs);
             });
             feed_forward(stack->layers[depth]);
@@ -210,13 +212,13 @@ template <class Type> struct Worker {  // one thread
         for (int64_t depth = 0; depth < stack->depth; ++depth) {
             const Layer &layer = stack->layers[depth];
             const int64_t width = layer.own.heads * layer.own.dim, stride = layer.own.input.outputs;
-            read(layer.own, search.cache.back()[depth].data(), [&](int64_t row, int64_t from) {
+            read(layer.own, DECODER, depth, search.cache.back()[depth].data(), [&](int64_t row, int64_t from) {
                 const std::vector<int64_t> &path = search.rows[row].path;
                 for (size_t at = 0; at < path.size(); ++at)
                     seen.push_back(search.cache[at][depth].data() + path[at] * stride + width + from);
             });
             const float *memory = search.memory[depth].data();
-            read(layer.cross, search.queries.data(), [&](int64_t row, int64_t from) {
+            read(layer.cross, CROSS, depth, search.queries.data(), [&](int64_t row, int64_t from) {
                 see_sentence(search.rows[row].sentence, memory + from, layer.memory.outputs);
             });
             feed_forward(layer);
@@ -247,79 +249,4 @@ template <class Type> struct Worker {  // one thread
     }
 };
 
-// A worker for each thread, the first in this one; fewer if the system gives no more threads.
-template <class Type, class Task> void run_together(Search &search, int64_t threads, Task task) {
-    std::vector<Worker<Type>> workers;
-    for (int64_t index = 0; index < threads; ++index) workers.emplace_back(search, index);
-    std::vector<std::thread> others;
-    search.barrier.members = 0;
-    try {
-        for (int64_t index = 1; index < threads; ++index)
-            others.emplace_back([&worker = workers[index], &task] {
-                worker.search.barrier.members.wait(0);
-                task(worker);
-            });
-    } catch (const std::system_error &) {
-    }
-    search.barrier.members = int(others.size()) + 1;
-    search.barrier.members.notify_all();
-    task(workers[0]);
-    for (std::thread &other : others) other.join();
-}
-
-template <class Task> void run(Search &search, bool int8, int64_t threads, Task task) {
-    int8 ? run_together<Int8>(search, threads, task) : run_together<Fp32>(search, threads, task);
-}
-
 }  // namespace
-
-// ---- What Python calls ----
-
-// Reads B sentences (S tokens, one behind the other); a hypothesis each, which has nothing yet.
-extern "C" Search *whyformer_read(const Model *model, bool int8, const int64_t *source,
-                                  const int64_t *lengths, int64_t sentences, int64_t threads) {
-    auto *search = new Search(*model, source, lengths, sentences);
-    run(*search, int8, threads, [](auto &worker) { worker.encode(); });
-    return search;
-}
-
-// Feeds each hypothesis its last token (N); logits (N,O) of the next.
-extern "C" void whyformer_step(Search *search, bool int8, const int64_t *last, int64_t threads,
-                               float *logits) {
-    search->last.assign(last, last + search->rows.size());
-    search->grow();
-    run(*search, int8, threads, [logits](auto &worker) { worker.step(logits); });
-}
-
-// Keeps, reorders or repeats hypotheses.
-extern "C" void whyformer_select(Search *search, const int64_t *rows, int64_t count) {
-    search->select({rows, rows + count});
-}
-
-// Lets each hypothesis grow to its end, greedily.
-extern "C" void whyformer_write(Search *search, bool int8, const Greedy *greedy, int64_t threads) {
-    run(*search, int8, threads, [greedy](auto &worker) { worker.write(*greedy); });
-}
-
-extern "C" void whyformer_forget(Search *search) { delete search; }
-
-// One int8 product y (N,O) of x (N,I), so that its integers can be seen.
-extern "C" void whyformer_multiply(const Linear *linear, const float *x, int64_t rows, float *y) {
-    Packed<Int8> packed;
-    packed.fill(x, linear->inputs, rows, linear->inputs);
-    multiply(*linear, packed, 0, linear->outputs / PANEL, y);
-}
-
-// What `build.py` has told the compiler: a library of other sources would read structs wrongly.
-extern "C" int64_t whyformer_fingerprint() { return WHYFORMER_FINGERPRINT; }
-
-// Whether this processor has what the compiler was told to use.
-extern "C" bool whyformer_runs_here() {
-#if defined(__AVX512VNNI__)
-    return __builtin_cpu_supports("avx512vnni");
-#elif defined(__AVX2__)
-    return __builtin_cpu_supports("avx2");
-#else
-    return true;
-#endif
-}

@@ -1,0 +1,51 @@
+// A model's weights, as they are handed over.
+//
+// M model dimension · V vocabulary
+// library.py declares the same structs, and pack.py fills them; for a browser, browser.cpp does.
+
+#pragma once
+
+#include <cstdint>
+
+#include "product.h"
+
+struct Norm {
+    const float *gain, *shift;  // (M); null where there is no norm
+    double epsilon;
+};
+
+struct Attention {
+    Linear input, output;  // input: to queries, keys and values; or to queries of the memory's
+    Norm norm;
+    int64_t heads, dim;
+    const float *turn;  // (longest,turned) cosines, then sines; null without rotary positions
+    int64_t turned;     // components of a head
+};
+
+struct Layer {
+    Attention own, cross;  // to its own sequence, and to the memory
+    Linear memory;         // to the keys and values that `cross` reads
+    Linear enter, leave;
+    Norm norm;  // of the feed-forward network
+};
+
+struct Table {            // a vector for each token
+    const void *rows;     // (V,M) float, or int8 where there is a
+    const float *scale;   // (V) what 1 is worth in each row
+};
+
+struct Stack {
+    const Layer *layers;
+    int64_t depth;
+    Table embedding;
+    const float *position;  // (longest,M)
+    double scale;                       // of the embedding
+    Norm last;                          // where there is one, norms stand before branches; else behind
+};
+
+struct Model {
+    Stack encoder, decoder;
+    Linear output;
+    int64_t d_model, vocabulary, start, end;
+    int64_t widest;  // components of the widest row but that of the logits
+};

@@ -1,0 +1,67 @@
+"""Small models of every kind that our C++ runs, and sentences for them."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.mask import Causal
+from whyformer.attention.multihead import AttentionSpec
+from whyformer.attention.score import DotSpec
+from whyformer.models.transformer import Transformer, TransformerSpec
+from whyformer.nn.embedding import EmbeddingSpec
+from whyformer.nn.feed_forward import GeluSpec, ReluSpec
+from whyformer.nn.placement import PreNormSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
+from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
+from whyformer.position.positions import PositionSpec
+from whyformer.position.rotary import RotarySpec
+
+VOCABULARY = 75
+HEADS = AttentionSpec(heads=HeadsSpec(query=4))
+BLOCK = BlockSpec(attention=HEADS, feed_forward=ReluSpec(hidden=50))
+SINUSOIDS = SinusoidalSpec()
+TIED = EmbeddingSpec()
+
+
+def made(
+    block: BlockSpec = BLOCK, positions: PositionSpec = SINUSOIDS, embedding: EmbeddingSpec = TIED
+) -> Transformer:
+    """A model whose sizes fit nothing: neither words of 4 nor panels of 32."""
+    writing = block.model_copy(update={"cross_attention": block.attention})
+    spec = TransformerSpec(
+        d_model=44,
+        embedding=embedding,
+        encoder=StackSpec(layers=2, block=block, positions=(positions,)),
+        decoder=StackSpec(layers=3, block=writing, positions=(positions,), mask=Causal()),
+        longest=64,
+    )
+    torch.manual_seed(1)
+    model = spec.build(VOCABULARY, VOCABULARY).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.15)
+    return model
+
+
+PRE_NORM = BlockSpec(attention=HEADS, feed_forward=GeluSpec(hidden=70), placement=PreNormSpec())
+UNTIED = EmbeddingSpec(tie="none", output_bias=True, unpredicted=(1,), scale=False)
+NARROW = AttentionSpec(heads=HeadsSpec(query=3, dim=7, bias=False), score=DotSpec(scale=0.3))
+
+MODELS: dict[str, Callable[[], Transformer]] = {
+    "post-norm, ReLU, sinusoids": made,
+    "pre-norm, GELU, learned positions, three tables": lambda: made(
+        PRE_NORM, LearnedSpec(longest=64), UNTIED
+    ),
+    "narrow heads, no biases, an unscaled product": lambda: made(BlockSpec(attention=NARROW)),
+    "pre-norm, rotary positions in a part of each head": lambda: made(
+        BlockSpec(attention=AttentionSpec(heads=HeadsSpec(query=3, dim=8)), placement=PreNormSpec()),
+        RotarySpec(fraction=0.75, stretch=1.5),
+    ),
+}
+
+
+def sentences(count: int) -> list[Tensor]:
+    torch.manual_seed(2)
+    return [torch.randint(4, VOCABULARY, (1, 1 + index % 13)) for index in range(count)]
