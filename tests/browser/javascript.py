@@ -36,5 +36,6 @@ def run_script(file: Path) -> Any:
 _FRAME = """
 import { readFileSync } from "node:fs";
 const cases = JSON.parse(readFileSync(new URL("./cases.json", import.meta.url), "utf8"));
-const tell = (result) => process.stdout.write(JSON.stringify(result));
+const listed = (_, value) => (ArrayBuffer.isView(value) ? [...value] : value);
+const tell = (result) => process.stdout.write(JSON.stringify(result, listed));
 """

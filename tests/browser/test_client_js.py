@@ -32,7 +32,8 @@ class PretendedWorker {
 }
 
 let opening = "facts";
-const outcome = (promise) => promise.then((result) => result, (fault) => [fault.name, fault.code, fault.values]);
+const told = ({ name, code, values }) => [name, code, values];
+const outcome = (promise) => promise.then((result) => result, told);
 const data = { engine: "", model: { weights: "", tokenizers: {}, decoding: {}, run: {} } };
 const client = (start = () => new PretendedWorker()) => new Client(data, start);
 const all = (promises) => Promise.all(promises.map(outcome));
@@ -46,7 +47,8 @@ def told(folder: Path, program: str) -> Any:
 def test_requests_find_their_own_answers(tmp_path: Path):
     program = """
     const asking = client();
-    tell([await all([asking.translate({ text: "a" }), asking.look({ text: "b" }), asking.ready]), workers.length]);
+    const requests = [asking.translate({ text: "a" }), asking.look({ text: "b" }), asking.ready];
+    tell([await all(requests), workers.length]);
     """
     assert told(tmp_path, program) == [["translate a", "look b", "open facts"], 1]
 

@@ -1,7 +1,7 @@
 """Our JavaScript modules as one classic script: a page that is opened from disk cannot load modules.
 
-A module may only define names at its top level, or fill them in loops, and import each by its own name, on one
-line. So the texts of all modules, one behind the other, say in one function what they said apart.
+A module may import names, on a line for each other module, and export what it defines. At its top level it
+defines names and makes calls, and all texts, one behind the other, say in one function what they said apart.
 """
 
 import posixpath
@@ -19,8 +19,9 @@ _DEFINITION = re.compile(r"(?:export )?(?:(?:async )?function\*? |class |const |
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`')
 _BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _FURTHER = re.compile(r", ([\w$]+) =(?![=>])")
-_CONTINUATION = re.compile(r"[ \t})\]]|for \(|//|/\*|$")
-"""How a line begins that defines nothing: inside of a definition, at its end, a loop, a comment."""
+_STATEMENT = re.compile(r"(?:for|if) \(|[\w$]+(?:\.[\w$]+)*(?:\(| = )")
+_CONTINUATION = re.compile(r"[ \t})\]]|//|/\*|$")
+"""How a line begins that is the inside of a statement, its end, or a comment."""
 _FORBIDDEN = re.compile(r"^[ \t]+(?:import|export)\b|\bimport\s*[.(]", re.MULTILINE)
 
 
@@ -42,8 +43,8 @@ class _Module:
 def script(modules: Sequence[str], *, folder: Path = FOLDER, apart: Collection[str] = (WORKER,)) -> str:
     """Join ``modules`` of ``folder`` and all that they import into one script.
 
-    What ``modules`` export becomes ``globalThis.Whyformer``. A module that is ``apart`` comes as one
-    function, which has the name that others import from it, and all that it needs: its text runs by itself.
+    What other scripts are to see, the modules themselves make part of ``globalThis``. One that is ``apart``
+    comes as a function with the name that others import, and all that it needs inside: it runs by itself.
 
     Raises:
         ValueError: a module is missing or has something in it that cannot be joined.
@@ -53,11 +54,7 @@ def script(modules: Sequence[str], *, folder: Path = FOLDER, apart: Collection[s
         _function(read[name], read) if name in apart else read[name]
         for name in _ordered(modules, read, apart)
     ]
-    parts = _texts(shared)
-    exposed = ", ".join(name for module in modules for name in read[module].exports)
-    if exposed:
-        parts.append(f"globalThis.Whyformer = {{ {exposed} }};\n")
-    return _wrapped("(() => {", parts, "})();")
+    return _wrapped("(() => {", _texts(shared), "})();")
 
 
 def _function(module: _Module, read: Mapping[str, _Module]) -> _Module:
@@ -136,7 +133,7 @@ def _module(name: str, folder: Path) -> _Module:
         if defined := _names(line):
             names += defined
             exports += defined if line.startswith("export ") else []
-        elif not _CONTINUATION.match(line):
+        elif not (_STATEMENT.match(line) or _CONTINUATION.match(line)):
             raise ValueError(f"{name}, line {number}: cannot be joined: {line.strip()!r}")
         kept.append(line.removeprefix("export ") if defined else line)
     return _Module(name, "".join(kept).strip() + "\n", tuple(names), tuple(exports), imports)

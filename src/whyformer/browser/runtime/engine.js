@@ -9,6 +9,7 @@ export const PLACES = ["encoder self", "decoder self", "cross"];
 const NUMBER = 4; // bytes
 const NO_BOUND = -1;
 const NO_MEMORY = 4; // of what whyformer_open answers
+const NOT_FINITE = 1; // of what whyformer_step answers
 
 /** A model that the compiled program has read. */
 export class Engine {
@@ -122,9 +123,10 @@ export class Reading {
 
   /** Feeds each row its last token, `tokens` (N). */
   step(tokens) {
-    const failed = this.#exports.whyformer_step(this.#search, this.#hand(tokens), this.#rows);
+    const answer = this.#exports.whyformer_step(this.#search, this.#hand(tokens), this.#rows);
     this.#steps += 1;
-    if (failed !== 0) throw new Fault("not_finite");
+    if (answer === NOT_FINITE) throw new Fault("not_finite");
+    if (answer !== 0) throw new RangeError(`no tokens to be fed at step ${this.#steps}: ${tokens}`);
   }
 
   /** Keeps, reorders and repeats `rows`. */
