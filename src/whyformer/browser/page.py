@@ -4,6 +4,7 @@ import base64
 import json
 import warnings
 from collections.abc import Mapping
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -28,7 +29,7 @@ from whyformer.tasks.translation.translator import Translator
 INDEX: Final = "index.html"
 LARGEST_BEAM: Final = 8
 """As the page offers it."""
-_MARK = "Written by whyformer page"
+_MARK = "written-by-whyformer-page"
 """Stands at the top of each file, so that a page may be renewed and nothing else be overwritten."""
 # Each part that a sampled, watched or forced search has, and that the page's search has not.
 _UNFOLLOWED: Mapping[str, object] = {"coverage_penalty": 0.0, "prefix": (), "openings": ()}
@@ -133,7 +134,9 @@ def _refuse_foreign(folder: Path) -> None:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise WhyformerError(f"{path}: cannot be read ({error.strerror}); choose another folder.") from error
+            raise WhyformerError(
+                f"{path}: cannot be read ({error.strerror}); choose another folder."
+            ) from error
         if not ours:
             raise WhyformerError(
                 f"{path}: is in the way and was not written by `whyformer page`; choose another folder, or "
@@ -149,16 +152,10 @@ def _index(name: str) -> str:
         "title": f"{name} · Whyformer",
         "skip": translated("Skip to the content"),
         "loading": translated("Loading the model …"),
-        "noscript": translated("This page computes by JavaScript; allow it, or open the page in another browser."),
+        "noscript": translated("This page needs JavaScript; allow it, or take another browser."),
         "made": translated("Made by"),
     }
-    return Template(_template(INDEX)).substitute({key: _escaped(value) for key, value in values.items()})
-
-
-def _escaped(text: str) -> str:
-    from html import escape
-
-    return escape(text)
+    return Template(_template(INDEX)).substitute({key: escape(value) for key, value in values.items()})
 
 
 def _marked(text: str) -> str:

@@ -46,12 +46,13 @@ export function weightLabel(weight) {
   return weight.toFixed(2);
 }
 
-const measuring = document.createElement("canvas").getContext("2d");
+let pen = null;
 
 /** How wide a text is, in pixels, in `font`. */
 export function textWidth(text, font) {
-  measuring.font = font;
-  return measuring.measureText(text).width;
+  pen ??= document.createElement("canvas").getContext("2d");
+  pen.font = font;
+  return pen.measureText(text).width;
 }
 
 /** A text, cut and ended by “…” where it is wider than `most`. */
