@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from whyformer.browser.bundle import FOLDER
+from whyformer.browser.bundle import MODULES
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="needs Node, which runs JavaScript")
@@ -17,8 +17,8 @@ needs_node = pytest.mark.skipif(NODE is None, reason="needs Node, which runs Jav
 def run_modules(folder: Path, program: str, cases: object) -> Any:
     """What ``program``, a module that has ``cases`` and our rooms beside it, hands to ``tell``."""
     for room in ("runtime", "components"):
-        if (FOLDER / room).is_dir():
-            shutil.copytree(FOLDER / room, folder / room, dirs_exist_ok=True)
+        if (MODULES / room).is_dir():
+            shutil.copytree(MODULES / room, folder / room, dirs_exist_ok=True)
     (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
     (folder / "cases.json").write_text(json.dumps(cases), encoding="utf-8")
     (folder / "program.js").write_text(f"{_FRAME}\n{program}", encoding="utf-8")
@@ -28,7 +28,7 @@ def run_modules(folder: Path, program: str, cases: object) -> Any:
 def run_script(file: Path) -> Any:
     """What the JavaScript in ``file`` writes, which is JSON."""
     assert NODE is not None
-    done = subprocess.run([NODE, file], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([NODE, file], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from browser.javascript import needs_node, run_script
-from whyformer.browser.bundle import FOLDER, script
+from whyformer.browser.bundle import MODULES, script
 
 
 def written(folder: Path, modules: Mapping[str, str]) -> Path:
@@ -23,7 +23,7 @@ def told(folder: Path, text: str) -> object:
     return run_script(file)
 
 
-MODULES = {
+PARTS = {
     "parts/number.js": (
         "/** A number. */\nexport const NUMBER = 20, ONE = [1, 2].length - 1;\n"
         "const squares = [];\nfor (const number of [1, 2]) {\n  squares.push(number * number);\n}\n"
@@ -44,7 +44,7 @@ MODULES = {
 
 @needs_node
 def test_a_script_does_what_its_modules_do(tmp_path: Path):
-    text = script(["main.js"], folder=written(tmp_path, MODULES))
+    text = script(["main.js"], folder=written(tmp_path, PARTS))
     assert told(tmp_path, text) == [21, 21, "export 20", "undefined"]
     assert text.count("function sum()") == 1
     assert "import {" not in text
@@ -53,7 +53,7 @@ def test_a_script_does_what_its_modules_do(tmp_path: Path):
 @needs_node
 def test_what_runs_apart_is_a_function_whose_text_runs_by_itself(tmp_path: Path):
     modules = {
-        **MODULES,
+        **PARTS,
         "apart.js": (
             'import { sum } from "./parts/sum.js";\n\nconst mine = sum() * 2;\n\n'
             "export function work() {\n  globalThis.worked = [mine, typeof tell];\n}\n"
@@ -106,8 +106,8 @@ def test_what_runs_apart_is_a_function_whose_text_runs_by_itself(tmp_path: Path)
     ],
 )
 def test_what_cannot_be_joined_is_refused(text: str, complaint: str, tmp_path: Path):
-    folder = written(tmp_path, {**MODULES, "main.js": text})
-    with pytest.raises(ValueError) as caught:
+    folder = written(tmp_path, {**PARTS, "main.js": text})
+    with pytest.raises(RuntimeError) as caught:
         script(["main.js"], folder=folder)
     assert complaint in str(caught.value)
 
@@ -120,16 +120,18 @@ def test_a_module_apart_has_one_entry(tmp_path: Path):
         "same.js": 'import { work } from "./apart.js";\nimport { all } from "./twice.js";\nconst work = 1;\n',
     }
     folder = written(tmp_path, modules)
-    with pytest.raises(ValueError, match=r"one name, but \['rest', 'work'\] are imported"):
+    with pytest.raises(RuntimeError, match=r"one name, but \['rest', 'work'\] are imported"):
         script(["main.js"], folder=folder, apart=["apart.js"])
-    with pytest.raises(ValueError, match=r"one name, but \[\] are imported"):
+    with pytest.raises(RuntimeError, match=r"one name, but \[\] are imported"):
         script(["apart.js"], folder=folder, apart=["apart.js"])
     assert "function rest() {}" in script(["twice.js"], folder=folder, apart=["apart.js"])
-    with pytest.raises(ValueError, match=r"same\.js: defines work, as apart\.js does"):
+    with pytest.raises(RuntimeError, match=r"same\.js: defines work, as apart\.js does"):
         script(["same.js"], folder=folder, apart=["apart.js"])
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.js")), ids=lambda path: str(path.relative_to(FOLDER)))
+@pytest.mark.parametrize(
+    "path", sorted(MODULES.rglob("*.js")), ids=lambda path: str(path.relative_to(MODULES))
+)
 def test_our_modules_keep_the_budget(path: Path):
     lines = path.read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 500

@@ -11,7 +11,7 @@ import torch
 
 from browser.javascript import needs_node, run_modules, run_script
 from whyformer.analysis.inspection import inspect_translation
-from whyformer.browser.bundle import FOLDER, script
+from whyformer.browser.bundle import MODULES, script
 from whyformer.browser.tokenizers import page_tokenizer
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
@@ -295,7 +295,7 @@ globalThis.Worker = class extends EventTarget {
 
 def test_the_joined_script_answers_from_its_worker(data: dict[str, Any], texts: list[str], tmp_path: Path):
     entry = 'import { Client } from "./runtime/client.js";\n\nglobalThis.Joined = { Client };\n'
-    (tmp_path / "runtime").symlink_to(FOLDER / "runtime")
+    (tmp_path / "runtime").symlink_to(MODULES / "runtime")
     (tmp_path / "entry.js").write_text(entry, encoding="utf-8")
     joined = script(["entry.js"], folder=tmp_path)
     asking = """

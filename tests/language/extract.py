@@ -46,6 +46,8 @@ NOT_SAID: dict[str, tuple[str, ...]] = {
     "analysis/trace.py": ("*",),
     # Places of a page, which has its own tables; sources, which are cited as they are.
     "analysis/inspection.py": ("decoder self", "encoder self"),
+    # JavaScript.
+    "browser/bundle.py": ('"use strict";', "function {0}() {{"),
     "analysis/catalogue.py": ("* et al. *", "Press and Wolf *", "BERT, GPT-2"),
     "cli/main.py": ("whyformer {0}",),
     "cli/inspect.py": ("ln P",),

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+MODULES = Path(__file__).parent
 WORKER = "runtime/worker.js"
 """The module whose one entry runs in a worker, with all that it needs."""
 
@@ -32,7 +32,7 @@ class _Module:
     name: str
     """Path from the folder of all modules."""
     text: str
-    """What is left of it in the script: neither imports nor the word export."""
+    """Its text in the script, without imports and the word export."""
     names: tuple[str, ...]
     """All that it defines at its top level."""
     exports: tuple[str, ...]
@@ -40,14 +40,14 @@ class _Module:
     """Names that it takes from other modules, by their paths."""
 
 
-def script(modules: Sequence[str], *, folder: Path = FOLDER, apart: Collection[str] = (WORKER,)) -> str:
+def script(modules: Sequence[str], *, folder: Path = MODULES, apart: Collection[str] = (WORKER,)) -> str:
     """Join ``modules`` of ``folder`` and all that they import into one script.
 
     What other scripts are to see, the modules themselves make part of ``globalThis``. One that is ``apart``
     comes as a function with the name that others import, and all that it needs inside: it runs by itself.
 
     Raises:
-        ValueError: a module is missing or has something in it that cannot be joined.
+        RuntimeError: a module is missing or has something in it that cannot be joined.
     """
     read = _closure(modules, folder)
     shared = [
@@ -61,7 +61,7 @@ def _function(module: _Module, read: Mapping[str, _Module]) -> _Module:
     """A module as one function, with all that it imports and itself inside."""
     asked = {name for other in read.values() for name in other.imports.get(module.name, ())}
     if len(asked) != 1:
-        raise ValueError(f"{module.name}: runs apart by one name, but {sorted(asked)} are imported")
+        raise RuntimeError(f"{module.name}: runs apart by one name, but {sorted(asked)} are imported")
     entry = asked.pop()
     inside = _texts([read[name] for name in _ordered([module.name], read, ())])
     text = _wrapped(f"function {entry}() {{", [*inside, f"{entry}();\n"], "}")
@@ -74,7 +74,9 @@ def _texts(modules: Sequence[_Module]) -> list[str]:
     for module in modules:
         for name in module.names:
             if name in owners:
-                raise ValueError(f"{module.name}: defines {name}, as {owners[name]} does; rename one of them")
+                raise RuntimeError(
+                    f"{module.name}: defines {name}, as {owners[name]} does; rename one of them"
+                )
             owners[name] = module.name
     return [module.text for module in modules]
 
@@ -95,7 +97,7 @@ def _closure(modules: Sequence[str], folder: Path) -> dict[str, _Module]:
     for module in read.values():
         for source, names in module.imports.items():
             if missing := [name for name in names if name not in read[source].exports]:
-                raise ValueError(f"{module.name}: imports {missing[0]}, which {source} does not export")
+                raise RuntimeError(f"{module.name}: imports {missing[0]}, which {source} does not export")
     return read
 
 
@@ -105,7 +107,7 @@ def _ordered(modules: Sequence[str], read: Mapping[str, _Module], apart: Collect
 
     def visit(name: str, path: tuple[str, ...]) -> None:
         if name in path:
-            raise ValueError(f"{' -> '.join([*path, name])}: modules import each other in a circle")
+            raise RuntimeError(f"{' -> '.join([*path, name])}: modules import each other in a circle")
         if name not in done:
             for source in () if name in apart else read[name].imports:
                 visit(source, (*path, name))
@@ -120,9 +122,9 @@ def _module(name: str, folder: Path) -> _Module:
     try:
         text = (folder / name).read_text(encoding="utf-8")
     except OSError as error:
-        raise ValueError(f"{name}: cannot be read ({error.strerror})") from error
+        raise RuntimeError(f"{name}: cannot be read ({error.strerror})") from error
     if found := _FORBIDDEN.search(text):
-        raise ValueError(f"{_place(name, text, found.start())}: cannot be joined: {found[0].strip()!r}")
+        raise RuntimeError(f"{_place(name, text, found.start())}: cannot be joined: {found[0].strip()!r}")
     imports = dict[str, tuple[str, ...]]()
     names, exports, kept = list[str](), list[str](), list[str]()
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
@@ -134,7 +136,7 @@ def _module(name: str, folder: Path) -> _Module:
             names += defined
             exports += defined if line.startswith("export ") else []
         elif not (_STATEMENT.match(line) or _CONTINUATION.match(line)):
-            raise ValueError(f"{name}, line {number}: cannot be joined: {line.strip()!r}")
+            raise RuntimeError(f"{name}, line {number}: cannot be joined: {line.strip()!r}")
         kept.append(line.removeprefix("export ") if defined else line)
     return _Module(name, "".join(kept).strip() + "\n", tuple(names), tuple(exports), imports)
 
