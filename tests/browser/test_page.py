@@ -1,4 +1,4 @@
-"""The page of a run as a folder: what is in it, what it leaves out, what it refuses, and what it never harms."""
+"""The page of a run as a folder: what is in it, what it leaves out and refuses, and what it never harms."""
 
 import base64
 import json
@@ -9,29 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from browser.javascript import NODE, needs_node, run_modules
 from whyformer import files
 from whyformer.browser import page
-from whyformer.browser.bundle import FOLDER
-from whyformer.browser.examples import held_out_examples
-from whyformer.browser.page import LARGEST_BEAM, write_page
+from whyformer.browser.bundle import MODULES
+from whyformer.browser.examples import short_sources
+from whyformer.browser.page import write_run_page
 from whyformer.cli.main import app
 from whyformer.data.corpora.parallel import FilesSpec
-from whyformer.decoding.beam import BeamSpec
-from whyformer.decoding.greedy import GreedySpec
-from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.engines.webassembly import build
 from whyformer.engines.webassembly.model_file import model_bytes
 from whyformer.errors import CheckpointError, DecodingError, WhyformerError, WhyformerNote
+from whyformer.plots.chart import HTML_LANG, Language
 from whyformer.plots.inspection.bitmap import COLORS, DARK_COLORS, STOPS
-from whyformer.plots.inspection.tokens import percent, row_labels, token_label
-from whyformer.runs.load import load
+from whyformer.plots.inspection.tokens import percent, token_label
+from whyformer.runs.load import load_as
+from whyformer.tasks.translation.translator import Translator
 
 FILES = ["index.html", "style.css", "script.js", "engine.js", "model.js"]
-COMPONENTS = FOLDER / "components"
+COMPONENTS = MODULES / "components"
 needs_engine = pytest.mark.skipif(
     build.missing() is not None, reason=build.missing() or "the engine is there"
 )
@@ -46,14 +46,14 @@ def data_of(folder: Path, name: str) -> Any:
 @pytest.fixture(scope="module")
 def written(reverse_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("written") / "page"
-    write_page(reverse_run, folder)
+    write_run_page(reverse_run, folder)
     return folder
 
 
 @needs_engine
 def test_a_page_has_everything_that_it_needs(written: Path, reverse_run: Path):
     assert sorted(path.name for path in written.iterdir()) == sorted(FILES)
-    model, run = data_of(written, "model"), load(reverse_run)
+    model, run = data_of(written, "model"), load_as(Translator, reverse_run)
     assert base64.b64decode(data_of(written, "engine")) == build.ENGINE.read_bytes()
     assert base64.b64decode(model["weights"]) == model_bytes(run.model)
     assert set(model["tokenizers"]) == {"source", "target"}
@@ -67,7 +67,7 @@ def test_a_page_has_everything_that_it_needs(written: Path, reverse_run: Path):
 
 @needs_engine
 def test_sizes_are_those_of_the_files(reverse_run: Path, tmp_path: Path):
-    sizes = write_page(reverse_run, tmp_path / "page")
+    sizes = write_run_page(reverse_run, tmp_path / "page")
     assert sizes == {name: (tmp_path / "page" / name).stat().st_size for name in FILES}
     shared = sum(size for name, size in sizes.items() if name != "model.js")
     # Of 3 MB for a whole page, this is the part that no model can help.
@@ -86,11 +86,11 @@ def test_nothing_is_fetched_from_elsewhere(written: Path):
 
 @needs_engine
 def test_a_page_is_renewed_and_what_lies_beside_it_stays(reverse_run: Path, tmp_path: Path):
-    write_page(reverse_run, tmp_path)
+    write_run_page(reverse_run, tmp_path)
     first = (tmp_path / "model.js").read_bytes()
     (tmp_path / "model.js").write_bytes(first[:300])
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
-    write_page(reverse_run, tmp_path)
+    write_run_page(reverse_run, tmp_path)
     assert (tmp_path / "model.js").read_bytes() == first
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, "notes.txt"])
@@ -102,7 +102,7 @@ def test_what_no_page_has_brought_is_never_overwritten(name: str, reverse_run: P
     with pytest.raises(
         WhyformerError, match=f"{name}: is in the way and was not written by `whyformer page`"
     ):
-        write_page(reverse_run, tmp_path)
+        write_run_page(reverse_run, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
 
@@ -112,7 +112,7 @@ def test_a_full_disk_leaves_the_page_that_was_there(
     reverse_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     folder = tmp_path / "page"
-    write_page(reverse_run, folder)
+    write_run_page(reverse_run, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     sync, calls = files.os.fsync, list[int]()
 
@@ -126,7 +126,7 @@ def test_a_full_disk_leaves_the_page_that_was_there(
     monkeypatch.setattr(page, "_template", lambda name: f"{name} anew {page._MARK}")
     monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(WhyformerError, match="the disk is full"):
-        write_page(reverse_run, folder)
+        write_run_page(reverse_run, folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -134,7 +134,7 @@ def test_a_full_disk_leaves_the_page_that_was_there(
 def test_a_file_where_the_folder_should_be_is_told(reverse_run: Path, tmp_path: Path):
     (tmp_path / "page").write_text("mine", encoding="utf-8")
     with pytest.raises(WhyformerError, match="page"):
-        write_page(reverse_run, tmp_path / "page")
+        write_run_page(reverse_run, tmp_path / "page")
     assert (tmp_path / "page").read_text(encoding="utf-8") == "mine"
 
 
@@ -143,7 +143,7 @@ def test_without_the_engine_nothing_is_written(
 ):
     monkeypatch.setattr(page, "missing", lambda: "the engine was not compiled; compile it.")
     with pytest.raises(DecodingError, match="compile it"):
-        write_page(reverse_run, tmp_path / "page")
+        write_run_page(reverse_run, tmp_path / "page")
     assert not (tmp_path / "page").exists()
 
 
@@ -154,28 +154,37 @@ def test_what_the_engine_does_not_take_is_refused_by_field(reverse_run: Path, tm
     recipe = (run / "recipe.yaml").read_text(encoding="utf-8")
     (run / "recipe.yaml").write_text(recipe.replace("kind: relu", "kind: silu", 1), encoding="utf-8")
     with pytest.raises(DecodingError, match=r"model\.encoder\.block\.feed_forward\.kind"):
-        write_page(run, tmp_path / "page")
+        write_run_page(run, tmp_path / "page")
     assert not (tmp_path / "page").exists()
 
 
 def test_a_run_that_does_something_else_is_refused(counting_run: Path, tmp_path: Path):
     with pytest.raises(CheckpointError, match="use `whyformer generate"):
-        write_page(counting_run, tmp_path / "page")
+        write_run_page(counting_run, tmp_path / "page")
 
 
 COMMON = {"longest_extra": 7, "forbidden": [0, 1, 2], "no_repeat_ngram": 3}
 
 
+def settings_of(**said: object) -> SearchSpec:
+    adapter: TypeAdapter[SearchSpec] = TypeAdapter(SearchSpec)
+    return adapter.validate_python({**COMMON, **said})
+
+
 @pytest.mark.parametrize(
     ("settings", "kept", "field"),
     [
-        (GreedySpec(**COMMON), {"kind": "greedy"}, None),
-        (BeamSpec(size=3, **COMMON), {"kind": "beam", "size": 3, "length_penalty": 0.6}, None),
-        (BeamSpec(size=12, **COMMON), {"kind": "beam", "size": 12}, "size is 12"),
-        (BeamSpec(coverage_penalty=0.4, **COMMON), {"kind": "beam"}, "coverage_penalty is 0.4"),
-        (GreedySpec(prefix=(5, 6), **COMMON), {"kind": "greedy"}, r"prefix is \[5, 6\]"),
-        (GreedySpec(openings=((5,), (6,)), **COMMON), {"kind": "greedy"}, r"openings is \[\[5\], \[6\]\]"),
-        (SamplingSpec(temperature=0.5, **COMMON), {"kind": "greedy"}, "kind is sampling"),
+        (settings_of(kind="greedy"), {"kind": "greedy"}, None),
+        (settings_of(kind="beam", size=3), {"kind": "beam", "size": 3, "length_penalty": 0.6}, None),
+        (settings_of(kind="beam", size=12), {"kind": "beam", "size": 12}, "size is 12"),
+        (settings_of(kind="beam", coverage_penalty=0.4), {"kind": "beam"}, "coverage_penalty is 0.4"),
+        (settings_of(kind="greedy", prefix=(5, 6)), {"kind": "greedy"}, r"prefix is \[5, 6\]"),
+        (
+            settings_of(kind="greedy", openings=((5,), (6,))),
+            {"kind": "greedy"},
+            r"openings is \[\[5\], \[6\]\]",
+        ),
+        (settings_of(kind="sampling", temperature=0.5), {"kind": "greedy"}, "kind is sampling"),
     ],
 )
 def test_what_a_page_leaves_out_of_the_search_is_told(
@@ -196,23 +205,23 @@ def test_examples_are_never_bought_by_reading_all_training_data(tmp_path: Path):
     tests = tmp_path / "test.tsv"
     tests.write_text("long " * 30 + "\tx\nb c\ty\n\tz\na\tx\na\ty\n", encoding="utf-8")
     shares = FilesSpec.model_validate({"train": str(pairs)})
-    assert held_out_examples(shares) == []
+    assert short_sources(shares) == []
     named = FilesSpec.model_validate({"train": str(pairs), "test": {"mine": str(tests)}})
-    assert held_out_examples(named) == ["a", "b c"]
+    assert short_sources(named) == ["a", "b c"]
     tests.unlink()
-    assert held_out_examples(named) == []
-    assert held_out_examples(None) == []
+    assert short_sources(named) == []
+    assert short_sources(None) == []
 
 
 @needs_engine
 @pytest.mark.parametrize(("lang", "told"), [("en", "in a browser"), ("zh", "请用浏览器打开")])
-def test_the_verb_names_the_page_and_its_size(lang: str, told: str, reverse_run: Path, tmp_path: Path):
+def test_the_verb_names_the_page_and_its_size(lang: Language, told: str, reverse_run: Path, tmp_path: Path):
     done = CliRunner().invoke(app, ["page", str(reverse_run), "--to", str(tmp_path / "page"), "--lang", lang])
     assert done.exit_code == 0, done.output
     assert told in done.output
     assert str(tmp_path / "page" / "index.html") in done.output
     html = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
-    assert f'<html lang="{dict(en="en", zh="zh-CN")[lang]}">' in html
+    assert f'<html lang="{HTML_LANG[lang]}">' in html
 
 
 def sources() -> dict[str, str]:
@@ -293,7 +302,8 @@ def test_a_link_brings_back_what_is_shown(tmp_path: Path):
 @needs_node
 def test_masks_are_the_usual_ones_first_and_presets_only_break_what_is_there(tmp_path: Path):
     program = """
-    import { MASKS, isWhole, maskName, presetLenses, withHeads, withMask, wholeLens } from "./components/lens.js";
+    import { MASKS, isWhole, maskName, presetLenses } from "./components/lens.js";
+    import { withHeads, withMask, wholeLens } from "./components/lens.js";
     const heads = { "encoder self": [2], "decoder self": [2, 2], cross: [2, 3] };
     const lens = withHeads(wholeLens(), [["cross", 0, 1]], true);
     tell({

@@ -14,24 +14,27 @@ import { Session } from "./components/session.js";
 
 const asked = [];
 let stops = 0;
+const waiting = (kind, request) =>
+  new Promise((done, failed) => asked.push({ kind, request, done, failed }));
 const client = {
-  translate: (request) => new Promise((done, failed) => asked.push({ kind: "translate", request, done, failed })),
-  look: (request) => new Promise((done, failed) => asked.push({ kind: "look", request, done, failed })),
+  translate: (request) => waiting("translate", request),
+  look: (request) => waiting("look", request),
   stop() {
     stops += 1;
     asked.splice(0).forEach(({ failed }) => failed({ code: "stopped", values: {} }));
   },
 };
 const weights = Float32Array.from([1, 0, 1, 0, /* the second head differs by row */ 1, 0, 0, 1]);
+const tokens = { queries: ["<s>", "b"], keys: ["a", "</s>"], written: ["b", "</s>"] };
 const lookOf = (name) => ({
   name,
   source: { ids: [], tokens: ["a", "</s>"] },
   target: { ids: [], tokens: ["b", "</s>"] },
-  steps: [{ token: "b", log_probability: -1, others: [] }, { token: "</s>", log_probability: -2, others: [] }],
-  attention: [{ place: "cross", layer: 0, heads: 2, queries: ["<s>", "b"], keys: ["a", "</s>"], written: ["b", "</s>"], weights }],
+  steps: ["b", "</s>"].map((token) => ({ token, log_probability: -1, others: [] })),
+  attention: [{ ...tokens, place: "cross", layer: 0, heads: 2, weights }],
 });
 const output = (text) => ({ text, ids: [7], tokens: [text], score: -1, log_probability: -1, finished: true });
-const resultOf = (text) => ({ outputs: [output(text), output("other")], tree: [], look: lookOf(text), milliseconds: 1 });
+const resultOf = (text) => ({ outputs: [output(text)], tree: [], look: lookOf(text), milliseconds: 1 });
 const model = { decoding: { kind: "beam", size: 12 }, run: { examples: [] } };
 const session = new Session(client, model, {}, { text: "" });
 const sleep = (time) => new Promise((done) => setTimeout(done, time));
@@ -50,13 +53,13 @@ def test_what_is_typed_on_is_asked_once_and_the_newest_wins(tmp_path: Path):
     const first = await next();
     session.set({ text: "abcd" });
     await sleep(150);
-    const waiting = asked.length;
+    const more = asked.length;
     first.done(resultOf("ABC"));
     const second = await next();
     const between = session.state.result;
     second.done(resultOf("ABCD"));
     await until(() => session.state.result !== null);
-    tell([first.request, waiting, between, second.request.text, session.state.result.outputs[0].text, stops]);
+    tell([first.request, more, between, second.request.text, session.state.result.outputs[0].text, stops]);
     """
     first, waiting, between, second, shown, stops = told(tmp_path, program)
     whole = {"ablated": [], "masks": {}}
@@ -98,8 +101,8 @@ def test_a_stop_is_told_and_the_next_text_is_translated(tmp_path: Path):
 
 def test_every_fault_is_a_sentence_in_both_languages(tmp_path: Path):
     program = """
-    const codes = ["stopped", "damaged", "not_wasm", "no_worker", "overlong", "surrogate", "not_finite", "memory",
-      "crashed", "stuck", "settings", "not_loaded", "unheard of"];
+    const codes = ["stopped", "damaged", "not_wasm", "no_worker", "overlong", "surrogate", "not_finite",
+      "memory", "crashed", "stuck", "settings", "not_loaded", "unheard of"];
     const values = { tokens: 12345, most: 1023, side: "target", file: "model.js" };
     tell(["en", "zh"].map((lang) => {
       session.state.lang = lang;

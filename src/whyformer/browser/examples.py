@@ -11,7 +11,7 @@ _SHORT = 60
 """Characters that fit a button."""
 
 
-def held_out_examples(data: AnyData | None) -> list[str]:
+def short_sources(data: AnyData | None) -> list[str]:
     """Return a few short sources of a held-out set of ``data``, the shortest first.
 
     Where no set can be had without reading all training data, or its files are gone, there are none.

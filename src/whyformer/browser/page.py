@@ -11,7 +11,7 @@ from string import Template
 from typing import Final
 
 from whyformer.browser.bundle import script
-from whyformer.browser.examples import held_out_examples
+from whyformer.browser.examples import short_sources
 from whyformer.browser.tokenizers import page_tokenizer
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import SearchSpec
@@ -35,7 +35,7 @@ _MARK = "written-by-whyformer-page"
 _UNFOLLOWED: Mapping[str, object] = {"coverage_penalty": 0.0, "prefix": (), "openings": ()}
 
 
-def write_page(run: Path, folder: Path, *, weights: Path | None = None) -> dict[str, int]:
+def write_run_page(run: Path, folder: Path, *, weights: Path | None = None) -> dict[str, int]:
     """Write the page of ``run`` into ``folder``, all files or none; return their sizes in bytes by name.
 
     Args:
@@ -74,7 +74,7 @@ def model_files(run: Path, weights: Path | None = None) -> dict[str, str]:
     """Return the text of the file that a run's page has for itself: weights, tokenizers, settings, examples.
 
     Raises:
-        WhyformerError: see ``write_page``.
+        WhyformerError: see ``write_run_page``.
     """
     translator = load_as(Translator, run, Execution("cpu"), weights)
     recipe = read_recipe(run)
@@ -90,7 +90,7 @@ def model_files(run: Path, weights: Path | None = None) -> dict[str, str]:
         "run": {
             "name": run.resolve().name,
             "parameters": sum(each.numel() for each in translator.model.parameters()),
-            "examples": held_out_examples(recipe.data),
+            "examples": short_sources(recipe.data),
         },
     }
     return {"model.js": _marked(_data("model", json.dumps(model, ensure_ascii=False, separators=(",", ":"))))}
@@ -151,7 +151,6 @@ def _index(name: str) -> str:
         "lang": HTML_LANG[lang],
         "title": f"{name} · Whyformer",
         "skip": translated("Skip to the content"),
-        "loading": translated("Loading the model …"),
         "noscript": translated("This page needs JavaScript; allow it, or take another browser."),
         "made": translated("Made by"),
     }

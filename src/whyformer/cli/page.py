@@ -16,16 +16,16 @@ def page(
     ],
     weights: WeightsOption = None,
 ) -> None:
-    """Write a page on which RUN translates, and can be looked into, in any browser.
+    """Write RUN as a page that translates in any browser.
 
     It needs no server and no network: open index.html from disk, or put the folder on any web server. The
     model computes on the reader's own device, in int8; one types and sees every head, the search, and what
     becomes of the translation when a part is missing. Runs that translate by a Transformer, as for
     `--engine native`; what the engine cannot express is refused.
     """
-    from whyformer.browser.page import INDEX, write_page
+    from whyformer.browser.page import INDEX, write_run_page
 
-    sizes = write_page(run, to, weights=weights)
+    sizes = write_run_page(run, to, weights=weights)
     megabytes = {name: size / 1e6 for name, size in sizes.items()}
     model, whole = megabytes["model.js"], sum(megabytes.values())
     say(f"open {to / INDEX} in a browser: {whole:.1f} MB in all, {model:.1f} MB of them the model")

@@ -351,7 +351,7 @@ function listenTo(view) {
   map.addEventListener("focus", () => {
     if (view.size) moveCursor(view, view.cursor);
   });
-  map.addEventListener("blur", () => session.point());
+  map.addEventListener("blur", () => session.pointNoMore());
 }
 
 function numberTable(view) {

@@ -33,6 +33,7 @@ async function showPage(main) {
   if (kept("theme")) root.dataset.theme = kept("theme");
   const asked = /[#&]lang=(en|zh)/.exec(location.hash)?.[1];
   const lang = asked ?? kept("lang")?.slice(0, 2) ?? (root.lang.startsWith("zh") ? "zh" : "en");
+  main.replaceChildren(make("p", { class: "soft", role: "status" }, sayIn(lang, "loading")));
   let session;
   try {
     session = await openSession(base, lang in HTML_LANGUAGES ? lang : "en", (facts) =>

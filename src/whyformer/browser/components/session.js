@@ -8,6 +8,8 @@ import { faultIn, sayIn } from "./words.js";
 const QUIET = 60;
 const PATIENCE = 300;
 const OVERTAKEN = 1000;
+/** Milliseconds that a token stays lit when it has lost the focus. */
+const LINGER = 250;
 /** Hypotheses that are shown; the first of them does not depend on how many. */
 const SHOWN = 4;
 const ASKED = ["text", "search", "lens"];
@@ -220,6 +222,14 @@ export class Session {
   point(side, index) {
     const { hover } = this.state;
     if (hover?.side !== side || hover?.index !== index) this.set({ hover: side ? { side, index } : null });
+  }
+
+  /** Points at nothing, a little later: what follows may move, and a press that took the focus is still going on. */
+  pointNoMore() {
+    const { hover } = this.state;
+    setTimeout(() => {
+      if (this.state.hover === hover) this.point();
+    }, LINGER);
   }
 
   /** What lights up: the token pointed at, else that of the step. */

@@ -46,7 +46,7 @@ export function stepsView(session) {
     back.disabled = !count || step === 0;
     forward.disabled = !count || step === count - 1;
     all.disabled = !session.lit();
-    shading.textContent = session.lit() && session.state.heads ? shadingWords(session) : "";
+    shading.textContent = session.state.heads ? shadingWords(session) : "";
   });
   session.onRedraw(watchTheme(() => light(session, lines)));
   return part;
@@ -118,7 +118,7 @@ function listen(session, lines) {
       else session.point(side, index);
     });
     line.addEventListener("focusout", () => {
-      if (side === "source") session.point();
+      if (side === "source") session.pointNoMore();
     });
     rove(line, "[data-index]", alongLine);
   }
@@ -168,7 +168,7 @@ function shades(session, lit) {
 }
 
 function shadingWords(session) {
-  const key = session.lit().side === "target" ? "shadingTarget" : "shadingSource";
+  const key = session.lit()?.side === "source" ? "shadingSource" : "shadingTarget";
   return session.say(
     key,
     Object.fromEntries(
