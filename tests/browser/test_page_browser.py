@@ -280,6 +280,11 @@ def test_a_link_shows_the_same(folder: Path, browser: Browser):
     assert field(other).input_value() == "4 <b>& 1"
     assert other.get_by_label("Greedy").is_checked()
     expect(other.locator(".banner")).to_be_visible()
+    # A link that is put into the address of the page at hand.
+    other.goto(f"{(folder / 'index.html').as_uri()}#lang=zh&text=1+2&step=2")
+    expect(other.locator(".stepper .place")).to_have_text("第 2 步，共 3 步")
+    expect(other.locator(".banner")).to_be_hidden()
+    assert other.get_by_label("束搜索").is_checked()
     page.close()
     other.close()
 

@@ -2,6 +2,7 @@
 
 import { isDark, watchTheme } from "./colors.js";
 import { make, press } from "./dom.js";
+import { wholeLens } from "./lens.js";
 import { fromLink, toLink } from "./link.js";
 import { drawParts, mount, openSession, PARTS } from "./mount.js";
 import { faultIn, HTML_LANGUAGES, sayIn } from "./words.js";
@@ -120,7 +121,9 @@ function keepAddress(session, draw) {
   addEventListener("hashchange", () => {
     if (location.hash === written) return;
     const { lang } = session.state;
-    session.set(fromLink(location.hash, session.facts.heads));
+    const link = fromLink(location.hash, session.facts.heads);
+    // What a link leaves out is as usual; one to a place on the page says nothing at all.
+    if ("lang" in link) session.set({ ...session.defaults, lens: wholeLens(), own: "", step: null, ...link });
     if (session.state.lang !== lang) draw();
   });
 }

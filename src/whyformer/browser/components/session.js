@@ -5,7 +5,7 @@ import { LARGEST_BEAM } from "./link.js";
 import { faultIn, sayIn } from "./words.js";
 
 /** Milliseconds: of quiet before a text is translated, until a stop is offered, until a newer one ends it. */
-const QUIET = 60;
+const QUIET = 30;
 const PATIENCE = 300;
 const OVERTAKEN = 1000;
 /** Milliseconds that a token stays lit when it has lost the focus. */
@@ -106,7 +106,7 @@ export class Session {
     const changed = Object.keys(changes).filter((key) => this.state[key] !== changes[key]);
     Object.assign(this.state, changes);
     if (changed.some((key) => ASKED.includes(key))) this.ask();
-    if (changed.includes("text")) Object.assign(this.state, { step: null, hover: null });
+    if (changed.includes("text")) Object.assign(this.state, { step: changes.step ?? null, hover: null });
     if (changed.includes("own")) this.lookAtOwn();
     const told = changed.includes("text") ? [...changed, "step", "hover"] : changed;
     for (const watcher of this.watchers.slice()) if (watcher.keys.some((key) => told.includes(key))) watcher.action();

@@ -182,41 +182,39 @@ function shadingWords(session) {
 
 /** What is said of the token that is lit, in a sentence and in bars. */
 function tell(session, detail, told) {
-  const { look, lang } = session.state;
+  const { look } = session.state;
   const lit = session.lit();
-  told.textContent = look ? session.say("guide") : "";
+  told.textContent = !look ? "" : lit ? litWords(session, look, lit) : session.say("guide");
   detail.replaceChildren();
   if (!look) return;
-  if (!lit) {
-    const least = look.steps.reduce((found, step) => (step.log_probability < found.log_probability ? step : found));
-    const words = session.say("leastSure", {
-      step: look.steps.indexOf(least) + 1,
-      written: tokenLabel(least.token, lang),
-    });
-    detail.append(make("h3", { class: "small soft" }, words), likeliest(session, least));
-    return;
-  }
+  const writing = lit?.side === "target";
+  const step = writing ? look.steps[lit.index] : leastSure(look.steps);
+  const words = session.say(writing ? "likely" : "leastSure", {
+    step: look.steps.indexOf(step) + 1,
+    written: tokenLabel(step.token, session.state.lang),
+  });
+  detail.append(make("h3", { class: "small soft" }, words), likeliest(session, step));
+}
+
+const leastSure = (steps) =>
+  steps.reduce((found, step) => (step.log_probability < found.log_probability ? step : found));
+
+function litWords(session, look, lit) {
+  const label = (token) => tokenLabel(token, session.state.lang);
   const weights = shades(session, lit);
-  const label = (tokens) => (index) => tokenLabel(tokens[index], lang);
   if (lit.side === "source") {
-    const looked = mostOf(weights.target, label(look.target.tokens));
-    told.textContent = session.say(looked ? "toldSource" : "toldSourceNobody", {
-      token: label(look.source.tokens)(lit.index),
-      most: looked,
-    });
-    return;
+    const most = mostOf(weights.target, (index) => label(look.target.tokens[index]));
+    return session.say(most ? "toldSource" : "toldSourceNobody", { token: label(look.source.tokens[lit.index]), most });
   }
   const step = look.steps[lit.index];
-  const fed = lit.index ? look.steps[lit.index - 1].token : startToken(look);
-  told.textContent = session.say(weights.source.some((weight) => weight > 0) ? "toldStep" : "toldStepBlind", {
+  return session.say(weights.source.some((weight) => weight > 0) ? "toldStep" : "toldStepBlind", {
     step: lit.index + 1,
     all: look.steps.length,
-    fed: tokenLabel(fed, lang),
-    written: tokenLabel(step.token, lang),
+    fed: label(lit.index ? look.steps[lit.index - 1].token : startToken(look)),
+    written: label(step.token),
     percent: percentLabel(Math.exp(step.log_probability)),
-    most: mostOf(weights.source, label(look.source.tokens)),
+    most: mostOf(weights.source, (index) => label(look.source.tokens[index])),
   });
-  detail.append(make("h3", { class: "small soft" }, session.say("likely")), likeliest(session, step));
 }
 
 /** The three largest of some weights, with their labels. */
@@ -225,6 +223,6 @@ export function mostOf(weights, labelOf) {
   return order
     .filter((index) => weights[index] >= 0.005)
     .slice(0, 3)
-    .map((index) => `${labelOf(index)} ${weightLabel(weights[index])}`)
-    .join(" / ");
+    .map((index) => `${labelOf(index)} (${weightLabel(weights[index])})`)
+    .join(", ");
 }
