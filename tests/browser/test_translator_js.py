@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from browser.javascript import needs_node, run_modules, run_script
-from whyformer.analysis.inspection import inspect_translation
+from whyformer.analysis.inspection import Inspection, inspect_translation
 from whyformer.browser.bundle import MODULES, script
 from whyformer.browser.tokenizers import page_tokenizer
 from whyformer.decoding.beam import BeamSpec
@@ -101,42 +101,38 @@ def test_tokens_are_those_of_the_native_engine(
 def test_a_look_is_that_of_inspect(
     translator: Translator, data: dict[str, Any], texts: list[str], tmp_path: Path
 ):
-    few = texts[:12]
-    found = told(
-        tmp_path,
-        "tell(texts.map((text) => outcome(() => translator.translate({ text, search: greedy }))));",
-        data,
-        few,
-    )
-    for text, result in zip(few, found, strict=True):
+    program = "tell(texts.map((text) => translator.translate({ text, search: greedy })));"
+    found = told(tmp_path, program, data, texts[:40])
+    engine = NativeEngine(translator.model, "int8")
+    native = Translator(translator.model, translator.tokenizers, GreedySpec(), engine=engine)
+    finished = [each["outputs"][0]["finished"] for each in found]
+    assert finished.count(True) > 10
+    for text, result in zip(texts, found, strict=False):
         look, best = result["look"], result["outputs"][0]
-        if not best["finished"]:
-            assert [step["token"] for step in look["steps"]] == best["tokens"]
-            continue
-        seen = inspect_translation(translator, text, best["text"])
-        assert look["source"]["tokens"] == result["source"]["tokens"] == seen.source_tokens
+        assert look["source"] == result["source"]
         assert [step["token"] for step in look["steps"]] == look["target"]["tokens"]
-        assert [step["token"] for step in look["steps"]] == [step.token for step in seen.steps]
-        # Weights of 8 bits are not those of 32; what is compared is what belongs where.
-        for ours, theirs in zip(look["steps"], seen.steps, strict=True):
-            assert ours["log_probability"] == pytest.approx(theirs.log_probability, abs=0.3)
-            assert len(ours["others"]) == 3
-        assert sum(step["log_probability"] for step in look["steps"]) == pytest.approx(
-            best["log_probability"], abs=1e-4
-        )
-        maps = {(each.place, each.layer): each for each in seen.attention}
-        assert len(maps) == len(look["attention"])
-        for ours in look["attention"]:
-            theirs = maps[ours["place"], ours["layer"]]
-            names = (theirs.queries, theirs.keys, theirs.written)
-            assert (ours["queries"], ours["keys"], ours["written"]) == tuple(
-                None if each is None else list(each) for each in names
-            )
-            weights = torch.tensor(ours["weights"]).view(ours["heads"], len(ours["queries"]), -1)
-            assert weights.shape == theirs.weights.shape
-            difference = (weights - torch.from_numpy(theirs.weights)).abs()
-            assert difference.max() < 0.15
-            assert difference.mean() < 0.01
+        if best["finished"]:
+            compare(look, inspect_translation(native, text, best["text"]))
+        summands = [step["log_probability"] for step in look["steps"]]
+        assert summands == pytest.approx(best["token_log_probabilities"], abs=1e-4)
+
+
+def compare(look: dict[str, Any], seen: Inspection) -> None:
+    assert look["source"]["tokens"] == seen.source_tokens
+    for ours, theirs in zip(look["steps"], seen.steps, strict=True):
+        assert ours["token"] == theirs.token
+        assert ours["log_probability"] == pytest.approx(theirs.log_probability, abs=1e-4)
+        assert [other["token"] for other in ours["others"]] == [token for token, _ in theirs.others]
+        likely = [other["log_probability"] for other in ours["others"]]
+        assert likely == pytest.approx([number for _, number in theirs.others], abs=1e-4)
+    maps = {(each.place, each.layer): each for each in seen.attention}
+    assert len(maps) == len(look["attention"])
+    for ours in look["attention"]:
+        theirs = maps[ours["place"], ours["layer"]]
+        assert ours["queries"] == list(theirs.queries)
+        assert ours["keys"] == list(theirs.keys)
+        assert ours["written"] == (None if theirs.written is None else list(theirs.written))
+        torch.testing.assert_close(weights_of(ours), torch.from_numpy(theirs.weights), atol=1e-5, rtol=0)
 
 
 def test_a_look_takes_ids_or_text_that_nobody_searched_for(

@@ -20,7 +20,8 @@ _SOURCES = Path(__file__).parents[1] / "native" / "source"
 _FLAGS = (
     *("-target", "wasm32-wasi", "-mexec-model=reactor", "-msimd128", "-std=c++20", "-O3"),
     *("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fno-exceptions", "-fno-rtti"),
-    *("-ffile-prefix-map=.=", "-s"),
+    # A page has little memory, and nothing here recurses.
+    *("-Wl,-z,stack-size=262144", "-ffile-prefix-map=.=", "-s"),
 )
 _FINGERPRINT = 16
 _PATIENCE = 600
