@@ -6,7 +6,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -126,6 +126,30 @@ def check_writable(folder: Path) -> None:
             file.write(bytes(4096))
             file.flush()
             os.fsync(file.fileno())
+    except OSError as error:
+        raise explained(error, folder) from error
+
+
+def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files by name into ``folder``, all of them or none; others that are there stay as they are.
+
+    All are written beside it first, as a full disk or a kill comes while something is written, not while it
+    is renamed.
+
+    Raises:
+        WhyformerError: see ``write_atomically``.
+    """
+    check_writable(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=".tmp") as place:
+            for name, data in contents.items():
+                with (Path(place) / name).open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            for name in contents:
+                (Path(place) / name).replace(folder / name)
     except OSError as error:
         raise explained(error, folder) from error
 

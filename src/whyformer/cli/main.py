@@ -26,6 +26,7 @@ from whyformer.cli import (
     init,
     inspect,
     listen,
+    page,
     parts,
     profile,
     quiz,
@@ -78,6 +79,7 @@ app.command(cls=Verb)(watch.watch)
 app.command(cls=Verb)(evaluate.evaluate)
 app.command(cls=Verb)(compare.compare)
 app.command(cls=Verb)(inspect.inspect)
+app.command(cls=Verb)(page.page)
 app.command(cls=Verb)(profile.profile)
 app.command(cls=Verb)(why.why)
 app.command(cls=Verb)(quiz.quiz)
