@@ -6,6 +6,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import tokenizers
@@ -162,6 +163,15 @@ def test_no_special_token_is_learned_from_a_text_full_of_its_name(spec: Tokenize
     ids = tokenizer.encode("</s> <0x41> </s>c")
     assert not {special_tokens.PAD, special_tokens.UNK, special_tokens.BOS, special_tokens.EOS} & set(ids)
     assert tokenizer.decode(ids) == "</s> <0x41> </s>c"
+
+
+@pytest.mark.parametrize("name", ["<0xab>", "<0xE9>", "<0xeA>", "<0x+a>"])
+@pytest.mark.parametrize("split", ["words", "spaces"])
+def test_text_that_names_a_byte_comes_back(name: str, split: Literal["words", "spaces"]):
+    # Often enough to become a piece, which the library would read as a byte: it takes small letters, too.
+    lines = [f"{letter}{name} {letter} say" for letter in "abcdefghijkl"] * 20
+    tokenizer = BPE(vocabulary=300, split=split).train(lines)
+    assert tokenizer.decode(tokenizer.encode(f"z{name} {name}")) == f"z{name} {name}"
 
 
 @each(ALL)
