@@ -1,5 +1,5 @@
 # One environment in .venv, made by the first target that needs it and remade when its inputs change.
-#   make demo       train a small translator, score it, draw its attention, make a page on which it is alive
+#   make demo       train a small translator, score it, draw its attention, write a page on which it is alive, make a page on which it is alive
 #   make demo-audio train a small recogniser, listen to a sound made on the spot, score it, draw both
 #   make test       check, then every test that takes seconds
 #   make test-slow  the tests that train, measure or install; fetches a checkpoint of 80 MB once
@@ -62,6 +62,7 @@ demo: $(INSTALLED)
 	$(BIN)/whyformer train demo --run runs/demo --overwrite
 	$(BIN)/whyformer evaluate runs/demo --examples 5
 	$(BIN)/whyformer inspect runs/demo "Sunday, November 8, 1998"
+	-$(BIN)/whyformer page runs/demo --to runs/demo/page
 	@# Only this needs the engine for browsers.
 	-$(BIN)/whyformer page runs/demo --to runs/demo/page
 

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from why.toy_book import toy_findings, write_toy_prose
+from whyformer.engines.webassembly.build import missing
+from whyformer.language import LANGUAGES
 from whyformer.why.book import prose
+from whyformer.why.book.live import CELLS
 from whyformer.why.book.site import write_page, write_site
 from whyformer.why.catalogue import QUESTIONS
 from whyformer.why.published import published
@@ -57,9 +60,9 @@ def opened(browser: Browser, file: Path, **settings: object) -> tuple[Page, list
     heard: list[str] = []
     page.on("console", lambda message: heard.append(message.text))
     page.on("pageerror", lambda error: heard.append(str(error)))
-    page.on(
-        "request", lambda sent: None if sent.url.startswith(("file:", "data:")) else heard.append(sent.url)
-    )
+    # A worker starts from a text that the page has itself.
+    own = ("file:", "data:", "blob:")
+    page.on("request", lambda sent: None if sent.url.startswith(own) else heard.append(sent.url))
     page.goto(file.as_uri())
     return page, heard
 
@@ -177,3 +180,30 @@ def test_the_keyboard_reaches_the_content_first(book: Path, browser: Browser):
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
     page.close()
+
+
+@pytest.mark.skipif(missing() is not None, reason="the engine for browsers is not compiled")
+@pytest.mark.parametrize(("size", "scheme"), [("phone", "dark"), ("desk", "light")])
+def test_a_reader_can_try_the_model_beside_an_answer(
+    tmp_path: Path, reverse_run: Path, browser: Browser, size: str, scheme: str
+):
+    found = {number: published(QUESTIONS[number]) for number in CELLS}
+    write_site({number: each for number, each in found.items() if each is not None}, tmp_path, reverse_run)
+    for lang in LANGUAGES:
+        for number in CELLS:
+            file = tmp_path / lang / f"q{number:02}.html"
+            page, heard = opened(browser, file, viewport=SIZES[size], color_scheme=scheme)
+            page.locator(".live button").focus()
+            page.keyboard.press("Enter")
+            page.wait_for_selector(".live textarea")
+            # Who has asked for it by key can type at once.
+            page.keyboard.press("Control+A")
+            page.keyboard.type("1 2 3")
+            page.wait_for_function(
+                "document.querySelector('.live [data-part=output]').innerText.includes('3 2 1')"
+            )
+            assert heard == []
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+            found_faults = Axe().run(page, options={"preload": False}).response["violations"]
+            assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found_faults] == [], file
+            page.close()

@@ -30,6 +30,12 @@ def why(
             help="Write the book of all answers into this folder: your own results, else published ones."
         ),
     ] = None,
+    live: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --site: a run whose model is alive in the book; runs/demo, where there is one."
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--out", "--output", "-o", help="Folder of results, records, pages and pictures.")
     ] = Path("runs/why"),
@@ -61,6 +67,8 @@ def why(
         raise typer.BadParameter("--all, --search and --site are about all questions; leave the number out.")
     if search is not None and (all_ or site is not None):
         raise typer.BadParameter("--search only lists; leave --all and --site out.")
+    if live is not None and site is None:
+        raise typer.BadParameter("--live is about the book; add --site.")
     folder = output if budget == 1.0 else output / f"budget-{budget:g}"
     plan = _Plan(folder, seeds, jobs, budget, again=again)
     if number is not None:
@@ -68,7 +76,7 @@ def why(
         return
     failed = plan.measure_everything(as_json=as_json) if all_ else 0
     if site is not None:
-        _write_site(plan, site)
+        _write_site(plan, site, live)
     elif not all_:
         _list(plan, search, as_json=as_json)
     if failed:
@@ -193,7 +201,7 @@ def _list(plan: _Plan, query: str | None, *, as_json: bool) -> None:
     tell("✓ supported, ✗ refuted, ? undecided, · not measured; `whyformer why 3` answers question 3")
 
 
-def _write_site(plan: _Plan, site: Path) -> None:
+def _write_site(plan: _Plan, site: Path, live: Path | None) -> None:
     from whyformer.why.published import answers
 
     known = answers(plan.questions.values(), plan.folder, with_published=plan.is_whole)
@@ -204,11 +212,26 @@ def _write_site(plan: _Plan, site: Path) -> None:
         )
     from whyformer.why.book.site import write_site
 
-    write_site({number: answer.findings for number, answer in known.items()}, site)
+    live = _usual_run() if live is None else live
+    write_site({number: answer.findings for number, answer in known.items()}, site, live)
     missing = len(plan.questions) - len(known)
     if missing:
         tell(f"{missing} of {len(plan.questions)} questions have no results and are not in the book")
     typer.echo(str(site / "index.html"))
+
+
+def _usual_run() -> Path | None:
+    """The demo's run, if it is here and there is an engine to show it; else say that the book is without."""
+    from whyformer.engines.webassembly.build import missing
+
+    demo = Path("runs/demo")
+    if not demo.is_dir():
+        tell("no model is alive in this book; --live RUN puts one in, such as that of `make demo`")
+        return None
+    if (reason := missing()) is not None:
+        tell(f"no model is alive in this book: {reason}")
+        return None
+    return demo
 
 
 def _console() -> "Console":

@@ -59,8 +59,8 @@ def word_pattern(split: Split) -> str:
 def spelled_special_pattern(specials: Iterable[str]) -> str:
     """Match the first character of every special token or byte piece that a text spells out.
 
-    Cut off there, the text ``</s>`` becomes ``<`` and ``/s>`` and can never be taken for the token. The library
-    takes small digits and a plus sign for a byte's name, too.
+    Cut off there, the text ``</s>`` becomes ``<`` and ``/s>`` and can never be taken for the token. To the
+    library ``<0xab>`` and ``<0x+a>`` name bytes, too.
     """
     spelled = [f"{re.escape(name[0])}(?={re.escape(name[1:])})" for name in (*NAMES, *specials)]
     return "|".join([*spelled, "<(?=0x[+0-9A-Fa-f][0-9A-Fa-f]>)"])

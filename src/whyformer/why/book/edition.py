@@ -1,5 +1,6 @@
 """Edition of the book in one language: its pages as text."""
 
+import json
 from collections.abc import Iterable, Mapping
 from functools import cache, partial
 from importlib.resources import files
@@ -13,6 +14,7 @@ from whyformer.plots.chart import HTML_LANG, Language
 from whyformer.why.arms import COLORS
 from whyformer.why.book.figures.svg import VARIABLES
 from whyformer.why.book.labels import OUTCOMES, RANKS, VERDICTS
+from whyformer.why.book.live import CELLS, FOLDER
 from whyformer.why.book.markup import Renderer
 from whyformer.why.book.page import Article, plain_headline
 from whyformer.why.book.words import BOOKS_ERR, BOOKS_ERR_NOTE, GROUPS, ORIGIN_NAMES
@@ -38,10 +40,17 @@ class Edition:
     """Pages of all questions in one language."""
 
     def __init__(
-        self, findings: Mapping[int, Findings], lang: Language, stamps: Mapping[int, Markup] | None = None
+        self,
+        findings: Mapping[int, Findings],
+        lang: Language,
+        stamps: Mapping[int, Markup] | None = None,
+        *,
+        live: bool = False,
     ) -> None:
+        """Lay out ``findings``; ``live`` if a trained model lies beside the pages."""
         self.findings = findings
         self.lang: Language = lang
+        self._live = live
         self._stamps = stamps or {}
         self._cards = {number: self._card(each) for number, each in findings.items()}
         self._shared: dict[str, Any] = {
@@ -74,7 +83,7 @@ class Edition:
         """One question without a page around it; ids begin with ``prefix``."""
         findings = self.findings[number]
         content = Article(findings, self.lang, prefix, frozenset(self.findings)).content()
-        more = {"record": record, "origin": self._origin(findings)}
+        more = {"record": record, "origin": self._origin(findings), "live": self._cell(number)}
         return Markup(rendered("article.html", {**self._shared, **content, **more}))
 
     def _question(self, number: int, place: Mapping[str, object]) -> str:
@@ -82,6 +91,14 @@ class Edition:
         described = plain_headline(self.findings[number], self.lang)
         named = {"number": number, "title": self._cards[number]["title"], "described": described}
         return rendered("question.html", {**self._shared, **named, **place, "article": article})
+
+    def _cell(self, number: int) -> dict[str, str] | None:
+        """What is to be tried on the model beside an answer, and what the script is told."""
+        cell = CELLS.get(number)
+        if cell is None or not self._live:
+            return None
+        options = json.dumps(cell.options(self.lang), ensure_ascii=False)
+        return {"task": cell.task.say(self.lang), "options": options}
 
     def _origin(self, findings: Findings) -> list[tuple[str, str]]:
         """Machine, day and code of the measurement, where they are known."""
@@ -100,7 +117,14 @@ class Edition:
         shelves = [(BOOKS_ERR.say(self.lang), BOOKS_ERR_NOTE.say(self.lang), refuted)]
         shelves += [(title, "", numbers) for title, numbers in others]
         counts = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
-        told = {"file": "index.html", "tiles": self._cards, "shelves": shelves, "counts": counts}
+        live = f"../{FOLDER}/index.html#lang={self.lang}" if self._live else None
+        told = {
+            "file": "index.html",
+            "live": live,
+            "tiles": self._cards,
+            "shelves": shelves,
+            "counts": counts,
+        }
         return rendered("home.html", {**self._shared, **told})
 
     def _recall(self) -> str:

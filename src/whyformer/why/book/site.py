@@ -6,11 +6,13 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from whyformer.browser.page import write_run_page
 from whyformer.errors import WhyformerError
 from whyformer.files import write_text
 from whyformer.language import LANGUAGES
 from whyformer.plots.chart import HTML_LANG, Language
 from whyformer.why.book.edition import Edition, asset, question_file, rendered
+from whyformer.why.book.live import FOLDER as LIVE
 from whyformer.why.book.page import stamp
 from whyformer.why.question import Findings
 from whyformer.why.results import result_record
@@ -18,11 +20,14 @@ from whyformer.why.results import result_record
 _OTHER_LANGUAGE: Mapping[Language, tuple[Language, str]] = {"en": ("zh", "中文"), "zh": ("en", "English")}
 
 
-def write_site(findings: Mapping[int, Findings], folder: Path) -> list[Path]:
+def write_site(findings: Mapping[int, Findings], folder: Path, live: Path | None = None) -> list[Path]:
     """Write the book of ``findings``, by the numbers of their questions, into ``folder``; return its files.
 
+    Beside some answers the model of the run ``live`` can be tried, whose page lies in the book, too.
+
     Raises:
-        WhyformerError: there are none, prose is missing, or the folder cannot be written to.
+        WhyformerError: there are no findings, prose is missing, the folder cannot be written to, or a page
+            cannot show the run.
     """
     if not findings:
         raise WhyformerError("a book needs the findings of one question at least.")
@@ -35,11 +40,14 @@ def write_site(findings: Mapping[int, Findings], folder: Path) -> list[Path]:
         texts[f"data/{question_file(number, 'json')}"] = record + "\n"
     stamps = {number: stamp(each) for number, each in by_number.items()}
     for lang in LANGUAGES:
-        pages = Edition(by_number, lang, stamps).pages()
+        pages = Edition(by_number, lang, stamps, live=live is not None).pages()
         texts |= {f"{lang}/{name}": text for name, text in pages.items()}
+    names = list(texts)
+    if live is not None:
+        names += [f"{LIVE}/{name}" for name in write_run_page(live, folder / LIVE)]
     for name, text in texts.items():
         write_text(folder / name, text)
-    return [folder / name for name in texts]
+    return [folder / name for name in names]
 
 
 def write_page(findings: Findings, folder: Path, lang: Language = "en") -> Path:

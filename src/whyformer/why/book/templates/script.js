@@ -52,8 +52,38 @@
     show();
   };
 
+  // The model's page is three times as heavy as this one: it comes once it is asked for.
+  const enliven = () => {
+    for (const cell of document.querySelectorAll(".live .cell")) {
+      const options = JSON.parse(cell.dataset.options);
+      const button = document.createElement("button");
+      const note = document.createElement("p");
+      button.type = "button";
+      button.textContent = zh ? "试一试" : "Try it";
+      note.className = "soft small";
+      note.textContent = zh ? "载入约 2.5 MB；模型在你的设备上运行。" : "Loads about 2.5 MB; the model runs on your own device.";
+      button.addEventListener("click", () => {
+        button.disabled = true;
+        note.textContent = zh ? "正在载入……" : "Loading …";
+        const script = document.createElement("script");
+        script.src = `${options.base}/script.js`;
+        script.addEventListener("load", () => {
+          globalThis.Whyformer.mount(cell, options);
+          cell.querySelector("button").click();
+        });
+        script.addEventListener("error", () => {
+          button.disabled = false;
+          note.textContent = zh ? "没有找到模型的文件 live/script.js。" : "The model's file live/script.js was not found.";
+        });
+        document.head.append(script);
+      });
+      cell.replaceChildren(button, note);
+    }
+  };
+
   addEventListener("DOMContentLoaded", () => {
     addTheme();
+    enliven();
     filter();
     for (const link of document.querySelectorAll("a[hreflang]")) {
       link.addEventListener("click", () => keep("lang", link.hreflang));
