@@ -1,1 +1,1 @@
-"""A run as a folder of static files that translates in the reader's browser."""
+"""A run as a page: a translator that computes, and can be looked into, in any browser."""

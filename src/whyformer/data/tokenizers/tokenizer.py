@@ -272,6 +272,11 @@ class Tokenizer:
         return range(first + len(BYTES) * has_bytes, self.size)
 
     @property
+    def document(self) -> Document:
+        """The file, parsed; to be read only."""
+        return self._document
+
+    @property
     def spec(self) -> dict[str, Any]:
         """The settings it was trained with, as a recipe would write them."""
         return dict(self._document["model"][SPEC_KEY])
