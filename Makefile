@@ -62,7 +62,6 @@ demo: $(INSTALLED)
 	$(BIN)/whyformer train demo --run runs/demo --overwrite
 	$(BIN)/whyformer evaluate runs/demo --examples 5
 	$(BIN)/whyformer inspect runs/demo "Sunday, November 8, 1998"
-	-$(BIN)/whyformer page runs/demo --to runs/demo/page
 	@# Only this needs the engine for browsers.
 	-$(BIN)/whyformer page runs/demo --to runs/demo/page
 

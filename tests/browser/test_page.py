@@ -33,7 +33,7 @@ from whyformer.tasks.translation.translator import Translator
 FILES = ["index.html", "style.css", "script.js", "engine.js", "model.js"]
 COMPONENTS = MODULES / "components"
 needs_engine = pytest.mark.skipif(
-    build.missing() is not None, reason=build.missing() or "the engine is there"
+    build.missing_engine() is not None, reason=build.missing_engine() or "the engine is there"
 )
 
 

@@ -26,7 +26,9 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine"),
-    pytest.mark.skipif(build.missing() is not None, reason=build.missing() or "the engine is there"),
+    pytest.mark.skipif(
+        build.missing_engine() is not None, reason=build.missing_engine() or "the engine is there"
+    ),
 ]
 
 SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 900}}

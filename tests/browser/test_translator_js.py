@@ -23,7 +23,9 @@ from whyformer.tasks.translation.translator import Translator
 
 pytestmark = [
     needs_node,
-    pytest.mark.skipif(build.missing() is not None, reason=build.missing() or "the engine is there"),
+    pytest.mark.skipif(
+        build.missing_engine() is not None, reason=build.missing_engine() or "the engine is there"
+    ),
 ]
 
 # The cases have the page's data and the texts; `outcome` is a result, or the code of a fault.

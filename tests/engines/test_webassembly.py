@@ -21,7 +21,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.engines.native import library
 from whyformer.engines.native.engine import NativeEngine
 from whyformer.engines.webassembly import build as builder
-from whyformer.engines.webassembly.build import ENGINE, build, compiler_version, missing
+from whyformer.engines.webassembly.build import ENGINE, build_engine, compiler_version, missing_engine
 from whyformer.engines.webassembly.model_file import MAGIC, VERSION, model_bytes
 from whyformer.errors import DecodingError
 from whyformer.models.transformer import Transformer, TransformerSpec
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 NODE = shutil.which("node")
 EXTRA = 8
 runs_here = pytest.mark.skipif(
-    NODE is None or missing() is not None or library.missing() is not None,
+    NODE is None or missing_engine() is not None or library.missing() is not None,
     reason="needs node, and both engines compiled",
 )
 
@@ -250,13 +250,13 @@ def test_what_the_engine_cannot_express_is_refused_by_field():
 
 def test_without_an_engine_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     engine = tmp_path / "engine.wasm"
-    assert "was not compiled when whyformer was packaged; run `pip install" in (missing(engine) or "")
+    assert "was not compiled when whyformer was packaged; run `pip install" in (missing_engine(engine) or "")
     engine.write_bytes(b"\0asm")
-    assert "was compiled from another version's source; run `pip install" in (missing(engine) or "")
-    engine.write_bytes(b"\0asm" + builder.fingerprint().encode())
-    assert missing(engine) is None
+    assert "was compiled from another version's source; run `pip install" in (missing_engine(engine) or "")
+    engine.write_bytes(b"\0asm" + builder.engine_fingerprint().encode())
+    assert missing_engine(engine) is None
     monkeypatch.setattr(builder, "COMPILER", "a_compiler_that_nobody_has")
-    assert build(tmp_path / "other.wasm") == "the package a_compiler_that_nobody_has is not installed"
+    assert build_engine(tmp_path / "other.wasm") == "the package a_compiler_that_nobody_has is not installed"
     assert not (tmp_path / "other.wasm").exists()
 
 
@@ -284,5 +284,5 @@ def test_it_is_built_twice_alike(copies: list[Path], record_property: Callable[[
     print(f"zig {version}: sha256 {', '.join(hashes)}")
     assert f"ziglang=={version}\n" in (ROOT / "constraints.txt").read_text(encoding="utf-8")
     assert len(hashes) == 1
-    if missing() is None:
+    if missing_engine() is None:
         assert hashlib.sha256(ENGINE.read_bytes()).hexdigest() in hashes

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from whyformer.browser.page import INDEX
-from whyformer.engines.webassembly.build import missing
+from whyformer.engines.webassembly.build import missing_engine
 from whyformer.errors import WhyformerError
 from whyformer.language import LANGUAGES
 from whyformer.why.book.edition import Edition
@@ -20,7 +20,9 @@ from whyformer.why.question import Findings
 
 NUMBERS = (1, 3, 30)
 PARTS = {"input", "output", "steps", "heads", "search", "masks", "own"}
-needs_engine = pytest.mark.skipif(missing() is not None, reason="the engine for browsers is not compiled")
+needs_engine = pytest.mark.skipif(
+    missing_engine() is not None, reason="the engine for browsers is not compiled"
+)
 
 
 def findings() -> dict[int, Findings]:

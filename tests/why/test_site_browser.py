@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from why.toy_book import toy_findings, write_toy_prose
-from whyformer.engines.webassembly.build import missing
+from whyformer.engines.webassembly.build import missing_engine
 from whyformer.language import LANGUAGES
 from whyformer.why.book import prose
 from whyformer.why.book.live import CELLS
@@ -182,7 +182,7 @@ def test_the_keyboard_reaches_the_content_first(book: Path, browser: Browser):
     page.close()
 
 
-@pytest.mark.skipif(missing() is not None, reason="the engine for browsers is not compiled")
+@pytest.mark.skipif(missing_engine() is not None, reason="the engine for browsers is not compiled")
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "dark"), ("desk", "light")])
 def test_a_reader_can_try_the_model_beside_an_answer(
     tmp_path: Path, reverse_run: Path, browser: Browser, size: str, scheme: str

@@ -15,7 +15,7 @@ from whyformer.browser.examples import short_sources
 from whyformer.browser.tokenizers import page_tokenizer
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.engines.webassembly.build import ENGINE, missing
+from whyformer.engines.webassembly.build import ENGINE, missing_engine
 from whyformer.engines.webassembly.model_file import model_bytes
 from whyformer.errors import DecodingError, WhyformerError, WhyformerNote
 from whyformer.files import write_folder
@@ -60,7 +60,7 @@ def shared_files() -> dict[str, str]:
     Raises:
         DecodingError: the engine was not compiled; the sentence says what to do.
     """
-    if (reason := missing()) is not None:
+    if (reason := missing_engine()) is not None:
         raise DecodingError(reason)
     engine = json.dumps(base64.b64encode(ENGINE.read_bytes()).decode("ascii"))
     return {

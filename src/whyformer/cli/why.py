@@ -222,13 +222,13 @@ def _write_site(plan: _Plan, site: Path, live: Path | None) -> None:
 
 def _usual_run() -> Path | None:
     """The demo's run, if it is here and there is an engine to show it; else say that the book is without."""
-    from whyformer.engines.webassembly.build import missing
+    from whyformer.engines.webassembly.build import missing_engine
 
     demo = Path("runs/demo")
     if not demo.is_dir():
         tell("no model is alive in this book; --live RUN puts one in, such as that of `make demo`")
         return None
-    if (reason := missing()) is not None:
+    if (reason := missing_engine()) is not None:
         tell(f"no model is alive in this book: {reason}")
         return None
     return demo

@@ -53,7 +53,7 @@ def look(functions: ctypes.CDLL, packed: Packed, source: Sequence[int], fed: Seq
 
 
 class _Seen:
-    """What a lens has seen, by the names of taps."""
+    """Recorder of what a lens has seen, by the names of taps."""
 
     def __init__(self, functions: ctypes.CDLL, lens: int) -> None:
         self._functions = functions

@@ -28,18 +28,18 @@ _PATIENCE = 600
 """Seconds that the compiler may take; the first time it compiles its libraries."""
 
 
-def fingerprint() -> str:
+def engine_fingerprint() -> str:
     """Hexadecimal digits that change with the sources."""
     texts = [path.read_bytes() for path in sorted(_SOURCES.iterdir())]
     return hashlib.sha256(b"".join(texts)).hexdigest()[:_FINGERPRINT]
 
 
-def build(engine: Path = ENGINE, sources: Path = _SOURCES) -> str | None:
+def build_engine(engine: Path = ENGINE, sources: Path = _SOURCES) -> str | None:
     """Compile ``engine`` of ``sources``; None, or in one clause why it could not be."""
     if importlib.util.find_spec(COMPILER) is None:
         return f"the package {COMPILER} is not installed"
     made = engine.with_name(f".{engine.name}.{os.getpid()}.tmp")
-    told = f'-DWHYFORMER_FINGERPRINT="{fingerprint()}"'
+    told = f'-DWHYFORMER_FINGERPRINT="{engine_fingerprint()}"'
     command = [*_compiler("c++"), *_FLAGS, told, "browser.cpp", "-o", str(made.resolve())]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=_PATIENCE, cwd=sources)
@@ -62,12 +62,12 @@ def compiler_version() -> str:
     ).stdout.strip()
 
 
-def missing(engine: Path = ENGINE) -> str | None:
+def missing_engine(engine: Path = ENGINE) -> str | None:
     """Reason for which there is no ``engine`` to put into a page, in a sentence; None where there is one."""
     again = f"run `pip install {COMPILER}` and `python -m whyformer.engines.webassembly.build`"
     if not engine.exists():
         return f"the engine for browsers was not compiled when whyformer was packaged; {again}."
-    if fingerprint().encode() not in engine.read_bytes():
+    if engine_fingerprint().encode() not in engine.read_bytes():
         return f"the engine for browsers was compiled from another version's source; {again}."
     return None
 
@@ -77,4 +77,4 @@ def _compiler(verb: str) -> Sequence[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(build())
+    sys.exit(build_engine())

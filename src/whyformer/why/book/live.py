@@ -17,10 +17,10 @@ class Cell(NamedTuple):
     """Parts of the model's page that are shown."""
     task: Text
     preset: Mapping[str, object] = {}
-    """What is shown at first, where it is not the usual."""
+    """Settings at first, where they are not the usual."""
 
     def options(self, lang: Language) -> dict[str, Any]:
-        """What the script that shows it is told."""
+        """Options of the script that shows it."""
         return {"lang": lang, "view": [*self.view], "preset": dict(self.preset), "base": f"../{FOLDER}"}
 
 
