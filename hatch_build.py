@@ -29,9 +29,9 @@ class NativeBuildHook(BuildHookInterface[Any]):
             build_data["artifacts"].append(f"{ENGINES}/native/decode.so")
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
-        webassembly = self._builder("webassembly")
+        browsers = self._builder("webassembly")
         # One that was compiled of these sources before is as good: it runs everywhere.
-        if webassembly["missing_engine"]() is not None and (fault := webassembly["build_engine"]()) is not None:
+        if browsers["missing_engine"]() is not None and (fault := browsers["build_engine"]()) is not None:
             self.app.display_warning(f"The engine for browsers was not compiled ({fault}); all else works.")
         else:
             build_data["artifacts"].append(f"{ENGINES}/webassembly/engine.wasm")

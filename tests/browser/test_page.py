@@ -141,7 +141,7 @@ def test_a_file_where_the_folder_should_be_is_told(reverse_run: Path, tmp_path: 
 def test_without_the_engine_nothing_is_written(
     reverse_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(page, "missing", lambda: "the engine was not compiled; compile it.")
+    monkeypatch.setattr(page, "missing_engine", lambda: "the engine was not compiled; compile it.")
     with pytest.raises(DecodingError, match="compile it"):
         write_run_page(reverse_run, tmp_path / "page")
     assert not (tmp_path / "page").exists()

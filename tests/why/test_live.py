@@ -12,7 +12,7 @@ from whyformer.engines.webassembly.build import missing_engine
 from whyformer.errors import WhyformerError
 from whyformer.language import LANGUAGES
 from whyformer.why.book.edition import Edition
-from whyformer.why.book.live import CELLS, FOLDER
+from whyformer.why.book.live import CELLS, LIVE_FOLDER
 from whyformer.why.book.site import write_site
 from whyformer.why.catalogue import QUESTIONS
 from whyformer.why.published import published
@@ -50,25 +50,25 @@ def test_a_cell_is_told_what_to_show_and_the_reader_what_to_try(lang: str):
             cell = CELLS[number]
             assert json.loads(unescape(found[1])) == cell.options(lang)  # pyright: ignore[reportArgumentType]
             assert cell.task.say(lang) in unescape(page)  # pyright: ignore[reportArgumentType]
-    assert f'href="../{FOLDER}/{INDEX}#lang={lang}"' in pages["index.html"]
+    assert f'href="../{LIVE_FOLDER}/{INDEX}#lang={lang}"' in pages["index.html"]
 
 
 def test_without_a_model_a_book_does_not_speak_of_one(tmp_path: Path):
     write_site(findings(), tmp_path)
-    assert not (tmp_path / FOLDER).exists()
+    assert not (tmp_path / LIVE_FOLDER).exists()
     for page in tmp_path.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         assert "data-options" not in text
-        assert f"../{FOLDER}/" not in text
+        assert f"../{LIVE_FOLDER}/" not in text
 
 
 @needs_engine
 def test_a_book_holds_the_page_of_its_model(tmp_path: Path, reverse_run: Path):
     files = write_site(findings(), tmp_path, reverse_run)
-    assert {path.name for path in (tmp_path / FOLDER).iterdir()} == {
-        path.name for path in files if path.parent.name == FOLDER
+    assert {path.name for path in (tmp_path / LIVE_FOLDER).iterdir()} == {
+        path.name for path in files if path.parent.name == LIVE_FOLDER
     }
-    assert (tmp_path / FOLDER / INDEX).is_file()
+    assert (tmp_path / LIVE_FOLDER / INDEX).is_file()
     assert all(path.is_file() for path in files)
 
 

@@ -14,7 +14,7 @@ from whyformer.plots.chart import HTML_LANG, Language
 from whyformer.why.arms import COLORS
 from whyformer.why.book.figures.svg import VARIABLES
 from whyformer.why.book.labels import OUTCOMES, RANKS, VERDICTS
-from whyformer.why.book.live import CELLS, FOLDER
+from whyformer.why.book.live import CELLS, LIVE_FOLDER
 from whyformer.why.book.markup import Renderer
 from whyformer.why.book.page import Article, plain_headline
 from whyformer.why.book.words import BOOKS_ERR, BOOKS_ERR_NOTE, GROUPS, ORIGIN_NAMES
@@ -93,7 +93,7 @@ class Edition:
         return rendered("question.html", {**self._shared, **named, **place, "article": article})
 
     def _cell(self, number: int) -> dict[str, str] | None:
-        """What is to be tried on the model beside an answer, and what the script is told."""
+        """Task for the reader beside an answer, and options of the script that shows the model."""
         cell = CELLS.get(number)
         if cell is None or not self._live:
             return None
@@ -117,7 +117,7 @@ class Edition:
         shelves = [(BOOKS_ERR.say(self.lang), BOOKS_ERR_NOTE.say(self.lang), refuted)]
         shelves += [(title, "", numbers) for title, numbers in others]
         counts = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
-        live = f"../{FOLDER}/index.html#lang={self.lang}" if self._live else None
+        live = f"../{LIVE_FOLDER}/index.html#lang={self.lang}" if self._live else None
         told = {
             "file": "index.html",
             "live": live,

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 from whyformer.plots.chart import Language
 from whyformer.why.question import Text
 
-FOLDER = "live"
+LIVE_FOLDER = "live"
 """Where the model's page lies in the book."""
 
 
-class Cell(NamedTuple):
+class LiveCell(NamedTuple):
     """Something to try on a trained translator."""
 
     view: Sequence[str]
@@ -21,14 +21,14 @@ class Cell(NamedTuple):
 
     def options(self, lang: Language) -> dict[str, Any]:
         """Options of the script that shows it."""
-        return {"lang": lang, "view": [*self.view], "preset": dict(self.preset), "base": f"../{FOLDER}"}
+        return {"lang": lang, "view": [*self.view], "preset": dict(self.preset), "base": f"../{LIVE_FOLDER}"}
 
 
 _LOOKING = ("input", "output", "steps", "heads")
 _GREEDY = {"search": {"kind": "greedy"}}
 
-CELLS: Mapping[int, Cell] = {
-    1: Cell(
+CELLS: Mapping[int, LiveCell] = {
+    1: LiveCell(
         ("input", "output", "heads", "masks"),
         Text(
             "Point at a token and compare the heads of one layer: do they look at the same words? "
@@ -39,7 +39,7 @@ CELLS: Mapping[int, Cell] = {
             "关掉哪些译文不变，关到哪一个译文就坏了？",
         ),
     ),
-    6: Cell(
+    6: LiveCell(
         ("input", "output", "masks"),
         Text(
             "Let the encoder see only what is before, or only itself; let the decoder forget what "
@@ -50,7 +50,7 @@ CELLS: Mapping[int, Cell] = {
             "看看哪种掩码译文受得住，哪种受不住。",
         ),
     ),
-    9: Cell(
+    9: LiveCell(
         _LOOKING,
         Text(
             "Each head has its own share of the width, and its own map. Enlarge two heads of one "
@@ -60,7 +60,7 @@ CELLS: Mapping[int, Cell] = {
             "若只有一个占满宽度的头，一行要同时做到些什么？",
         ),
     ),
-    10: Cell(
+    10: LiveCell(
         ("input", "output", "heads"),
         Text(
             "Exchange two numbers of the source. The encoder is given the same tokens as before; "
@@ -70,7 +70,7 @@ CELLS: Mapping[int, Cell] = {
             "比较译文和注意力图。",
         ),
     ),
-    14: Cell(
+    14: LiveCell(
         _LOOKING,
         Text(
             "Go step by step: which source tokens does cross-attention read before a word is "
@@ -80,7 +80,7 @@ CELLS: Mapping[int, Cell] = {
         ),
         {"place": "cross", **_GREEDY},
     ),
-    15: Cell(
+    15: LiveCell(
         ("input", "output", "heads"),
         Text(
             "Enlarge a head of the decoder's self-attention, then one of the encoder's. Above the "
@@ -92,7 +92,7 @@ CELLS: Mapping[int, Cell] = {
         ),
         {"place": "decoder self"},
     ),
-    28: Cell(
+    28: LiveCell(
         (*_LOOKING, "search"),
         Text(
             "The whole way at once: text, tokens, layers, probabilities, search. Change a letter "
@@ -101,7 +101,7 @@ CELLS: Mapping[int, Cell] = {
             "整条流水线一览：文本、词元、各层、概率、搜索。改动原文的一个字母，找出最先发生变化的地方。",
         ),
     ),
-    30: Cell(
+    30: LiveCell(
         ("input", "output", "steps", "heads", "search"),
         Text(
             "Go forward: each step feeds one token and adds one row to the decoder's maps. The "

@@ -12,7 +12,7 @@ from whyformer.files import write_text
 from whyformer.language import LANGUAGES
 from whyformer.plots.chart import HTML_LANG, Language
 from whyformer.why.book.edition import Edition, asset, question_file, rendered
-from whyformer.why.book.live import FOLDER as LIVE
+from whyformer.why.book.live import LIVE_FOLDER
 from whyformer.why.book.page import stamp
 from whyformer.why.question import Findings
 from whyformer.why.results import result_record
@@ -44,7 +44,7 @@ def write_site(findings: Mapping[int, Findings], folder: Path, live: Path | None
         texts |= {f"{lang}/{name}": text for name, text in pages.items()}
     names = list(texts)
     if live is not None:
-        names += [f"{LIVE}/{name}" for name in write_run_page(live, folder / LIVE)]
+        names += [f"{LIVE_FOLDER}/{name}" for name in write_run_page(live, folder / LIVE_FOLDER)]
     for name, text in texts.items():
         write_text(folder / name, text)
     return [folder / name for name in names]
