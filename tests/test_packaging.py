@@ -37,6 +37,16 @@ def call(*command: object, folder: Path) -> str:
     return done.stdout
 
 
+def refused(*command: object, folder: Path) -> str:
+    """What a command complains of that ends with code 2."""
+    environment = {name: value for name, value in os.environ.items() if name not in LEADS}
+    done = subprocess.run(
+        [*map(str, command)], cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    return done.stderr
+
+
 def fresh(folder: Path) -> Path:
     """The Python of a new environment."""
     call(sys.executable, "-m", "venv", folder, folder=folder.parent)
@@ -117,6 +127,14 @@ def test_what_is_installed_works(kind: str, made: dict[str, Path], place: Path):
     if any(map(shutil.which, ("c++", "g++", "clang++"))):
         assert (where.parent / COMPILED).is_file()
         assert whyformer("translate", "toy", "1 2 3", "--engine", "native").endswith("\n")
+    if kind == "wheel":  # it was built where the compiler for browsers is
+        assert "MB in all" in whyformer("page", "toy", "--to", "page")
+        assert (home / "page" / "index.html").is_file()
+    else:
+        told = refused(python.with_name("whyformer"), "page", "toy", "--to", "page", folder=home)
+        assert "the engine for browsers was not compiled when whyformer was packaged; run `pip" in told
+        assert not (home / "page").exists()
+        assert whyformer("why", "--site", "book").endswith("index.html\n")
     # The prose of the questions is read from Markdown files.
     read = "from whyformer.why.book.prose import read_prose; print(read_prose('q03', 'zh').parts['Answer'])"
     assert call(python, "-c", read, folder=home).strip()
