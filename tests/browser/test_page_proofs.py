@@ -253,7 +253,8 @@ def test_the_keyboard_goes_all_the_way_round(folder: Path, browser: Browser):
             """() => { const at = document.activeElement;
               if (at === document.body) return "";
               const box = at.getBoundingClientRect();
-              return [at.closest("[data-part]")?.dataset.part ?? "page", box.width > 0 && box.height > 0].join(); }"""
+              const part = at.closest("[data-part]")?.dataset.part ?? "page";
+              return [part, box.width > 0 && box.height > 0].join(); }"""
         )
         if where == "":
             break
@@ -290,8 +291,8 @@ def test_firefox_translates_as_the_native_engine_does(folder: Path, reverse_run:
             f"""(async () => {{ const found = [];
               const {{ kind, size }} = {settings};
               for (const text of {json.dumps(texts)}) {{
-                const lens = {{ ablated: [], masks: {{}} }};
-                const {{ result }} = await watched.ask("translate", {{ text, search: {{ kind, size }}, lens }});
+                const lens = {{ ablated: [], masks: {{}} }}, search = {{ kind, size }};
+                const {{ result }} = await watched.ask("translate", {{ text, search, lens }});
                 found.push([...result.outputs[0].ids]);
               }}
               return found; }})()"""
