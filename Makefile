@@ -1,5 +1,5 @@
 # One environment in .venv, made by the first target that needs it and remade when its inputs change.
-#   make demo       train a small translator, score it, draw its attention, write a page on which it is alive, make a page on which it is alive
+#   make demo       train a small translator, score it, draw its attention, write a page on which it is alive
 #   make demo-audio train a small recogniser, listen to a sound made on the spot, score it, draw both
 #   make test       check, then every test that takes seconds
 #   make test-slow  the tests that train, measure or install; fetches a checkpoint of 80 MB once

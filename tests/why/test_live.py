@@ -6,10 +6,11 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from whyformer.browser.page import INDEX
+from whyformer.browser.page import INDEX, run_page
+from whyformer.cli.main import app
 from whyformer.engines.webassembly.build import missing_engine
-from whyformer.errors import WhyformerError
 from whyformer.language import LANGUAGES
 from whyformer.why.book.edition import Edition
 from whyformer.why.book.live import CELLS, LIVE_FOLDER
@@ -36,19 +37,19 @@ def test_cells_stand_beside_questions_that_there_are_and_show_parts_that_there_a
         assert {*cell.view} <= PARTS
         assert cell.view[:2] == ("input", "output")
         for lang in LANGUAGES:
-            assert cell.options(lang)["lang"] == lang
+            assert cell.options(lang, 2_400_000) == {**cell.options(lang, 0), "lang": lang, "size": "2.4"}
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_cell_is_told_what_to_show_and_the_reader_what_to_try(lang: str):
-    pages = Edition(findings(), lang, live=True).pages()  # pyright: ignore[reportArgumentType]
+    pages = Edition(findings(), lang, live=2_449_000).pages()  # pyright: ignore[reportArgumentType]
     for number in NUMBERS:
         page = pages[f"q{number:02}.html"]
         found = re.search(r'class="cell" data-options="([^"]*)"', page)
         assert (found is not None) == (number in CELLS)
         if found is not None:
             cell = CELLS[number]
-            assert json.loads(unescape(found[1])) == cell.options(lang)  # pyright: ignore[reportArgumentType]
+            assert json.loads(unescape(found[1])) == cell.options(lang, 2_449_000)  # pyright: ignore[reportArgumentType]
             assert cell.task.say(lang) in unescape(page)  # pyright: ignore[reportArgumentType]
     assert f'href="../{LIVE_FOLDER}/{INDEX}#lang={lang}"' in pages["index.html"]
 
@@ -64,7 +65,7 @@ def test_without_a_model_a_book_does_not_speak_of_one(tmp_path: Path):
 
 @needs_engine
 def test_a_book_holds_the_page_of_its_model(tmp_path: Path, reverse_run: Path):
-    files = write_site(findings(), tmp_path, reverse_run)
+    files = write_site(findings(), tmp_path, run_page(reverse_run))
     assert {path.name for path in (tmp_path / LIVE_FOLDER).iterdir()} == {
         path.name for path in files if path.parent.name == LIVE_FOLDER
     }
@@ -72,7 +73,24 @@ def test_a_book_holds_the_page_of_its_model(tmp_path: Path, reverse_run: Path):
     assert all(path.is_file() for path in files)
 
 
-def test_a_run_that_no_page_can_show_stops_the_book(tmp_path: Path):
-    with pytest.raises(WhyformerError):
-        write_site(findings(), tmp_path / "book", tmp_path / "nothing")
+def test_a_run_that_no_page_can_show_is_refused_before_anything_is_measured(tmp_path: Path):
+    told = CliRunner().invoke(
+        app, ["why", "--all", "--site", str(tmp_path / "book"), "--live", str(tmp_path / "nothing")]
+    )
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert "nothing" in told.stderr
     assert not (tmp_path / "book").exists()
+
+
+@pytest.mark.parametrize("has_demo", [True, False])
+def test_a_demo_that_cannot_be_shown_costs_the_model_and_not_the_book(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_demo: bool
+):
+    monkeypatch.chdir(tmp_path)
+    if has_demo:
+        (tmp_path / "runs" / "demo").mkdir(parents=True)
+    told = CliRunner().invoke(app, ["why", "--site", "book"])
+    assert told.exit_code == 0, told.exception
+    assert "no model is alive in this book" in told.stderr
+    assert (tmp_path / "book" / "en" / "q01.html").is_file()
+    assert not (tmp_path / "book" / LIVE_FOLDER).exists()

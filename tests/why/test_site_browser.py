@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from why.toy_book import toy_findings, write_toy_prose
+from whyformer.browser.page import run_page
 from whyformer.engines.webassembly.build import missing_engine
 from whyformer.language import LANGUAGES
 from whyformer.why.book import prose
@@ -188,7 +189,9 @@ def test_a_reader_can_try_the_model_beside_an_answer(
     tmp_path: Path, reverse_run: Path, browser: Browser, size: str, scheme: str
 ):
     found = {number: published(QUESTIONS[number]) for number in CELLS}
-    write_site({number: each for number, each in found.items() if each is not None}, tmp_path, reverse_run)
+    write_site(
+        {number: each for number, each in found.items() if each is not None}, tmp_path, run_page(reverse_run)
+    )
     for lang in LANGUAGES:
         for number in CELLS:
             file = tmp_path / lang / f"q{number:02}.html"

@@ -48,10 +48,19 @@ def write_run_page(run: Path, folder: Path, *, weights: Path | None = None) -> d
             tokenizer: the field is named; a file in the way was not written by this; or see ``load_as``.
     """
     _refuse_foreign(folder)
-    contents = {**shared_files(), **model_files(run, weights), INDEX: _index(run.resolve().name)}
+    contents = run_page(run, weights)
     data = {name: text.encode("utf-8") for name, text in contents.items()}
     write_folder(folder, data)
     return {name: len(each) for name, each in data.items()}
+
+
+def run_page(run: Path, weights: Path | None = None) -> dict[str, str]:
+    """Return the text of each file of the page of ``run``, by its name.
+
+    Raises:
+        WhyformerError: see ``write_run_page``.
+    """
+    return {**shared_files(), **model_files(run, weights), INDEX: _index(run.resolve().name)}
 
 
 def shared_files() -> dict[str, str]:

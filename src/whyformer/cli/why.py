@@ -74,9 +74,11 @@ def why(
     if number is not None:
         _answer(plan, number, as_json=as_json)
         return
+    # Before hours of measuring: whether there is a model to show.
+    model = None if site is None else _live_page(live)
     failed = plan.measure_everything(as_json=as_json) if all_ else 0
     if site is not None:
-        _write_site(plan, site, live)
+        _write_site(plan, site, model)
     elif not all_:
         _list(plan, search, as_json=as_json)
     if failed:
@@ -201,7 +203,7 @@ def _list(plan: _Plan, query: str | None, *, as_json: bool) -> None:
     tell("✓ supported, ✗ refuted, ? undecided, · not measured; `whyformer why 3` answers question 3")
 
 
-def _write_site(plan: _Plan, site: Path, live: Path | None) -> None:
+def _write_site(plan: _Plan, site: Path, live: Mapping[str, str] | None) -> None:
     from whyformer.why.published import answers
 
     known = answers(plan.questions.values(), plan.folder, with_published=plan.is_whole)
@@ -212,7 +214,6 @@ def _write_site(plan: _Plan, site: Path, live: Path | None) -> None:
         )
     from whyformer.why.book.site import write_site
 
-    live = _usual_run() if live is None else live
     write_site({number: answer.findings for number, answer in known.items()}, site, live)
     missing = len(plan.questions) - len(known)
     if missing:
@@ -220,18 +221,21 @@ def _write_site(plan: _Plan, site: Path, live: Path | None) -> None:
     typer.echo(str(site / "index.html"))
 
 
-def _usual_run() -> Path | None:
-    """The demo's run, if it is here and there is an engine to show it; else say that the book is without."""
-    from whyformer.engines.webassembly.build import missing_engine
+def _live_page(run: Path | None) -> Mapping[str, str] | None:
+    """The page of ``run``; of the demo, where none is named; if that cannot be, say so."""
+    from whyformer.browser.page import run_page
 
+    if run is not None:
+        return run_page(run)
     demo = Path("runs/demo")
     if not demo.is_dir():
         tell("no model is alive in this book; --live RUN puts one in, such as that of `make demo`")
         return None
-    if (reason := missing_engine()) is not None:
-        tell(f"no model is alive in this book: {reason}")
+    try:
+        return run_page(demo)
+    except WhyformerError as error:
+        tell(f"no model is alive in this book: {error}")
         return None
-    return demo
 
 
 def _console() -> "Console":

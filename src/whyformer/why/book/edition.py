@@ -45,9 +45,9 @@ class Edition:
         lang: Language,
         stamps: Mapping[int, Markup] | None = None,
         *,
-        live: bool = False,
+        live: int = 0,
     ) -> None:
-        """Lay out ``findings``; ``live`` if a trained model lies beside the pages."""
+        """Lay out ``findings``; ``live`` is the weight in bytes of a model beside the pages, 0 for none."""
         self.findings = findings
         self.lang: Language = lang
         self._live = live
@@ -97,7 +97,7 @@ class Edition:
         cell = CELLS.get(number)
         if cell is None or not self._live:
             return None
-        options = json.dumps(cell.options(self.lang), ensure_ascii=False)
+        options = json.dumps(cell.options(self.lang, self._live), ensure_ascii=False)
         return {"task": cell.task.say(self.lang), "options": options}
 
     def _origin(self, findings: Findings) -> list[tuple[str, str]]:

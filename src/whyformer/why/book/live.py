@@ -19,9 +19,10 @@ class LiveCell(NamedTuple):
     preset: Mapping[str, object] = {}
     """Settings at first, where they are not the usual."""
 
-    def options(self, lang: Language) -> dict[str, Any]:
-        """Options of the script that shows it."""
-        return {"lang": lang, "view": [*self.view], "preset": dict(self.preset), "base": f"../{LIVE_FOLDER}"}
+    def options(self, lang: Language, weight: int) -> dict[str, Any]:
+        """Options of the script that shows it, which loads ``weight`` bytes."""
+        told = {"lang": lang, "view": [*self.view], "preset": dict(self.preset)}
+        return {**told, "base": f"../{LIVE_FOLDER}", "size": f"{weight / 1e6:.1f}"}
 
 
 _LOOKING = ("input", "output", "steps", "heads")

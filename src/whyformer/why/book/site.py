@@ -6,7 +6,6 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from whyformer.browser.page import write_run_page
 from whyformer.errors import WhyformerError
 from whyformer.files import write_text
 from whyformer.language import LANGUAGES
@@ -20,14 +19,16 @@ from whyformer.why.results import result_record
 _OTHER_LANGUAGE: Mapping[Language, tuple[Language, str]] = {"en": ("zh", "中文"), "zh": ("en", "English")}
 
 
-def write_site(findings: Mapping[int, Findings], folder: Path, live: Path | None = None) -> list[Path]:
+def write_site(
+    findings: Mapping[int, Findings], folder: Path, live: Mapping[str, str] | None = None
+) -> list[Path]:
     """Write the book of ``findings``, by the numbers of their questions, into ``folder``; return its files.
 
-    Beside some answers the model of the run ``live`` can be tried, whose page lies in the book, too.
+    Beside some answers a model can be tried whose page is ``live``, texts of files by their names; it lies in
+    the book, too.
 
     Raises:
-        WhyformerError: there are no findings, prose is missing, the folder cannot be written to, or a page
-            cannot show the run.
+        WhyformerError: there are no findings, prose is missing, or the folder cannot be written to.
     """
     if not findings:
         raise WhyformerError("a book needs the findings of one question at least.")
@@ -38,16 +39,16 @@ def write_site(findings: Mapping[int, Findings], folder: Path, live: Path | None
         # Without blanks: learning curves are long.
         record = json.dumps(result_record(each), ensure_ascii=False, separators=(",", ":"))
         texts[f"data/{question_file(number, 'json')}"] = record + "\n"
+    live = live or {}
+    texts |= {f"{LIVE_FOLDER}/{name}": text for name, text in live.items()}
+    weight = sum(len(text.encode()) for text in live.values())
     stamps = {number: stamp(each) for number, each in by_number.items()}
     for lang in LANGUAGES:
-        pages = Edition(by_number, lang, stamps, live=live is not None).pages()
+        pages = Edition(by_number, lang, stamps, live=weight).pages()
         texts |= {f"{lang}/{name}": text for name, text in pages.items()}
-    names = list(texts)
-    if live is not None:
-        names += [f"{LIVE_FOLDER}/{name}" for name in write_run_page(live, folder / LIVE_FOLDER)]
     for name, text in texts.items():
         write_text(folder / name, text)
-    return [folder / name for name in names]
+    return [folder / name for name in texts]
 
 
 def write_page(findings: Findings, folder: Path, lang: Language = "en") -> Path:

@@ -61,7 +61,9 @@
       button.type = "button";
       button.textContent = zh ? "试一试" : "Try it";
       note.className = "soft small";
-      note.textContent = zh ? "载入约 2.5 MB；模型在你的设备上运行。" : "Loads about 2.5 MB; the model runs on your own device.";
+      note.textContent = zh
+        ? `载入 ${options.size} MB；模型在你的设备上运行。`
+        : `Loads ${options.size} MB; the model runs on your own device.`;
       button.addEventListener("click", () => {
         button.disabled = true;
         note.textContent = zh ? "正在载入……" : "Loading …";
