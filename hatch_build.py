@@ -3,13 +3,15 @@
 Where compiling fails, only that engine is missing. A wheel holds the published results, too.
 """
 
-import runpy
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-ENGINES = "src/whyformer/engines"
+SOURCE = "src"
+ENGINES = f"{SOURCE}/whyformer/engines"
 PUBLISHED = "docs/why"
 
 
@@ -22,20 +24,18 @@ class NativeBuildHook(BuildHookInterface[Any]):
             # A checkout reads them where they are.
             for folder in sorted(Path(self.root, PUBLISHED).glob("q*")):
                 build_data["force_include"][str(folder)] = f"whyformer/why/published/{folder.name}"
-        native = self._builder("native")
-        if (fault := native["build"]()) is not None:
+        # Of the package that is being made, what compiles needs nothing but Python.
+        sys.path.insert(0, str(Path(self.root, SOURCE)))
+        native = importlib.import_module("whyformer.engines.native.build")
+        browsers = importlib.import_module("whyformer.engines.webassembly.build")
+        if (fault := native.build()) is not None:
             self.app.display_warning(f"The native engine was not compiled ({fault}); all else works.")
         else:
             build_data["artifacts"].append(f"{ENGINES}/native/decode.so")
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
-        browsers = self._builder("webassembly")
         # One that was compiled of these sources before is as good: it runs everywhere.
-        if browsers["missing_engine"]() is not None and (fault := browsers["build_engine"]()) is not None:
+        if browsers.missing_engine() is not None and (fault := browsers.build_engine()) is not None:
             self.app.display_warning(f"The engine for browsers was not compiled ({fault}); all else works.")
         else:
             build_data["artifacts"].append(f"{ENGINES}/webassembly/engine.wasm")
-
-    def _builder(self, engine: str) -> dict[str, Any]:
-        """What the file that compiles ``engine`` defines."""
-        return runpy.run_path(str(Path(self.root, ENGINES, engine, "build.py")))

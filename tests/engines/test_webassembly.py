@@ -267,11 +267,13 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     engines = list[Path]()
     for name in ("one", "another/place"):
         folder = tmp_path_factory.mktemp("build") / name
-        shutil.copytree(ROOT / "src/whyformer/engines", folder / "engines")
-        environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(folder / "cache")}
-        script = folder / "engines/webassembly/build.py"
-        (engine := script.with_name("engine.wasm")).unlink(missing_ok=True)
-        subprocess.run([sys.executable, script], check=True, env=environment, cwd=folder)
+        package = folder / "whyformer"
+        shutil.copytree(ROOT / "src/whyformer/engines", package / "engines")
+        shutil.copy(ROOT / "src/whyformer/__init__.py", package)
+        cache = {"ZIG_GLOBAL_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(folder)}
+        (engine := package / "engines/webassembly/engine.wasm").unlink(missing_ok=True)
+        command = [sys.executable, "-m", "whyformer.engines.webassembly.build"]
+        subprocess.run(command, check=True, env={**os.environ, **cache}, cwd=folder)
         engines.append(engine)
     return engines
 
