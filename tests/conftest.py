@@ -6,13 +6,18 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from browsers import chromium
 from whyformer import machine
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # As in the program: modules and tests make a million objects that stay, and need not be looked through.
 gc.set_threshold(100_000)
@@ -129,6 +134,13 @@ def pretended_processor() -> Iterator[None]:
 def the_usual_threads() -> None:
     """Begin each test with as many threads as the first had, whatever others or their fixtures have set."""
     torch.set_num_threads(THREADS)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A Chromium; who wants it first makes sure that there is one."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,13 @@ It needs Chromium or Chrome and the extra ``browser``, whose axe-core finds what
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import browsers
+from browsers import SIZES, needs_chromium
 from whyformer.browser.page import write_run_page
 from whyformer.engines.webassembly import build
 from whyformer.runs.execution import Execution
@@ -20,18 +22,16 @@ pytest.importorskip("playwright", reason="needs the extra browser")
 pytest.importorskip("axe_playwright_python", reason="needs the extra browser")
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine"),
+    needs_chromium,
     pytest.mark.skipif(
         build.missing_engine() is not None, reason=build.missing_engine() or "the engine is there"
     ),
 ]
 
-SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 900}}
 TEXT = "3 1 4 2"
 LINKS = {
     "whole": "#text=3+1+4+2&lang=en",
@@ -49,26 +49,11 @@ def folder(reverse_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as driver:
-        # As root, as in a container, Chromium has no sandbox.
-        started = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 def opened(
-    browser: Browser, file: Path, link: str = LINKS["whole"], **settings: object
+    browser: Browser, file: Path, link: str = LINKS["whole"], **settings: Any
 ) -> tuple[Page, list[str]]:
-    """A page, and all that it complains of or asks for elsewhere."""
-    page = browser.new_page(**settings)  # pyright: ignore[reportArgumentType]
-    heard: list[str] = []
-    page.on("console", lambda message: heard.append(message.text))
-    page.on("pageerror", lambda error: heard.append(str(error)))
-    own = ("file:", "data:", "blob:")
-    page.on("request", lambda sent: None if sent.url.startswith(own) else heard.append(sent.url))
-    page.goto(f"{file.as_uri()}{link}")
+    """The page that a link shows, and all that it complains of or asks for elsewhere."""
+    page, heard = browsers.opened(browser, f"{file.as_uri()}{link}", **settings)
     page.wait_for_selector(".output")
     return page, heard
 

@@ -9,17 +9,16 @@ import json
 import random
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from browsers import needs_chromium, opened
+from engines.toy_models import needs_engines
 from whyformer.browser.page import write_run_page
-from whyformer.engines.native import library
 from whyformer.engines.native.engine import NativeEngine
-from whyformer.engines.webassembly import build
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import load_as
 from whyformer.special_tokens import EOS
@@ -28,20 +27,16 @@ from whyformer.tasks.translation.translator import Translator
 pytest.importorskip("playwright", reason="needs the extra browser")
 pytest.importorskip("websockets", reason="needs the extra browser")
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from browser.firefox import FIREFOX, firefox_tab
 from browser.texts import odd_texts
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WATCH = (Path(__file__).parents[2] / "benchmarks" / "watch_page.js").read_text(encoding="utf-8")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine"),
-    pytest.mark.skipif(
-        build.missing_engine() is not None or library.missing() is not None,
-        reason="needs both engines compiled",
-    ),
+    needs_chromium,
+    needs_engines,
 ]
 MEGABYTES = 64
 # Milliseconds: something is said within the first, and never does the page stand still for the other.
@@ -53,14 +48,6 @@ def folder(reverse_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("proofs") / "page"
     write_run_page(reverse_run, place)
     return place
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -229,12 +216,7 @@ def test_a_plain_web_server_serves_it(folder: Path, browser: Browser):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
-        page, heard = browser.new_page(), list[str]()
-        page.on("console", lambda message: heard.append(message.text))
-        page.on("pageerror", lambda error: heard.append(str(error)))
-        own = (address, "blob:", "data:")
-        page.on("request", lambda sent: None if sent.url.startswith(own) else heard.append(sent.url))
-        page.goto(f"{address}/index.html#text=3+1+4+2")
+        page, heard = opened(browser, f"{address}/index.html#text=3+1+4+2", address)
         page.wait_for_function("document.querySelector('.output .translation')?.textContent === '2 4 1 3'")
         assert heard == []
         page.close()

@@ -6,7 +6,8 @@ import re
 import pytest
 from tokenizers import Regex, normalizers
 
-from browser.node import needs_node, page
+from browser.javascript import needs_node
+from browser.page_tokenizer import page
 from whyformer.browser.patterns import javascript_pattern
 
 _KNOWN = r"""

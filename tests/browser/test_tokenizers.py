@@ -15,7 +15,8 @@ import pytest
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as LibraryTokenizer
 
-from browser.node import needs_node, page
+from browser.javascript import needs_node
+from browser.page_tokenizer import page
 from browser.texts import REAL, SNAGS, odd_texts
 from whyformer.browser.patterns import PROPERTIES, javascript_pattern
 from whyformer.browser.tokenizers import page_tokenizer

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from browser.javascript import needs_node, run_modules, run_script
+from engines.toy_models import needs_engines
 from whyformer.analysis.inspection import Inspection, inspect_translation
 from whyformer.browser.bundle import MODULES, script
 from whyformer.browser.tokenizers import page_tokenizer
@@ -23,9 +24,7 @@ from whyformer.tasks.translation.translator import Translator
 
 pytestmark = [
     needs_node,
-    pytest.mark.skipif(
-        build.missing_engine() is not None, reason=build.missing_engine() or "the engine is there"
-    ),
+    needs_engines,
 ]
 
 # The cases have the page's data and the texts; `outcome` is a result, or the code of a fault.

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Collection
 
-REAL = [
+SENTENCES = [
     "Two young men are outside near many bushes.",
     "A little girl climbs into a wooden playhouse; she doesn't look back.",
     'Several men in hard hats operate "a giant pulley system" in 2024.',
@@ -11,6 +11,9 @@ REAL = [
     "两个年轻人在灌木丛附近。",
     "一个小女孩爬进木制的玩具屋，她没有回头。",
     "Jack's mother   works at #3 (the old mill), Tom's does not.",
+]
+REAL = [
+    *SENTENCES,
     "June 15, 2024 at 3:07:42\u202fPM Central European Standard Time",
     "1.234,56 € – Dezember 2019 bis März 2020",
     "2024年6月15日星期六 下午3:07",

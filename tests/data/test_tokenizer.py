@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from browser.texts import SENTENCES
 from whyformer import special_tokens
 from whyformer.data.corpora.lines import read_lines
 from whyformer.data.tokenizers.imported import Imported
@@ -23,15 +24,7 @@ from whyformer.data.tokenizers.text.normalization import TextSpec
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import TokenizerError
 
-LINES = [
-    "Two young men are outside near many bushes.",
-    "A little girl climbs into a wooden playhouse; she doesn't look back.",
-    'Several men in hard hats operate "a giant pulley system" in 2024.',
-    "zwei junge weiße Männer sind im Freien in der Nähe vieler Büsche .",
-    "两个年轻人在灌木丛附近。",
-    "一个小女孩爬进木制的玩具屋，她没有回头。",
-    "Jack's mother   works at #3 (the old mill), Tom's does not.",
-] * 4
+LINES = [*SENTENCES] * 4
 
 # Text as it is: what comes in comes out.
 RAW = TextSpec(unicode="none", spaces="keep", invisible="keep")

@@ -1,8 +1,8 @@
-// Lets the compiled engine do what it is told, as JSON: {engine, module, tasks: [{model, sentences, …}]} from standard input.
+// Lets the compiled engine do what it is told, as JSON: {engine, runtime, tasks: [{model, sentences, …}]} from standard input.
 import { readFileSync } from "node:fs";
 
 const told = JSON.parse(readFileSync(0, "utf8"));
-const { Engine, PLACES } = await import(told.module);
+const { Engine, PLACES } = await import(`${told.runtime}/engine.js`);
 const program = readFileSync(told.engine);
 
 /** Greedy search: tokens with the end mark, and their log-probabilities. */

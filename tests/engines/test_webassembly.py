@@ -1,7 +1,6 @@
 """The engine of pages is the native engine: the same bits from the same sources; its model is a file."""
 
 import hashlib
-import json
 import os
 import shutil
 import struct
@@ -16,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from engines.toy_models import MODELS, VOCABULARY, made, sentences
+from browser.javascript import needs_node, run_script, runtime
+from engines.toy_models import MODELS, VOCABULARY, made, needs_engines, sentences
 from whyformer.decoding.greedy import GreedySpec
-from whyformer.engines.native import library
 from whyformer.engines.native.engine import NativeEngine
 from whyformer.engines.webassembly import build as builder
 from whyformer.engines.webassembly.build import ENGINE, build_engine, compiler_version, missing_engine
@@ -30,23 +29,13 @@ from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.special_tokens import BOS, EOS
 
 ROOT = Path(__file__).parents[2]
-NODE = shutil.which("node")
 EXTRA = 8
-runs_here = pytest.mark.skipif(
-    NODE is None or missing_engine() is not None or library.missing() is not None,
-    reason="needs node, and both engines compiled",
-)
 
 
 def probe(tasks: Sequence[dict[str, Any]]) -> list[Any]:
     """What the compiled engine answers to each of ``tasks``, in one process."""
-    assert NODE is not None
-    module = ROOT / "src/whyformer/browser/runtime/engine.js"
-    told = {"engine": str(ENGINE), "module": module.as_uri(), "tasks": list(tasks)}
-    script = Path(__file__).with_name("probe.mjs")
-    done = subprocess.run([NODE, script], input=json.dumps(told), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    told = {"engine": str(ENGINE), "runtime": runtime().as_uri(), "tasks": list(tasks)}
+    return run_script(Path(__file__).with_name("probe.mjs"), told)
 
 
 def written(folder: Path, model: Transformer) -> str:
@@ -60,7 +49,8 @@ def numbers(values: Any) -> np.ndarray:
     return np.array(values, dtype=np.float64)
 
 
-@runs_here
+@needs_node
+@needs_engines
 def test_it_writes_what_the_native_engine_writes(tmp_path: Path):
     sources = [[*sentence[0, :-1].tolist(), EOS] for sentence in sentences(40)]
     models = {name: make() for name, make in MODELS.items()}
@@ -83,7 +73,8 @@ FED = [BOS, 9, 30, 4, 61, 5]
 SOURCE = [7, 40, 12, 66, 21, 21, EOS]
 
 
-@runs_here
+@needs_node
+@needs_engines
 def test_it_sees_what_the_native_engine_sees(tmp_path: Path):
     models = {name: make() for name, make in MODELS.items()}
     tasks = [
@@ -135,7 +126,8 @@ MASKS = {
 }
 
 
-@runs_here
+@needs_node
+@needs_engines
 def test_a_mask_leaves_a_query_the_keys_in_its_range(tmp_path: Path):
     asked = [(place, mask) for place, masks in MASKS.items() for mask in masks]
     whole, *masked = looked(tmp_path, made(), {}, *({"masks": {place: mask}} for place, mask in asked))
@@ -155,7 +147,8 @@ def test_a_mask_leaves_a_query_the_keys_in_its_range(tmp_path: Path):
         assert not np.allclose(numbers(_reals(found["logits"])), numbers(_reals(whole["logits"])), atol=1e-3)
 
 
-@runs_here
+@needs_node
+@needs_engines
 @pytest.mark.parametrize("place", range(3))
 def test_an_ablated_head_is_one_whose_output_is_not_read(tmp_path: Path, place: int):
     model, layer, head = made(), 1, 2
@@ -200,7 +193,8 @@ def _flipped(file: bytes, at: int) -> bytes:
     return file[:at] + bytes([file[at] ^ 16]) + file[at + 1 :]
 
 
-@runs_here
+@needs_node
+@needs_engines
 def test_a_damaged_file_is_told_and_harms_nothing(tmp_path: Path):
     sound = model_bytes(made())
     tasks = list[dict[str, Any]]()
@@ -212,7 +206,8 @@ def test_a_damaged_file_is_told_and_harms_nothing(tmp_path: Path):
     assert found == {name: {"fault": "damaged"} for name in DAMAGES}
 
 
-@runs_here
+@needs_node
+@needs_engines
 def test_sizes_that_contradict_each_other_are_told(tmp_path: Path):
     # With the right sum of its bytes: nobody but a writer of such files could make one.
     sound = model_bytes(made())

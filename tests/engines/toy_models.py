@@ -1,7 +1,8 @@
-"""Small models of every kind that our C++ runs, and sentences for them."""
+"""Small models of every kind that our C++ runs, sentences for them, and whether it is compiled."""
 
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -9,6 +10,8 @@ from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import DotSpec
+from whyformer.engines.native.library import missing
+from whyformer.engines.webassembly.build import missing_engine
 from whyformer.models.transformer import Transformer, TransformerSpec
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.feed_forward import GeluSpec, ReluSpec
@@ -19,6 +22,9 @@ from whyformer.position.positions import PositionSpec
 from whyformer.position.rotary import RotarySpec
 
 VOCABULARY = 75
+needs_engines = pytest.mark.skipif(
+    missing() is not None or missing_engine() is not None, reason="needs both engines compiled"
+)
 HEADS = AttentionSpec(heads=HeadsSpec(query=4))
 BLOCK = BlockSpec(attention=HEADS, feed_forward=ReluSpec(hidden=50))
 SINUSOIDS = SinusoidalSpec()

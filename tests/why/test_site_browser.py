@@ -3,12 +3,11 @@
 It needs Chromium or Chrome and the extra ``browser``, whose axe-core finds what keeps people out.
 """
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from browsers import SIZES, needs_chromium, opened
 from why.toy_book import toy_findings, write_toy_prose
 from whyformer.browser.page import run_page
 from whyformer.engines.webassembly.build import missing_engine
@@ -23,15 +22,9 @@ pytest.importorskip("playwright", reason="needs the extra browser")
 pytest.importorskip("axe_playwright_python", reason="needs the extra browser")
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine"),
-]
-
-SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 900}}
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture(scope="module")
@@ -44,28 +37,6 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_site(findings, folder / "site")
         write_page(findings[98], folder / "site")
     return folder / "site"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as driver:
-        # As root, as in a container, Chromium has no sandbox.
-        started = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-def opened(browser: Browser, file: Path, **settings: object) -> tuple[Page, list[str]]:
-    """A page, and all that it complains of or asks for elsewhere."""
-    page = browser.new_page(**settings)  # pyright: ignore[reportArgumentType]
-    heard: list[str] = []
-    page.on("console", lambda message: heard.append(message.text))
-    page.on("pageerror", lambda error: heard.append(str(error)))
-    # A worker starts from a text that the page has itself.
-    own = ("file:", "data:", "blob:")
-    page.on("request", lambda sent: None if sent.url.startswith(own) else heard.append(sent.url))
-    page.goto(file.as_uri())
-    return page, heard
 
 
 def check(browser: Browser, file: Path, size: str, scheme: str) -> None:
