@@ -244,15 +244,18 @@ class Terminal:
 
     def end(self, key: str) -> int:
         """Press ``key``, read the rest, and return the status."""
-        os.write(self._main, key.encode())
         read = b""
-        while select.select([self._main], [], [], 60)[0]:
-            try:
-                read += os.read(self._main, 4096)
-            except OSError:
-                break  # nobody has the other side any more
-        self.text += read.decode().replace("\r", "")
-        return self.process.wait(60)
+        # A signal that comes after Python has shown its prompt and before it waits for a key interrupts
+        # nothing until the next key, as readline is called by CPython 3.11; a user would press again.
+        for _ in range(12):
+            os.write(self._main, key.encode())
+            while select.select([self._main], [], [], 5)[0]:
+                try:
+                    read += os.read(self._main, 4096)
+                except OSError:  # nobody has the other side any more
+                    self.text += read.decode().replace("\r", "")
+                    return self.process.wait(60)
+        raise AssertionError(read)
 
     def close(self) -> None:
         """Leave nothing behind."""
