@@ -14,6 +14,7 @@ from whyformer.data.batches.ranks import ALONE, Ranks
 from whyformer.machine import Precision
 from whyformer.training.batches import Group
 from whyformer.training.objective import ModelT, ModelWithObjective
+from whyformer.training.optimizer import block_matrices
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.task import TrainingTask
 
@@ -52,7 +53,7 @@ class TrainingStep(Generic[ModelT]):
         self.spec = spec
         self.device = device
         self.ranks = ranks
-        self.optimizer = spec.optimizer.build(model.parameters())
+        self.optimizer = spec.optimizer.build(model.parameters(), block_matrices(model))
         self.precision: Precision = "fp32"
         """Precision of matrix products."""
         self._losses = ModelWithObjective(self.model, task.objective)
@@ -82,7 +83,7 @@ class TrainingStep(Generic[ModelT]):
         """Change the weights by their gradients, as step number ``step``, and return the learning rate."""
         rate = self.spec.schedule.rate(step, total_steps or step)
         for parameters in self.optimizer.param_groups:
-            parameters["lr"] = rate
+            parameters["lr"] = rate * parameters.get("ratio", 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return rate
