@@ -23,7 +23,7 @@ class _Adam(Spec):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What torch's Adam is told, apart from the rate."""
+        """Arguments of torch's Adam, apart from the weights."""
         return {"lr": 0.0, "betas": (self.beta1, self.beta2), "eps": self.epsilon, "fused": True}
 
 
