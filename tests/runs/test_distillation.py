@@ -17,6 +17,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.overrides import SearchChoice
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.errors import CheckpointError, DataError, DecodingError, RecipeError
+from whyformer.models.transformer import TransformerSpec
 from whyformer.runs.distillation import distil
 from whyformer.runs.distillation.distil import (
     DistillationOptions,
@@ -82,6 +83,7 @@ def test_the_student_has_the_teachers_tokens_settings_and_held_out_sets(reverse_
     assert (ours.valid, ours.test) == (theirs.valid, theirs.test)
     assert [source for source, _ in ours.train] == [source for source, _ in theirs.train]
     changed = {"data": teacher.data, "tokenizers": teacher.tokenizers}
+    assert isinstance(teacher.model, TransformerSpec)
     model = teacher.model.model_copy(
         update={"encoder": teacher.model.encoder.model_copy(update={"layers": 2})}
     )
@@ -151,7 +153,7 @@ def test_a_source_that_stands_often_is_translated_once_and_stays_often():
 
 @pytest.mark.parametrize("measure", ["bleu", "chrf"])
 def test_the_closest_to_the_true_one_is_taken_for_each_pair(measure: Any):
-    close = closeness_by(measure, ScoringSpec(tokenize="none"), ["x"])
+    close = closeness_by(measure, ScoringSpec(tokenize="none"), [("x", "y")])
     beam = [output("one two three"), output("six seven eight"), output("six seven nine")]
     pairs = [("a", "six seven nine ten"), ("a", "one two three four"), ("a", "six seven eight"), ("a", "!")]
     # Where none is closer than others, the likeliest is taken.
@@ -183,7 +185,7 @@ def test_no_text_is_more_than_a_line():
 def test_what_was_killed_goes_on_where_it_was(
     reverse_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(distil, "PART", 64)
+    monkeypatch.setattr(distil, "KEPT_AT_ONCE", 64)
     whole, data = tmp_path / "whole", tmp_path / "data"
     distil_run(reverse_run, whole, GREEDY, overrides=FEW, execution=TORCH)
     real, parts = Teacher.taught, list[int]()

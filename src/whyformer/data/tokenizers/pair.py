@@ -98,7 +98,7 @@ class SeparateTokenizers(Spec):
 
 
 class TokenizersOfRun(Spec):
-    """Those of another run, as they are: what that knows as a token is one here, and has the same id."""
+    """The tokenizers of another run, as they are: every token has the same id here."""
 
     kind: Literal["run"] = "run"
     run: RunPath

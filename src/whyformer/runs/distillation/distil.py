@@ -35,7 +35,7 @@ from whyformer.tasks.translation.translator import Translator
 from whyformer.training.storage.fingerprint import text_fingerprint
 from whyformer.training.storage.lock import RunLock
 
-PART: Final = 4096
+KEPT_AT_ONCE: Final = 4096
 """Sources that are translated before what was done is kept."""
 
 
@@ -57,7 +57,7 @@ class TeacherExecution:
 
 @dataclass(frozen=True)
 class DistillationOptions:
-    """What the teacher's data are made of."""
+    """Choice of what the teacher's data are made of."""
 
     search: SearchChoice = field(default_factory=SearchChoice)
     """Way to search where the recipe is not to decide."""
@@ -120,17 +120,15 @@ def distil_run(
     assert isinstance(recipe, TranslationRecipe), "others have no translator"
     corpus = _corpus(run, recipe)
     say(corpus.summary)
-    job = {
+    job: dict[str, object] = {
         "weights": hashlib.sha256(opened.folder.find_weights(weights).read_bytes()).hexdigest(),
         "train": text_fingerprint(corpus.train).digest,
         "search": settings.model_dump(mode="json"),
         "closest": options.closest,
-        "scoring": recipe.scoring.model_dump(mode="json"),
         "engine": engine,
         "precision": execution.precision,
     }
-    targets = [target for _, target in corpus.train]
-    closeness = None if options.closest is None else closeness_by(options.closest, recipe.scoring, targets)
+    closeness = closeness_by(options.closest, recipe.scoring, corpus.train) if options.closest else None
     teacher = Teacher(translator, settings, execution.batch, closeness)
     with RunLock(folder):
         work = UnfinishedWork(folder, job)
@@ -192,7 +190,7 @@ def _translated(
     Raises:
         DecodingError: all do.
     """
-    starts = range(0, len(groups), PART)
+    starts = range(0, len(groups), KEPT_AT_ONCE)
     done = {number: part for number, _ in enumerate(starts) if (part := work.part(number)) is not None}
     before = sum(len(part.texts) for part in done.values())
     if before:
@@ -202,7 +200,7 @@ def _translated(
     with progress("translating", len(groups), "sentences") as advance:
         advance(before)
         for number, start in enumerate(starts):
-            some = groups[start : start + PART]
+            some = groups[start : start + KEPT_AT_ONCE]
             part = done.get(number)
             if part is None:
                 part = teacher.taught(some, start + 1, advance)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from whyformer.decoding.overrides import SearchChoice
@@ -132,12 +132,12 @@ def one_line(text: str) -> str:
 
 
 def closeness_by(
-    measure: Closeness, scoring: ScoringSpec, targets: Sequence[str]
+    measure: Closeness, scoring: ScoringSpec, pairs: Iterable[tuple[str, str]]
 ) -> Callable[[str, str], float]:
     """The function that scores one translation against the true one, as sacrebleu does (Post 2018).
 
     BLEU is smoothed, and of short sentences compares no longer runs of words than they have. Where
-    ``scoring`` leaves it to the text how words are cut, ``targets`` decide.
+    ``scoring`` leaves it to the text how words are cut, the targets of ``pairs`` decide.
     """
     if measure == "chrf":
         from sacrebleu.metrics.chrf import CHRF
@@ -146,7 +146,9 @@ def closeness_by(
     else:
         from sacrebleu.metrics.bleu import BLEU
 
-        cut = suited_tokenize(targets) if scoring.tokenize == "auto" else scoring.tokenize
+        cut = (
+            suited_tokenize(target for _, target in pairs) if scoring.tokenize == "auto" else scoring.tokenize
+        )
         metric = BLEU(tokenize=cut, lowercase=scoring.lowercase, force=True, effective_order=True)
     return lambda text, target: metric.sentence_score(text, [target]).score
 
