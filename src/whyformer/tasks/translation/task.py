@@ -44,6 +44,8 @@ from whyformer.training.storage.fingerprint import Fingerprint, text_fingerprint
 class TranslationRecipe(Recipe):
     """Everything that makes a translator, from raw text to its scores."""
 
+    reads_twice = True
+
     task: Literal["translation"] = "translation"
     """Purpose of the model."""
     data: DataSpec | None
@@ -136,7 +138,8 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
 
     @override
     def objective(self, recipe: TranslationRecipe) -> TeacherForcing:
-        return TeacherForcing(recipe.training.loss.label_smoothing)
+        loss = recipe.training.loss
+        return TeacherForcing(loss.label_smoothing, loss.r_drop)
 
     @override
     def runner(self, recipe: TranslationRecipe, assets: TokenizerPair) -> Translator:
