@@ -103,5 +103,7 @@ def distil(
     say(f"{to}: {done.pairs:,} pairs, their targets by {run}")
     for reason, count in done.left_out.items():
         tell(f"{count:,} pairs left out: {reason}")
-    command = f"whyformer train {quote(str(done.recipe))} model.decoder.layers=2 --run runs/student"
-    tell(f"next: train a student that is as small as you like, as in `{command}`")
+    tell(
+        "next: train a student that is as small as you like, as in "
+        f"`whyformer train {quote(str(done.recipe))} model.decoder.layers=2 --run runs/student`"
+    )

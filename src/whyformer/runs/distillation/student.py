@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from whyformer.config.recipe_files import RecipeLayer, layer_text
@@ -152,11 +153,12 @@ def _json_lines(pairs: Iterable[Referenced]) -> str:
 def _heading(run: Path) -> str:
     lines = (
         translated(
-            f"Written by `whyformer distil {run}`: a student of that run; every value may be changed."
+            f"Written by `whyformer distil {quote(str(run))}`: a student of that run; what stands nowhere here is "
+            "the teacher's."
         ),
         translated(
-            "What stands nowhere here is the teacher's; a smaller model is said behind the recipe, as in"
+            "A smaller model is said behind it: `whyformer train student.yaml model.decoder.layers=2 --run "
+            "runs/student`."
         ),
-        "whyformer train student.yaml model.encoder.layers=6 model.decoder.layers=2 --run runs/student",
     )
     return "".join(f"# {line}\n" for line in lines)
