@@ -153,8 +153,8 @@ def _json_lines(pairs: Iterable[Referenced]) -> str:
 def _heading(run: Path) -> str:
     lines = (
         translated(
-            f"Written by `whyformer distil {quote(str(run))}`: a student of that run; what stands nowhere here is "
-            "the teacher's."
+            f"Written by `whyformer distil {quote(str(run))}`: a student of that run; what stands nowhere "
+            "here is the teacher's."
         ),
         translated(
             "A smaller model is said behind it: `whyformer train student.yaml model.decoder.layers=2 --run "
