@@ -137,6 +137,10 @@ def test_a_training_command_is_valid(call: list[str], demo: Path):
     if call[1] == "mine.yaml":
         (initial,) = arguments("init")
         assert CliRunner().invoke(app, initial, catch_exceptions=False).exit_code == 0
+    if call[1] == "distilled/student.yaml":
+        (distillation,) = arguments("distil")
+        quick = [*distillation, "data.pairs=200"]
+        assert CliRunner().invoke(app, quick, catch_exceptions=False).exit_code == 0
     load_any(call[1].removeprefix("runs/"), [argument for argument in call[2:] if "=" in argument])
 
 

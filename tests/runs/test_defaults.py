@@ -98,7 +98,7 @@ def test_what_is_said_is_neither_decided_nor_told(pairs: Path, tmp_path: Path, t
     assert recipe.training.schedule.warmup == 1
 
 
-@pytest.mark.parametrize("kind", ["inverse_sqrt", "linear", "cosine", "constant"])
+@pytest.mark.parametrize("kind", ["inverse_sqrt", "linear", "cosine", "wsd", "constant"])
 def test_too_long_a_warm_up_is_said_before_the_first_step(
     kind: str, pairs: Path, tmp_path: Path, train: Callable[..., Result]
 ):

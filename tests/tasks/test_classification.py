@@ -6,6 +6,7 @@ import shutil
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -253,6 +254,24 @@ def test_the_loss_is_the_cross_entropy_of_the_logits(recipe: str):
     fit = ready.metrics(model, batch=7)
     assert fit.nll == pytest.approx(torch.nn.functional.cross_entropy(logits, ready.gold).item(), rel=1e-5)
     assert fit.accuracy == pytest.approx(100 * (logits.argmax(1) == ready.gold).double().mean().item())
+
+
+@pytest.mark.parametrize("update", ["all", "head"])
+def test_each_text_can_be_read_twice(recipe: str, update: str):
+    """R-Drop: without dropout nothing changes, with it both readings are drawn together."""
+    found: dict[tuple[float, float], tuple[float, float]] = {}
+    for dropout, r_drop in ((0.0, 0.0), (0.0, 5.0), (0.3, 1e-9), (0.3, 5.0)):
+        changes = (f"model.update={update}", f"model.dropout={dropout}", f"training.loss.r_drop={r_drop}")
+        ready = prepared(recipe, *changes)
+        torch.manual_seed(0)
+        model = ready.build().train()
+        losses = ready.task.objective(model, ready.task.batch(np.arange(10), 0, torch.device("cpu")))
+        assert losses.predictions == 10
+        found[dropout, r_drop] = float(losses.total.detach()), float(losses.figures["nll"])
+    # The network that it starts from has a dropout of its own, which a frozen one does not use.
+    assert update == "all" or found[0.0, 5.0] == pytest.approx(found[0.0, 0.0])
+    assert found[0.3, 5.0][0] > found[0.3, 1e-9][0] + 1e-4
+    assert found[0.3, 5.0][1] == pytest.approx(found[0.3, 1e-9][1])
 
 
 @given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 9), st.floats(0, 9))

@@ -22,7 +22,7 @@ def settings(kind: str, total: int | None, minutes: float, warmup: int | None = 
 
 
 @given(
-    kind=st.sampled_from(["linear", "cosine"]),
+    kind=st.sampled_from(["linear", "cosine", "wsd"]),
     total=st.integers(100, 100_000),
     step=st.integers(10, 90),
     seconds=st.floats(0.1, 100.0),

@@ -355,6 +355,7 @@ def test_a_resume_that_goes_on_keeps_what_was_changed(
     [
         ("linear", ["training.steps=60"], True),
         ("cosine", ["training.steps=60"], True),
+        ("wsd", ["training.steps=60"], True),
         ("linear", ["training.steps=60", "training.schedule.peak=0.001"], True),
         ("constant", ["training.steps=60"], False),
         ("inverse_sqrt", ["training.steps=60"], False),

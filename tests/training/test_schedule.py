@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -13,11 +14,12 @@ from whyformer.training.schedule import (
     InverseSqrt,
     LinearDecay,
     ScheduleSpec,
+    WarmupStableDecay,
 )
 
 STEPS = 1000
-Schedule = InverseSqrt | LinearDecay | Cosine | Constant
-KINDS: list[type[Schedule]] = [InverseSqrt, LinearDecay, Cosine, Constant]
+Schedule = InverseSqrt | LinearDecay | Cosine | WarmupStableDecay | Constant
+KINDS: list[type[Schedule]] = [InverseSqrt, LinearDecay, Cosine, WarmupStableDecay, Constant]
 EACH = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -48,9 +50,11 @@ def test_after_the_peak_the_rate_never_rises(kind: type[Schedule], warmup: int):
         assert falling[-1] < falling[0] / 3
 
 
-@pytest.mark.parametrize("kind", [LinearDecay, Cosine])
+@pytest.mark.parametrize("kind", [LinearDecay, Cosine, WarmupStableDecay])
 @pytest.mark.parametrize("warmup", [0, 100])
-def test_schedules_with_an_end_are_zero_there_and_beyond(kind: type[LinearDecay | Cosine], warmup: int):
+def test_schedules_with_an_end_are_zero_there_and_beyond(
+    kind: type[LinearDecay | Cosine | WarmupStableDecay], warmup: int
+):
     schedule = kind(peak=0.5, warmup=warmup)
     assert schedule.rate(STEPS, STEPS) == pytest.approx(0.0, abs=1e-12)
     assert schedule.rate(STEPS + 1, STEPS) == pytest.approx(0.0, abs=1e-12)
@@ -58,7 +62,7 @@ def test_schedules_with_an_end_are_zero_there_and_beyond(kind: type[LinearDecay 
 
 
 def test_who_needs_to_know_the_end():
-    assert [kind.needs_end for kind in KINDS] == [False, True, True, False]
+    assert [kind.needs_end for kind in KINDS] == [False, True, True, True, False]
 
 
 @pytest.mark.parametrize("step", [1, 10, 3999, 4000, 4001, 100_000])
@@ -78,6 +82,35 @@ def test_decay_by_the_share_of_steps_that_are_gone(share: float, linear: float, 
     step = 200 + round(share * 800)
     assert LinearDecay(peak=2.0, warmup=200).rate(step, STEPS) == pytest.approx(2 * linear)
     assert Cosine(peak=2.0, warmup=200).rate(step, STEPS) == pytest.approx(2 * cosine, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "gone", "left"),
+    [("linear", 0.25, 0.75), ("linear", 0.81, 0.19), ("sqrt", 0.25, 0.5), ("sqrt", 0.81, 0.1)],
+)
+def test_a_stable_rate_falls_over_the_last_share_of_the_steps(
+    shape: Literal["linear", "sqrt"], gone: float, left: float
+):
+    schedule = WarmupStableDecay(peak=2.0, warmup=100, decay=0.1, shape=shape)
+    assert rates(schedule)[99:900] == [2.0] * 801
+    assert schedule.rate(900 + round(100 * gone), STEPS) == pytest.approx(2.0 * left)
+
+
+def test_a_stable_rate_does_not_depend_on_the_end():
+    schedule = WarmupStableDecay(peak=2.0, warmup=100, decay=0.2)
+    assert (
+        rates(schedule)[:800]
+        == rates(schedule, 10 * STEPS)[:800]
+        == rates(Constant(peak=2.0, warmup=100))[:800]
+    )
+
+
+@pytest.mark.parametrize(("warmup", "steps"), [(80, 90), (89, 90), (90, 90), (0, 1), (1, 2)])
+def test_a_stable_rate_falls_no_sooner_than_warm_up_ends(warmup: int, steps: int):
+    schedule = WarmupStableDecay(peak=1.0, warmup=warmup, decay=0.5)
+    found = rates(schedule, steps)
+    assert found[:warmup] == pytest.approx([step / warmup for step in range(1, warmup + 1)])
+    assert found[-1] == (0.0 if warmup < steps else 1.0)
 
 
 @EACH

@@ -141,7 +141,7 @@ def test_bf16_and_fp32_differ_but_little(prepare: Prepare):
     assert math.isclose(*losses, rel_tol=0.02)
 
 
-@pytest.mark.parametrize("kind", ["linear", "cosine"])
+@pytest.mark.parametrize("kind", ["linear", "cosine", "wsd"])
 @pytest.mark.parametrize("limit", ["training.steps=15", "training.epochs=2"])
 def test_a_decaying_schedule_ends_at_zero(kind: str, limit: str, prepare: Prepare):
     steps = ["training.steps=null"] if "epochs" in limit else []

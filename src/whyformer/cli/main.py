@@ -16,6 +16,7 @@ from whyformer.cli import (
     check,
     classify,
     compare,
+    distil,
     doctor,
     embed,
     evaluate,
@@ -84,6 +85,7 @@ app.command(cls=Verb)(profile.profile)
 app.command(cls=Verb)(why.why)
 app.command(cls=Verb)(quiz.quiz)
 app.command(cls=Verb)(average.average)
+app.command(cls=Verb)(distil.distil)
 app.command("import", cls=Verb)(import_model.import_model)
 app.command(cls=Verb)(export.export)
 app.add_typer(tokenizer.app, name="tokenizer", cls=VerbGroup)

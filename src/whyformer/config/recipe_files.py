@@ -192,7 +192,12 @@ def _is_of_run(path: Path) -> bool:
 
 def recipe_text(spec: BaseModel) -> str:
     """``spec`` as a recipe file: every key written out, so that reading it back gives ``spec`` again."""
-    return OmegaConf.to_yaml(_written(spec.model_dump(mode="json")))
+    return layer_text(spec.model_dump(mode="json"))
+
+
+def layer_text(layer: RecipeLayer) -> str:
+    """The keys of one ``layer`` as a recipe file; no text in it is an interpolation."""
+    return OmegaConf.to_yaml(_written(layer))
 
 
 def differences(new: object, old: object, key: str) -> dict[str, tuple[object, object]]:

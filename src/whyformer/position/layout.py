@@ -183,6 +183,11 @@ class Layout:
         # Which length is whose would be a look at the rows.
         return self._each(lambda part: part[rows], replace(self.facts, lengths=None))
 
+    def repeated(self, times: int) -> "Layout":
+        """The same sentences ``times`` over, one round after another."""
+        lengths = None if self.facts.lengths is None else self.facts.lengths * times
+        return self._each(lambda part: part.repeat(times, 1), replace(self.facts, lengths=lengths))
+
     def shifted(self, by: int) -> "Layout":
         """The same tokens ``by`` positions later."""
         start, bounds = self.facts.start, self.facts.bounds

@@ -7,8 +7,9 @@ from whyformer.config.paths import paths_of
 from whyformer.errors import DataError, RecipeError
 from whyformer.runs.execution import Execution
 from whyformer.runs.inputs import check_inputs_of_run
-from whyformer.runs.load import load_runner, open_run
+from whyformer.runs.load import OpenRun, load_runner, open_run
 from whyformer.runs.registry import load_any
+from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import EvaluationOptions, Metrics
 
 
@@ -38,12 +39,8 @@ def evaluate_run(
         RecipeError: an override changes something else.
         WhyformerError: see ``load_runner`` and ``Task.evaluate``.
     """
-    folder, before, task, _ = open_run(run)
-    recipe = load_any(str(folder.recipe), overrides, say=say) if overrides else before
-    if recipe.model_copy(update={"data": before.data}) != before:
-        raise RecipeError(
-            f"{run}: only its data can be changed here; train a recipe of your own for the rest."
-        )
+    opened = open_run(run)
+    task, recipe = opened.task, recipe_with_data(opened, overrides, say)
     options = EvaluationOptions() if options is None else options
     task.check_options(options, run)
     try:
@@ -53,3 +50,20 @@ def evaluate_run(
         if options.source is None:
             check_inputs_of_run(paths_of(recipe), run, "evaluate")
         raise
+
+
+def recipe_with_data(opened: OpenRun, overrides: Sequence[str], say: Callable[[str], None]) -> Recipe:
+    """The recipe of the run that was ``opened``, with its data changed by ``overrides``.
+
+    ``say`` is told how a file of the overrides is read, where these leave it to the file.
+
+    Raises:
+        RecipeError: an override changes something else.
+    """
+    folder, before = opened.folder, opened.recipe
+    recipe = load_any(str(folder.recipe), overrides, say=say) if overrides else before
+    if recipe.model_copy(update={"data": before.data}) != before:
+        raise RecipeError(
+            f"{folder.path}: only its data can be changed here; train a recipe of your own for the rest."
+        )
+    return recipe

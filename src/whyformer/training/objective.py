@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from whyformer.training.loss import token_loss
+from whyformer.training.loss import TokenLoss, r_drop_loss, token_loss
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
 ModelT_contra = TypeVar("ModelT_contra", bound=nn.Module, contravariant=True)
@@ -69,8 +69,32 @@ def token_cross_entropy(hidden: Tensor, table: Tensor, gold: Tensor, smoothing: 
         gold: (N,) the tokens to predict.
         smoothing: share of probability spread over the other tokens.
     """
-    kind = hidden.device.type
-    if torch.is_autocast_enabled(kind):
-        hidden = hidden.to(torch.get_autocast_dtype(kind))
-    part = token_loss(hidden, table, gold, smoothing)
+    return _losses(token_loss(_autocast(hidden), table, gold, smoothing))
+
+
+def r_drop_cross_entropy(
+    hidden: Tensor, table: Tensor, gold: Tensor, smoothing: float, alpha: float
+) -> Losses:
+    """Cross-entropy of two readings under different dropout, drawn together; see ``loss.r_drop_loss``.
+
+    Args:
+        hidden: (2N,M) states of the first reading, then those of the second, in the same order.
+        table: (V,M) output table.
+        gold: (N,) the tokens to predict.
+        smoothing: share of probability spread over the other tokens.
+        alpha: weight of the divergence between the readings.
+
+    Returns:
+        Sums over N predictions; ``nll`` is the mean of both readings'.
+    """
+    return _losses(r_drop_loss(_autocast(hidden), table, gold, smoothing, alpha))
+
+
+def _losses(part: TokenLoss) -> Losses:
     return Losses(part.loss, part.tokens, {"nll": part.negative_log_likelihood})
+
+
+def _autocast(hidden: Tensor) -> Tensor:
+    """``hidden`` in the precision that logits are to be computed in."""
+    kind = hidden.device.type
+    return hidden.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else hidden

@@ -102,6 +102,29 @@ class Cosine(_Schedule):
         return self.peak * self.rise(step) * 0.5 * (1.0 - math.cos(math.pi * self.rest(step, steps)))
 
 
+class WarmupStableDecay(_Schedule):
+    """Rise, stay, and fall to zero over the last share of the steps.
+
+    While it stays, the rate knows nothing of the end: a training may be made longer, and each length needs
+    only a short fall of its own.
+    """
+
+    origin: ClassVar[str] = "Hu et al. 2024, section 4.2"
+    needs_end: ClassVar[bool] = True
+    kind: Literal["wsd"] = "wsd"
+    decay: float = Field(default=0.2, gt=0.0, lt=1.0)
+    """Share of all steps over which the rate falls, at the end; it begins no sooner than warm-up ends."""
+    shape: Literal["linear", "sqrt"] = "sqrt"
+    """Fall along a straight line, or as one minus the square root of the share of it that is gone, which is
+    steep at first (Hägele et al. 2024, section 3)."""
+
+    def rate(self, step: int, steps: int) -> float:
+        """The rate of ``step`` (from 1) out of ``steps``."""
+        start = max(self.warmup_steps, steps - max(1, round(self.decay * steps)))
+        gone = min(1.0, max(0, step - start) / max(1, steps - start))
+        return self.peak * self.rise(step) * (1.0 - (gone if self.shape == "linear" else math.sqrt(gone)))
+
+
 class Constant(_Schedule):
     """Rise, then stay."""
 
@@ -113,4 +136,6 @@ class Constant(_Schedule):
         return self.peak * self.rise(step)
 
 
-ScheduleSpec = Annotated[InverseSqrt | LinearDecay | Cosine | Constant, Field(discriminator="kind")]
+ScheduleSpec = Annotated[
+    InverseSqrt | LinearDecay | Cosine | WarmupStableDecay | Constant, Field(discriminator="kind")
+]

@@ -44,6 +44,10 @@ class Batch:
         """The same on another device."""
         return Batch(self.tokens.to(device), self.valid.to(device), self.lengths)
 
+    def repeated(self, times: int) -> "Batch":
+        """The same sentences ``times`` over, one round after another."""
+        return Batch(self.tokens.repeat(times, 1), self.valid.repeat(times, 1), self.lengths * times)
+
     def rows(self, first: int, last: int) -> "Batch":
         """The sentences from ``first`` up to ``last``, cut to the longest of them."""
         lengths = self.lengths[first:last]
@@ -71,6 +75,10 @@ class PairBatch:
     def to(self, device: torch.device | str) -> "PairBatch":
         """The same on another device."""
         return PairBatch(self.source.to(device), self.target.to(device))
+
+    def repeated(self, times: int) -> "PairBatch":
+        """The same pairs ``times`` over, one round after another."""
+        return PairBatch(self.source.repeated(times), self.target.repeated(times))
 
     def rows(self, first: int, last: int) -> "PairBatch":
         """The pairs from ``first`` up to ``last``."""

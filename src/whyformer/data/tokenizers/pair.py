@@ -1,4 +1,4 @@
-"""One tokenizer for both sides of a translation, or one for each."""
+"""One tokenizer for both sides of a translation, or one for each; trained, or those of another run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from whyformer.config.paths import RunPath
 from whyformer.data.tokenizers.kinds import BPE, TokenizerSpec
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import TokenizerError
@@ -96,4 +97,20 @@ class SeparateTokenizers(Spec):
         return TokenizerPair(self.source.train(source), self.target.train(target))
 
 
-TokenizersSpec = Annotated[JointTokenizer | SeparateTokenizers, Field(discriminator="kind")]
+class TokenizersOfRun(Spec):
+    """The tokenizers of another run, as they are: every token has the same id here."""
+
+    kind: Literal["run"] = "run"
+    run: RunPath
+    """Folder of the run. Its tokenizers are copied, so that later it may be gone."""
+
+    def train(self, source: Iterable[str], target: Iterable[str]) -> TokenizerPair:
+        """Read them; no line of either side is looked at.
+
+        Raises:
+            TokenizerError: the run has none, or they are damaged.
+        """
+        return TokenizerPair.load(self.run)
+
+
+TokenizersSpec = Annotated[JointTokenizer | SeparateTokenizers | TokenizersOfRun, Field(discriminator="kind")]

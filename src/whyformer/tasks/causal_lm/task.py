@@ -32,6 +32,8 @@ from whyformer.training.settings import TrainingSpec
 class CausalLMRecipe(Recipe):
     """Everything that makes a generator, from raw text to its perplexity."""
 
+    reads_twice = True
+
     task: Literal["causal_lm"] = "causal_lm"
     """Purpose of the model."""
     data: DocumentsSpec | None
@@ -75,7 +77,8 @@ class CausalLMTask(SingleTokenizerTask[CausalLMRecipe, Generator]):
 
     @override
     def objective(self, recipe: CausalLMRecipe) -> NextToken:
-        return NextToken(recipe.training.loss.label_smoothing)
+        loss = recipe.training.loss
+        return NextToken(loss.label_smoothing, loss.r_drop)
 
     @override
     def runner(self, recipe: CausalLMRecipe, assets: SingleTokenizer) -> Generator:

@@ -20,7 +20,7 @@ from whyformer.position.layout import Layout
 from whyformer.special_tokens import BOS, EOS, PAD
 from whyformer.tasks.causal_lm.metrics import CausalLMMetrics
 from whyformer.training.held_out import held_out_losses
-from whyformer.training.objective import Losses, token_cross_entropy
+from whyformer.training.objective import Losses, r_drop_cross_entropy, token_cross_entropy
 from whyformer.training.task import Probe
 
 
@@ -39,10 +39,15 @@ class NextToken:
     """Cross-entropy of each token after those before it in its document."""
 
     label_smoothing: float
+    r_drop: float = 0.0
 
     def __call__(self, model: GPT, batch: RowBatch) -> Losses:
         """The sums over the real tokens of ``batch``."""
         real = batch.gold != PAD
+        if self.r_drop > 0.0 and model.training:
+            hidden = model(batch.tokens.repeat(2, 1), batch.layout.repeated(2))
+            states, table = model.scored(hidden[real.repeat(2, 1)])
+            return r_drop_cross_entropy(states, table, batch.gold[real], self.label_smoothing, self.r_drop)
         hidden = model(batch.tokens, batch.layout)
         # (B,L,M) -> (N,M): what predicts padding is left out of the loss
         states, table = model.scored(hidden[real])

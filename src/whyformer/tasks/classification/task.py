@@ -36,6 +36,8 @@ from whyformer.training.storage.run import RunFolder
 class ClassificationRecipe(Recipe):
     """Everything that makes a classifier from a pretrained model, from labelled texts to its accuracy."""
 
+    reads_twice = True
+
     task: Literal["classification"] = "classification"
     """Purpose of the model."""
     start: RunPath  # pyright: ignore[reportGeneralTypeIssues, reportIncompatibleVariableOverride]  # nothing stands for it
@@ -109,7 +111,8 @@ class ClassificationTask(SingleTokenizerTask[ClassificationRecipe, Classifier]):
 
     @override
     def objective(self, recipe: ClassificationRecipe) -> ClassCrossEntropy:
-        return ClassCrossEntropy(recipe.training.loss.label_smoothing)
+        loss = recipe.training.loss
+        return ClassCrossEntropy(loss.label_smoothing, r_drop=loss.r_drop)
 
     @override
     def runner(self, recipe: ClassificationRecipe, assets: SingleTokenizer) -> Classifier:

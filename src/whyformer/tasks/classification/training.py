@@ -21,7 +21,7 @@ from whyformer.models.classifier import PooledClassifier
 from whyformer.tasks.classification.metrics import ClassificationMetrics, macro_f1
 from whyformer.tasks.embedding.encoder import Encoder
 from whyformer.training.held_out import held_out_losses
-from whyformer.training.objective import Losses, token_cross_entropy
+from whyformer.training.objective import Losses, r_drop_cross_entropy, token_cross_entropy
 from whyformer.training.task import Probe
 
 
@@ -39,15 +39,21 @@ class ClassCrossEntropy:
     label_smoothing: float
     predictions: list[Tensor] | None = None
     """List that the likeliest classes (B,) of every batch are added to, if given."""
+    r_drop: float = 0.0
 
     def __call__(self, model: PooledClassifier, batch: LabelledBatch) -> Losses:
         """The sums over the texts of ``batch``."""
         examples, indices = batch
-        hidden, table = model.scored(model(examples.pooled(model, indices)))
+        twice = self.r_drop > 0.0 and model.training
+        hidden, table = model.scored(
+            model(examples.pooled(model, [*indices, *indices] if twice else indices))
+        )
         # The loss leaves row 0, padding's, out; so classes count from 1 there.
         gold = examples.gold[list(indices)].to(hidden.device) + 1
         if self.predictions is not None:
             self.predictions.append((hidden @ table[1:].t()).argmax(dim=1).cpu())
+        if twice:
+            return r_drop_cross_entropy(hidden, table, gold, self.label_smoothing, self.r_drop)
         return token_cross_entropy(hidden, table, gold, self.label_smoothing)
 
 

@@ -128,7 +128,7 @@ def _kind(said: Mapping[str, object], counts: PairCounts) -> str:
     """Kind of tokenizers, where the recipe says it, or names one of them, or else by the scripts."""
     kind = value_of(said, "tokenizers.kind")
     if isinstance(kind, str):
-        return kind
+        return kind  # "run", too, whose tokenizers leave nothing to decide
     if says(said, "tokenizers.both"):
         return "joint"
     if says(said, "tokenizers.source") or says(said, "tokenizers.target"):
@@ -140,6 +140,8 @@ def _tokenizers(said: Mapping[str, object], counts: PairCounts) -> list[Decision
     """One vocabulary for both sides where they share a script, else one for each; as large as pays."""
     source, target, kind = counts.source, counts.target, _kind(said, counts)
     decisions: list[Decision] = []
+    if kind == "run":
+        return decisions
     if not says(said, "tokenizers.kind"):
         if any(says(said, f"tokenizers.{side}") for side in ("both", "source", "target")):
             reason = "such tokenizers are named"

@@ -23,7 +23,7 @@ from whyformer.data.corpora.parallel import (
 from whyformer.data.tokenizers.pair import JointTokenizer, TokenizerPair, TokenizersSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.errors import DataError
+from whyformer.errors import DataError, RecipeError
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
@@ -43,6 +43,8 @@ from whyformer.training.storage.fingerprint import Fingerprint, text_fingerprint
 
 class TranslationRecipe(Recipe):
     """Everything that makes a translator, from raw text to its scores."""
+
+    reads_twice = True
 
     task: Literal["translation"] = "translation"
     """Purpose of the model."""
@@ -136,7 +138,8 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
 
     @override
     def objective(self, recipe: TranslationRecipe) -> TeacherForcing:
-        return TeacherForcing(recipe.training.loss.label_smoothing)
+        loss = recipe.training.loss
+        return TeacherForcing(loss.label_smoothing, loss.r_drop)
 
     @override
     def runner(self, recipe: TranslationRecipe, assets: TokenizerPair) -> Translator:
@@ -199,10 +202,19 @@ def _fingerprints(corpus: Corpus) -> dict[str, Fingerprint]:
 
 
 def train_tokenizers(recipe: TranslationRecipe, corpus: Corpus) -> TokenizerPair:
-    """Tokenizers for the training side of ``corpus``; see the kind's own ``train`` for errors."""
-    return recipe.tokenizers.train(
-        (source for source, _ in corpus.train), (target for _, target in corpus.train)
-    )
+    """Tokenizers for the training side of ``corpus``; see the kind's own ``train`` for errors.
+
+    Raises:
+        RecipeError: those of another run are two, and the model has one table of both vocabularies.
+    """
+    spec = recipe.tokenizers
+    pair = spec.train((source for source, _ in corpus.train), (target for _, target in corpus.train))
+    if spec.kind == "run" and not pair.joint and recipe.model.embedding.tie == "all":
+        raise RecipeError(
+            "model.embedding.tie is all, which makes one table of both vocabularies, but the run in "
+            f"{spec.run} has a tokenizer for each side; use model.embedding.tie=output."
+        )
+    return pair
 
 
 def build_model(recipe: TranslationRecipe, tokenizers: TokenizerPair) -> AnyEncoderDecoder:

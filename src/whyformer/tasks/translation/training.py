@@ -23,7 +23,7 @@ from whyformer.special_tokens import EOS
 from whyformer.tasks.translation.metrics import Metric, ScoringSpec, score, words_of_zero
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.held_out import held_out_losses
-from whyformer.training.objective import Losses, token_cross_entropy
+from whyformer.training.objective import Losses, r_drop_cross_entropy, token_cross_entropy
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.task import Probe
 
@@ -40,15 +40,21 @@ class TeacherForcing:
     """Cross-entropy of each target token, after the source and the true tokens before it."""
 
     label_smoothing: float
+    r_drop: float = 0.0
 
     def __call__(self, model: AnyEncoderDecoder, batch: PairBatch) -> Losses:
         """The sums over the real target tokens of ``batch``, BOS left out."""
+        gold = batch.target.tokens[:, 1:][batch.target.valid[:, 1:]]
+        twice = self.r_drop > 0.0 and model.training
+        if twice:
+            batch = batch.repeated(2)
         source, target = batch.source, batch.target
         hidden = model(source.tokens, source.layout, target.tokens[:, :-1], target.layout.without_last())
-        real = target.valid[:, 1:]
         # (B,T,M) -> (N,M): states that predict padding are left out of the loss
-        states, table = model.scored(hidden[real])
-        return token_cross_entropy(states, table, target.tokens[:, 1:][real], self.label_smoothing)
+        states, table = model.scored(hidden[target.valid[:, 1:]])
+        if twice:
+            return r_drop_cross_entropy(states, table, gold, self.label_smoothing, self.r_drop)
+        return token_cross_entropy(states, table, gold, self.label_smoothing)
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class TranslationTraining:
         scoring: ScoringSpec,
     ) -> None:
         """Encode the pairs; ``longest`` is the maximum number of tokens of a side, BOS and EOS included."""
-        self.objective = TeacherForcing(training.loss.label_smoothing)
+        self.objective = TeacherForcing(training.loss.label_smoothing, training.loss.r_drop)
         self.corpus = corpus
         self.tokenizers = tokenizers
         self._longest = longest

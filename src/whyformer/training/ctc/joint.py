@@ -16,7 +16,7 @@ from whyformer.models.streaming.rescorer import Rescorer
 from whyformer.position.layout import Padding
 from whyformer.spec import Spec
 from whyformer.training.ctc.losses import ctc_losses
-from whyformer.training.loss import LossSpec
+from whyformer.training.loss import SmoothingSpec
 from whyformer.training.objective import Losses, token_cross_entropy
 
 
@@ -30,7 +30,7 @@ class JointLossSpec(Spec):
     """Weight r of the decoder from right to left; without one it is 0."""
     delay_penalty: float = Field(default=0.0, ge=0.0)
     """Nats a frame that a symbol gains by coming earlier."""
-    decoders: LossSpec = LossSpec()
+    decoders: SmoothingSpec = SmoothingSpec()
     """Loss of the decoders' predictions."""
 
 

@@ -1,0 +1,1 @@
+"""Distillation: a run translates its training sources, and a smaller model learns from that."""
