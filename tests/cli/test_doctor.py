@@ -52,7 +52,7 @@ def test_text_report_says_how_a_trained_model_would_run(monkeypatch: pytest.Monk
     ("reason", "said"),
     [
         (None, "--engine auto with it is native for Transformers that it can express, else torch"),
-        ("it was not compiled; do it", "--engine auto with it is torch: it was not compiled; do it"),
+        ("it was not compiled; do it", "--engine auto with it is torch: it was not compiled; do it."),
     ],
 )
 def test_text_report_says_which_engine_would_translate(

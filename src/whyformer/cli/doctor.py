@@ -62,7 +62,7 @@ def _rows(machine: "Machine") -> list[tuple[str, str]]:
     translation, reason = automatic_cpu_precision()
     engine = "--engine auto with it is native for Transformers that it can express, else torch"
     if (obstacle := missing()) is not None:
-        engine = f"--engine auto with it is torch: {obstacle}"
+        engine = f"--engine auto with it is torch: {obstacle}."
     table |= {"translate": f"--precision auto takes {translation} on the CPU ({reason})", "engine": engine}
     problems = [("problem", problem) for problem in machine.problems]
     advice = [("advice", hint) for hint in machine.advice]
