@@ -24,8 +24,8 @@ CPUPrecision = Literal["fp32", "bf16", "int8"]
 """Precision of a trained model's products on a CPU."""
 PrecisionName = Literal["auto", "fp32", "bf16", "int8"]
 """The same, or whichever pays on this CPU."""
-EngineName = Literal["torch", "native", "ctranslate2"]
-"""Names of engines, which compute translations."""
+EngineName = Literal["auto", "torch", "native", "ctranslate2"]
+"""Names of engines, which compute translations, or whichever suits the precision and the model."""
 
 PACKAGES = ("torch", "tokenizers", "safetensors", "pydantic", "omegaconf", "sacrebleu", "altair", "typer")
 FAST_ENOUGH = 1.5

@@ -48,6 +48,21 @@ def test_text_report_says_how_a_trained_model_would_run(monkeypatch: pytest.Monk
     assert "--precision auto takes int8 on the CPU (int8 products by avx_vnni, bf16 by none)" in shown
 
 
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        (None, "--engine auto with it is native for Transformers that it can express, else torch"),
+        ("it was not compiled; do it", "--engine auto with it is torch: it was not compiled; do it."),
+    ],
+)
+def test_text_report_says_which_engine_would_translate(
+    monkeypatch: pytest.MonkeyPatch, reason: str | None, said: str
+):
+    measured(monkeypatch, 100.0, 320.0)
+    monkeypatch.setattr("whyformer.engines.native.library.missing", lambda: reason)
+    assert said in CliRunner().invoke(app, ["doctor"]).stdout
+
+
 def test_a_missing_package_is_a_problem_and_exit_code_1(monkeypatch: pytest.MonkeyPatch):
     measured(monkeypatch, 100.0, 320.0)
     monkeypatch.setattr(machine, "PACKAGES", ("torch", "no-such-package"))

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import Result
 
 from whyformer.cli import translate as verb
+from whyformer.engines.native import library
 from whyformer.errors import WhyformerNote
 
 Program = Callable[..., Result]
@@ -229,7 +230,27 @@ def test_a_precision_that_gains_nothing_is_said_to_be_none(translate: Program, p
     with pytest.warns(WhyformerNote, match=f"so small that {precision} would gain nothing"):
         translate("--precision", precision, "--greedy", "0 1 2")
     for chosen in ("auto", "fp32"):  # of which nothing is said
-        translate("--precision", chosen, "--greedy", "0 1 2")
+        translate("--precision", chosen, "--engine", "torch", "--greedy", "0 1 2")
+
+
+@pytest.mark.parametrize("verb", ["translate", "evaluate"])
+def test_where_the_native_engine_cannot_be_torch_computes_and_says_why_once(
+    whyformer: Program, reverse_run: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+):
+    monkeypatch.setattr(library, "missing", lambda path: "it was not compiled; do it")
+    texts = ["0 1 2", "4 1 3"] if verb == "translate" else ["--on", "valid"]
+    asked = [verb, reverse_run, *texts, "--device", "cpu", "--batch", 1]
+    expected = whyformer(*asked, "--precision", "auto", "--engine", "torch")
+    with pytest.warns(WhyformerNote) as told:
+        found = whyformer(*asked, "--precision", "auto")
+    assert [str(each.message) for each in told] == ["torch translates, as it was not compiled; do it."]
+    assert found.exit_code == 0
+    # The first line of an evaluation tells the time.
+    shown, due = (result.stdout.splitlines()[verb == "evaluate" :] for result in (found, expected))
+    assert shown == due
+    refused = whyformer(*asked, "--precision", "auto", "--engine", "native")
+    assert refused.exit_code == 2
+    assert "it was not compiled; do it, or translate with --engine torch." in refused.stderr
 
 
 @pytest.mark.parametrize("precision", ["auto", "bf16", "int8"])

@@ -2,12 +2,14 @@
 
 import random
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import whyformer
 from huggingface.examples import shaken
 from whyformer import machine
 from whyformer.config.validation import check
@@ -16,15 +18,20 @@ from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
-from whyformer.decoding.search import SearchSpec
+from whyformer.decoding.search import SearchSpec, search
 from whyformer.engines import precision as packed
 from whyformer.engines.ctranslate2 import engine as engine
 from whyformer.engines.ctranslate2.engine import CTranslate2Engine, converted
+from whyformer.engines.native import library
+from whyformer.engines.native.engine import NativeEngine
 from whyformer.engines.precision import chosen_precision
-from whyformer.errors import CheckpointError, DecodingError
+from whyformer.engines.select import select_engine
+from whyformer.errors import CheckpointError, DecodingError, WhyformerNote
 from whyformer.machine import CPUPrecision, EngineName, PrecisionName
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
+from whyformer.nn.norm import RMSNormSpec
+from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import load_as
 from whyformer.tasks.output import TextOutput
@@ -121,6 +128,95 @@ def test_auto_takes_what_the_cpu_has_instructions_for(
 def test_another_device_has_no_low_precision():
     with pytest.raises(DecodingError, match="--precision int8 is for the CPU; add --device cpu"):
         chosen_precision("int8", torch.device("cuda"))
+
+
+class TestAutomaticEngine:
+    """The native engine where the precision is left to the machine and it can compute the model."""
+
+    @pytest.fixture(autouse=True)
+    def int8(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        processor = machine.Processor("one", 2, 2, ("avx512_vnni",))
+        monkeypatch.setattr(machine, "_processor", lambda: processor)
+
+    @pytest.fixture
+    def compiled(self) -> None:
+        if (reason := library.missing()) is not None:
+            pytest.skip(reason)
+
+    def test_it_is_native_and_nothing_is_said(
+        self, compiled: None, reverse_run: Path, sentences: list[str], recwarn: pytest.WarningsRecorder
+    ):
+        chosen = whyformer.load(reverse_run, device="cpu", precision="auto")
+        assert isinstance(chosen, Translator)
+        assert isinstance(chosen.engine, NativeEngine)
+        named = load_translator(reverse_run, precision="int8", engine="native")
+        for settings in (
+            GreedySpec(),
+            SamplingSpec(samples=2),
+            BeamSpec(size=3, n_best=3),
+            GreedySpec(openings=chosen.openings("4")),
+            GreedySpec(no_repeat_ngram=2),
+        ):
+            assert chosen.translate(sentences, settings) == named.translate(sentences, settings)
+        assert not recwarn.list
+
+    def test_what_it_does_not_see_torch_computes_and_says_why_once(
+        self, compiled: None, reverse_run: Path, sentences: list[str]
+    ):
+        settings = BeamSpec(size=3, coverage_penalty=0.2)
+        chosen = load_translator(reverse_run, precision="auto", engine="auto")
+        with pytest.warns(WhyformerNote, match="so torch computes with a coverage_penalty") as told:
+            found = chosen.translate(sentences, settings, batch=7)
+        assert len(told) == 1
+        torchs = load_translator(reverse_run, precision="auto", engine="torch")
+        assert found == torchs.translate(sentences, settings, batch=7)
+
+    @pytest.mark.parametrize(
+        ("model", "reason"),
+        [
+            (
+                TransformerSpec(d_model=16, encoder=StackSpec(block=BlockSpec(norm=RMSNormSpec()))),
+                "the native engine cannot express this model's model.encoder.block.norm.kind",
+            ),
+            (RecurrentSpec(d_model=8), "the native engine runs Transformers only"),
+        ],
+    )
+    def test_a_model_that_it_cannot_express_is_torchs_by_its_field(
+        self, tmp_path: Path, model: TransformerSpec | RecurrentSpec, reason: str
+    ):
+        with pytest.warns(WhyformerNote) as told:
+            selected = select_engine(model.build(9, 9), tmp_path, tmp_path / "w", "auto", "auto")
+        assert [str(each.message) for each in told] == [f"torch translates, as {reason}."]
+        assert isinstance(selected.engine, partial)
+        assert selected.engine.func is search
+        with pytest.raises(DecodingError, match=f"{reason}; translate with --engine torch"):
+            select_engine(model.build(9, 9), tmp_path, tmp_path / "w", "native", "auto")
+
+    def test_where_bf16_pays_it_is_torch(self, reverse_run: Path, monkeypatch: pytest.MonkeyPatch):
+        processor = machine.Processor("one", 2, 2, ("avx512_bf16",))
+        monkeypatch.setattr(machine, "_processor", lambda: processor)
+        with pytest.warns(WhyformerNote, match="torch translates, as the native engine has no bf16"):
+            load_translator(reverse_run, precision="auto", engine="auto")
+
+    @pytest.mark.parametrize(
+        ("precision", "engine"), [("fp32", "auto"), ("int8", "auto"), ("auto", "torch"), ("fp32", "torch")]
+    )
+    def test_what_was_chosen_is_torch(
+        self,
+        reverse_run: Path,
+        precision: PrecisionName,
+        engine: EngineName,
+        recwarn: pytest.WarningsRecorder,
+    ):
+        translator = load_translator(reverse_run, precision=precision, engine=engine)
+        assert not isinstance(translator.engine, NativeEngine)
+        assert not recwarn.list
+
+    def test_other_devices_are_torchs(self, tmp_path: Path, recwarn: pytest.WarningsRecorder):
+        model = TransformerSpec(d_model=16).build(9, 9).to("meta")
+        selected = select_engine(model, tmp_path, tmp_path / "w", "auto", "auto")
+        assert not isinstance(selected.engine, NativeEngine)
+        assert not recwarn.list
 
 
 class TestCTranslate2:

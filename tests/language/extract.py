@@ -331,7 +331,7 @@ FOREIGN = (
 # Words that stand alone in the source, as names of rows and columns, of work, or in the holes of messages.
 WORDS = (
     *("system", "python", "packages", "processor", "features", "memory", "disk", "torch", "products"),
-    *("auto", "translate", "problem", "advice", "none", "unknown"),
+    *("auto", "translate", "engine", "problem", "advice", "none", "unknown"),
     *("spec", "size", "fingerprint", "longest", "sample", "text", "pieces", "ids", "source", "target"),
     *("parameters", "flops_per_token", "tokens_per_second", "steps", "failed"),
     *("empty", "over-long", "repeated", "held out", "missing", "translates", "refused", "warning"),

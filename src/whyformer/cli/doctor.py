@@ -36,6 +36,7 @@ def doctor(
 
 def _rows(machine: "Machine") -> list[tuple[str, str]]:
     """Rows of the report: the name of each, and what there is."""
+    from whyformer.engines.native.library import missing
     from whyformer.machine import automatic_cpu_precision
 
     versions = ", ".join(f"{name} {version or 'MISSING'}" for name, version in machine.packages.items())
@@ -59,7 +60,10 @@ def _rows(machine: "Machine") -> list[tuple[str, str]]:
             "auto": f"{arithmetic.precision} on {arithmetic.device}: {arithmetic.reason}",
         }
     translation, reason = automatic_cpu_precision()
-    table["translate"] = f"--precision auto takes {translation} on the CPU ({reason})"
+    engine = "--engine auto with it is native for Transformers that it can express, else torch"
+    if (obstacle := missing()) is not None:
+        engine = f"--engine auto with it is torch: {obstacle}."
+    table |= {"translate": f"--precision auto takes {translation} on the CPU ({reason})", "engine": engine}
     problems = [("problem", problem) for problem in machine.problems]
     advice = [("advice", hint) for hint in machine.advice]
     return [*table.items(), *problems, *advice]

@@ -77,7 +77,7 @@ def evaluate(
     threads: ThreadsOption = None,
     weights: WeightsOption = None,
     precision: PrecisionOption = "fp32",
-    engine: EngineOption = "torch",
+    engine: EngineOption = "auto",
     beam: BeamOption = None,
     greedy: GreedyOption = False,
     sample: SampleOption = False,

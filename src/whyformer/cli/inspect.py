@@ -33,7 +33,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     weights: WeightsOption = None,
     precision: PrecisionOption = "fp32",
-    engine: EngineOption = "torch",
+    engine: EngineOption = "auto",
 ) -> None:
     """List a run's parameters, or look inside one translation.
 
@@ -41,7 +41,7 @@ def inspect(
     and a picture of who attends to whom, in every layer and head.
     """
     if text is None:
-        if (translation, output, engine, precision) != (None, None, "torch", "fp32"):
+        if (translation, output, engine, precision) != (None, None, "auto", "fp32"):
             raise DataError(
                 "--translation, --output, --engine and --precision are about a sentence; give one after "
                 "the run."
@@ -53,7 +53,7 @@ def inspect(
     from whyformer.runs.execution import Execution
     from whyformer.tasks.translation.translator import Translator
 
-    if engine == "ctranslate2" or (engine == "torch" and precision != "fp32"):
+    if engine == "ctranslate2" or (engine != "native" and precision != "fp32"):
         raise DecodingError(
             "attention is seen by torch in fp32, and by the native engine; leave out --precision, or add "
             "--engine native."

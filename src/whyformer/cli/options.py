@@ -33,7 +33,10 @@ PrecisionOption = Annotated[
 ]
 EngineOption = Annotated[
     EngineName,
-    typer.Option(help="What computes: native is C++ for Transformers; ctranslate2 converts the run once."),
+    typer.Option(
+        help="What computes: native is C++ for Transformers; ctranslate2 converts the run once; auto is "
+        "native with --precision auto where that can be, else torch."
+    ),
 ]
 
 SpecialTokensOption = Annotated[

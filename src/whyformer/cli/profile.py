@@ -90,7 +90,7 @@ def profile(
     from whyformer.tasks.translation.task import TranslationRecipe
     from whyformer.tasks.translation.translator import Translator
 
-    execution = Execution("cpu", threads, precision)
+    execution = Execution("cpu", threads, precision, "torch")
     recipe, texts = read_recipe(run), list[str]()
     if recipe.data is None and (steps or file is None):
         raise DataError(

@@ -69,7 +69,7 @@ def translate(
     threads: ThreadsOption = None,
     weights: WeightsOption = None,
     precision: PrecisionOption = "fp32",
-    engine: EngineOption = "torch",
+    engine: EngineOption = "auto",
     beam: BeamOption = None,
     greedy: GreedyOption = False,
     sample: SampleOption = False,

@@ -3,14 +3,14 @@
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
 from whyformer.decoding.search import search
 from whyformer.engines.ctranslate2.engine import CTranslate2Engine, converted
 from whyformer.engines.engine import Engine
-from whyformer.engines.native.engine import NativeEngine
+from whyformer.engines.native.engine import NativeEngine, obstacle
 from whyformer.engines.precision import chosen_precision, quantize_linear
 from whyformer.errors import DecodingError, WhyformerNote
 from whyformer.machine import CPUPrecision, EngineName, PrecisionName
@@ -30,13 +30,17 @@ def select_engine(
 ) -> Selected:
     """The engine called ``name``, in ``precision``, for a ``model`` of ``weights`` of ``run`` in fp32.
 
-    The layers of ``model`` itself are changed where the engine leaves work to it.
+    The layers of ``model`` itself are changed where the engine leaves work to it. ``auto`` is the native
+    engine with precision ``auto`` on the CPU, else torch; where that engine cannot compute the model, torch
+    does, and a ``WhyformerNote`` says why.
 
     Raises:
         DecodingError: the device, the CPU or the native engine cannot compute so.
         CheckpointError: CTranslate2 is not installed, or cannot express the model.
     """
     chosen = chosen_precision(precision, model.output_weight.device)
+    if name == "auto":
+        name = _automatic_engine(model, chosen) if precision == "auto" else "torch"
     match name:
         case "torch":
             if not _quantize(model, chosen) and precision not in ("fp32", "auto"):
@@ -58,6 +62,17 @@ def select_engine(
             folder = converted(model, run, weights, chosen)
             callers = torch.get_num_threads()
             return Selected(CTranslate2Engine(folder, chosen, callers), callers)
+
+
+def _automatic_engine(model: AnyEncoderDecoder, precision: CPUPrecision) -> Literal["torch", "native"]:
+    """The engine that pays for ``model`` in the ``precision`` of its device."""
+    if model.output_weight.device.type != "cpu":
+        return "torch"
+    reason = "the native engine has no bf16, which pays here" if precision == "bf16" else obstacle(model)
+    if reason is None:
+        return "native"
+    warnings.warn(f"torch translates, as {reason}.", WhyformerNote, stacklevel=3)
+    return "torch"
 
 
 def _quantize(model: AnyEncoderDecoder, precision: CPUPrecision) -> int:

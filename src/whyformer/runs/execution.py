@@ -20,14 +20,15 @@ class Execution:
     """CPU threads; torch's choice if left out."""
     precision: PrecisionName = "fp32"
     """Precision of matrix products; fp32 is exact, auto takes what pays on this CPU."""
-    engine: EngineName = "torch"
+    engine: EngineName = "auto"
     """Engine that computes; native is our C++ program for Transformers, ctranslate2 is another library, for
-    which the run is converted once."""
+    which the run is converted once. With precision auto, auto is native where that can compute the model on
+    the CPU, and torch otherwise."""
 
     @property
     def usual(self) -> bool:
         """Whether the model computes by itself, in fp32."""
-        return self.engine == "torch" and self.precision == "fp32"
+        return self.engine in ("auto", "torch") and self.precision == "fp32"
 
     def apply_threads(self) -> None:
         """Set the number of torch's threads."""

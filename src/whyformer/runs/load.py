@@ -11,6 +11,7 @@ from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.engines.engine import TakesEngine
 from whyformer.engines.select import select_engine
 from whyformer.errors import CheckpointError, DecodingError, WhyformerNote
+from whyformer.machine import EngineName, PrecisionName
 from whyformer.models.backbone import backbone_tensors, without_heads
 from whyformer.models.bert import BERTSpec
 from whyformer.models.classifier import ClassifierSpec
@@ -69,22 +70,32 @@ def read_recipe(path: Path) -> Recipe:
         return load_any(str(file))
 
 
-def load(run: str | Path, *, device: str = "auto", weights: str | Path | None = None) -> Runner:
+def load(
+    run: str | Path,
+    *,
+    device: str = "auto",
+    weights: str | Path | None = None,
+    precision: PrecisionName = "fp32",
+    engine: EngineName = "auto",
+) -> Runner:
     """The object that does what the run in the folder ``run`` was trained for, called with a text.
 
     Args:
         run: a folder that ``whyformer train`` has written.
         device: auto, cpu, cuda or mps.
         weights: other weights of the same run, such as a snapshot or an average.
+        precision: of a translator's products on a CPU; fp32 is exact, auto takes what pays there.
+        engine: what computes a translator's searches, see ``Execution``.
 
     Raises:
         CheckpointError: this is no run folder, or its weights are missing, damaged, of another model, or
-            were trained with another tokenizer.
+            were trained with another tokenizer; or the engine cannot take the model.
         RecipeError: the recipe in the folder cannot be read.
         TokenizerError: a tokenizer is missing or damaged.
-        DecodingError: this machine has no such device.
+        DecodingError: this machine has no such device, or the run takes no engine, or the CPU cannot compute
+            so.
     """
-    return load_runner(run, Execution(device), weights)
+    return load_runner(run, Execution(device, None, precision, engine), weights)
 
 
 def load_runner(

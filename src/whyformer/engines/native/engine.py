@@ -24,7 +24,7 @@ from whyformer.decoding.search import SearchSpec, search
 from whyformer.engines.native import library
 from whyformer.engines.native.look import NativeLook, look
 from whyformer.engines.native.pack import NativePrecision, Packed
-from whyformer.engines.native.plan import plan_of
+from whyformer.engines.native.plan import misfit, plan_of
 from whyformer.errors import DecodingError, WhyformerNote
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.position.layout import Padding, real_tokens
@@ -116,7 +116,7 @@ class NativeEngine(StepDecoder[NativeState]):
             DecodingError: there is no such library, or it cannot express the model.
         """
         if (reason := library.missing(path)) is not None:
-            raise DecodingError(reason)
+            raise DecodingError(f"{reason}, or translate with --engine torch.")
         plan = plan_of(model)
         self.model = model
         self._functions = library.library(path)
@@ -212,6 +212,12 @@ class NativeEngine(StepDecoder[NativeState]):
         penalty = torch.zeros(1, self._packed.struct.vocabulary)
         settings.apply(penalty, torch.empty(1, 0, dtype=torch.int64))
         return penalty[0]
+
+
+def obstacle(model: AnyEncoderDecoder, path: Path = library.LIBRARY) -> str | None:
+    """The clause that says why the library at ``path`` cannot compute ``model``; None where it can."""
+    # What is wrong with the model first: nobody shall compile for nothing.
+    return misfit(model) or library.missing(path)
 
 
 def _is_free(settings: GreedySpec) -> bool:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from whyformer.engines.native.build import LIBRARY, fingerprint
 
-_AGAIN = "run `python -m whyformer.engines.native.build`, or translate with --engine torch"
+_AGAIN = "run `python -m whyformer.engines.native.build`"
 
 
 class LinearStruct(ctypes.Structure):
@@ -86,17 +86,17 @@ class GreedyStruct(ctypes.Structure):
 
 
 def missing(path: Path = LIBRARY) -> str | None:
-    """Reason for which the library at ``path`` cannot be used, in a sentence; None where it can."""
+    """Reason for which the library at ``path`` cannot be used, and its cure; None where it can."""
     if not path.exists():
-        return f"the native engine was not compiled when whyformer was installed; {_AGAIN}."
+        return f"the native engine was not compiled when whyformer was installed; {_AGAIN}"
     try:
         found = library(path)
         if found.whyformer_fingerprint() != fingerprint():
-            return f"the native engine was compiled from another version's source; {_AGAIN}."
+            return f"the native engine was compiled from another version's source; {_AGAIN}"
         usable = bool(found.whyformer_runs_here())
     except (OSError, AttributeError) as error:
-        return f"the native engine cannot be loaded ({error}); {_AGAIN}."
-    return None if usable else f"the native engine was compiled for another processor; {_AGAIN}."
+        return f"the native engine cannot be loaded ({error}); {_AGAIN}"
+    return None if usable else f"the native engine was compiled for another processor; {_AGAIN}"
 
 
 @functools.cache

@@ -105,6 +105,15 @@ def fault(spec: TransformerSpec) -> str | None:
     return next(chain(_faults("encoder", spec.encoder), _faults("decoder", spec.decoder)), None)
 
 
+def misfit(model: AnyEncoderDecoder) -> str | None:
+    """The clause that says why no plan can express ``model``, on any machine; None where one can."""
+    if not isinstance(model, Transformer):
+        return "the native engine runs Transformers only"
+    if (field := fault(model.spec)) is not None:
+        return f"the native engine cannot express this model's model.{field}"
+    return None
+
+
 @torch.no_grad()
 def plan_of(model: AnyEncoderDecoder) -> Plan:
     """The plan of ``model``.
@@ -112,14 +121,11 @@ def plan_of(model: AnyEncoderDecoder) -> Plan:
     Raises:
         DecodingError: it is no Transformer, not on the CPU, or has what no plan expresses.
     """
-    if not isinstance(model, Transformer):
-        raise DecodingError("the native engine runs Transformers only; translate with --engine torch.")
+    if (reason := misfit(model)) is not None:
+        raise DecodingError(f"{reason}; translate with --engine torch.")
+    assert isinstance(model, Transformer), "others do not fit"
     if model.output_weight.device.type != "cpu":
         raise DecodingError("the native engine runs on the CPU; add --device cpu.")
-    if (field := fault(model.spec)) is not None:
-        raise DecodingError(
-            f"the native engine cannot express this model's model.{field}; translate with --engine torch."
-        )
     table, bias = model.output_weight, model.scoring_bias
     bias = table.new_zeros(len(table)) if bias is None else bias
     output = PlannedProduct(table, bias.index_fill(0, torch.tensor([PAD]), -torch.inf))
