@@ -180,7 +180,7 @@ def run(step: Step, line: list[str], seconds: float, prepared: Path) -> tuple[Ou
         text=True,
         errors="replace",
         start_new_session=True,
-        env=os.environ | {"WHYFORMER_BENCH_PREPARED": str(prepared)},
+        env=environment(prepared),
     )
     said: deque[str] = deque(maxlen=200)
     reader = threading.Thread(target=echo, args=(process, said), daemon=True)
@@ -216,6 +216,13 @@ def notes_of(stem: str) -> list[tuple[str, str]]:
     lines = (RESULTS / f"{stem}.md").read_text(encoding="utf-8").splitlines()
     pairs = [line.partition(": ") for line in lines]
     return [(key, text) for key, _, text in pairs if key in ("cut short", "left out", "state")]
+
+
+def environment(prepared: Path) -> dict[str, str]:
+    """What scripts are told."""
+    # Where this is set, every process compiles what it imports anew, for many seconds.
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return usual | {"WHYFORMER_BENCH_PREPARED": str(prepared)}
 
 
 def echo(process: "subprocess.Popen[str]", said: deque[str]) -> None:

@@ -30,7 +30,7 @@ def begun(size: str, folder: Path, *others: str) -> Any:
     Raises:
         DataError: Multi30k is not there.
     """
-    from whyformer.runs.train import resume_run, start_run
+    from whyformer.runs.train import start_run
 
     changes = [
         f"model={{preset: {SIZES[size]}, longest: {LONGEST}}}",
@@ -43,12 +43,22 @@ def begun(size: str, folder: Path, *others: str) -> Any:
     place = Path(kept or folder) / hashlib.sha256("\n".join(changes).encode()).hexdigest()[:16]
     if kept and place.exists():
         shutil.copytree(place, folder / "run")
-        return resume_run(folder / "run", [], device="cpu", say=print)
+        return resumed(folder / "run")
     trainer = start_run(RECIPE, changes, folder / "run", device="cpu", overwrite=True, say=print)
     trainer.run.save_weights(trainer.model, trainer.progress.step, {})
+    trainer.lock.release()
     if kept:
         shutil.copytree(folder / "run", place.with_suffix(".part"), ignore=shutil.ignore_patterns(".lock*"))
         place.with_suffix(".part").rename(place)
+    return trainer
+
+
+def resumed(run: Path) -> Any:
+    """The training in the folder ``run``, which it leaves to others: nothing measured here is written there."""
+    from whyformer.runs.train import resume_run
+
+    trainer = resume_run(run, [], device="cpu", say=lambda _: None)
+    trainer.lock.release()
     return trainer
 
 

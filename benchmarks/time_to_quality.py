@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import torch
 from arms import Run, Start, Turn, alternate, started
-from multi30k import Request, batches, begun
+from multi30k import Request, batches, begun, resumed
 from peers import Precision, Stepper, marian
 from report import machine, publish
 from torch import Tensor, nn
@@ -34,7 +34,6 @@ from whyformer.errors import DataError
 from whyformer.huggingface.transfer import export_model, import_model
 from whyformer.machine import bf16_is_fast
 from whyformer.runs.load import load_as, open_run, read_recipe
-from whyformer.runs.train import resume_run
 from whyformer.tasks.translation.evaluation import evaluate_translator
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.storage.checkpoint import save_tensors
@@ -81,7 +80,7 @@ class Last:
 def ours(run: Path, name: str, precision: Precision, threads: int) -> Run:
     """Our trainer."""
     torch.set_num_threads(threads)
-    trainer = resume_run(run, [], device="cpu", say=lambda _: None)
+    trainer = resumed(run)
     trainer.step.precision = precision
     trainer.model.train()
     last = Last(trainer.model)

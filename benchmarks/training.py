@@ -5,10 +5,10 @@
 
 A round is one batch of 4,096 tokens, on which every arm makes one step: padding, forward, backward, clipping,
 Adam. Before that each arm judges a batch without dropout: all have our weights, and whose loss is not ours is
-left out. Left out as well is bf16 where the processor has no arithmetic for it, unless it is asked for. MFU is
-against a product of two matrices of 2,048 rows in the same rounds; what counts is the products of our model
-alone. Peak memory is that of the arm's own process (VmHWM), libraries included. All arms wait in memory for
-their turns: at base, seven want more than 24 GB.
+left out. Left out as well is bf16 where the processor has no arithmetic for it, unless it is asked for. MFU
+is against a product of two matrices of 2,048 rows in the same rounds; what counts is the products of our
+model alone. Peak memory is that of the arm's own process (VmHWM), libraries included. All arms wait in memory
+for their turns: at base, seven want more than 24 GB.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import torch
 from arms import Arms, Run, Start, Turn, alternate, memory, started
-from multi30k import RECIPE, SIZES, Request, batches, begun
+from multi30k import RECIPE, SIZES, Request, batches, begun, resumed
 from peers import Logits, Precision, Stepper, marian, torch_transformer, x_transformer
 from report import Spread, bars, machine, publish, ratios
 from torch import Tensor, nn
@@ -34,7 +34,6 @@ from whyformer.errors import DataError
 from whyformer.huggingface.transfer import export_model
 from whyformer.machine import bf16_is_fast
 from whyformer.runs.load import open_run
-from whyformer.runs.train import resume_run
 from whyformer.tasks.translation.training import TeacherForcing
 from whyformer.training.flops import training_flops
 
@@ -95,7 +94,7 @@ class Step(NamedTuple):
 def ours(run: Path, precision: Precision, threads: int) -> Run:
     """Our trainer, whose own step is measured."""
     torch.set_num_threads(threads)
-    trainer = resume_run(run, [], device="cpu", say=lambda _: None)
+    trainer = resumed(run)
     trainer.step.precision = precision
     taken = count(1)
 

@@ -42,11 +42,11 @@ class NextToken:
 
     def __call__(self, model: GPT, batch: RowBatch) -> Losses:
         """The sums over the real tokens of ``batch``."""
-        real = batch.gold != PAD
+        real = batch.layout.real_indices
         hidden = model(batch.tokens, batch.layout)
-        # (B,L,M) -> (N,M): what predicts padding is left out of the loss
-        states, table = model.scored(hidden[real])
-        return token_cross_entropy(states, table, batch.gold[real], self.label_smoothing)
+        # (B,L,M) -> (B·L,M) -> (N,M): what predicts padding is left out of the loss
+        states, table = model.scored(hidden.flatten(0, 1)[real])
+        return token_cross_entropy(states, table, batch.gold.flatten()[real], self.label_smoothing)
 
 
 class PackedDocuments:

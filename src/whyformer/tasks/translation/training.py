@@ -44,11 +44,13 @@ class TeacherForcing:
     def __call__(self, model: AnyEncoderDecoder, batch: PairBatch) -> Losses:
         """The sums over the real target tokens of ``batch``, BOS left out."""
         source, target = batch.source, batch.target
-        hidden = model(source.tokens, source.layout, target.tokens[:, :-1], target.layout.without_last())
-        real = target.valid[:, 1:]
-        # (B,T,M) -> (N,M): states that predict padding are left out of the loss
-        states, table = model.scored(hidden[real])
-        return token_cross_entropy(states, table, target.tokens[:, 1:][real], self.label_smoothing)
+        queries = target.layout.without_last()
+        hidden = model(source.tokens, source.layout, target.tokens[:, :-1], queries)
+        real = queries.real_indices
+        # (B,T,M) -> (B·T,M) -> (N,M): states that predict padding are left out of the loss
+        states, table = model.scored(hidden.flatten(0, 1)[real])
+        gold = target.tokens[:, 1:].flatten()[real]
+        return token_cross_entropy(states, table, gold, self.label_smoothing)
 
 
 @dataclass(frozen=True)
