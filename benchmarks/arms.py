@@ -5,6 +5,7 @@ Every such process imports this file and the script, so what is heavy is importe
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 import traceback
@@ -86,6 +87,33 @@ class Arm:
                 process.kill()
 
 
+class Arms(dict[str, Arm]):
+    """Those that can be measured, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left_out: dict[str, str] = {}
+        """Those that could not be made, have failed or do other work, and why."""
+        self.cut_short: str | None = None
+        """Why fewer rounds were taken than were asked for."""
+
+    def leave_out(self, name: str, reason: str) -> None:
+        """Measure one no more."""
+        print(f"{name} is left out: {reason}", file=sys.stderr, flush=True)
+        self.left_out[name] = reason
+        if name in self:
+            self.pop(name).end()
+
+    def told(self) -> dict[str, str]:
+        """What a table has to say of those that are not in it."""
+        about: dict[str, str] = {}
+        if self.left_out:
+            about["left out"] = "; ".join(f"{name}: {reason}" for name, reason in self.left_out.items())
+        if self.cut_short:
+            about["cut short"] = self.cut_short
+        return about
+
+
 def _answer(pipe: Connection) -> Any:
     try:
         answer = pipe.recv()
@@ -97,6 +125,8 @@ def _answer(pipe: Connection) -> Any:
 
 
 def _serve(pipe: Connection, make: Callable[..., Run], arguments: tuple[Any, ...]) -> None:
+    # Ctrl-C goes to all processes of a terminal; only the one that asks is to decide what follows.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         run = make(*arguments)
         pipe.send(None)
@@ -111,37 +141,57 @@ def _serve(pipe: Connection, make: Callable[..., Run], arguments: tuple[Any, ...
 
 
 @contextmanager
-def started(starts: Mapping[str, Start]) -> Generator[dict[str, Arm]]:
+def started(starts: Mapping[str, Start]) -> Generator[Arms]:
     """The arms that can be made here, until the block ends; what cannot is said."""
-    arms: dict[str, Arm] = {}
+    arms = Arms()
     try:
         for name, start in starts.items():
             try:
                 arms[name] = Arm(start)
             except ArmError as error:
-                print(f"{name} is left out: {error}", file=sys.stderr)
+                arms.leave_out(name, str(error))
         yield arms
     finally:
         for arm in arms.values():
             arm.end()
 
 
-def alternate(arms: dict[str, Arm], requests: Sequence[Any]) -> dict[str, list[Turn]]:
+def alternate(
+    arms: Arms,
+    requests: Sequence[Any],
+    *,
+    until: float | None = None,
+    told: Callable[[dict[str, list[Turn]]], None] | None = None,
+) -> dict[str, list[Turn]]:
     """A round for each request: all ``arms`` take turns, and every round another one begins.
 
-    One that fails is taken out of ``arms``, and none of its turns count.
+    One that fails is taken out of ``arms``, and none of its turns count. After the first round none begins
+    that would likely end later than ``until`` (of ``time.perf_counter``), nor any after Ctrl-C; then
+    ``cut_short`` of ``arms`` says so. ``told`` hears of all turns so far after each round.
     """
     turns: dict[str, list[Turn]] = {name: [] for name in arms}
-    for number, request in enumerate(requests):
-        names = [*arms]
-        first = number % max(1, len(names))
-        for name in names[first:] + names[:first]:
-            try:
-                turns[name].append(arms[name](request))
-            except ArmError as error:
-                print(f"{name} has failed: {error}", file=sys.stderr)
-                arms.pop(name).end()
-    return {name: turns[name] for name in arms}
+    rounds, began = 0, time.perf_counter()
+    try:
+        for number, request in enumerate(requests):
+            now = time.perf_counter()
+            if until is not None and number and now + (now - began) / number > until:
+                arms.cut_short = f"time was up after {number} of {len(requests)} rounds"
+                break
+            names = [*arms]
+            first = number % max(1, len(names))
+            for name in names[first:] + names[:first]:
+                try:
+                    turns[name].append(arms[name](request))
+                except ArmError as error:
+                    arms.leave_out(name, str(error))
+            rounds += 1
+            if told is not None:
+                told({name: [*turns[name]] for name in arms})
+    except KeyboardInterrupt:
+        if not rounds:
+            raise
+        arms.cut_short = f"interrupted after {rounds} of {len(requests)} rounds"
+    return {name: turns[name][:rounds] for name in arms}
 
 
 def memory(key: str) -> float:

@@ -156,11 +156,16 @@ def main() -> None:
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES))
     parser.add_argument("--rounds", type=int, default=5, help="fewer where a round takes long")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seconds", type=float, help="begin no case later")
     asked = parser.parse_args()
+    until = None if asked.seconds is None else time.perf_counter() + asked.seconds
     about = machine(asked.threads)
     found: dict[Case, list[Cost]] = {}
     try:
         for mask, dtype, length in product(asked.masks, asked.dtypes, asked.lengths):
+            if until is not None and time.perf_counter() > until:
+                about["cut short"] = f"time was up before {mask}, {dtype}, {length} tokens"
+                break
             cases = [
                 Case(arm, mask, dtype, length, dropout)
                 for dropout in (False, True)
@@ -168,11 +173,12 @@ def main() -> None:
             ]
             found |= by_turns(cases, asked.rounds, asked.threads)
             print(".", end="", file=sys.stderr, flush=True)
+            tell(found, asked.lengths, about)
     finally:
         print(file=sys.stderr)
         # A run that is stopped by Ctrl-C tells what it has.
         if found:
-            tell(found, asked.lengths, about)
+            tell(found, asked.lengths, about, done=True)
 
 
 def by_turns(cases: list[Case], rounds: int, threads: int) -> dict[Case, list[Cost]]:
@@ -185,7 +191,9 @@ def by_turns(cases: list[Case], rounds: int, threads: int) -> dict[Case, list[Co
     return {named[name]: [turn.answers[0] for turn in each] for name, each in turns.items()}
 
 
-def tell(found: dict[Case, list[Cost]], lengths: list[int], about: dict[str, str]) -> None:
+def tell(
+    found: dict[Case, list[Cost]], lengths: list[int], about: dict[str, str], *, done: bool = False
+) -> None:
     """Publish: a line for time and one for memory of each kind of case."""
     kinds = dict.fromkeys(case._replace(length=0) for case in found)
     rows: list[dict[str, str]] = []
@@ -209,7 +217,7 @@ def tell(found: dict[Case, list[Cost]], lengths: list[int], about: dict[str, str
                 for length, spread in spreads.items()
             ]
     told = [case._asdict() | {"costs": [cost._asdict() for cost in costs]} for case, costs in found.items()]
-    publish("attention", about, rows, told, lines(points))
+    publish("attention", about, rows, told, lines(points) if done else None, done=done)
 
 
 def slope(medians: dict[int, float]) -> str:

@@ -7,9 +7,11 @@ that changes is shown with both scores: a difference within 1e-4 is a tie that r
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
+from report import machine, publish
 
 from whyformer.data.corpora.parallel import load_held_out
 from whyformer.decoding.beam import BeamSpec
@@ -33,16 +35,19 @@ def main() -> None:
     parser.add_argument("--on", help="name of a test set; the first of the recipe if left out")
     arguments = parser.parse_args()
     if not arguments.run.exists():
-        print(f"{arguments.run} is not there; train it first (`make demo`)")
-        return
+        sys.exit(f"{arguments.run} is not there; train it first (`make demo`)")
     tests = load_held_out(read_recipe(arguments.run).data, [arguments.on] if arguments.on else [])
     name, pairs = next(iter(tests.items()))
     sources = [pair.source for pair in pairs][: arguments.sentences]
     translator = load_as(Translator, arguments.run, Execution("cpu"))
-    threads = torch.get_num_threads()
-    print(f"{arguments.run}, {name}: {len(sources)} sentences, batches {BATCHES}, {threads} threads")
-    for kind, settings in SEARCHES.items():
-        print(f"{kind:8} {changes(translator, sources, settings)} of {len(sources)} translations change")
+    about = machine(torch.get_num_threads())
+    about["work"] = f"{arguments.run}, {name}: {len(sources)} sentences, batches {BATCHES}"
+    counts = {kind: changes(translator, sources, settings) for kind, settings in SEARCHES.items()}
+    rows = [
+        {"search": kind, "translations that change": f"{count} of {len(sources)}"}
+        for kind, count in counts.items()
+    ]
+    publish("batch-invariance", about, rows, counts)
 
 
 def changes(translator: Translator, sources: list[str], settings: SearchSpec) -> int:

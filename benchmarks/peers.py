@@ -2,8 +2,9 @@
 
 B batch · S source length · T target length · V vocabulary
 
-Marian and torch.nn.Transformer get our weights. x-transformers cannot (its norms and projections have no
-biases), but has the same shape: post-norm, ReLU, sinusoids, tied embeddings, dropout in the same places.
+All get our weights. x-transformers, whose norms and projections have no biases, can only take fresh ones,
+where ours are zero; it has the same shape: post-norm, ReLU, sinusoids, tied embeddings, dropout in the same
+places.
 """
 
 from collections.abc import Callable, Mapping
@@ -182,17 +183,25 @@ def _torch_weights(ours: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]
     return made
 
 
-def torch_transformer(run: Path, spec: TransformerSpec) -> tuple[nn.Module, Logits, Tensor]:
+def torch_transformer(run: Path, spec: TransformerSpec, compiled: bool) -> tuple[nn.Module, Logits, Tensor]:
     """``torch.nn.Transformer`` with the weights of ``run``."""
     model = TorchTransformer(spec, load_file(run / "model.safetensors"))
+    if compiled:
+        model.body.compile(dynamic=True)
     return model, model, torch.arange(len(model.table))
 
 
-def x_transformer(spec: TransformerSpec, vocabulary: int, flash: bool) -> tuple[nn.Module, Logits, Tensor]:
-    """x-transformers' encoder and decoder; ``flash``, not its default, takes torch's fused attention."""
+def x_transformer(
+    run: Path, spec: TransformerSpec, flash: bool, compiled: bool
+) -> tuple[nn.Module, Logits, Tensor]:
+    """x-transformers' encoder and decoder with the fresh weights of ``run``.
+
+    ``flash``, not its default, takes torch's fused attention.
+    """
     from x_transformers import Decoder, Encoder, TransformerWrapper
 
-    block, width = spec.encoder.block, spec.d_model
+    weights = load_file(run / "model.safetensors")
+    block, width, vocabulary = spec.encoder.block, spec.d_model, len(weights["source_embedding.weight"])
     heads, hidden = block.attention.heads.query, block.feed_forward.model_dump()["hidden"]
     layers: dict[str, Any] = {
         "dim": width,
@@ -212,16 +221,56 @@ def x_transformer(spec: TransformerSpec, vocabulary: int, flash: bool) -> tuple[
         "emb_dropout": spec.embedding.dropout,
         "scaled_sinu_pos_emb": True,
     }
-    encoder = TransformerWrapper(attn_layers=Encoder(**layers), return_only_embed=True, **around)
-    decoder = TransformerWrapper(
+    encoder: Any = TransformerWrapper(attn_layers=Encoder(**layers), return_only_embed=True, **around)
+    decoder: Any = TransformerWrapper(
         attn_layers=Decoder(cross_attend=True, **layers),
         token_emb=encoder.token_emb,
         tie_embedding=True,
         **around,
     )
+    _fill_x_transformer(encoder, decoder, weights, spec.encoder.layers)
+    if compiled:
+        for wrapper in (encoder, decoder):
+            wrapper.attn_layers.compile(dynamic=True)
 
     def logits(pairs: PairBatch) -> Tensor:
         read = encoder(pairs.source.tokens, mask=pairs.source.valid)
         return decoder(pairs.target.tokens[:, :-1], context=read, context_mask=pairs.source.valid)
 
     return nn.ModuleList([encoder, decoder]), logits, torch.arange(vocabulary)
+
+
+def _fill_x_transformer(encoder: Any, decoder: Any, weights: Mapping[str, Tensor], layers: int) -> None:
+    """Our fresh weights, components of the model in another order: its sines come before all cosines.
+
+    Raises:
+        ValueError: a bias is not zero or a norm not one, for which it has no place.
+    """
+    table = weights["source_embedding.weight"]
+    width = table.shape[1]
+    order = torch.cat([torch.arange(0, width, 2), torch.arange(1, width, 2)])
+    for name, tensor in weights.items():
+        if "feed_forward.enter" in name or "feed_forward.leave" in name:
+            continue
+        if (name.endswith(".bias") and tensor.any()) or (
+            name.endswith("norm.weight") and (tensor != 1).any()
+        ):
+            raise ValueError(f"{name} is trained, and x-transformers has no place for it; give fresh weights")
+    for wrapper in (encoder, decoder):
+        wrapper.pos_emb.scale.data.fill_(1.0)
+    # Its logits are divided by √M instead of its embeddings being multiplied.
+    encoder.token_emb.emb.weight.data.copy_(table[:, order] * width**0.5)
+    for stack, wrapper in (("encoder", encoder), ("decoder", decoder)):
+        kinds = ["attention", *(["cross_attention"] if stack == "decoder" else []), "feed_forward"]
+        parts = [(layer, kind) for layer in range(layers) for kind in kinds]
+        for (layer, kind), (_, module, _) in zip(parts, wrapper.attn_layers.layers, strict=True):
+            ours = f"{stack}.blocks.{layer}.{kind}"
+            if kind == "feed_forward":
+                module.ff[0][0].weight.data.copy_(weights[f"{ours}.enter.weight"][:, order])
+                module.ff[2].weight.data.copy_(weights[f"{ours}.leave.weight"][order])
+                module.ff[0][0].bias.data.copy_(weights[f"{ours}.enter.bias"])
+                module.ff[2].bias.data.copy_(weights[f"{ours}.leave.bias"][order])
+                continue
+            for part, theirs in (("query", "to_q"), ("key", "to_k"), ("value", "to_v")):
+                getattr(module, theirs).weight.data.copy_(weights[f"{ours}.{part}.weight"][:, order])
+            module.to_out.weight.data.copy_(weights[f"{ours}.output.weight"][order])

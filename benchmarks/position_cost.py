@@ -3,16 +3,16 @@
     python benchmarks/position_cost.py [--length 1024] [--batch 2] [--threads 2] [--rounds 15] [--causal]
 
 One layer of 8 heads of 64, forward and backward, as in training: once without a scheme, once with each.
-All take turns in every round, so that other work on the machine hits all alike. Printed are the median times
+All take turns in every round, so that other work on the machine hits all alike. Told are the median times
 and, for each scheme, the median and the range of its ratio to the plain attention of the same round.
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 
 import torch
+from report import Spread, bars, machine, publish, ratios
 from torch import Tensor
 
 from whyformer.attention.heads import HeadsSpec
@@ -62,17 +62,16 @@ def main() -> None:
     for run in runs.values():
         run()
     rounds = [{name: seconds(run) for name, run in runs.items()} for _ in range(asked.rounds)]
-    print(
-        f"torch {torch.__version__}, {asked.threads} threads, "
-        f"{asked.batch} x {asked.length} tokens, {rule.kind}, fp32"
-    )
-    for name in runs:
-        times = [measured[name] for measured in rounds]
-        ratios = [measured[name] / measured["none"] for measured in rounds]
-        print(
-            f"{name:<24} {1000 * statistics.median(times):7.1f} ms  {statistics.median(ratios):5.2f} x  "
-            f"({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+    about = machine(asked.threads)
+    about["work"] = f"one layer, {asked.batch} x {asked.length} tokens, {rule.kind}, fp32"
+    times = {name: [measured[name] for measured in rounds] for name in runs}
+    rows: list[dict[str, str]] = []
+    for name, values in times.items():
+        ratio = ratios(times, name, ["none"])
+        milliseconds = Spread.of([1000 * value for value in values])
+        rows.append({"scheme": name, "ms": milliseconds.text(1), "x none": ratio.text(2) if ratio else "-"})
+    chart = bars([(name, Spread.of(values)) for name, values in times.items()], "seconds", "Schemes")
+    publish("position-cost", about, rows, times, chart)
 
 
 def layer(x: Tensor, positions: Positions, rule: MaskRule) -> Callable[[], None]:

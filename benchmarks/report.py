@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("WHYFORMER_BENCH_RESULTS") or Path(__file__).parent / "results")
 PACKAGES = ("whyformer", "torch", "transformers", "x-transformers", "ctranslate2", "tokenizers")
 
 
@@ -41,6 +41,26 @@ def ratios(rates: Mapping[str, Sequence[float]], name: str, peers: Iterable[str]
     return Spread.of([mine / best for mine, best in zip(rates[name], fastest, strict=True)])
 
 
+KINDS = (
+    ("AMX", {"amx_bf16"}),
+    ("AVX-512 bf16, no AMX", {"avx512_bf16"}),
+    ("VNNI only, fp32", {"avx512_vnni"}),
+    ("VNNI of 256 bits, fp32", {"avx_vnni"}),
+    ("AVX-512 without VNNI, fp32", {"avx512f"}),
+    ("AVX2, fp32", {"avx2"}),
+    ("Arm, bf16", {"bf16"}),
+    ("Arm, products of int8", {"i8mm"}),
+    ("Arm, fp32", {"asimd"}),
+)
+"""Kinds of processor, the best first, and the features without which one is of another kind."""
+
+
+def processor_kind(features: Iterable[str]) -> str:
+    """What decides how fast a processor with these ``features`` multiplies, in a few words."""
+    present = set(features)
+    return next((kind for kind, needed in KINDS if needed <= present), "unknown")
+
+
 def machine(threads: int) -> dict[str, str]:
     """What the figures hold for."""
     from whyformer.machine import code_version, examine
@@ -48,6 +68,7 @@ def machine(threads: int) -> dict[str, str]:
     here = examine()
     versions = {name: _version(name) for name in PACKAGES}
     return {
+        "processor": processor_kind(here.processor.features),
         "machine": f"{here.processor.name}, {here.processor.usable_cores} cores, "
         f"{(here.storage.memory or 0) / 2**30:.0f} GiB, {' '.join(here.processor.features)}",
         "system": f"{here.system}, Python {here.python}",
@@ -94,16 +115,23 @@ def publish(
     about: Mapping[str, str],
     rows: Sequence[Mapping[str, str]],
     figures: Any,
-    chart: dict[str, Any],
+    chart: dict[str, Any] | None = None,
+    *,
+    done: bool = True,
 ) -> None:
-    """Print the table and write it to ``results/`` beside all ``figures`` and a picture."""
+    """Write the table to ``results/`` beside all ``figures``, and a picture where there is a ``chart``.
+
+    What is not yet ``done`` says so, and is not printed.
+    """
     from whyformer.files import write_bytes, write_text
     from whyformer.plots.chart import draw_png
 
-    text = "".join(f"{key}: {value}\n" for key, value in about.items()) + "\n" + table(rows) + "\n"
-    print(text, flush=True)
-    told = {"about": dict(about), "table": list(rows), "figures": figures}
+    told = {**about, **({} if done else {"state": "not done; this is what was measured so far"})}
+    text = "".join(f"{key}: {value}\n" for key, value in told.items()) + "\n" + table(rows) + "\n"
+    figures = {"about": told, "table": list(rows), "figures": figures}
     write_text(RESULTS / f"{stem}.md", text)
-    write_text(RESULTS / f"{stem}.json", json.dumps(told, ensure_ascii=False, indent=1) + "\n")
-    write_bytes(RESULTS / f"{stem}.png", draw_png(chart))
-    print(f"{RESULTS / stem}.md, .json and .png\n", flush=True)
+    write_text(RESULTS / f"{stem}.json", json.dumps(figures, ensure_ascii=False, indent=1) + "\n")
+    if chart is not None:
+        write_bytes(RESULTS / f"{stem}.png", draw_png(chart))
+    if done:
+        print(f"{text}{RESULTS / stem}.md\n", flush=True)

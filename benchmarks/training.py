@@ -1,12 +1,14 @@
 """Training on real batches of Multi30k, ours beside others: the same batches, taking turns in one run.
 
     python benchmarks/training.py [--size tiny] [--steps 10] [--threads 2] [--arms ours-bf16 marian-fp32 ...]
+                                  [--seconds 200] [--name compiled]
 
 A round is one batch of 4,096 tokens, on which every arm makes one step: padding, forward, backward, clipping,
-Adam. Before that each arm judges a batch without dropout: what has our weights has to agree. MFU is against a
-product of two matrices of 2,048 rows in the same rounds; what counts is the products of our model alone. Peak
-memory is that of the arm's own process (VmHWM), libraries included. All arms wait in memory for their turns:
-at base, seven want more than 24 GB.
+Adam. Before that each arm judges a batch without dropout: all have our weights, and whose loss is not ours is
+left out. Left out as well is bf16 where the processor has no arithmetic for it, unless it is asked for. MFU
+is against a product of two matrices of 2,048 rows in the same rounds; what counts is the products of our
+model alone. Peak memory is that of the arm's own process (VmHWM), libraries included. All arms wait in memory
+for their turns: at base, seven want more than 24 GB.
 """
 
 import argparse
@@ -21,8 +23,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from arms import Run, Start, Turn, alternate, memory, started
-from multi30k import RECIPE, SIZES, Request, batches, begun
+from arms import Arms, Run, Start, Turn, alternate, memory, started
+from multi30k import RECIPE, SIZES, Request, batches, begun, resumed
 from peers import Logits, Precision, Stepper, marian, torch_transformer, x_transformer
 from report import Spread, bars, machine, publish, ratios
 from torch import Tensor, nn
@@ -30,14 +32,14 @@ from torch import Tensor, nn
 from whyformer.data.batches.batch import PairBatch
 from whyformer.errors import DataError
 from whyformer.huggingface.transfer import export_model
+from whyformer.machine import bf16_is_fast
 from whyformer.runs.load import open_run
-from whyformer.runs.train import resume_run
 from whyformer.tasks.translation.training import TeacherForcing
 from whyformer.training.flops import training_flops
 
 SIDE = 2048
 AGREED = 0.003
-"""Nats by which equal weights may differ, some of them in bf16."""
+"""Nats a token by which losses of equal weights may differ, some of them in bf16."""
 Made = tuple[nn.Module, Logits, Tensor]
 
 
@@ -58,14 +60,25 @@ PEERS = {
     "marian-bf16": Peer(marian, ("sdpa", False), "bf16"),
     "marian-bf16-eager": Peer(marian, ("eager", False), "bf16"),
     "marian-bf16-compile": Peer(marian, ("eager", True), "bf16"),
-    "torch-fp32": Peer(torch_transformer, default=True),
-    "torch-bf16": Peer(torch_transformer, (), "bf16"),
-    "xtransformers-fp32": Peer(x_transformer, (False,), default=True),
-    "xtransformers-fp32-flash": Peer(x_transformer, (True,)),
-    "xtransformers-bf16": Peer(x_transformer, (False,), "bf16"),
+    "marian-bf16-sdpa-compile": Peer(marian, ("sdpa", True), "bf16"),
+    "marian-fp32-compile": Peer(marian, ("eager", True)),
+    "torch-fp32-compile": Peer(torch_transformer, (True,)),
+    "xtransformers-fp32-compile": Peer(x_transformer, (False, True)),
+    "torch-fp32": Peer(torch_transformer, (False,), default=True),
+    "torch-bf16": Peer(torch_transformer, (False,), "bf16"),
+    "torch-bf16-compile": Peer(torch_transformer, (True,), "bf16"),
+    "xtransformers-fp32": Peer(x_transformer, (False, False), default=True),
+    "xtransformers-fp32-flash": Peer(x_transformer, (True, False)),
+    "xtransformers-bf16": Peer(x_transformer, (False, False), "bf16"),
+    "xtransformers-bf16-flash": Peer(x_transformer, (True, False), "bf16"),
+    "xtransformers-bf16-compile": Peer(x_transformer, (False, True), "bf16"),
 }
 OURS: dict[str, Precision] = {"ours-fp32": "fp32", "ours-bf16": "bf16"}
-USUAL = [*OURS, "marian-fp32", "marian-bf16-eager", "torch-fp32", "torch-bf16", "xtransformers-fp32"]
+USUAL = [
+    *(*OURS, "marian-fp32", "marian-fp32-eager", "marian-bf16-eager", "torch-fp32", "torch-bf16"),
+    *("xtransformers-fp32", "xtransformers-bf16"),
+]
+"""Few enough to wait in memory together at base."""
 
 
 class Step(NamedTuple):
@@ -81,7 +94,7 @@ class Step(NamedTuple):
 def ours(run: Path, precision: Precision, threads: int) -> Run:
     """Our trainer, whose own step is measured."""
     torch.set_num_threads(threads)
-    trainer = resume_run(run, [], device="cpu", say=lambda _: None)
+    trainer = resumed(run)
     trainer.step.precision = precision
     taken = count(1)
 
@@ -113,10 +126,8 @@ def theirs(run: Path, name: str, threads: int) -> Run:
     peer = PEERS[name]
     if peer.make is marian:
         made = peer.make(run, tokenizers.source.size, *peer.arguments)
-    elif peer.make is torch_transformer:
-        made = peer.make(run, recipe.model)
     else:
-        made = peer.make(recipe.model, tokenizers.source.size, *peer.arguments)
+        made = peer.make(run, recipe.model, *peer.arguments)
     stepper = Stepper(*made, recipe.training, peer.precision)
 
     def step(request: Request) -> Step:
@@ -152,75 +163,103 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="tiny")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--arms", nargs="+", choices=[*OURS, *PEERS], default=USUAL)
+    parser.add_argument("--arms", nargs="+", choices=[*OURS, *PEERS])
+    parser.add_argument("--seconds", type=float, help="begin no round that would end later")
+    parser.add_argument("--name", help="a word for the names of the files")
     asked = parser.parse_args()
+    until = None if asked.seconds is None else time.perf_counter() + asked.seconds
     torch.set_num_threads(asked.threads)
     with tempfile.TemporaryDirectory() as folder:
         try:
             trainer = begun(asked.size, Path(folder))
         except DataError as error:
-            print(f"training is left out: {error}")
-            return
-        measure(trainer, asked.arms, asked.size, asked.steps, asked.threads)
+            sys.exit(f"training is left out: {error}")
+        names = asked.arms or [name for name in USUAL if "bf16" not in name or bf16_is_fast()]
+        measure(trainer, names, "-".join(filter(None, (asked.size, asked.name))), asked, until)
 
 
-def measure(trainer: Any, names: list[str], size: str, steps: int, threads: int) -> None:
-    """Start the arms, let them take turns, publish."""
+def measure(
+    trainer: Any, names: list[str], name: str, asked: argparse.Namespace, until: float | None
+) -> None:
+    """Start the arms, see whether they agree, let them take turns, publish under a ``name``."""
     flops = training_flops(trainer.model, trainer.task, trainer.spec.batching.tokens)
-    run, about = trainer.run.path, machine(threads)
+    run, about, threads = trainer.run.path, machine(asked.threads), asked.threads
     print(export_model(run, run / "marian"))
-    requests = batches(trainer, steps + 1)
+    requests = batches(trainer, asked.steps + 1)
+    about["work"] = (
+        f"{RECIPE}, {name}: {sum(p.numel() for p in trainer.model.parameters()):,} parameters, "
+        f"{flops / 1e6:.1f} MFLOP per target token, batches of 4,096 tokens"
+    )
     starts = {f"product-{kind}": Start(product, (kind, threads)) for kind in ("fp32", "bf16")}
-    for name in names:
-        starts[name] = (
-            Start(ours, (run, OURS[name], threads)) if name in OURS else Start(theirs, (run, name, threads))
+    for arm in names:
+        starts[arm] = (
+            Start(ours, (run, OURS[arm], threads)) if arm in OURS else Start(theirs, (run, arm, threads))
         )
     with started(starts) as arms:
         judged = alternate(arms, [requests[0]._replace(learn=False)])
+        before = {arm: judged[arm][0].answers[0].loss for arm in names if arm in judged}
+        leave_out_others(arms, before)
         # The first step of all is slow everywhere, and of a compiled model most of all.
         alternate(arms, requests[:1])
-        turns = alternate(arms, requests[1:])
-    before = {name: judged[name][0].answers[0].loss for name in names if name in turns}
-    same = [loss for name, loss in before.items() if not name.startswith("xtransformers")]
-    if same and max(same) - min(same) > AGREED:
-        print(f"The arms with our weights do NOT agree, so they do different work: {before}", file=sys.stderr)
-    peaks = {kind: speeds(turns, f"product-{kind}", [2.0 * SIDE**3] * steps) for kind in ("fp32", "bf16")}
-    tokens = [request.tokens for request in requests[1:]]
-    rates = {name: speeds(turns, name, tokens) for name in names if name in turns}
+
+        def tell(turns: dict[str, list[Turn]], done: bool = False) -> None:
+            rows, told = rows_of(turns, before, [request.tokens for request in requests[1:]], flops)
+            if rows:
+                chart = bars(
+                    [(arm, Spread.of(rate)) for arm, rate in told["rates"].items()],
+                    "target tokens per second",
+                    f"Training, {name}",
+                )
+                publish(
+                    f"training-{name}", about | arms.told(), rows, told, chart if done else None, done=done
+                )
+
+        tell(alternate(arms, requests[1:], until=until, told=tell), done=True)
+
+
+def leave_out_others(arms: Arms, losses: dict[str, float]) -> None:
+    """Leave out whose ``losses`` on the same batch, by arm, are not those of our first arm."""
+    if not losses:
+        return
+    first = next((arm for arm in losses if arm in OURS), next(iter(losses)))
+    for arm, loss in losses.items():
+        if not abs(loss - losses[first]) <= AGREED and arm in arms:
+            arms.leave_out(arm, f"its loss is {loss:.4f} where {first} has {losses[first]:.4f}: other work")
+
+
+def rows_of(
+    turns: dict[str, list[Turn]], before: dict[str, float], tokens: list[int], flops: float
+) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """The rows of the table and the figures behind them, of as many rounds as there were."""
+    # A round that was interrupted is whole for some only.
+    rounds = min((len(each) for each in turns.values()), default=0)
+    peaks = {kind: speeds(turns, f"product-{kind}", [2.0 * SIDE**3] * rounds) for kind in ("fp32", "bf16")}
+    rates = {arm: speeds(turns, arm, tokens[:rounds]) for arm in before if arm in turns}
     rows: list[dict[str, str]] = []
-    for name, rate in rates.items():
-        kind = "bf16" if "bf16" in name else "fp32"
+    for arm, rate in rates.items():
+        kind = "bf16" if "bf16" in arm else "fp32"
         used = [flops * speed / peak for speed, peak in zip(rate, peaks[kind], strict=True)]
-        default = ratios(rates, name, [peer for peer in PEERS if PEERS[peer].default])
-        best = ratios(rates, name, PEERS)
+        default = ratios(rates, arm, [peer for peer in PEERS if PEERS[peer].default])
+        best = ratios(rates, arm, PEERS)
         rows.append(
             {
-                "arm": name,
+                "arm": arm,
                 "target tokens/s": Spread.of(rate).text(),
                 "x fastest default peer": default.text(2) if default else "-",
                 "x fastest peer": best.text(2) if best else "-",
                 "GFLOP/s": f"{Spread.of(rate).median * flops / 1e9:.0f}",
-                "MFU %": f"{100 * Spread.of(used).median:.0f}",
-                "peak MB": f"{turns[name][-1].answers[0].peak:.0f}",
-                "nll before": f"{before[name]:.4f}",
+                "MFU %": f"{100 * Spread.of(used).median:.0f}" if used else "-",
+                "peak MB": f"{turns[arm][-1].answers[0].peak:.0f}",
+                "nll before": f"{before[arm]:.4f}",
+                "rounds": f"{rounds}",
             }
         )
-    about |= {
-        "work": f"{RECIPE}, {size}: {sum(p.numel() for p in trainer.model.parameters()):,} parameters, "
-        f"{flops / 1e6:.1f} MFLOP per target token, {steps} batches of 4,096 tokens",
-    }
-    told = {"tokens": tokens, "rates": rates, "peaks": peaks, "flops_per_token": flops}
-    chart = bars(
-        [(name, Spread.of(rate)) for name, rate in rates.items()],
-        "target tokens per second",
-        f"Training, {size}",
-    )
-    publish(f"training-{size}", about, rows, told, chart)
+    return rows, {"tokens": tokens[:rounds], "rates": rates, "peaks": peaks, "flops_per_token": flops}
 
 
 def speeds(turns: dict[str, list[Turn]], name: str, work: list[Any]) -> list[float]:
     """What an arm does of its ``work`` a second, round by round."""
-    return [done / turn.answers[0].seconds for done, turn in zip(work, turns[name], strict=True)]
+    return [done / turn.answers[0].seconds for done, turn in zip(work, turns[name], strict=False)]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Translating a test set, ours beside CTranslate2 and Hugging Face: same weights, taking turns in one run.
 
     python benchmarks/translation.py [RUN] [--size tiny] [--batch 1] [--beam 5] [--sentences 200] [--rounds 5]
+                                     [--seconds 100]
 
 RUN is a trained translator with a joint tokenizer. Without it a model of --size gets fresh weights; they
 never end a sentence, so all write as many tokens as a reference has on average. Text goes in and comes out
@@ -9,19 +10,21 @@ everywhere. Hypotheses are ranked by their log-probability alone: each toolkit h
 Our weights go to Marian by `whyformer export`, and from there to CTranslate2 by its own converter. The end
 of an arm's name tells how it uses the cores: a batch at a time by 1 or 2 threads (t1, t2), two at a time by a
 thread each (s2), or two processes of one thread (p2). Before anything is timed all arms translate everything,
-and what equals ours in fp32 is counted.
+and what equals ours in fp32 is counted: who has less than the share that AGREED asks for is left out.
 """
 
 import argparse
 import os
 import shutil
 import statistics
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from arms import Run, Start, Turn, alternate, started
+from arms import Arms, Run, Start, Turn, alternate, started
 from multi30k import SIZES, begun
 from report import Spread, bars, machine, publish, ratios
 
@@ -58,6 +61,13 @@ USUAL = [
 """Few enough to wait in memory together at base. Left out are, above all, CTranslate2's types beside int8."""
 
 
+AGREED = {"fp32": 0.9, "float32": 0.9}
+"""Share of translations that has to equal ours in fp32, by precision. They differ where a tie is decided by
+rounding, and where one writes a word for the unknown token."""
+AGREED_ROUNDED = 0.5
+"""The same for all others, whose weights or products are rounded, which changes words of close rivals."""
+
+
 def main() -> None:
     """Read the arguments, measure, tell."""
     parser = argparse.ArgumentParser(
@@ -70,16 +80,16 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--arms", nargs="+", default=USUAL, help="names or patterns; '*' takes all")
+    parser.add_argument("--seconds", type=float, help="begin no round that would end later")
     asked = parser.parse_args()
+    until = None if asked.seconds is None else time.perf_counter() + asked.seconds
     if asked.run is not None and not asked.run.exists():
-        print(f"{asked.run} is not there; train it first, or leave it out.")
-        return
+        sys.exit(f"{asked.run} is not there; train it first, or leave it out.")
     with tempfile.TemporaryDirectory() as folder:
         try:
             work, pairs = prepared(asked.run, asked.size, Path(folder), asked.batch, asked.beam)
         except DataError as error:
-            print(f"translation is left out: {error}")
-            return
+            sys.exit(f"translation is left out: {error}")
         pairs = pairs[: asked.sentences]
         if asked.batch > 1:
             pairs.sort(key=lambda pair: len(pair.source.split()))
@@ -88,15 +98,14 @@ def main() -> None:
             for name, start in arms_of(work).items()
             if name == FIRST or any(fnmatch(name, pattern) for pattern in asked.arms)
         }
-        measure(work, starts, pairs, asked.rounds, asked.run.name if asked.run else f"fresh-{asked.size}")
+        name = asked.run.name if asked.run else f"fresh-{asked.size}"
+        measure(work, starts, pairs, asked.rounds, name, until)
 
 
 def prepared(
     run: Path | None, size: str, folder: Path, batch: int, beam: int
 ) -> tuple[Work, list[Referenced]]:
     """Everything that the arms read, in ``folder``; and the sentences."""
-    from ctranslate2.converters import TransformersConverter
-
     path = folder / "run"
     if run is None:
         begun(size, folder)
@@ -114,7 +123,13 @@ def prepared(
     lengths = map(len, tokenizers.target.encode_all([pair.references[0] for pair in pairs]))
     forced = round(statistics.mean(lengths)) if run is None else None
     print(export_model(path, folder / "marian"))
-    TransformersConverter(str(folder / "marian")).convert(str(folder / "ctranslate2"))
+    try:
+        from ctranslate2.converters import TransformersConverter
+
+        TransformersConverter(str(folder / "marian")).convert(str(folder / "ctranslate2"))
+    except ImportError as error:
+        # Its arms will fail, and say so.
+        print(f"nothing is converted for CTranslate2: {error}", file=sys.stderr)
     return Work(folder, path, batch, beam, forced, recipe.model.longest - 1), pairs
 
 
@@ -140,46 +155,81 @@ def arms_of(work: Work) -> dict[str, Start]:
     return starts
 
 
-def measure(work: Work, starts: dict[str, Start], pairs: list[Referenced], rounds: int, name: str) -> None:
+def measure(
+    work: Work,
+    starts: dict[str, Start],
+    pairs: list[Referenced],
+    rounds: int,
+    name: str,
+    until: float | None,
+) -> None:
     """Start the arms, compare what they write, let them take turns, publish."""
     about = machine(os.cpu_count() or 1)
+    about["work"] = f"{name}, {len(pairs)} sentences, batch {work.batch}, beam {work.beam}" + (
+        f", {work.forced} tokens each" if work.forced else ""
+    )
+    about["agreement"] = (
+        f"at least {AGREED['fp32']:.0%} of translations equal to {FIRST}, {AGREED_ROUNDED:.0%} if rounded"
+    )
     sources = [pair.source for pair in pairs]
     with started(starts) as arms:
+        # The first has to be there, or nobody could be compared.
         first = {arm: in_order(each[0]) for arm, each in alternate(arms, [sources]).items()}
-        turns = alternate(arms, [sources] * rounds)
-    rates = {arm: [len(sources) / turn.seconds for turn in each] for arm, each in turns.items()}
-    rows: list[dict[str, str]] = []
-    for arm, rate in rates.items():
-        tokens = [
-            sum(len(ids) for done in turn.answers for ids in done.tokens) / turn.seconds
-            for turn in turns[arm]
-        ]
-        row = {
-            "arm": arm,
-            "sentences/s": Spread.of(rate).text(1),
-            "tokens/s": f"{statistics.median(tokens):,.0f}",
-        }
-        if work.batch == 1:
-            latencies = [1000 * each for turn in turns[arm] for done in turn.answers for each in done.seconds]
-            row["p50 ms"] = f"{statistics.median(latencies):.1f}"
-            row["p95 ms"] = f"{statistics.quantiles(latencies, n=20)[18]:.1f}"
-        for title, prefix in (("x fastest ct2", "ct2-"), ("x fastest hf", "hf-")):
-            ratio = ratios(rates, arm, [peer for peer in rates if peer.startswith(prefix)])
-            row[title] = ratio.text(2) if ratio else "-"
-        same = [mine[1] == theirs[1] for mine, theirs in zip(first[arm], first[FIRST], strict=True)]
-        row["equal %"] = f"{100 * statistics.mean(same):.1f}"
-        row["BLEU"] = "-" if work.forced else bleu(work, [text for text, _ in first[arm]], pairs)
-        rows.append(row)
-    about["work"] = (
-        f"{name}, {len(sources)} sentences, batch {work.batch}, beam {work.beam}, {rounds} rounds"
-        + (f", {work.forced} tokens each" if work.forced else "")
-    )
-    stem = f"translation-{name}-batch{work.batch}-beam{work.beam}"
-    told = {arm: [turn.seconds for turn in each] for arm, each in turns.items()}
-    chart = bars(
-        [(arm, Spread.of(rate)) for arm, rate in rates.items()], "sentences per second", about["work"]
-    )
-    publish(stem, about, rows, told, chart)
+        equal = compared(arms, first)
+
+        def tell(turns: dict[str, list[Turn]], done: bool = False) -> None:
+            turns = {arm: each for arm, each in turns.items() if arm in equal}
+            rates = {arm: [len(sources) / turn.seconds for turn in each] for arm, each in turns.items()}
+            rows = [row_of(work, arm, turns[arm], rates, equal[arm]) for arm in rates]
+            chart = None
+            if done and rows:
+                spreads = [(arm, Spread.of(rate)) for arm, rate in rates.items()]
+                chart = bars(spreads, "sentences per second", about["work"])
+                for row in rows:
+                    texts = [text for text, _ in first[row["arm"]]]
+                    row["BLEU"] = "-" if work.forced else bleu(work, texts, pairs)
+            if rows:
+                told = {arm: [turn.seconds for turn in each] for arm, each in turns.items()}
+                stem = f"translation-{name}-batch{work.batch}-beam{work.beam}"
+                publish(stem, about | arms.told(), rows, told, chart, done=done)
+
+        tell(alternate(arms, [sources] * rounds, until=until, told=tell), done=True)
+
+
+def compared(arms: Arms, first: dict[str, list[tuple[str, tuple[int, ...]]]]) -> dict[str, float]:
+    """The share of translations that equals ours in fp32, by arm; who has too few is left out of ``arms``."""
+    if FIRST not in first:
+        sys.exit(f"{FIRST} has failed, with which all are compared: {arms.left_out.get(FIRST)}")
+    shares: dict[str, float] = {}
+    for arm, translations in first.items():
+        same = [mine[1] == theirs[1] for mine, theirs in zip(translations, first[FIRST], strict=True)]
+        shares[arm] = statistics.mean(same)
+        needed = AGREED.get(arm.split("-")[1], AGREED_ROUNDED)
+        if shares[arm] < needed:
+            arms.leave_out(
+                arm, f"{shares[arm]:.1%} of its translations equal those of {FIRST}; {needed:.0%} are asked"
+            )
+    return {arm: share for arm, share in shares.items() if arm in arms}
+
+
+def row_of(
+    work: Work, arm: str, turns: list[Turn], rates: dict[str, list[float]], equal: float
+) -> dict[str, str]:
+    """One row of the table."""
+    tokens = [sum(len(ids) for done in turn.answers for ids in done.tokens) / turn.seconds for turn in turns]
+    row = {
+        "arm": arm,
+        "sentences/s": Spread.of(rates[arm]).text(1),
+        "tokens/s": f"{statistics.median(tokens):,.0f}",
+    }
+    if work.batch == 1:
+        latencies = [1000 * each for turn in turns for done in turn.answers for each in done.seconds]
+        row["p50 ms"] = f"{statistics.median(latencies):.1f}"
+        row["p95 ms"] = f"{statistics.quantiles(latencies, n=20)[18]:.1f}"
+    for title, prefix in (("x fastest ct2", "ct2-"), ("x fastest hf", "hf-")):
+        ratio = ratios(rates, arm, [peer for peer in rates if peer.startswith(prefix)])
+        row[title] = ratio.text(2) if ratio else "-"
+    return row | {"equal %": f"{100 * equal:.1f}", "rounds": f"{len(turns)}"}
 
 
 def in_order(turn: Turn) -> list[tuple[str, tuple[int, ...]]]:

@@ -8,7 +8,6 @@ padding and streaming need no special case.
 """
 
 from abc import ABC, abstractmethod
-from functools import cached_property
 from typing import Annotated, ClassVar, Literal, NamedTuple, cast
 
 import torch
@@ -16,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
+from whyformer.lazy import lazy
 from whyformer.position.layout import Layout
 from whyformer.position.offsets import facing, offsets_between
 from whyformer.spec import Spec
@@ -88,6 +88,10 @@ class Everything(Rule):
     @override
     def allows(self, queries: Layout, keys: Layout) -> Tensor:
         return torch.ones(1, 1, 1, dtype=torch.bool, device=queries.position.device)
+
+
+EVERYTHING = Everything()
+"""The one value that the rule has."""
 
 
 class Causal(Rule):
@@ -188,7 +192,7 @@ class Chunk(Rule):
             [at // self.size for at in side.bounds or ()] for side in (queries, keys)
         )
         near = self.left_chunks is None or last - low <= self.left_chunks
-        return Everything() if near and high <= first else self
+        return EVERYTHING if near and high <= first else self
 
     @override
     def allows(self, queries: Layout, keys: Layout) -> Tensor:
@@ -214,13 +218,13 @@ class SameSegment(Rule):
 
     @override
     def between(self, queries: Layout, keys: Layout) -> Rule:
-        return Everything() if queries.segment is None or keys.segment is None else self
+        return EVERYTHING if queries.segment is None or keys.segment is None else self
 
     @override
     def allows(self, queries: Layout, keys: Layout) -> Tensor:
         # (B,Q,1) against (B,1,K) -> (B,Q,K); all of it where a side has no segments
         if queries.segment is None or keys.segment is None:
-            return Everything().allows(queries, keys)
+            return EVERYTHING.allows(queries, keys)
         return queries.segment[:, :, None] == keys.segment[:, None, :]
 
 
@@ -287,7 +291,7 @@ class Either(Rule):
     @override
     def between(self, queries: Layout, keys: Layout) -> Rule:
         first, second = (rule.between(queries, keys) for rule in (self.first, self.second))
-        return Everything() if Everything() in (first, second) else self
+        return EVERYTHING if EVERYTHING in (first, second) else self
 
     @override
     def allows(self, queries: Layout, keys: Layout) -> Tensor:
@@ -301,7 +305,7 @@ def _everything_if(rule: Rule, queries: Layout, keys: Layout) -> Rule:
         return rule
     far_back = back is not None and asking[1] - read[0] > back
     far_ahead = ahead is not None and read[1] - asking[0] > ahead
-    return rule if far_back or far_ahead else Everything()
+    return rule if far_back or far_ahead else EVERYTHING
 
 
 def _shorter(one: int | None, other: int | None) -> int | None:
@@ -330,7 +334,7 @@ class Mask:
         if (asking := len(queries.position)) != (read := len(keys.position)):
             raise ValueError(f"queries of {asking} sentences cannot read keys of {read}")
 
-    @cached_property
+    @lazy
     def allowed(self) -> Tensor | None:
         """(B,1,Q,K) bool, sizes of 1 broadcast; None where nothing is forbidden."""
         if isinstance(self.rule, Everything) and self.keys.valid is None:
@@ -345,7 +349,7 @@ class Mask:
         # (B,Q,K) -> (B,1,Q,K), over all heads
         return allowed[:, None]
 
-    @cached_property
+    @lazy
     def reachable(self) -> Tensor | None:
         """(B,1,Q,1) bool, sizes of 1 broadcast: queries that see at least one key; None where all do."""
         if self.is_plain_causal or isinstance(self.rule, Everything):
@@ -372,7 +376,7 @@ class Mask:
             self._penalties[dtype] = penalty.masked_fill_(~self.allowed, torch.finfo(dtype).min)
         return self._penalties[dtype]
 
-    @cached_property
+    @lazy
     def is_plain_causal(self) -> bool:
         """Whether this is just the lower triangle, for which kernels have a form without a matrix.
 
@@ -382,7 +386,7 @@ class Mask:
             return False
         return self.keys.start is not None and self.keys.shortest is not None
 
-    @cached_property
+    @lazy
     def blocks(self) -> list[tuple[slice, slice]]:
         """Some queries after others, each time with the keys from the first to the last that they may see."""
         length = self.queries.position.shape[1]

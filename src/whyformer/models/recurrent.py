@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Everything, Mask
+from whyformer.attention.mask import EVERYTHING, Mask
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import AdditiveSpec
 from whyformer.dropout import Dropout
@@ -123,7 +123,7 @@ class RecurrentTranslator(EncoderDecoder[RecurrentState]):
         table = self.target_embedding
         hidden, state.memory = self.decoder(table.dropout(table(tokens)), state.memory)
         if self.attention is not None and self.combine is not None:
-            mask = Mask(Everything(), queries, state.cross.layout)
+            mask = Mask(EVERYTHING, queries, state.cross.layout)
             context = self.attention(hidden, state.cross.layers[0], mask, NO_POSITIONS)
             hidden = torch.tanh(self.combine(torch.cat([hidden, context], dim=-1)))
         return self.dropout(hidden)

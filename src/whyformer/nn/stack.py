@@ -12,7 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from whyformer.attention.mask import Everything, Mask, MaskRule, Rule
+from whyformer.attention.mask import EVERYTHING, Everything, Mask, MaskRule, Rule
 from whyformer.attention.multihead import AttentionSpec, MultiHeadAttention
 from whyformer.dropout import Dropout
 from whyformer.nn.cache import CrossCache, KVCache
@@ -279,7 +279,7 @@ class Stack(nn.Module):
             asking, keys = state.begin(queries)
         reading = None
         if cross is not None:
-            reading = CrossPass(cross, Mask(Everything(), queries.in_rows(len(cross)), cross.layout))
+            reading = CrossPass(cross, Mask(EVERYTHING, queries.in_rows(len(cross)), cross.layout))
         shared = Pass(
             Mask(rule, asking, keys),
             self._by_layer,

@@ -5,10 +5,11 @@ B batch · L length
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from whyformer.lazy import lazy
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Layout:
         lengths = None if self.lengths is None else [max(length - 1, 0) for length in self.lengths]
         return Layout.right_padded(self.real[:, 1:], lengths)
 
-    @cached_property
+    @lazy
     def start(self) -> int | None:
         """The first position, where all rows are known to count up from it one by one."""
         if self.facts.start is not None or self.position.device.type != "cpu":
@@ -112,7 +113,7 @@ class Layout:
             return self.bounds[1]
         return int(self.position.max()) if self.position.numel() else -1
 
-    @cached_property
+    @lazy
     def shortest(self) -> int | None:
         """Real tokens that every row begins with at least, where padding is known to be on the right only."""
         if self.valid is None:
@@ -127,6 +128,17 @@ class Layout:
     def real(self) -> Tensor:
         """(B,L) bool, True where a token is real."""
         return torch.ones_like(self.position, dtype=torch.bool) if self.valid is None else self.valid
+
+    @lazy
+    def real_indices(self) -> Tensor:
+        """(N,) int64, the places of real tokens in (B·L,), in their order.
+
+        Where lengths are known nobody waits for an accelerator, as whoever asks it for true cells has to.
+        """
+        if self.lengths is None:
+            return self.real.flatten().nonzero().flatten()
+        real = torch.arange(self.position.shape[1]) < torch.tensor(self.lengths, dtype=torch.int64)[:, None]
+        return real.flatten().nonzero().flatten().to(self.position.device)
 
     @property
     def lengths(self) -> tuple[int, ...] | None:

@@ -54,12 +54,19 @@ class TrainingSpec(Spec):
     """Maximum norm of the gradient (Euclidean, over all weights); a longer one is shortened."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of matrix products; auto takes bf16 where the device is fast at it. Weights stay in fp32."""
+    compile: Literal["auto"] | bool = "auto"
+    """Compilation of the model by torch, which takes a minute or more at the first steps; auto compiles for a
+    CUDA GPU only. The weights keep their names, and a run may resume without it, or with it."""
     validation: ValidationSpec = ValidationSpec()
     """Validation during training."""
     save_every: int = Field(default=200, ge=1)
     """Steps between two saved states, besides the one after every validation."""
     log_every: int = Field(default=20, ge=1)
     """Steps between two lines of the log."""
+
+    def compiles_for(self, device: str) -> bool:
+        """Whether a model on a ``device`` of this type is compiled."""
+        return device == "cuda" if self.compile == "auto" else self.compile
 
     def settled(self, steps: int | None) -> "TrainingSpec":
         """The settings with what depends on the number of ``steps`` decided; None = that is not known."""

@@ -57,6 +57,10 @@ class TrainingStep(Generic[ModelT]):
         self.precision: Precision = "fp32"
         """Precision of matrix products."""
         self._losses = ModelWithObjective(self.model, task.objective)
+        self._compiled = spec.compiles_for(device.type)
+        if self._compiled:
+            # In place, so that the model is the same object with the same names; no two batches are alike.
+            self.model.compile(dynamic=True)
 
     def gradient(self, group: Group, step: int, epoch: int) -> StepSums:
         """Leave the gradient of the mean loss over ``group`` in the weights, clipped.
@@ -93,6 +97,10 @@ class TrainingStep(Generic[ModelT]):
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def uncompiled(self) -> AbstractContextManager[object]:
+        """What is run within is run as written: for a look at the model, or a use that no step has."""
+        return torch.compiler.set_stance("force_eager") if self._compiled else nullcontext()
 
     def _clip(self) -> Tensor:
         """Shorten the gradient to ``training.clip``, and return the norm it had before."""

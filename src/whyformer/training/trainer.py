@@ -85,7 +85,8 @@ class Trainer(Generic[ModelT]):
         Raises:
             TrainingError: an output of the model sees an input that it must not see.
         """
-        check_no_leak(lambda: self.task.probe(self.model))
+        with self.step.uncompiled():
+            check_no_leak(lambda: self.task.probe(self.model))
 
     def start(self, precision: Precision) -> None:
         """Write the first state of a new run."""
@@ -272,7 +273,7 @@ class Trainer(Generic[ModelT]):
         """Validate as the model will be used: in fp32, whatever it is trained in."""
         began, step = time.perf_counter(), self.progress.step
         self.model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self.step.uncompiled():
             translate = self._wants_translations(event)
             scores = self.task.validate(self.model, self.device, translate=translate)
         self.model.train()

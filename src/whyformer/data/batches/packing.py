@@ -54,7 +54,8 @@ class Rows:
             return Layout.right_padded(valid, lengths.tolist())
         real = None if full else valid
         position, segment = (torch.from_numpy(part).long().to(valid.device) for part in (position, segment))
-        return Layout(position, real, segment, Facts(bounds=(0, width - 1)))
+        facts = Facts(bounds=(0, width - 1), shortest=int(lengths.min()), lengths=tuple(lengths.tolist()))
+        return Layout(position, real, segment, facts)
 
 
 def pack(documents: Sequence[Sequence[int]], length: int, *, seed: int) -> Rows:

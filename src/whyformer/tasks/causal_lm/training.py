@@ -43,15 +43,17 @@ class NextToken:
 
     def __call__(self, model: GPT, batch: RowBatch) -> Losses:
         """The sums over the real tokens of ``batch``."""
-        real = batch.gold != PAD
-        if self.r_drop > 0.0 and model.training:
-            hidden = model(batch.tokens.repeat(2, 1), batch.layout.repeated(2))
-            states, table = model.scored(hidden[real.repeat(2, 1)])
-            return r_drop_cross_entropy(states, table, batch.gold[real], self.label_smoothing, self.r_drop)
-        hidden = model(batch.tokens, batch.layout)
-        # (B,L,M) -> (N,M): what predicts padding is left out of the loss
-        states, table = model.scored(hidden[real])
-        return token_cross_entropy(states, table, batch.gold[real], self.label_smoothing)
+        # (B,L) -> (B·L,) -> (N,): what predicts padding is left out of the loss
+        gold = batch.gold.flatten()[batch.layout.real_indices]
+        twice = self.r_drop > 0.0 and model.training
+        tokens, layout = batch.tokens, batch.layout
+        if twice:
+            tokens, layout = tokens.repeat(2, 1), layout.repeated(2)
+        # (B,L,M) -> (B·L,M) -> (N,M)
+        states, table = model.scored(model(tokens, layout).flatten(0, 1)[layout.real_indices])
+        if twice:
+            return r_drop_cross_entropy(states, table, gold, self.label_smoothing, self.r_drop)
+        return token_cross_entropy(states, table, gold, self.label_smoothing)
 
 
 class PackedDocuments:

@@ -44,14 +44,17 @@ class TeacherForcing:
 
     def __call__(self, model: AnyEncoderDecoder, batch: PairBatch) -> Losses:
         """The sums over the real target tokens of ``batch``, BOS left out."""
-        gold = batch.target.tokens[:, 1:][batch.target.valid[:, 1:]]
+        queries = batch.target.layout.without_last()
+        # (B,T) -> (B·T,) -> (N,): what predicts padding is left out of the loss
+        gold = batch.target.tokens[:, 1:].flatten()[queries.real_indices]
         twice = self.r_drop > 0.0 and model.training
         if twice:
             batch = batch.repeated(2)
+            queries = batch.target.layout.without_last()
         source, target = batch.source, batch.target
-        hidden = model(source.tokens, source.layout, target.tokens[:, :-1], target.layout.without_last())
-        # (B,T,M) -> (N,M): states that predict padding are left out of the loss
-        states, table = model.scored(hidden[target.valid[:, 1:]])
+        hidden = model(source.tokens, source.layout, target.tokens[:, :-1], queries)
+        # (B,T,M) -> (B·T,M) -> (N,M)
+        states, table = model.scored(hidden.flatten(0, 1)[queries.real_indices])
         if twice:
             return r_drop_cross_entropy(states, table, gold, self.label_smoothing, self.r_drop)
         return token_cross_entropy(states, table, gold, self.label_smoothing)
