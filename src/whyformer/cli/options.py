@@ -35,6 +35,9 @@ EngineOption = Annotated[
     EngineName,
     typer.Option(help="What computes: native is C++ for Transformers; ctranslate2 converts the run once."),
 ]
+ShortlistOption = Annotated[
+    bool, typer.Option("--shortlist", help="Look among the likely pieces alone; see `whyformer shortlist`.")
+]
 
 SpecialTokensOption = Annotated[
     bool,

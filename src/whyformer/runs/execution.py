@@ -23,11 +23,13 @@ class Execution:
     engine: EngineName = "torch"
     """Engine that computes; native is our C++ program for Transformers, ctranslate2 is another library, for
     which the run is converted once."""
+    shortlist: bool = False
+    """Whether translations are looked for among the target pieces of the run's shortlist."""
 
     @property
     def usual(self) -> bool:
-        """Whether the model computes by itself, in fp32."""
-        return self.engine == "torch" and self.precision == "fp32"
+        """Whether the model computes by itself, in fp32, with its whole vocabulary."""
+        return self.engine == "torch" and self.precision == "fp32" and not self.shortlist
 
     def apply_threads(self) -> None:
         """Set the number of torch's threads."""
