@@ -32,6 +32,7 @@ from whyformer.cli import (
     profile,
     quiz,
     recipes,
+    shortlist,
     tokenizer,
     train,
     translate,
@@ -86,6 +87,7 @@ app.command(cls=Verb)(why.why)
 app.command(cls=Verb)(quiz.quiz)
 app.command(cls=Verb)(average.average)
 app.command(cls=Verb)(distil.distil)
+app.command(cls=Verb)(shortlist.shortlist)
 app.command("import", cls=Verb)(import_model.import_model)
 app.command(cls=Verb)(export.export)
 app.add_typer(tokenizer.app, name="tokenizer", cls=VerbGroup)

@@ -38,6 +38,9 @@ EngineOption = Annotated[
         "native with --precision auto where that can be, else torch."
     ),
 ]
+ShortlistOption = Annotated[
+    bool, typer.Option("--shortlist", help="Look among the likely pieces alone; see `whyformer shortlist`.")
+]
 
 SpecialTokensOption = Annotated[
     bool,

@@ -22,6 +22,7 @@ from whyformer.cli.options import (
     RunArgument,
     SampleOption,
     SeedOption,
+    ShortlistOption,
     TemperatureOption,
     ThreadsOption,
     TopKOption,
@@ -70,6 +71,7 @@ def translate(
     weights: WeightsOption = None,
     precision: PrecisionOption = "fp32",
     engine: EngineOption = "auto",
+    shortlist: ShortlistOption = False,
     beam: BeamOption = None,
     greedy: GreedyOption = False,
     sample: SampleOption = False,
@@ -107,7 +109,7 @@ def translate(
     from whyformer.runs.execution import Execution
     from whyformer.tasks.translation.translator import Translator
 
-    translator = open_as(Translator, run, Execution(device, threads, precision, engine), weights)
+    translator = open_as(Translator, run, Execution(device, threads, precision, engine, shortlist), weights)
     settings = search.over(translator.settings, n_best=n_best, openings=translator.openings(prefix))
     printer = _Printer(translator, settings, batch, scores=scores, as_json=as_json, split=split)
     if not text and file is None and sys.stdin.isatty():

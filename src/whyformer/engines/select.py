@@ -12,6 +12,8 @@ from whyformer.engines.ctranslate2.engine import CTranslate2Engine, converted
 from whyformer.engines.engine import Engine
 from whyformer.engines.native.engine import NativeEngine, obstacle
 from whyformer.engines.precision import chosen_precision, quantize_linear
+from whyformer.engines.shortlist.search import ListedSearch, ShortlistSearch, listed_search
+from whyformer.engines.shortlist.table import ShortlistTable
 from whyformer.errors import DecodingError, WhyformerNote
 from whyformer.machine import CPUPrecision, EngineName, PrecisionName
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
@@ -26,16 +28,23 @@ class Selected(NamedTuple):
 
 
 def select_engine(
-    model: AnyEncoderDecoder, run: Path, weights: Path, name: EngineName, precision: PrecisionName
+    model: AnyEncoderDecoder,
+    run: Path,
+    weights: Path,
+    name: EngineName,
+    precision: PrecisionName,
+    shortlist: ShortlistTable | None = None,
 ) -> Selected:
     """The engine called ``name``, in ``precision``, for a ``model`` of ``weights`` of ``run`` in fp32.
 
     The layers of ``model`` itself are changed where the engine leaves work to it. ``auto`` is the native
     engine with precision ``auto`` on the CPU, else torch; where that engine cannot compute the model, torch
-    does, and a ``WhyformerNote`` says why.
+    does, and a ``WhyformerNote`` says why. With a ``shortlist`` the
+    engine searches among what that lists for a sentence.
 
     Raises:
-        DecodingError: the device, the CPU or the native engine cannot compute so.
+        DecodingError: the device, the CPU, or the native engine cannot compute so; or CTranslate2 is to take
+            our shortlist.
         CheckpointError: CTranslate2 is not installed, or cannot express the model.
     """
     chosen = chosen_precision(precision, model.output_weight.device)
@@ -50,15 +59,24 @@ def select_engine(
                     WhyformerNote,
                     stacklevel=2,
                 )
-            return Selected(partial(search, model), None)
+            whole: Engine = partial(search, model)
+            listed: ListedSearch = partial(listed_search, model)
+            return Selected(whole if shortlist is None else ShortlistSearch(shortlist, whole, listed), None)
         case "native":
             if chosen == "bf16":
                 raise DecodingError("the native engine computes in int8 or fp32; add --precision int8.")
             searching = NativeEngine(model, chosen)
             # What it leaves to torch is as fast there.
             _quantize(model, chosen)
-            return Selected(searching, None)
+            if shortlist is None:
+                return Selected(searching, None)
+            return Selected(ShortlistSearch(shortlist, searching, searching.listed), None)
         case "ctranslate2":
+            if shortlist is not None:
+                raise DecodingError(
+                    "--shortlist is for our own engines: CTranslate2 reads lists of another form; leave it "
+                    "out, or take --engine native."
+                )
             folder = converted(model, run, weights, chosen)
             callers = torch.get_num_threads()
             return Selected(CTranslate2Engine(folder, chosen, callers), callers)

@@ -64,7 +64,7 @@ StateT = TypeVar("StateT", bound=EncoderDecoderState)
 
 
 class EncoderDecoder(OutputTable, ABC, Generic[StateT]):
-    """Embeddings of source, target and output, and the four ways in which tasks and searches call a model.
+    """Embeddings of source, target and output, and the ways in which tasks and searches call a model.
 
     Each table is registered once, shared or not.
     """
@@ -101,8 +101,12 @@ class EncoderDecoder(OutputTable, ABC, Generic[StateT]):
         """
 
     @abstractmethod
+    def advance(self, tokens: Tensor, state: StateT) -> Tensor:
+        """Feed one more token to every hypothesis, ``tokens`` (R,); hidden states (R,M) of the next."""
+
     def step(self, tokens: Tensor, state: StateT) -> Tensor:
         """Feed one more token to every hypothesis, ``tokens`` (R,); logits (R,V) of the next."""
+        return self.logits(self.advance(tokens, state))
 
 
 AnyEncoderDecoder = EncoderDecoder[Any]

@@ -24,11 +24,13 @@ class Execution:
     """Engine that computes; native is our C++ program for Transformers, ctranslate2 is another library, for
     which the run is converted once. With precision auto, auto is native where that can compute the model on
     the CPU, and torch otherwise."""
+    shortlist: bool = False
+    """Whether translations are looked for among the target pieces of the run's shortlist."""
 
     @property
     def usual(self) -> bool:
-        """Whether the model computes by itself, in fp32."""
-        return self.engine in ("auto", "torch") and self.precision == "fp32"
+        """Whether the model computes by itself, in fp32, with its whole vocabulary."""
+        return self.engine in ("auto", "torch") and self.precision == "fp32" and not self.shortlist
 
     def apply_threads(self) -> None:
         """Set the number of torch's threads."""

@@ -10,6 +10,7 @@ import torch
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.engines.engine import TakesEngine
 from whyformer.engines.select import select_engine
+from whyformer.engines.shortlist.table import ShortlistTable
 from whyformer.errors import CheckpointError, DecodingError, WhyformerNote
 from whyformer.machine import EngineName, PrecisionName
 from whyformer.models.backbone import backbone_tensors, without_heads
@@ -23,6 +24,7 @@ from whyformer.runs.registry import AnyTask, load_any, task_of
 from whyformer.tasks.embedding.embedder import Embedder
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Assets, Runner
+from whyformer.tasks.translation.shortlist import load_shortlist
 from whyformer.training.storage.checkpoint import load_weights
 from whyformer.training.storage.run import RunFolder
 
@@ -144,14 +146,18 @@ def _runner(opened: OpenRun, execution: Execution, weights: str | Path | None) -
     if not execution.usual:
         if not isinstance(runner, TakesEngine):
             raise DecodingError(
-                f"{folder.path}: this run {task.does}; --engine and --precision are for runs that translate."
+                f"{folder.path}: this run {task.does}; --engine, --precision and --shortlist are for runs "
+                "that translate."
             )
-        _use_engine(runner, folder.path, path, execution)
+        table = load_shortlist(folder) if execution.shortlist else None
+        _use_engine(runner, folder.path, path, execution, table)
     return runner
 
 
-def _use_engine(runner: TakesEngine, run: Path, weights: Path, execution: Execution) -> None:
-    runner.use(*select_engine(runner.model, run, weights, execution.engine, execution.precision))
+def _use_engine(
+    runner: TakesEngine, run: Path, weights: Path, execution: Execution, table: ShortlistTable | None
+) -> None:
+    runner.use(*select_engine(runner.model, run, weights, execution.engine, execution.precision, table))
 
 
 def load_embedder(

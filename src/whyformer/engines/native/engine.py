@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ctypes import byref
 from itertools import chain
 from pathlib import Path
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ from whyformer.engines.native import library
 from whyformer.engines.native.look import NativeLook, look
 from whyformer.engines.native.pack import NativePrecision, Packed
 from whyformer.engines.native.plan import misfit, plan_of
+from whyformer.engines.shortlist.lists import SentenceLists
+from whyformer.engines.shortlist.search import listed_search, search_places
 from whyformer.errors import DecodingError, WhyformerNote
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.position.layout import Padding, real_tokens
@@ -35,12 +38,24 @@ _GROUP = 16
 with so many rows, and the keys and values of a tiny one still lie in a core's own cache (docs/log.md)."""
 
 
+class _More(TypedDict):
+    model_limit: int | None
+    numbers: Sequence[int] | None
+
+
 class NativeState(DecoderState):
     """Sentences that the library has read, and the hypotheses of their translations."""
 
     def __init__(
-        self, packed: Packed, source: Tensor, valid: Tensor, functions: ctypes.CDLL, threads: int
+        self,
+        packed: Packed,
+        source: Tensor,
+        valid: Tensor,
+        functions: ctypes.CDLL,
+        threads: int,
+        lists: SentenceLists | None = None,
     ) -> None:
+        """Read ``source`` (B,S), tokens ``valid`` (B,S); with ``lists`` places in them stand for tokens."""
         lengths = valid.sum(dim=1)
         self._functions = functions
         self._threads = threads
@@ -54,18 +69,30 @@ class NativeState(DecoderState):
             *(threads, None),
         )
         weakref.finalize(self, functions.whyformer_forget, self._search)
+        self._lists = lists
+        self._sentence = torch.arange(len(source))
+        if lists is not None:
+            ids, sizes = lists.ids.contiguous(), lists.lengths.contiguous()
+            told = library.ListsStruct(ids.data_ptr(), sizes.data_ptr(), ids.shape[1])
+            functions.whyformer_list(self._search, self._int8, byref(told))
 
     @override
     def select(self, rows: Tensor) -> None:
         rows = rows.contiguous()
         self._functions.whyformer_select(self._search, rows.data_ptr(), len(rows))
+        self._sentence = self._sentence[rows]
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Feed each row its last token, ``tokens`` (R,); logits (R,V) of the next, until the next step."""
-        tokens = tokens.contiguous()
-        logits = self._logits.resize_(len(tokens), self._packed.struct.output.outputs)
+        """Feed each row its last token, ``tokens`` (R,); logits (R,V) of the next, until the next step.
+
+        With lists both are places: logits are (R,K), K the length of the longest.
+        """
+        output, lists = self._packed.struct.output.outputs, self._lists
+        stride = output if lists is None else lists.ids.shape[1]
+        tokens = (tokens if lists is None else lists.tokens(tokens, self._sentence)).contiguous()
+        logits = self._logits.resize_(len(tokens), stride)
         self._functions.whyformer_step(
-            self._search, self._int8, tokens.data_ptr(), self._threads, logits.data_ptr()
+            self._search, self._int8, tokens.data_ptr(), self._threads, logits.data_ptr(), stride
         )
         return logits[:, : self._packed.struct.vocabulary]
 
@@ -125,7 +152,6 @@ class NativeEngine(StepDecoder[NativeState]):
         self._packed = Packed(plan, precision)
         self._told = False
 
-    @torch.inference_mode()
     def __call__(
         self,
         source: Tensor,
@@ -136,6 +162,31 @@ class NativeEngine(StepDecoder[NativeState]):
         numbers: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
         """See ``search``; torch does what needs attention to be watched, or more than the tables hold."""
+        return self._search(None, source, valid, settings, model_limit, numbers)
+
+    def listed(
+        self,
+        lists: SentenceLists,
+        source: Tensor,
+        valid: Padding,
+        settings: SearchSpec,
+        *,
+        model_limit: int | None = None,
+        numbers: Sequence[int] | None = None,
+    ) -> list[list[Hypothesis]]:
+        """See ``listed_search``; each sentence's rows are multiplied with what its own list has, alone."""
+        return self._search(lists, source, valid, settings, model_limit, numbers)
+
+    @torch.inference_mode()
+    def _search(
+        self,
+        lists: SentenceLists | None,
+        source: Tensor,
+        valid: Padding,
+        settings: SearchSpec,
+        model_limit: int | None,
+        numbers: Sequence[int] | None,
+    ) -> list[list[Hypothesis]]:
         real = real_tokens(valid)
         longest = settings.longest(real.sum(dim=1), model_limit)
         if _watches(settings) and not self._told:
@@ -144,20 +195,30 @@ class NativeEngine(StepDecoder[NativeState]):
                 "the native engine does not see where a model looks, so torch computes with a "
                 "coverage_penalty; leave out --coverage-penalty, or decoding.coverage_penalty in the recipe.",
                 WhyformerNote,
-                stacklevel=2,
+                stacklevel=3,
             )
-        if not self._fits(source, real, longest) or _watches(settings):
-            return search(self.model, source, valid, settings, model_limit=model_limit, numbers=numbers)
-        if isinstance(settings, GreedySpec) and _is_free(settings):
-            found = self._write(source, real, longest, self._penalty(settings))
+        by_torch = not self._fits(source, real, longest) or _watches(settings)
+        if not by_torch and isinstance(settings, GreedySpec) and _is_free(settings):
+            found = self._write(source, real, longest, self._penalty(settings), lists)
             if None not in found:
                 return [[hypothesis] for hypothesis in found if hypothesis is not None]
         # It also says what is wrong where logits were not numbers.
-        return search(self, source, valid, settings, model_limit=model_limit, numbers=numbers)
+        more: _More = {"model_limit": model_limit, "numbers": numbers}
+        if lists is None:
+            decoder: StepDecoder[Any] = self.model if by_torch else self
+            return search(decoder, source, valid, settings, **more)
+        if by_torch:
+            return listed_search(self.model, lists, source, valid, settings, **more)
+        return search_places(_NativeLists(self, lists), lists, source, valid, settings, **more)
 
     @override
     def start(self, source: Tensor, valid: Padding, watch_attention: bool = False) -> NativeState:
-        return NativeState(self._packed, source, real_tokens(valid), self._functions, torch.get_num_threads())
+        return self.state(source, valid, None)
+
+    def state(self, source: Tensor, valid: Padding, lists: SentenceLists | None) -> NativeState:
+        """The state of ``start``, in which with ``lists`` places in them stand for tokens."""
+        threads = torch.get_num_threads()
+        return NativeState(self._packed, source, real_tokens(valid), self._functions, threads, lists)
 
     @override
     def step(self, tokens: Tensor, state: NativeState) -> Tensor:
@@ -179,16 +240,18 @@ class NativeEngine(StepDecoder[NativeState]):
         return look(self._functions, self._packed, source, fed)
 
     def _write(
-        self, source: Tensor, valid: Tensor, longest: Tensor, penalty: Tensor
+        self, source: Tensor, valid: Tensor, longest: Tensor, penalty: Tensor, lists: SentenceLists | None
     ) -> list[Hypothesis | None]:
         """Greedy search, by groups that run side by side, or by all threads if there is only one."""
         threads = torch.get_num_threads()
-        groups = list(zip(source.split(_GROUP), valid.split(_GROUP), longest.split(_GROUP), strict=True))
+        sizes = source.split(_GROUP), valid.split(_GROUP), longest.split(_GROUP)
+        parts = [None] * len(sizes[0]) if lists is None else lists.split(_GROUP)
+        groups = list(zip(*sizes, parts, strict=True))
         workers = min(threads, len(groups))
 
-        def write(group: tuple[Tensor, Tensor, Tensor]) -> list[Hypothesis | None]:
-            source, valid, longest = group
-            state = NativeState(self._packed, source, valid, self._functions, threads // workers)
+        def write(group: tuple[Tensor, Tensor, Tensor, SentenceLists | None]) -> list[Hypothesis | None]:
+            source, valid, longest, lists = group
+            state = NativeState(self._packed, source, valid, self._functions, threads // workers, lists)
             return state.write(longest, penalty)
 
         if workers == 1:
@@ -218,6 +281,22 @@ def obstacle(model: AnyEncoderDecoder, path: Path = library.LIBRARY) -> str | No
     """The clause that says why the library at ``path`` cannot compute ``model``; None where it can."""
     # What is wrong with the model first: nobody shall compile for nothing.
     return misfit(model) or library.missing(path)
+
+
+class _NativeLists(StepDecoder[NativeState]):
+    """An engine's model whose vocabulary is a sentence's list."""
+
+    def __init__(self, engine: NativeEngine, lists: SentenceLists) -> None:
+        self._engine = engine
+        self._lists = lists
+
+    @override
+    def start(self, source: Tensor, valid: Padding, watch_attention: bool = False) -> NativeState:
+        return self._engine.state(source, valid, self._lists)
+
+    @override
+    def step(self, tokens: Tensor, state: NativeState) -> Tensor:
+        return state.step(tokens)
 
 
 def _is_free(settings: GreedySpec) -> bool:

@@ -85,6 +85,12 @@ class GreedyStruct(ctypes.Structure):
     ]
 
 
+class ListsStruct(ctypes.Structure):
+    """Tokens that each sentence may be translated into."""
+
+    _fields_: ClassVar = [("ids", c_void_p), ("lengths", c_void_p), ("stride", c_int64)]
+
+
 def missing(path: Path = LIBRARY) -> str | None:
     """Reason for which the library at ``path`` cannot be used, and its cure; None where it can."""
     if not path.exists():
@@ -113,7 +119,9 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL:
     loaded.whyformer_multiply.restype = None
     loaded.whyformer_read.argtypes = [c_void_p, c_bool, c_void_p, c_void_p, c_int64, c_int64, c_void_p]
     loaded.whyformer_read.restype = c_void_p
-    loaded.whyformer_step.argtypes = [c_void_p, c_bool, c_void_p, c_int64, c_void_p]
+    loaded.whyformer_list.argtypes = [c_void_p, c_bool, c_void_p]
+    loaded.whyformer_list.restype = None
+    loaded.whyformer_step.argtypes = [c_void_p, c_bool, c_void_p, c_int64, c_void_p, c_int64]
     loaded.whyformer_step.restype = None
     loaded.whyformer_select.argtypes = [c_void_p, c_void_p, c_int64]
     loaded.whyformer_select.restype = None

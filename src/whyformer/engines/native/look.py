@@ -42,7 +42,9 @@ def look(functions: ctypes.CDLL, packed: Packed, source: Sequence[int], fed: Seq
         logits = torch.empty(len(fed), model.output.outputs)
         for place, token in enumerate(fed):
             last = torch.tensor([token])
-            functions.whyformer_step(search, int8, last.data_ptr(), 1, logits[place].data_ptr())
+            functions.whyformer_step(
+                search, int8, last.data_ptr(), 1, logits[place].data_ptr(), logits.shape[1]
+            )
             for layer, heads in enumerate(model.decoder.heads()):
                 seen.take(_DECODER, layer, heads, 1, place + 1)
                 seen.take(_CROSS, layer, heads, 1, len(source))

@@ -15,6 +15,8 @@
 //   - threads live for one call. To start one takes 0.03 ms, and none is left to be stopped.
 // pack.py refuses what this file need not think of.
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #include "worker.h"
@@ -39,12 +41,31 @@ extern "C" Search *whyformer_read(const Model *model, bool int8, const int64_t *
     return search;
 }
 
-// Feeds each hypothesis its last token (N); logits (N,O) of the next.
+// Gives each sentence the tokens that alone may come.
+extern "C" void whyformer_list(Search *search, bool int8, const Lists *lists) {
+    const Linear &output = search->model.output;
+    const int64_t in_word = int8 ? Int8::IN_WORD : Fp32::IN_WORD, words = (output.inputs + in_word - 1) / in_word;
+    const int64_t sentences = search->first.size() - 1;
+    search->lists.reserve(sentences);
+    for (int64_t s = 0; s < sentences; ++s)
+        search->lists.emplace_back(output, words, lists->ids + s * lists->stride, lists->lengths[s]);
+}
+
+// Feeds each hypothesis its last token (N); logits (N,stride) of the next, of all tokens, or of those in its
+// sentence's list and then minus infinity.
 extern "C" void whyformer_step(Search *search, bool int8, const int64_t *last, int64_t threads,
-                               float *logits) {
-    search->last.assign(last, last + search->rows.size());
+                               float *logits, int64_t stride) {
+    const int64_t count = search->rows.size();
+    search->last.assign(last, last + count);
     search->grow();
-    run(*search, int8, threads, [logits](auto &worker) { worker.step(logits); });
+    if (search->lists.empty()) return run(*search, int8, threads, [logits](auto &worker) { worker.step(logits); });
+    search->logits.resize(search->place.back());
+    run(*search, int8, threads, [search](auto &worker) { worker.step(search->logits.data()); });
+    for (int64_t n = 0; n < count; ++n) {
+        const float *from = &search->logits[search->place[n]];
+        const int64_t size = search->lists[search->rows[n].sentence].size();
+        std::fill(std::copy(from, from + size, logits + n * stride), logits + (n + 1) * stride, -INFINITY);
+    }
 }
 
 // Keeps, reorders or repeats hypotheses.

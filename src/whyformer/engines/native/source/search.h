@@ -13,6 +13,7 @@
 
 #include "lens.h"
 #include "model.h"
+#include "shortlist.h"
 #include "threads.h"
 
 struct Greedy {  // the longest of its B sentences has `stride` tokens
@@ -37,7 +38,9 @@ struct Search {
     const std::vector<int64_t> source;  // (S) one sentence behind the other
     std::vector<int64_t> first{0};      // (B+1) where each begins
     std::vector<Row> rows{};
-    std::vector<int64_t> last{};  // (N) the token that each row is fed
+    std::vector<Excerpt> lists{};  // (B) the tokens of each sentence; none where all are
+    std::vector<int64_t> place{};  // (N+1) where the logits of each row's list begin
+    std::vector<int64_t> last{};   // (N) the token that each row is fed
     std::vector<float> choice{};  // (N) its log-probability
     Lens *lens = nullptr;
     Barrier barrier{};
@@ -70,6 +73,13 @@ struct Search {
         for (int64_t depth = 0; depth < model.decoder.depth; ++depth)
             cache.back().emplace_back(count * model.decoder.layers[depth].own.input.outputs);
         for (int64_t n = 0; n < count; ++n) rows[n].path.push_back(n);
+        place.assign(1, 0);
+        for (int64_t n = 0; n < count; ++n) place.push_back(place[n] + outputs(n));
+    }
+
+    // Logits that there is room for in row n.
+    int64_t outputs(int64_t n) const {
+        return lists.empty() ? model.output.outputs : lists[rows[n].sentence].linear().outputs;
     }
 
     void select(const std::vector<int64_t> &chosen) {

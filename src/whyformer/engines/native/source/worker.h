@@ -90,6 +90,7 @@ template <class Type> struct Worker {  // one thread
     Packed<Type> packed;
     std::vector<int64_t> positions{};  // (N)
     std::vector<float> x{}, normal{};  // (N,M) the residual path, and normalised
+    std::vector<float> penalty{};      // of the tokens of a list
     std::vector<float> weights{};      // of one query, and the keys that it reads
     std::vector<const float *> seen{};
 
@@ -205,7 +206,21 @@ template <class Type> struct Worker {  // one thread
             product(model.decoder.layers[depth].memory, memory, model.d_model, search.memory[depth].data());
     }
 
-    // Logits (N,O) of what follows the last tokens, after `Search::grow`.
+    // Logits of what follows, from `input` (N,M): of all tokens, or those of a sentence's list for its rows.
+    void score(const float *input, float *logits) {
+        if (search.lists.empty()) return product(model.output, input, model.d_model, logits);
+        for (int64_t row = 0, next; row < rows; row = next) {
+            const int64_t sentence = search.rows[row].sentence;
+            for (next = row + 1; next < rows && search.rows[next].sentence == sentence;) ++next;
+            const Linear linear = search.lists[sentence].linear();
+            const int64_t panels = linear.outputs / PANEL;
+            packed.fill(input + row * model.d_model, model.d_model, next - row, linear.inputs);
+            multiply(linear, packed, share(panels, index), share(panels, index + 1), logits + search.place[row]);
+        }
+        search.barrier.wait();
+    }
+
+    // Logits of what follows the last tokens, after `Search::grow`; each row's begin at its `Search::place`.
     void step(float *logits) {
         enter(model.decoder, search.rows.size());
         for (int64_t row = 0; row < rows; ++row) embed(row, search.last[row], search.cache.size() - 1);
@@ -223,7 +238,19 @@ template <class Type> struct Worker {  // one thread
             });
             feed_forward(layer);
         }
-        product(model.output, branch_input(stack->last), model.d_model, logits);
+        score(branch_input(stack->last), logits);
+    }
+
+    // What greedy search writes behind a row.
+    int64_t choice(const Greedy &greedy, int64_t row) {
+        const float *logits = &search.logits[search.place[row]];
+        if (search.lists.empty())
+            return likeliest(logits, greedy.penalty, model.vocabulary, search.choice[row]);
+        const std::vector<int64_t> &ids = search.lists[search.rows[row].sentence].ids;
+        penalty.resize(ids.size());
+        for (size_t k = 0; k < ids.size(); ++k) penalty[k] = greedy.penalty[ids[k]];
+        const int64_t chosen = likeliest(logits, penalty.data(), ids.size(), search.choice[row]);
+        return chosen < 0 ? chosen : ids[chosen];
     }
 
     void write(const Greedy &greedy) {
@@ -231,12 +258,11 @@ template <class Type> struct Worker {  // one thread
             alone([&] {
                 search.grow();
                 search.choice.resize(search.rows.size());
-                search.logits.resize(search.rows.size() * model.output.outputs);
+                search.logits.resize(search.place.back());
             });
             step(search.logits.data());
             for (int64_t row = share(rows, index); row < share(rows, index + 1); ++row)
-                search.last[row] = likeliest(&search.logits[row * model.output.outputs], greedy.penalty,
-                                             model.vocabulary, search.choice[row]);
+                search.last[row] = choice(greedy, row);
             alone([&] { search.record(greedy); });
         }
     }
