@@ -20,6 +20,7 @@ class Combination(NamedTuple):
     score: str
     heads: str
     keys: str
+    query_key_norm: str
     positions: str
     mask: str
     norm: str
@@ -36,6 +37,7 @@ AXES: Mapping[str, Sequence[str]] = {
     "score": list(rows.SCORES),
     "heads": list(rows.HEADS),
     "keys": list(rows.KEYS),
+    "query_key_norm": list(rows.QUERY_KEY_NORMS),
     "positions": list(rows.POSITIONS),
     "mask": list(rows.MASKS),
     "norm": list(rows.NORMS),
@@ -81,7 +83,12 @@ def written(c: Combination, *, dropout: float = 0.0) -> dict[str, object]:
 
     The combination is the decoder where it reads a memory, and else the encoder.
     """
-    attention = {"heads": heads_spec(c.heads), "score": rows.SCORES[c.score].spec, "dropout": dropout}
+    attention = {
+        "heads": heads_spec(c.heads),
+        "score": rows.SCORES[c.score].spec,
+        "query_key_norm": rows.QUERY_KEY_NORMS[c.query_key_norm].spec,
+        "dropout": dropout,
+    }
     keys = memory_keys(c.memory)
     stack = {
         "layers": LAYERS,
@@ -118,6 +125,8 @@ def refusals(c: Combination) -> list[str]:
     faults = {
         "score.kind additive": c.score == "additive" and kinds & {"rotary", "shaw_keys", "transformer_xl"},
         "keys.kind: own": (c.keys != "own" or by_shared) and c.heads in {"grouped", "multi_query"},
+        "keys.kind shared_unit brings": c.query_key_norm == "rms_heads"
+        and (c.keys == "shared_unit" or c.memory == "memory_by_unit"),
         "cross_attention.keys.kind": by_shared,
         "norm.kind batch": c.norm == "batch" and rows.MASKS[c.mask].causal,
         "placement.kind deep": c.placement == "deep" and c.norm == "none",

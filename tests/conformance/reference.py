@@ -137,7 +137,7 @@ def attention(example: Example, block: Block, layer: int) -> rows.Map:
     sides = Sides(places, places, sees(rows.MASKS[c.mask], example.layout), list(owned(example, layer)))
 
     def branch(x: Tensor) -> Tensor:
-        key = rows.KEYS[c.keys].project(block.attention, x, head_dim(block.attention))
+        key = keys(c, c.keys, block.attention, x)
         return attend(c, block.attention, x, (x, key), sides)
 
     return branch
@@ -148,8 +148,14 @@ def cross_attention(example: Example, block: Block) -> rows.Map:
     module, memory = cast("MultiHeadAttention", block.cross_attention), example.memory
     seen = real(example.memory_axis)[:, None].expand(-1, rows.LENGTH, -1)
     sides = Sides(tokens(example.layout), tokens(example.memory_axis), seen)
-    key = rows.KEYS["own"].project(module, memory, head_dim(module))
+    key = keys(example.c, "own", module, memory)
     return lambda x: attend(example.c, module, x, (memory, key), sides)
+
+
+def keys(c: Combination, kind: str, module: MultiHeadAttention, source: Tensor) -> Tensor:
+    """Keys (B,K,H,D) of ``source`` (B,K,M), normalised and not turned."""
+    projected = rows.KEYS[kind].project(module, source, head_dim(module))
+    return rows.QUERY_KEY_NORMS[c.query_key_norm].normalise(module.key_norm, projected, rows.EPSILON)
 
 
 def head_dim(module: MultiHeadAttention) -> int:
@@ -174,7 +180,11 @@ def attend(
     ``source`` is what values are made of (B,K,M), and keys (B,K,H,D).
     """
     score, heads, dim = rows.SCORES[c.score], module.heads, head_dim(module)
-    query = affine(module.query, x).unflatten(-1, (heads, dim)) * score.scale(dim)
+    norm = rows.QUERY_KEY_NORMS[c.query_key_norm]
+    query = norm.normalise(
+        module.query_norm, affine(module.query, x).unflatten(-1, (heads, dim)), rows.EPSILON
+    )
+    query = query * score.scale(dim)
     value = affine(module.value, source[0]).unflatten(-1, (-1, dim))
     # Query head h reads the key and the value of head h // times.
     readers = torch.arange(heads) // (heads // value.shape[2])

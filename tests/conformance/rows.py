@@ -15,6 +15,7 @@ from conformance.slow import Pair, Token
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.keys import KeysSpec, OwnKeysSpec, SharedKeysSpec, SharedUnitKeysSpec
 from whyformer.attention.mask import Causal, Chunk, Everything, MaskRule, SameSegment, Window
+from whyformer.attention.query_key_norm import NoQueryKeyNormSpec, QueryKeyNormSpec, RMSQueryKeyNormSpec
 from whyformer.attention.score import AdditiveSpec, DotSpec, ScaledDotSpec, ScoreSpec
 from whyformer.nn.feed_forward import (
     FeedForwardSpec,
@@ -72,6 +73,17 @@ KEYS: Mapping[str, KeysRow] = {
     "own": KeysRow(OwnKeysSpec(), slow.own_keys),
     "shared": KeysRow(SharedKeysSpec(), slow.shared_keys),
     "shared_unit": KeysRow(SharedUnitKeysSpec(), slow.shared_unit_keys),
+}
+
+
+class QueryKeyNormRow(NamedTuple):
+    spec: QueryKeyNormSpec
+    normalise: Callable[[nn.Module, Tensor, float], Tensor]
+
+
+QUERY_KEY_NORMS: Mapping[str, QueryKeyNormRow] = {
+    "as_projected": QueryKeyNormRow(NoQueryKeyNormSpec(), slow.no_head_norm),
+    "rms_heads": QueryKeyNormRow(RMSQueryKeyNormSpec(epsilon=EPSILON), slow.rms_head_norm),
 }
 
 

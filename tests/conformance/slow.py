@@ -70,6 +70,17 @@ def shared_unit_keys(attention: nn.Module, source: Tensor, dim: int) -> Tensor:
     return key / key.square().sum(-1, keepdim=True).sqrt()
 
 
+# Norms of queries or keys: (B,L,H,D) -> (B,L,H,D).
+
+
+def no_head_norm(norm: nn.Module, x: Tensor, epsilon: float) -> Tensor:
+    return x
+
+
+def rms_head_norm(norm: nn.Module, x: Tensor, epsilon: float) -> Tensor:
+    return x / (x.square().mean(-1, keepdim=True) + epsilon).sqrt() * norm.get_parameter("weight")
+
+
 # Positions in the input: what is added at one position (M,).
 
 

@@ -355,6 +355,9 @@ def test_weights_that_do_not_fit_are_named(change: Callable[[dict[str, Tensor]],
         ("gpt2", "embedding.output_bias", True, "embedding.output_bias"),
         ("gpt2", "stack.positions", [{"kind": "alibi"}], "stack.positions.0 is alibi"),
         ("bert", "stack.block.attention.heads.key_value", 4, "attention.heads.key_value is 4"),
+        ("bert", "stack.block.attention.query_key_norm.kind", "rms", "query_key_norm is rms"),
+        ("gpt2", "stack.block.attention.query_key_norm.kind", "rms", "query_key_norm is rms"),
+        ("marian", "decoder.block.cross_attention.query_key_norm.kind", "rms", "query_key_norm is rms"),
     ],
 )
 def test_what_a_format_cannot_say_is_refused_by_name(model: str, path: str, value: object, fault: str):

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from whyformer.attention.keys import KeysSpec
 from whyformer.attention.mask import Both, Causal, Chunk, Either, MaskRule, SameSegment, Window
+from whyformer.attention.query_key_norm import QueryKeyNormSpec
 from whyformer.attention.score import ScoreSpec
 from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.decoding.ctc.search import CTCSearchSpec
@@ -72,6 +73,7 @@ class Catalogue:
 _UNIONS: dict[str, object] = {
     "score": ScoreSpec,
     "keys": KeysSpec,
+    "query_key_norm": QueryKeyNormSpec,
     "positions": PositionSpec,
     "mask": MaskRule,
     "norm": NormSpec,
@@ -143,7 +145,7 @@ _NUMBERS = (
 )
 
 
-_ATTENTION = ("heads", "keys", "score")
+_ATTENTION = ("heads", "keys", "score", "query_key_norm")
 _BLOCK = ("norm", "placement", "feed_forward")
 _STACK = ("positions", "mask")
 _REST = (

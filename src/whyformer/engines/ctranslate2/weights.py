@@ -83,6 +83,8 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
         "block.cross_attention": _is_plain(block.cross_attention or block.attention, block.attention),
     }
     yield from (f"{name}.{field}" for field, fitting in fits.items() if not fitting)
+    for place, attention in (("attention", block.attention), ("cross_attention", block.cross_attention)):
+        yield from (f"{name}.block.{place}.{field}" for field in (attention.additions if attention else ()))
 
 
 def _is_plain(attention: AttentionSpec, first: AttentionSpec) -> bool:

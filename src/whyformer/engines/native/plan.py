@@ -143,6 +143,8 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
         "block.cross_attention": block.cross_attention is None or _is_plain(block.cross_attention),
     }
     yield from (f"{name}.{field}" for field, fitting in fits.items() if not fitting)
+    for place, attention in (("attention", block.attention), ("cross_attention", block.cross_attention)):
+        yield from (f"{name}.block.{place}.{field}" for field in (attention.additions if attention else ()))
 
 
 def _is_plain(attention: AttentionSpec) -> bool:
