@@ -15,6 +15,7 @@ from conformance.product import Combination, schemes, stack_spec
 from conformance.rows import LAYERS, M, MaskRow, Scheme
 from conformance.slow import Pair, Token, affine
 from whyformer.attention.multihead import MultiHeadAttention
+from whyformer.nn.placement import Placement
 from whyformer.nn.stack import Block, Stack
 from whyformer.position.layout import Layout
 
@@ -107,19 +108,19 @@ def slow(example: Example) -> Tensor:
         if scheme.embed is not None:
             added = [[scheme.embed(module, t.position, M) for t in row] for row in tokens(example.layout)]
             x = x + torch.stack([torch.stack(row) for row in added])
+
+    def join(x: Tensor, ends: Placement, branch: rows.Map) -> Tensor:
+        modules = [module for name, module in ends.named_children() if name.endswith("norm")]
+        norms = [lambda y, m=module: normalise(m, y) for module in modules]
+        return placement.join(x, norms, branch, branches)
+
     for layer, block in enumerate(example.blocks):
-        own = attention(example, block, layer)
-        x = placement.join(x, lambda y, b=block: normalise(b.attention_branch.norm, y), own, branches)
+        x = join(x, block.attention_branch, attention(example, block, layer))
         if block.cross_branch is not None:
-            cross = cross_attention(example, block)
-            x = placement.join(x, lambda y, b=block.cross_branch: normalise(b.norm, y), cross, branches)
+            x = join(x, block.cross_branch, cross_attention(example, block))
         if network is not None and block.feed_forward_branch is not None:
-            x = placement.join(
-                x,
-                lambda y, b=block.feed_forward_branch: normalise(b.norm, y),
-                lambda y, b=block: network(cast("nn.Module", b.feed_forward), y),
-                branches,
-            )
+            module = cast("nn.Module", block.feed_forward)
+            x = join(x, block.feed_forward_branch, lambda y, m=module: network(m, y))
     return normalise(cast("nn.Module", example.stack.final_norm), x) if placement.final_norm else x
 
 

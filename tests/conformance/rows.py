@@ -28,7 +28,7 @@ from whyformer.nn.feed_forward import (
     SwiGLUSpec,
 )
 from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, NormSpec, RMSNormSpec
-from whyformer.nn.placement import DeepNormSpec, PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.nn.placement import DeepNormSpec, PeriNormSpec, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
 from whyformer.position.layout import Layout
@@ -173,14 +173,17 @@ Map = Callable[[Tensor], Tensor]
 class PlacementRow(NamedTuple):
     spec: PlacementSpec
     final_norm: bool
-    join: Callable[[Tensor, Map, Map, int], Tensor]
-    """(residual, norm, branch, branches in the stack) -> the next residual."""
+    join: Callable[[Tensor, Sequence[Map], Map, int], Tensor]
+    """(residual, norms, branch, branches in the stack) -> the next residual."""
 
 
 PLACEMENTS: Mapping[str, PlacementRow] = {
-    "post": PlacementRow(PostNormSpec(), False, lambda x, norm, branch, _: norm(x + branch(x))),
-    "pre": PlacementRow(PreNormSpec(), True, lambda x, norm, branch, _: x + branch(norm(x))),
-    "deep": PlacementRow(DeepNormSpec(), False, lambda x, norm, branch, n: norm(x * n**0.25 + branch(x))),
+    "post": PlacementRow(PostNormSpec(), False, lambda x, norms, branch, _: norms[0](x + branch(x))),
+    "pre": PlacementRow(PreNormSpec(), True, lambda x, norms, branch, _: x + branch(norms[0](x))),
+    "peri": PlacementRow(PeriNormSpec(), True, lambda x, norms, branch, _: x + norms[1](branch(norms[0](x)))),
+    "deep": PlacementRow(
+        DeepNormSpec(), False, lambda x, norms, branch, n: norms[0](x * n**0.25 + branch(x))
+    ),
 }
 
 

@@ -22,6 +22,7 @@ QUERY_KEY_NORM = {"query_key_norm": {"kind": "rms"}}
 ADDITIONS: dict[str, dict[str, Any]] = {
     "attention.query_key_norm": {"attention": QUERY_KEY_NORM},
     "cross_attention.query_key_norm": {"cross_attention": QUERY_KEY_NORM},
+    "placement.kind": {"placement": {"kind": "peri"}},
 }
 IN_ATTENTION = [field for field in ADDITIONS if "attention" in field]
 

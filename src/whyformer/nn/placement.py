@@ -1,6 +1,7 @@
 """Where the norm of a residual branch sits, and what else happens at the branch's two ends."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -15,6 +16,9 @@ from whyformer.nn.norm import Norm
 from whyformer.spec import Spec
 from whyformer.tap import Tap
 
+NewNorm = Callable[[], Norm]
+"""Function that makes a norm of its own for each end of a branch that wants one."""
+
 
 class PostNormSpec(Spec):
     """Normalise the sum of residual and branch; a stack ends normalised."""
@@ -23,9 +27,9 @@ class PostNormSpec(Spec):
     kind: Literal["post"] = "post"
     final_norm: ClassVar[bool] = False
 
-    def build(self, norm: Norm, dropout: Dropout, depth: "Depth") -> "Placement":
+    def build(self, norm: NewNorm, dropout: Dropout, depth: "Depth") -> "Placement":
         """The ends of one residual branch."""
-        return PostNorm(norm, dropout)
+        return PostNorm(norm(), dropout)
 
 
 class PreNormSpec(Spec):
@@ -35,9 +39,25 @@ class PreNormSpec(Spec):
     kind: Literal["pre"] = "pre"
     final_norm: ClassVar[bool] = True
 
-    def build(self, norm: Norm, dropout: Dropout, depth: "Depth") -> "Placement":
+    def build(self, norm: NewNorm, dropout: Dropout, depth: "Depth") -> "Placement":
         """The ends of one residual branch."""
-        return PreNorm(norm, dropout)
+        return PreNorm(norm(), dropout)
+
+
+class PeriNormSpec(Spec):
+    """Normalise what enters a branch and what leaves it, so that no branch outgrows the residual.
+
+    As with pre-norm a stack needs a last norm. The norm of embeddings that the paper leaves to choice is not
+    in it.
+    """
+
+    origin: ClassVar[str] = "Kim et al. 2025 (Peri-LN), section 3"
+    kind: Literal["peri"] = "peri"
+    final_norm: ClassVar[bool] = True
+
+    def build(self, norm: NewNorm, dropout: Dropout, depth: "Depth") -> "Placement":
+        """The ends of one residual branch."""
+        return PeriNorm(norm(), norm(), dropout)
 
 
 class DeepNormSpec(Spec):
@@ -52,13 +72,15 @@ class DeepNormSpec(Spec):
     kind: Literal["deep"] = "deep"
     final_norm: ClassVar[bool] = False
 
-    def build(self, norm: Norm, dropout: Dropout, depth: "Depth") -> "Placement":
+    def build(self, norm: NewNorm, dropout: Dropout, depth: "Depth") -> "Placement":
         """The ends of one residual branch."""
         branches = depth.layers * depth.branches
-        return DeepNorm(norm, dropout, alpha=branches**0.25, beta=(4 * branches) ** -0.25)
+        return DeepNorm(norm(), dropout, alpha=branches**0.25, beta=(4 * branches) ** -0.25)
 
 
-PlacementSpec = Annotated[PostNormSpec | PreNormSpec | DeepNormSpec, Field(discriminator="kind")]
+PlacementSpec = Annotated[
+    PostNormSpec | PreNormSpec | PeriNormSpec | DeepNormSpec, Field(discriminator="kind")
+]
 
 
 @dataclass(frozen=True)
@@ -113,6 +135,18 @@ class PreNorm(Placement):
     @override
     def leave(self, x: Tensor, branch: Tensor, valid: Tensor | None) -> Tensor:
         return self.residual(x + self.dropout(branch))
+
+
+class PeriNorm(PreNorm):
+    """x <- x + dropout(norm(f(norm(x)))), with two norms."""
+
+    def __init__(self, norm: Norm, leaving_norm: Norm, dropout: Dropout) -> None:
+        super().__init__(norm, dropout)
+        self.leaving_norm = leaving_norm
+
+    @override
+    def leave(self, x: Tensor, branch: Tensor, valid: Tensor | None) -> Tensor:
+        return super().leave(x, self.leaving_norm(branch, valid), valid)
 
 
 class DeepNorm(PostNorm):

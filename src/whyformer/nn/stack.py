@@ -62,6 +62,11 @@ class BlockSpec(Spec):
             )
         if self.macaron and self.feed_forward.kind == "none":
             raise ValueError("macaron doubles a feed-forward network, and feed_forward.kind none has none")
+        if self.macaron and self.placement.kind == "peri":
+            raise ValueError(
+                "macaron counts a network's output half, and placement.kind peri puts a norm behind it, which "
+                "undoes that; use pre"
+            )
         if self.placement.kind == "deep" and self.norm.kind == "none":
             raise ValueError("placement.kind deep grows the residual in every layer; norm.kind none lets it")
         return self
@@ -74,7 +79,7 @@ class BlockSpec(Spec):
         """The ends of one residual branch of this layer."""
         more = (self.cross_attention is not None) + (self.convolution is not None) + self.macaron
         depth = Depth(layers, branches=2 + more)
-        return self.placement.build(self.norm.build(d_model), Dropout(self.dropout), depth)
+        return self.placement.build(lambda: self.norm.build(d_model), Dropout(self.dropout), depth)
 
 
 class StackSpec(Spec):
