@@ -24,6 +24,7 @@ from whyformer.nn.feed_forward import (
     LinearSpec,
     NoFeedForwardSpec,
     ReluSpec,
+    ReluSquaredSpec,
     SiluSpec,
     SwiGLUSpec,
 )
@@ -194,6 +195,7 @@ class FeedForwardRow(NamedTuple):
 
 FEED_FORWARDS: Mapping[str, FeedForwardRow] = {
     "relu": FeedForwardRow(ReluSpec(hidden=HIDDEN), slow.relu),
+    "relu_squared": FeedForwardRow(ReluSquaredSpec(hidden=HIDDEN), slow.relu_squared),
     "gelu": FeedForwardRow(GeluSpec(hidden=HIDDEN), slow.gelu),
     "gelu_tanh": FeedForwardRow(GeluTanhSpec(hidden=HIDDEN), slow.gelu_tanh),
     "silu": FeedForwardRow(SiluSpec(hidden=HIDDEN), slow.silu),

@@ -189,6 +189,11 @@ def relu(network: nn.Module, x: Tensor) -> Tensor:
     return affine(network.get_submodule("leave"), torch.where(hidden > 0, hidden, 0))
 
 
+def relu_squared(network: nn.Module, x: Tensor) -> Tensor:
+    hidden = affine(network.get_submodule("enter"), x)
+    return affine(network.get_submodule("leave"), torch.where(hidden > 0, hidden**2, 0))
+
+
 def gelu(network: nn.Module, x: Tensor) -> Tensor:
     hidden = affine(network.get_submodule("enter"), x)
     return affine(network.get_submodule("leave"), hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2)

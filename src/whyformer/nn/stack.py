@@ -64,8 +64,8 @@ class BlockSpec(Spec):
             raise ValueError("macaron doubles a feed-forward network, and feed_forward.kind none has none")
         if self.macaron and self.placement.kind == "peri":
             raise ValueError(
-                "macaron counts a network's output half, and placement.kind peri puts a norm behind it, which "
-                "undoes that; use pre"
+                "macaron counts a network's output half, and placement.kind peri puts a norm behind it, "
+                "which undoes that; use pre"
             )
         if self.placement.kind == "deep" and self.norm.kind == "none":
             raise ValueError("placement.kind deep grows the residual in every layer; norm.kind none lets it")
