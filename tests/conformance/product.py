@@ -25,6 +25,7 @@ class Combination(NamedTuple):
     mask: str
     norm: str
     placement: str
+    residual: str
     feed_forward: str
     memory: str
     padding: str
@@ -42,6 +43,7 @@ AXES: Mapping[str, Sequence[str]] = {
     "mask": list(rows.MASKS),
     "norm": list(rows.NORMS),
     "placement": list(rows.PLACEMENTS),
+    "residual": list(rows.RESIDUALS),
     "feed_forward": list(rows.FEED_FORWARDS),
     "memory": list(rows.MEMORIES),
     "padding": list(rows.PADDINGS),
@@ -100,6 +102,7 @@ def written(c: Combination, *, dropout: float = 0.0) -> dict[str, object]:
             "feed_forward": rows.FEED_FORWARDS[c.feed_forward].spec,
             "norm": rows.NORMS[c.norm].spec,
             "placement": rows.PLACEMENTS[c.placement].spec,
+            "residual": rows.RESIDUALS[c.residual].spec,
             "dropout": dropout,
         },
     }

@@ -95,7 +95,7 @@ def sees(mask: MaskRow, layout: Layout) -> Tensor:
 def slow(example: Example) -> Tensor:
     """What the formulas make of ``example``: (B,L,M)."""
     c, x = example.c, example.x
-    norm, placement = rows.NORMS[c.norm], rows.PLACEMENTS[c.placement]
+    norm, placement, residual = rows.NORMS[c.norm], rows.PLACEMENTS[c.placement], rows.RESIDUALS[c.residual]
     network, branches = (
         rows.FEED_FORWARDS[c.feed_forward].network,
         LAYERS * (3 if c.memory == "memory" else 2),
@@ -112,9 +112,12 @@ def slow(example: Example) -> Tensor:
     def join(x: Tensor, ends: Placement, branch: rows.Map) -> Tensor:
         modules = [module for name, module in ends.named_children() if name.endswith("norm")]
         norms = [lambda y, m=module: normalise(m, y) for module in modules]
-        return placement.join(x, norms, branch, branches)
+        return placement.join(x, norms, branch, lambda x, y: residual.add(ends.join, x, y), branches)
 
+    embedded = x
     for layer, block in enumerate(example.blocks):
+        if residual.embedded:
+            x = x + block.get_parameter("embedded") * embedded
         x = join(x, block.attention_branch, attention(example, block, layer))
         if block.cross_branch is not None:
             x = join(x, block.cross_branch, cross_attention(example, block))

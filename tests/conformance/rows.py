@@ -29,7 +29,16 @@ from whyformer.nn.feed_forward import (
     SwiGLUSpec,
 )
 from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, NormSpec, RMSNormSpec
-from whyformer.nn.placement import DeepNormSpec, PeriNormSpec, PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.nn.placement import (
+    DeepNormSpec,
+    PeriNormSpec,
+    PlacementSpec,
+    PostNormSpec,
+    PreNormSpec,
+    ResidualSpec,
+    ResidualSumSpec,
+    WeightedResidualSpec,
+)
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
 from whyformer.position.layout import Layout
@@ -169,22 +178,39 @@ NORMS: Mapping[str, NormRow] = {
 }
 
 Map = Callable[[Tensor], Tensor]
+Add = Callable[[Tensor, Tensor], Tensor]
 
 
 class PlacementRow(NamedTuple):
     spec: PlacementSpec
     final_norm: bool
-    join: Callable[[Tensor, Sequence[Map], Map, int], Tensor]
-    """(residual, norms, branch, branches in the stack) -> the next residual."""
+    join: Callable[[Tensor, Sequence[Map], Map, Add, int], Tensor]
+    """(residual, norms, branch, sum, branches in the stack) -> the next residual."""
 
 
 PLACEMENTS: Mapping[str, PlacementRow] = {
-    "post": PlacementRow(PostNormSpec(), False, lambda x, norms, branch, _: norms[0](x + branch(x))),
-    "pre": PlacementRow(PreNormSpec(), True, lambda x, norms, branch, _: x + branch(norms[0](x))),
-    "peri": PlacementRow(PeriNormSpec(), True, lambda x, norms, branch, _: x + norms[1](branch(norms[0](x)))),
-    "deep": PlacementRow(
-        DeepNormSpec(), False, lambda x, norms, branch, n: norms[0](x * n**0.25 + branch(x))
+    "post": PlacementRow(PostNormSpec(), False, lambda x, norms, branch, add, _: norms[0](add(x, branch(x)))),
+    "pre": PlacementRow(PreNormSpec(), True, lambda x, norms, branch, add, _: add(x, branch(norms[0](x)))),
+    "peri": PlacementRow(
+        PeriNormSpec(), True, lambda x, norms, branch, add, _: add(x, norms[1](branch(norms[0](x))))
     ),
+    "deep": PlacementRow(
+        DeepNormSpec(), False, lambda x, norms, branch, add, n: norms[0](add(x * n**0.25, branch(x)))
+    ),
+}
+
+
+class ResidualRow(NamedTuple):
+    spec: ResidualSpec
+    add: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    embedded: bool = False
+    """Whether a layer begins by adding what entered the stack."""
+
+
+RESIDUALS: Mapping[str, ResidualRow] = {
+    "sum": ResidualRow(ResidualSumSpec(), slow.plain_sum),
+    "weighted": ResidualRow(WeightedResidualSpec(), slow.weighted_sum),
+    "weighted_embedded": ResidualRow(WeightedResidualSpec(embedded=True), slow.weighted_sum, embedded=True),
 }
 
 

@@ -181,6 +181,17 @@ def no_norm(norm: nn.Module, x: Tensor, real: Tensor, epsilon: float) -> Tensor:
     return x
 
 
+# Residual and branch (B,L,M) -> (B,L,M).
+
+
+def plain_sum(join: nn.Module, x: Tensor, branch: Tensor) -> Tensor:
+    return x + branch
+
+
+def weighted_sum(join: nn.Module, x: Tensor, branch: Tensor) -> Tensor:
+    return join.get_parameter("kept") * x + join.get_parameter("added") * branch
+
+
 # Feed-forward networks: (B,L,M) -> (B,L,M).
 
 

@@ -31,7 +31,7 @@ from whyformer.attention.query_key_norm import QueryKeyNormSpec
 from whyformer.attention.score import ScoreSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
-from whyformer.nn.placement import PlacementSpec
+from whyformer.nn.placement import PlacementSpec, ResidualSpec
 from whyformer.position.positions import PositionSpec
 
 Check = Callable[[Combination], None]
@@ -83,9 +83,20 @@ def rules(rule: Rule) -> Iterator[str]:
         (MaskRule, [kind for row in rows.MASKS.values() for kind in rules(row.rule)]),
         (NormSpec, [row.spec.kind for row in rows.NORMS.values()]),
         (PlacementSpec, [row.spec.kind for row in rows.PLACEMENTS.values()]),
+        (ResidualSpec, [row.spec.kind for row in rows.RESIDUALS.values()]),
         (FeedForwardSpec, [row.spec.kind for row in rows.FEED_FORWARDS.values()]),
     ],
-    ids=["score", "keys", "query_key_norm", "positions", "mask", "norm", "placement", "feed_forward"],
+    ids=[
+        "score",
+        "keys",
+        "query_key_norm",
+        "positions",
+        "mask",
+        "norm",
+        "placement",
+        "residual",
+        "feed_forward",
+    ],
 )
 def test_every_kind_has_a_row(union: object, used: list[str]):
     assert kinds(union) == set(used)

@@ -23,9 +23,9 @@ ADDITIONS: dict[str, dict[str, Any]] = {
     "attention.query_key_norm": {"attention": QUERY_KEY_NORM},
     "cross_attention.query_key_norm": {"cross_attention": QUERY_KEY_NORM},
     "feed_forward.kind": {"feed_forward": {"kind": "relu_squared"}},
+    "residual.kind": {"residual": {"kind": "weighted", "embedded": True}},
     "placement.kind": {"placement": {"kind": "peri"}},
 }
-IN_ATTENTION = [field for field in ADDITIONS if "attention" in field]
 
 
 def merged(whole: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def test_engines_refuse_an_addition_by_its_field(field: str):
         refuse_inexpressible(spec)
 
 
-@pytest.mark.parametrize("field", IN_ATTENTION)
+@pytest.mark.parametrize("field", ADDITIONS)
 def test_a_written_recipe_keeps_it(field: str):
     spec = transformer(ADDITIONS[field])
     assert check(TransformerSpec, spec.model_dump(mode="json"), "a test") == spec

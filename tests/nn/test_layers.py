@@ -10,7 +10,7 @@ from whyformer.dropout import Dropout
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.norm import LayerNormSpec
-from whyformer.nn.placement import Depth, PeriNormSpec, PostNormSpec, PreNormSpec
+from whyformer.nn.placement import Depth, PeriNormSpec, PostNormSpec, PreNormSpec, ResidualSum
 from whyformer.special_tokens import PAD
 
 M = 6
@@ -63,7 +63,9 @@ def test_placements_differ_in_where_the_norm_stands():
     x, branch = example(1, 2, M), example(1, 2, M).flip(-1)
     depth = Depth(layers=1, branches=2)
     specs = (PostNormSpec(), PreNormSpec(), PeriNormSpec())
-    post, pre, peri = (spec.build(lambda: LayerNormSpec().build(M), dropout, depth) for spec in specs)
+    post, pre, peri = (
+        spec.build(lambda: LayerNormSpec().build(M), dropout, ResidualSum(), depth) for spec in specs
+    )
     with torch.no_grad():
         peri.get_parameter("leaving_norm.weight").fill_(2.0)
     assert post.enter(x, None) is x

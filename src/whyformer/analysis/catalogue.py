@@ -22,7 +22,7 @@ from whyformer.errors import bare_complaint
 from whyformer.models.streaming.encoder import FrontSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
-from whyformer.nn.placement import PlacementSpec
+from whyformer.nn.placement import PlacementSpec, ResidualSpec
 from whyformer.nn.stack import StackSpec
 from whyformer.nn.streaming.chunking import ChunkingSpec
 from whyformer.position.positions import PositionSpec
@@ -78,6 +78,7 @@ _UNIONS: dict[str, object] = {
     "mask": MaskRule,
     "norm": NormSpec,
     "placement": PlacementSpec,
+    "residual": ResidualSpec,
     "feed_forward": FeedForwardSpec,
     "schedule": ScheduleSpec,
     "optimizer": OptimizerSpec,
@@ -146,7 +147,7 @@ _NUMBERS = (
 
 
 _ATTENTION = ("heads", "keys", "score", "query_key_norm")
-_BLOCK = ("norm", "placement", "feed_forward")
+_BLOCK = ("norm", "placement", "residual", "feed_forward")
 _STACK = ("positions", "mask")
 _REST = (
     "embedding",

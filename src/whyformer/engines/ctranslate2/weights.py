@@ -78,6 +78,7 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
         "block.macaron": not block.macaron,
         "block.norm.kind": isinstance(block.norm, LayerNormSpec | RMSNormSpec),
         "block.placement.kind": block.placement.kind in ("pre", "post"),
+        "block.residual.kind": block.residual.kind == "sum",
         "block.feed_forward.kind": type(block.feed_forward) in _ACTIVATIONS,
         "block.attention": _is_plain(block.attention, block.attention),
         "block.cross_attention": _is_plain(block.cross_attention or block.attention, block.attention),
