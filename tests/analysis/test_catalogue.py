@@ -15,6 +15,7 @@ REFUSED = {
     ("heads grouped", "keys shared_unit"),
     ("heads multi_query", "keys shared"),
     ("heads multi_query", "keys shared_unit"),
+    ("keys shared_unit", "query_key_norm rms"),
     ("score additive", "positions rotary"),
     ("score additive", "positions shaw_keys"),
     ("score additive", "positions transformer_xl"),

@@ -13,7 +13,7 @@ from whyformer.analysis.trace import PYTHON, Cell, Event, Trace, mark_parts, par
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.models.elmo import ELMoSpec
 from whyformer.models.recurrent import RecurrentSpec
-from whyformer.nn.characters import CharactersSpec, SpelledWords
+from whyformer.nn.vectors.characters import CharactersSpec, SpelledWords
 from whyformer.runs.load import load_as
 from whyformer.tasks.translation.translator import Translator
 

@@ -20,10 +20,12 @@ class Combination(NamedTuple):
     score: str
     heads: str
     keys: str
+    query_key_norm: str
     positions: str
     mask: str
     norm: str
     placement: str
+    residual: str
     feed_forward: str
     memory: str
     padding: str
@@ -36,10 +38,12 @@ AXES: Mapping[str, Sequence[str]] = {
     "score": list(rows.SCORES),
     "heads": list(rows.HEADS),
     "keys": list(rows.KEYS),
+    "query_key_norm": list(rows.QUERY_KEY_NORMS),
     "positions": list(rows.POSITIONS),
     "mask": list(rows.MASKS),
     "norm": list(rows.NORMS),
     "placement": list(rows.PLACEMENTS),
+    "residual": list(rows.RESIDUALS),
     "feed_forward": list(rows.FEED_FORWARDS),
     "memory": list(rows.MEMORIES),
     "padding": list(rows.PADDINGS),
@@ -81,7 +85,12 @@ def written(c: Combination, *, dropout: float = 0.0) -> dict[str, object]:
 
     The combination is the decoder where it reads a memory, and else the encoder.
     """
-    attention = {"heads": heads_spec(c.heads), "score": rows.SCORES[c.score].spec, "dropout": dropout}
+    attention = {
+        "heads": heads_spec(c.heads),
+        "score": rows.SCORES[c.score].spec,
+        "query_key_norm": rows.QUERY_KEY_NORMS[c.query_key_norm].spec,
+        "dropout": dropout,
+    }
     keys = memory_keys(c.memory)
     stack = {
         "layers": LAYERS,
@@ -93,6 +102,7 @@ def written(c: Combination, *, dropout: float = 0.0) -> dict[str, object]:
             "feed_forward": rows.FEED_FORWARDS[c.feed_forward].spec,
             "norm": rows.NORMS[c.norm].spec,
             "placement": rows.PLACEMENTS[c.placement].spec,
+            "residual": rows.RESIDUALS[c.residual].spec,
             "dropout": dropout,
         },
     }
@@ -118,6 +128,8 @@ def refusals(c: Combination) -> list[str]:
     faults = {
         "score.kind additive": c.score == "additive" and kinds & {"rotary", "shaw_keys", "transformer_xl"},
         "keys.kind: own": (c.keys != "own" or by_shared) and c.heads in {"grouped", "multi_query"},
+        "keys.kind shared_unit brings": c.query_key_norm == "rms_heads"
+        and (c.keys == "shared_unit" or c.memory == "memory_by_unit"),
         "cross_attention.keys.kind": by_shared,
         "norm.kind batch": c.norm == "batch" and rows.MASKS[c.mask].causal,
         "placement.kind deep": c.placement == "deep" and c.norm == "none",

@@ -15,6 +15,7 @@ from conformance.product import Combination, schemes, stack_spec
 from conformance.rows import LAYERS, M, MaskRow, Scheme
 from conformance.slow import Pair, Token, affine
 from whyformer.attention.multihead import MultiHeadAttention
+from whyformer.nn.placement import Placement
 from whyformer.nn.stack import Block, Stack
 from whyformer.position.layout import Layout
 
@@ -94,7 +95,7 @@ def sees(mask: MaskRow, layout: Layout) -> Tensor:
 def slow(example: Example) -> Tensor:
     """What the formulas make of ``example``: (B,L,M)."""
     c, x = example.c, example.x
-    norm, placement = rows.NORMS[c.norm], rows.PLACEMENTS[c.placement]
+    norm, placement, residual = rows.NORMS[c.norm], rows.PLACEMENTS[c.placement], rows.RESIDUALS[c.residual]
     network, branches = (
         rows.FEED_FORWARDS[c.feed_forward].network,
         LAYERS * (3 if c.memory == "memory" else 2),
@@ -107,19 +108,22 @@ def slow(example: Example) -> Tensor:
         if scheme.embed is not None:
             added = [[scheme.embed(module, t.position, M) for t in row] for row in tokens(example.layout)]
             x = x + torch.stack([torch.stack(row) for row in added])
+
+    def join(x: Tensor, ends: Placement, branch: rows.Map) -> Tensor:
+        modules = [module for name, module in ends.named_children() if name.endswith("norm")]
+        norms = [lambda y, m=module: normalise(m, y) for module in modules]
+        return placement.join(x, norms, branch, lambda x, y: residual.add(ends.join, x, y), branches)
+
+    embedded = x
     for layer, block in enumerate(example.blocks):
-        own = attention(example, block, layer)
-        x = placement.join(x, lambda y, b=block: normalise(b.attention_branch.norm, y), own, branches)
+        if residual.embedded:
+            x = x + block.get_parameter("embedded") * embedded
+        x = join(x, block.attention_branch, attention(example, block, layer))
         if block.cross_branch is not None:
-            cross = cross_attention(example, block)
-            x = placement.join(x, lambda y, b=block.cross_branch: normalise(b.norm, y), cross, branches)
+            x = join(x, block.cross_branch, cross_attention(example, block))
         if network is not None and block.feed_forward_branch is not None:
-            x = placement.join(
-                x,
-                lambda y, b=block.feed_forward_branch: normalise(b.norm, y),
-                lambda y, b=block: network(cast("nn.Module", b.feed_forward), y),
-                branches,
-            )
+            module = cast("nn.Module", block.feed_forward)
+            x = join(x, block.feed_forward_branch, lambda y, m=module: network(m, y))
     return normalise(cast("nn.Module", example.stack.final_norm), x) if placement.final_norm else x
 
 
@@ -137,7 +141,7 @@ def attention(example: Example, block: Block, layer: int) -> rows.Map:
     sides = Sides(places, places, sees(rows.MASKS[c.mask], example.layout), list(owned(example, layer)))
 
     def branch(x: Tensor) -> Tensor:
-        key = rows.KEYS[c.keys].project(block.attention, x, head_dim(block.attention))
+        key = keys(c, c.keys, block.attention, x)
         return attend(c, block.attention, x, (x, key), sides)
 
     return branch
@@ -148,8 +152,14 @@ def cross_attention(example: Example, block: Block) -> rows.Map:
     module, memory = cast("MultiHeadAttention", block.cross_attention), example.memory
     seen = real(example.memory_axis)[:, None].expand(-1, rows.LENGTH, -1)
     sides = Sides(tokens(example.layout), tokens(example.memory_axis), seen)
-    key = rows.KEYS["own"].project(module, memory, head_dim(module))
+    key = keys(example.c, "own", module, memory)
     return lambda x: attend(example.c, module, x, (memory, key), sides)
+
+
+def keys(c: Combination, kind: str, module: MultiHeadAttention, source: Tensor) -> Tensor:
+    """Keys (B,K,H,D) of ``source`` (B,K,M), normalised and not turned."""
+    projected = rows.KEYS[kind].project(module, source, head_dim(module))
+    return rows.QUERY_KEY_NORMS[c.query_key_norm].normalise(module.key_norm, projected, rows.EPSILON)
 
 
 def head_dim(module: MultiHeadAttention) -> int:
@@ -174,7 +184,11 @@ def attend(
     ``source`` is what values are made of (B,K,M), and keys (B,K,H,D).
     """
     score, heads, dim = rows.SCORES[c.score], module.heads, head_dim(module)
-    query = affine(module.query, x).unflatten(-1, (heads, dim)) * score.scale(dim)
+    norm = rows.QUERY_KEY_NORMS[c.query_key_norm]
+    query = norm.normalise(
+        module.query_norm, affine(module.query, x).unflatten(-1, (heads, dim)), rows.EPSILON
+    )
+    query = query * score.scale(dim)
     value = affine(module.value, source[0]).unflatten(-1, (-1, dim))
     # Query head h reads the key and the value of head h // times.
     readers = torch.arange(heads) // (heads // value.shape[2])

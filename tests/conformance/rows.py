@@ -15,6 +15,7 @@ from conformance.slow import Pair, Token
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.keys import KeysSpec, OwnKeysSpec, SharedKeysSpec, SharedUnitKeysSpec
 from whyformer.attention.mask import Causal, Chunk, Everything, MaskRule, SameSegment, Window
+from whyformer.attention.query_key_norm import NoQueryKeyNormSpec, QueryKeyNormSpec, RMSQueryKeyNormSpec
 from whyformer.attention.score import AdditiveSpec, DotSpec, ScaledDotSpec, ScoreSpec
 from whyformer.nn.feed_forward import (
     FeedForwardSpec,
@@ -23,11 +24,21 @@ from whyformer.nn.feed_forward import (
     LinearSpec,
     NoFeedForwardSpec,
     ReluSpec,
+    ReluSquaredSpec,
     SiluSpec,
     SwiGLUSpec,
 )
 from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, NormSpec, RMSNormSpec
-from whyformer.nn.placement import DeepNormSpec, PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.nn.placement import (
+    DeepNormSpec,
+    PeriNormSpec,
+    PlacementSpec,
+    PostNormSpec,
+    PreNormSpec,
+    ResidualSpec,
+    ResidualSumSpec,
+    WeightedResidualSpec,
+)
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
 from whyformer.position.layout import Layout
@@ -72,6 +83,17 @@ KEYS: Mapping[str, KeysRow] = {
     "own": KeysRow(OwnKeysSpec(), slow.own_keys),
     "shared": KeysRow(SharedKeysSpec(), slow.shared_keys),
     "shared_unit": KeysRow(SharedUnitKeysSpec(), slow.shared_unit_keys),
+}
+
+
+class QueryKeyNormRow(NamedTuple):
+    spec: QueryKeyNormSpec
+    normalise: Callable[[nn.Module, Tensor, float], Tensor]
+
+
+QUERY_KEY_NORMS: Mapping[str, QueryKeyNormRow] = {
+    "as_projected": QueryKeyNormRow(NoQueryKeyNormSpec(), slow.no_head_norm),
+    "rms_heads": QueryKeyNormRow(RMSQueryKeyNormSpec(epsilon=EPSILON), slow.rms_head_norm),
 }
 
 
@@ -156,19 +178,39 @@ NORMS: Mapping[str, NormRow] = {
 }
 
 Map = Callable[[Tensor], Tensor]
+Add = Callable[[Tensor, Tensor], Tensor]
 
 
 class PlacementRow(NamedTuple):
     spec: PlacementSpec
     final_norm: bool
-    join: Callable[[Tensor, Map, Map, int], Tensor]
-    """(residual, norm, branch, branches in the stack) -> the next residual."""
+    join: Callable[[Tensor, Sequence[Map], Map, Add, int], Tensor]
+    """(residual, norms, branch, sum, branches in the stack) -> the next residual."""
 
 
 PLACEMENTS: Mapping[str, PlacementRow] = {
-    "post": PlacementRow(PostNormSpec(), False, lambda x, norm, branch, _: norm(x + branch(x))),
-    "pre": PlacementRow(PreNormSpec(), True, lambda x, norm, branch, _: x + branch(norm(x))),
-    "deep": PlacementRow(DeepNormSpec(), False, lambda x, norm, branch, n: norm(x * n**0.25 + branch(x))),
+    "post": PlacementRow(PostNormSpec(), False, lambda x, norms, branch, add, _: norms[0](add(x, branch(x)))),
+    "pre": PlacementRow(PreNormSpec(), True, lambda x, norms, branch, add, _: add(x, branch(norms[0](x)))),
+    "peri": PlacementRow(
+        PeriNormSpec(), True, lambda x, norms, branch, add, _: add(x, norms[1](branch(norms[0](x))))
+    ),
+    "deep": PlacementRow(
+        DeepNormSpec(), False, lambda x, norms, branch, add, n: norms[0](add(x * n**0.25, branch(x)))
+    ),
+}
+
+
+class ResidualRow(NamedTuple):
+    spec: ResidualSpec
+    add: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    embedded: bool = False
+    """Whether a layer begins by adding what entered the stack."""
+
+
+RESIDUALS: Mapping[str, ResidualRow] = {
+    "sum": ResidualRow(ResidualSumSpec(), slow.plain_sum),
+    "weighted": ResidualRow(WeightedResidualSpec(), slow.weighted_sum),
+    "weighted_embedded": ResidualRow(WeightedResidualSpec(embedded=True), slow.weighted_sum, embedded=True),
 }
 
 
@@ -179,6 +221,7 @@ class FeedForwardRow(NamedTuple):
 
 FEED_FORWARDS: Mapping[str, FeedForwardRow] = {
     "relu": FeedForwardRow(ReluSpec(hidden=HIDDEN), slow.relu),
+    "relu_squared": FeedForwardRow(ReluSquaredSpec(hidden=HIDDEN), slow.relu_squared),
     "gelu": FeedForwardRow(GeluSpec(hidden=HIDDEN), slow.gelu),
     "gelu_tanh": FeedForwardRow(GeluTanhSpec(hidden=HIDDEN), slow.gelu_tanh),
     "silu": FeedForwardRow(SiluSpec(hidden=HIDDEN), slow.silu),

@@ -70,6 +70,17 @@ def shared_unit_keys(attention: nn.Module, source: Tensor, dim: int) -> Tensor:
     return key / key.square().sum(-1, keepdim=True).sqrt()
 
 
+# Norms of queries or keys: (B,L,H,D) -> (B,L,H,D).
+
+
+def no_head_norm(norm: nn.Module, x: Tensor, epsilon: float) -> Tensor:
+    return x
+
+
+def rms_head_norm(norm: nn.Module, x: Tensor, epsilon: float) -> Tensor:
+    return x / (x.square().mean(-1, keepdim=True) + epsilon).sqrt() * norm.get_parameter("weight")
+
+
 # Positions in the input: what is added at one position (M,).
 
 
@@ -170,12 +181,28 @@ def no_norm(norm: nn.Module, x: Tensor, real: Tensor, epsilon: float) -> Tensor:
     return x
 
 
+# Residual and branch (B,L,M) -> (B,L,M).
+
+
+def plain_sum(join: nn.Module, x: Tensor, branch: Tensor) -> Tensor:
+    return x + branch
+
+
+def weighted_sum(join: nn.Module, x: Tensor, branch: Tensor) -> Tensor:
+    return join.get_parameter("kept") * x + join.get_parameter("added") * branch
+
+
 # Feed-forward networks: (B,L,M) -> (B,L,M).
 
 
 def relu(network: nn.Module, x: Tensor) -> Tensor:
     hidden = affine(network.get_submodule("enter"), x)
     return affine(network.get_submodule("leave"), torch.where(hidden > 0, hidden, 0))
+
+
+def relu_squared(network: nn.Module, x: Tensor) -> Tensor:
+    hidden = affine(network.get_submodule("enter"), x)
+    return affine(network.get_submodule("leave"), torch.where(hidden > 0, hidden**2, 0))
 
 
 def gelu(network: nn.Module, x: Tensor) -> Tensor:

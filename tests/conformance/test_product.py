@@ -27,10 +27,11 @@ from conformance.product import (
 )
 from whyformer.attention.keys import KeysSpec
 from whyformer.attention.mask import Both, Either, MaskRule, Rule
+from whyformer.attention.query_key_norm import QueryKeyNormSpec
 from whyformer.attention.score import ScoreSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
-from whyformer.nn.placement import PlacementSpec
+from whyformer.nn.placement import PlacementSpec, ResidualSpec
 from whyformer.position.positions import PositionSpec
 
 Check = Callable[[Combination], None]
@@ -77,13 +78,25 @@ def rules(rule: Rule) -> Iterator[str]:
     [
         (ScoreSpec, [row.spec.kind for row in rows.SCORES.values()]),
         (KeysSpec, [row.spec.kind for row in rows.KEYS.values()]),
+        (QueryKeyNormSpec, [row.spec.kind for row in rows.QUERY_KEY_NORMS.values()]),
         (PositionSpec, [scheme.spec.kind for row in rows.POSITIONS.values() for scheme in row]),
         (MaskRule, [kind for row in rows.MASKS.values() for kind in rules(row.rule)]),
         (NormSpec, [row.spec.kind for row in rows.NORMS.values()]),
         (PlacementSpec, [row.spec.kind for row in rows.PLACEMENTS.values()]),
+        (ResidualSpec, [row.spec.kind for row in rows.RESIDUALS.values()]),
         (FeedForwardSpec, [row.spec.kind for row in rows.FEED_FORWARDS.values()]),
     ],
-    ids=["score", "keys", "positions", "mask", "norm", "placement", "feed_forward"],
+    ids=[
+        "score",
+        "keys",
+        "query_key_norm",
+        "positions",
+        "mask",
+        "norm",
+        "placement",
+        "residual",
+        "feed_forward",
+    ],
 )
 def test_every_kind_has_a_row(union: object, used: list[str]):
     assert kinds(union) == set(used)

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from whyformer.models.elmo import ELMo, ELMoSpec, reverse
-from whyformer.nn.characters import CharacterCNN, CharactersSpec, Highway, SpelledWords
 from whyformer.nn.recurrent import CellSpec, GRUSpec, LSTMSpec
-from whyformer.nn.scalar_mix import ScalarMix
+from whyformer.nn.vectors.characters import CharacterCNN, CharactersSpec, Highway, SpelledWords
+from whyformer.nn.vectors.scalar_mix import ScalarMix
 
 M, V = 6, 15
 CHARACTERS = CharactersSpec(width=5, filters=((1, 3), (3, 7)), highways=2, longest=12)

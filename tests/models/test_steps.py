@@ -22,12 +22,25 @@ def pre_norm() -> TransformerSpec:
     return TransformerSpec.model_validate(written)
 
 
+def with_additions() -> TransformerSpec:
+    """Parts that newer Transformers add."""
+    written = pre_norm().model_dump()
+    for side in ("encoder", "decoder"):
+        written[side]["positions"] = [{"kind": "rotary"}]
+        written[side]["block"]["attention"]["heads"]["dim"] = 4
+        written[side]["block"]["residual"] = {"kind": "weighted", "embedded": True}
+        for place in ("attention", "cross_attention"):
+            if written[side]["block"][place] is not None:
+                written[side]["block"][place]["query_key_norm"] = {"kind": "rms"}
+    return TransformerSpec.model_validate(written)
+
+
 def build(spec: TransformerSpec) -> Transformer:
     torch.manual_seed(0)
     return spec.build(V, V).eval()
 
 
-MODELS = {"post": build(PLAIN), "pre, grouped heads": build(pre_norm())}
+MODELS = {"post": build(PLAIN), "pre, grouped heads": build(pre_norm()), "additions": build(with_additions())}
 SOURCE = torch.randint(4, V, (3, 6), generator=torch.Generator().manual_seed(0))
 
 

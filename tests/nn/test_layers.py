@@ -10,7 +10,7 @@ from whyformer.dropout import Dropout
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
 from whyformer.nn.feed_forward import ReluSpec
 from whyformer.nn.norm import LayerNormSpec
-from whyformer.nn.placement import Depth, PostNormSpec, PreNormSpec
+from whyformer.nn.placement import Depth, PeriNormSpec, PostNormSpec, PreNormSpec, ResidualSum
 from whyformer.special_tokens import PAD
 
 M = 6
@@ -62,11 +62,18 @@ def test_placements_differ_in_where_the_norm_stands():
     norm, dropout = LayerNormSpec().build(M), Dropout(0.0)
     x, branch = example(1, 2, M), example(1, 2, M).flip(-1)
     depth = Depth(layers=1, branches=2)
-    post, pre = PostNormSpec().build(norm, dropout, depth), PreNormSpec().build(norm, dropout, depth)
+    specs = (PostNormSpec(), PreNormSpec(), PeriNormSpec())
+    post, pre, peri = (
+        spec.build(lambda: LayerNormSpec().build(M), dropout, ResidualSum(), depth) for spec in specs
+    )
+    with torch.no_grad():
+        peri.get_parameter("leaving_norm.weight").fill_(2.0)
     assert post.enter(x, None) is x
     torch.testing.assert_close(post.leave(x, branch, None), norm(x + branch))
     torch.testing.assert_close(pre.enter(x, None), norm(x))
     torch.testing.assert_close(pre.leave(x, branch, None), x + branch)
+    torch.testing.assert_close(peri.enter(x, None), norm(x))
+    torch.testing.assert_close(peri.leave(x, branch, None), x + 2 * norm(branch))
 
 
 def test_embeddings_start_at_unit_variance_when_read():

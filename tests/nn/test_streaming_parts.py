@@ -240,6 +240,7 @@ def test_a_refused_piece_leaves_the_state_as_it_was():
         ({"cross_attention": AttentionSpec()}, "an encoder has no memory to read"),
         ({"cross_attention": AttentionSpec(), "convolution": {}}, "keeps no convolution's past"),
         ({"macaron": True, "feed_forward": {"kind": "none"}}, "has none"),
+        ({"macaron": True, "placement": {"kind": "peri"}}, "undoes that"),
     ],
 )
 def test_a_spec_that_cannot_stream_is_refused(changes: dict[str, object], sentence: str):

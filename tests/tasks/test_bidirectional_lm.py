@@ -18,7 +18,7 @@ from whyformer.data.tokenizers.kinds import Word
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import CheckpointError, RecipeError, TokenizerError, TrainingError
 from whyformer.models.elmo import ELMo, ELMoSpec
-from whyformer.nn.characters import CharactersSpec
+from whyformer.nn.vectors.characters import CharactersSpec
 from whyformer.runs.load import load_as
 from whyformer.runs.registry import load_any
 from whyformer.runs.train import resume_run, start_run

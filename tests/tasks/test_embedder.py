@@ -18,8 +18,8 @@ from whyformer.models.backbone import BackboneSpec, depth, width
 from whyformer.models.bert import BERTSpec
 from whyformer.models.elmo import ELMoSpec
 from whyformer.models.gpt import GPTSpec
-from whyformer.nn.pooling import Pooling, pool
-from whyformer.nn.scalar_mix import ScalarMix
+from whyformer.nn.vectors.pooling import Pooling, pool
+from whyformer.nn.vectors.scalar_mix import ScalarMix
 from whyformer.position.layout import Layout
 from whyformer.runs.load import load_embedder
 from whyformer.special_tokens import BOS, EOS

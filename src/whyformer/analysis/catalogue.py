@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from whyformer.attention.keys import KeysSpec
 from whyformer.attention.mask import Both, Causal, Chunk, Either, MaskRule, SameSegment, Window
+from whyformer.attention.query_key_norm import QueryKeyNormSpec
 from whyformer.attention.score import ScoreSpec
 from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.decoding.ctc.search import CTCSearchSpec
@@ -21,7 +22,7 @@ from whyformer.errors import bare_complaint
 from whyformer.models.streaming.encoder import FrontSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
-from whyformer.nn.placement import PlacementSpec
+from whyformer.nn.placement import PlacementSpec, ResidualSpec
 from whyformer.nn.stack import StackSpec
 from whyformer.nn.streaming.chunking import ChunkingSpec
 from whyformer.position.positions import PositionSpec
@@ -72,10 +73,12 @@ class Catalogue:
 _UNIONS: dict[str, object] = {
     "score": ScoreSpec,
     "keys": KeysSpec,
+    "query_key_norm": QueryKeyNormSpec,
     "positions": PositionSpec,
     "mask": MaskRule,
     "norm": NormSpec,
     "placement": PlacementSpec,
+    "residual": ResidualSpec,
     "feed_forward": FeedForwardSpec,
     "schedule": ScheduleSpec,
     "optimizer": OptimizerSpec,
@@ -143,8 +146,8 @@ _NUMBERS = (
 )
 
 
-_ATTENTION = ("heads", "keys", "score")
-_BLOCK = ("norm", "placement", "feed_forward")
+_ATTENTION = ("heads", "keys", "score", "query_key_norm")
+_BLOCK = ("norm", "placement", "residual", "feed_forward")
 _STACK = ("positions", "mask")
 _REST = (
     "embedding",

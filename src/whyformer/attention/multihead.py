@@ -13,6 +13,7 @@ from whyformer.attention.heads import HeadsSpec, merge, repeat_key_value_heads, 
 from whyformer.attention.kernel import choose, fused
 from whyformer.attention.keys import KeysSpec, OwnKeysSpec
 from whyformer.attention.mask import Mask
+from whyformer.attention.query_key_norm import NoQueryKeyNormSpec, QueryKeyNormSpec
 from whyformer.attention.score import ScaledDotSpec, Score, ScoreSpec
 from whyformer.dropout import Dropout
 from whyformer.position.positions import Positions
@@ -29,6 +30,8 @@ class AttentionSpec(Spec):
     """Where keys come from."""
     score: ScoreSpec = ScaledDotSpec()
     """How well a query fits a key."""
+    query_key_norm: QueryKeyNormSpec = NoQueryKeyNormSpec()
+    """How queries and keys are normalised before positions turn them."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability that an attention weight is dropped in training."""
 
@@ -39,7 +42,17 @@ class AttentionSpec(Spec):
                 f"{self.heads.query} query heads and {self.heads.key_value_heads} key heads cannot share a "
                 "matrix; set heads.key_value: null or keys.kind: own"
             )
+        if self.keys.kind == "shared_unit" and self.query_key_norm.kind != "none":
+            raise ValueError(
+                "keys.kind shared_unit brings keys to length 1, and query_key_norm to another length after "
+                "it; set keys.kind: shared or query_key_norm.kind: none"
+            )
         return self
+
+    @property
+    def additions(self) -> tuple[str, ...]:
+        """Fields by which it does more than that of Vaswani et al. 2017; who cannot, refuses them."""
+        return tuple(field for field in ("query_key_norm",) if getattr(self, field).kind != "none")
 
     def across(self) -> str | None:
         """Why this cannot attend from one sequence to another; None where it can."""
@@ -88,6 +101,7 @@ class MultiHeadAttention(nn.Module):
         self.value = nn.Linear(d_model, heads.key_value_heads * dim, bias=heads.bias)
         self.output = nn.Linear(heads.query * dim, d_model, bias=heads.bias)
         self.score = spec.score.build(heads.attention_shape(d_model))
+        self.query_norm, self.key_norm = spec.query_key_norm.build(dim), spec.query_key_norm.build(dim)
         self.dropout = Dropout(spec.dropout)
         self.taps = Taps()
         self.reset_parameters()
@@ -104,7 +118,7 @@ class MultiHeadAttention(nn.Module):
     def key_values(self, source: Tensor, positions: Positions, position: Tensor) -> KeyValues:
         """Keys and values of ``source`` (B,K,M), whose tokens stand at ``position`` (B,K)."""
         # (B,K,M) -> (B,H,K,D)
-        key = split(self.key.project(source, self.query), self.key_value_heads)
+        key = self.key_norm(split(self.key.project(source, self.query), self.key_value_heads))
         value = split(self.value(source), self.key_value_heads)
         return KeyValues(positions.rotate(key, position), value)
 
@@ -117,7 +131,7 @@ class MultiHeadAttention(nn.Module):
         """
         position = mask.queries.position if position is None else position
         # (B,Q,M) -> (B,H,Q,D)
-        query = self.score.prepare(split(self.query(x), self.heads))
+        query = self.score.prepare(self.query_norm(split(self.query(x), self.heads)))
         times = self.heads // self.key_value_heads
         key, value = repeat_key_value_heads(source.key, times), repeat_key_value_heads(source.value, times)
         context, weights = attend(

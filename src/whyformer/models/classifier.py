@@ -15,8 +15,8 @@ from typing_extensions import override
 from whyformer.dropout import Dropout
 from whyformer.models.backbone import BackboneSpec, depth, one_way, width
 from whyformer.nn.embedding import with_bias
-from whyformer.nn.pooling import Pooling, pool
-from whyformer.nn.scalar_mix import ScalarMix
+from whyformer.nn.vectors.pooling import Pooling, pool
+from whyformer.nn.vectors.scalar_mix import ScalarMix
 from whyformer.spec import Spec
 
 

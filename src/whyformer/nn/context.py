@@ -1,4 +1,7 @@
-"""Shared values of one forward pass: masks, positions, caches."""
+"""Shared values of one forward pass: masks, positions, caches.
+
+B batch · L length · M model dimension
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +29,8 @@ class CrossPass:
 class Pass:
     """Shared values of a stack's layers in one forward pass."""
 
+    embedded: Tensor
+    """(B,L,M), the input of the first layer."""
     mask: Mask
     positions: Sequence[Positions]
     """Position schemes of each layer."""

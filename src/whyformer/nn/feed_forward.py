@@ -35,6 +35,17 @@ class ReluSpec(_HiddenSpec):
         return FeedForward(d_model, self.hidden, self.dropout, F.relu)
 
 
+class ReluSquaredSpec(_HiddenSpec):
+    """Two linear layers with the square of a ReLU between them, which rises from zero without a bend."""
+
+    origin: ClassVar[str] = "So et al. 2021 (Primer), section 3"
+    kind: Literal["relu_squared"] = "relu_squared"
+
+    def build(self, d_model: int) -> "FeedForward":
+        """The network for ``d_model`` components."""
+        return FeedForward(d_model, self.hidden, self.dropout, relu_squared)
+
+
 class GeluSpec(_HiddenSpec):
     """Two linear layers with a GELU between them, which bends where ReLU breaks."""
 
@@ -101,9 +112,21 @@ class NoFeedForwardSpec(Spec):
 
 
 FeedForwardSpec = Annotated[
-    ReluSpec | GeluSpec | GeluTanhSpec | SiluSpec | SwiGLUSpec | LinearSpec | NoFeedForwardSpec,
+    ReluSpec
+    | ReluSquaredSpec
+    | GeluSpec
+    | GeluTanhSpec
+    | SiluSpec
+    | SwiGLUSpec
+    | LinearSpec
+    | NoFeedForwardSpec,
     Field(discriminator="kind"),
 ]
+
+
+def relu_squared(x: Tensor) -> Tensor:
+    """max(x, 0)² of each component of ``x`` (any shape)."""
+    return F.relu(x).square()
 
 
 class FeedForward(nn.Module):

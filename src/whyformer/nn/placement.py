@@ -1,6 +1,10 @@
-"""Where the norm of a residual branch sits, and what else happens at the branch's two ends."""
+"""Where the norm of a residual branch sits, how it joins its residual, and what else happens at its two ends.
+
+B batch · L length · M model dimension
+"""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -15,6 +19,9 @@ from whyformer.nn.norm import Norm
 from whyformer.spec import Spec
 from whyformer.tap import Tap
 
+NewNorm = Callable[[], Norm]
+"""Function that makes a norm of its own for each end of a branch that wants one."""
+
 
 class PostNormSpec(Spec):
     """Normalise the sum of residual and branch; a stack ends normalised."""
@@ -23,9 +30,9 @@ class PostNormSpec(Spec):
     kind: Literal["post"] = "post"
     final_norm: ClassVar[bool] = False
 
-    def build(self, norm: Norm, dropout: Dropout, depth: "Depth") -> "Placement":
+    def build(self, norm: NewNorm, dropout: Dropout, join: "ResidualSum", depth: "Depth") -> "Placement":
         """The ends of one residual branch."""
-        return PostNorm(norm, dropout)
+        return PostNorm(norm(), dropout, join)
 
 
 class PreNormSpec(Spec):
@@ -35,9 +42,25 @@ class PreNormSpec(Spec):
     kind: Literal["pre"] = "pre"
     final_norm: ClassVar[bool] = True
 
-    def build(self, norm: Norm, dropout: Dropout, depth: "Depth") -> "Placement":
+    def build(self, norm: NewNorm, dropout: Dropout, join: "ResidualSum", depth: "Depth") -> "Placement":
         """The ends of one residual branch."""
-        return PreNorm(norm, dropout)
+        return PreNorm(norm(), dropout, join)
+
+
+class PeriNormSpec(Spec):
+    """Normalise what enters a branch and what leaves it, so that no branch outgrows the residual.
+
+    As with pre-norm a stack needs a last norm. The norm of embeddings that the paper leaves to choice is not
+    in it.
+    """
+
+    origin: ClassVar[str] = "Kim et al. 2025 (Peri-LN), section 3"
+    kind: Literal["peri"] = "peri"
+    final_norm: ClassVar[bool] = True
+
+    def build(self, norm: NewNorm, dropout: Dropout, join: "ResidualSum", depth: "Depth") -> "Placement":
+        """The ends of one residual branch."""
+        return PeriNorm(norm(), norm(), dropout, join)
 
 
 class DeepNormSpec(Spec):
@@ -52,13 +75,46 @@ class DeepNormSpec(Spec):
     kind: Literal["deep"] = "deep"
     final_norm: ClassVar[bool] = False
 
-    def build(self, norm: Norm, dropout: Dropout, depth: "Depth") -> "Placement":
+    def build(self, norm: NewNorm, dropout: Dropout, join: "ResidualSum", depth: "Depth") -> "Placement":
         """The ends of one residual branch."""
         branches = depth.layers * depth.branches
-        return DeepNorm(norm, dropout, alpha=branches**0.25, beta=(4 * branches) ** -0.25)
+        return DeepNorm(norm(), dropout, join, alpha=branches**0.25, beta=(4 * branches) ** -0.25)
 
 
-PlacementSpec = Annotated[PostNormSpec | PreNormSpec | DeepNormSpec, Field(discriminator="kind")]
+PlacementSpec = Annotated[
+    PostNormSpec | PreNormSpec | PeriNormSpec | DeepNormSpec, Field(discriminator="kind")
+]
+
+
+class ResidualSumSpec(Spec):
+    """Add what a branch made to its residual, each as it is."""
+
+    origin: ClassVar[str] = "He et al. 2016, equation 1"
+    kind: Literal["sum"] = "sum"
+    embedded: ClassVar[bool] = False
+
+    def build(self) -> "ResidualSum":
+        """The sum at the end of one branch."""
+        return ResidualSum()
+
+
+class WeightedResidualSpec(Spec):
+    """Add them with two learned numbers for each branch, which both begin at 1.
+
+    ReZero learns the branch's number alone and begins at 0.
+    """
+
+    origin: ClassVar[str] = "Bachlechner et al. 2021 (ReZero), equation 1; nanochat"
+    kind: Literal["weighted"] = "weighted"
+    embedded: bool = False
+    """Whether each layer begins by adding the stack's input times a learned number, which begins at 0."""
+
+    def build(self) -> "WeightedResidual":
+        """The sum at the end of one branch."""
+        return WeightedResidual()
+
+
+ResidualSpec = Annotated[ResidualSumSpec | WeightedResidualSpec, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)
@@ -70,13 +126,36 @@ class Depth:
     """In each layer: two, or three with cross-attention."""
 
 
+class ResidualSum(nn.Module):
+    """x + y."""
+
+    @override
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        """The sum (B,L,M) of the residual ``x`` and what a ``branch`` made."""
+        return x + branch
+
+
+class WeightedResidual(ResidualSum):
+    """r x + b y, where r and b are learned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = nn.Parameter(torch.ones(()))
+        self.added = nn.Parameter(torch.ones(()))
+
+    @override
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        return self.kept * x + self.added * branch
+
+
 class Placement(nn.Module, ABC):
     """The two ends of a residual branch, between which the block calls the sublayer itself."""
 
-    def __init__(self, norm: Norm, dropout: Dropout) -> None:
+    def __init__(self, norm: Norm, dropout: Dropout, join: ResidualSum) -> None:
         super().__init__()
         self.norm = norm
         self.dropout = dropout
+        self.join = join
         self.residual = Tap()
 
     @abstractmethod
@@ -100,7 +179,7 @@ class PostNorm(Placement):
 
     @override
     def leave(self, x: Tensor, branch: Tensor, valid: Tensor | None) -> Tensor:
-        return self.residual(self.norm(x + self.dropout(branch), valid))
+        return self.residual(self.norm(self.join(x, self.dropout(branch)), valid))
 
 
 class PreNorm(Placement):
@@ -112,14 +191,26 @@ class PreNorm(Placement):
 
     @override
     def leave(self, x: Tensor, branch: Tensor, valid: Tensor | None) -> Tensor:
-        return self.residual(x + self.dropout(branch))
+        return self.residual(self.join(x, self.dropout(branch)))
+
+
+class PeriNorm(PreNorm):
+    """x <- x + dropout(norm(f(norm(x)))), with two norms."""
+
+    def __init__(self, norm: Norm, leaving_norm: Norm, dropout: Dropout, join: ResidualSum) -> None:
+        super().__init__(norm, dropout, join)
+        self.leaving_norm = leaving_norm
+
+    @override
+    def leave(self, x: Tensor, branch: Tensor, valid: Tensor | None) -> Tensor:
+        return super().leave(x, self.leaving_norm(branch, valid), valid)
 
 
 class DeepNorm(PostNorm):
     """x <- norm(α x + dropout(f(x))), where all of f but queries and keys begins β times smaller."""
 
-    def __init__(self, norm: Norm, dropout: Dropout, alpha: float, beta: float) -> None:
-        super().__init__(norm, dropout)
+    def __init__(self, norm: Norm, dropout: Dropout, join: ResidualSum, alpha: float, beta: float) -> None:
+        super().__init__(norm, dropout, join)
         self.alpha = alpha
         self.beta = beta
 

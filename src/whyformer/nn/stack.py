@@ -19,7 +19,14 @@ from whyformer.nn.cache import CrossCache, KVCache
 from whyformer.nn.context import NO_POSITIONS, CrossPass, Pass
 from whyformer.nn.feed_forward import FeedForwardSpec, ReluSpec
 from whyformer.nn.norm import LayerNormSpec, NormSpec
-from whyformer.nn.placement import Depth, Placement, PlacementSpec, PostNormSpec
+from whyformer.nn.placement import (
+    Depth,
+    Placement,
+    PlacementSpec,
+    PostNormSpec,
+    ResidualSpec,
+    ResidualSumSpec,
+)
 from whyformer.nn.streaming.convolution import ConvolutionBranch, ConvolutionSpec
 from whyformer.nn.streaming.pieces import chunk_size
 from whyformer.nn.streaming.state import StackState
@@ -48,6 +55,8 @@ class BlockSpec(Spec):
     """How activations are normalised."""
     placement: PlacementSpec = PostNormSpec()
     """Where the norm sits."""
+    residual: ResidualSpec = ResidualSumSpec()
+    """How a branch joins its residual."""
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Probability that a component of a residual branch is dropped in training."""
 
@@ -62,6 +71,11 @@ class BlockSpec(Spec):
             )
         if self.macaron and self.feed_forward.kind == "none":
             raise ValueError("macaron doubles a feed-forward network, and feed_forward.kind none has none")
+        if self.macaron and self.placement.kind == "peri":
+            raise ValueError(
+                "macaron counts a network's output half, and placement.kind peri puts a norm behind it, "
+                "which undoes that; use pre"
+            )
         if self.placement.kind == "deep" and self.norm.kind == "none":
             raise ValueError("placement.kind deep grows the residual in every layer; norm.kind none lets it")
         return self
@@ -74,7 +88,8 @@ class BlockSpec(Spec):
         """The ends of one residual branch of this layer."""
         more = (self.cross_attention is not None) + (self.convolution is not None) + self.macaron
         depth = Depth(layers, branches=2 + more)
-        return self.placement.build(self.norm.build(d_model), Dropout(self.dropout), depth)
+        dropout, join = Dropout(self.dropout), self.residual.build()
+        return self.placement.build(lambda: self.norm.build(d_model), dropout, join, depth)
 
 
 class StackSpec(Spec):
@@ -169,10 +184,14 @@ class Block(nn.Module):
             self.convolution = spec.convolution.build(d_model)
             self.convolution_branch = spec.branch(d_model, layers)
             self.convolution_branch.initialise(self.convolution)
+        self.embedded = nn.Parameter(torch.zeros(())) if spec.residual.embedded else None
+        """Weight of the stack's input, which is added before all branches; None where it is not."""
 
     def forward(self, x: Tensor, shared: Pass, layer: int) -> Tensor:
         """Transform ``x`` (B,L,M); ``layer`` counts from 0 and finds this block's part of what is shared."""
         valid, positions = shared.mask.queries.valid, shared.positions[layer]
+        if self.embedded is not None:
+            x = x + self.embedded * shared.embedded
         x = self._feed(x, valid, self.first_feed_forward, self.first_feed_forward_branch)
         h = self.attention_branch.enter(x, valid)
         source = self.attention.key_values(h, positions, shared.position)
@@ -281,6 +300,7 @@ class Stack(nn.Module):
         if cross is not None:
             reading = CrossPass(cross, Mask(EVERYTHING, queries.in_rows(len(cross)), cross.layout))
         shared = Pass(
+            x,
             Mask(rule, asking, keys),
             self._by_layer,
             queries.position,

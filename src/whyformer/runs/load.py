@@ -18,7 +18,7 @@ from whyformer.models.bert import BERTSpec
 from whyformer.models.classifier import ClassifierSpec
 from whyformer.models.elmo import ELMoSpec
 from whyformer.models.gpt import GPTSpec
-from whyformer.nn.pooling import Pooling
+from whyformer.nn.vectors.pooling import Pooling
 from whyformer.runs.execution import Execution
 from whyformer.runs.registry import AnyTask, load_any, task_of
 from whyformer.tasks.embedding.embedder import Embedder

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from whyformer.data.tokenizers.tokenizer import Tokenizer
-from whyformer.nn.characters import CharactersSpec, SpelledWords
+from whyformer.nn.vectors.characters import CharactersSpec, SpelledWords
 from whyformer.special_tokens import BOS, EOS, NAMES, PAD
 
 

@@ -78,11 +78,14 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
         "block.macaron": not block.macaron,
         "block.norm.kind": isinstance(block.norm, LayerNormSpec | RMSNormSpec),
         "block.placement.kind": block.placement.kind in ("pre", "post"),
+        "block.residual.kind": block.residual.kind == "sum",
         "block.feed_forward.kind": type(block.feed_forward) in _ACTIVATIONS,
         "block.attention": _is_plain(block.attention, block.attention),
         "block.cross_attention": _is_plain(block.cross_attention or block.attention, block.attention),
     }
     yield from (f"{name}.{field}" for field, fitting in fits.items() if not fitting)
+    for place, attention in (("attention", block.attention), ("cross_attention", block.cross_attention)):
+        yield from (f"{name}.block.{place}.{field}" for field in (attention.additions if attention else ()))
 
 
 def _is_plain(attention: AttentionSpec, first: AttentionSpec) -> bool:

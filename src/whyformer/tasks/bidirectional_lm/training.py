@@ -17,7 +17,7 @@ from whyformer.data.batches.word_windows import Windows
 from whyformer.data.corpora.documents import Documents
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.models.elmo import ELMo, ELMoSpec
-from whyformer.nn.characters import SpelledWords
+from whyformer.nn.vectors.characters import SpelledWords
 from whyformer.tasks.bidirectional_lm.metrics import BidirectionalLMMetrics
 from whyformer.training.held_out import held_out_losses
 from whyformer.training.objective import Losses, token_cross_entropy

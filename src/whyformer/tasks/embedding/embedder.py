@@ -12,7 +12,7 @@ from whyformer.data.batches.planning import map_by_length
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DecodingError
 from whyformer.models.backbone import Backbone, BackboneSpec, depth, one_way, width
-from whyformer.nn.pooling import Pooling, pool
+from whyformer.nn.vectors.pooling import Pooling, pool
 from whyformer.tasks.bad_lines import BadLines
 from whyformer.tasks.embedding.encoder import encoder, usable_texts
 

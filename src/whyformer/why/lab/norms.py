@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from whyformer.attention.mask import Causal
 from whyformer.dropout import Dropout
-from whyformer.nn.norm import MaskedBatchNorm, MaskedBatchNormSpec, NoNormSpec, Norm, NormSpec
-from whyformer.nn.placement import Depth, PreNorm, PreNormSpec
+from whyformer.nn.norm import MaskedBatchNorm, MaskedBatchNormSpec, NoNormSpec, NormSpec
+from whyformer.nn.placement import Depth, NewNorm, PreNorm, PreNormSpec, ResidualSum
 from whyformer.position.layout import Layout
 from whyformer.why.lab.toys.reader import Reader
 from whyformer.why.lab.training import IGNORED, Examples
@@ -53,8 +53,8 @@ class NoResidualSpec(PreNormSpec):
     """Leave the residual out."""
 
     @override
-    def build(self, norm: Norm, dropout: Dropout, depth: Depth) -> "NoResidual":
-        return NoResidual(norm, dropout)
+    def build(self, norm: NewNorm, dropout: Dropout, join: ResidualSum, depth: Depth) -> "NoResidual":
+        return NoResidual(norm(), dropout, join)
 
 
 class NoResidual(PreNorm):

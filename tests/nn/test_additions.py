@@ -1,0 +1,70 @@
+"""Parts that newer Transformers add: left out they leave no trace, and who cannot compute them refuses them.
+
+B batch · L length · M model dimension
+"""
+
+from typing import Any
+
+import pytest
+import torch
+
+from whyformer.config.validation import check
+from whyformer.engines.ctranslate2.weights import refuse_inexpressible
+from whyformer.engines.native.plan import fault
+from whyformer.errors import CheckpointError
+from whyformer.models.transformer import Transformer, TransformerSpec
+
+STACK = {"layers": 2, "block": {"attention": {"heads": {"query": 2}}, "feed_forward": {"hidden": 12}}}
+READING = {"cross_attention": {"heads": {"query": 2}}}
+QUERY_KEY_NORM = {"query_key_norm": {"kind": "rms"}}
+
+# What a recipe says of each block of a stack.
+ADDITIONS: dict[str, dict[str, Any]] = {
+    "attention.query_key_norm": {"attention": QUERY_KEY_NORM},
+    "cross_attention.query_key_norm": {"cross_attention": QUERY_KEY_NORM},
+    "feed_forward.kind": {"feed_forward": {"kind": "relu_squared"}},
+    "residual.kind": {"residual": {"kind": "weighted", "embedded": True}},
+    "placement.kind": {"placement": {"kind": "peri"}},
+}
+
+
+def merged(whole: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """``whole`` with ``change`` laid over it."""
+    made = dict(whole)
+    for key, value in change.items():
+        made[key] = merged(made.get(key, {}), value) if isinstance(value, dict) else value
+    return made
+
+
+def transformer(change: dict[str, Any]) -> TransformerSpec:
+    decoder = merged(STACK, {"mask": {"kind": "causal"}, "block": merged(READING, change)})
+    return check(TransformerSpec, {"d_model": 8, "encoder": STACK, "decoder": decoder}, "a test")
+
+
+def built(change: dict[str, Any]) -> Transformer:
+    torch.manual_seed(0)
+    return transformer(change).build(9, 9)
+
+
+@pytest.mark.parametrize("field", ADDITIONS)
+def test_an_addition_changes_no_first_weight_that_there_was(field: str):
+    before, after = built({}).state_dict(), built(ADDITIONS[field]).state_dict()
+    assert before.keys() <= after.keys()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+@pytest.mark.parametrize("field", ADDITIONS)
+def test_engines_refuse_an_addition_by_its_field(field: str):
+    assert fault(transformer({})) is None
+    refuse_inexpressible(transformer({}))
+    spec = transformer(ADDITIONS[field])
+    assert (fault(spec) or "").startswith(f"decoder.block.{field}")
+    with pytest.raises(CheckpointError, match=f"cannot express this model's model.decoder.block.{field}"):
+        refuse_inexpressible(spec)
+
+
+@pytest.mark.parametrize("field", ADDITIONS)
+def test_a_written_recipe_keeps_it(field: str):
+    spec = transformer(ADDITIONS[field])
+    assert check(TransformerSpec, spec.model_dump(mode="json"), "a test") == spec
+    assert spec != transformer({})
