@@ -1,12 +1,14 @@
 """Distillation: a teacher's translations become data on which a recipe trains a student at once."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from whyformer.config.recipe_files import recipe_text
 from whyformer.data.corpora.cldr import CldrSpec
 from whyformer.data.corpora.pair_files import Referenced, TextPairs
 from whyformer.data.corpora.pairs.cleaning import Cleaning
@@ -222,6 +224,21 @@ def test_a_damaged_part_is_named(reverse_run: Path, tmp_path: Path, monkeypatch:
         distil_run(reverse_run, tmp_path, GREEDY, overrides=FEW, execution=TORCH)
 
 
+def test_what_was_killed_while_files_were_written_goes_on(
+    reverse_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def dying(folder: Path, files: dict[str, str], _record: object) -> None:
+        (folder / STUDENT).write_text(files[STUDENT])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(distil, "write_distillation", dying)
+        with pytest.raises(KeyboardInterrupt):
+            distil_run(reverse_run, tmp_path, GREEDY, overrides=FEW, execution=TORCH)
+    done = distil_run(reverse_run, tmp_path, GREEDY, overrides=FEW, execution=TORCH)
+    assert done.pairs == len(lines(tmp_path / "train.target.txt"))
+
+
 def test_another_distillation_is_replaced_only_if_asked(reverse_run: Path, tmp_path: Path):
     both = DistillationOptions(SearchChoice("greedy"), with_originals=True)
     distil_run(reverse_run, tmp_path, both, overrides=FEW, execution=TORCH)
@@ -238,12 +255,13 @@ def test_another_distillation_is_replaced_only_if_asked(reverse_run: Path, tmp_p
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_of_other_things_is_never_written_into(reverse_run: Path, tmp_path: Path, overwrite: bool):
-    (tmp_path / "thesis.txt").write_text("mine")
+    (tmp_path / UNFINISHED).mkdir()
+    (tmp_path / UNFINISHED / "thesis.txt").write_text("mine")
     with pytest.raises(CheckpointError, match="neither empty nor a distillation; choose another --to"):
         distil_run(reverse_run, tmp_path, overwrite=overwrite)
     with pytest.raises(CheckpointError, match="neither empty nor a distillation"):
         distil_run(reverse_run, reverse_run, overwrite=overwrite)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    assert [path.name for path in (tmp_path / UNFINISHED).iterdir()] == ["thesis.txt"]
 
 
 def test_who_cannot_teach_is_told_so(reverse_run: Path, counting_run: Path, tmp_path: Path):
@@ -265,6 +283,22 @@ def test_a_teacher_without_data_says_how_to_name_some(
     monkeypatch.setattr(distil, "open_run", lambda _run: imported)
     with pytest.raises(DataError, match=r"no training data to translate.*data.train=FILE data.valid=FILE"):
         distil_run(reverse_run, tmp_path)
+
+
+def test_an_imported_run_teaches_on_data_that_are_named(reverse_run: Path, tmp_path: Path):
+    run = tmp_path / "imported"
+    shutil.copytree(reverse_run, run)
+    recipe = read_recipe(run)
+    (run / "recipe.yaml").write_text(recipe_text(recipe.model_copy(update={"data": None})))
+    with pytest.raises(DataError, match="no training data to translate"):
+        distil_run(run, tmp_path / "data", execution=TORCH)
+    (tmp_path / "more.tsv").write_text("".join(f"{n} 0 1\t1 0 {n}\n" for n in (0, 1, 2, 3, 4)))
+    files = [f"data={{kind: files, train: {tmp_path}/more.tsv, valid: {tmp_path}/more.tsv}}"]
+    done = distil_run(run, tmp_path / "data", GREEDY, overrides=files, execution=TORCH)
+    student = translation(done.recipe)
+    assert isinstance(student.data, FilesSpec)
+    assert corpus_behind(student).valid[0] == Referenced("0 0 1", ["1 0 0"])
+    assert done.pairs == 5
 
 
 def test_files_that_are_gone_are_told_with_their_keys(reverse_run: Path, tmp_path: Path):

@@ -142,6 +142,13 @@ _NUMBERS = (
         "Szegedy et al. 2016, section 7",
         {"label_smoothing": 0.1},
     ),
+    Part(
+        "loss",
+        "r_drop",
+        "Two readings under different dropout, drawn together.",
+        "Wu et al. 2021, section 2",
+        {"r_drop": 5.0},
+    ),
     Part("positions", "none", "No scheme: attention sees a bag of tokens.", "a control", []),
 )
 

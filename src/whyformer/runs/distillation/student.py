@@ -14,7 +14,7 @@ from whyformer.errors import CheckpointError
 from whyformer.files import check_writable, write_folder
 from whyformer.language import translated
 from whyformer.runs.distillation.teacher import one_line
-from whyformer.runs.distillation.work import UNFINISHED
+from whyformer.runs.distillation.work import is_begun
 from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.training.storage.lock import is_lock_file
 
@@ -42,9 +42,7 @@ def check_place(folder: Path, *, overwrite: bool) -> None:
                 f"{folder}: a distillation lies here already; replace it with --overwrite, or choose another "
                 "--to."
             )
-    elif folder.exists() and any(
-        path.name != UNFINISHED and not is_lock_file(path) for path in folder.iterdir()
-    ):
+    elif folder.exists() and not is_begun(folder) and not all(map(is_lock_file, folder.iterdir())):
         raise CheckpointError(f"{folder}: this is neither empty nor a distillation; choose another --to.")
 
 

@@ -15,6 +15,11 @@ UNFINISHED = "unfinished"
 _JOB = "job.json"
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether parts of a distillation lie in ``folder``, or the place for them."""
+    return (folder / UNFINISHED / _JOB).is_file()
+
+
 class UnfinishedWork:
     """Parts of a distillation, each a file; only those of the same job are taken up again."""
 
