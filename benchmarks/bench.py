@@ -83,11 +83,11 @@ FULL = (
     Step("translation-tiny", "translation.py --size tiny --batch 128 --sentences 256 --rounds 2", 70),
     Step("translation-tiny-one", "translation.py --size tiny --batch 1 --sentences 30 --rounds 3", 60),
     Step("translation-base", "translation.py --size base --batch 128 --sentences 256 --rounds 2", 120),
-    Step("translation-base-one", "translation.py --size base --batch 1 --sentences 30 --rounds 3", 90),
+    Step("translation-base-one", "translation.py --size base --batch 1 --sentences 30 --rounds 3", 80),
     Step("translation-tiny-beam", f"translation.py --size tiny --batch 128 --sentences 256 {BEAM}", 70),
     Step("translation-base-beam", f"translation.py --size base --batch 128 --sentences 128 {BEAM}", 120),
     Step("training-compiled", f"training.py --size tiny --steps 6 {COMPILED}", 200),
-    Step("time-to-quality", "time_to_quality.py --steps 140 --looks 1", 170),
+    Step("time-to-quality", "time_to_quality.py --steps 140 --looks 1", 160),
     Step(
         "attention",
         "attention.py --masks causal window chunk padding --lengths 512 2048 --dtypes {best} --rounds 1",
@@ -98,8 +98,8 @@ FULL = (
     Step("position-cost", "position_cost.py --rounds 7", 30, paced=False),
 )
 QUICK = (
-    Step("training-tiny", f"training.py --size tiny --steps 4 {BEST}", 100),
-    Step("training-base", "training.py --size base --steps 2 --arms ours-{best} marian-{best}-eager", 70),
+    Step("training-tiny", f"training.py --size tiny --steps 4 {BEST}", 90),
+    Step("training-base", "training.py --size base --steps 2 --arms ours-{best} marian-{best}-eager", 65),
     Step(
         "translation-tiny",
         "translation.py --size tiny --batch 128 --sentences 128 --rounds 2 "
@@ -227,9 +227,11 @@ def environment(prepared: Path) -> dict[str, str]:
 
 def echo(process: "subprocess.Popen[str]", said: deque[str]) -> None:
     """Show what a script says, and keep its last lines."""
-    for text in process.stdout or ():
-        print(text, end="", flush=True)
-        said.append(text.strip())
+    assert process.stdout is not None
+    with process.stdout as lines:
+        for text in lines:
+            print(text, end="", flush=True)
+            said.append(text.strip())
 
 
 def end(process: "subprocess.Popen[str]") -> None:

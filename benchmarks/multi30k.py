@@ -54,7 +54,7 @@ def begun(size: str, folder: Path, *others: str) -> Any:
 
 
 def resumed(run: Path) -> Any:
-    """The training in the folder ``run``, which it leaves to others: nothing measured here is written there."""
+    """The training in the folder ``run``, which stays open to others: nothing measured is written there."""
     from whyformer.runs.train import resume_run
 
     trainer = resume_run(run, [], device="cpu", say=lambda _: None)

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-RESULTS = Path(os.environ.get("WHYFORMER_BENCH_RESULTS") or Path(__file__).parent / "results")
+RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("whyformer", "torch", "transformers", "x-transformers", "ctranslate2", "tokenizers")
 
 
