@@ -61,13 +61,15 @@ def processor_kind(features: Iterable[str]) -> str:
     return next((kind for kind, needed in KINDS if needed <= present), "unknown")
 
 
-def machine(threads: int) -> dict[str, str]:
-    """What the figures hold for."""
+def machine(threads: int, device: str = "cpu") -> dict[str, str]:
+    """What the figures hold for; on a GPU they hold for that first of all."""
     from whyformer.machine import code_version, examine
 
     here = examine()
+    gpus = here.arithmetic.accelerators if here.arithmetic is not None and device != "cpu" else ()
     versions = {name: _version(name) for name in PACKAGES}
     return {
+        **({"device": ", ".join(gpus) or device} if device != "cpu" else {}),
         "processor": processor_kind(here.processor.features),
         "machine": f"{here.processor.name}, {here.processor.usable_cores} cores, "
         f"{(here.storage.memory or 0) / 2**30:.0f} GiB, {' '.join(here.processor.features)}",
