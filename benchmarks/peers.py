@@ -65,7 +65,9 @@ class Stepper:
     def judge(self, pairs: PairBatch) -> float:
         """Negative log-likelihood in nats per token, without dropout."""
         self.model.eval()
-        return self._loss(pairs, 0.0).item()
+        # A model in evaluation would be compiled once more.
+        with torch.compiler.set_stance("force_eager"):
+            return self._loss(pairs, 0.0).item()
 
     def _loss(self, pairs: PairBatch, smoothing: float) -> Tensor:
         low, pairs = self._precision == "bf16", pairs.to(self._device)

@@ -10,7 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("WHYFORMER_BENCH_RESULTS") or Path(__file__).parent / "results")
+"""Where tables are written; tests have a folder of their own."""
 PACKAGES = ("whyformer", "torch", "transformers", "x-transformers", "ctranslate2", "tokenizers")
 
 

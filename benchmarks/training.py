@@ -6,9 +6,9 @@
 A round is one batch of 4,096 tokens, on which every arm makes one step: padding, forward, backward, clipping,
 Adam. Before that each arm judges a batch without dropout: all have our weights, and whose loss is not ours is
 left out. Left out as well is bf16 where the processor has no arithmetic for it, unless it is asked for. MFU
-is against a product of two large matrices in the same rounds; what counts is the products of our model alone.
-Peak memory is that of the arm's own process (VmHWM), libraries included, or of a GPU what torch has taken. All
-arms wait in memory for their turns: at base, seven want more than 24 GB.
+is against a product of two large matrices in the same rounds; what counts is the products of our model
+alone. Peak memory is that of the arm's own process (VmHWM), libraries included, or of a GPU what torch has
+taken. All arms wait in memory for their turns: at base, seven want more than 24 GB.
 """
 
 import argparse
@@ -118,7 +118,8 @@ def ours(run: Path, name: str, threads: int, device: str) -> Run:
                 loss = trainer.step.gradient([indices], number, 0).loss
                 trainer.step.update(number, trainer.total_steps)
             else:
-                with trainer.step.autocast():
+                # A model in evaluation would be compiled once more.
+                with trainer.step.autocast(), trainer.step.uncompiled():
                     batch = trainer.task.batch(indices, 0, trainer.device)
                     loss = TeacherForcing(0.0)(trainer.model, batch).total.item()
             wait_for(device)

@@ -16,6 +16,8 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], M
     monkeypatch.syspath_prepend(BENCHMARKS)
     results = tmp_path / "results"
     results.mkdir()
+    # For scripts that are processes of their own.
+    monkeypatch.setenv("WHYFORMER_BENCH_RESULTS", str(results))
 
     def imported(name: str) -> ModuleType:
         monkeypatch.setattr(importlib.import_module("report"), "RESULTS", results)
