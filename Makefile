@@ -7,6 +7,7 @@
 #   make check      lint, format, types, import directions, size budget
 #   make format     let ruff put files in order
 #   make bench      time us beside other toolkits (in .venv-peers), 25 minutes, or 5 by QUICK=1; results/bench.md tells
+#   make gpu        on a CUDA GPU: is it right, and how fast beside others; six minutes, results/gpu.md tells
 #   make book       measure all questions (half an hour on two cores), publish the results, write the book to runs/book
 #   make clean      remove what builds, tests and demos left behind; .venv and other runs stay
 
@@ -35,7 +36,7 @@ PROCESSORS := \
 	"$(call PRETENDED,avx2$(,)avx512f$(,)avx512_bf16,on,1)"
 
 .DEFAULT_GOAL := test
-.PHONY: book demo demo-audio test test-slow test-processors check format bench clean
+.PHONY: book demo demo-audio test test-slow test-processors check format bench gpu clean
 .DELETE_ON_ERROR:
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -101,6 +102,11 @@ format: $(INSTALLED)
 # Short runs, on fresh weights; each script has options for longer ones and for a run of your own.
 bench: $(MEASURED)
 	$(PEERS)/python benchmarks/bench.py $(if $(QUICK),--quick)
+
+# What needs a CUDA GPU: six minutes there, and one sentence where there is none.
+gpu: $(MEASURED)
+	$(PEERS)/python -m pip install --quiet --no-compile -c constraints.txt pytest hypothesis filelock
+	$(PEERS)/python benchmarks/gpu.py
 
 # Measured are only seeds that are missing or were measured by other code; what failed stays as it was published.
 book: $(INSTALLED)

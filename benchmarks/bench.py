@@ -36,13 +36,15 @@ GRACE = 15.0
 START = 12.0
 """Seconds of a script's time in which it only starts or ends."""
 DEMO = Path("runs") / "demo"
+PAGES = ("bench", "gpu")
+"""Tables of tables."""
 PEERS = ("transformers", "x-transformers", "ctranslate2")
 Status = Literal["done", "cut short", "failed", "not run"]
 
 
 @dataclass(frozen=True)
 class Step:
-    """A script, and how long it may take."""
+    """A script, and how long it may take, besides what others have left."""
 
     name: str
     command: str
@@ -56,7 +58,8 @@ class Step:
     def line(self, best: str, seconds: float) -> list[str]:
         """The command, for a processor that trains fastest in ``best``, with so many seconds left for it."""
         words = [sys.executable, *shlex.split(self.command.format(best=best))]
-        words[1] = str(HERE / words[1])
+        # A name with a dot is a script of this folder, and any other a module.
+        words[1:2] = [str(HERE / words[1])] if words[1].endswith(".py") else ["-m", words[1]]
         return words + ([f"--seconds={max(1.0, seconds - START):.0f}"] if self.paced else [])
 
 
@@ -83,11 +86,11 @@ FULL = (
     Step("translation-tiny", "translation.py --size tiny --batch 128 --sentences 256 --rounds 2", 70),
     Step("translation-tiny-one", "translation.py --size tiny --batch 1 --sentences 30 --rounds 3", 60),
     Step("translation-base", "translation.py --size base --batch 128 --sentences 256 --rounds 2", 120),
-    Step("translation-base-one", "translation.py --size base --batch 1 --sentences 30 --rounds 3", 90),
+    Step("translation-base-one", "translation.py --size base --batch 1 --sentences 30 --rounds 3", 80),
     Step("translation-tiny-beam", f"translation.py --size tiny --batch 128 --sentences 256 {BEAM}", 70),
     Step("translation-base-beam", f"translation.py --size base --batch 128 --sentences 128 {BEAM}", 120),
     Step("training-compiled", f"training.py --size tiny --steps 6 {COMPILED}", 200),
-    Step("time-to-quality", "time_to_quality.py --steps 140 --looks 1", 170),
+    Step("time-to-quality", "time_to_quality.py --steps 140 --looks 1", 160),
     Step(
         "attention",
         "attention.py --masks causal window chunk padding --lengths 512 2048 --dtypes {best} --rounds 1",
@@ -98,8 +101,8 @@ FULL = (
     Step("position-cost", "position_cost.py --rounds 7", 30, paced=False),
 )
 QUICK = (
-    Step("training-tiny", f"training.py --size tiny --steps 4 {BEST}", 100),
-    Step("training-base", "training.py --size base --steps 2 --arms ours-{best} marian-{best}-eager", 70),
+    Step("training-tiny", f"training.py --size tiny --steps 4 {BEST}", 90),
+    Step("training-base", "training.py --size base --steps 2 --arms ours-{best} marian-{best}-eager", 65),
     Step(
         "translation-tiny",
         "translation.py --size tiny --batch 128 --sentences 128 --rounds 2 "
@@ -131,18 +134,26 @@ def main() -> None:
     sys.exit(any(outcome.status == "failed" for outcome in outcomes))
 
 
-def measure(steps: Sequence[Step], seconds: float) -> list[Outcome]:
-    """Run ``steps`` in their order within so many ``seconds``, and tell of them after each."""
+def measure(
+    steps: Sequence[Step], seconds: float, *, name: str = "bench", device: str = "cpu"
+) -> list[Outcome]:
+    """Run ``steps`` in their order within so many ``seconds``, and tell of them on a page after each.
+
+    ``name`` is that of the page.
+    """
     from whyformer.machine import bf16_is_fast
 
-    about, ends = machine(os.cpu_count() or 1), time.monotonic() + seconds
+    about, ends = machine(os.cpu_count() or 1, device), time.monotonic() + seconds
     about |= {"not installed": ", ".join(name for name in PEERS if not installed(name)) or "nothing"}
     best = "bf16" if bf16_is_fast() else "fp32"
     outcomes: list[Outcome] = []
     interrupted = False
     with tempfile.TemporaryDirectory() as prepared:
         for step in steps:
-            left = min(step.seconds, ends - time.monotonic() - GRACE)
+            # What those before have saved is for who comes next.
+            later = sum(other.seconds for other in steps[len(outcomes) + 1 :])
+            left = ends - time.monotonic() - GRACE
+            left = min(left, max(step.seconds, left - later))
             if interrupted:
                 outcome = Outcome(step.name, "not run", "interrupted before it began", 0.0, [])
             elif left < START:
@@ -152,7 +163,7 @@ def measure(steps: Sequence[Step], seconds: float) -> list[Outcome]:
             else:
                 outcome, interrupted = run(step, step.line(best, left), left, Path(prepared))
             outcomes.append(outcome)
-            tell(about, outcomes, [later.name for later in steps[len(outcomes) :]])
+            tell(name, about, outcomes, [later.name for later in steps[len(outcomes) :]])
     return outcomes
 
 
@@ -208,7 +219,7 @@ def run(step: Step, line: list[str], seconds: float, prepared: Path) -> tuple[Ou
 def written() -> dict[str, int]:
     """When each table in results/ was written, by its stem."""
     tables = RESULTS.glob("*.md")
-    return {path.stem: path.stat().st_mtime_ns for path in tables if path.stem != "bench"}
+    return {path.stem: path.stat().st_mtime_ns for path in tables if path.stem not in PAGES}
 
 
 def notes_of(stem: str) -> list[tuple[str, str]]:
@@ -227,9 +238,11 @@ def environment(prepared: Path) -> dict[str, str]:
 
 def echo(process: "subprocess.Popen[str]", said: deque[str]) -> None:
     """Show what a script says, and keep its last lines."""
-    for text in process.stdout or ():
-        print(text, end="", flush=True)
-        said.append(text.strip())
+    assert process.stdout is not None
+    with process.stdout as lines:
+        for text in lines:
+            print(text, end="", flush=True)
+            said.append(text.strip())
 
 
 def end(process: "subprocess.Popen[str]") -> None:
@@ -243,8 +256,8 @@ def end(process: "subprocess.Popen[str]") -> None:
     process.wait()
 
 
-def tell(about: dict[str, str], outcomes: Sequence[Outcome], to_come: Sequence[str]) -> None:
-    """Write the page and the figures behind it."""
+def tell(page: str, about: dict[str, str], outcomes: Sequence[Outcome], to_come: Sequence[str]) -> None:
+    """Write the page of that name and the figures behind it."""
     from whyformer.files import write_text
 
     rows = [
@@ -265,10 +278,10 @@ def tell(about: dict[str, str], outcomes: Sequence[Outcome], to_come: Sequence[s
     for stem in dict.fromkeys(stem for outcome in outcomes for stem in outcome.tables):
         text += f"\n## {stem}\n\n{in_markdown((RESULTS / f'{stem}.md').read_text(encoding='utf-8'))}"
     told = {"about": about, "steps": [asdict(outcome) for outcome in outcomes], "to_come": list(to_come)}
-    write_text(RESULTS / "bench.md", text)
-    write_text(RESULTS / "bench.json", json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+    write_text(RESULTS / f"{page}.md", text)
+    write_text(RESULTS / f"{page}.json", json.dumps(told, ensure_ascii=False, indent=1) + "\n")
     if not to_come:
-        print(f"\n{table(rows)}\n{RESULTS / 'bench.md'} and .json", flush=True)
+        print(f"\n{table(rows)}\n{RESULTS / page}.md and .json", flush=True)
 
 
 def in_markdown(text: str) -> str:

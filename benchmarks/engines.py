@@ -26,6 +26,8 @@ class Work(NamedTuple):
     """Most tokens of a translation where the weights are fresh, which almost never end one by themselves."""
     limit: int
     """Most tokens that the model writes."""
+    device: str = "cpu"
+    """Where all compute: cpu or cuda."""
 
     @property
     def longest(self) -> int:
@@ -77,7 +79,7 @@ def ours(work: Work, precision: str, engine: str, threads: int, parallel: int) -
         settings = GreedySpec(**told)
     else:
         settings = BeamSpec(size=work.beam, length_penalty=0.0, **told)
-    translator = load_as(Translator, work.run, Execution("cpu", None, precision, engine))
+    translator = load_as(Translator, work.run, Execution(work.device, None, precision, engine))
     translator.parallel = parallel
 
     def some(texts: Sequence[str]) -> tuple[list[str], int]:
@@ -93,7 +95,11 @@ def ct2(work: Work, kind: str, threads: int, parallel: int) -> Run:
     from tokenizers import Tokenizer
 
     engine = ctranslate2.Translator(
-        str(work.folder / "ctranslate2"), compute_type=kind, inter_threads=parallel, intra_threads=threads
+        str(work.folder / "ctranslate2"),
+        device=work.device,
+        compute_type=kind,
+        inter_threads=parallel,
+        intra_threads=threads,
     )
     tokenizer = Tokenizer.from_file(str(work.folder / "marian" / "tokenizer.json"))
     numbers = our_numbers(work)
@@ -120,7 +126,7 @@ def hf(work: Work, kind: str, threads: int, parallel: int) -> Run:
     torch.set_num_threads(threads)
     folder = work.folder / "marian"
     dtype = torch.bfloat16 if kind == "bf16" else torch.float32
-    model: Any = MarianMTModel.from_pretrained(folder, dtype=dtype).eval()
+    model: Any = MarianMTModel.from_pretrained(folder, dtype=dtype).eval().to(work.device)
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     numbers = our_numbers(work)
     model.generation_config.max_length = None
@@ -129,7 +135,7 @@ def hf(work: Work, kind: str, threads: int, parallel: int) -> Run:
 
     @torch.inference_mode()
     def some(texts: Sequence[str]) -> tuple[list[str], int]:
-        told = tokenizer(list(texts), padding=True, return_tensors="pt")
+        told = tokenizer(list(texts), padding=True, return_tensors="pt").to(work.device)
         rows = model.generate(**told, do_sample=False, **ranked, **limits)
         # The first token starts the target, and what follows the last is padding: marks both.
         ids = [tuple(numbers[id] for id in row if id in numbers) for row in rows.tolist()]

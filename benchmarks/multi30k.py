@@ -1,14 +1,21 @@
-"""What is measured where no run is given: fresh weights, but real tokenizers and batches, of Multi30k."""
+"""What is measured where no run is given: fresh weights, but real tokenizers and batches, of Multi30k.
 
+Where that is not there, sentences are made up, whose lengths and rare words are like those of news.
+"""
+
+import argparse
 import hashlib
 import os
 import shutil
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 from whyformer.data.batches.planning import plan_batches
 
-SIZES = {"tiny": "small", "base": "base"}
+SIZES = {"toy": "tiny", "tiny": "small", "base": "base", "big": "big"}
 """What the tables call a size, and our preset of it; tiny is the Transformer-Tiny of Wu et al. 2021."""
 RECIPE = "multi30k-en-de-sinusoidal"
 VOCABULARY = 10_000
@@ -21,25 +28,58 @@ CLASSIC = [
 """What other toolkits can express, even where a short training would do better with something else."""
 
 
-def begun(size: str, folder: Path, *others: str) -> Any:
+@dataclass(frozen=True)
+class MadeUp:
+    """Sentences of made-up words, as many pairs to train on."""
+
+    pairs: int = 20_000
+    words: int = 20_000
+    """Different words, of which the n-th is drawn as often as 1/n says."""
+    held_out: int = 512
+
+    def changes(self, folder: Path) -> list[str]:
+        """What a recipe has to be told to read them, after they were written to ``folder``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        random = Random(0)
+        letters = "abcdefghijklmnopqrstuvwxyz"
+        words = ["".join(random.choices(letters, k=random.randint(2, 9))) for _ in range(self.words)]
+        often = [*accumulate(1 / rank for rank in range(1, self.words + 1))]
+        sides: list[str] = []
+        for part, count in (("train", self.pairs), ("valid", self.held_out), ("test", self.held_out)):
+            files: list[str] = []
+            for side in ("source", "target"):
+                lines = [
+                    " ".join(random.choices(words, cum_weights=often, k=random.randint(10, 50)))
+                    for _ in range(count)
+                ]
+                (folder / f"{part}.{side}").write_text("\n".join(lines) + "\n", encoding="utf-8")
+                files.append(f"{side}: {folder / part}.{side}")
+            text = f"{{kind: text, {', '.join(files)}}}"
+            sides.append(f"data.test={{made_up: {text}}}" if part == "test" else f"data.{part}={text}")
+        return sides
+
+
+def begun(size: str, folder: Path, *others: str, made_up: MadeUp | None = None) -> Any:
     """A training that is about to begin in ``folder / "run"``, with ``others`` changed in the recipe.
 
     Its fresh weights are saved. Where WHYFORMER_BENCH_PREPARED names a folder, what was prepared there before
-    is used again, since learning a tokenizer takes longer than many a measurement.
+    is used again, since learning a tokenizer takes longer than many a measurement. Sentences are ``made_up``
+    where that is asked for.
 
     Raises:
         DataError: Multi30k is not there.
     """
     from whyformer.runs.train import start_run
 
+    kept = os.environ.get("WHYFORMER_BENCH_PREPARED")
     changes = [
+        *([] if made_up is None else made_up.changes(Path(kept or folder) / "made-up")),
         f"model={{preset: {SIZES[size]}, longest: {LONGEST}}}",
         f"tokenizers.both.vocabulary={VOCABULARY}",
         "training.precision=fp32",
         *CLASSIC,
         *others,
     ]
-    kept = os.environ.get("WHYFORMER_BENCH_PREPARED")
     place = Path(kept or folder) / hashlib.sha256("\n".join(changes).encode()).hexdigest()[:16]
     if kept and place.exists():
         shutil.copytree(place, folder / "run")
@@ -53,11 +93,11 @@ def begun(size: str, folder: Path, *others: str) -> Any:
     return trainer
 
 
-def resumed(run: Path) -> Any:
-    """The training in the folder ``run``, which is left to others: nothing measured is written there."""
+def resumed(run: Path, *changes: str, device: str = "cpu") -> Any:
+    """The training in the folder ``run``, which stays open to others: nothing measured is written there."""
     from whyformer.runs.train import resume_run
 
-    trainer = resume_run(run, [], device="cpu", say=lambda _: None)
+    trainer = resume_run(run, changes, device=device, say=lambda _: None)
     trainer.lock.release()
     return trainer
 
@@ -76,6 +116,25 @@ class Request(NamedTuple):
     def tokens(self) -> int:
         """Target tokens, end marks included."""
         return sum(len(target) + 1 for _, target in self.pairs)
+
+
+def data_options(parser: argparse.ArgumentParser) -> None:
+    """Let ``parser`` take what is measured, and on what."""
+    parser.add_argument("--size", choices=SIZES, default="tiny")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--made-up", type=int, metavar="PAIRS", help="pairs of made-up words, not Multi30k")
+
+
+def prepared_by(asked: argparse.Namespace, folder: Path, *others: str) -> Any:
+    """The training that the options ask for; see ``begun``."""
+    if asked.made_up is None:
+        return begun(asked.size, folder, *others)
+    # A tokenizer cannot learn more than there is.
+    few = asked.made_up < 5_000
+    made_up = MadeUp(asked.made_up, 200, 16) if few else MadeUp(asked.made_up)
+    return begun(
+        asked.size, folder, *others, *(["tokenizers.both.vocabulary=400"] if few else []), made_up=made_up
+    )
 
 
 def batches(trainer: Any, count: int | None = None, epoch: int = 0) -> list[Request]:

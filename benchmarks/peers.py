@@ -33,10 +33,16 @@ class Stepper:
     """Trains one of their models as its users would, with what torch offers for speed."""
 
     def __init__(
-        self, model: nn.Module, logits: Logits, gold: Tensor, spec: TrainingSpec, precision: Precision
-    ):
-        self.model, self._logits, self._spec, self._precision = model, logits, spec, precision
-        self._gold = gold
+        self,
+        made: "tuple[nn.Module, Logits, Tensor]",
+        spec: TrainingSpec,
+        precision: Precision,
+        device: str = "cpu",
+    ) -> None:
+        model, self._logits, gold = made
+        self.model, self._spec, self._precision = model.to(device), spec, precision
+        self._device = device
+        self._gold = gold.to(device)
         """(V,) their ids of our tokens."""
         optimizer = spec.optimizer
         betas = (optimizer.beta1, optimizer.beta2)
@@ -59,11 +65,13 @@ class Stepper:
     def judge(self, pairs: PairBatch) -> float:
         """Negative log-likelihood in nats per token, without dropout."""
         self.model.eval()
-        return self._loss(pairs, 0.0).item()
+        # A model in evaluation would be compiled once more.
+        with torch.compiler.set_stance("force_eager"):
+            return self._loss(pairs, 0.0).item()
 
     def _loss(self, pairs: PairBatch, smoothing: float) -> Tensor:
-        low = self._precision == "bf16"
-        with torch.autocast("cpu", dtype=torch.bfloat16) if low else nullcontext():
+        low, pairs = self._precision == "bf16", pairs.to(self._device)
+        with torch.autocast(self._device, dtype=torch.bfloat16) if low else nullcontext():
             logits = self._logits(pairs)
             gold, pad = self._gold[pairs.target.tokens[:, 1:]], int(self._gold[PAD])
             if not self.model.training and pad != int(self._gold[BOS]):
@@ -84,12 +92,16 @@ def marian(run: Path, vocabulary: int, attention: str, compiled: bool) -> tuple[
     model: Any = MarianMTModel.from_pretrained(run / "marian", attn_implementation=attention)
     numbering = HuggingFaceMarian().own_token_ids(vocabulary)
     theirs = torch.tensor([numbering.known(BOS) if id is None else id for id in numbering.theirs])
-    called = torch.compile(model, dynamic=True) if compiled else model
+    # Goes wherever the model goes.
+    model.register_buffer("our_tokens", theirs, persistent=False)
+    if compiled:
+        model.compile(dynamic=True)
 
     def logits(pairs: PairBatch) -> Tensor:
+        theirs = model.our_tokens
         source, target = pairs.source, pairs.target.tokens[:, :-1]
         # Targets are padded on the right, so the causal mask hides the padding from all that counts.
-        return called(
+        return model(
             input_ids=theirs[source.tokens],
             attention_mask=source.valid.long(),
             decoder_input_ids=theirs[target],
@@ -132,7 +144,7 @@ class TorchTransformer(nn.Module):
     def forward(self, pairs: PairBatch) -> Tensor:
         """Logits (B,T,V)."""
         target, padding = pairs.target.tokens[:, :-1], ~pairs.source.valid
-        causal = nn.Transformer.generate_square_subsequent_mask(target.shape[1])
+        causal = nn.Transformer.generate_square_subsequent_mask(target.shape[1], device=target.device)
         hidden = self.body(
             self._embedded(pairs.source.tokens),
             self._embedded(target),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 RESULTS = Path(os.environ.get("WHYFORMER_BENCH_RESULTS") or Path(__file__).parent / "results")
+"""Where tables are written; tests have a folder of their own."""
 PACKAGES = ("whyformer", "torch", "transformers", "x-transformers", "ctranslate2", "tokenizers")
 
 
@@ -61,13 +62,15 @@ def processor_kind(features: Iterable[str]) -> str:
     return next((kind for kind, needed in KINDS if needed <= present), "unknown")
 
 
-def machine(threads: int) -> dict[str, str]:
-    """What the figures hold for."""
+def machine(threads: int, device: str = "cpu") -> dict[str, str]:
+    """What the figures hold for; on a GPU they hold for that first of all."""
     from whyformer.machine import code_version, examine
 
     here = examine()
+    gpus = here.arithmetic.accelerators if here.arithmetic is not None and device != "cpu" else ()
     versions = {name: _version(name) for name in PACKAGES}
     return {
+        **({"device": ", ".join(gpus) or device} if device != "cpu" else {}),
         "processor": processor_kind(here.processor.features),
         "machine": f"{here.processor.name}, {here.processor.usable_cores} cores, "
         f"{(here.storage.memory or 0) / 2**30:.0f} GiB, {' '.join(here.processor.features)}",

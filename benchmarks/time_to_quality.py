@@ -110,8 +110,9 @@ def theirs(run: Path, name: str, precision: Precision, threads: int) -> Run:
     opened = open_run(run)
     recipe: Any = opened.recipe
     tokenizers: Any = opened.assets
-    model, logits, gold = marian(run, tokenizers.source.size, "eager", False)
-    stepper, last = Stepper(model, logits, gold, recipe.training, precision), Last(model)
+    made = marian(run, tokenizers.source.size, "eager", False)
+    model: Any = made[0]
+    stepper, last = Stepper(made, recipe.training, precision), Last(model)
 
     def learn(lesson: Lesson) -> float:
         if lesson.look is not None:

@@ -1,14 +1,14 @@
 """Training on real batches of Multi30k, ours beside others: the same batches, taking turns in one run.
 
     python benchmarks/training.py [--size tiny] [--steps 10] [--threads 2] [--arms ours-bf16 marian-fp32 ...]
-                                  [--seconds 200] [--name compiled]
+                                  [--seconds 200] [--name compiled] [--device cuda] [--tokens 16384]
 
 A round is one batch of 4,096 tokens, on which every arm makes one step: padding, forward, backward, clipping,
 Adam. Before that each arm judges a batch without dropout: all have our weights, and whose loss is not ours is
 left out. Left out as well is bf16 where the processor has no arithmetic for it, unless it is asked for. MFU
-is against a product of two matrices of 2,048 rows in the same rounds; what counts is the products of our
-model alone. Peak memory is that of the arm's own process (VmHWM), libraries included. All arms wait in memory
-for their turns: at base, seven want more than 24 GB.
+is against a product of two large matrices in the same rounds; what counts is the products of our model
+alone. Peak memory is that of the arm's own process (VmHWM), libraries included, or of a GPU what torch has
+taken. All arms wait in memory for their turns: at base, seven want more than 24 GB.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import torch
 from arms import Arms, Run, Start, Turn, alternate, memory, started
-from multi30k import RECIPE, SIZES, Request, batches, begun, resumed
+from multi30k import RECIPE, Request, batches, data_options, prepared_by, resumed
 from peers import Logits, Precision, Stepper, marian, torch_transformer, x_transformer
 from report import Spread, bars, machine, publish, ratios
 from torch import Tensor, nn
@@ -37,7 +37,8 @@ from whyformer.runs.load import open_run
 from whyformer.tasks.translation.training import TeacherForcing
 from whyformer.training.flops import training_flops
 
-SIDE = 2048
+SIDES = {"cpu": 2048, "cuda": 8192}
+"""Rows and columns of the matrices whose product is the measure."""
 AGREED = 0.003
 """Nats a token by which losses of equal weights may differ, some of them in bf16."""
 Made = tuple[nn.Module, Logits, Tensor]
@@ -73,9 +74,18 @@ PEERS = {
     "xtransformers-bf16-flash": Peer(x_transformer, (True, False), "bf16"),
     "xtransformers-bf16-compile": Peer(x_transformer, (False, True), "bf16"),
 }
-OURS: dict[str, Precision] = {"ours-fp32": "fp32", "ours-bf16": "bf16"}
+OURS: dict[str, Precision] = {"ours-fp32": "fp32", "ours-bf16": "bf16", "ours-bf16-uncompiled": "bf16"}
+"""Compiled where `auto` compiles, which is on a GPU, unless the name says otherwise."""
 USUAL = [
-    *(*OURS, "marian-fp32", "marian-fp32-eager", "marian-bf16-eager", "torch-fp32", "torch-bf16"),
+    *(
+        "ours-fp32",
+        "ours-bf16",
+        "marian-fp32",
+        "marian-fp32-eager",
+        "marian-bf16-eager",
+        "torch-fp32",
+        "torch-bf16",
+    ),
     *("xtransformers-fp32", "xtransformers-bf16"),
 ]
 """Few enough to wait in memory together at base."""
@@ -91,11 +101,11 @@ class Step(NamedTuple):
     """Memory in MB so far."""
 
 
-def ours(run: Path, precision: Precision, threads: int) -> Run:
+def ours(run: Path, name: str, threads: int, device: str) -> Run:
     """Our trainer, whose own step is measured."""
     torch.set_num_threads(threads)
-    trainer = resumed(run)
-    trainer.step.precision = precision
+    trainer = resumed(run, *(["training.compile=false"] if "uncompiled" in name else []), device=device)
+    trainer.step.precision = OURS[name]
     taken = count(1)
 
     def step(request: Request) -> Step:
@@ -108,15 +118,28 @@ def ours(run: Path, precision: Precision, threads: int) -> Run:
                 loss = trainer.step.gradient([indices], number, 0).loss
                 trainer.step.update(number, trainer.total_steps)
             else:
-                with trainer.step.autocast():
+                # A model in evaluation would be compiled once more.
+                with trainer.step.autocast(), trainer.step.uncompiled():
                     batch = trainer.task.batch(indices, 0, trainer.device)
                     loss = TeacherForcing(0.0)(trainer.model, batch).total.item()
-        return Step(time.perf_counter() - began, loss / request.tokens, memory("VmHWM"))
+            wait_for(device)
+        return Step(time.perf_counter() - began, loss / request.tokens, peak_of(device))
 
     return step
 
 
-def theirs(run: Path, name: str, threads: int) -> Run:
+def wait_for(device: str) -> None:
+    """Let a GPU finish what it was asked to do."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def peak_of(device: str) -> float:
+    """The most memory in MB that this process has taken so far, of its GPU if it has one."""
+    return torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else memory("VmHWM")
+
+
+def theirs(run: Path, name: str, threads: int, device: str) -> Run:
     """A step of another toolkit."""
     torch.set_num_threads(threads)
     torch.manual_seed(1)
@@ -128,27 +151,30 @@ def theirs(run: Path, name: str, threads: int) -> Run:
         made = peer.make(run, tokenizers.source.size, *peer.arguments)
     else:
         made = peer.make(run, recipe.model, *peer.arguments)
-    stepper = Stepper(*made, recipe.training, peer.precision)
+    stepper = Stepper(made, recipe.training, peer.precision, device)
 
     def step(request: Request) -> Step:
         began = time.perf_counter()
         pairs = PairBatch.of(request.pairs)
         loss = stepper.learn(pairs) if request.learn else stepper.judge(pairs)
-        return Step(time.perf_counter() - began, loss, memory("VmHWM"))
+        wait_for(device)
+        return Step(time.perf_counter() - began, loss, peak_of(device))
 
     return step
 
 
-def product(precision: Precision, threads: int) -> Run:
+def product(precision: Precision, threads: int, device: str) -> Run:
     """One product of two matrices, as fast as torch makes it: its seconds."""
     torch.set_num_threads(threads)
-    matrix = torch.ones(SIDE, SIDE, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    matrix = torch.ones(SIDES[device], SIDES[device], dtype=dtype, device=device)
 
     def step(_: Request) -> Step:
         times: list[float] = []
         for _turn in range(5):
             began = time.perf_counter()
             _ = matrix @ matrix
+            wait_for(device)
             times.append(time.perf_counter() - began)
         return Step(min(times), 0.0, 0.0)
 
@@ -160,7 +186,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--size", choices=SIZES, default="tiny")
+    data_options(parser)
+    parser.add_argument("--tokens", type=int, default=4096, help="tokens of a batch, padding included")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--arms", nargs="+", choices=[*OURS, *PEERS])
@@ -171,30 +198,30 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            trainer = begun(asked.size, Path(folder))
+            changes = () if asked.tokens == 4096 else (f"training.batching.tokens={asked.tokens}",)
+            trainer = prepared_by(asked, Path(folder), *changes)
         except DataError as error:
             sys.exit(f"training is left out: {error}")
         names = asked.arms or [name for name in USUAL if "bf16" not in name or bf16_is_fast()]
-        measure(trainer, names, "-".join(filter(None, (asked.size, asked.name))), asked, until)
+        measure(trainer, names, asked.size + (f"-{asked.name}" if asked.name else ""), asked, until)
 
 
 def measure(
     trainer: Any, names: list[str], name: str, asked: argparse.Namespace, until: float | None
 ) -> None:
     """Start the arms, see whether they agree, let them take turns, publish under a ``name``."""
-    flops = training_flops(trainer.model, trainer.task, trainer.spec.batching.tokens)
-    run, about, threads = trainer.run.path, machine(asked.threads), asked.threads
+    # What a token costs depends little on its batch, and a CPU counts by computing it.
+    flops = training_flops(trainer.model, trainer.task, min(asked.tokens, 512))
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    run, about, where = trainer.run.path, machine(asked.threads, asked.device), (asked.threads, asked.device)
     print(export_model(run, run / "marian"))
     requests = batches(trainer, asked.steps + 1)
     about["work"] = (
-        f"{RECIPE}, {name}: {sum(p.numel() for p in trainer.model.parameters()):,} parameters, "
-        f"{flops / 1e6:.1f} MFLOP per target token, batches of 4,096 tokens"
+        f"{RECIPE if asked.made_up is None else 'made-up words'}, {name}: {parameters:,} parameters, "
+        f"{flops / 1e6:.1f} MFLOP per target token, batches of {asked.tokens:,} tokens"
     )
-    starts = {f"product-{kind}": Start(product, (kind, threads)) for kind in ("fp32", "bf16")}
-    for arm in names:
-        starts[arm] = (
-            Start(ours, (run, OURS[arm], threads)) if arm in OURS else Start(theirs, (run, arm, threads))
-        )
+    starts = {f"product-{kind}": Start(product, (kind, *where)) for kind in ("fp32", "bf16")}
+    starts |= {arm: Start(ours if arm in OURS else theirs, (run, arm, *where)) for arm in names}
     with started(starts) as arms:
         judged = alternate(arms, [requests[0]._replace(learn=False)])
         before = {arm: judged[arm][0].answers[0].loss for arm in names if arm in judged}
@@ -203,7 +230,7 @@ def measure(
         alternate(arms, requests[:1])
 
         def tell(turns: dict[str, list[Turn]], done: bool = False) -> None:
-            rows, told = rows_of(turns, before, [request.tokens for request in requests[1:]], flops)
+            rows, told = rows_of(turns, before, requests[1:], flops, SIDES[asked.device])
             if rows:
                 chart = bars(
                     [(arm, Spread.of(rate)) for arm, rate in told["rates"].items()],
@@ -228,13 +255,14 @@ def leave_out_others(arms: Arms, losses: dict[str, float]) -> None:
 
 
 def rows_of(
-    turns: dict[str, list[Turn]], before: dict[str, float], tokens: list[int], flops: float
+    turns: dict[str, list[Turn]], before: dict[str, float], requests: list[Request], flops: float, side: int
 ) -> tuple[list[dict[str, str]], dict[str, Any]]:
     """The rows of the table and the figures behind them, of as many rounds as there were."""
     # A round that was interrupted is whole for some only.
     rounds = min((len(each) for each in turns.values()), default=0)
-    peaks = {kind: speeds(turns, f"product-{kind}", [2.0 * SIDE**3] * rounds) for kind in ("fp32", "bf16")}
-    rates = {arm: speeds(turns, arm, tokens[:rounds]) for arm in before if arm in turns}
+    tokens = [request.tokens for request in requests[:rounds]]
+    peaks = {kind: speeds(turns, f"product-{kind}", [2.0 * side**3] * rounds) for kind in ("fp32", "bf16")}
+    rates = {arm: speeds(turns, arm, tokens) for arm in before if arm in turns}
     rows: list[dict[str, str]] = []
     for arm, rate in rates.items():
         kind = "bf16" if "bf16" in arm else "fp32"
@@ -254,7 +282,7 @@ def rows_of(
                 "rounds": f"{rounds}",
             }
         )
-    return rows, {"tokens": tokens[:rounds], "rates": rates, "peaks": peaks, "flops_per_token": flops}
+    return rows, {"tokens": tokens, "rates": rates, "peaks": peaks, "flops_per_token": flops}
 
 
 def speeds(turns: dict[str, list[Turn]], name: str, work: list[Any]) -> list[float]:

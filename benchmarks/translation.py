@@ -1,7 +1,7 @@
 """Translating a test set, ours beside CTranslate2 and Hugging Face: same weights, taking turns in one run.
 
     python benchmarks/translation.py [RUN] [--size tiny] [--batch 1] [--beam 5] [--sentences 200] [--rounds 5]
-                                     [--seconds 100]
+                                     [--seconds 100] [--device cuda]
 
 RUN is a trained translator with a joint tokenizer. Without it a model of --size gets fresh weights; they
 never end a sentence, so all write as many tokens as a reference has on average. Text goes in and comes out
@@ -9,8 +9,9 @@ everywhere. Hypotheses are ranked by their log-probability alone: each toolkit h
 
 Our weights go to Marian by `whyformer export`, and from there to CTranslate2 by its own converter. The end
 of an arm's name tells how it uses the cores: a batch at a time by 1 or 2 threads (t1, t2), two at a time by a
-thread each (s2), or two processes of one thread (p2). Before anything is timed all arms translate everything,
-and what equals ours in fp32 is counted: who has less than the share that AGREED asks for is left out.
+thread each (s2), or two processes of one thread (p2). On a GPU there is one way, and ours is in fp32. Before
+anything is timed all arms translate everything, and what equals ours in fp32 is counted: who has less than
+the share that AGREED asks for is left out.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from arms import Arms, Run, Start, Turn, alternate, started
-from multi30k import SIZES, begun
+from multi30k import data_options, prepared_by
 from report import Spread, bars, machine, publish, ratios
 
 from engines import Work, ct2, hf, ours
@@ -50,6 +51,8 @@ CT2: dict[str, dict[str, str]] = {
     "int8-mkl-packed": {"CT2_USE_MKL": "1", "CT2_PACKED_GEMM": "1"},
 }
 """Its compute types, and what else makes it faster on some machines."""
+ON_GPU = {"ours": ("fp32",), "ct2": ("float32", "float16"), "hf": ("fp32", "bf16")}
+"""Precisions on a GPU; ours has no other than fp32 there."""
 HOW = {"t1": (1, 1, 1), "t2": (2, 1, 1), "s2": (1, 2, 1), "p2": (1, 1, 2)}
 """Threads of a batch, batches at a time, processes."""
 FIRST = "ours-fp32-torch-t2"
@@ -74,7 +77,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", nargs="?", type=Path)
-    parser.add_argument("--size", choices=SIZES, default="tiny")
+    data_options(parser)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--beam", type=int, default=1, help="1 = greedy")
     parser.add_argument("--sentences", type=int, default=100)
@@ -87,7 +90,7 @@ def main() -> None:
         sys.exit(f"{asked.run} is not there; train it first, or leave it out.")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            work, pairs = prepared(asked.run, asked.size, Path(folder), asked.batch, asked.beam)
+            work, pairs = prepared(asked, Path(folder))
         except DataError as error:
             sys.exit(f"translation is left out: {error}")
         pairs = pairs[: asked.sentences]
@@ -95,20 +98,18 @@ def main() -> None:
             pairs.sort(key=lambda pair: len(pair.source.split()))
         starts = {
             name: start
-            for name, start in arms_of(work).items()
-            if name == FIRST or any(fnmatch(name, pattern) for pattern in asked.arms)
+            for name, start in (arms_of(work) if asked.device == "cpu" else arms_on_gpu(work)).items()
+            if name == FIRST or asked.device != "cpu" or any(fnmatch(name, pattern) for pattern in asked.arms)
         }
         name = asked.run.name if asked.run else f"fresh-{asked.size}"
         measure(work, starts, pairs, asked.rounds, name, until)
 
 
-def prepared(
-    run: Path | None, size: str, folder: Path, batch: int, beam: int
-) -> tuple[Work, list[Referenced]]:
+def prepared(asked: argparse.Namespace, folder: Path) -> tuple[Work, list[Referenced]]:
     """Everything that the arms read, in ``folder``; and the sentences."""
-    path = folder / "run"
+    run, path = asked.run, folder / "run"
     if run is None:
-        begun(size, folder)
+        prepared_by(asked, folder)
     else:
         # An engine may keep a converted model in the run; it shall not be the user's.
         path.mkdir()
@@ -130,7 +131,8 @@ def prepared(
     except ImportError as error:
         # Its arms will fail, and say so.
         print(f"nothing is converted for CTranslate2: {error}", file=sys.stderr)
-    return Work(folder, path, batch, beam, forced, recipe.model.longest - 1), pairs
+    limit = recipe.model.longest - 1
+    return Work(folder, path, asked.batch, asked.beam, forced, limit, asked.device), pairs
 
 
 def arms_of(work: Work) -> dict[str, Start]:
@@ -152,6 +154,18 @@ def arms_of(work: Work) -> dict[str, Start]:
         add(f"hf-{kind}", hf, kind)
     for name, environment in CT2.items():
         add(f"ct2-{name}", ct2, name.partition("-")[0], **environment)
+    return starts
+
+
+def arms_on_gpu(work: Work) -> dict[str, Start]:
+    """All arms on a GPU, each a batch at a time; the first is called as on the CPU."""
+    makes: dict[str, Callable[..., Run]] = {"ours": ours, "ct2": ct2, "hf": hf}
+    starts: dict[str, Start] = {}
+    for name, kinds in ON_GPU.items():
+        for kind in kinds:
+            engine = ("torch",) if name == "ours" else ()
+            arm = FIRST if name == "ours" else f"{name}-{kind}"
+            starts[arm] = Start(makes[name], (work, kind, *engine, 1, 1))
     return starts
 
 
@@ -190,7 +204,8 @@ def measure(
                     row["BLEU"] = "-" if work.forced else bleu(work, texts, pairs)
             if rows:
                 told = {arm: [turn.seconds for turn in each] for arm, each in turns.items()}
-                stem = f"translation-{name}-batch{work.batch}-beam{work.beam}"
+                where = "" if work.device == "cpu" else f"-{work.device}"
+                stem = f"translation-{name}{where}-batch{work.batch}-beam{work.beam}"
                 publish(stem, about | arms.told(), rows, told, chart, done=done)
 
         tell(alternate(arms, [sources] * rounds, until=until, told=tell), done=True)
