@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from whyformer.data.corpora.parallel import Corpus, load_corpus
-from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.specials import BYTES
+from whyformer.decoding.greedy import GreedySpec
 from whyformer.engines.shortlist.table import ShortlistData
 from whyformer.errors import without_notes
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import load_as, open_run
+from whyformer.tasks.bad_lines import BadLines
 from whyformer.tasks.recipe import require_data
 from whyformer.tasks.translation.shortlist import Coverage, coverage, save_shortlist
 from whyformer.tasks.translation.task import TranslationRecipe
@@ -50,6 +51,7 @@ def make_shortlist(
     execution: Execution | None = None,
     weights: Path | None = None,
     batch: int = 64,
+    own: bool = False,
 ) -> MadeShortlist:
     """Write the shortlist of ``run`` from its training data, and measure it on its validation set.
 
@@ -59,6 +61,7 @@ def make_shortlist(
         execution: device, threads, precision and engine that translate the validation set.
         weights: other weights of the run, that translate it.
         batch: sentences side by side; it changes the speed, not the result.
+        own: learn also from what the model itself writes for the training sentences, greedily.
 
     Raises:
         CheckpointError: the run does not translate, or another process writes into it.
@@ -70,7 +73,7 @@ def make_shortlist(
     assert isinstance(recipe, TranslationRecipe), "others have no translator"
     with without_notes():
         corpus = load_corpus(require_data(recipe.data))
-    data = _data(corpus, translator.tokenizers)
+    data = _data(corpus, translator, batch, own=own)
     with RunLock(run):
         path = save_shortlist(folder, data.table(size.frequent, size.each, size.rare))
     texts = [pair.source for pair in corpus.valid]
@@ -85,13 +88,19 @@ def make_shortlist(
     return MadeShortlist(path, len(data.order), tried)
 
 
-def _data(corpus: Corpus, tokenizers: TokenizerPair) -> ShortlistData:
-    pairs = list(corpus.train)
-    pieces = tokenizers.source.pieces
+def _data(corpus: Corpus, translator: Translator, batch: int, *, own: bool) -> ShortlistData:
+    source, target = translator.tokenizers.source, translator.tokenizers.target
+    texts = [text for text, _ in corpus.train]
+    written: list[tuple[int, ...]] = []
+    if own:
+        with without_notes():
+            found = translator.translate(texts, GreedySpec(), batch=batch, scores=False, bad=BadLines("skip"))
+        written = [best[0].ids for best in found]
     return ShortlistData.of(
-        tokenizers.source.encode_all([source for source, _ in pairs]),
-        tokenizers.target.encode_all([target for _, target in pairs]),
-        (tokenizers.source.size, tokenizers.target.size),
-        joint=tokenizers.joint,
-        unreliable=[id for id, piece in enumerate(pieces) if piece in BYTES],
+        source.encode_all(texts),
+        target.encode_all([text for _, text in corpus.train]),
+        (source.size, target.size),
+        written=written,
+        joint=translator.tokenizers.joint,
+        unreliable=[id for id, piece in enumerate(source.pieces) if piece in BYTES],
     )
