@@ -62,4 +62,6 @@ def shortlist(
             f"{made.vocabulary:,} pieces, and {found.whole:.1%} of the sentences take all"
         )
     if made.tried[0][1].pieces < ENOUGH:
-        say(f"that is less than {ENOUGH:.1%}; make larger lists with --each {made.tried[-1][0].each}")
+        reached = made.tried[-1][1].pieces >= ENOUGH
+        cure = f"make larger lists with --each {made.tried[-1][0].each}" if reached else "raise --frequent"
+        say(f"that is less than {ENOUGH:.1%}; {cure}")

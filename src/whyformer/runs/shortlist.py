@@ -1,9 +1,11 @@
 """Making the shortlist of a run, and measuring how much of what its model writes is listed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from whyformer.data.corpora.parallel import Corpus, load_corpus
+from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.specials import BYTES
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.engines.shortlist.table import ShortlistData
@@ -73,7 +75,8 @@ def make_shortlist(
     assert isinstance(recipe, TranslationRecipe), "others have no translator"
     with without_notes():
         corpus = load_corpus(require_data(recipe.data))
-    data = _data(corpus, translator, batch, own=own)
+    written = _written(translator, corpus, batch) if own else []
+    data = shortlist_data(corpus, translator.tokenizers, written)
     with RunLock(run):
         path = save_shortlist(folder, data.table(size.frequent, size.each, size.rare))
     texts = [pair.source for pair in corpus.valid]
@@ -88,19 +91,24 @@ def make_shortlist(
     return MadeShortlist(path, len(data.order), tried)
 
 
-def _data(corpus: Corpus, translator: Translator, batch: int, *, own: bool) -> ShortlistData:
-    source, target = translator.tokenizers.source, translator.tokenizers.target
-    texts = [text for text, _ in corpus.train]
-    written: list[tuple[int, ...]] = []
-    if own:
-        with without_notes():
-            found = translator.translate(texts, GreedySpec(), batch=batch, scores=False, bad=BadLines("skip"))
-        written = [best[0].ids for best in found]
+def shortlist_data(
+    corpus: Corpus, tokenizers: TokenizerPair, written: Sequence[Sequence[int]] = ()
+) -> ShortlistData:
+    """Facts of the training side of ``corpus``, and of what was ``written`` for its sources, ids each."""
+    source, target = tokenizers.source, tokenizers.target
     return ShortlistData.of(
-        source.encode_all(texts),
+        source.encode_all([text for text, _ in corpus.train]),
         target.encode_all([text for _, text in corpus.train]),
         (source.size, target.size),
         written=written,
-        joint=translator.tokenizers.joint,
+        joint=tokenizers.joint,
         unreliable=[id for id, piece in enumerate(source.pieces) if piece in BYTES],
     )
+
+
+def _written(translator: Translator, corpus: Corpus, batch: int) -> list[tuple[int, ...]]:
+    """The ids that greedy search writes for each training sentence; none for those that are too long."""
+    texts = [text for text, _ in corpus.train]
+    with without_notes():
+        found = translator.translate(texts, GreedySpec(), batch=batch, scores=False, bad=BadLines("skip"))
+    return [best[0].ids for best in found]
