@@ -23,6 +23,7 @@ from whyformer.language import current_language, translated
 from whyformer.plots.chart import HTML_LANG
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import load_as, read_recipe
+from whyformer.tasks.translation.shortlist import shortlist_path
 from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.tasks.translation.translator import Translator
 
@@ -88,6 +89,12 @@ def model_files(run: Path, weights: Path | None = None) -> dict[str, str]:
     translator = load_as(Translator, run, Execution("cpu"), weights)
     recipe = read_recipe(run)
     assert isinstance(recipe, TranslationRecipe), "others have no translator"
+    if shortlist_path(run).exists():
+        warnings.warn(
+            f"{shortlist_path(run)} is left out: the page computes the whole vocabulary.",
+            WhyformerNote,
+            stacklevel=2,
+        )
     tokenizers = translator.tokenizers
     model = {
         "weights": base64.b64encode(model_bytes(translator.model)).decode("ascii"),

@@ -27,6 +27,13 @@ def shortlist(
             help="A sentence with a piece trained on less often takes the whole vocabulary; 0: none does.",
         ),
     ] = 5,
+    own: Annotated[
+        bool,
+        typer.Option(
+            "--own",
+            help="Learn also from what RUN itself writes for its training sentences: better, and slower.",
+        ),
+    ] = False,
     batch: BatchOption = 64,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -46,7 +53,7 @@ def shortlist(
 
     execution = Execution(device, threads, precision, engine)
     size = ListSize(frequent, each, rare)
-    made = make_shortlist(run, size, execution=execution, weights=weights, batch=batch)
+    made = make_shortlist(run, size, execution=execution, weights=weights, batch=batch, own=own)
     say(f"{made.path}: the {frequent:,} most frequent pieces and the best {each:,} of each source piece")
     for tried, found in made.tried:
         say(
@@ -55,4 +62,6 @@ def shortlist(
             f"{made.vocabulary:,} pieces, and {found.whole:.1%} of the sentences take all"
         )
     if made.tried[0][1].pieces < ENOUGH:
-        say(f"that is less than {ENOUGH:.1%}; make larger lists with --each {made.tried[-1][0].each}")
+        reached = made.tried[-1][1].pieces >= ENOUGH
+        cure = f"make larger lists with --each {made.tried[-1][0].each}" if reached else "raise --frequent"
+        say(f"that is less than {ENOUGH:.1%}; {cure}")

@@ -1,15 +1,18 @@
 """Making the shortlist of a run, and measuring how much of what its model writes is listed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from whyformer.data.corpora.parallel import Corpus, load_corpus
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.specials import BYTES
+from whyformer.decoding.greedy import GreedySpec
 from whyformer.engines.shortlist.table import ShortlistData
 from whyformer.errors import without_notes
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import load_as, open_run
+from whyformer.tasks.bad_lines import BadLines
 from whyformer.tasks.recipe import require_data
 from whyformer.tasks.translation.shortlist import Coverage, coverage, save_shortlist
 from whyformer.tasks.translation.task import TranslationRecipe
@@ -50,6 +53,7 @@ def make_shortlist(
     execution: Execution | None = None,
     weights: Path | None = None,
     batch: int = 64,
+    own: bool = False,
 ) -> MadeShortlist:
     """Write the shortlist of ``run`` from its training data, and measure it on its validation set.
 
@@ -59,6 +63,7 @@ def make_shortlist(
         execution: device, threads, precision and engine that translate the validation set.
         weights: other weights of the run, that translate it.
         batch: sentences side by side; it changes the speed, not the result.
+        own: learn also from what the model itself writes for the training sentences, greedily.
 
     Raises:
         CheckpointError: the run does not translate, or another process writes into it.
@@ -70,7 +75,8 @@ def make_shortlist(
     assert isinstance(recipe, TranslationRecipe), "others have no translator"
     with without_notes():
         corpus = load_corpus(require_data(recipe.data))
-    data = _data(corpus, translator.tokenizers)
+    written = _written(translator, corpus, batch) if own else []
+    data = shortlist_data(corpus, translator.tokenizers, written)
     with RunLock(run):
         path = save_shortlist(folder, data.table(size.frequent, size.each, size.rare))
     texts = [pair.source for pair in corpus.valid]
@@ -85,13 +91,24 @@ def make_shortlist(
     return MadeShortlist(path, len(data.order), tried)
 
 
-def _data(corpus: Corpus, tokenizers: TokenizerPair) -> ShortlistData:
-    pairs = list(corpus.train)
-    pieces = tokenizers.source.pieces
+def shortlist_data(
+    corpus: Corpus, tokenizers: TokenizerPair, written: Sequence[Sequence[int]] = ()
+) -> ShortlistData:
+    """Facts of the training side of ``corpus``, and of what was ``written`` for its sources, ids each."""
+    source, target = tokenizers.source, tokenizers.target
     return ShortlistData.of(
-        tokenizers.source.encode_all([source for source, _ in pairs]),
-        tokenizers.target.encode_all([target for _, target in pairs]),
-        (tokenizers.source.size, tokenizers.target.size),
+        source.encode_all([text for text, _ in corpus.train]),
+        target.encode_all([text for _, text in corpus.train]),
+        (source.size, target.size),
+        written=written,
         joint=tokenizers.joint,
-        unreliable=[id for id, piece in enumerate(pieces) if piece in BYTES],
+        unreliable=[id for id, piece in enumerate(source.pieces) if piece in BYTES],
     )
+
+
+def _written(translator: Translator, corpus: Corpus, batch: int) -> list[tuple[int, ...]]:
+    """The ids that greedy search writes for each training sentence; none for those that are too long."""
+    texts = [text for text, _ in corpus.train]
+    with without_notes():
+        found = translator.translate(texts, GreedySpec(), batch=batch, scores=False, bad=BadLines("skip"))
+    return [best[0].ids for best in found]

@@ -95,6 +95,7 @@ class ShortlistData:
         vocabularies: tuple[int, int],
         *,
         joint: bool,
+        written: Ids = (),
         unreliable: Sequence[int] = (),
     ) -> "ShortlistData":
         """The facts of pairs; see ``word_translations`` for them.
@@ -104,11 +105,12 @@ class ShortlistData:
             targets: their translations.
             vocabularies: number of source and of target pieces.
             joint: whether both are one vocabulary.
+            written: other translations of the same sources, such as a model's own; none if empty.
             unreliable: source pieces that say little of what they stand for, such as single bytes.
         """
         counts = _counted(sources, vocabularies[0])
         counts[[UNK, *unreliable]] = 0
-        words = word_translations(sources, targets)
+        words = word_translations([*sources, *sources[: len(written)]], [*targets, *written])
         order = np.argsort(-_counted(targets, vocabularies[1]), kind="stable")
         return ShortlistData(words.source, words.target, words.rank, order, counts, joint)
 
