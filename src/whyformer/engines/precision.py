@@ -109,8 +109,7 @@ def pack_int8(whole: Tensor, step: Tensor, bias: Tensor) -> torch.ScriptObject:
             # Such tensors are to leave torch some day, for which there is another way; none of ours lives on.
             warnings.simplefilter("ignore", UserWarning)
             zeros = torch.zeros(len(whole), dtype=torch.int64)
-            make = torch.ops.aten._make_per_channel_quantized_tensor
-            weight = make(whole.to(torch.int8), step.double(), zeros, 0)
+            weight = torch.quantize_per_channel(whole * step[:, None], step, zeros, 0, torch.qint8)
             return torch.ops.quantized.linear_prepack(weight, bias)
     finally:
         torch.backends.quantized.engine = before
