@@ -58,10 +58,36 @@ def test_a_product_is_near_that_in_fp32(precision: LowPrecision, rows: int, bias
 def test_int8_is_what_its_formula_says():
     x, linear = example(7)
     step = linear.weight.abs().amax(dim=1, keepdim=True) / 127
-    step_x = x.abs().amax(dim=1, keepdim=True) / 127
-    whole = F.linear((x / step_x).round().double(), (linear.weight / step).round().double())
-    expected = whole * step_x * step.T + linear.bias
+    x[1], x[2] = x[1].relu(), -x[2].relu()
+    least, most = x.amin(dim=1, keepdim=True).clamp_max(0), x.amax(dim=1, keepdim=True).clamp_min(0)
+    step_x = (most - least) / 255
+    zero = (-least / step_x).round()
+    whole = ((x / step_x + zero).round().clamp(0, 255) - zero).double()
+    sums = F.linear(whole, (linear.weight / step).round().double())
+    expected = sums * step_x * step.T + linear.bias
     torch.testing.assert_close(packed(linear, "int8")(x).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(not packing.has_lone_products(), reason="torch has no product of a row here")
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e5])
+@torch.inference_mode()
+def test_a_row_alone_is_rounded_as_among_others(scale: float):
+    x, linear = example(300, inputs=640, outputs=200)
+    x = x * scale
+    x[1], x[2], x[3] = x[1].relu(), -x[2].relu(), 0.0
+    layer = packed(linear, "int8")
+    assert torch.equal(torch.cat([layer(row[None]) for row in x]), layer(x))
+
+
+@torch.inference_mode()
+def test_logits_of_no_numbers_are_none():
+    model = build(PLAIN)
+    packing.quantize_linear(model, "int8")
+    hidden = torch.zeros(1, 64)
+    assert model.logits(hidden)[0, 1:].isfinite().all()
+    for damage in (torch.nan, torch.inf):
+        hidden[0, 3] = damage
+        assert not model.logits(hidden)[0, 1:].isfinite().any()
 
 
 @torch.inference_mode()
