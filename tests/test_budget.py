@@ -17,7 +17,7 @@ FOLDER_FILES = 12
 FOLDER_LINES = 1_500
 # Folders that list equals: each file is read by itself.
 LISTS = ("cli", "why/questions", "data/corpora/cldr")
-ATTENTION_LINES = 1_100
+ATTENTION_LINES = 1_150
 
 # Unfinished work, and the ways in which a pickle could come in or go out.
 UNWANTED = re.compile(

@@ -21,6 +21,7 @@ class Combination(NamedTuple):
     heads: str
     keys: str
     query_key_norm: str
+    gate: str
     positions: str
     mask: str
     norm: str
@@ -39,6 +40,7 @@ AXES: Mapping[str, Sequence[str]] = {
     "heads": list(rows.HEADS),
     "keys": list(rows.KEYS),
     "query_key_norm": list(rows.QUERY_KEY_NORMS),
+    "gate": list(rows.GATES),
     "positions": list(rows.POSITIONS),
     "mask": list(rows.MASKS),
     "norm": list(rows.NORMS),
@@ -89,6 +91,7 @@ def written(c: Combination, *, dropout: float = 0.0) -> dict[str, object]:
         "heads": heads_spec(c.heads),
         "score": rows.SCORES[c.score].spec,
         "query_key_norm": rows.QUERY_KEY_NORMS[c.query_key_norm].spec,
+        "gate": rows.GATES[c.gate].spec,
         "dropout": dropout,
     }
     keys = memory_keys(c.memory)

@@ -222,7 +222,8 @@ def attend(
                     values = values + torch.stack([scheme.value(pair) for pair in pairs])[:, None]
             contexts.append((logits.softmax(0)[..., None] * values).sum(0))
     # B·Q times (H,D) -> (B,Q,H·D)
-    return affine(module.output, torch.stack(contexts).view(*x.shape[:2], heads * dim))
+    context = torch.stack(contexts).view(*x.shape[:2], heads * dim)
+    return affine(module.output, rows.GATES[c.gate].passed(module, context, x))
 
 
 def turned(x: Tensor, places: list[list[Token]], sides: Sides) -> Tensor:

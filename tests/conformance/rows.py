@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from conformance import slow
 from conformance.slow import Pair, Token
+from whyformer.attention.gate import GateSpec, NoGateSpec, SigmoidGateSpec
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.keys import KeysSpec, OwnKeysSpec, SharedKeysSpec, SharedUnitKeysSpec
 from whyformer.attention.mask import Causal, Chunk, Everything, MaskRule, SameSegment, Window
@@ -94,6 +95,18 @@ class QueryKeyNormRow(NamedTuple):
 QUERY_KEY_NORMS: Mapping[str, QueryKeyNormRow] = {
     "as_projected": QueryKeyNormRow(NoQueryKeyNormSpec(), slow.no_head_norm),
     "rms_heads": QueryKeyNormRow(RMSQueryKeyNormSpec(epsilon=EPSILON), slow.rms_head_norm),
+}
+
+
+class GateRow(NamedTuple):
+    spec: GateSpec
+    passed: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    """(attention, context, input of the queries) -> what is let through."""
+
+
+GATES: Mapping[str, GateRow] = {
+    "open": GateRow(NoGateSpec(), slow.no_gate),
+    "gated": GateRow(SigmoidGateSpec(), slow.sigmoid_gate),
 }
 
 

@@ -81,6 +81,17 @@ def rms_head_norm(norm: nn.Module, x: Tensor, epsilon: float) -> Tensor:
     return x / (x.square().mean(-1, keepdim=True) + epsilon).sqrt() * norm.get_parameter("weight")
 
 
+# Gates: a context (B,Q,H·D) and an input (B,Q,M) -> (B,Q,H·D).
+
+
+def no_gate(attention: nn.Module, context: Tensor, x: Tensor) -> Tensor:
+    return context
+
+
+def sigmoid_gate(attention: nn.Module, context: Tensor, x: Tensor) -> Tensor:
+    return context / (1 + torch.exp(-affine(attention.get_submodule("gate.open"), x)))
+
+
 # Positions in the input: what is added at one position (M,).
 
 

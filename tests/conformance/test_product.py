@@ -25,6 +25,7 @@ from conformance.product import (
     legal,
     pairs_of,
 )
+from whyformer.attention.gate import GateSpec
 from whyformer.attention.keys import KeysSpec
 from whyformer.attention.mask import Both, Either, MaskRule, Rule
 from whyformer.attention.query_key_norm import QueryKeyNormSpec
@@ -79,6 +80,7 @@ def rules(rule: Rule) -> Iterator[str]:
         (ScoreSpec, [row.spec.kind for row in rows.SCORES.values()]),
         (KeysSpec, [row.spec.kind for row in rows.KEYS.values()]),
         (QueryKeyNormSpec, [row.spec.kind for row in rows.QUERY_KEY_NORMS.values()]),
+        (GateSpec, [row.spec.kind for row in rows.GATES.values()]),
         (PositionSpec, [scheme.spec.kind for row in rows.POSITIONS.values() for scheme in row]),
         (MaskRule, [kind for row in rows.MASKS.values() for kind in rules(row.rule)]),
         (NormSpec, [row.spec.kind for row in rows.NORMS.values()]),
@@ -90,6 +92,7 @@ def rules(rule: Rule) -> Iterator[str]:
         "score",
         "keys",
         "query_key_norm",
+        "gate",
         "positions",
         "mask",
         "norm",

@@ -32,6 +32,7 @@ def with_additions() -> TransformerSpec:
         for place in ("attention", "cross_attention"):
             if written[side]["block"][place] is not None:
                 written[side]["block"][place]["query_key_norm"] = {"kind": "rms"}
+                written[side]["block"][place]["gate"] = {"kind": "sigmoid"}
     return TransformerSpec.model_validate(written)
 
 

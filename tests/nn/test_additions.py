@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
+from whyformer.attention.multihead import AttentionSpec
 from whyformer.config.validation import check
 from whyformer.engines.ctranslate2.weights import refuse_inexpressible
 from whyformer.engines.native.plan import fault
@@ -22,6 +24,8 @@ QUERY_KEY_NORM = {"query_key_norm": {"kind": "rms"}}
 ADDITIONS: dict[str, dict[str, Any]] = {
     "attention.query_key_norm": {"attention": QUERY_KEY_NORM},
     "cross_attention.query_key_norm": {"cross_attention": QUERY_KEY_NORM},
+    "attention.gate": {"attention": {"gate": {"kind": "sigmoid"}}},
+    "cross_attention.gate": {"cross_attention": {"gate": {"kind": "sigmoid"}}},
     "feed_forward.kind": {"feed_forward": {"kind": "relu_squared"}},
     "residual.kind": {"residual": {"kind": "weighted", "embedded": True}},
     "placement.kind": {"placement": {"kind": "peri"}},
@@ -46,10 +50,20 @@ def built(change: dict[str, Any]) -> Transformer:
     return transformer(change).build(9, 9)
 
 
-@pytest.mark.parametrize("field", ADDITIONS)
+@pytest.mark.parametrize("field", [field for field in ADDITIONS if not field.endswith("gate")])
 def test_an_addition_changes_no_first_weight_that_there_was(field: str):
     before, after = built({}).state_dict(), built(ADDITIONS[field]).state_dict()
     assert before.keys() <= after.keys()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_a_gate_is_drawn_after_all_else_of_its_attention():
+    drawn: list[dict[str, Tensor]] = []
+    for change in ({}, {"gate": {"kind": "sigmoid"}}):
+        torch.manual_seed(0)
+        drawn.append(check(AttentionSpec, change, "a test").build(16).state_dict())
+    before, after = drawn
+    assert {"gate.open.weight"} == after.keys() - before.keys()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 

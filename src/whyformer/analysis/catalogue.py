@@ -11,6 +11,7 @@ from typing import Any, cast, get_args
 
 from pydantic import ValidationError
 
+from whyformer.attention.gate import GateSpec
 from whyformer.attention.keys import KeysSpec
 from whyformer.attention.mask import Both, Causal, Chunk, Either, MaskRule, SameSegment, Window
 from whyformer.attention.query_key_norm import QueryKeyNormSpec
@@ -74,6 +75,7 @@ _UNIONS: dict[str, object] = {
     "score": ScoreSpec,
     "keys": KeysSpec,
     "query_key_norm": QueryKeyNormSpec,
+    "gate": GateSpec,
     "positions": PositionSpec,
     "mask": MaskRule,
     "norm": NormSpec,
@@ -153,7 +155,7 @@ _NUMBERS = (
 )
 
 
-_ATTENTION = ("heads", "keys", "score", "query_key_norm")
+_ATTENTION = ("heads", "keys", "score", "query_key_norm", "gate")
 _BLOCK = ("norm", "placement", "residual", "feed_forward")
 _STACK = ("positions", "mask")
 _REST = (

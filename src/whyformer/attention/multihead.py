@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from whyformer.attention.blocked import blocked
+from whyformer.attention.gate import GateSpec, NoGateSpec
 from whyformer.attention.heads import HeadsSpec, merge, repeat_key_value_heads, split
 from whyformer.attention.kernel import choose, fused
 from whyformer.attention.keys import KeysSpec, OwnKeysSpec
@@ -32,6 +33,8 @@ class AttentionSpec(Spec):
     """How well a query fits a key."""
     query_key_norm: QueryKeyNormSpec = NoQueryKeyNormSpec()
     """How queries and keys are normalised before positions turn them."""
+    gate: GateSpec = NoGateSpec()
+    """How much of what a query has gathered it lets through."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability that an attention weight is dropped in training."""
 
@@ -52,7 +55,7 @@ class AttentionSpec(Spec):
     @property
     def additions(self) -> tuple[str, ...]:
         """Fields by which it does more than that of Vaswani et al. 2017; who cannot, refuses them."""
-        return tuple(field for field in ("query_key_norm",) if getattr(self, field).kind != "none")
+        return tuple(field for field in ("query_key_norm", "gate") if getattr(self, field).kind != "none")
 
     def across(self) -> str | None:
         """Why this cannot attend from one sequence to another; None where it can."""
@@ -90,6 +93,8 @@ class MultiHeadAttention(nn.Module):
     """Several attentions side by side, each in its own subspace (Vaswani et al. 2017, section 3.2.2).
 
     MultiHead(x, s) = concat(head_1 … head_H) W_O, head_i = attend(x W_Q_i, s W_K_i, s W_V_i).
+
+    Queries and keys may be normalised, and a gate may stand before W_O.
     """
 
     def __init__(self, spec: AttentionSpec, d_model: int) -> None:
@@ -105,6 +110,8 @@ class MultiHeadAttention(nn.Module):
         self.dropout = Dropout(spec.dropout)
         self.taps = Taps()
         self.reset_parameters()
+        # Behind all others, which are drawn as they were without it.
+        self.gate = spec.gate.build(d_model, heads.query * dim)
 
     def reset_parameters(self) -> None:
         """Glorot uniform; q, k and v as if they were one matrix (gain 1/√2), biases zero."""
@@ -148,8 +155,9 @@ class MultiHeadAttention(nn.Module):
         if weights is not None:
             term = positions.values(weights, mask.queries, mask.keys)
             context = context if term is None else context + term
-        # (B,H,Q,D) -> (B,Q,M)
-        return self.output(merge(context))
+        # (B,H,Q,D) -> (B,Q,H·D) -> (B,Q,M)
+        merged = merge(context)
+        return self.output(merged if self.gate is None else self.gate(merged, x))
 
 
 def attend(
