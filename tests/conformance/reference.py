@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from conformance import rows
+from conformance import slow as formulas
 from conformance.product import Combination, schemes, stack_spec
 from conformance.rows import LAYERS, M, MaskRow, Scheme
 from conformance.slow import Pair, Token, affine
 from whyformer.attention.multihead import MultiHeadAttention
+from whyformer.nn.recurrent import SSRU
 from whyformer.nn.stack import Block, Stack
 from whyformer.position.layout import Layout
 
@@ -108,7 +110,7 @@ def slow(example: Example) -> Tensor:
             added = [[scheme.embed(module, t.position, M) for t in row] for row in tokens(example.layout)]
             x = x + torch.stack([torch.stack(row) for row in added])
     for layer, block in enumerate(example.blocks):
-        own = attention(example, block, layer)
+        own = attention(example, block, layer) if block.recurrence is None else recurrence(example, block)
         x = placement.join(x, lambda y, b=block: normalise(b.attention_branch.norm, y), own, branches)
         if block.cross_branch is not None:
             cross = cross_attention(example, block)
@@ -134,13 +136,22 @@ def owned(example: Example, layer: int) -> Iterator[tuple[Scheme, nn.Module]]:
 def attention(example: Example, block: Block, layer: int) -> rows.Map:
     """Self-attention as a function of what enters it."""
     c, places = example.c, tokens(example.layout)
+    module = cast("MultiHeadAttention", block.attention)
     sides = Sides(places, places, sees(rows.MASKS[c.mask], example.layout), list(owned(example, layer)))
 
     def branch(x: Tensor) -> Tensor:
-        key = rows.KEYS[c.keys].project(block.attention, x, head_dim(block.attention))
-        return attend(c, block.attention, x, (x, key), sides)
+        key = rows.KEYS[c.keys].project(module, x, head_dim(module))
+        return attend(c, module, x, (x, key), sides)
 
     return branch
+
+
+def recurrence(example: Example, block: Block) -> rows.Map:
+    """What stands in self-attention's place, as a function of what enters it."""
+    module = cast("SSRU", block.recurrence)
+    return lambda x: torch.stack(
+        [formulas.ssru(module, row, valid) for row, valid in zip(x, example.real.tolist(), strict=True)]
+    )
 
 
 def cross_attention(example: Example, block: Block) -> rows.Map:

@@ -26,6 +26,7 @@ PLAIN = Combination(
     norm="layer",
     placement="pre",
     feed_forward="relu",
+    recurrence="attention",
     memory="alone",
     padding="unpadded",
 )
