@@ -83,8 +83,9 @@ def every_body_is_the_plain_one(c: Combination) -> None:
         patch.setattr(masks, "ROWS", 2)
         same(results(other, other.fast()), expected)
         # Where a bias has a gradient, a CPU may take the plain body; without gradients it may not.
-        dot = isinstance(plain.blocks[0].attention.score, Dot)
-        possible = LAYERS * ((not reads_weights) + (c.memory == "memory")) if dot else 0
+        attentions = [plain.blocks[0].attention, plain.blocks[0].cross_attention]
+        own, cross = (each is not None and isinstance(each.score, Dot) for each in attentions)
+        possible = LAYERS * ((own and not reads_weights) + cross)
         assert len(calls) == possible or has_bias
         calls.clear()
         with torch.no_grad():
@@ -221,10 +222,10 @@ def check_silence(example: Example) -> None:
     assert unseeing[1].all()
     for module, taken in heard:
         nothing = torch.zeros_like(taken) + dict(module.named_parameters()).get("output.bias", 0.0)
-        reads_memory = module not in [block.attention for block in example.blocks]
+        reads_memory = module in [block.cross_attention for block in example.blocks]
         silent = ~real(example.memory_axis).any(-1) if reads_memory else unseeing
         assert torch.equal(taken[silent], nothing[silent])
-    assert len(heard) == LAYERS * (2 if example.c.memory == "memory" else 1)
+    assert len(heard) == LAYERS * ((example.c.recurrence == "attention") + (example.c.memory == "memory"))
     assert output.isfinite().all()
     inputs = [example.x, *example.stack.parameters()]
     gradients = torch.autograd.grad(output.square().sum(), inputs, allow_unused=True, materialize_grads=True)

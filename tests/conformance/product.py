@@ -28,6 +28,7 @@ class Combination(NamedTuple):
     placement: str
     residual: str
     feed_forward: str
+    recurrence: str
     memory: str
     padding: str
 
@@ -47,6 +48,7 @@ AXES: Mapping[str, Sequence[str]] = {
     "placement": list(rows.PLACEMENTS),
     "residual": list(rows.RESIDUALS),
     "feed_forward": list(rows.FEED_FORWARDS),
+    "recurrence": list(rows.RECURRENCES),
     "memory": list(rows.MEMORIES),
     "padding": list(rows.PADDINGS),
 }
@@ -55,10 +57,10 @@ FAULTY: Mapping[str, Sequence[str]] = {
     "positions": list(rows.FAULTY_POSITIONS),
     "memory": list(rows.FAULTY_MEMORIES),
 }
-ATTENTION = ("score", "heads", "keys", "positions", "mask", "memory")
+ATTENTION = ("score", "heads", "keys", "positions", "mask", "recurrence", "memory")
 """The axes inside attention."""
-AROUND = ("norm", "placement", "feed_forward", "mask", "memory", "padding")
-"""The axes around it, which meet those inside in a tensor (B,L,M) only, and the two that matter to both."""
+AROUND = ("norm", "placement", "feed_forward", "mask", "recurrence", "memory", "padding")
+"""The axes around it, which meet those inside in a tensor (B,L,M) only, and the three that matter to both."""
 
 
 def heads_spec(name: str) -> HeadsSpec:
@@ -94,13 +96,14 @@ def written(c: Combination, *, dropout: float = 0.0) -> dict[str, object]:
         "gate": rows.GATES[c.gate].spec,
         "dropout": dropout,
     }
-    keys = memory_keys(c.memory)
+    keys, recurrence = memory_keys(c.memory), rows.RECURRENCES[c.recurrence]
     stack = {
         "layers": LAYERS,
         "mask": rows.MASKS[c.mask].rule,
         "positions": [scheme.spec for scheme in schemes(c.positions)],
         "block": {
-            "attention": {**attention, "keys": rows.KEYS[c.keys].spec},
+            "attention": {**attention, "keys": rows.KEYS[c.keys].spec} if recurrence is None else None,
+            "recurrence": recurrence,
             "cross_attention": None if keys is None else {**attention, "keys": keys},
             "feed_forward": rows.FEED_FORWARDS[c.feed_forward].spec,
             "norm": rows.NORMS[c.norm].spec,
@@ -127,12 +130,17 @@ def stack_spec(c: Combination, *, dropout: float = 0.0) -> StackSpec:
 def refusals(c: Combination) -> list[str]:
     """The documented reasons to refuse a combination, by what each sentence must name; legal without."""
     kinds = {scheme.spec.kind for scheme in schemes(c.positions)}
-    by_shared = c.memory in rows.FAULTY_MEMORIES
+    by_shared, recurs = c.memory in rows.FAULTY_MEMORIES, c.recurrence != "attention"
+    shares = by_shared or (c.keys != "own" and not recurs)
+    dot_only = kinds & {"rotary", "shaw_keys", "transformer_xl"}
     faults = {
-        "score.kind additive": c.score == "additive" and kinds & {"rotary", "shaw_keys", "transformer_xl"},
-        "keys.kind: own": (c.keys != "own" or by_shared) and c.heads in {"grouped", "multi_query"},
+        "score.kind additive": c.score == "additive" and dot_only and not recurs,
+        "keys.kind: own": shares and c.heads in {"grouped", "multi_query"},
         "keys.kind shared_unit brings": c.query_key_norm == "rms_heads"
-        and (c.keys == "shared_unit" or c.memory == "memory_by_unit"),
+        and ((c.keys == "shared_unit" and not recurs) or c.memory == "memory_by_unit"),
+        "recurrence is for the decoder": recurs and c.memory == "alone",
+        "block.recurrence has read all": recurs and c.mask != "causal",
+        "whose place block.recurrence takes": recurs and kinds - {"sinusoidal", "learned"},
         "cross_attention.keys.kind": by_shared,
         "norm.kind batch": c.norm == "batch" and rows.MASKS[c.mask].causal,
         "placement.kind deep": c.placement == "deep" and c.norm == "none",
@@ -142,6 +150,11 @@ def refusals(c: Combination) -> list[str]:
         "rotary": c.heads == "odd" and "rotary" in kinds,
     }
     return [name for name, is_fault in faults.items() if is_fault]
+
+
+def has_no_data(c: Combination) -> bool:
+    """Whether the model is legal, but refuses the data: a recurrence would mix what is packed in one row."""
+    return c.recurrence != "attention" and c.padding == "packed"
 
 
 def legal(axes: Sequence[str]) -> Iterator[Combination]:
@@ -158,7 +171,7 @@ def _completed(fixed: Mapping[str, str], others: Sequence[str], random: Random) 
     """``fixed`` with random rows of ``others``; None where it is refused whatever they are."""
     for _ in range(200):
         drawn = Combination(**{**fixed, **{axis: random.choice(AXES[axis]) for axis in others}})
-        if not refusals(drawn):
+        if not refusals(drawn) and not has_no_data(drawn):
             return drawn
     return None
 

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from conformance import rows
+from conformance import slow as formulas
 from conformance.product import Combination, schemes, stack_spec
 from conformance.rows import LAYERS, M, MaskRow, Scheme
 from conformance.slow import Pair, Token, affine
 from whyformer.attention.multihead import MultiHeadAttention
 from whyformer.nn.placement import Placement
+from whyformer.nn.recurrent import SSRU
 from whyformer.nn.stack import Block, Stack
 from whyformer.position.layout import Layout
 
@@ -118,7 +120,8 @@ def slow(example: Example) -> Tensor:
     for layer, block in enumerate(example.blocks):
         if residual.embedded:
             x = x + block.get_parameter("embedded") * embedded
-        x = join(x, block.attention_branch, attention(example, block, layer))
+        own = attention(example, block, layer) if block.recurrence is None else recurrence(example, block)
+        x = join(x, block.attention_branch, own)
         if block.cross_branch is not None:
             x = join(x, block.cross_branch, cross_attention(example, block))
         if network is not None and block.feed_forward_branch is not None:
@@ -138,13 +141,21 @@ def owned(example: Example, layer: int) -> Iterator[tuple[Scheme, nn.Module]]:
 def attention(example: Example, block: Block, layer: int) -> rows.Map:
     """Self-attention as a function of what enters it."""
     c, places = example.c, tokens(example.layout)
+    module = cast("MultiHeadAttention", block.attention)
     sides = Sides(places, places, sees(rows.MASKS[c.mask], example.layout), list(owned(example, layer)))
 
     def branch(x: Tensor) -> Tensor:
-        key = keys(c, c.keys, block.attention, x)
-        return attend(c, block.attention, x, (x, key), sides)
+        return attend(c, module, x, (x, keys(c, c.keys, module, x)), sides)
 
     return branch
+
+
+def recurrence(example: Example, block: Block) -> rows.Map:
+    """What stands in self-attention's place, as a function of what enters it."""
+    module = cast("SSRU", block.recurrence)
+    return lambda x: torch.stack(
+        [formulas.ssru(module, row, valid) for row, valid in zip(x, example.real.tolist(), strict=True)]
+    )
 
 
 def cross_attention(example: Example, block: Block) -> rows.Map:

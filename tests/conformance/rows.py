@@ -40,6 +40,7 @@ from whyformer.nn.placement import (
     ResidualSumSpec,
     WeightedResidualSpec,
 )
+from whyformer.nn.recurrent import SSRUSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
 from whyformer.position.layout import Layout
@@ -242,6 +243,9 @@ FEED_FORWARDS: Mapping[str, FeedForwardRow] = {
     "swiglu": FeedForwardRow(SwiGLUSpec(hidden=HIDDEN), slow.swiglu),
     "none": FeedForwardRow(NoFeedForwardSpec(), None),
 }
+
+RECURRENCES: Mapping[str, SSRUSpec | None] = {"attention": None, "ssru": SSRUSpec()}
+"""What mixes the tokens of one sequence."""
 
 MEMORIES: Mapping[str, KeysSpec | None] = {"alone": None, "memory": OwnKeysSpec()}
 """Whether the stack reads a memory, and by which keys."""

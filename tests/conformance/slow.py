@@ -43,6 +43,17 @@ def affine(layer: nn.Module, x: Tensor) -> Tensor:
     return y + parameters["bias"] if "bias" in parameters else y
 
 
+def ssru(unit: nn.Module, x: Tensor, valid: list[bool]) -> Tensor:
+    """One sentence (L,M), token by token; padding leaves the state as it is."""
+    state, made = torch.zeros_like(x[0]), list[Tensor]()
+    for token, is_real in zip(x, valid, strict=True):
+        if is_real:
+            keep = affine(unit.get_submodule("forget"), token).sigmoid()
+            state = keep * state + (1 - keep) * affine(unit.get_submodule("input"), token)
+        made.append(state.clamp_min(0))
+    return torch.stack(made)
+
+
 # Scores: a query (H,D) and a key (H,D) -> (H,).
 
 

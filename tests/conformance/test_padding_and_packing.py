@@ -29,6 +29,7 @@ PLAIN = Combination(
     placement="pre",
     residual="weighted_embedded",
     feed_forward="relu",
+    recurrence="attention",
     memory="alone",
     padding="unpadded",
 )

@@ -43,7 +43,7 @@ def test_a_pair_is_refused_for_its_documented_reason_or_not_at_all(record_proper
             assert any(reason in sentence for reason in reasons), f"{c}: {sentence}"
             stack = "encoder" if c.memory == "alone" else "decoder"
             assert sentence.strip().startswith(stack), f"{c}: {sentence}"
-    assert len(seen) == 10
+    assert len(seen) == 13
     record_property("refused", refused)
 
 

@@ -135,7 +135,7 @@ def test_packed_losses_and_gradients_are_those_of_the_documents_alone(mask: dict
 
 def test_gpt2_small_is_as_published():
     spec = gpt2_small()
-    assert (spec.stack.layers, spec.d_model, spec.stack.block.attention.heads.query) == (12, 768, 12)
+    assert (spec.stack.layers, spec.d_model, spec.stack.block.self_attention.heads.query) == (12, 768, 12)
     with torch.device("meta"):
         model = spec.build(50257)
     # 124,439,808: the size of the released weights.

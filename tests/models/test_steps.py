@@ -41,7 +41,19 @@ def build(spec: TransformerSpec) -> Transformer:
     return spec.build(V, V).eval()
 
 
-MODELS = {"post": build(PLAIN), "pre, grouped heads": build(pre_norm()), "additions": build(with_additions())}
+def recurrent() -> TransformerSpec:
+    written = PLAIN.model_dump()
+    written["decoder"]["layers"] = 1
+    written["decoder"]["block"] |= {"attention": None, "recurrence": {"kind": "ssru"}}
+    return TransformerSpec.model_validate(written)
+
+
+MODELS = {
+    "post": build(PLAIN),
+    "pre, grouped heads": build(pre_norm()),
+    "additions": build(with_additions()),
+    "a recurrence, shallow": build(recurrent()),
+}
 SOURCE = torch.randint(4, V, (3, 6), generator=torch.Generator().manual_seed(0))
 
 

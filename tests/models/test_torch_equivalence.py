@@ -58,6 +58,7 @@ def last_norm(their_stack: nn.Module, our_stack: Stack) -> Iterator[Pair]:
 
 
 def layer_pairs(layer: nn.Module, block: Block) -> Iterator[Pair]:
+    assert block.attention is not None
     yield from attention_pairs(layer.get_submodule("self_attn"), block.attention)
     branches: list[Placement | None] = [block.attention_branch, block.feed_forward_branch]
     if block.cross_attention is not None:

@@ -110,6 +110,7 @@ def test_a_macaron_counts_each_network_half():
     model = encoder(Shape(branch="causal", layers=1))
     block = cast("Block", model.stack.blocks[0])
     assert block.convolution is not None
+    assert block.attention is not None
     # Branches that add nothing leave the two networks alone.
     for layer in (block.attention.output, block.convolution.leave):
         layer.weight.zero_()

@@ -24,6 +24,7 @@ from whyformer.models.streaming.encoder import FrontSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
 from whyformer.nn.placement import PlacementSpec, ResidualSpec
+from whyformer.nn.recurrent import RecurrenceSpec
 from whyformer.nn.stack import StackSpec
 from whyformer.nn.streaming.chunking import ChunkingSpec
 from whyformer.position.positions import PositionSpec
@@ -82,6 +83,7 @@ _UNIONS: dict[str, object] = {
     "placement": PlacementSpec,
     "residual": ResidualSpec,
     "feed_forward": FeedForwardSpec,
+    "recurrence": RecurrenceSpec,
     "schedule": ScheduleSpec,
     "optimizer": OptimizerSpec,
     "tokenizer": TokenizerSpec,
@@ -159,6 +161,7 @@ _ATTENTION = ("heads", "keys", "score", "query_key_norm", "gate")
 _BLOCK = ("norm", "placement", "residual", "feed_forward")
 _STACK = ("positions", "mask")
 _REST = (
+    "recurrence",
     "embedding",
     "loss",
     "schedule",
@@ -187,13 +190,19 @@ def _members() -> Iterator[Part]:
     """The members of all unions."""
     examples = {type(example): example for example in _EXAMPLES}
     for room, union in _UNIONS.items():
-        for member in cast("tuple[type[Spec], ...]", get_args(get_args(union)[0])):
+        for member in _kinds(union):
             value = (
                 examples[member].model_dump() if member in examples else member().model_dump(include={"kind"})
             )
             kind = str(value["kind"])
             meaning = (member.__doc__ or "").splitlines()[0]
             yield Part(room, kind, meaning, member.origin, [value] if room == "positions" else value)
+
+
+def _kinds(union: object) -> tuple[type[Spec], ...]:
+    """The members of a ``union``, or the only one that there is so far."""
+    inside = get_args(union)[0]
+    return cast("tuple[type[Spec], ...]", get_args(inside) or (inside,))
 
 
 def _name(part: Part) -> str:

@@ -1,6 +1,6 @@
-"""Caches: the keys and values that decoding need not compute again.
+"""Caches: the keys and values, or the states, that decoding need not compute again.
 
-B batch (rows) · K key length · H heads · D head dimension
+B batch (rows) · K key length · H heads · D head dimension · M model dimension
 """
 
 from collections.abc import Sequence
@@ -69,6 +69,8 @@ def _empty_like(like: KeyValues, rows: int, capacity: int) -> KeyValues:
 class KVCache:
     """The self-attention cache of a stack: a buffer a layer, and where the cached keys stand.
 
+    A layer with a recurrence in the place of self-attention has a state there, and no buffer.
+
     The stack advances it, once per step and after all layers; a layer only appends. Tokens come in their
     order: in each row, positions rise by one from a real token to the next.
 
@@ -80,6 +82,8 @@ class KVCache:
 
     def __init__(self, layers: int, back: int | None = None) -> None:
         self.layers = [LayerCache() for _ in range(layers)]
+        self.states: list[Tensor | None] = [None] * layers
+        """State (B,M) of each layer's recurrence after the last token; None where there is none yet."""
         self.layout: Layout | None = None
         self.back = back
         self.seen = 0
@@ -129,6 +133,7 @@ class KVCache:
         """Keep, reorder or repeat hypotheses: ``rows`` (B',) int64."""
         for layer in self.layers:
             layer.select(rows, self.length)
+        self.states = [None if state is None else state.index_select(0, rows) for state in self.states]
         self.layout = None if self.layout is None else self.layout.select(rows)
 
 

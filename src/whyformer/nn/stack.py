@@ -1,7 +1,7 @@
 """A stack of equal blocks: an encoder or a decoder.
 
-A block is attention, perhaps cross-attention or a convolution, and a feed-forward network, perhaps a second
-one before all others; each is a residual branch.
+A block is attention or a recurrence, perhaps cross-attention or a convolution, and a feed-forward network,
+perhaps a second one before all others; each is a residual branch.
 
 B batch · L length · S source length · M model dimension
 """
@@ -27,10 +27,12 @@ from whyformer.nn.placement import (
     ResidualSpec,
     ResidualSumSpec,
 )
+from whyformer.nn.recurrent import SSRU, RecurrenceSpec
 from whyformer.nn.streaming.convolution import ConvolutionBranch, ConvolutionSpec
 from whyformer.nn.streaming.pieces import chunk_size
 from whyformer.nn.streaming.state import StackState
 from whyformer.position.absolute import SinusoidalSpec
+from whyformer.position.attention_shape import AttentionShape
 from whyformer.position.layout import Layout
 from whyformer.position.positions import Positions, PositionSpec
 from whyformer.position.scheme import PositionScheme
@@ -41,8 +43,10 @@ from whyformer.tap import attach
 class BlockSpec(Spec):
     """One layer of a stack."""
 
-    attention: AttentionSpec = AttentionSpec()
-    """Self-attention."""
+    attention: AttentionSpec | None = AttentionSpec()
+    """Self-attention; null where a recurrence takes its place."""
+    recurrence: RecurrenceSpec | None = None
+    """What a decoder has in the place of self-attention, which is null then."""
     cross_attention: AttentionSpec | None = None
     """Attention to the memory, in a decoder; left out in an encoder."""
     convolution: ConvolutionSpec | None = None
@@ -62,6 +66,18 @@ class BlockSpec(Spec):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "BlockSpec":
+        if (self.attention is None) == (self.recurrence is None):
+            raise ValueError(
+                "attention is null, and no recurrence takes its place; set one of them"
+                if self.attention is None
+                else "recurrence takes the place of attention, which is set too; set attention: null, or "
+                "recurrence: null"
+            )
+        if self.recurrence is not None and self.cross_attention is None:
+            raise ValueError(
+                "recurrence is for the decoder of an encoder-decoder, which has cross_attention; set "
+                "recurrence: null and attention instead"
+            )
         if self.cross_attention is not None and (fault := self.cross_attention.across()):
             raise ValueError(f"cross_attention.{fault}")
         if self.convolution is not None and self.cross_attention is not None:
@@ -80,9 +96,21 @@ class BlockSpec(Spec):
             raise ValueError("placement.kind deep grows the residual in every layer; norm.kind none lets it")
         return self
 
+    @property
+    def self_attention(self) -> AttentionSpec:
+        """Self-attention of a block that has no recurrence."""
+        assert self.attention is not None, "a block with a recurrence is refused"
+        return self.attention
+
     def build(self, d_model: int, layers: int) -> "Block":
         """One of ``layers`` layers in a model of ``d_model`` components."""
         return Block(self, d_model, layers)
+
+    def attention_shape(self, d_model: int, *, causal: bool = False) -> AttentionShape:
+        """Self-attention as position schemes see it; of a recurrence, one head as wide as the model."""
+        if self.attention is None:
+            return AttentionShape(d_model, 1, d_model, causal)
+        return self.attention.heads.attention_shape(d_model, causal=causal)
 
     def branch(self, d_model: int, layers: int) -> Placement:
         """The ends of one residual branch of this layer."""
@@ -116,7 +144,9 @@ class StackSpec(Spec):
             raise ValueError(
                 "positions: transformer_xl weighs keys by content, but rotary has turned them; use one"
             )
-        if self.block.attention.score.kind == "additive":
+        if self.block.recurrence is not None:
+            self._refuse_around_recurrence()
+        elif self.block.attention is not None and self.block.attention.score.kind == "additive":
             for index, scheme in enumerate(self.positions):
                 if scheme.dot_only:
                     raise ValueError(
@@ -124,6 +154,20 @@ class StackSpec(Spec):
                         "block.attention.score.kind additive has not; use another scheme or score"
                     )
         return self
+
+    def _refuse_around_recurrence(self) -> None:
+        """Refuse what only attention could do."""
+        if self.mask.kind != "causal":
+            raise ValueError(
+                f"mask.kind {self.mask.kind} is for attention, and block.recurrence has read all before it "
+                "and nothing after; use causal"
+            )
+        for index, scheme in enumerate(self.positions):
+            if scheme.in_attention:
+                raise ValueError(
+                    f"positions.{index}.kind {scheme.kind} acts inside self-attention, whose place "
+                    "block.recurrence takes; use sinusoidal or learned, or none: positions: []"
+                )
 
     def check(self, d_model: int, longest: int) -> None:
         """Refuse what cannot serve a model of ``d_model`` components and sentences of ``longest`` tokens.
@@ -137,7 +181,7 @@ class StackSpec(Spec):
                 _ = attention and attention.heads.head_dim(d_model)
             except ValueError as error:
                 raise ValueError(f"block.{name}.heads: {error}") from None
-        shape = block.attention.heads.attention_shape(d_model)
+        shape = block.attention_shape(d_model)
         for index, scheme in enumerate(self.positions):
             if fault := scheme.incompatibility(shape):
                 raise ValueError(f"positions.{index}: {fault}")
@@ -159,9 +203,15 @@ class Block(nn.Module):
         super().__init__()
         self.share = 0.5 if spec.macaron else 1.0
         """Weight of a feed-forward network's output (Gulati et al. 2020, equation 1)."""
-        self.attention = spec.attention.build(d_model)
+        self.attention: MultiHeadAttention | None = None
+        self.recurrence: SSRU | None = None
+        if spec.recurrence is not None:
+            own = self.recurrence = spec.recurrence.build(d_model)
+        else:
+            own = self.attention = spec.self_attention.build(d_model)
         self.attention_branch = spec.branch(d_model, layers)
-        self.attention_branch.initialise(self.attention)
+        """Ends of the branch of either."""
+        self.attention_branch.initialise(own)
         self.cross_attention: MultiHeadAttention | None = None
         self.cross_branch: Placement | None = None
         if spec.cross_attention is not None:
@@ -194,10 +244,15 @@ class Block(nn.Module):
             x = x + self.embedded * shared.embedded
         x = self._feed(x, valid, self.first_feed_forward, self.first_feed_forward_branch)
         h = self.attention_branch.enter(x, valid)
-        source = self.attention.key_values(h, positions, shared.position)
-        if (past := shared.cache or shared.state) is not None:
-            source = past.append(layer, source)
-        h = self.attention(h, source, shared.mask, positions, shared.position)
+        if self.attention is not None:
+            source = self.attention.key_values(h, positions, shared.position)
+            if (past := shared.cache or shared.state) is not None:
+                source = past.append(layer, source)
+            h = self.attention(h, source, shared.mask, positions, shared.position)
+        elif self.recurrence is not None:
+            h, state = self.recurrence(h, valid, None if shared.cache is None else shared.cache.states[layer])
+            if shared.cache is not None:
+                shared.cache.states[layer] = state
         x = self.attention_branch.leave(x, h, valid)
         if self.cross_attention is not None and self.cross_branch is not None:
             assert shared.cross is not None, "a block with cross-attention needs a memory"
@@ -236,7 +291,7 @@ class Stack(nn.Module):
     def __init__(self, spec: StackSpec, d_model: int) -> None:
         super().__init__()
         self.rule = spec.mask
-        shape = spec.block.attention.heads.attention_shape(d_model, causal=spec.mask.causal)
+        shape = spec.block.attention_shape(d_model, causal=spec.mask.causal)
         self.positions = nn.ModuleList(
             scheme.build(shape) for scheme in spec.positions if not scheme.by_layer
         )
@@ -249,6 +304,7 @@ class Stack(nn.Module):
         self.blocks = nn.ModuleList(spec.block.build(d_model, spec.layers) for _ in range(spec.layers))
         convolution = spec.block.convolution
         self.convolves = convolution is not None
+        self.recurs = spec.block.recurrence is not None
         self.looks_ahead = convolution is not None and convolution.reach == "chunk"
         self.final_norm = spec.block.norm.build(d_model) if spec.block.placement.final_norm else None
 
@@ -292,6 +348,7 @@ class Stack(nn.Module):
         rule = self.rule if rule is None else rule
         self._refuse_pieces(rule, queries, cache)
         self._refuse_convolution(queries, cache)
+        self._refuse_recurrence(rule, queries)
         asking, keys = queries, queries if cache is None else cache.with_new(queries)
         if state is not None:
             state.refuse(rule, queries.lengths)
@@ -364,6 +421,12 @@ class Stack(nn.Module):
             )
         if queries.segment is not None:
             raise ValueError("block.convolution would mix sentences packed into one row; do not pack them")
+
+    def _refuse_recurrence(self, rule: Rule, queries: Layout) -> None:
+        if self.recurs and rule != self.rule:
+            raise ValueError(f"block.recurrence knows no other mask than {self.rule!r}; leave the rule out")
+        if self.recurs and queries.segment is not None:
+            raise ValueError("block.recurrence would mix sentences packed into one row; do not pack them")
 
 
 def _joined(*groups: nn.Module) -> Positions:

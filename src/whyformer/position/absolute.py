@@ -33,6 +33,7 @@ class SinusoidalSpec(SchemeSpec):
     """Fixed sines and cosines added to the embedding; defined at any length, though untrained beyond."""
 
     origin: ClassVar[str] = "Vaswani et al. 2017, section 3.5"
+    in_attention = False
     kind: Literal["sinusoidal"] = "sinusoidal"
 
     def build(self, shape: AttentionShape) -> PositionScheme:
@@ -70,6 +71,7 @@ class LearnedSpec(SchemeSpec):
     """A learned vector for each position, added to the embedding; longer input is refused."""
 
     origin: ClassVar[str] = "Gehring et al. 2017, section 3.1"
+    in_attention = False
     kind: Literal["learned"] = "learned"
     longest: int = Field(default=1024, ge=1)
     """Positions that have a vector."""

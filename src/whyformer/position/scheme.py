@@ -38,6 +38,8 @@ class SchemeSpec(Spec):
 
     dot_only: ClassVar[bool] = False
     """Whether the scheme needs a score that is a dot product."""
+    in_attention: ClassVar[bool] = True
+    """Whether the scheme acts inside attention; else on embedded tokens."""
 
     @property
     def by_layer(self) -> bool:

@@ -43,6 +43,7 @@ def stack_words(stack: StackSpec) -> str:
     """A stack of blocks on one line."""
     block = stack.block
     positions = " and ".join(scheme.kind for scheme in stack.positions) or "no"
-    heads, norm = block.attention.heads.query, f"{block.placement.kind}-norm ({block.norm.kind})"
+    own = f"{block.self_attention.heads.query} heads" if block.recurrence is None else block.recurrence.kind
+    norm = f"{block.placement.kind}-norm ({block.norm.kind})"
     layers = "1 layer" if stack.layers == 1 else f"{stack.layers} layers"
-    return f"{layers} of {heads} heads, {norm}, {block.feed_forward.kind}, {positions} positions"
+    return f"{layers} of {own}, {norm}, {block.feed_forward.kind}, {positions} positions"

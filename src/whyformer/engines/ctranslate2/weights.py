@@ -80,9 +80,11 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
         "block.placement.kind": block.placement.kind in ("pre", "post"),
         "block.residual.kind": block.residual.kind == "sum",
         "block.feed_forward.kind": type(block.feed_forward) in _ACTIVATIONS,
-        "block.attention": _is_plain(block.attention, block.attention),
-        "block.cross_attention": _is_plain(block.cross_attention or block.attention, block.attention),
+        "block.recurrence": block.recurrence is None,
     }
+    if (own := block.attention) is not None:
+        fits["block.attention"] = _is_plain(own, own)
+        fits["block.cross_attention"] = _is_plain(block.cross_attention or own, own)
     yield from (f"{name}.{field}" for field, fitting in fits.items() if not fitting)
     for place, attention in (("attention", block.attention), ("cross_attention", block.cross_attention)):
         yield from (f"{name}.block.{place}.{field}" for field in (attention.additions if attention else ()))
@@ -132,7 +134,7 @@ def _shape(stack: StackSpec) -> dict[str, Any]:
     block = stack.block
     return {
         "num_layers": stack.layers,
-        "num_heads": block.attention.heads.query,
+        "num_heads": block.self_attention.heads.query,
         "pre_norm": block.placement.final_norm,
         "activation": Activation[_ACTIVATIONS[type(block.feed_forward)]],
         "ffn_glu": isinstance(block.feed_forward, SwiGLUSpec),
@@ -150,6 +152,7 @@ def _fill_stack(layer: SpecLayer, stack: Stack, longest: int, d_model: int) -> N
 
 def _fill_block(layer: SpecLayer, block: Block) -> None:
     attention, cross = block.attention, block.cross_attention
+    assert attention is not None, "a recurrence is refused"
     _fill_linear(layer.self_attention.linear[0], *_own(attention)[:3])
     _fill_linear(layer.self_attention.linear[1], attention.output)
     _fill_norm(layer.self_attention.layer_norm, block.attention_branch.norm)

@@ -211,6 +211,8 @@ class HuggingFaceMarian(CheckpointFormat[MarianConfig, TransformerSpec]):
     @override
     def config(self, spec: TransformerSpec, token_ids: TokenIds) -> MarianConfig:
         reading, writing = spec.encoder.block, spec.decoder.block
+        # One with a recurrence comes back with attention, and is refused for that.
+        own = writing.attention or reading.self_attention
         activation, encoder_hidden, dropout = activation_of(reading.feed_forward)
         _, decoder_hidden, _ = activation_of(writing.feed_forward)
         return MarianConfig(
@@ -220,13 +222,13 @@ class HuggingFaceMarian(CheckpointFormat[MarianConfig, TransformerSpec]):
             d_model=spec.d_model,
             encoder_layers=spec.encoder.layers,
             encoder_ffn_dim=encoder_hidden,
-            encoder_attention_heads=reading.attention.heads.query,
+            encoder_attention_heads=reading.self_attention.heads.query,
             decoder_layers=spec.decoder.layers,
             decoder_ffn_dim=decoder_hidden,
-            decoder_attention_heads=writing.attention.heads.query,
+            decoder_attention_heads=own.heads.query,
             activation_function=activation,
             dropout=reading.dropout,
-            attention_dropout=reading.attention.dropout,
+            attention_dropout=reading.self_attention.dropout,
             activation_dropout=dropout,
             scale_embedding=spec.embedding.scale,
             share_encoder_decoder_embeddings=spec.embedding.tie == "all",

@@ -313,7 +313,7 @@ def torch_twin(model: Transformer) -> nn.Transformer:
     """
     spec, encoder, decoder = model.spec, model.spec.encoder, model.spec.decoder
     assert isinstance(encoder.block.feed_forward, ReluSpec)
-    size = (spec.d_model, encoder.block.attention.heads.query, encoder.block.feed_forward.hidden)
+    size = (spec.d_model, encoder.block.self_attention.heads.query, encoder.block.feed_forward.hidden)
     reading = nn.TransformerEncoderLayer(*size, dropout=0.0, batch_first=True)
     writing = nn.TransformerDecoderLayer(*size, dropout=0.0, batch_first=True)
     theirs = nn.Transformer(
