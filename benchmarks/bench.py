@@ -209,9 +209,12 @@ def run(step: Step, line: list[str], seconds: float, prepared: Path) -> tuple[Ou
     stems = sorted(stem for stem, at in written().items() if before.get(stem) != at)
     notes = [note for stem in stems for note in notes_of(stem)]
     status: Status = "cut short" if reason or any(key == "cut short" for key, _ in notes) else "done"
+    last = next((text for text in reversed(said) if text), f"status {process.returncode}")
     if not reason and process.returncode:
-        status = "failed"
-        reason = next((text for text in reversed(said) if text), f"status {process.returncode}")
+        status, reason = "failed", last
+    elif not reason and not stems:
+        # A script without a table tells its result in its last line.
+        reason = last
     reason = "; ".join(filter(None, [reason, *(text for _, text in notes)]))
     return Outcome(step.name, status, reason, time.monotonic() - clock, stems), interrupted
 

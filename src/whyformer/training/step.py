@@ -99,7 +99,7 @@ class TrainingStep(Generic[ModelT]):
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def uncompiled(self) -> AbstractContextManager[object]:
-        """What is run within is run as written: for a look at the model, or a use that no step has."""
+        """Context in which the model runs as it is written: for a look at it, or for validation."""
         return torch.compiler.set_stance("force_eager") if self._compiled else nullcontext()
 
     def _clip(self) -> Tensor:
