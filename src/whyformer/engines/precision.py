@@ -161,8 +161,9 @@ class Int8Linear(LowPrecisionLinear):
     stands in where int8 products are not, they are so below 2²⁴; larger ones lose their last bit.
 
     A row alone, as each step of one sentence is, takes a product that reads weights in a layout of their own
-    and rounds by itself: a third of the time, as otherwise each of a dozen small operations costs as much as
-    some products. Several rows are rounded here by the same rule, each by itself.
+    and rounds by itself: a third to two thirds of the time (docs/log.md), as otherwise each of a dozen small
+    operations costs as much as some products. Several rows are rounded here by the same rule and to the same
+    bits, each by itself.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
