@@ -152,9 +152,21 @@ def refusals(c: Combination) -> list[str]:
     return [name for name, is_fault in faults.items() if is_fault]
 
 
-def has_no_data(c: Combination) -> bool:
-    """Whether the model is legal, but refuses the data: a recurrence would mix what is packed in one row."""
-    return c.recurrence != "attention" and c.padding == "packed"
+RECURRENT: Mapping[str, Sequence[str]] = {
+    "mask": ["causal"],
+    "memory": [row for row in rows.MEMORIES if row != "alone"],
+    "positions": ["none", "sinusoidal", "learned"],
+    # It has no keys, so that each other row would be the same model again.
+    "keys": ["own"],
+    # It would mix what is packed in one row: such a model is legal, but refuses the data.
+    "padding": [row for row in rows.PADDINGS if row != "packed"],
+}
+"""Rows that a recurrence goes with, of axes where it does not go with all."""
+
+
+def is_of_its_rows(c: Combination) -> bool:
+    """Whether ``c`` has no recurrence, or only rows that go with one."""
+    return c.recurrence == "attention" or all(getattr(c, axis) in found for axis, found in RECURRENT.items())
 
 
 def legal(axes: Sequence[str]) -> Iterator[Combination]:
@@ -168,10 +180,12 @@ def legal(axes: Sequence[str]) -> Iterator[Combination]:
 
 
 def _completed(fixed: Mapping[str, str], others: Sequence[str], random: Random) -> Combination | None:
-    """``fixed`` with random rows of ``others``; None where it is refused whatever they are."""
+    """``fixed`` with random rows of ``others``, a recurrence not among them; None where all are refused."""
+    recurs = fixed.get("recurrence", "attention") != "attention"
+    choices = {**AXES, **(RECURRENT if recurs else {"recurrence": ["attention"]})}
     for _ in range(200):
-        drawn = Combination(**{**fixed, **{axis: random.choice(AXES[axis]) for axis in others}})
-        if not refusals(drawn) and not has_no_data(drawn):
+        drawn = Combination(**{**fixed, **{axis: random.choice(choices[axis]) for axis in others}})
+        if not refusals(drawn) and is_of_its_rows(drawn):
             return drawn
     return None
 
