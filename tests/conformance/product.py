@@ -24,6 +24,7 @@ class Combination(NamedTuple):
     gate: str
     positions: str
     mask: str
+    value_residual: str
     norm: str
     placement: str
     residual: str
@@ -43,6 +44,7 @@ AXES: Mapping[str, Sequence[str]] = {
     "gate": list(rows.GATES),
     "positions": list(rows.POSITIONS),
     "mask": list(rows.MASKS),
+    "value_residual": list(rows.VALUE_RESIDUALS),
     "norm": list(rows.NORMS),
     "placement": list(rows.PLACEMENTS),
     "residual": list(rows.RESIDUALS),
@@ -98,6 +100,7 @@ def written(c: Combination, *, dropout: float = 0.0) -> dict[str, object]:
     stack = {
         "layers": LAYERS,
         "mask": rows.MASKS[c.mask].rule,
+        "value_residual": rows.VALUE_RESIDUALS[c.value_residual].spec,
         "positions": [scheme.spec for scheme in schemes(c.positions)],
         "block": {
             "attention": {**attention, "keys": rows.KEYS[c.keys].spec},

@@ -13,7 +13,7 @@ from whyformer.errors import RecipeError
 from whyformer.models.transformer import TransformerSpec
 
 EVERY_ROW = {axis: [*AXES[axis], *FAULTY.get(axis, ())] for axis in AXES}
-NEVER_REFUSED = {"gate": "open", "residual": "sum", "padding": "unpadded"}
+NEVER_REFUSED = {"gate": "open", "value_residual": "own_values", "residual": "sum", "padding": "unpadded"}
 """Axes that go with everything, and a row of each."""
 Record = Callable[[str, object], None]
 
