@@ -6,16 +6,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from whyformer.attention.gate import SigmoidGateSpec
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Chunk
 from whyformer.attention.multihead import AttentionSpec
+from whyformer.attention.query_key_norm import RMSQueryKeyNormSpec
 from whyformer.models.streaming.encoder import EncoderState, StreamingEncoder, StreamingEncoderSpec
 from whyformer.nn.feed_forward import SiluSpec
 from whyformer.nn.norm import LayerNormSpec, NormSpec, RMSNormSpec
-from whyformer.nn.placement import PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.nn.placement import (
+    PlacementSpec,
+    PostNormSpec,
+    PreNormSpec,
+    ResidualSumSpec,
+    WeightedResidualSpec,
+)
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.nn.streaming.convolution import ConvolutionSpec
 from whyformer.nn.streaming.subsampling import ConvolutionalSubsamplingSpec
+from whyformer.nn.value_residual import FirstLayerValuesSpec, NoValueResidualSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
 from whyformer.position.positions import PositionSpec
@@ -56,6 +65,8 @@ class Shape:
     strides: tuple[int, ...] = (2, 2)
     over: str = "time_frequency"
     layers: int = 2
+    additions: bool = False
+    """Whether it has what newer Transformers add, too."""
 
 
 def encoder(shape: Shape, *, dtype: torch.dtype = torch.float64, seed: int = 0) -> StreamingEncoder:
@@ -67,14 +78,23 @@ def encoder(shape: Shape, *, dtype: torch.dtype = torch.float64, seed: int = 0) 
         convolution = ConvolutionSpec(kernel=4, norm=norm)
     elif shape.branch == "chunk":
         convolution = ConvolutionSpec(kernel=5, reach="chunk", norm=norm)
+    attention = AttentionSpec(heads=HeadsSpec(query=2))
+    if shape.additions:
+        norms = RMSQueryKeyNormSpec(epsilon=0.01)
+        attention = AttentionSpec(heads=HeadsSpec(query=2), query_key_norm=norms, gate=SigmoidGateSpec())
     block = BlockSpec(
-        attention=AttentionSpec(heads=HeadsSpec(query=2)),
+        attention=attention,
         feed_forward=SiluSpec(hidden=8),
         convolution=convolution,
         macaron=convolution is not None,
         norm=norm,
         placement=PLACEMENTS[shape.placement],
+        residual=WeightedResidualSpec(embedded=True) if shape.additions else ResidualSumSpec(),
         dropout=0.0,
+    )
+    value_residual = FirstLayerValuesSpec() if shape.additions else NoValueResidualSpec()
+    stack = StackSpec(
+        layers=shape.layers, positions=SCHEMES[shape.scheme], block=block, value_residual=value_residual
     )
     spec = StreamingEncoderSpec.model_validate(
         {
@@ -86,14 +106,14 @@ def encoder(shape: Shape, *, dtype: torch.dtype = torch.float64, seed: int = 0) 
                 "strides": shape.strides,
                 "over": shape.over,
             },
-            "stack": StackSpec(layers=shape.layers, positions=SCHEMES[shape.scheme], block=block),
+            "stack": stack,
         }
     )
     assert isinstance(spec.front, ConvolutionalSubsamplingSpec)
     model = spec.build().to(dtype).eval()
     for name, parameter in model.named_parameters():
         # Some begin as zeros, which would hide a wrong offset or a wrong padding.
-        if parameter.dim() == 1 or "positions" in name:
+        if parameter.dim() <= 1 or "positions" in name:
             with torch.no_grad():
                 parameter += 0.3 * torch.randn_like(parameter)
     return model

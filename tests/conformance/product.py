@@ -24,6 +24,7 @@ class Combination(NamedTuple):
     gate: str
     positions: str
     mask: str
+    value_residual: str
     norm: str
     placement: str
     residual: str
@@ -44,6 +45,7 @@ AXES: Mapping[str, Sequence[str]] = {
     "gate": list(rows.GATES),
     "positions": list(rows.POSITIONS),
     "mask": list(rows.MASKS),
+    "value_residual": list(rows.VALUE_RESIDUALS),
     "norm": list(rows.NORMS),
     "placement": list(rows.PLACEMENTS),
     "residual": list(rows.RESIDUALS),
@@ -100,6 +102,7 @@ def written(c: Combination, *, dropout: float = 0.0) -> dict[str, object]:
     stack = {
         "layers": LAYERS,
         "mask": rows.MASKS[c.mask].rule,
+        "value_residual": rows.VALUE_RESIDUALS[c.value_residual].spec,
         "positions": [scheme.spec for scheme in schemes(c.positions)],
         "block": {
             "attention": {**attention, "keys": rows.KEYS[c.keys].spec} if recurrence is None else None,
@@ -140,6 +143,7 @@ def refusals(c: Combination) -> list[str]:
         and ((c.keys == "shared_unit" and not recurs) or c.memory == "memory_by_unit"),
         "recurrence is for the decoder": recurs and c.memory == "alone",
         "block.recurrence has read all": recurs and c.mask != "causal",
+        "self-attention's values": recurs and c.value_residual != "own_values",
         "whose place block.recurrence takes": recurs and kinds - {"sinusoidal", "learned"},
         "cross_attention.keys.kind": by_shared,
         "norm.kind batch": c.norm == "batch" and rows.MASKS[c.mask].causal,
@@ -156,6 +160,7 @@ RECURRENT: Mapping[str, Sequence[str]] = {
     "mask": ["causal"],
     "memory": [row for row in rows.MEMORIES if row != "alone"],
     "positions": ["none", "sinusoidal", "learned"],
+    "value_residual": ["own_values"],
     # It has no keys, so that each other row would be the same model again.
     "keys": ["own"],
     # It would mix what is packed in one row: such a model is legal, but refuses the data.

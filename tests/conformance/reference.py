@@ -116,11 +116,15 @@ def slow(example: Example) -> Tensor:
         norms = [lambda y, m=module: normalise(m, y) for module in modules]
         return placement.join(x, norms, branch, lambda x, y: residual.add(ends.join, x, y), branches)
 
-    embedded = x
+    embedded, first = x, list[Tensor]()
     for layer, block in enumerate(example.blocks):
         if residual.embedded:
             x = x + block.get_parameter("embedded") * embedded
-        own = attention(example, block, layer) if block.recurrence is None else recurrence(example, block)
+        own = (
+            attention(example, block, layer, first)
+            if block.recurrence is None
+            else recurrence(example, block)
+        )
         x = join(x, block.attention_branch, own)
         if block.cross_branch is not None:
             x = join(x, block.cross_branch, cross_attention(example, block))
@@ -138,11 +142,16 @@ def owned(example: Example, layer: int) -> Iterator[tuple[Scheme, nn.Module]]:
         yield scheme, next(own if scheme.spec.by_layer else shared)
 
 
-def attention(example: Example, block: Block, layer: int) -> rows.Map:
-    """Self-attention as a function of what enters it."""
+def attention(example: Example, block: Block, layer: int, first: list[Tensor]) -> rows.Map:
+    """Self-attention as a function of what enters it; ``first`` takes and gives the first layer's values."""
+
+    def mix(value: Tensor) -> Tensor:
+        first.append(value)
+        return rows.VALUE_RESIDUALS[c.value_residual].mix(example.stack, layer, value, first[0])
+
     c, places = example.c, tokens(example.layout)
     module = cast("MultiHeadAttention", block.attention)
-    sides = Sides(places, places, sees(rows.MASKS[c.mask], example.layout), list(owned(example, layer)))
+    sides = Sides(places, places, sees(rows.MASKS[c.mask], example.layout), list(owned(example, layer)), mix)
 
     def branch(x: Tensor) -> Tensor:
         return attend(c, module, x, (x, keys(c, c.keys, module, x)), sides)
@@ -185,6 +194,8 @@ class Sides:
     keys: list[list[Token]]
     seen: Tensor
     schemes: Sequence[tuple[Scheme, nn.Module]] = ()
+    mix: rows.Map = lambda value: value
+    """What becomes of the values (B,K,H,D) before they are attended to."""
 
 
 def attend(
@@ -200,7 +211,7 @@ def attend(
         module.query_norm, affine(module.query, x).unflatten(-1, (heads, dim)), rows.EPSILON
     )
     query = query * score.scale(dim)
-    value = affine(module.value, source[0]).unflatten(-1, (-1, dim))
+    value = sides.mix(affine(module.value, source[0]).unflatten(-1, (-1, dim)))
     # Query head h reads the key and the value of head h // times.
     readers = torch.arange(heads) // (heads // value.shape[2])
     key, value = source[1][:, :, readers], value[:, :, readers]

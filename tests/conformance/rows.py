@@ -41,6 +41,7 @@ from whyformer.nn.placement import (
     WeightedResidualSpec,
 )
 from whyformer.nn.recurrent import SSRUSpec
+from whyformer.nn.value_residual import FirstLayerValuesSpec, NoValueResidualSpec, ValueResidualSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
 from whyformer.position.layout import Layout
@@ -176,6 +177,18 @@ MASKS: Mapping[str, MaskRow] = {
             or (k.position <= q.position and k.position // 3 == q.position // 3)
         ),
     ),
+}
+
+
+class ValueResidualRow(NamedTuple):
+    spec: ValueResidualSpec
+    mix: Callable[[nn.Module, int, Tensor, Tensor], Tensor]
+    """(stack, layer, its values, the first layer's values) -> the values that are attended to."""
+
+
+VALUE_RESIDUALS: Mapping[str, ValueResidualRow] = {
+    "own_values": ValueResidualRow(NoValueResidualSpec(), slow.own_values),
+    "first_values": ValueResidualRow(FirstLayerValuesSpec(), slow.mixed_values),
 }
 
 

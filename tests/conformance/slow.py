@@ -81,6 +81,20 @@ def shared_unit_keys(attention: nn.Module, source: Tensor, dim: int) -> Tensor:
     return key / key.square().sum(-1, keepdim=True).sqrt()
 
 
+# Values: those of a layer and of the first (B,L,H,D) -> (B,L,H,D).
+
+
+def own_values(stack: nn.Module, layer: int, value: Tensor, first: Tensor) -> Tensor:
+    return value
+
+
+def mixed_values(stack: nn.Module, layer: int, value: Tensor, first: Tensor) -> Tensor:
+    if layer == 0:
+        return value
+    own, other = (stack.get_parameter(f"value_residual.{name}")[layer - 1] for name in ("own", "first"))
+    return own * value + other * first
+
+
 # Norms of queries or keys: (B,L,H,D) -> (B,L,H,D).
 
 

@@ -25,6 +25,7 @@ PLAIN = Combination(
     gate="gated",
     positions="none",
     mask="packed",
+    value_residual="first_values",
     norm="layer",
     placement="pre",
     residual="weighted_embedded",

@@ -33,6 +33,7 @@ from whyformer.attention.score import ScoreSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
 from whyformer.nn.placement import PlacementSpec, ResidualSpec
+from whyformer.nn.value_residual import ValueResidualSpec
 from whyformer.position.positions import PositionSpec
 
 Check = Callable[[Combination], None]
@@ -83,6 +84,7 @@ def rules(rule: Rule) -> Iterator[str]:
         (GateSpec, [row.spec.kind for row in rows.GATES.values()]),
         (PositionSpec, [scheme.spec.kind for row in rows.POSITIONS.values() for scheme in row]),
         (MaskRule, [kind for row in rows.MASKS.values() for kind in rules(row.rule)]),
+        (ValueResidualSpec, [row.spec.kind for row in rows.VALUE_RESIDUALS.values()]),
         (NormSpec, [row.spec.kind for row in rows.NORMS.values()]),
         (PlacementSpec, [row.spec.kind for row in rows.PLACEMENTS.values()]),
         (ResidualSpec, [row.spec.kind for row in rows.RESIDUALS.values()]),
@@ -95,6 +97,7 @@ def rules(rule: Rule) -> Iterator[str]:
         "gate",
         "positions",
         "mask",
+        "value_residual",
         "norm",
         "placement",
         "residual",

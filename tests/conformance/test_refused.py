@@ -13,7 +13,7 @@ from whyformer.errors import RecipeError
 from whyformer.models.transformer import TransformerSpec
 
 EVERY_ROW = {axis: [*AXES[axis], *FAULTY.get(axis, ())] for axis in AXES}
-NEVER_REFUSED = {"gate": "open", "residual": "sum", "padding": "unpadded"}
+NEVER_REFUSED = {"gate": "open", "value_residual": "own_values", "residual": "sum", "padding": "unpadded"}
 """Axes that go with everything, and a row of each."""
 Record = Callable[[str, object], None]
 
@@ -43,7 +43,7 @@ def test_a_pair_is_refused_for_its_documented_reason_or_not_at_all(record_proper
             assert any(reason in sentence for reason in reasons), f"{c}: {sentence}"
             stack = "encoder" if c.memory == "alone" else "decoder"
             assert sentence.strip().startswith(stack), f"{c}: {sentence}"
-    assert len(seen) == 13
+    assert len(seen) == 14
     record_property("refused", refused)
 
 

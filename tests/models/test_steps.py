@@ -28,6 +28,7 @@ def with_additions() -> TransformerSpec:
     for side in ("encoder", "decoder"):
         written[side]["positions"] = [{"kind": "rotary"}]
         written[side]["block"]["attention"]["heads"]["dim"] = 4
+        written[side]["value_residual"] = {"kind": "first_layer"}
         written[side]["block"]["residual"] = {"kind": "weighted", "embedded": True}
         for place in ("attention", "cross_attention"):
             if written[side]["block"][place] is not None:

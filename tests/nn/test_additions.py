@@ -13,15 +13,16 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.config.validation import check
 from whyformer.engines.ctranslate2.weights import refuse_inexpressible
 from whyformer.engines.native.plan import fault
-from whyformer.errors import CheckpointError
+from whyformer.errors import CheckpointError, RecipeError
 from whyformer.models.transformer import Transformer, TransformerSpec
+from whyformer.nn.stack import StackSpec
 
 STACK = {"layers": 2, "block": {"attention": {"heads": {"query": 2}}, "feed_forward": {"hidden": 12}}}
 READING = {"cross_attention": {"heads": {"query": 2}}}
 QUERY_KEY_NORM = {"query_key_norm": {"kind": "rms"}}
 
-# What a recipe says of each block of a stack.
-ADDITIONS: dict[str, dict[str, Any]] = {
+# What a recipe says of a stack.
+IN_BLOCKS: dict[str, dict[str, Any]] = {
     "attention.query_key_norm": {"attention": QUERY_KEY_NORM},
     "cross_attention.query_key_norm": {"cross_attention": QUERY_KEY_NORM},
     "attention.gate": {"attention": {"gate": {"kind": "sigmoid"}}},
@@ -29,6 +30,10 @@ ADDITIONS: dict[str, dict[str, Any]] = {
     "feed_forward.kind": {"feed_forward": {"kind": "relu_squared"}},
     "residual.kind": {"residual": {"kind": "weighted", "embedded": True}},
     "placement.kind": {"placement": {"kind": "peri"}},
+}
+ADDITIONS: dict[str, dict[str, Any]] = {
+    "value_residual.kind": {"value_residual": {"kind": "first_layer"}},
+    **{f"block.{field}": {"block": change} for field, change in IN_BLOCKS.items()},
 }
 
 
@@ -41,7 +46,7 @@ def merged(whole: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 
 
 def transformer(change: dict[str, Any]) -> TransformerSpec:
-    decoder = merged(STACK, {"mask": {"kind": "causal"}, "block": merged(READING, change)})
+    decoder = merged(merged(STACK, {"mask": {"kind": "causal"}, "block": READING}), change)
     return check(TransformerSpec, {"d_model": 8, "encoder": STACK, "decoder": decoder}, "a test")
 
 
@@ -72,8 +77,8 @@ def test_engines_refuse_an_addition_by_its_field(field: str):
     assert fault(transformer({})) is None
     refuse_inexpressible(transformer({}))
     spec = transformer(ADDITIONS[field])
-    assert (fault(spec) or "").startswith(f"decoder.block.{field}")
-    with pytest.raises(CheckpointError, match=f"cannot express this model's model.decoder.block.{field}"):
+    assert (fault(spec) or "").startswith(f"decoder.{field}")
+    with pytest.raises(CheckpointError, match=f"cannot express this model's model.decoder.{field}"):
         refuse_inexpressible(spec)
 
 
@@ -82,3 +87,8 @@ def test_a_written_recipe_keeps_it(field: str):
     spec = transformer(ADDITIONS[field])
     assert check(TransformerSpec, spec.model_dump(mode="json"), "a test") == spec
     assert spec != transformer({})
+
+
+def test_one_layer_has_no_values_to_mix():
+    with pytest.raises(RecipeError, match="there is one layer; set layers to 2 or more"):
+        check(StackSpec, {"layers": 1, "value_residual": {"kind": "first_layer"}}, "a test")

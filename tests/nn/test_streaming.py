@@ -42,6 +42,7 @@ SHAPES = st.builds(
     placement=st.sampled_from(sorted(PLACEMENTS)),
     strides=st.sampled_from([(2, 2), (2,), (1, 3), (3, 2)]),
     over=st.sampled_from(["time", "time_frequency"]),
+    additions=st.booleans(),
 )
 LEFT = (0, 1, 4, None)
 

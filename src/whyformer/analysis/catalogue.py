@@ -27,6 +27,7 @@ from whyformer.nn.placement import PlacementSpec, ResidualSpec
 from whyformer.nn.recurrent import RecurrenceSpec
 from whyformer.nn.stack import StackSpec
 from whyformer.nn.streaming.chunking import ChunkingSpec
+from whyformer.nn.value_residual import ValueResidualSpec
 from whyformer.position.positions import PositionSpec
 from whyformer.spec import Spec
 from whyformer.training.optimizer import OptimizerSpec
@@ -79,6 +80,7 @@ _UNIONS: dict[str, object] = {
     "gate": GateSpec,
     "positions": PositionSpec,
     "mask": MaskRule,
+    "value_residual": ValueResidualSpec,
     "norm": NormSpec,
     "placement": PlacementSpec,
     "residual": ResidualSpec,
@@ -159,7 +161,7 @@ _NUMBERS = (
 
 _ATTENTION = ("heads", "keys", "score", "query_key_norm", "gate")
 _BLOCK = ("norm", "placement", "residual", "feed_forward")
-_STACK = ("positions", "mask")
+_STACK = ("positions", "mask", "value_residual")
 _REST = (
     "recurrence",
     "embedding",

@@ -1,6 +1,6 @@
 """Shared values of one forward pass: masks, positions, caches.
 
-B batch · L length · M model dimension
+B batch · H heads · L length · D head dimension · M model dimension
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from whyformer.attention.mask import Mask
+from whyformer.attention.multihead import KeyValues
 from whyformer.nn.cache import CrossCache, KVCache
 from whyformer.nn.streaming.state import StackState
+from whyformer.nn.value_residual import ValueResidual
 from whyformer.position.positions import Positions
 
 NO_POSITIONS = Positions()
@@ -25,12 +27,33 @@ class CrossPass:
     mask: Mask
 
 
+class Beginning:
+    """Tensors of a stack's beginning that its later layers may read again."""
+
+    def __init__(self, embedded: Tensor, residual: ValueResidual | None) -> None:
+        self.embedded = embedded
+        """(B,L,M), the input of the first layer."""
+        self._residual = residual
+        self._value: Tensor | None = None
+
+    def mixed(self, layer: int, source: KeyValues) -> KeyValues:
+        """Keys and values of a ``layer``, the values (B,H,L,D) mixed with the first layer's where wanted.
+
+        Layers come in their order, each with the keys and values of this pass alone.
+        """
+        if self._residual is None:
+            return source
+        if self._value is None:
+            self._value = source.value
+            return source
+        return KeyValues(source.key, self._residual(source.value, self._value, layer))
+
+
 @dataclass(frozen=True)
 class Pass:
     """Shared values of a stack's layers in one forward pass."""
 
-    embedded: Tensor
-    """(B,L,M), the input of the first layer."""
+    beginning: Beginning
     mask: Mask
     positions: Sequence[Positions]
     """Position schemes of each layer."""

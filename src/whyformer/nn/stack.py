@@ -16,7 +16,7 @@ from whyformer.attention.mask import EVERYTHING, Everything, Mask, MaskRule, Rul
 from whyformer.attention.multihead import AttentionSpec, MultiHeadAttention
 from whyformer.dropout import Dropout
 from whyformer.nn.cache import CrossCache, KVCache
-from whyformer.nn.context import NO_POSITIONS, CrossPass, Pass
+from whyformer.nn.context import NO_POSITIONS, Beginning, CrossPass, Pass
 from whyformer.nn.feed_forward import FeedForwardSpec, ReluSpec
 from whyformer.nn.norm import LayerNormSpec, NormSpec
 from whyformer.nn.placement import (
@@ -31,6 +31,7 @@ from whyformer.nn.recurrent import SSRU, RecurrenceSpec
 from whyformer.nn.streaming.convolution import ConvolutionBranch, ConvolutionSpec
 from whyformer.nn.streaming.pieces import chunk_size
 from whyformer.nn.streaming.state import StackState
+from whyformer.nn.value_residual import NoValueResidualSpec, ValueResidualSpec
 from whyformer.position.absolute import SinusoidalSpec
 from whyformer.position.attention_shape import AttentionShape
 from whyformer.position.layout import Layout
@@ -131,6 +132,8 @@ class StackSpec(Spec):
     """Position schemes; several are joined, none is legal."""
     block: BlockSpec = BlockSpec()
     """Shape of every layer."""
+    value_residual: ValueResidualSpec = NoValueResidualSpec()
+    """Values of the first layer that later layers attend to beside their own."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "StackSpec":
@@ -138,6 +141,11 @@ class StackSpec(Spec):
             raise ValueError(
                 "block.norm.kind batch mixes later tokens into the statistics of earlier ones, which leaks "
                 "under a causal mask; use layer or rms"
+            )
+        if self.value_residual.kind != "none" and self.layers == 1:
+            raise ValueError(
+                f"value_residual.kind {self.value_residual.kind} mixes values of later layers with those of "
+                "the first, and there is one layer; set layers to 2 or more or value_residual.kind: none"
             )
         kinds = {scheme.kind for scheme in self.positions}
         if {"rotary", "transformer_xl"} <= kinds:
@@ -161,6 +169,11 @@ class StackSpec(Spec):
             raise ValueError(
                 f"mask.kind {self.mask.kind} is for attention, and block.recurrence has read all before it "
                 "and nothing after; use causal"
+            )
+        if self.value_residual.kind != "none":
+            raise ValueError(
+                f"value_residual.kind {self.value_residual.kind} is of self-attention's values, and "
+                "block.recurrence takes its place; use value_residual.kind: none"
             )
         for index, scheme in enumerate(self.positions):
             if scheme.in_attention:
@@ -241,11 +254,12 @@ class Block(nn.Module):
         """Transform ``x`` (B,L,M); ``layer`` counts from 0 and finds this block's part of what is shared."""
         valid, positions = shared.mask.queries.valid, shared.positions[layer]
         if self.embedded is not None:
-            x = x + self.embedded * shared.embedded
+            x = x + self.embedded * shared.beginning.embedded
         x = self._feed(x, valid, self.first_feed_forward, self.first_feed_forward_branch)
         h = self.attention_branch.enter(x, valid)
         if self.attention is not None:
             source = self.attention.key_values(h, positions, shared.position)
+            source = shared.beginning.mixed(layer, source)
             if (past := shared.cache or shared.state) is not None:
                 source = past.append(layer, source)
             h = self.attention(h, source, shared.mask, positions, shared.position)
@@ -302,6 +316,7 @@ class Stack(nn.Module):
         self._shared = _joined(self.positions)
         self._by_layer = [_joined(self.positions, own) for own in self.layer_positions]
         self.blocks = nn.ModuleList(spec.block.build(d_model, spec.layers) for _ in range(spec.layers))
+        self.value_residual = spec.value_residual.build(spec.layers)
         convolution = spec.block.convolution
         self.convolves = convolution is not None
         self.recurs = spec.block.recurrence is not None
@@ -357,7 +372,7 @@ class Stack(nn.Module):
         if cross is not None:
             reading = CrossPass(cross, Mask(EVERYTHING, queries.in_rows(len(cross)), cross.layout))
         shared = Pass(
-            x,
+            Beginning(x, self.value_residual),
             Mask(rule, asking, keys),
             self._by_layer,
             queries.position,

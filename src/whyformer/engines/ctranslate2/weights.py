@@ -74,6 +74,7 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
             yield f"{name}.positions"
     fits = {
         "mask": stack.mask.kind == ("causal" if name == "decoder" else "everything"),
+        "value_residual.kind": stack.value_residual.kind == "none",
         "block.convolution": block.convolution is None,
         "block.macaron": not block.macaron,
         "block.norm.kind": isinstance(block.norm, LayerNormSpec | RMSNormSpec),

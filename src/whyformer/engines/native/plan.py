@@ -140,6 +140,7 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
         "mask.kind": stack.mask.kind == ("causal" if name == "decoder" else "everything"),
         "positions": all(scheme.kind in ("sinusoidal", "learned", "rotary") for scheme in stack.positions)
         and sum(scheme.kind == "rotary" for scheme in stack.positions) <= 1,
+        "value_residual.kind": stack.value_residual.kind == "none",
         "block.convolution": block.convolution is None,
         "block.macaron": not block.macaron,
         "block.norm.kind": block.norm.kind == "layer",
