@@ -317,7 +317,7 @@ class TestCTranslate2:
 
     @pytest.mark.parametrize("kind", ["post", "pre"])
     def test_models_of_several_kinds_translate_the_same(self, tmp_path: Path, kind: str):
-        """Separate vocabularies; pre-norm, RMS, gates, learned positions and a bias."""
+        """Separate vocabularies, a shallow decoder; pre-norm, RMS, gates, learned positions and a bias."""
         block = BLOCK
         if kind == "pre":
             gates = {"kind": "swiglu", "hidden": 48}
@@ -326,9 +326,9 @@ class TestCTranslate2:
         spec = {
             "d_model": 32,
             "embedding": {"tie": "none", "output_bias": True, "scale": kind == "post"},
-            "encoder": {"layers": 2, "block": block, "positions": positions},
+            "encoder": {"layers": 3, "block": block, "positions": positions},
             "decoder": {
-                "layers": 2,
+                "layers": 1 if kind == "post" else 2,
                 "block": {**block, "cross_attention": {"heads": {"query": 4}}},
                 "positions": positions,
             },
@@ -365,6 +365,10 @@ class TestCTranslate2:
                 "decoder.block.cross_attention",
             ),
             ({"encoder": {"block": {"norm": {"kind": "rms"}}}}, "decoder.block.norm"),
+            (
+                {"decoder": {"block": {"attention": None, "recurrence": {"kind": "ssru"}}}},
+                "decoder.block.recurrence",
+            ),
         ],
     )
     def test_a_model_it_cannot_express_is_refused_by_its_field(

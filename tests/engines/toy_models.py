@@ -16,6 +16,7 @@ from whyformer.models.transformer import Transformer, TransformerSpec
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.feed_forward import GeluSpec, ReluSpec
 from whyformer.nn.placement import PreNormSpec
+from whyformer.nn.recurrent import RecurrenceSpec, SSRUSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.positions import PositionSpec
@@ -32,15 +33,22 @@ TIED = EmbeddingSpec()
 
 
 def made(
-    block: BlockSpec = BLOCK, positions: PositionSpec = SINUSOIDS, embedding: EmbeddingSpec = TIED
+    block: BlockSpec = BLOCK,
+    positions: PositionSpec = SINUSOIDS,
+    embedding: EmbeddingSpec = TIED,
+    *,
+    layers: tuple[int, int] = (2, 3),
+    recurrence: RecurrenceSpec | None = None,
 ) -> Transformer:
     """A model whose sizes fit nothing: neither words of 4 nor panels of 32."""
     writing = block.model_copy(update={"cross_attention": block.attention})
+    if recurrence is not None:
+        writing = writing.model_copy(update={"attention": None, "recurrence": recurrence})
     spec = TransformerSpec(
         d_model=44,
         embedding=embedding,
-        encoder=StackSpec(layers=2, block=block, positions=(positions,)),
-        decoder=StackSpec(layers=3, block=writing, positions=(positions,), mask=Causal()),
+        encoder=StackSpec(layers=layers[0], block=block, positions=(positions,)),
+        decoder=StackSpec(layers=layers[1], block=writing, positions=(positions,), mask=Causal()),
         longest=64,
     )
     torch.manual_seed(1)
@@ -64,6 +72,11 @@ MODELS: dict[str, Callable[[], Transformer]] = {
     "pre-norm, rotary positions in a part of each head": lambda: made(
         BlockSpec(attention=AttentionSpec(heads=HeadsSpec(query=3, dim=8)), placement=PreNormSpec()),
         RotarySpec(fraction=0.75, stretch=1.5),
+    ),
+    "deep encoder, shallow decoder": lambda: made(layers=(4, 1)),
+    "a recurrence, post-norm": lambda: made(recurrence=SSRUSpec(), layers=(3, 2)),
+    "a recurrence, pre-norm, three tables": lambda: made(
+        PRE_NORM, LearnedSpec(longest=64), UNTIED, recurrence=SSRUSpec(), layers=(3, 1)
     ),
 }
 

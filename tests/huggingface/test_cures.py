@@ -20,6 +20,8 @@ TRANSLATORS: list[list[str]] = [
     ["model.encoder.positions=[{kind: rotary}]", "model.decoder.positions=[{kind: rotary}]"],
     ["model.encoder.block.norm.kind=rms", "model.decoder.block.norm.kind=rms"],
     ["model.encoder.positions=[]", "model.decoder.block.attention.score.kind=dot"],
+    ["model.decoder.block.attention=null", "model.decoder.block.recurrence.kind=ssru"],
+    ["model.encoder.layers=4", "model.decoder.layers=1", "model.decoder.positions=[]"],
 ]
 MODELS = [*TRANSLATORS, [change for each in TRANSLATORS[:4] for change in each]]
 

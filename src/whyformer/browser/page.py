@@ -20,6 +20,7 @@ from whyformer.engines.webassembly.model_file import model_bytes
 from whyformer.errors import DecodingError, WhyformerError, WhyformerNote
 from whyformer.files import write_folder
 from whyformer.language import current_language, translated
+from whyformer.models.transformer import TransformerSpec
 from whyformer.plots.chart import HTML_LANG
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import load_as, read_recipe
@@ -96,6 +97,7 @@ def model_files(run: Path, weights: Path | None = None) -> dict[str, str]:
             stacklevel=2,
         )
     tokenizers = translator.tokenizers
+    _refuse_recurrence(recipe)
     model = {
         "weights": base64.b64encode(model_bytes(translator.model)).decode("ascii"),
         "tokenizers": {
@@ -110,6 +112,19 @@ def model_files(run: Path, weights: Path | None = None) -> dict[str, str]:
         },
     }
     return {"model.js": _marked(_data("model", json.dumps(model, ensure_ascii=False, separators=(",", ":"))))}
+
+
+def _refuse_recurrence(recipe: TranslationRecipe) -> None:
+    """Refuse a decoder without self-attention, which is half of what the page shows.
+
+    Raises:
+        DecodingError: it has a recurrence in its place.
+    """
+    if isinstance(recipe.model, TransformerSpec) and recipe.model.decoder.block.recurrence is not None:
+        raise DecodingError(
+            "the page shows the decoder's self-attention, and this model has "
+            "model.decoder.block.recurrence in its place; translate with whyformer translate."
+        )
 
 
 def _decoding(settings: SearchSpec) -> dict[str, object]:

@@ -43,7 +43,10 @@ def stack_words(stack: StackSpec) -> str:
     """A stack of blocks on one line."""
     block = stack.block
     positions = " and ".join(scheme.kind for scheme in stack.positions) or "no"
-    own = f"{block.self_attention.heads.query} heads" if block.recurrence is None else block.recurrence.kind
     norm = f"{block.placement.kind}-norm ({block.norm.kind})"
     layers = "1 layer" if stack.layers == 1 else f"{stack.layers} layers"
-    return f"{layers} of {own}, {norm}, {block.feed_forward.kind}, {positions} positions"
+    if block.recurrence is not None:
+        own = block.recurrence.kind
+        return f"{layers} of {own}, {norm}, {block.feed_forward.kind}, {positions} positions"
+    heads = block.self_attention.heads.query
+    return f"{layers} of {heads} heads, {norm}, {block.feed_forward.kind}, {positions} positions"

@@ -25,8 +25,9 @@ export function forced(engine, source, written, lens) {
 function emptyMaps(facts, source, target) {
   const lengths = { "encoder self": [source, source], "decoder self": [target, target], cross: [target, source] };
   return PLACES.flatMap((place) =>
-    facts.heads[place].map((heads, layer) => {
+    facts.heads[place].flatMap((heads, layer) => {
       const [queries, keys] = lengths[place];
+      if (heads === 0) return []; // a recurrence takes its place
       return { place, layer, heads, queries, keys, weights: new Float32Array(heads * queries * keys) };
     }),
   );

@@ -30,7 +30,7 @@ class NormStruct(ctypes.Structure):
 
 
 class AttentionStruct(ctypes.Structure):
-    """An attention and the norm of its branch."""
+    """An attention, or a recurrence without heads in its place, and the norm of its branch."""
 
     _fields_: ClassVar = [
         *(("input", LinearStruct), ("output", LinearStruct), ("norm", NormStruct)),
@@ -61,10 +61,10 @@ class StackStruct(ctypes.Structure):
         *(("scale", c_double), ("last", NormStruct)),
     ]
 
-    def heads(self) -> list[int]:
-        """Number of heads of each layer."""
+    def heads(self) -> list[tuple[int, int]]:
+        """Number of heads of each layer's attention to its own sequence, and to the memory; 0 for none."""
         layers = ctypes.cast(self.layers, ctypes.POINTER(LayerStruct))
-        return [layers[at].own.heads for at in range(self.depth)]
+        return [(layers[at].own.heads, layers[at].cross.heads) for at in range(self.depth)]
 
 
 class ModelStruct(ctypes.Structure):

@@ -37,7 +37,7 @@ def look(functions: ctypes.CDLL, packed: Packed, source: Sequence[int], fed: Seq
     search = functions.whyformer_read(byref(model), int8, tokens.data_ptr(), length.data_ptr(), 1, 1, lens)
     seen = _Seen(functions, lens)
     try:
-        for layer, heads in enumerate(model.encoder.heads()):
+        for layer, (heads, _) in enumerate(model.encoder.heads()):
             seen.take(_ENCODER, layer, heads, len(source), len(source))
         logits = torch.empty(len(fed), model.output.outputs)
         for place, token in enumerate(fed):
@@ -45,9 +45,10 @@ def look(functions: ctypes.CDLL, packed: Packed, source: Sequence[int], fed: Seq
             functions.whyformer_step(
                 search, int8, last.data_ptr(), 1, logits[place].data_ptr(), logits.shape[1]
             )
-            for layer, heads in enumerate(model.decoder.heads()):
-                seen.take(_DECODER, layer, heads, 1, place + 1)
-                seen.take(_CROSS, layer, heads, 1, len(source))
+            for layer, (own, cross) in enumerate(model.decoder.heads()):
+                if own:  # none where a recurrence takes its place
+                    seen.take(_DECODER, layer, own, 1, place + 1)
+                seen.take(_CROSS, layer, cross, 1, len(source))
     finally:
         functions.whyformer_forget(search)
         functions.whyformer_forget_lens(lens)

@@ -16,6 +16,7 @@ from whyformer.engines.native.plan import (
     PlannedAttention,
     PlannedLayer,
     PlannedProduct,
+    PlannedRecurrence,
     PlannedStack,
 )
 from whyformer.nn.norm import LayerNorm
@@ -77,12 +78,18 @@ class Packed:
         return library.TableStruct(*map(self._pointer, quantised(rows)))
 
     def _layer(self, layer: PlannedLayer, turn: int | None, turned: int) -> library.LayerStruct:
-        own, attention, memory = self._attention(layer.own), library.AttentionStruct(), library.LinearStruct()
+        own, attention, memory = self._own(layer.own), library.AttentionStruct(), library.LinearStruct()
         own.turn, own.turned = turn, turned
         if layer.cross is not None:
             attention, memory = self._attention(layer.cross.attention), self.linear(layer.cross.memory)
         enter, leave = self.linear(layer.enter), self.linear(layer.leave)
         return library.LayerStruct(own, attention, memory, enter, leave, self._norm(layer.norm))
+
+    def _own(self, own: PlannedAttention | PlannedRecurrence) -> library.AttentionStruct:
+        """What mixes the tokens of one sequence; a recurrence has no heads and no last product."""
+        if isinstance(own, PlannedAttention):
+            return self._attention(own)
+        return library.AttentionStruct(input=self.linear(own.input), norm=self._norm(own.norm))
 
     def _attention(self, attention: PlannedAttention) -> library.AttentionStruct:
         return library.AttentionStruct(

@@ -52,6 +52,14 @@ class PlannedAttention:
 
 
 @dataclass(frozen=True, eq=False)
+class PlannedRecurrence:
+    """A way to what gates forget and to what is new, side by side, and the branch's norm."""
+
+    input: PlannedProduct
+    norm: LayerNorm
+
+
+@dataclass(frozen=True, eq=False)
 class PlannedCross:
     """Attention to the memory, and the way from there to keys and values."""
 
@@ -63,7 +71,7 @@ class PlannedCross:
 class PlannedLayer:
     """A layer; one of an encoder has no ``cross``."""
 
-    own: PlannedAttention
+    own: PlannedAttention | PlannedRecurrence
     cross: PlannedCross | None
     enter: PlannedProduct
     leave: PlannedProduct
@@ -147,7 +155,7 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
         "block.placement.kind": block.placement.kind in ("pre", "post"),
         "block.residual.kind": block.residual.kind == "sum",
         "block.feed_forward.kind": block.feed_forward.kind in ("relu", "gelu"),
-        "block.attention": _is_plain(block.attention),
+        "block.attention": block.attention is None or _is_plain(block.attention),
         "block.cross_attention": block.cross_attention is None or _is_plain(block.cross_attention),
     }
     yield from (f"{name}.{field}" for field, fitting in fits.items() if not fitting)
@@ -181,19 +189,28 @@ def _layer(block: Block) -> PlannedLayer:
     network, branch = block.feed_forward, block.feed_forward_branch
     assert isinstance(network, FeedForward), "others are refused"
     assert branch is not None, "it has one where it has a network"
-    own, cross = block.attention, block.cross_attention
-    inputs = [_query(own), _product(own.key), _product(own.value)]
-    planned = None
+    cross, planned = block.cross_attention, None
     if cross is not None and block.cross_branch is not None:
         attention = _attention(cross, block.cross_branch, [_query(cross)])
         planned = PlannedCross(attention, _joined(_product(cross.key), _product(cross.value)))
     return PlannedLayer(
-        _attention(own, block.attention_branch, inputs),
+        _own(block),
         planned,
         _product(network.enter, _ACTIVATIONS[network.activation]),
         _product(network.leave),
         _norm(branch.norm),
     )
+
+
+def _own(block: Block) -> PlannedAttention | PlannedRecurrence:
+    """What mixes the tokens of one sequence."""
+    attention, recurrence = block.attention, block.recurrence
+    if recurrence is not None:
+        input = _joined(_product(recurrence.forget), _product(recurrence.input))
+        return PlannedRecurrence(input, _norm(block.attention_branch.norm))
+    assert attention is not None, "a block has one of the two"
+    inputs = [_query(attention), _product(attention.key), _product(attention.value)]
+    return _attention(attention, block.attention_branch, inputs)
 
 
 def _attention(

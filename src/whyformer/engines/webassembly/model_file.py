@@ -16,6 +16,7 @@ from whyformer.engines.native.plan import (
     PlannedAttention,
     PlannedLayer,
     PlannedProduct,
+    PlannedRecurrence,
     PlannedStack,
     plan_of,
 )
@@ -24,7 +25,7 @@ from whyformer.nn.norm import LayerNorm
 from whyformer.special_tokens import BOS, EOS
 
 MAGIC = b"whyformer model\n"
-VERSION = 1
+VERSION = 2
 _TABLE, _COMPUTED, _SHARED = range(3)
 """Where position terms come from, as in ``model_file.h``."""
 
@@ -82,7 +83,7 @@ def _positions(stack: PlannedStack, encoder: PlannedStack | None) -> Iterator[by
 
 
 def _layer(layer: PlannedLayer) -> Iterator[bytes]:
-    yield from _attention(layer.own)
+    yield from _own(layer.own)
     if layer.cross is not None:
         yield from _attention(layer.cross.attention)
         yield from _product(layer.cross.memory)
@@ -90,6 +91,16 @@ def _layer(layer: PlannedLayer) -> Iterator[bytes]:
     yield from _product(layer.enter)
     yield from _product(layer.leave)
     yield from _norm(layer.norm)
+
+
+def _own(own: PlannedAttention | PlannedRecurrence) -> Iterator[bytes]:
+    """What mixes the tokens of one sequence; a recurrence has no heads."""
+    if isinstance(own, PlannedAttention):
+        yield from _attention(own)
+        return
+    yield struct.pack("<ii", 0, 0)
+    yield from _product(own.input)
+    yield from _norm(own.norm)
 
 
 def _attention(attention: PlannedAttention) -> Iterator[bytes]:

@@ -14,10 +14,11 @@ struct Norm {
     double epsilon;
 };
 
-struct Attention {
-    Linear input, output;  // input: to queries, keys and values; or to queries of the memory's
+struct Attention {  // or a recurrence in its place
+    Linear input, output;  // input: to queries, keys and values; to queries of the memory's; of a recurrence, which has
+                           // no output, to what gates keep, before the sigmoid, and to what is new
     Norm norm;
-    int64_t heads, dim;
+    int64_t heads, dim;  // both 0 of a recurrence
     const float *turn;  // (longest,turned) cosines, then sines; null without rotary positions
     int64_t turned;     // components of a head
 };

@@ -15,7 +15,7 @@
 
 namespace {
 
-constexpr int32_t VERSION = 1;
+constexpr int32_t VERSION = 2;
 constexpr char MAGIC[] = "whyformer model\n";  // 16 characters, then version, size and checksum of the rest
 
 enum Opened : int32_t { READY, NO_MODEL, OTHER_VERSION, DAMAGED };
@@ -120,8 +120,13 @@ struct Loaded {  // a model that owns its weights
         return packed(file, rows, inputs, outputs, activation);
     }
 
-    Attention attention(File &file, int64_t inputs_of) {
-        const int64_t heads = file.number(1, 1024), dim = file.number(1, 1024), width = heads * dim;
+    // In a decoder, `least` heads: none of a recurrence, whose file has 0 for both numbers and one product.
+    Attention attention(File &file, int64_t inputs_of, int32_t least = 1) {
+        const int64_t heads = file.number(least, 1024), dim = file.number(heads > 0, heads > 0 ? 1024 : 0), width = heads * dim;
+        if (heads == 0) {
+            const Linear input = linear(file, model.d_model, 2 * model.d_model);
+            return {input, {}, norm(file), 0, 0, nullptr, 0};
+        }
         const Linear input = linear(file, model.d_model, inputs_of * width);
         const Linear output = linear(file, width, model.d_model);
         return {input, output, norm(file), heads, dim, nullptr, 0};
@@ -160,7 +165,7 @@ struct Loaded {  // a model that owns its weights
 
     Layer layer(File &file, bool decodes, const float *turns, int64_t turned) {
         Layer made{};
-        made.own = attention(file, 3);
+        made.own = attention(file, 3, decodes ? 0 : 1);
         made.own.turn = turns, made.own.turned = turned;
         if (turned > made.own.dim) file.sound = false;
         if (decodes) {

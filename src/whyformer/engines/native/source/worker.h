@@ -55,6 +55,12 @@ void attend(const float *query, const float *const *seen, int64_t length, int64_
         }
 }
 
+// 1 / (1 + e^-x), from the exponential of what is not positive.
+inline float sigmoid(float x) {
+    const float power = exponential(x < 0.0f ? x : -x);
+    return (x < 0.0f ? power : 1.0f) / (1.0f + power);
+}
+
 // ln of the sum of e^logit: what logits (V) are less as log-probabilities.
 inline float normaliser(const float *logits, int64_t vocabulary) {
     const float largest = maximum(logits, vocabulary);
@@ -136,8 +142,13 @@ template <class Type> struct Worker {  // one thread
     // A branch's last product, added to the residual path.
     void leave(const Linear &linear, const float *input, int64_t stride, const Norm &norm) {
         product(linear, input, stride, search.branch.data());
+        add_branch(linear.outputs, norm);
+    }
+
+    // What a branch has made, in rows of `stride`, added to the residual path.
+    void add_branch(int64_t stride, const Norm &norm) {
         for (int64_t row = 0; row < rows; ++row) {
-            const float *branch = &search.branch[row * linear.outputs];
+            const float *branch = &search.branch[row * stride];
             float *residual = &x[row * model.d_model];
             for (int64_t i = 0; i < model.d_model; ++i) residual[i] += branch[i];
             if (stack->last.gain == nullptr) normalise(norm, model.d_model, residual, residual);
@@ -180,6 +191,28 @@ template <class Type> struct Worker {  // one thread
     void see_sentence(int64_t sentence, const float *key, int64_t stride) {
         for (int64_t k = search.first[sentence]; k < search.first[sentence + 1]; ++k)
             seen.push_back(key + k * stride);
+    }
+
+    // The recurrence of Kim et al. 2019, section 3.1, in the place of attention: where gates were, states stay, which the
+    // next step finds by the paths of its rows.
+    void recur(const Attention &recurrence, int64_t depth) {
+        const int64_t size = model.d_model, stride = recurrence.input.outputs;
+        const int64_t first = share(size, index), end = share(size, index + 1);
+        float *made = search.cache.back()[depth].data();
+        product(recurrence.input, branch_input(recurrence.norm), size, made);
+        for (int64_t row = 0; row < rows; ++row) {
+            const std::vector<int64_t> &path = search.rows[row].path;
+            const int64_t before = int64_t(path.size()) - 2;
+            const float *past = before < 0 ? nullptr : &search.cache[before][depth][path[before] * stride];
+            float *state = made + row * stride, *fresh = state + size, *branch = &search.branch[row * size];
+            for (int64_t i = first; i < end; ++i) {
+                const float keep = sigmoid(state[i]);
+                state[i] = keep * (past == nullptr ? 0.0f : past[i]) + (1.0f - keep) * fresh[i];
+                branch[i] = state[i] < 0.0f ? 0.0f : state[i];
+            }
+        }
+        search.barrier.wait();
+        add_branch(size, recurrence.norm);
     }
 
     void feed_forward(const Layer &layer) {
@@ -227,11 +260,14 @@ template <class Type> struct Worker {  // one thread
         for (int64_t depth = 0; depth < stack->depth; ++depth) {
             const Layer &layer = stack->layers[depth];
             const int64_t width = layer.own.heads * layer.own.dim, stride = layer.own.input.outputs;
-            read(layer.own, DECODER, depth, search.cache.back()[depth].data(), [&](int64_t row, int64_t from) {
-                const std::vector<int64_t> &path = search.rows[row].path;
-                for (size_t at = 0; at < path.size(); ++at)
-                    seen.push_back(search.cache[at][depth].data() + path[at] * stride + width + from);
-            });
+            if (width == 0)
+                recur(layer.own, depth);
+            else
+                read(layer.own, DECODER, depth, search.cache.back()[depth].data(), [&](int64_t row, int64_t from) {
+                    const std::vector<int64_t> &path = search.rows[row].path;
+                    for (size_t at = 0; at < path.size(); ++at)
+                        seen.push_back(search.cache[at][depth].data() + path[at] * stride + width + from);
+                });
             const float *memory = search.memory[depth].data();
             read(layer.cross, CROSS, depth, search.queries.data(), [&](int64_t row, int64_t from) {
                 see_sentence(search.rows[row].sentence, memory + from, layer.memory.outputs);
