@@ -26,6 +26,9 @@ def begun(size: str, folder: Path, *others: str) -> Any:
         f"model={{preset: {SIZES[size]}, longest: {LONGEST}}}",
         f"tokenizers.both.vocabulary={VOCABULARY}",
         "training.precision=fp32",
+        # What a short training would decide otherwise, and the other toolkits cannot say.
+        *(f"model.{stack}.positions=[{{kind: sinusoidal}}]" for stack in ("encoder", "decoder")),
+        *(f"model.{stack}.block.placement.kind=post" for stack in ("encoder", "decoder")),
         *others,
     ]
     trainer = start_run(RECIPE, changes, folder / "run", device="cpu", overwrite=True, say=print)
