@@ -63,8 +63,8 @@ def our_numbers(work: Work) -> dict[int, int]:
     return {id: ours for ours, id in enumerate(theirs) if id is not None and ours not in (PAD, BOS, EOS)}
 
 
-def ours(work: Work, precision: str, engine: str, threads: int, parallel: int) -> Run:
-    """Our translator."""
+def ours(work: Work, precision: str, engine: str, vocabulary: str, threads: int, parallel: int) -> Run:
+    """Our translator, its ``vocabulary`` all or listed."""
     from whyformer.decoding.beam import BeamSpec
     from whyformer.decoding.greedy import GreedySpec
     from whyformer.runs.execution import Execution
@@ -79,7 +79,9 @@ def ours(work: Work, precision: str, engine: str, threads: int, parallel: int) -
         settings = GreedySpec(**told)
     else:
         settings = BeamSpec(size=work.beam, length_penalty=0.0, **told)
-    translator = load_as(Translator, work.run, Execution(work.device, None, precision, engine))
+    translator = load_as(
+        Translator, work.run, Execution(work.device, None, precision, engine, vocabulary == "listed")
+    )
     translator.parallel = parallel
 
     def some(texts: Sequence[str]) -> tuple[list[str], int]:
@@ -89,8 +91,8 @@ def ours(work: Work, precision: str, engine: str, threads: int, parallel: int) -
     return by_batches(some, work.batch if parallel == 1 else None)
 
 
-def ct2(work: Work, kind: str, threads: int, parallel: int) -> Run:
-    """CTranslate2; it shares the batches of one call among its ``parallel`` itself."""
+def ct2(work: Work, kind: str, vocabulary: str, threads: int, parallel: int) -> Run:
+    """CTranslate2, its ``vocabulary`` all or listed; it shares out the batches of one call itself."""
     import ctranslate2
     from tokenizers import Tokenizer
 
@@ -111,6 +113,7 @@ def ct2(work: Work, kind: str, threads: int, parallel: int) -> Run:
             beam_size=work.beam,
             max_batch_size=work.batch,
             length_penalty=0.0,
+            use_vmap=vocabulary == "listed",
             **limits,
         )
         rows = [[tokenizer.token_to_id(token) for token in result.hypotheses[0]] for result in results]

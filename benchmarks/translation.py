@@ -9,9 +9,11 @@ everywhere. Hypotheses are ranked by their log-probability alone: each toolkit h
 
 Our weights go to Marian by `whyformer export`, and from there to CTranslate2 by its own converter. The end
 of an arm's name tells how it uses the cores: a batch at a time by 1 or 2 threads (t1, t2), two at a time by a
-thread each (s2), or two processes of one thread (p2). On a GPU there is one way, and ours is in fp32. Before
-anything is timed all arms translate everything, and what equals ours in fp32 is counted: who has less than
-the share that AGREED asks for is left out.
+thread each (s2), or two processes of one thread (p2). On a GPU there is one way, and ours is in fp32. Arms
+called "listed" look for translations among a shortlist made from the training data, ours and CTranslate2's
+(use_vmap) by the same table: ours gives each sentence its own list, and one with a rare piece the whole
+vocabulary; there a batch shares one. Before anything is timed all arms translate everything, and what equals
+ours in fp32 is counted: who has less than the share that AGREED asks for is left out.
 """
 
 import argparse
@@ -21,8 +23,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatch
+from itertools import pairwise
 from pathlib import Path
 
 from arms import Arms, Run, Start, Turn, alternate, started
@@ -31,12 +34,17 @@ from report import Spread, bars, machine, publish, ratios
 
 from engines import Work, ct2, hf, ours
 from whyformer.data.corpora.pair_files import Referenced
-from whyformer.data.corpora.parallel import load_held_out
+from whyformer.data.corpora.parallel import load_corpus, load_held_out
 from whyformer.data.tokenizers.pair import TokenizerPair
+from whyformer.engines.shortlist.table import ShortlistTable
 from whyformer.errors import DataError
+from whyformer.huggingface.formats.marian import HuggingFaceMarian
 from whyformer.huggingface.transfer import export_model
 from whyformer.runs.load import open_run, read_recipe
+from whyformer.runs.shortlist import ListSize, shortlist_data
+from whyformer.special_tokens import NAMES
 from whyformer.tasks.translation.metrics import score
+from whyformer.tasks.translation.shortlist import save_shortlist
 from whyformer.tasks.translation.task import TranslationRecipe
 
 OURS = [
@@ -45,6 +53,8 @@ OURS = [
     ("int8", "ctranslate2"),
 ]
 """Precision and engine."""
+LISTED = [("fp32", "torch"), ("int8", "native")]
+"""Those that also search among a shortlist."""
 CT2: dict[str, dict[str, str]] = {
     **{kind: {} for kind in ("int8", "int8_float32", "int16", "float32")},
     "int8-mkl": {"CT2_USE_MKL": "1"},
@@ -59,7 +69,7 @@ FIRST = "ours-fp32-torch-t2"
 """What the others are compared with."""
 USUAL = [
     *("ours-*-t2", "ours-int8-*-t1", "ours-int8-*-s2", "ours-int8-native-p2"),
-    *("ct2-int8-t1", "ct2-int8-[sp]2", "hf-*"),
+    *("ct2-int8-t1", "ct2-int8-[sp]2", "ct2-int8-listed-*", "hf-*"),
 ]
 """Few enough to wait in memory together at base. Left out are, above all, CTranslate2's types beside int8."""
 
@@ -124,15 +134,43 @@ def prepared(asked: argparse.Namespace, folder: Path) -> tuple[Work, list[Refere
     lengths = map(len, tokenizers.target.encode_all([pair.references[0] for pair in pairs]))
     forced = round(statistics.mean(lengths)) if run is None else None
     print(export_model(path, folder / "marian"))
+    data = shortlist_data(load_corpus(recipe.data), tokenizers)
+    size = ListSize()
+    table = data.table(size.frequent, size.each, size.rare)
+    save_shortlist(opened.folder, table)
+    (folder / "vmap").write_text(vmap(table, folder / "marian"), encoding="utf-8")
     try:
         from ctranslate2.converters import TransformersConverter
 
-        TransformersConverter(str(folder / "marian")).convert(str(folder / "ctranslate2"))
+        converter = TransformersConverter(str(folder / "marian"))
+        converter.convert(str(folder / "ctranslate2"), str(folder / "vmap"))
     except ImportError as error:
         # Its arms will fail, and say so.
         print(f"nothing is converted for CTranslate2: {error}", file=sys.stderr)
     limit = recipe.model.longest - 1
     return Work(folder, path, asked.batch, asked.beam, forced, limit, asked.device), pairs
+
+
+def vmap(table: ShortlistTable, marian: Path) -> str:
+    """``table`` as CTranslate2's vocabulary map: lines of a source piece, a tab and its target pieces.
+
+    The first line has no source piece, and what is in every list. ``marian`` has the tokenizer whose names
+    for pieces it uses.
+    """
+    from tokenizers import Tokenizer
+
+    names = Tokenizer.from_file(str(marian / "tokenizer.json"))
+    theirs = HuggingFaceMarian().own_token_ids(table.vocabulary).theirs
+    name = [None if id is None else names.id_to_token(id) for id in theirs]
+
+    def line(piece: str, targets: Iterable[int]) -> str:
+        return f"{piece}\t{' '.join(each for id in targets if (each := name[id]) is not None)}\n"
+
+    lines = [line("", [*range(len(NAMES)), *table.frequent.tolist()])]
+    for piece, (first, last) in enumerate(pairwise(table.first.tolist())):
+        if (known := name[piece]) is not None and piece >= len(NAMES):
+            lines.append(line(known, [piece, *table.target[first:last].tolist()]))
+    return "".join(lines)
 
 
 def arms_of(work: Work) -> dict[str, Start]:
@@ -149,11 +187,14 @@ def arms_of(work: Work) -> dict[str, Start]:
             starts[f"{name}-{how}"] = Start(make, (work, *kind, threads, parallel), told, processes)
 
     for precision, engine in OURS:
-        add(f"ours-{precision}-{engine}", ours, precision, engine)
+        add(f"ours-{precision}-{engine}", ours, precision, engine, "all")
+    for precision, engine in LISTED:
+        add(f"ours-{precision}-{engine}-listed", ours, precision, engine, "listed")
     for kind in ("fp32", "bf16"):
         add(f"hf-{kind}", hf, kind)
     for name, environment in CT2.items():
-        add(f"ct2-{name}", ct2, name.partition("-")[0], **environment)
+        add(f"ct2-{name}", ct2, name.partition("-")[0], "all", **environment)
+    add("ct2-int8-listed", ct2, "int8", "listed")
     return starts
 
 
@@ -163,9 +204,9 @@ def arms_on_gpu(work: Work) -> dict[str, Start]:
     starts: dict[str, Start] = {}
     for name, kinds in ON_GPU.items():
         for kind in kinds:
-            engine = ("torch",) if name == "ours" else ()
+            told = {"ours": ("torch", "all"), "ct2": ("all",), "hf": ()}[name]
             arm = FIRST if name == "ours" else f"{name}-{kind}"
-            starts[arm] = Start(makes[name], (work, kind, *engine, 1, 1))
+            starts[arm] = Start(makes[name], (work, kind, *told, 1, 1))
     return starts
 
 

@@ -30,7 +30,7 @@ def listed(whyformer: Program, run: Path) -> Path:
 def test_where_lists_have_too_little_larger_ones_are_measured(
     whyformer: Program, run: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(making, "ENOUGH", 1.1)  # this model's lists are complete
+    monkeypatch.setattr(making, "COVERED", 1.1)  # this model's lists are complete
     told = whyformer("shortlist", run, "--frequent", 0, "--each", 1, "--rare", 0, "--threads", 1)
     assert told.exit_code == 0
     first, *tried, last = told.stdout.splitlines()
@@ -42,7 +42,7 @@ def test_where_lists_have_too_little_larger_ones_are_measured(
         "--each 8",
         "--each 16",
     ]
-    assert last == "that is less than 110.0%; raise --frequent"
+    assert last == "that is less than 110.0% at any --each; raise --frequent"
 
 
 @pytest.mark.parametrize("own", [(), ("--own",)])

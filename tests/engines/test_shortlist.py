@@ -152,6 +152,11 @@ def test_with_all_pieces_listed_nothing_changes(settings: SearchSpec):
         assert [each.score for each in ours] == pytest.approx([each.score for each in theirs], abs=1e-4)
 
 
+def toy_model(recurrent: bool) -> AnyEncoderDecoder:
+    torch.manual_seed(5)
+    return RecurrentSpec(d_model=16).build(VOCABULARY, VOCABULARY).eval() if recurrent else made()
+
+
 def written_inside(full: list[list[Hypothesis]], extra: int) -> list[set[int]]:
     """Lists that have what was written with all, and some more."""
     return [{*each[0].tokens, *more} for each, more in zip(full, drawn(len(full), extra), strict=True)]
@@ -159,10 +164,7 @@ def written_inside(full: list[list[Hypothesis]], extra: int) -> list[set[int]]:
 
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_greedy_search_writes_the_same_where_all_of_that_is_listed(recurrent: bool):
-    torch.manual_seed(5)
-    model: AnyEncoderDecoder = made()
-    if recurrent:
-        model = RecurrentSpec(d_model=16).build(VOCABULARY, VOCABULARY).eval()
+    model = toy_model(recurrent)
     source, valid = batch(30)
     full = search(model, source, valid, SETTINGS[0], model_limit=60)
     lists = lists_of(written_inside(full, 5), SETTINGS[0])

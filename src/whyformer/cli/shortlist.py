@@ -49,7 +49,7 @@ def shortlist(
     are listed as it does with the whole vocabulary.
     """
     from whyformer.runs.execution import Execution
-    from whyformer.runs.shortlist import ENOUGH, ListSize, make_shortlist
+    from whyformer.runs.shortlist import COVERED, ListSize, make_shortlist
 
     execution = Execution(device, threads, precision, engine)
     size = ListSize(frequent, each, rare)
@@ -61,7 +61,7 @@ def shortlist(
             f"listed, all in {found.sentences:.1%} of the sentences; a list has {found.length:,.0f} of "
             f"{made.vocabulary:,} pieces, and {found.whole:.1%} of the sentences take all"
         )
-    if made.tried[0][1].pieces < ENOUGH:
-        reached = made.tried[-1][1].pieces >= ENOUGH
-        cure = f"make larger lists with --each {made.tried[-1][0].each}" if reached else "raise --frequent"
-        say(f"that is less than {ENOUGH:.1%}; {cure}")
+    if made.tried[-1][1].pieces < COVERED:
+        say(f"that is less than {COVERED:.1%} at any --each; raise --frequent")
+    elif len(made.tried) > 1:
+        say(f"only the last have {COVERED:.1%}; make lists as large with --each {made.tried[-1][0].each}")

@@ -19,7 +19,7 @@ from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.storage.lock import RunLock
 
-ENOUGH = 0.999
+COVERED = 0.999
 """Share of the written pieces that the lists should have."""
 
 
@@ -85,7 +85,7 @@ def make_shortlist(
     with without_notes():
         written = [best[0].ids for best in translator.translate(texts, batch=batch, scores=False)]
     tried: list[tuple[ListSize, Coverage]] = []
-    while not tried or (tried[-1][1].pieces < ENOUGH and size.each < len(data.order)):
+    while not tried or (tried[-1][1].pieces < COVERED and size.each < len(data.order)):
         size = replace(size, each=2 * size.each) if tried else size
         tried.append((size, coverage(data.table(size.frequent, size.each, size.rare), sources, written)))
     return MadeShortlist(path, len(data.order), tried)

@@ -15,9 +15,9 @@ Ids = Sequence[Sequence[int]]
 """Sentences as token ids, without BOS and EOS."""
 
 _ROUNDS = 5
-"""Of expectation and maximisation; more changed the order of few candidates (docs/log.md)."""
+"""Of expectation and maximisation."""
 _MOST_PAIRS = 200_000
-"""Pairs that are looked at: they fill some gigabytes, and more of them would add rare pieces alone."""
+"""Pairs that are looked at, as all their cells lie in memory."""
 
 
 @dataclass(frozen=True)

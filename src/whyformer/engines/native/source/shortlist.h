@@ -19,8 +19,8 @@ struct Lists {             // those of B sentences; library.py declares the same
 namespace {
 
 // Outputs of a product as one of their own, in the same layout: so a row of a sentence is multiplied with
-// what its list has and nothing else, and no sentence's result depends on another's list. To copy 400 rows
-// of 128 bytes takes some 0.02 ms, once a sentence.
+// what its list has and nothing else, and no sentence's result depends on another's list. It is copied once
+// a sentence, and read at every step.
 struct Excerpt {
     struct alignas(64) Line {  // as processors read
         uint32_t words[LANES];
