@@ -23,7 +23,8 @@ def begun(size: str, folder: Path, *others: str) -> Any:
     from whyformer.runs.train import start_run
 
     changes = [
-        f"model={{preset: {SIZES[size]}, longest: {LONGEST}}}",
+        f"model.preset={SIZES[size]}",
+        f"model.longest={LONGEST}",
         f"tokenizers.both.vocabulary={VOCABULARY}",
         "training.precision=fp32",
         *others,

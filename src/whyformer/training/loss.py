@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from whyformer.kernels.cross_entropy import logits_gradient_
 from whyformer.nn.embedding import token_logits
 from whyformer.spec import Spec
 from whyformer.special_tokens import PAD
@@ -95,24 +96,15 @@ class _SlicedLoss(torch.autograd.Function):
         negative = hidden.new_zeros((), dtype=torch.float32)
         for first in range(0, len(gold), rows):
             part, labels = hidden[first : first + rows], gold[first : first + rows, None]
-            # (n,M) x (M,V) -> (n,V); the column of padding is left out of every sum
-            logits = part @ table.t()
-            right = logits.gather(-1, labels).float()
             # Not a matrix product: autocast would round it to the type of the logits.
             total = (part.float() * row_sum).sum(dim=-1, keepdim=True)
-            logits[:, PAD] = -torch.inf
-            probability = logits.softmax(dim=-1, dtype=torch.float32)
-            # The largest logit has a probability far from zero, so its logarithm is exact.
-            largest = logits.amax(dim=-1, keepdim=True).float()
-            normaliser = largest - probability.amax(dim=-1, keepdim=True).log()
+            # (n,M) x (M,V) -> (n,V), of which the gradient takes the place
+            gradient = part @ table.t()
+            normaliser, right = logits_gradient_(gradient, labels, smoothing)
             nll = normaliser - right
             wrong = (others * normaliser - (total - right)) * share
             negative += nll.sum()
             loss += ((1.0 - smoothing) * nll + wrong).sum()
-            gradient = probability.sub_(share)
-            gradient[:, PAD] = 0.0
-            gradient.scatter_add_(-1, labels, torch.full_like(right, share - (1.0 - smoothing)))
-            gradient = gradient.to(hidden.dtype)
             torch.mm(gradient, table, out=hidden_gradient[first : first + rows])
             weight_gradient += gradient.t() @ part
         ctx.save_for_backward(hidden_gradient, weight_gradient)
