@@ -1,6 +1,6 @@
-"""Compiles the native engine while whyformer is installed, for this machine and for browsers.
+"""Compiles kernels and the native engine while whyformer is installed, for this machine and for browsers.
 
-Where compiling fails, only that engine is missing. A wheel holds the published results, too.
+Where compiling fails, only that engine is missing, or training is slower. A wheel has the published results.
 """
 
 import importlib
@@ -11,7 +11,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE = "src"
-ENGINES = f"{SOURCE}/whyformer/engines"
+PACKAGE = f"{SOURCE}/whyformer"
+ENGINES = f"{PACKAGE}/engines"
 PUBLISHED = "docs/why"
 
 
@@ -32,6 +33,13 @@ class NativeBuildHook(BuildHookInterface[Any]):
             self.app.display_warning(f"The native engine was not compiled ({fault}); all else works.")
         else:
             build_data["artifacts"].append(f"{ENGINES}/native/decode.so")
+            build_data["pure_python"] = False
+            build_data["infer_tag"] = True
+        kernels = importlib.import_module("whyformer.kernels.build")
+        if (fault := kernels.build_kernels()) is not None:
+            self.app.display_warning(f"Kernels were not compiled ({fault}); training is slower.")
+        else:
+            build_data["artifacts"].append(f"{PACKAGE}/kernels/kernels.so")
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
         # One that was compiled of these sources before is as good: it runs everywhere.

@@ -74,7 +74,8 @@ def begun(size: str, folder: Path, *others: str, made_up: MadeUp | None = None) 
     kept = os.environ.get("WHYFORMER_BENCH_PREPARED")
     changes = [
         *([] if made_up is None else made_up.changes(Path(kept or folder) / "made-up")),
-        f"model={{preset: {SIZES[size]}, longest: {LONGEST}}}",
+        f"model.preset={SIZES[size]}",
+        f"model.longest={LONGEST}",
         f"tokenizers.both.vocabulary={VOCABULARY}",
         "training.precision=fp32",
         *CLASSIC,

@@ -93,7 +93,7 @@ def measured(sides: dict[str, "subprocess.Popen[str]"], rounds: int) -> dict[str
 
 
 def _side(checkout: Path, asked: argparse.Namespace, run: Path) -> "subprocess.Popen[str]":
-    changes = [f"model={{preset: {SIZES[asked.size]}, longest: 256}}"]
+    changes = [f"model.preset={SIZES[asked.size]}", "model.longest=256"]
     side = subprocess.Popen(
         [sys.executable, "-c", SIDE, str(asked.threads), RECIPE, str(run), *changes],
         env={**os.environ, "PYTHONPATH": str(checkout / "src")},

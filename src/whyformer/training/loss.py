@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from whyformer.kernels.cross_entropy import logits_gradient_
 from whyformer.nn.embedding import token_logits
 from whyformer.spec import Spec
 from whyformer.special_tokens import PAD
@@ -150,22 +151,27 @@ class _OutputTable:
 
     def read(self, part: Tensor, labels: Tensor) -> "_Slice":
         """Predictions from ``part`` (n,M), where ``labels`` (n,1) are right."""
-        share = self._smoothing / self._others
         # (n,M) x (M,V) -> (n,V); the column of padding is left out of every sum
         logits = part @ self.rows.t()
         right = logits.gather(-1, labels).float()
-        # Not a matrix product: autocast would round it to the type of the logits.
-        total = (part.float() * self._row_sum).sum(dim=-1, keepdim=True)
         logits[:, PAD] = -torch.inf
         probability = logits.softmax(dim=-1, dtype=torch.float32)
         # The largest logit has a probability far from zero, so its logarithm is exact.
         largest = logits.amax(dim=-1, keepdim=True).float()
         normaliser = largest - probability.amax(dim=-1, keepdim=True).log()
+        return _Slice(logits, normaliser, probability, *self.sums(part, normaliser, right))
+
+    def sums(self, part: Tensor, normaliser: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and negative log-likelihood of predictions from ``part`` (n,M), summed.
+
+        ``normaliser`` (n,1) is the logarithm of the sum of the logits' exponentials, ``right`` (n,1) the true
+        tokens' logits.
+        """
+        # Not a matrix product: autocast would round it to the type of the logits.
+        total = (part.float() * self._row_sum).sum(dim=-1, keepdim=True)
         nll = normaliser - right
-        wrong = (self._others * normaliser - (total - right)) * share
-        return _Slice(
-            logits, normaliser, probability, ((1.0 - self._smoothing) * nll + wrong).sum(), nll.sum()
-        )
+        wrong = (self._others * normaliser - (total - right)) * (self._smoothing / self._others)
+        return ((1.0 - self._smoothing) * nll + wrong).sum(), nll.sum()
 
     def towards_gold(self, probability: Tensor, labels: Tensor) -> Tensor:
         """Gradient (n,V) of cross-entropy in the logits, written over ``probability`` (n,V)."""
@@ -204,10 +210,11 @@ class _SlicedLoss(torch.autograd.Function):
         negative = hidden.new_zeros((), dtype=torch.float32)
         for first in range(0, len(gold), rows):
             part, labels = hidden[first : first + rows], gold[first : first + rows, None]
-            read = table.read(part, labels)
-            negative += read.negative_log_likelihood
-            loss += read.loss
-            gradient = table.towards_gold(read.probability, labels).to(hidden.dtype)
+            # (n,M) x (M,V) -> (n,V), of which the gradient takes the place
+            gradient = part @ table.rows.t()
+            sums = table.sums(part, *logits_gradient_(gradient, labels, smoothing))
+            loss += sums[0]
+            negative += sums[1]
             torch.mm(gradient, table.rows, out=hidden_gradient[first : first + rows])
             weight_gradient += gradient.t() @ part
         ctx.save_for_backward(hidden_gradient, weight_gradient)

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from whyformer.engines.compiling import ARITHMETIC, compiled, sources_digest
+from whyformer.compiling import compiled, sources_digest
+from whyformer.engines.native.build import ARITHMETIC, SOURCES
 
 ENGINE = Path(__file__).with_name("engine.wasm")
 COMPILER = "ziglang"
@@ -28,7 +29,7 @@ _PATIENCE = 600
 
 def engine_fingerprint() -> str:
     """Hexadecimal digits that change with the sources."""
-    return sources_digest()[:_FINGERPRINT]
+    return sources_digest(SOURCES)[:_FINGERPRINT]
 
 
 def build_engine(engine: Path = ENGINE) -> str | None:
@@ -36,7 +37,8 @@ def build_engine(engine: Path = ENGINE) -> str | None:
     if importlib.util.find_spec(COMPILER) is None:
         return f"the package {COMPILER} is not installed"
     told = f'-DWHYFORMER_FINGERPRINT="{engine_fingerprint()}"'
-    fault = compiled(engine, COMPILER, [*_compiler("c++"), *_FLAGS, told, "browser.cpp"], _PATIENCE)
+    command = [*_compiler("c++"), *_FLAGS, told, "browser.cpp"]
+    fault = compiled(engine, COMPILER, command, _PATIENCE, SOURCES)
     if fault is None:
         # It is data, which the compiler takes for a program.
         engine.chmod(0o644)

@@ -1,0 +1,1 @@
+"""Passes over memory that training makes between two products, each in one go on a CPU."""

@@ -1,0 +1,50 @@
+"""Gradient of the cross-entropy in the place of the logits.
+
+N rows · V vocabulary
+"""
+
+import torch
+from torch import Tensor
+
+from whyformer.kernels.library import kernels, takes
+from whyformer.special_tokens import PAD
+
+
+def logits_gradient_(logits: Tensor, gold: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Turn logits into the gradient of the smoothed cross-entropy: softmax less target distribution.
+
+    Args:
+        logits: (N,V), without gaps; overwritten. The column of padding counts for nothing and gets 0.
+        gold: (N,1) int64, the true tokens, none of them padding.
+        smoothing: share of the target distribution that the V-2 wrong tokens have.
+
+    Returns:
+        Logarithm of each row's sum of exponentials, and the logit of its true token: each (N,1) fp32.
+    """
+    columns = logits.shape[1]
+    share, top = smoothing / (columns - 2), 1.0 - smoothing
+    if not takes(logits):
+        return _plain(logits, gold, share, top)
+    library = kernels()
+    assert library is not None
+    normaliser, right = logits.new_empty(2, len(logits), 1, dtype=torch.float32)
+    library.whyformer_cross_entropy(
+        *(logits.dtype == torch.bfloat16, logits.data_ptr(), gold.contiguous().data_ptr()),
+        *(normaliser.data_ptr(), right.data_ptr(), len(logits), columns, PAD),
+        *(share, top, torch.get_num_threads()),
+    )
+    return normaliser, right
+
+
+def _plain(logits: Tensor, gold: Tensor, share: float, top: float) -> tuple[Tensor, Tensor]:
+    right = logits.gather(-1, gold).float()
+    logits[:, PAD] = -torch.inf
+    probability = logits.softmax(dim=-1, dtype=torch.float32)
+    # The largest logit has a probability far from zero, so its logarithm is exact.
+    largest = logits.amax(dim=-1, keepdim=True).float()
+    normaliser = largest - probability.amax(dim=-1, keepdim=True).log()
+    probability.sub_(share)
+    probability[:, PAD] = 0.0
+    probability.scatter_add_(-1, gold, torch.full_like(right, share - top))
+    logits.copy_(probability)
+    return normaliser, right
