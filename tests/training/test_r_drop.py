@@ -155,11 +155,11 @@ def writer(dropout: float) -> tuple[GPT, RowBatch]:
     overrides = [f"model.stack.block.dropout={dropout}", f"model.embedding.dropout={dropout}"]
     torch.manual_seed(3)
     recipe = load_recipe(CausalLMRecipe, "gpt-tiny", [*overrides, "model.d_model=32", "model.stack.layers=1"])
-    tokens = torch.tensor([[2, 5, 6, 3, 2, 7], [2, 8, 3, PAD, PAD, PAD]])
-    gold = torch.tensor([[5, 6, 3, PAD, 7, 3], [8, 3, PAD, PAD, PAD, PAD]])
-    position = torch.tensor([[0, 1, 2, 3, 0, 1], [0, 1, 2, 0, 0, 0]])
-    segment = torch.tensor([[0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 1]])
-    return recipe.model.build(V), RowBatch(tokens, gold, Layout(position, tokens != PAD, segment))
+    tokens = torch.tensor([[2, 5, 6, 2, 7], [2, 8, PAD, PAD, PAD]])
+    gold = torch.tensor([[5, 6, 3, 7, 3], [8, 3, PAD, PAD, PAD]])
+    position = torch.tensor([[0, 1, 2, 0, 1], [0, 1, 0, 0, 0]])
+    segment = torch.tensor([[0, 0, 0, 1, 1], [0, 0, 1, 1, 1]])
+    return recipe.model.build(V), RowBatch(tokens, gold, Layout(position, gold != PAD, segment))
 
 
 CASES = pytest.mark.parametrize(

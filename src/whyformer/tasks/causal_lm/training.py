@@ -32,6 +32,7 @@ class RowBatch(NamedTuple):
     gold: Tensor
     """(B,L) tokens that follow; padding where nothing does."""
     layout: Layout
+    """Where they stand; real is what is followed."""
 
 
 @dataclass(frozen=True)
