@@ -42,9 +42,9 @@ from whyformer.huggingface.formats.marian import HuggingFaceMarian
 from whyformer.huggingface.transfer import export_model
 from whyformer.runs.load import open_run, read_recipe
 from whyformer.runs.shortlist import ListSize, shortlist_data
+from whyformer.runs.shortlist_file import save_shortlist
 from whyformer.special_tokens import NAMES
 from whyformer.tasks.translation.metrics import score
-from whyformer.tasks.translation.shortlist import save_shortlist
 from whyformer.tasks.translation.task import TranslationRecipe
 
 OURS = [

@@ -13,18 +13,18 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.query_key_norm import RMSQueryKeyNormSpec
 from whyformer.models.streaming.encoder import EncoderState, StreamingEncoder, StreamingEncoderSpec
 from whyformer.nn.feed_forward import SiluSpec
-from whyformer.nn.norm import LayerNormSpec, NormSpec, RMSNormSpec
-from whyformer.nn.placement import (
+from whyformer.nn.residual.norm import LayerNormSpec, NormSpec, RMSNormSpec
+from whyformer.nn.residual.placement import (
     PlacementSpec,
     PostNormSpec,
     PreNormSpec,
     ResidualSumSpec,
     WeightedResidualSpec,
 )
+from whyformer.nn.residual.values import FirstLayerValuesSpec, NoValueResidualSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.nn.streaming.convolution import ConvolutionSpec
 from whyformer.nn.streaming.subsampling import ConvolutionalSubsamplingSpec
-from whyformer.nn.value_residual import FirstLayerValuesSpec, NoValueResidualSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
 from whyformer.position.positions import PositionSpec

@@ -29,8 +29,9 @@ from whyformer.nn.feed_forward import (
     SiluSpec,
     SwiGLUSpec,
 )
-from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, NormSpec, RMSNormSpec
-from whyformer.nn.placement import (
+from whyformer.nn.recurrent import SSRUSpec
+from whyformer.nn.residual.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, NormSpec, RMSNormSpec
+from whyformer.nn.residual.placement import (
     DeepNormSpec,
     PeriNormSpec,
     PlacementSpec,
@@ -40,8 +41,7 @@ from whyformer.nn.placement import (
     ResidualSumSpec,
     WeightedResidualSpec,
 )
-from whyformer.nn.recurrent import SSRUSpec
-from whyformer.nn.value_residual import FirstLayerValuesSpec, NoValueResidualSpec, ValueResidualSpec
+from whyformer.nn.residual.values import FirstLayerValuesSpec, NoValueResidualSpec, ValueResidualSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
 from whyformer.position.layout import Layout

@@ -17,8 +17,8 @@ from whyformer.attention.mask import Causal, Mask
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import DotSpec
 from whyformer.nn.feed_forward import GeluSpec, ReluSpec, SwiGLUSpec
-from whyformer.nn.norm import LayerNormSpec, RMSNormSpec
-from whyformer.nn.placement import PostNormSpec, PreNormSpec
+from whyformer.nn.residual.norm import LayerNormSpec, RMSNormSpec
+from whyformer.nn.residual.placement import PostNormSpec, PreNormSpec
 from whyformer.nn.stack import BlockSpec, Stack, StackSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.position.alibi import Alibi

@@ -31,9 +31,9 @@ from whyformer.attention.mask import Both, Either, MaskRule, Rule
 from whyformer.attention.query_key_norm import QueryKeyNormSpec
 from whyformer.attention.score import ScoreSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
-from whyformer.nn.norm import NormSpec
-from whyformer.nn.placement import PlacementSpec, ResidualSpec
-from whyformer.nn.value_residual import ValueResidualSpec
+from whyformer.nn.residual.norm import NormSpec
+from whyformer.nn.residual.placement import PlacementSpec, ResidualSpec
+from whyformer.nn.residual.values import ValueResidualSpec
 from whyformer.position.positions import PositionSpec
 
 Check = Callable[[Combination], None]

@@ -29,7 +29,7 @@ from whyformer.engines.native.plan import PlannedProduct, plan_of
 from whyformer.errors import DecodingError, WhyformerNote
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import Transformer, TransformerSpec
-from whyformer.nn.norm import RMSNormSpec
+from whyformer.nn.residual.norm import RMSNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.special_tokens import PAD
 

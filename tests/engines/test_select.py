@@ -30,7 +30,7 @@ from whyformer.errors import CheckpointError, DecodingError, WhyformerNote
 from whyformer.machine import CPUPrecision, EngineName, PrecisionName
 from whyformer.models.recurrent import RecurrentSpec
 from whyformer.models.transformer import TransformerSpec
-from whyformer.nn.norm import RMSNormSpec
+from whyformer.nn.residual.norm import RMSNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import load_as

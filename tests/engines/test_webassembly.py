@@ -24,7 +24,7 @@ from whyformer.engines.webassembly.build import ENGINE, build_engine, compiler_v
 from whyformer.engines.webassembly.model_file import MAGIC, VERSION, model_bytes
 from whyformer.errors import DecodingError
 from whyformer.models.transformer import Transformer, TransformerSpec
-from whyformer.nn.norm import RMSNormSpec
+from whyformer.nn.residual.norm import RMSNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.special_tokens import BOS, EOS
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from whyformer.models.transformer import Transformer, TransformerSpec, transformer
-from whyformer.nn.placement import PreNormSpec
+from whyformer.nn.residual.placement import PreNormSpec
 from whyformer.tap import record
 
 V = 15

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from whyformer.attention.multihead import MultiHeadAttention
 from whyformer.models.transformer import Transformer, TransformerSpec, transformer
 from whyformer.nn.feed_forward import FeedForward
-from whyformer.nn.placement import Placement, PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.nn.residual.placement import Placement, PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.stack import Block, Stack
 from whyformer.position.absolute import sinusoids
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from whyformer.dropout import Dropout
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, token_logits
 from whyformer.nn.feed_forward import ReluSpec
-from whyformer.nn.norm import LayerNormSpec
-from whyformer.nn.placement import Depth, PeriNormSpec, PostNormSpec, PreNormSpec, ResidualSum
+from whyformer.nn.residual.norm import LayerNormSpec
+from whyformer.nn.residual.placement import Depth, PeriNormSpec, PostNormSpec, PreNormSpec, ResidualSum
 from whyformer.special_tokens import PAD
 
 M = 6

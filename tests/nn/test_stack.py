@@ -9,7 +9,7 @@ from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.nn.feed_forward import ReluSpec
-from whyformer.nn.placement import PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.nn.residual.placement import PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.stack import Block, BlockSpec, Stack, StackSpec
 from whyformer.position.layout import Layout
 from whyformer.position.rotary import RotarySpec

@@ -18,7 +18,7 @@ from whyformer.attention.mask import Causal, Chunk, Everything, Rule, SameSegmen
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import DataError
 from whyformer.models.streaming.encoder import EncoderState, StreamingEncoderSpec
-from whyformer.nn.norm import MaskedBatchNormSpec, NoNormSpec
+from whyformer.nn.residual.norm import MaskedBatchNormSpec, NoNormSpec
 from whyformer.nn.stack import Block, BlockSpec, StackSpec
 from whyformer.nn.streaming.chunking import UniformChunksSpec, WeNetChunksSpec
 from whyformer.nn.streaming.convolution import ConvolutionSpec

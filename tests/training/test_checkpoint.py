@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from whyformer.errors import CheckpointError
-from whyformer.training.optimizer import Adam, AdamW
+from whyformer.training.optimization.optimizer import Adam, AdamW
 from whyformer.training.storage.checkpoint import (
     average_weights,
     load_optimizer,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from whyformer.plots.panels import Curves
-from whyformer.training.schedule import ScheduleSpec
+from whyformer.training.optimization.schedule import ScheduleSpec
 from whyformer.training.settings import TrainingSpec, forecast, steps_in_time
 from whyformer.training.storage.report import Report
 from whyformer.training.storage.run import RunFolder

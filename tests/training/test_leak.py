@@ -13,8 +13,8 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.errors import TrainingError
 from whyformer.models.transformer import transformer
 from whyformer.nn.feed_forward import ReluSpec
-from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NormSpec
-from whyformer.nn.placement import PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.nn.residual.norm import LayerNormSpec, MaskedBatchNormSpec, NormSpec
+from whyformer.nn.residual.placement import PlacementSpec, PostNormSpec, PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.layout import Layout
 from whyformer.training.leak import check_no_leak

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typer.testing import Result
 
 from whyformer.models.transformer import Transformer, transformer
-from whyformer.training.optimizer import Adam, Muon, OptimizerSpec, block_matrices
+from whyformer.training.optimization.optimizer import Adam, Muon, OptimizerSpec, block_matrices
 from whyformer.training.storage.checkpoint import (
     load_optimizer,
     load_tensors,

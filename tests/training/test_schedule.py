@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from whyformer.training.schedule import (
+from whyformer.training.optimization.schedule import (
     USUAL_WARMUP,
     Constant,
     Cosine,

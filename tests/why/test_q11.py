@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator
 
-from whyformer.nn.norm import LayerNorm, LayerNormSpec, MaskedBatchNormSpec
+from whyformer.nn.residual.norm import LayerNorm, LayerNormSpec, MaskedBatchNormSpec
 from whyformer.why.arms import BATCH_NORM, LAYER_NORM
 from whyformer.why.lab.norms import COPIES, LATER, MATES, PADS, USED, PaddedBatchNormSpec, influences
 from whyformer.why.lab.training import ToyTraining

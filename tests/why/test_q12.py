@@ -2,7 +2,7 @@
 
 import pytest
 
-from whyformer.nn.placement import PostNormSpec, PreNormSpec
+from whyformer.nn.residual.placement import PostNormSpec, PreNormSpec
 from whyformer.why.arms import POST_NORM, PRE_NORM
 from whyformer.why.lab.depth import DepthTraining, deep_reader, gradient_by_layer, letter_entropy
 from whyformer.why.question import Measurements

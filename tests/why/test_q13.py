@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from whyformer.nn.norm import MaskedBatchNorm, MaskedBatchNormSpec
+from whyformer.nn.residual.norm import MaskedBatchNorm, MaskedBatchNormSpec
 from whyformer.why.arms import BATCH_NORM, NO_NORM
 from whyformer.why.lab.norms import WAVES, Convolutions, fold_error, tones
 from whyformer.why.lab.training import ToyTraining

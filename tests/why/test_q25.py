@@ -2,8 +2,8 @@
 
 import pytest
 
-from whyformer.nn.placement import PostNormSpec, PreNormSpec
-from whyformer.training.schedule import LinearDecay
+from whyformer.nn.residual.placement import PostNormSpec, PreNormSpec
+from whyformer.training.optimization.schedule import LinearDecay
 from whyformer.why.arms import POST_NORM, PRE_NORM
 from whyformer.why.lab.depth import DepthTraining, deep_reader
 from whyformer.why.question import Measurements

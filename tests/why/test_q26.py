@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Generator
 
-from whyformer.nn.placement import PreNorm
+from whyformer.nn.residual.placement import PreNorm
 from whyformer.why.lab.toys.order import KINDS, to_exchange, to_sort
 from whyformer.why.lab.toys.reader import Reader, likeness_by_layer
 from whyformer.why.lab.training import ToyTraining

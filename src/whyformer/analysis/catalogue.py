@@ -22,16 +22,16 @@ from whyformer.decoding.search import SearchSpec
 from whyformer.errors import bare_complaint
 from whyformer.models.streaming.encoder import FrontSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
-from whyformer.nn.norm import NormSpec
-from whyformer.nn.placement import PlacementSpec, ResidualSpec
 from whyformer.nn.recurrent import RecurrenceSpec
+from whyformer.nn.residual.norm import NormSpec
+from whyformer.nn.residual.placement import PlacementSpec, ResidualSpec
+from whyformer.nn.residual.values import ValueResidualSpec
 from whyformer.nn.stack import StackSpec
 from whyformer.nn.streaming.chunking import ChunkingSpec
-from whyformer.nn.value_residual import ValueResidualSpec
 from whyformer.position.positions import PositionSpec
 from whyformer.spec import Spec
-from whyformer.training.optimizer import OptimizerSpec
-from whyformer.training.schedule import ScheduleSpec
+from whyformer.training.optimization.optimizer import OptimizerSpec
+from whyformer.training.optimization.schedule import ScheduleSpec
 
 Tree = dict[str, Any]
 """A piece of a recipe; by nature a free mapping."""

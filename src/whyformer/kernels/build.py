@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from whyformer.compiling import LANGUAGE, compile_library, library_fingerprint
+from whyformer.kernels.compiling import LANGUAGE, compile_library, library_fingerprint
 
 SOURCES = Path(__file__).with_name("source")
 KERNELS = Path(__file__).with_name("kernels.so")

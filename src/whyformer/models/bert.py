@@ -19,7 +19,7 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.nn.embedding import EmbeddingSpec, TokenEmbedding, with_bias
 from whyformer.nn.feed_forward import GeluSpec
 from whyformer.nn.initial import draw_matrices
-from whyformer.nn.norm import LayerNormSpec
+from whyformer.nn.residual.norm import LayerNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.position.layout import Layout

@@ -16,7 +16,7 @@ from whyformer.nn.cache import KVCache
 from whyformer.nn.embedding import EmbeddingSpec, OutputTable, TokenEmbedding
 from whyformer.nn.feed_forward import GeluSpec
 from whyformer.nn.initial import draw_matrices
-from whyformer.nn.placement import PreNormSpec
+from whyformer.nn.residual.placement import PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.position.layout import Facts, Layout, Padding

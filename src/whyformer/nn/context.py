@@ -11,8 +11,8 @@ from torch import Tensor
 from whyformer.attention.mask import Mask
 from whyformer.attention.multihead import KeyValues
 from whyformer.nn.cache import CrossCache, KVCache
+from whyformer.nn.residual.values import ValueResidual
 from whyformer.nn.streaming.state import StackState
-from whyformer.nn.value_residual import ValueResidual
 from whyformer.position.positions import Positions
 
 NO_POSITIONS = Positions()

@@ -107,7 +107,7 @@ class SSRUSpec(Spec):
 
 
 RecurrenceSpec = Annotated[SSRUSpec, Field()]
-"""What may take the place of a decoder's self-attention."""
+"""Recurrence that may take the place of a decoder's self-attention."""
 
 
 class Carried(NamedTuple):

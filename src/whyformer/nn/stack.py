@@ -18,8 +18,9 @@ from whyformer.dropout import Dropout
 from whyformer.nn.cache import CrossCache, KVCache
 from whyformer.nn.context import NO_POSITIONS, Beginning, CrossPass, Pass
 from whyformer.nn.feed_forward import FeedForwardSpec, ReluSpec
-from whyformer.nn.norm import LayerNormSpec, NormSpec
-from whyformer.nn.placement import (
+from whyformer.nn.recurrent import SSRU, RecurrenceSpec
+from whyformer.nn.residual.norm import LayerNormSpec, NormSpec
+from whyformer.nn.residual.placement import (
     Depth,
     Placement,
     PlacementSpec,
@@ -27,11 +28,10 @@ from whyformer.nn.placement import (
     ResidualSpec,
     ResidualSumSpec,
 )
-from whyformer.nn.recurrent import SSRU, RecurrenceSpec
+from whyformer.nn.residual.values import NoValueResidualSpec, ValueResidualSpec
 from whyformer.nn.streaming.convolution import ConvolutionBranch, ConvolutionSpec
 from whyformer.nn.streaming.pieces import chunk_size
 from whyformer.nn.streaming.state import StackState
-from whyformer.nn.value_residual import NoValueResidualSpec, ValueResidualSpec
 from whyformer.position.absolute import SinusoidalSpec
 from whyformer.position.attention_shape import AttentionShape
 from whyformer.position.layout import Layout
@@ -47,7 +47,7 @@ class BlockSpec(Spec):
     attention: AttentionSpec | None = AttentionSpec()
     """Self-attention; null where a recurrence takes its place."""
     recurrence: RecurrenceSpec | None = None
-    """What a decoder has in the place of self-attention, which is null then."""
+    """Recurrence that a decoder has in the place of self-attention, which is null then."""
     cross_attention: AttentionSpec | None = None
     """Attention to the memory, in a decoder; left out in an encoder."""
     convolution: ConvolutionSpec | None = None

@@ -8,7 +8,7 @@ from whyformer.config.recipe_files import RecipeLayer, Source
 from whyformer.tasks.decision import Decision, as_layer
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Task
-from whyformer.training.schedule import WARMUP_SHARE
+from whyformer.training.optimization.schedule import WARMUP_SHARE
 from whyformer.training.settings import TrainingSpec
 
 

@@ -21,10 +21,10 @@ from whyformer.models.gpt import GPTSpec
 from whyformer.nn.vectors.pooling import Pooling
 from whyformer.runs.execution import Execution
 from whyformer.runs.registry import AnyTask, load_any, task_of
+from whyformer.runs.shortlist_file import load_shortlist
 from whyformer.tasks.embedding.embedder import Embedder
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Assets, Runner
-from whyformer.tasks.translation.shortlist import load_shortlist
 from whyformer.training.storage.checkpoint import load_weights
 from whyformer.training.storage.run import RunFolder
 

@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 from whyformer.data.batches.planning import BatchingSpec
 from whyformer.spec import Spec
 from whyformer.training.loss import LossSpec
-from whyformer.training.optimizer import Adam, OptimizerSpec
-from whyformer.training.schedule import InverseSqrt, ScheduleSpec
+from whyformer.training.optimization.optimizer import Adam, OptimizerSpec
+from whyformer.training.optimization.schedule import InverseSqrt, ScheduleSpec
 
 _NEARLY = 0.9
 """Share of the steps that a schedule is laid over from which on it does its work."""

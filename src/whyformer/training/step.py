@@ -14,7 +14,7 @@ from whyformer.data.batches.ranks import ALONE, Ranks
 from whyformer.machine import Precision
 from whyformer.training.batches import Group
 from whyformer.training.objective import ModelT, ModelWithObjective
-from whyformer.training.optimizer import block_matrices
+from whyformer.training.optimization.optimizer import block_matrices
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.task import TrainingTask
 

@@ -12,7 +12,7 @@ from whyformer.decoding.ctc.search import CTCGreedySpec, CTCSearchSpec
 from whyformer.models.speech import SpeechSpec
 from whyformer.models.streaming.encoder import StreamingEncoderSpec
 from whyformer.models.streaming.rescorer import RescorerSpec
-from whyformer.nn.placement import PreNormSpec
+from whyformer.nn.residual.placement import PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.nn.streaming.convolution import ConvolutionSpec
 from whyformer.nn.streaming.subsampling import ConvolutionalSubsamplingSpec

@@ -10,8 +10,8 @@ from whyformer.decoding.ctc.endpoint import EndpointSpec
 from whyformer.decoding.ctc.search import CTCGreedySpec, CTCSearchSpec
 from whyformer.models.streaming.encoder import StreamingEncoderSpec
 from whyformer.models.video import VideoSpec
-from whyformer.nn.norm import LayerNormSpec
-from whyformer.nn.placement import PreNormSpec
+from whyformer.nn.residual.norm import LayerNormSpec
+from whyformer.nn.residual.placement import PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.nn.streaming.convolution import ConvolutionSpec
 from whyformer.nn.streaming.tubelet import TubeletSpec

@@ -16,7 +16,7 @@ from whyformer.errors import CheckpointError
 from whyformer.models.transformer import Transformer, TransformerSpec
 from whyformer.nn.embedding import NEVER
 from whyformer.nn.feed_forward import GeluSpec, GeluTanhSpec, ReluSpec, SiluSpec, SwiGLU, SwiGLUSpec
-from whyformer.nn.norm import LayerNormSpec, RMSNormSpec
+from whyformer.nn.residual.norm import LayerNormSpec, RMSNormSpec
 from whyformer.nn.stack import Block, Stack, StackSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.spec import Spec

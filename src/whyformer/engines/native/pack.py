@@ -19,7 +19,7 @@ from whyformer.engines.native.plan import (
     PlannedRecurrence,
     PlannedStack,
 )
-from whyformer.nn.norm import LayerNorm
+from whyformer.nn.residual.norm import LayerNorm
 from whyformer.special_tokens import BOS, EOS
 
 NativePrecision = Literal["int8", "fp32"]
@@ -86,7 +86,7 @@ class Packed:
         return library.LayerStruct(own, attention, memory, enter, leave, self._norm(layer.norm))
 
     def _own(self, own: PlannedAttention | PlannedRecurrence) -> library.AttentionStruct:
-        """What mixes the tokens of one sequence; a recurrence has no heads and no last product."""
+        """The mixing of one sequence's tokens; a recurrence has no heads and no last product."""
         if isinstance(own, PlannedAttention):
             return self._attention(own)
         return library.AttentionStruct(input=self.linear(own.input), norm=self._norm(own.norm))

@@ -19,8 +19,8 @@ from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.transformer import Transformer, TransformerSpec
 from whyformer.nn.embedding import TokenEmbedding
 from whyformer.nn.feed_forward import FeedForward
-from whyformer.nn.norm import LayerNorm, Norm
-from whyformer.nn.placement import Placement
+from whyformer.nn.residual.norm import LayerNorm, Norm
+from whyformer.nn.residual.placement import Placement
 from whyformer.nn.stack import Block, Stack, StackSpec
 from whyformer.position.absolute import Sinusoidal
 from whyformer.position.rotary import Rotary
@@ -203,7 +203,7 @@ def _layer(block: Block) -> PlannedLayer:
 
 
 def _own(block: Block) -> PlannedAttention | PlannedRecurrence:
-    """What mixes the tokens of one sequence."""
+    """The mixing of one sequence's tokens."""
     attention, recurrence = block.attention, block.recurrence
     if recurrence is not None:
         input = _joined(_product(recurrence.forget), _product(recurrence.input))

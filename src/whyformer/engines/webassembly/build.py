@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from whyformer.compiling import compiled, sources_digest
 from whyformer.engines.native.build import ARITHMETIC, SOURCES
+from whyformer.kernels.compiling import compiled, sources_digest
 
 ENGINE = Path(__file__).with_name("engine.wasm")
 COMPILER = "ziglang"

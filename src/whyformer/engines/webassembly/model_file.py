@@ -21,7 +21,7 @@ from whyformer.engines.native.plan import (
     plan_of,
 )
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
-from whyformer.nn.norm import LayerNorm
+from whyformer.nn.residual.norm import LayerNorm
 from whyformer.special_tokens import BOS, EOS
 
 MAGIC = b"whyformer model\n"
@@ -94,7 +94,7 @@ def _layer(layer: PlannedLayer) -> Iterator[bytes]:
 
 
 def _own(own: PlannedAttention | PlannedRecurrence) -> Iterator[bytes]:
-    """What mixes the tokens of one sequence; a recurrence has no heads."""
+    """The mixing of one sequence's tokens; a recurrence has no heads."""
     if isinstance(own, PlannedAttention):
         yield from _attention(own)
         return

@@ -25,7 +25,7 @@ from whyformer.huggingface.formats.parts import (
 from whyformer.huggingface.shapes import Size
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.bert import BERTSpec, Head, Transform
-from whyformer.nn.norm import LayerNormSpec
+from whyformer.nn.residual.norm import LayerNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.special_tokens import BOS, EOS, PAD, UNK

@@ -21,8 +21,8 @@ from whyformer.huggingface.formats.parts import (
 from whyformer.huggingface.shapes import Size
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.gpt import GPTSpec
-from whyformer.nn.norm import LayerNormSpec
-from whyformer.nn.placement import PreNormSpec
+from whyformer.nn.residual.norm import LayerNormSpec
+from whyformer.nn.residual.placement import PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec
 from whyformer.special_tokens import BOS, EOS, PAD, UNK

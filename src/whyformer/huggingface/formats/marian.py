@@ -34,7 +34,7 @@ from whyformer.huggingface.shapes import Size
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.models.transformer import TransformerSpec
 from whyformer.nn.embedding import EmbeddingSpec
-from whyformer.nn.placement import PostNormSpec, PreNormSpec
+from whyformer.nn.residual.placement import PostNormSpec, PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import sinusoids
 from whyformer.special_tokens import BOS, EOS, UNK

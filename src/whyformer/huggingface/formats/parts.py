@@ -19,7 +19,7 @@ from whyformer.nn.feed_forward import (
     ReluSpec,
     SiluSpec,
 )
-from whyformer.nn.norm import LayerNormSpec, NormSpec
+from whyformer.nn.residual.norm import LayerNormSpec, NormSpec
 
 Activation = Literal[
     "relu",

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from whyformer.nn.norm import LayerNormSpec, NormSpec
+from whyformer.nn.residual.norm import LayerNormSpec, NormSpec
 from whyformer.spec import Spec
 
 

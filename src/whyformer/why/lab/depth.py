@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.attention.mask import Causal
-from whyformer.nn.placement import PlacementSpec
+from whyformer.nn.residual.placement import PlacementSpec
 from whyformer.position.absolute import SinusoidalSpec
-from whyformer.training.optimizer import Adam
+from whyformer.training.optimization.optimizer import Adam
 from whyformer.why.lab.positions import CHARACTERS, manual, next_characters
 from whyformer.why.lab.toys.reader import Reader, small_network, small_stack
 from whyformer.why.lab.training import PARAMETERS, STEPS, TRAINING_COST

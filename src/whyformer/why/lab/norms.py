@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from whyformer.attention.mask import Causal
 from whyformer.dropout import Dropout
-from whyformer.nn.norm import MaskedBatchNorm, MaskedBatchNormSpec, NoNormSpec, NormSpec
-from whyformer.nn.placement import Depth, NewNorm, PreNorm, PreNormSpec, ResidualSum
+from whyformer.nn.residual.norm import MaskedBatchNorm, MaskedBatchNormSpec, NoNormSpec, NormSpec
+from whyformer.nn.residual.placement import Depth, NewNorm, PreNorm, PreNormSpec, ResidualSum
 from whyformer.position.layout import Layout
 from whyformer.why.lab.toys.reader import Reader
 from whyformer.why.lab.training import IGNORED, Examples

@@ -4,7 +4,7 @@ import torch
 from torch import Generator
 from typing_extensions import override
 
-from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, NormSpec, RMSNormSpec
+from whyformer.nn.residual.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, NormSpec, RMSNormSpec
 from whyformer.position.absolute import SinusoidalSpec
 from whyformer.why.arms import BATCH_NORM, LAYER_NORM, NO_NORM, RMS_NORM
 from whyformer.why.lab.norms import (

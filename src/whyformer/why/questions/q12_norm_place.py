@@ -5,8 +5,8 @@ import math
 import torch
 from typing_extensions import override
 
-from whyformer.nn.placement import PlacementSpec, PostNormSpec, PreNormSpec
-from whyformer.training.schedule import Constant
+from whyformer.nn.residual.placement import PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.training.optimization.schedule import Constant
 from whyformer.why.arms import POST_NORM, PRE_NORM
 from whyformer.why.lab.depth import DepthTraining, deep_reader, depth_cost, gradient_by_layer, letter_entropy
 from whyformer.why.lab.training import TRAINING_COST

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Generator
 from typing_extensions import override
 
-from whyformer.nn.norm import MaskedBatchNormSpec, NoNormSpec, NormSpec
+from whyformer.nn.residual.norm import MaskedBatchNormSpec, NoNormSpec, NormSpec
 from whyformer.why.arms import BATCH_NORM, NO_NORM
 from whyformer.why.lab.norms import WAVES, Convolutions, fold_error, right_by_batch, tones
 from whyformer.why.lab.training import RIGHT, Examples, ToyTraining, percent_right

@@ -3,8 +3,8 @@
 import torch
 from typing_extensions import override
 
-from whyformer.nn.placement import PlacementSpec, PostNormSpec, PreNormSpec
-from whyformer.training.schedule import LinearDecay
+from whyformer.nn.residual.placement import PlacementSpec, PostNormSpec, PreNormSpec
+from whyformer.training.optimization.schedule import LinearDecay
 from whyformer.why.arms import POST_NORM, PRE_NORM
 from whyformer.why.lab.depth import DepthLog, DepthTraining, deep_reader, depth_cost, letter_entropy
 from whyformer.why.lab.training import TRAINING_COST

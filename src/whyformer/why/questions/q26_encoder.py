@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from whyformer.attention.mask import Window
 from whyformer.nn.feed_forward import NoFeedForwardSpec
-from whyformer.nn.norm import NoNormSpec
+from whyformer.nn.residual.norm import NoNormSpec
 from whyformer.nn.stack import StackSpec
 from whyformer.position.absolute import SinusoidalSpec
 from whyformer.why.lab.norms import NoResidualSpec

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from whyformer.attention.multihead import MultiHeadAttention
 from whyformer.dropout import Dropout
-from whyformer.nn.norm import Norm
+from whyformer.nn.residual.norm import Norm
 from whyformer.spec import Spec
 from whyformer.tap import Tap
 

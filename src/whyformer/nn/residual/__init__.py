@@ -1,0 +1,1 @@
+"""Residual branches: norms, their places, sums, values of the first layer."""

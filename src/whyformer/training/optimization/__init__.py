@@ -1,0 +1,1 @@
+"""How weights change: optimizers, and the learning rate of each step."""
