@@ -80,16 +80,18 @@ COMPILED = "--arms ours-{best} marian-{best}-eager marian-{best}-compile torch-{
     "xtransformers-{best}-compile --name compiled"
 )
 BEAM = "--beam 5 --arms 'ours-int8-native-[sp]2' 'ct2-int8-[sp]2' 'hf-*'"
+PREPARE = "multi30k.py tiny base"
 FULL = (
-    Step("training-tiny", "training.py --size tiny --steps 10", 210),
-    Step("training-base", f"training.py --size base --steps 5 {BEST}", 220),
+    Step("prepare", PREPARE, 70, paced=False),
+    Step("training-tiny", "training.py --size tiny --steps 10", 180),
+    Step("training-base", f"training.py --size base --steps 5 {BEST}", 200),
     Step("translation-tiny", "translation.py --size tiny --batch 128 --sentences 256 --rounds 2", 70),
     Step("translation-tiny-one", "translation.py --size tiny --batch 1 --sentences 30 --rounds 3", 60),
     Step("translation-base", "translation.py --size base --batch 128 --sentences 256 --rounds 2", 120),
     Step("translation-base-one", "translation.py --size base --batch 1 --sentences 30 --rounds 3", 80),
     Step("translation-tiny-beam", f"translation.py --size tiny --batch 128 --sentences 256 {BEAM}", 70),
     Step("translation-base-beam", f"translation.py --size base --batch 128 --sentences 128 {BEAM}", 120),
-    Step("training-compiled", f"training.py --size tiny --steps 6 {COMPILED}", 200),
+    Step("training-compiled", f"training.py --size tiny --steps 6 {COMPILED}", 180),
     Step("time-to-quality", "time_to_quality.py --steps 140 --looks 1", 160),
     Step(
         "attention",
@@ -101,19 +103,20 @@ FULL = (
     Step("position-cost", "position_cost.py --rounds 7", 30, paced=False),
 )
 QUICK = (
-    Step("training-tiny", f"training.py --size tiny --steps 4 {BEST}", 90),
-    Step("training-base", "training.py --size base --steps 2 --arms ours-{best} marian-{best}-eager", 65),
+    Step("prepare", PREPARE, 50, paced=False),
+    Step("training-tiny", f"training.py --size tiny --steps 4 {BEST}", 70),
+    Step("training-base", "training.py --size base --steps 2 --arms ours-{best} marian-{best}-eager", 55),
     Step(
         "translation-tiny",
         "translation.py --size tiny --batch 128 --sentences 128 --rounds 2 "
         "--arms 'ours-int8-native-[sp]2' 'ct2-int8-[sp]2' 'hf-*'",
-        45,
+        35,
     ),
     Step(
         "translation-base-one",
         "translation.py --size base --batch 1 --sentences 6 --rounds 2 "
         "--arms 'ours-int8-native-t?' 'ct2-int8-t1' 'hf-*'",
-        55,
+        45,
     ),
     Step("cold-start", "cold_start.py --rounds 1", 25, paced=False),
 )
@@ -128,8 +131,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=sorted({step.name for step in (*FULL, *QUICK)}))
     asked = parser.parse_args()
     steps = [step for step in (QUICK if asked.quick else FULL) if not asked.only or step.name in asked.only]
-    # A polite request to end is heard like Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A polite request to end is heard like Ctrl-C, and Ctrl-C even where a shell had it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     outcomes = measure(steps, 60.0 * MINUTES[asked.quick])
     sys.exit(any(outcome.status == "failed" for outcome in outcomes))
 

@@ -1,12 +1,17 @@
 """What is measured where no run is given: fresh weights, but real tokenizers and batches, of Multi30k.
 
-Where that is not there, sentences are made up, whose lengths and rare words are like those of news.
+    WHYFORMER_BENCH_PREPARED=FOLDER python benchmarks/multi30k.py tiny base
+
+prepares those sizes in the folder, for all scripts that are told of it. Where Multi30k is not there,
+sentences can be made up, whose lengths and rare words are like those of news.
 """
 
 import argparse
 import hashlib
 import os
 import shutil
+import sys
+import tempfile
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -14,6 +19,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from whyformer.data.batches.planning import plan_batches
+from whyformer.errors import DataError
 
 SIZES = {"toy": "tiny", "tiny": "small", "base": "base", "big": "big"}
 """What the tables call a size, and our preset of it; tiny is the Transformer-Tiny of Wu et al. 2021."""
@@ -154,3 +160,18 @@ def batches(trainer: Any, count: int | None = None, epoch: int = 0) -> list[Requ
         for request, indices in zip(requests, chosen, strict=True)
     )
     return requests
+
+
+def main() -> None:
+    """Prepare what scripts have in common."""
+    for size in sys.argv[1:]:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                begun(size, Path(folder))
+            except DataError as error:
+                sys.exit(f"nothing is prepared: {error}")
+            print(f"{size} is prepared", flush=True)
+
+
+if __name__ == "__main__":
+    main()
