@@ -73,7 +73,9 @@ def test_the_grid_is_the_product_of_axes_and_seeds(tmp_path: Path):
     assert [str(trial) for trial in trials] == [f"{name}, seed {seed}" for seed in (1, 2) for name in names]
     assert [trial.folder for trial in trials[:2]] == [tmp_path / name / "seed-1" for name in names[:2]]
     model, training = transformer(trials[-1]), trials[-1].recipe.training
-    assert model.encoder.block.attention.heads.query == model.decoder.block.attention.heads.query == 4
+    assert (
+        model.encoder.block.self_attention.heads.query == model.decoder.block.self_attention.heads.query == 4
+    )
     assert len(model.encoder.positions) == 0
     assert len(transformer(trials[-2]).encoder.positions) == 1
     assert (training.seed, training.clip, training.steps) == (2, 1.0, 7)

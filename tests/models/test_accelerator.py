@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from typing_extensions import override
 
 from whyformer.attention.heads import HeadsSpec
-from whyformer.attention.mask import Causal
+from whyformer.attention.mask import Causal, Everything
 from whyformer.attention.multihead import AttentionSpec
 from whyformer.data.batches.batch import Batch
 from whyformer.data.batches.packing import pack
@@ -95,8 +95,8 @@ def stack(name: str, *, causal: bool, cross: bool = False) -> StackSpec:
         feed_forward=ReluSpec(hidden=8),
         dropout=0.0,
     )
-    rule = {"mask": Causal()} if causal else {}
-    return StackSpec(layers=2, positions=SCHEMES[name], block=block, **rule)
+    mask = Causal() if causal else Everything()
+    return StackSpec(layers=2, positions=SCHEMES[name], block=block, mask=mask)
 
 
 def transformer(name: str) -> Transformer:

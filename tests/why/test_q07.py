@@ -28,7 +28,7 @@ def test_a_library_that_does_not_mask_is_found_out():
 
 
 def test_an_inverted_mask_is_found_out(monkeypatch: pytest.MonkeyPatch):
-    allowed = Mask.allowed.func
+    allowed = Mask.allowed.compute
 
     def inverted(mask: Mask) -> torch.Tensor | None:
         right = allowed(mask)
