@@ -20,7 +20,6 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec, search
-from whyformer.engines.native import build as builder
 from whyformer.engines.native.build import build
 from whyformer.engines.native.engine import NativeEngine
 from whyformer.engines.native.library import library, missing
@@ -289,6 +288,6 @@ def test_without_a_compiler_nothing_is_built(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("CXX", str(tmp_path / "nowhere"))
     assert "could not be run" in (build(tmp_path / "decode.so") or "")
     monkeypatch.delenv("CXX")
-    monkeypatch.setattr(builder.shutil, "which", lambda _: None)
+    monkeypatch.setattr("whyformer.kernels.compiling.shutil.which", lambda _: None)
     assert build(tmp_path / "decode.so") == "no C++ compiler was found"
     assert list(tmp_path.iterdir()) == []
