@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from whyformer.attention.multihead import MultiHeadAttention
-from whyformer.dropout import Dropout
-from whyformer.nn.norm import Norm
+from whyformer.dropout import Dropout, drawn_numbers
+from whyformer.kernels.residual import can_normalise, residual_norm
+from whyformer.nn.norm import LayerNorm, Norm
 from whyformer.spec import Spec
 from whyformer.tap import Tap
 
@@ -100,7 +101,7 @@ class PostNorm(Placement):
 
     @override
     def leave(self, x: Tensor, branch: Tensor, valid: Tensor | None) -> Tensor:
-        return self.residual(self.norm(x + self.dropout(branch), valid))
+        return self.residual(_joined(x, branch, self.dropout, self.norm, valid))
 
 
 class PreNorm(Placement):
@@ -134,3 +135,11 @@ class DeepNorm(PostNorm):
             if isinstance(layer, nn.Linear) and layer not in kept:
                 with torch.no_grad():
                     layer.weight.mul_(self.beta)
+
+
+def _joined(x: Tensor, branch: Tensor, dropout: Dropout, norm: Norm, valid: Tensor | None) -> Tensor:
+    """norm(x + dropout(branch)) of tensors (B,L,M), by what is fastest; the same elements are dropped."""
+    if not isinstance(norm, LayerNorm) or not can_normalise(x, branch, norm.weight, norm.bias):
+        return norm(x + dropout(branch), valid)
+    drawn = drawn_numbers(branch, dropout.probability) if dropout.acts else None
+    return residual_norm(x, branch, norm.weight, norm.bias, norm.eps, drawn)
