@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_LEVELS = 1 << 16
+from whyformer.kernels.residual import LEVELS
 
 
 class Dropout(nn.Module):
@@ -40,16 +40,21 @@ class Dropout(nn.Module):
 
 def keep_mask(like: Tensor, probability: float) -> Tensor:
     """A mask of the type and shape of ``like`` (any): 0 where dropped, 1 / (1 - p) where kept."""
-    level = min(round(probability * _LEVELS), _LEVELS - 1)
-    words = torch.empty((like.numel() + 3) // 4, dtype=torch.int64, device=like.device)
-    words.random_(-(1 << 63), None)
-    # (words of 64 bits) -> (elements of 16 bits, from -32768 to 32767)
-    halves = words.view(torch.int16)[: like.numel()].view(like.shape)
+    halves, level = drawn_numbers(like, probability)
     # 1 where kept, 0 where dropped, in place of the random numbers: nothing new to fill, no type to change.
-    kept = torch.ge(halves, level - _LEVELS // 2, out=halves)
-    scale = _LEVELS / (_LEVELS - level)
+    kept = torch.ge(halves, level - LEVELS // 2, out=halves)
+    scale = LEVELS / (LEVELS - level)
     if like.dtype.itemsize != kept.dtype.itemsize:
         return kept.to(like.dtype).mul_(scale)
     # Of a type as wide, the bits of the scale taken once or never are the scale or 0.0.
     bits = torch.tensor(scale, dtype=like.dtype, device=like.device).view(kept.dtype)
     return kept.mul_(bits).view(like.dtype)
+
+
+def drawn_numbers(like: Tensor, probability: float) -> tuple[Tensor, int]:
+    """Random int16 of the shape of ``like`` (any), and how many of the 65,536 values, the lowest, drop."""
+    level = min(round(probability * LEVELS), LEVELS - 1)
+    words = torch.empty((like.numel() + 3) // 4, dtype=torch.int64, device=like.device)
+    words.random_(-(1 << 63), None)
+    # (words of 64 bits) -> (elements of 16 bits, from -32768 to 32767)
+    return words.view(torch.int16)[: like.numel()].view(like.shape), level

@@ -17,6 +17,7 @@ from whyformer.attention.mask import Mask
 from whyformer.attention.query_key_norm import NoQueryKeyNormSpec, QueryKeyNormSpec
 from whyformer.attention.score import ScaledDotSpec, Score, ScoreSpec
 from whyformer.dropout import Dropout
+from whyformer.kernels.softmax import softmax_over_keys
 from whyformer.position.positions import Positions
 from whyformer.spec import Spec
 from whyformer.tap import Tap
@@ -207,6 +208,5 @@ def attend(
 
 def weigh(logits: Tensor, mask: Mask) -> Tensor:
     """The softmax of ``logits`` (B,H,Q,K) over the keys that the mask allows: weights (B,H,Q,K)."""
-    penalty = mask.penalty(logits.dtype)
-    weights = (logits if penalty is None else logits + penalty).softmax(dim=-1)
+    weights = softmax_over_keys(logits, mask.penalty(logits.dtype))
     return weights if mask.reachable is None else weights * mask.reachable

@@ -6,7 +6,7 @@ N rows · V vocabulary
 import torch
 from torch import Tensor
 
-from whyformer.kernels.library import kernels, takes
+from whyformer.kernels.library import required, takes
 from whyformer.special_tokens import PAD
 
 
@@ -25,10 +25,8 @@ def logits_gradient_(logits: Tensor, gold: Tensor, smoothing: float) -> tuple[Te
     share, top = smoothing / (columns - 2), 1.0 - smoothing
     if not takes(logits):
         return _plain(logits, gold, share, top)
-    library = kernels()
-    assert library is not None
     normaliser, right = logits.new_empty(2, len(logits), 1, dtype=torch.float32)
-    library.whyformer_cross_entropy(
+    required().whyformer_cross_entropy(
         *(logits.dtype == torch.bfloat16, logits.data_ptr(), gold.contiguous().data_ptr()),
         *(normaliser.data_ptr(), right.data_ptr(), len(logits), columns, PAD),
         *(share, top, torch.get_num_threads()),

@@ -30,15 +30,41 @@ def kernels(path: Path = KERNELS) -> ctypes.CDLL | None:
         *(c_bool, c_void_p, c_void_p, c_void_p, c_void_p),
         *(c_int64, c_int64, c_int64, c_float, c_float, c_int64),
     ]
-    loaded.whyformer_cross_entropy.restype = None
+    loaded.whyformer_residual_norm.argtypes = [c_bool, *[c_void_p] * 6, c_int64]
+    loaded.whyformer_residual_norm_gradient.argtypes = [c_bool, *[c_void_p] * 6, c_int64]
+    loaded.whyformer_softmax.argtypes = [c_bool, *[c_void_p] * 4, c_int64]
+    loaded.whyformer_softmax_gradient.argtypes = [c_bool, *[c_void_p] * 3, *[c_int64] * 3]
+    for each in (
+        *(loaded.whyformer_cross_entropy, loaded.whyformer_residual_norm),
+        *(loaded.whyformer_residual_norm_gradient, loaded.whyformer_softmax),
+        loaded.whyformer_softmax_gradient,
+    ):
+        each.restype = None
     return loaded
+
+
+def required() -> ctypes.CDLL:
+    """The functions of the library, which is known to be there."""
+    loaded = kernels()
+    assert loaded is not None, "whoever asks has asked `takes` before"
+    return loaded
+
+
+def learns(*tensors: Tensor) -> bool:
+    """Whether the kernels take ``tensors``, and a gradient of one of them will be asked for.
+
+    What is not trained keeps to torch's own arithmetic, whose last bits others are compared with.
+    """
+    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors) and takes(*tensors)
 
 
 def takes(*tensors: Tensor) -> bool:
     """Whether the kernels are there and take ``tensors``: on the CPU, all fp32 or all bf16."""
     first = tensors[0]
     return (
-        first.dtype in _TYPES
+        # A compiler cannot follow what reads memory by its address; it fuses passes itself.
+        not torch.compiler.is_compiling()
+        and first.dtype in _TYPES
         and all(x.device.type == "cpu" and x.dtype == first.dtype for x in tensors)
         and kernels() is not None
     )

@@ -1,6 +1,8 @@
 // What Python calls. Tensors lie row by row without gaps, in fp32 or bf16; statistics are fp32.
 
 #include "cross_entropy.h"
+#include "residual.h"
+#include "softmax.h"
 
 namespace {
 
@@ -9,6 +11,10 @@ template <class Task> void typed(void *memory, bool bf16, const Task &task) {
     bf16 ? task(static_cast<Bf16 *>(memory)) : task(static_cast<float *>(memory));
 }
 
+// The same with the type of `like`.
+template <class Type> const Type *as(const void *memory, Type *) { return static_cast<const Type *>(memory); }
+template <class Type> Type *as(void *memory, Type *) { return static_cast<Type *>(memory); }
+
 }  // namespace
 
 extern "C" void whyformer_cross_entropy(bool bf16, void *logits, const int64_t *gold, float *normaliser,
@@ -16,6 +22,33 @@ extern "C" void whyformer_cross_entropy(bool bf16, void *logits, const int64_t *
                                         float share, float top, int64_t threads) {
     const CrossEntropy all{gold, normaliser, right, rows, columns, padding, share, top};
     typed(logits, bf16, [&](auto *x) { cross_entropy(all, x, threads); });
+}
+
+extern "C" void whyformer_residual_norm(bool bf16, const Residual *all, const void *x, const void *branch,
+                                        const float *shift, void *sum, void *y, int64_t threads) {
+    typed(y, bf16, [&](auto *y) {
+        residual_norm(*all, as(x, y), as(branch, y), shift, as(sum, y), y, threads);
+    });
+}
+
+extern "C" void whyformer_residual_norm_gradient(bool bf16, const Residual *all, const void *sum,
+                                                 const void *gradient, void *to_x, void *to_branch,
+                                                 float *to_norm, int64_t threads) {
+    typed(to_x, bf16, [&](auto *to_x) {
+        residual_norm_gradient(*all, as(sum, to_x), as(gradient, to_x), to_x, as(to_branch, to_x), to_norm, threads);
+    });
+}
+
+extern "C" void whyformer_softmax(bool bf16, const Softmax *all, const void *logits, const void *penalty,
+                                  void *weights, int64_t threads) {
+    typed(weights, bf16, [&](auto *y) { softmax(*all, as(logits, y), as(penalty, y), y, threads); });
+}
+
+extern "C" void whyformer_softmax_gradient(bool bf16, const void *weights, const void *gradient,
+                                           void *to_logits, int64_t rows, int64_t columns, int64_t threads) {
+    typed(to_logits, bf16, [&](auto *to_logits) {
+        softmax_gradient(as(weights, to_logits), as(gradient, to_logits), to_logits, rows, columns, threads);
+    });
 }
 
 extern "C" int64_t whyformer_fingerprint() { return WHYFORMER_FINGERPRINT; }

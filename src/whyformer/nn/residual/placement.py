@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from whyformer.attention.multihead import MultiHeadAttention
-from whyformer.dropout import Dropout
-from whyformer.nn.residual.norm import Norm
+from whyformer.dropout import Dropout, drawn_numbers
+from whyformer.kernels.residual import can_normalise, residual_norm
+from whyformer.nn.residual.norm import LayerNorm, Norm
 from whyformer.spec import Spec
 from whyformer.tap import Tap
 
@@ -179,7 +180,19 @@ class PostNorm(Placement):
 
     @override
     def leave(self, x: Tensor, branch: Tensor, valid: Tensor | None) -> Tensor:
-        return self.residual(self.norm(self.join(x, self.dropout(branch)), valid))
+        return self.residual(self._normalised_sum(x, branch, valid))
+
+    def _normalised_sum(self, x: Tensor, branch: Tensor, valid: Tensor | None) -> Tensor:
+        """The norm of the sum, (B,L,M), by what is fastest; the same elements are dropped either way."""
+        norm = self.norm
+        if (
+            isinstance(norm, LayerNorm)
+            and type(self.join) is ResidualSum
+            and can_normalise(x, branch, norm.weight, norm.bias)
+        ):
+            drawn = drawn_numbers(branch, self.dropout.probability) if self.dropout.acts else None
+            return residual_norm(x, branch, norm.weight, norm.bias, norm.eps, drawn)
+        return norm(self.join(x, self.dropout(branch)), valid)
 
 
 class PreNorm(Placement):

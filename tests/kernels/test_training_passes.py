@@ -1,0 +1,105 @@
+"""Residual, dropout, norm and softmax: compiled, they are the plain path, gradients included."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from kernels.conftest import Plainly
+from whyformer.dropout import Dropout
+from whyformer.kernels.softmax import softmax_over_keys
+from whyformer.nn.residual.norm import LayerNorm
+from whyformer.nn.residual.placement import PostNorm, ResidualSum
+
+TYPES = [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)]
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    """Relative distance of two tensors in the mean."""
+    return float((one.float() - other.float()).norm() / other.float().norm().clamp_min(1e-6))
+
+
+def learned(place: PostNorm, x: Tensor, branch: Tensor) -> list[Tensor]:
+    """Output and gradients of a branch's end, from a fixed seed."""
+    torch.manual_seed(5)
+    inputs = [each.detach().requires_grad_() for each in (x, branch)]
+    made = place.leave(*inputs, None)
+    weights = torch.linspace(-1, 1, made.numel()).reshape(made.shape)
+    found = torch.autograd.grad((made.float() * weights).sum(), [*inputs, *place.norm.parameters()])
+    return [made.detach(), *found]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TYPES)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 7), (3, 5, 16), (2, 9, 128), (1, 40, 33)])
+@pytest.mark.parametrize("probability", [0.0, 0.3])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_branch_ends_as_on_the_plain_path(
+    dtype: torch.dtype,
+    tolerance: float,
+    shape: tuple[int, ...],
+    probability: float,
+    threads: int,
+    plainly: Plainly,
+):
+    torch.manual_seed(1)
+    place = PostNorm(LayerNorm(shape[-1], 1e-5), Dropout(probability), ResidualSum())
+    for parameter in place.norm.parameters():
+        torch.nn.init.normal_(parameter)
+    # The branch has gaps in memory.
+    x, branch = torch.randn(shape).to(dtype), torch.randn(*shape[:2], 2 * shape[2]).to(dtype)[..., ::2]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        ours = learned(place, x, branch)
+    finally:
+        torch.set_num_threads(before)
+    with plainly():
+        # In fp32: torch rounds its sums of bf16 numbers for gain and shift, ours are exact.
+        theirs = learned(place, x.float(), branch.float())
+    assert [each.dtype for each in ours] == [dtype] * 3 + [torch.float32] * 2
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.shape == other.shape
+        if shape[-1] > 1:  # one component alone has no variance: its gradient is rounding
+            assert distance(one, other) < tolerance
+    with torch.no_grad():
+        torch.manual_seed(5)
+        torch.testing.assert_close(place.leave(x, branch, None), ours[0], rtol=tolerance, atol=5 * tolerance)
+
+
+def test_no_tokens_are_no_trouble():
+    place = PostNorm(LayerNorm(8, 1e-5), Dropout(0.3), ResidualSum())
+    assert place.leave(*torch.zeros(2, 0, 3, 8, requires_grad=True), None).shape == (0, 3, 8)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TYPES)
+@pytest.mark.parametrize("queries", [1, 5])
+@pytest.mark.parametrize("keys", [1, 7, 16, 40])
+@pytest.mark.parametrize("masked", [None, (3, 1), (1, 5), (3, 5)])
+def test_the_softmax_is_that_of_torch(
+    dtype: torch.dtype,
+    tolerance: float,
+    queries: int,
+    keys: int,
+    masked: tuple[int, int] | None,
+    plainly: Plainly,
+):
+    torch.manual_seed(2)
+    logits = (3 * torch.randn(3, 2, keys, queries)).to(dtype).transpose(2, 3).requires_grad_()
+    weights, penalty = torch.randn(3, 2, queries, keys), None
+    if masked is not None:
+        forbidden = torch.rand(masked[0], 1, min(masked[1], queries), keys) < 0.4
+        penalty = torch.zeros(forbidden.shape, dtype=dtype).masked_fill_(forbidden, torch.finfo(dtype).min)
+
+    def made() -> list[Tensor]:
+        softmax = softmax_over_keys(logits, penalty)
+        return [softmax.detach(), *torch.autograd.grad((softmax.float() * weights).sum(), [logits])]
+
+    ours = made()
+    with plainly():
+        theirs = made()
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one.dtype, one.shape) == (other.dtype, other.shape)
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            softmax_over_keys(logits, penalty), ours[0], rtol=tolerance, atol=tolerance
+        )
