@@ -22,7 +22,7 @@ def learned(place: PostNorm, x: Tensor, branch: Tensor) -> list[Tensor]:
     """Output and gradients of a branch's end, from a fixed seed."""
     torch.manual_seed(5)
     inputs = [each.detach().requires_grad_() for each in (x, branch)]
-    made = place.leave(*inputs, None)
+    made = place.leave(inputs[0], inputs[1], None)
     weights = torch.linspace(-1, 1, made.numel()).reshape(made.shape)
     found = torch.autograd.grad((made.float() * weights).sum(), [*inputs, *place.norm.parameters()])
     return [made.detach(), *found]
@@ -67,7 +67,8 @@ def test_a_branch_ends_as_on_the_plain_path(
 
 def test_no_tokens_are_no_trouble():
     place = PostNorm(LayerNorm(8, 1e-5), Dropout(0.3), ResidualSum())
-    assert place.leave(*torch.zeros(2, 0, 3, 8, requires_grad=True), None).shape == (0, 3, 8)
+    nothing = torch.zeros(0, 3, 8, requires_grad=True)
+    assert place.leave(nothing, nothing, None).shape == (0, 3, 8)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), TYPES)
