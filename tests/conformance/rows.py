@@ -28,7 +28,7 @@ from whyformer.nn.feed_forward import (
 )
 from whyformer.nn.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, NormSpec, RMSNormSpec
 from whyformer.nn.placement import DeepNormSpec, PlacementSpec, PostNormSpec, PreNormSpec
-from whyformer.nn.recurrent import SSRUSpec
+from whyformer.nn.recurrent.ssru import SSRUSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.alibi import AlibiSpec
 from whyformer.position.layout import Layout

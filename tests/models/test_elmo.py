@@ -11,7 +11,7 @@ from torch import Tensor
 
 from whyformer.models.elmo import ELMo, ELMoSpec, reverse
 from whyformer.nn.characters import CharacterCNN, CharactersSpec, Highway, SpelledWords
-from whyformer.nn.recurrent import CellSpec, GRUSpec, LSTMSpec
+from whyformer.nn.recurrent.cells import CellSpec, GRUSpec, LSTMSpec
 from whyformer.nn.scalar_mix import ScalarMix
 
 M, V = 6, 15

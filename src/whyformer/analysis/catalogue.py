@@ -22,7 +22,7 @@ from whyformer.models.streaming.encoder import FrontSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
 from whyformer.nn.norm import NormSpec
 from whyformer.nn.placement import PlacementSpec
-from whyformer.nn.recurrent import RecurrenceSpec
+from whyformer.nn.recurrent.ssru import RecurrenceSpec
 from whyformer.nn.stack import StackSpec
 from whyformer.nn.streaming.chunking import ChunkingSpec
 from whyformer.position.positions import PositionSpec

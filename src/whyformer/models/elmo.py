@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from whyformer.dropout import Dropout
 from whyformer.nn.characters import CharactersSpec, SpelledWords
-from whyformer.nn.recurrent import CellSpec, LSTMSpec, Recurrent
+from whyformer.nn.recurrent.cells import CellSpec, LSTMSpec, Recurrent
 from whyformer.spec import Spec
 
 

@@ -20,7 +20,7 @@ from whyformer.nn.context import NO_POSITIONS, CrossPass, Pass
 from whyformer.nn.feed_forward import FeedForwardSpec, ReluSpec
 from whyformer.nn.norm import LayerNormSpec, NormSpec
 from whyformer.nn.placement import Depth, Placement, PlacementSpec, PostNormSpec
-from whyformer.nn.recurrent import SSRU, RecurrenceSpec
+from whyformer.nn.recurrent.ssru import SSRU, RecurrenceSpec
 from whyformer.nn.streaming.convolution import ConvolutionBranch, ConvolutionSpec
 from whyformer.nn.streaming.pieces import chunk_size
 from whyformer.nn.streaming.state import StackState
@@ -39,7 +39,7 @@ class BlockSpec(Spec):
     attention: AttentionSpec | None = AttentionSpec()
     """Self-attention; null where a recurrence takes its place."""
     recurrence: RecurrenceSpec | None = None
-    """What a decoder has in the place of self-attention, which is null then."""
+    """Recurrence of a decoder in the place of self-attention, which is null then."""
     cross_attention: AttentionSpec | None = None
     """Attention to the memory, in a decoder; left out in an encoder."""
     convolution: ConvolutionSpec | None = None
