@@ -16,7 +16,7 @@ from conformance.product import Combination, schemes, stack_spec
 from conformance.rows import LAYERS, M, MaskRow, Scheme
 from conformance.slow import Pair, Token, affine
 from whyformer.attention.multihead import MultiHeadAttention
-from whyformer.nn.recurrent import SSRU
+from whyformer.nn.recurrent.ssru import SSRU
 from whyformer.nn.residual.placement import Placement
 from whyformer.nn.stack import Block, Stack
 from whyformer.position.layout import Layout

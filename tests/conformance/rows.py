@@ -29,7 +29,7 @@ from whyformer.nn.feed_forward import (
     SiluSpec,
     SwiGLUSpec,
 )
-from whyformer.nn.recurrent import SSRUSpec
+from whyformer.nn.recurrent.ssru import SSRUSpec
 from whyformer.nn.residual.norm import LayerNormSpec, MaskedBatchNormSpec, NoNormSpec, NormSpec, RMSNormSpec
 from whyformer.nn.residual.placement import (
     DeepNormSpec,

@@ -15,7 +15,7 @@ from whyformer.engines.webassembly.build import missing_engine
 from whyformer.models.transformer import Transformer, TransformerSpec
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.feed_forward import GeluSpec, ReluSpec
-from whyformer.nn.recurrent import RecurrenceSpec, SSRUSpec
+from whyformer.nn.recurrent.ssru import RecurrenceSpec, SSRUSpec
 from whyformer.nn.residual.placement import PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec

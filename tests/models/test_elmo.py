@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from whyformer.models.elmo import ELMo, ELMoSpec, reverse
-from whyformer.nn.recurrent import CellSpec, GRUSpec, LSTMSpec
+from whyformer.nn.recurrent.cells import CellSpec, GRUSpec, LSTMSpec
 from whyformer.nn.vectors.characters import CharacterCNN, CharactersSpec, Highway, SpelledWords
 from whyformer.nn.vectors.scalar_mix import ScalarMix
 

@@ -12,7 +12,7 @@ from whyformer.attention.score import AdditiveSpec, ScaledDotSpec, ScoreSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.search import search
 from whyformer.models.recurrent import RecurrentSpec, RecurrentTranslator
-from whyformer.nn.recurrent import CellSpec, GRUSpec, LSTMSpec
+from whyformer.nn.recurrent.cells import CellSpec, GRUSpec, LSTMSpec
 
 V, LSTM = 15, LSTMSpec()
 SOURCE = torch.randint(4, V, (3, 6), generator=torch.Generator().manual_seed(0))

@@ -17,7 +17,7 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.config.validation import check
 from whyformer.models.gpt import GPTSpec
 from whyformer.models.transformer import Transformer, TransformerSpec
-from whyformer.nn.recurrent import SSRU, SSRUSpec, carry
+from whyformer.nn.recurrent.ssru import SSRU, SSRUSpec, carry
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.layout import Layout
 from whyformer.position.positions import PositionSpec

@@ -22,7 +22,7 @@ from whyformer.decoding.search import SearchSpec
 from whyformer.errors import bare_complaint
 from whyformer.models.streaming.encoder import FrontSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
-from whyformer.nn.recurrent import RecurrenceSpec
+from whyformer.nn.recurrent.ssru import RecurrenceSpec
 from whyformer.nn.residual.norm import NormSpec
 from whyformer.nn.residual.placement import PlacementSpec, ResidualSpec
 from whyformer.nn.residual.values import ValueResidualSpec

@@ -24,7 +24,7 @@ from whyformer.models.gpt import GPT
 from whyformer.nn.cache import KVCache
 from whyformer.nn.embedding import TokenEmbedding
 from whyformer.nn.feed_forward import FeedForward, SwiGLU
-from whyformer.nn.recurrent import Recurrent
+from whyformer.nn.recurrent.cells import Recurrent
 from whyformer.nn.stack import Block, Stack
 
 DATA = "data preparation"

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.dropout import Dropout
-from whyformer.nn.recurrent import CellSpec, LSTMSpec, Recurrent
+from whyformer.nn.recurrent.cells import CellSpec, LSTMSpec, Recurrent
 from whyformer.nn.vectors.characters import CharactersSpec, SpelledWords
 from whyformer.spec import Spec
 

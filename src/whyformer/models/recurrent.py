@@ -19,7 +19,7 @@ from whyformer.models.encoder_decoder import EncoderDecoder, EncoderDecoderState
 from whyformer.nn.cache import CrossCache
 from whyformer.nn.context import NO_POSITIONS
 from whyformer.nn.embedding import EmbeddingSpec
-from whyformer.nn.recurrent import CellSpec, LSTMSpec, Memory
+from whyformer.nn.recurrent.cells import CellSpec, LSTMSpec, Memory
 from whyformer.position.layout import Layout, Padding
 from whyformer.spec import Spec
 

@@ -18,7 +18,7 @@ from whyformer.dropout import Dropout
 from whyformer.nn.cache import CrossCache, KVCache
 from whyformer.nn.context import NO_POSITIONS, Beginning, CrossPass, Pass
 from whyformer.nn.feed_forward import FeedForwardSpec, ReluSpec
-from whyformer.nn.recurrent import SSRU, RecurrenceSpec
+from whyformer.nn.recurrent.ssru import SSRU, RecurrenceSpec
 from whyformer.nn.residual.norm import LayerNormSpec, NormSpec
 from whyformer.nn.residual.placement import (
     Depth,
@@ -47,7 +47,7 @@ class BlockSpec(Spec):
     attention: AttentionSpec | None = AttentionSpec()
     """Self-attention; null where a recurrence takes its place."""
     recurrence: RecurrenceSpec | None = None
-    """Recurrence that a decoder has in the place of self-attention, which is null then."""
+    """Recurrence of a decoder in the place of self-attention, which is null then."""
     cross_attention: AttentionSpec | None = None
     """Attention to the memory, in a decoder; left out in an encoder."""
     convolution: ConvolutionSpec | None = None

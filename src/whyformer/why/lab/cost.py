@@ -18,7 +18,7 @@ from whyformer.attention.mask import Causal, Everything, Mask
 from whyformer.attention.multihead import Taps, attend
 from whyformer.attention.score import Score
 from whyformer.dropout import Dropout
-from whyformer.nn.recurrent import LSTMSpec
+from whyformer.nn.recurrent.cells import LSTMSpec
 from whyformer.position.layout import Layout
 from whyformer.why.lab.toys.reader import small_network, small_stack
 from whyformer.why.question import Text

@@ -20,7 +20,7 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.models.transformer import Transformer, transformer
 from whyformer.nn.context import NO_POSITIONS
 from whyformer.nn.feed_forward import ReluSpec
-from whyformer.nn.recurrent import CellSpec, GRUSpec, LSTMSpec, Recurrent
+from whyformer.nn.recurrent.cells import CellSpec, GRUSpec, LSTMSpec, Recurrent
 from whyformer.position.layout import Layout
 from whyformer.special_tokens import BOS, EOS, PAD
 from whyformer.why.arms import GRU

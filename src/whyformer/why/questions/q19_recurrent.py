@@ -8,7 +8,7 @@ from torch import nn
 from typing_extensions import override
 
 from whyformer.attention.mask import Causal
-from whyformer.nn.recurrent import GRUSpec, LSTMSpec
+from whyformer.nn.recurrent.cells import GRUSpec, LSTMSpec
 from whyformer.position.absolute import SinusoidalSpec
 from whyformer.why.arms import GRU, LSTM, TRANSFORMER
 from whyformer.why.lab.cost import milliseconds, one_more_state, one_more_token, one_update

@@ -16,7 +16,7 @@ from whyformer.attention.multihead import AttentionSpec
 from whyformer.attention.score import AdditiveSpec
 from whyformer.nn.context import NO_POSITIONS
 from whyformer.nn.feed_forward import FeedForwardSpec, NoFeedForwardSpec, ReluSpec
-from whyformer.nn.recurrent import CellSpec
+from whyformer.nn.recurrent.cells import CellSpec
 from whyformer.nn.residual.placement import PreNormSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.layout import Layout
