@@ -41,8 +41,8 @@ from whyformer.errors import DataError
 from whyformer.huggingface.formats.marian import HuggingFaceMarian
 from whyformer.huggingface.transfer import export_model
 from whyformer.runs.load import open_run, read_recipe
-from whyformer.runs.shortlist import ListSize, shortlist_data
-from whyformer.runs.shortlist_file import save_shortlist
+from whyformer.runs.shortlists.making import ListSize, shortlist_data
+from whyformer.runs.shortlists.table_file import save_shortlist
 from whyformer.special_tokens import NAMES
 from whyformer.tasks.translation.metrics import score
 from whyformer.tasks.translation.task import TranslationRecipe

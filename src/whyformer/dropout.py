@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from whyformer.kernels.residual import LEVELS
+from whyformer.kernels.residual import DROPOUT_LEVELS
 
 
 class Dropout(nn.Module):
@@ -42,8 +42,8 @@ def keep_mask(like: Tensor, probability: float) -> Tensor:
     """A mask of the type and shape of ``like`` (any): 0 where dropped, 1 / (1 - p) where kept."""
     halves, level = drawn_numbers(like, probability)
     # 1 where kept, 0 where dropped, in place of the random numbers: nothing new to fill, no type to change.
-    kept = torch.ge(halves, level - LEVELS // 2, out=halves)
-    scale = LEVELS / (LEVELS - level)
+    kept = torch.ge(halves, level - DROPOUT_LEVELS // 2, out=halves)
+    scale = DROPOUT_LEVELS / (DROPOUT_LEVELS - level)
     if like.dtype.itemsize != kept.dtype.itemsize:
         return kept.to(like.dtype).mul_(scale)
     # Of a type as wide, the bits of the scale taken once or never are the scale or 0.0.
@@ -53,7 +53,7 @@ def keep_mask(like: Tensor, probability: float) -> Tensor:
 
 def drawn_numbers(like: Tensor, probability: float) -> tuple[Tensor, int]:
     """Random int16 of the shape of ``like`` (any), and how many of the 65,536 values, the lowest, drop."""
-    level = min(round(probability * LEVELS), LEVELS - 1)
+    level = min(round(probability * DROPOUT_LEVELS), DROPOUT_LEVELS - 1)
     words = torch.empty((like.numel() + 3) // 4, dtype=torch.int64, device=like.device)
     words.random_(-(1 << 63), None)
     # (words of 64 bits) -> (elements of 16 bits, from -32768 to 32767)

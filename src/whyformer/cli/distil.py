@@ -66,7 +66,7 @@ def distil(
     coverage_penalty: CoveragePenaltyOption = None,
     no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
-    """Write training data for a smaller model: the training sources of RUN, as RUN translates them.
+    """Translate the training sources of RUN, for a smaller model.
 
     A student learns the one answer of its teacher more easily than the many answers of people (sequence-level
     knowledge distillation, Kim and Rush 2016). The folder gets texts side by side and student.yaml, a recipe

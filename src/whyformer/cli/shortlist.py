@@ -41,7 +41,7 @@ def shortlist(
     precision: PrecisionOption = "fp32",
     engine: EngineOption = "torch",
 ) -> None:
-    """Make the lists of target pieces that --shortlist translates with, from the run's training data.
+    """Make the lists that translate --shortlist is faster with.
 
     With a list, logits are computed of some hundred pieces and not of the whole vocabulary, which is faster.
     To see what is lost, the validation set is translated with the whole vocabulary, and it is counted how
@@ -49,7 +49,7 @@ def shortlist(
     are listed as it does with the whole vocabulary.
     """
     from whyformer.runs.execution import Execution
-    from whyformer.runs.shortlist import COVERED, ListSize, make_shortlist
+    from whyformer.runs.shortlists.making import COVERED, ListSize, make_shortlist
 
     execution = Execution(device, threads, precision, engine)
     size = ListSize(frequent, each, rare)

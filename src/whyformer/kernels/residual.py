@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from whyformer.kernels.library import learns, required
 
-LEVELS = 1 << 16
+DROPOUT_LEVELS = 1 << 16
 """Steps in which the probability of dropout is met."""
 
 
@@ -66,8 +66,8 @@ def _told(
         deviation=deviation.data_ptr(),
         rows=x.numel() // columns,
         columns=columns,
-        level=level - LEVELS // 2,
-        scale=LEVELS / (LEVELS - level),
+        level=level - DROPOUT_LEVELS // 2,
+        scale=DROPOUT_LEVELS / (DROPOUT_LEVELS - level),
         epsilon=epsilon,
     )
 

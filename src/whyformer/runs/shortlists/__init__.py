@@ -1,0 +1,1 @@
+"""Shortlists of runs: made from training data, measured, kept in a file."""
