@@ -31,8 +31,8 @@ from pathlib import Path
 from arms import Arms, Run, Start, Turn, alternate, started
 from multi30k import data_options, prepared_by
 from report import Spread, bars, machine, publish, ratios
+from translators import Work, ct2, hf, ours
 
-from engines import Work, ct2, hf, ours
 from whyformer.data.corpora.pair_files import Referenced
 from whyformer.data.corpora.parallel import load_corpus, load_held_out
 from whyformer.data.tokenizers.pair import TokenizerPair
@@ -40,9 +40,9 @@ from whyformer.engines.shortlist.table import ShortlistTable
 from whyformer.errors import DataError
 from whyformer.huggingface.formats.marian import HuggingFaceMarian
 from whyformer.huggingface.transfer import export_model
+from whyformer.runs.distillation.shortlist import ListSize, shortlist_data
 from whyformer.runs.load import open_run, read_recipe
-from whyformer.runs.shortlists.making import ListSize, shortlist_data
-from whyformer.runs.shortlists.table_file import save_shortlist
+from whyformer.runs.shortlist_file import save_shortlist
 from whyformer.special_tokens import NAMES
 from whyformer.tasks.translation.metrics import score
 from whyformer.tasks.translation.task import TranslationRecipe

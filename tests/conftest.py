@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 # As in the program: modules and tests make a million objects that stay, and need not be looked through.
 gc.set_threshold(100_000)
+
+# A shell's background jobs ignore Ctrl-C, and so would every program that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Messages are compared in English, whatever the language of who runs the tests.
 os.environ["WHYFORMER_LANG"] = "en"

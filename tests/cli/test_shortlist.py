@@ -8,8 +8,8 @@ import pytest
 import torch
 from typer.testing import Result
 
-from whyformer.runs import shortlist as making
-from whyformer.runs.shortlists.table_file import shortlist_path
+from whyformer.runs.distillation import shortlist as making
+from whyformer.runs.shortlist_file import shortlist_path
 from whyformer.training.storage.checkpoint import load_tensors, save_tensors
 
 Program = Callable[..., Result]

@@ -24,7 +24,7 @@ from whyformer.models.transformer import TransformerSpec
 from whyformer.plots.chart import HTML_LANG
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import load_as, read_recipe
-from whyformer.runs.shortlists.table_file import shortlist_path
+from whyformer.runs.shortlist_file import shortlist_path
 from whyformer.tasks.translation.task import TranslationRecipe
 from whyformer.tasks.translation.translator import Translator
 

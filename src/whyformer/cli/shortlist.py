@@ -48,8 +48,8 @@ def shortlist(
     many of the pieces written are listed: 99.9 % should be. Greedy search translates a sentence of which all
     are listed as it does with the whole vocabulary.
     """
+    from whyformer.runs.distillation.shortlist import COVERED, ListSize, make_shortlist
     from whyformer.runs.execution import Execution
-    from whyformer.runs.shortlists.making import COVERED, ListSize, make_shortlist
 
     execution = Execution(device, threads, precision, engine)
     size = ListSize(frequent, each, rare)

@@ -42,6 +42,8 @@ class EncoderDecoderState(ABC):
         self.watch_attention = watch_attention
         self.attention: Tensor | None = None
         """The last step's attention (R,S) to the source, if it was asked for."""
+        self.scores_tokens = True
+        """Whether a step ends with logits (R,V); if not, with hidden states (R,M), which others score."""
 
     @contextmanager
     def watching(self, module: nn.Module, tap: str) -> Generator[None]:
@@ -101,12 +103,8 @@ class EncoderDecoder(OutputTable, ABC, Generic[StateT]):
         """
 
     @abstractmethod
-    def advance(self, tokens: Tensor, state: StateT) -> Tensor:
-        """Feed one more token to every hypothesis, ``tokens`` (R,); hidden states (R,M) of the next."""
-
     def step(self, tokens: Tensor, state: StateT) -> Tensor:
         """Feed one more token to every hypothesis, ``tokens`` (R,); logits (R,V) of the next."""
-        return self.logits(self.advance(tokens, state))
 
 
 AnyEncoderDecoder = EncoderDecoder[Any]

@@ -111,12 +111,12 @@ class RecurrentTranslator(EncoderDecoder[RecurrentState]):
         return RecurrentState(first, CrossCache(layers, layout), watch_attention)
 
     @override
-    def advance(self, tokens: Tensor, state: RecurrentState) -> Tensor:
+    def step(self, tokens: Tensor, state: RecurrentState) -> Tensor:
         queries = Layout.counting(len(tokens), 1, device=tokens.device)
         with state.watching(self, _WEIGHTS):
             hidden = self._write(tokens[:, None], queries, state)
         # (R,1,M) -> (R,M)
-        return hidden[:, -1]
+        return self.logits(hidden[:, -1]) if state.scores_tokens else hidden[:, -1]
 
     def _write(self, tokens: Tensor, queries: Layout, state: RecurrentState) -> Tensor:
         """Feed ``tokens`` (B,T), advance ``state``; hidden states (B,T,M)."""

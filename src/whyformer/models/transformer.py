@@ -160,14 +160,14 @@ class Transformer(EncoderDecoder[TransformerState]):
         return TransformerState(self.decoder.new_cache(), cross, watch_attention)
 
     @override
-    def advance(self, tokens: Tensor, state: TransformerState) -> Tensor:
+    def step(self, tokens: Tensor, state: TransformerState) -> Tensor:
         # (R,) -> (R,1)
         queries = Layout.counting(len(tokens), 1, start=state.cache.seen, device=tokens.device)
         x = _embedded(tokens[:, None], queries, self.target_embedding, self.decoder)
         with state.watching(self.decoder.blocks[-1], _CROSS_WEIGHTS):
             hidden = self.decoder(x, queries, cache=state.cache, cross=state.cross)
         # (R,1,M) -> (R,M)
-        return hidden[:, -1]
+        return self.logits(hidden[:, -1]) if state.scores_tokens else hidden[:, -1]
 
 
 def _embedded(tokens: Tensor, layout: Layout, table: TokenEmbedding, stack: Stack) -> Tensor:

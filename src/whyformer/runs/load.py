@@ -21,7 +21,7 @@ from whyformer.models.gpt import GPTSpec
 from whyformer.nn.vectors.pooling import Pooling
 from whyformer.runs.execution import Execution
 from whyformer.runs.registry import AnyTask, load_any, task_of
-from whyformer.runs.shortlists.table_file import load_shortlist
+from whyformer.runs.shortlist_file import load_shortlist
 from whyformer.tasks.embedding.embedder import Embedder
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Assets, Runner

@@ -127,11 +127,13 @@ class ListedDecoder(StepDecoder[ListedState]):
 
     @override
     def start(self, source: Tensor, valid: Padding, watch_attention: bool = False) -> ListedState:
-        return ListedState(self._model.start(source, valid, watch_attention), len(source), source.device)
+        inner = self._model.start(source, valid, watch_attention)
+        inner.scores_tokens = False
+        return ListedState(inner, len(source), source.device)
 
     @override
     def step(self, tokens: Tensor, state: ListedState) -> Tensor:
-        hidden = self._model.advance(self._lists.tokens(tokens, state.sentence), state.inner)
+        hidden = self._model.step(self._lists.tokens(tokens, state.sentence), state.inner)
         # (R,M) -> (R,U) -> (R,K); PAD is the first in use, and stands where a list has ended
         scores = without_padding(F.linear(hidden, self._rows, self._bias))
         return scores.gather(1, self._place[state.sentence])

@@ -1,1 +1,1 @@
-"""Distillation: a run translates its training sources, and a smaller model learns from that."""
+"""Training data made useful by a run: translations that a smaller model learns from, and a shortlist."""

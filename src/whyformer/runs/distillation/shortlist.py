@@ -12,7 +12,7 @@ from whyformer.engines.shortlist.table import ShortlistData
 from whyformer.errors import without_notes
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import load_as, open_run
-from whyformer.runs.shortlists.table_file import Coverage, coverage, save_shortlist
+from whyformer.runs.shortlist_file import Coverage, coverage, save_shortlist
 from whyformer.tasks.bad_lines import BadLines
 from whyformer.tasks.recipe import require_data
 from whyformer.tasks.translation.task import TranslationRecipe

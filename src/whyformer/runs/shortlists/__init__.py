@@ -1,1 +1,0 @@
-"""Shortlists of runs: made from training data, measured, kept in a file."""
