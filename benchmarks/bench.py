@@ -80,6 +80,9 @@ COMPILED = "--arms ours-{best} marian-{best}-eager marian-{best}-compile torch-{
     "xtransformers-{best}-compile --name compiled"
 )
 BEAM = "--beam 5 --arms 'ours-int8-native-[sp]2' 'ct2-int8-[sp]2' 'hf-*'"
+# At base an arm takes half a minute to say what it writes.
+FEW = "--arms 'ours-int8-native-p2' 'ct2-int8-[sp]2'"
+ONE = "--arms 'ours-int8-native-t?' 'ours-int8-torch-t1' 'ct2-int8-t1'"
 PREPARE = "multi30k.py tiny base"
 FULL = (
     Step("prepare", PREPARE, 70, paced=False),
@@ -87,11 +90,13 @@ FULL = (
     Step("training-base", f"training.py --size base --steps 5 {BEST}", 200),
     Step("translation-tiny", "translation.py --size tiny --batch 128 --sentences 256 --rounds 2", 70),
     Step("translation-tiny-one", "translation.py --size tiny --batch 1 --sentences 30 --rounds 3", 60),
-    Step("translation-base", "translation.py --size base --batch 128 --sentences 256 --rounds 2", 120),
-    Step("translation-base-one", "translation.py --size base --batch 1 --sentences 30 --rounds 3", 80),
+    Step("translation-base", f"translation.py --size base --batch 128 --sentences 128 --rounds 2 {FEW}", 150),
+    Step("translation-base-one", f"translation.py --size base --batch 1 --sentences 12 --rounds 2 {ONE}", 80),
     Step("translation-tiny-beam", f"translation.py --size tiny --batch 128 --sentences 256 {BEAM}", 70),
-    Step("translation-base-beam", f"translation.py --size base --batch 128 --sentences 128 {BEAM}", 120),
-    Step("training-compiled", f"training.py --size tiny --steps 6 {COMPILED}", 180),
+    Step(
+        "translation-base-beam", f"translation.py --size base --batch 64 --sentences 64 --beam 5 {FEW}", 130
+    ),
+    Step("training-compiled", f"training.py --size tiny --steps 6 {COMPILED}", 140),
     Step("time-to-quality", "time_to_quality.py --steps 140 --looks 1", 160),
     Step(
         "attention",

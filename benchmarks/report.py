@@ -78,9 +78,17 @@ def machine(threads: int, device: str = "cpu") -> dict[str, str]:
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
         "commit": code_version() or "unknown",
         "threads": f"{threads}; load at the beginning {os.getloadavg()[0]:.2f}",
-        "command": " ".join([Path(sys.executable).name, *sys.argv]),
+        # Of a script its place in the checkout, whoever called it from wherever.
+        "command": " ".join([Path(sys.executable).name, _place_of(Path(sys.argv[0])), *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d %H:%M"),
     }
+
+
+def _place_of(script: Path) -> str:
+    """Where ``script`` is in the checkout; a script from elsewhere by its name."""
+    root = Path(__file__).resolve().parents[1]
+    whole = script.resolve()
+    return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else script.name
 
 
 def _version(package: str) -> str | None:

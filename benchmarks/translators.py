@@ -133,6 +133,8 @@ def hf(work: Work, kind: str, threads: int, parallel: int) -> Run:
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     numbers = our_numbers(work)
     model.generation_config.max_length = None
+    # Else the last token would be an end that nobody else is made to write.
+    model.generation_config.forced_eos_token_id = None
     limits = {"min_new_tokens": work.shortest, "max_new_tokens": work.longest}
     ranked = {"num_beams": work.beam, "length_penalty": 0.0} if work.beam > 1 else {}
 

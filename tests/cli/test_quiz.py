@@ -242,14 +242,17 @@ class Terminal:
         os.write(self._main, text.encode())
         self.wait("\n> ")
 
-    def end(self, key: str) -> int:
-        """Press ``key``, read the rest, and return the status."""
+    def end(self, key: str = "") -> int:
+        """Press ``key`` or, without one, send Ctrl-C's signal; read the rest, and return the status."""
         read = b""
         # A signal that comes after Python has shown its prompt and before it waits for a key interrupts
         # nothing until the next key, as readline is called by CPython 3.11; a user would press again.
-        for _ in range(12):
-            os.write(self._main, key.encode())
-            while select.select([self._main], [], [], 5)[0]:
+        for _ in range(4):
+            if key:
+                os.write(self._main, key.encode())
+            else:
+                self.process.send_signal(signal.SIGINT)
+            while select.select([self._main], [], [], 15)[0]:
                 try:
                     read += os.read(self._main, 4096)
                 except OSError:  # nobody has the other side any more
@@ -299,8 +302,7 @@ def test_a_session_on_a_terminal_may_be_left_anywhere(
 @unix
 def test_a_signal_while_it_starts_or_thinks_ends_it_quietly(terminal: Callable[..., Terminal]):
     session = terminal("quiz")
-    session.process.send_signal(signal.SIGINT)
-    assert session.end("") == 130
+    assert session.end() == 130
     assert "Traceback" not in session.text
 
 
