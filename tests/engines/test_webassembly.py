@@ -266,7 +266,8 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for name in ("one", "another/place"):
         folder = tmp_path_factory.mktemp("build") / name
         package = folder / "whyformer"
-        shutil.copytree(ROOT / "src/whyformer/engines", package / "engines")
+        for room in ("engines", "kernels"):
+            shutil.copytree(ROOT / "src/whyformer" / room, package / room)
         shutil.copy(ROOT / "src/whyformer/__init__.py", package)
         cache = {"ZIG_GLOBAL_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(folder)}
         (engine := package / "engines/webassembly/engine.wasm").unlink(missing_ok=True)
