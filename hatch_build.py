@@ -12,7 +12,6 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE = "src"
 PACKAGE = f"{SOURCE}/whyformer"
-ENGINES = f"{PACKAGE}/engines"
 PUBLISHED = "docs/why"
 
 
@@ -28,22 +27,20 @@ class NativeBuildHook(BuildHookInterface[Any]):
         # Of the package that is being made, what compiles needs nothing but Python.
         sys.path.insert(0, str(Path(self.root, SOURCE)))
         native = importlib.import_module("whyformer.engines.native.build")
-        browsers = importlib.import_module("whyformer.engines.webassembly.build")
-        if (fault := native.build()) is not None:
-            self.app.display_warning(f"The native engine was not compiled ({fault}); all else works.")
-        else:
-            build_data["artifacts"].append(f"{ENGINES}/native/decode.so")
-            build_data["pure_python"] = False
-            build_data["infer_tag"] = True
         kernels = importlib.import_module("whyformer.kernels.build")
-        if (fault := kernels.build_kernels()) is not None:
-            self.app.display_warning(f"Kernels were not compiled ({fault}); training is slower.")
-        else:
-            build_data["artifacts"].append(f"{PACKAGE}/kernels/kernels.so")
+        browsers = importlib.import_module("whyformer.engines.webassembly.build")
+        for compiling, library, name, cost in (
+            (native.build, "engines/native/decode.so", "The native engine was", "all else works"),
+            (kernels.build_kernels, "kernels/kernels.so", "Kernels were", "training is slower"),
+        ):
+            if (fault := compiling()) is not None:
+                self.app.display_warning(f"{name} not compiled ({fault}); {cost}.")
+                continue
+            build_data["artifacts"].append(f"{PACKAGE}/{library}")
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
         # One that was compiled of these sources before is as good: it runs everywhere.
         if browsers.missing_engine() is not None and (fault := browsers.build_engine()) is not None:
             self.app.display_warning(f"The engine for browsers was not compiled ({fault}); all else works.")
         else:
-            build_data["artifacts"].append(f"{ENGINES}/webassembly/engine.wasm")
+            build_data["artifacts"].append(f"{PACKAGE}/engines/webassembly/engine.wasm")

@@ -95,7 +95,7 @@ class TestWordTranslations:
         assert found.target[found.source == 4].tolist() == [7, 8]
         assert found.target[found.source == 5].tolist() == [8, 7]
         assert found.rank.tolist() == [0, 1] * 3
-        assert found.best(1).target[1:].tolist() == [7, 8]
+        assert found.target[found.rank < 1][1:].tolist() == [7, 8]
 
     @pytest.mark.parametrize("pairs", [([], []), ([[]], [[4]]), ([[4], []], [[], [5]])])
     def test_pairs_without_words_say_nothing(self, pairs: tuple[list[list[int]], list[list[int]]]):

@@ -39,8 +39,8 @@ def select_engine(
 
     The layers of ``model`` itself are changed where the engine leaves work to it. ``auto`` is the native
     engine with precision ``auto`` on the CPU, else torch; where that engine cannot compute the model, torch
-    does, and a ``WhyformerNote`` says why. With a ``shortlist`` the
-    engine searches among what that lists for a sentence.
+    does, and a ``WhyformerNote`` says why. With a ``shortlist`` the engine searches among what that lists
+    for a sentence.
 
     Raises:
         DecodingError: the device, the CPU, or the native engine cannot compute so; or CTranslate2 is to take

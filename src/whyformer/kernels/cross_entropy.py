@@ -21,28 +21,39 @@ def logits_gradient_(logits: Tensor, gold: Tensor, smoothing: float) -> tuple[Te
     Returns:
         Logarithm of each row's sum of exponentials, and the logit of its true token: each (N,1) fp32.
     """
-    columns = logits.shape[1]
-    share, top = smoothing / (columns - 2), 1.0 - smoothing
     if not takes(logits):
-        return _plain(logits, gold, share, top)
+        probability, normaliser, right = real_softmax(logits, gold)
+        logits.copy_(less_target_(probability, gold, smoothing))
+        return normaliser, right
+    columns = logits.shape[1]
     normaliser, right = logits.new_empty(2, len(logits), 1, dtype=torch.float32)
     required().whyformer_cross_entropy(
         *(logits.dtype == torch.bfloat16, logits.data_ptr(), gold.contiguous().data_ptr()),
         *(normaliser.data_ptr(), right.data_ptr(), len(logits), columns, PAD),
-        *(share, top, torch.get_num_threads()),
+        *(smoothing / (columns - 2), 1.0 - smoothing, torch.get_num_threads()),
     )
     return normaliser, right
 
 
-def _plain(logits: Tensor, gold: Tensor, share: float, top: float) -> tuple[Tensor, Tensor]:
+def real_softmax(logits: Tensor, gold: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Probabilities of ``logits`` (N,V), whose column of padding is set to -inf.
+
+    Returns:
+        Probabilities (N,V) in fp32; logarithm of each row's sum of exponentials, and the logit of its true
+        token, of ``gold`` (N,1): each (N,1) fp32.
+    """
     right = logits.gather(-1, gold).float()
     logits[:, PAD] = -torch.inf
     probability = logits.softmax(dim=-1, dtype=torch.float32)
     # The largest logit has a probability far from zero, so its logarithm is exact.
     largest = logits.amax(dim=-1, keepdim=True).float()
-    normaliser = largest - probability.amax(dim=-1, keepdim=True).log()
+    return probability, largest - probability.amax(dim=-1, keepdim=True).log(), right
+
+
+def less_target_(probability: Tensor, gold: Tensor, smoothing: float) -> Tensor:
+    """Take the smoothed target distribution of ``gold`` (N,1) from ``probability`` (N,V), in its place."""
+    share = smoothing / (probability.shape[1] - 2)
     probability.sub_(share)
     probability[:, PAD] = 0.0
-    probability.scatter_add_(-1, gold, torch.full_like(right, share - top))
-    logits.copy_(probability)
-    return normaliser, right
+    true = torch.full_like(gold, share - (1.0 - smoothing), dtype=probability.dtype)
+    return probability.scatter_add_(-1, gold, true)

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from whyformer.kernels.cross_entropy import logits_gradient_
+from whyformer.kernels.cross_entropy import less_target_, logits_gradient_, real_softmax
 from whyformer.nn.embedding import token_logits
 from whyformer.spec import Spec
 from whyformer.special_tokens import PAD
@@ -153,12 +153,7 @@ class _OutputTable:
         """Predictions from ``part`` (n,M), where ``labels`` (n,1) are right."""
         # (n,M) x (M,V) -> (n,V); the column of padding is left out of every sum
         logits = part @ self.rows.t()
-        right = logits.gather(-1, labels).float()
-        logits[:, PAD] = -torch.inf
-        probability = logits.softmax(dim=-1, dtype=torch.float32)
-        # The largest logit has a probability far from zero, so its logarithm is exact.
-        largest = logits.amax(dim=-1, keepdim=True).float()
-        normaliser = largest - probability.amax(dim=-1, keepdim=True).log()
+        probability, normaliser, right = real_softmax(logits, labels)
         return _Slice(logits, normaliser, probability, *self.sums(part, normaliser, right))
 
     def sums(self, part: Tensor, normaliser: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -172,14 +167,6 @@ class _OutputTable:
         nll = normaliser - right
         wrong = (self._others * normaliser - (total - right)) * (self._smoothing / self._others)
         return ((1.0 - self._smoothing) * nll + wrong).sum(), nll.sum()
-
-    def towards_gold(self, probability: Tensor, labels: Tensor) -> Tensor:
-        """Gradient (n,V) of cross-entropy in the logits, written over ``probability`` (n,V)."""
-        share = self._smoothing / self._others
-        gradient = probability.sub_(share)
-        gradient[:, PAD] = 0.0
-        right = torch.full_like(labels, share - (1.0 - self._smoothing), dtype=gradient.dtype)
-        return gradient.scatter_add_(-1, labels, right)
 
 
 class _Slice(NamedTuple):
@@ -195,7 +182,19 @@ class _Slice(NamedTuple):
     negative_log_likelihood: Tensor
 
 
-class _SlicedLoss(torch.autograd.Function):
+class _GradientInForward(torch.autograd.Function):
+    """A loss whose forward pass keeps the gradients of its first two inputs, hidden states and table."""
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, loss_gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Scale what the forward pass kept."""
+        hidden_gradient, weight_gradient = ctx.saved_tensors
+        others = (None,) * (len(ctx.needs_input_grad) - 2)
+        return hidden_gradient * loss_gradient, weight_gradient * loss_gradient, *others
+
+
+class _SlicedLoss(_GradientInForward):
     """d loss / d logits = softmax - target distribution, so no graph over the logits is needed."""
 
     @staticmethod
@@ -221,15 +220,8 @@ class _SlicedLoss(torch.autograd.Function):
         ctx.mark_non_differentiable(negative)
         return loss, negative
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, loss_gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Scale what the forward pass kept."""
-        hidden_gradient, weight_gradient = ctx.saved_tensors
-        return hidden_gradient * loss_gradient, weight_gradient * loss_gradient, None, None, None
 
-
-class _SlicedRDrop(torch.autograd.Function):
+class _SlicedRDrop(_GradientInForward):
     """Gradients of R-Drop in the logits z of both readings, whose probabilities are p and q, slice by slice.
 
     With d = log p - log q, the divergences KL(p‖q) + KL(q‖p) = Σ (p - q)·d have the derivatives
@@ -256,22 +248,13 @@ class _SlicedRDrop(torch.autograd.Function):
             negative += (one.negative_log_likelihood + other.negative_log_likelihood) / 2
             loss += (one.loss + other.loss) / 2 + alpha / 4 * divergence
             for place, read, away in zip(places, (one, other), apart, strict=True):
-                exact = table.towards_gold(read.probability, labels).div_(2).add_(away, alpha=alpha / 4)
+                exact = less_target_(read.probability, labels, smoothing).div_(2).add_(away, alpha=alpha / 4)
                 gradient = exact.to(hidden.dtype)
                 torch.mm(gradient, table.rows, out=hidden_gradient[place])
                 weight_gradient += gradient.t() @ hidden[place]
         ctx.save_for_backward(hidden_gradient, weight_gradient)
         ctx.mark_non_differentiable(negative)
         return loss, negative
-
-    @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, loss_gradient: Tensor, _: Tensor
-    ) -> tuple[Tensor, Tensor, None, None, None, None]:
-        """Scale what the forward pass kept."""
-        hidden_gradient, weight_gradient = ctx.saved_tensors
-        return hidden_gradient * loss_gradient, weight_gradient * loss_gradient, None, None, None, None
 
 
 def _drawn_together(one: _Slice, other: _Slice) -> tuple[Tensor, tuple[Tensor, Tensor]]:

@@ -34,11 +34,6 @@ class WordTranslations:
     probability: NDArray[np.float64]
     """(K,)"""
 
-    def best(self, count: int) -> "WordTranslations":
-        """The ``count`` likeliest targets of each source piece alone."""
-        kept = self.rank < count
-        return WordTranslations(self.source[kept], self.target[kept], self.probability[kept])
-
     @property
     def rank(self) -> NDArray[np.int64]:
         """(K,) place of each among those of its source piece, from 0."""

@@ -77,17 +77,19 @@ def make_shortlist(
         corpus = load_corpus(require_data(recipe.data))
     written = _written(translator, corpus, batch) if own else []
     data = shortlist_data(corpus, translator.tokenizers, written)
+    table = data.table(size.frequent, size.each, size.rare)
     with RunLock(run):
-        path = save_shortlist(folder, data.table(size.frequent, size.each, size.rare))
+        path = save_shortlist(folder, table)
     texts = [pair.source for pair in corpus.valid]
     texts = [text for text, fits in zip(texts, translator.fits(texts), strict=True) if fits]
     sources = translator.tokenizers.source.encode_all(texts)
     with without_notes():
         written = [best[0].ids for best in translator.translate(texts, batch=batch, scores=False)]
-    tried: list[tuple[ListSize, Coverage]] = []
-    while not tried or (tried[-1][1].pieces < COVERED and size.each < len(data.order)):
-        size = replace(size, each=2 * size.each) if tried else size
-        tried.append((size, coverage(data.table(size.frequent, size.each, size.rare), sources, written)))
+    tried = [(size, coverage(table, sources, written))]
+    while tried[-1][1].pieces < COVERED and size.each < len(data.order):
+        size = replace(size, each=2 * size.each)
+        table = data.table(size.frequent, size.each, size.rare)
+        tried.append((size, coverage(table, sources, written)))
     return MadeShortlist(path, len(data.order), tried)
 
 
