@@ -42,7 +42,7 @@ PROCESSORS := \
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	@# Compiling every file of torch in advance takes longer than all the rest; Python compiles what it imports.
-	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev,parity,ctranslate2,sentencepiece,audio,microphone,video,browser,webassembly]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev,parity,ctranslate2,sentencepiece,audio,microphone,video,browser,webassembly,serve,clients]'
 	@# The installer builds in an environment of its own, without a compiler for browsers.
 	-$(BIN)/python -m whyformer.engines.webassembly.build
 	@touch $@
