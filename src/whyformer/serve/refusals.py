@@ -5,7 +5,7 @@ from typing import ClassVar
 from whyformer.errors import WhyformerError
 
 
-class Refusal(WhyformerError):
+class RefusalError(WhyformerError):
     """A request that is not answered; ``str`` of it is one sentence for the client."""
 
     status: ClassVar[int] = 400
@@ -21,46 +21,46 @@ class Refusal(WhyformerError):
         """Field of the request that is at fault, if it is one."""
 
 
-class InvalidRequest(Refusal):
+class InvalidRequest(RefusalError):
     """A request that says something that cannot be."""
 
 
-class UnauthorizedRequest(Refusal):
+class UnauthorizedRequest(RefusalError):
     """A request without a key that is known here."""
 
     status = 401
     reason = "key"
 
 
-class UnknownRun(Refusal):
+class UnknownRun(RefusalError):
     """A request for a run that is not served here, or that does something else."""
 
     status = 404
     reason = "run"
 
 
-class RequestTooLarge(Refusal):
+class RequestTooLarge(RefusalError):
     """A request that is beyond a limit of the service."""
 
     status = 413
     reason = "size"
 
 
-class Overloaded(Refusal):
+class Overloaded(RefusalError):
     """A request that finds the queue full."""
 
     status = 429
     reason = "overload"
 
 
-class Draining(Refusal):
+class Draining(RefusalError):
     """A request that comes while the service is ending, or before it is ready."""
 
     status = 503
     reason = "draining"
 
 
-class DeadlinePassed(Refusal):
+class DeadlinePassed(RefusalError):
     """A request whose time ran out before its answer was there."""
 
     status = 504
