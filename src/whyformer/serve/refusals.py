@@ -21,46 +21,46 @@ class RefusalError(WhyformerError):
         """Field of the request that is at fault, if it is one."""
 
 
-class InvalidRequest(RefusalError):
+class InvalidRequestError(RefusalError):
     """A request that says something that cannot be."""
 
 
-class UnauthorizedRequest(RefusalError):
+class UnauthorizedError(RefusalError):
     """A request without a key that is known here."""
 
     status = 401
     reason = "key"
 
 
-class UnknownRun(RefusalError):
+class UnknownRunError(RefusalError):
     """A request for a run that is not served here, or that does something else."""
 
     status = 404
     reason = "run"
 
 
-class RequestTooLarge(RefusalError):
+class RequestTooLargeError(RefusalError):
     """A request that is beyond a limit of the service."""
 
     status = 413
     reason = "size"
 
 
-class Overloaded(RefusalError):
+class OverloadedError(RefusalError):
     """A request that finds the queue full."""
 
     status = 429
     reason = "overload"
 
 
-class Draining(RefusalError):
+class DrainingError(RefusalError):
     """A request that comes while the service is ending, or before it is ready."""
 
     status = 503
     reason = "draining"
 
 
-class DeadlinePassed(RefusalError):
+class DeadlinePassedError(RefusalError):
     """A request whose time ran out before its answer was there."""
 
     status = 504

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from whyformer.analysis.inspection import Inspection, inspect_translation
 from whyformer.decoding.search import SearchSpec
-from whyformer.serve.refusals import UnknownRun
+from whyformer.serve.refusals import UnknownRunError
 from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.task import Runner
@@ -61,12 +61,12 @@ class Service:
         """The run called ``name``, which must be of ``task``; the first of that task if None.
 
         Raises:
-            UnknownRun: there is none.
+            UnknownRunError: there is none.
         """
         for run in self._runs.values():
             if run.task == task and name in (None, run.name):
                 return run
-        raise UnknownRun(f"there is no run {name!r} for this here.", field="model")
+        raise UnknownRunError(f"there is no run {name!r} for this here.", field="model")
 
     async def translate(
         self, run: HostedRun, texts: Sequence[str], settings: SearchSpec | None, asking: Asking
