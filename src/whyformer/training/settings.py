@@ -57,6 +57,9 @@ class TrainingSpec(Spec):
     compile: Literal["auto"] | bool = "auto"
     """Compilation of the model by torch, which takes a minute or more at the first steps; auto compiles for a
     CUDA GPU only. The weights keep their names, and a run may resume without it, or with it."""
+    deterministic: bool = False
+    """Whether ranks sum the gradients of a step's batches in the batches' order, so that any number of ranks
+    gives the bits of one process with as many threads; a step then exchanges more."""
     validation: ValidationSpec = ValidationSpec()
     """Validation during training."""
     save_every: int = Field(default=200, ge=1)
