@@ -166,12 +166,13 @@ class Trainer(Generic[ModelT]):
         lengths = self.task.lengths
         waste = self.batches.padding_waste
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        ranks = f"{self.group.ranks.count} ranks of " if self.group.ranks.count > 1 else ""
         report.say(
             f"{parameters:,} parameters; {len(lengths):,} examples, {int(lengths.sum()):,} tokens, "
             f"{self.steps_per_epoch:,} steps an epoch, {waste:.1%} padding; {self.device.type}, "
-            f"{self.progress.precision}, {ranks}{torch.get_num_threads()} threads, seed {self.spec.seed}"
+            f"{self.progress.precision}, {torch.get_num_threads()} threads, seed {self.spec.seed}"
         )
+        if not self.group.is_alone:
+            report.say(f"{self.group.ranks.count} ranks share out the batches of each step")
         if self.total_steps is not None and (fault := self.spec.schedule.warmup_fault(self.total_steps)):
             report.say(fault)
         if self.progress.step:

@@ -42,7 +42,7 @@ class Signs:
 
     def begin(self) -> None:
         """Give signs until ``end``."""
-        threading.Thread(target=self._beat, name="signs of life", daemon=True).start()
+        threading.Thread(target=self._beat, name="signs", daemon=True).start()
 
     def end(self) -> None:
         """Give no more signs."""
