@@ -67,4 +67,5 @@ def main() -> None:
         raise SystemExit(2) from None
 
 
-main()
+if __name__ == "__main__":
+    main()
