@@ -20,6 +20,7 @@ from whyformer.decoding.hypothesis import Hypothesis, Prefixes, Searches
 from whyformer.decoding.protocol import AttendingState, DecoderState, StateT, StepDecoder
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.stopping import Pool
+from whyformer.decoding.wanted import Wanted
 from whyformer.errors import DecodingError
 from whyformer.position.layout import Padding, real_tokens
 from whyformer.special_tokens import BOS
@@ -37,6 +38,7 @@ def search(
     model_limit: Tensor | int | None = None,
     first: Tensor | None = None,
     numbers: Sequence[int] | None = None,
+    wanted: Wanted | None = None,
     watch: Callable[[Tensor], None] | None = None,
 ) -> list[list[Hypothesis]]:
     """Write what follows each sentence of ``source`` (B,S) with ``valid`` (B,S): hypotheses, best first.
@@ -44,7 +46,8 @@ def search(
     ``model_limit`` is the maximum number of tokens that the model can write to a sentence, EOS included; or
     to each of them, (B,). ``first`` (B,) is what it is fed first, BOS unless given. ``numbers`` (B) are the
     indices of the sentences in the caller's data, 0, 1, … unless given: they seed sampling, and name a
-    sentence in errors. ``watch`` is shown the live prefixes (R,T) whenever they have grown.
+    sentence in errors. Those that are no longer ``wanted`` leave. ``watch`` is shown the live prefixes (R,T)
+    whenever they have grown.
 
     Raises:
         DecodingError: the settings do not suit the model, or its logits are not numbers.
@@ -74,9 +77,10 @@ def search(
         pool.add_finished(searches, candidates, prefixes)
         living = candidates.living(strategy.width)
         over = pool.is_decided(searches, living) | (searches.longest == length)
-        if over.any():
+        gone = over if wanted is None else over | _left(wanted, searches, strategy.samples)
+        if gone.any():
             pool.add_cut_off(searches[over], living[over], prefixes)
-            searches, living = searches[~over], living[~over]
+            searches, living = searches[~gone], living[~gone]
             if len(searches) == 0:
                 break
         prefixes, last = prefixes.grow(living), living.token.flatten()
@@ -92,6 +96,11 @@ def _all_searches(longest: Tensor, numbers: Sequence[int], samples: int) -> tupl
     sentence = index // samples
     number = torch.tensor(list(numbers), device=longest.device)[sentence]
     return Searches(index, number, sample=index % samples, longest=longest[sentence]), sentence
+
+
+def _left(wanted: Wanted, searches: Searches, samples: int) -> Tensor:
+    """Mask (G,) of ``searches`` whose sentence, of which there are ``samples``, nobody waits for."""
+    return ~wanted.now().to(searches.index.device)[searches.index // samples]
 
 
 def _select(state: DecoderState, rows: Tensor, present: int) -> None:
