@@ -19,7 +19,10 @@ from whyformer.models.gpt import GPT
 from whyformer.special_tokens import BOS, NAMES, UNK
 from whyformer.tasks.bad_lines import unreadable
 from whyformer.tasks.opening import Tokens, openings
-from whyformer.tasks.output import TextOutput
+from whyformer.tasks.output import Piece, TextOutput
+
+Prompt = str | tuple[int, ...]
+"""The beginning of a text, or its tokens without BOS, which are read as they are."""
 
 
 class Generator:
@@ -43,7 +46,7 @@ class Generator:
 
     def generate(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Prompt],
         settings: SearchSpec | None = None,
         *,
         batch: int = 64,
@@ -53,7 +56,7 @@ class Generator:
         """Continuations of each prompt, best first; an output's text leaves the prompt out.
 
         Args:
-            prompts: beginnings of texts.
+            prompts: beginnings of texts, or their tokens.
             settings: how to search; the recipe's way if left out.
             batch: prompts side by side; it changes the speed, not the result.
             first: the number of the first prompt in the caller's data: what is drawn for it depends on that.
@@ -100,7 +103,7 @@ class Generator:
 
     def stream(
         self,
-        prompt: str,
+        prompt: Prompt,
         write: Callable[[str], object],
         settings: SearchSpec | None = None,
         *,
@@ -111,6 +114,21 @@ class Generator:
         Raises:
             DecodingError: as for ``generate``; or the search follows several texts, none of which is decided
                 before the end.
+        """
+        self.follow(prompt, lambda piece: write(piece.text), settings, special_tokens=special_tokens)
+
+    def follow(
+        self,
+        prompt: Prompt,
+        show: Callable[[Piece], object],
+        settings: SearchSpec | None = None,
+        *,
+        special_tokens: bool = False,
+    ) -> None:
+        """Show what follows ``prompt`` piece by piece, as ``stream`` writes it, with what is known of it.
+
+        Raises:
+            DecodingError: as for ``stream``.
         """
         settings = self.settings if settings is None else settings
         strategy = settings.build()
@@ -123,17 +141,15 @@ class Generator:
         rows, last, limit = self._rows([begun.head])
         shown = 0
 
-        def show(ids: Sequence[int]) -> None:
-            nonlocal shown
-            text = self._text(ids[: _room(ids, begun, settings)], begun)
-            write(text[shown:])
-            shown = len(text)
-
         def watch(prefixes: torch.Tensor) -> None:
+            nonlocal shown
             ids: list[int] = prefixes[0].tolist()
             # Bytes make characters together with those that follow, or do not.
             if self.tokenizer.pieces[ids[-1]] not in BYTES:
-                show(ids)
+                ids = ids[: _room(ids, begun, settings)]
+                text = self._text(ids, begun)
+                _ = show(Piece(text[shown:], max(0, len(ids) - _overlap(ids, begun))))
+                shown = len(text)
 
         found = search(
             self.model,
@@ -145,20 +161,13 @@ class Generator:
             numbers=[1],
             watch=watch,
         )
-        show(found[0][0].tokens)
+        whole = self._candidate(_cut(found[0][0], begun, settings), begun)
+        _ = show(Piece(whole.text[shown:], whole.written, whole.finished))
 
     def _begun(
-        self, prompts: Sequence[str], first: int, settings: SearchSpec, special_tokens: bool
+        self, prompts: Sequence[Prompt], first: int, settings: SearchSpec, special_tokens: bool
     ) -> "list[_Prompt]":
-        for number, prompt in enumerate(prompts, start=first):
-            if (why := unreadable(prompt, number)) is not None:
-                raise DecodingError(why)
-        stripped = [prompt.rstrip(" ") for prompt in prompts]
-        self.tokenizer.note_unseen([] if special_tokens else stripped)
-        if special_tokens:
-            encoded = [self.tokenizer.encode_marked(prompt) for prompt in stripped]
-        else:
-            encoded = self.tokenizer.encode_all(stripped)
+        encoded = self._encoded(prompts, first, special_tokens)
         most = self.model.longest - opens_with_bos(self.tokenizer)
         for number, ids in enumerate(encoded, start=first):
             if len(ids) > most:
@@ -169,7 +178,37 @@ class Generator:
         if special_tokens or settings.prefix:  # what follows is said in tokens, so the prompt is, too
             return [_Prompt(prompt_tokens(self.tokenizer, ids), (), "", ()) for ids in encoded]
         most = settings.longest_extra if settings.longest_factor == 0 else self.model.longest
-        return [self._prompt(prompt, ids, most) for prompt, ids in zip(stripped, encoded, strict=True)]
+        return [
+            self._prompt(prompt.rstrip(" "), ids, most)
+            if isinstance(prompt, str)
+            else _Prompt(prompt_tokens(self.tokenizer, ids), (), "", ())
+            for prompt, ids in zip(prompts, encoded, strict=True)
+        ]
+
+    def _encoded(self, prompts: Sequence[Prompt], first: int, special_tokens: bool) -> list[list[int]]:
+        """The tokens of each prompt."""
+        for number, prompt in enumerate(prompts, start=first):
+            if (why := self._unreadable(prompt, number)) is not None:
+                raise DecodingError(why)
+        texts = [prompt.rstrip(" ") for prompt in prompts if isinstance(prompt, str)]
+        self.tokenizer.note_unseen([] if special_tokens else texts)
+        if special_tokens:
+            encoded = iter([self.tokenizer.encode_marked(text) for text in texts])
+        else:
+            encoded = iter(self.tokenizer.encode_all(texts))
+        return [next(encoded) if isinstance(prompt, str) else [*prompt] for prompt in prompts]
+
+    def _unreadable(self, prompt: Prompt, number: int) -> str | None:
+        """A sentence on why the prompt of this ``number`` cannot be read; None if it can."""
+        if isinstance(prompt, str):
+            return unreadable(prompt, number)
+        for id in prompt:
+            if not 0 <= id < self.tokenizer.size:
+                return (
+                    f"prompt {number}: token id {id} is outside this tokenizer's 0 to "
+                    f"{self.tokenizer.size - 1}; the ids come from another tokenizer."
+                )
+        return None
 
     def _prompt(self, text: str, ids: list[int], most: int) -> "_Prompt":
         """``text``, cut into ``ids``, up to where all of its continuations are cut alike.
@@ -202,11 +241,9 @@ class Generator:
 
     def _candidate(self, hypothesis: Hypothesis, begun: "_Prompt") -> TextOutput:
         text, ids = self._text(hypothesis.tokens, begun), hypothesis.tokens
-        completing = 0
+        completing = _overlap(ids, begun)
         if ids[: len(begun.rest)] == begun.rest:  # the prompt ended with a piece after all
-            ids = ids[len(begun.rest) :]
-        else:
-            completing = next(len(each) for each in begun.openings if ids[: len(each)] == each)
+            ids, completing = ids[len(begun.rest) :], 0
         readable = self.tokenizer.tokens(ids)
         return TextOutput(text, hypothesis.score, ids, readable, hypothesis.finished, completing)
 
@@ -249,6 +286,12 @@ def _room(ids: Sequence[int], begun: _Prompt, settings: SearchSpec) -> int:
         return len(ids)
     taken = next((len(each) for each in begun.openings if tuple(ids[: len(each)]) == each), len(begun.rest))
     return settings.longest_extra - len(begun.rest) + taken
+
+
+def _overlap(ids: Sequence[int], begun: _Prompt) -> int:
+    """Number of first ``ids`` that hold the end of the prompt, if the text is as long as that."""
+    begins = (begun.rest, *begun.openings)
+    return next((len(each) for each in begins if tuple(ids[: len(each)]) == each), len(ids))
 
 
 def _cut(hypothesis: Hypothesis, begun: _Prompt, settings: SearchSpec) -> Hypothesis:
