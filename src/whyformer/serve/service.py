@@ -2,18 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from torch import Tensor
 
 from whyformer.analysis.inspection import Inspection, inspect_translation
 from whyformer.decoding.search import SearchSpec
 from whyformer.serve.refusals import UnknownRunError
-from whyformer.tasks.causal_lm.generator import Generator
-from whyformer.tasks.output import TextOutput
+from whyformer.tasks.causal_lm.generator import Generator, Prompt
+from whyformer.tasks.output import Piece, TextOutput
 from whyformer.tasks.task import Runner
 from whyformer.tasks.translation.translator import Translator
+
+ResultT = TypeVar("ResultT")
 
 
 @dataclass
@@ -76,18 +79,22 @@ class Service:
         return await asyncio.to_thread(run.runner.translate, texts, settings)
 
     async def generate(
-        self, run: HostedRun, prompts: Sequence[str], settings: SearchSpec | None, asking: Asking
+        self, run: HostedRun, prompts: Sequence[Prompt], settings: SearchSpec | None, asking: Asking
     ) -> list[list[TextOutput]]:
         """Continuations of each prompt, best first."""
         assert isinstance(run.runner, Generator)
         return await asyncio.to_thread(run.runner.generate, prompts, settings)
 
     async def stream(
-        self, run: HostedRun, prompt: str, settings: SearchSpec | None, asking: Asking
-    ) -> AsyncIterator[str]:
+        self, run: HostedRun, prompt: Prompt, settings: SearchSpec | None, asking: Asking
+    ) -> AsyncIterator[Piece]:
         """The pieces of the one continuation of ``prompt``, as they are written."""
         for output in await self.generate(run, [prompt], settings, asking):
-            yield output[0].text
+            yield Piece(output[0].text, output[0].written, output[0].finished)
+
+    async def compute(self, run: HostedRun, work: Callable[[], ResultT], asking: Asking) -> ResultT:
+        """The result of ``work`` of some other kind on the engine of ``run``, off the event loop."""
+        return await asyncio.to_thread(work)
 
     async def embed(self, run: HostedRun, texts: Sequence[str], asking: Asking) -> Tensor:
         """Vectors (N,M) of N texts."""

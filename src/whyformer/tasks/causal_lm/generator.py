@@ -20,7 +20,10 @@ from whyformer.models.gpt import GPT
 from whyformer.special_tokens import BOS, NAMES, UNK
 from whyformer.tasks.bad_lines import unreadable
 from whyformer.tasks.opening import Tokens, openings
-from whyformer.tasks.output import TextOutput
+from whyformer.tasks.output import Piece, TextOutput
+
+Prompt = str | tuple[int, ...]
+"""The beginning of a text, or its tokens without BOS, which are read as they are."""
 
 
 class Generator:
@@ -44,7 +47,7 @@ class Generator:
 
     def generate(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Prompt],
         settings: SearchSpec | None = None,
         *,
         batch: int = 64,
@@ -54,7 +57,7 @@ class Generator:
         """Continuations of each prompt, best first; an output's text leaves the prompt out.
 
         Args:
-            prompts: beginnings of texts.
+            prompts: beginnings of texts, or their tokens.
             settings: how to search; the recipe's way if left out.
             batch: prompts side by side; it changes the speed, not the result.
             first: the number of the first prompt in the caller's data: what is drawn for it depends on that.
@@ -119,20 +122,35 @@ class Generator:
 
     def stream(
         self,
-        prompt: str,
+        prompt: Prompt,
         write: Callable[[str], object],
+        settings: SearchSpec | None = None,
+        *,
+        special_tokens: bool = False,
+    ) -> None:
+        """Write what follows ``prompt`` piece by piece; all pieces joined are what ``generate`` gives.
+
+        Raises:
+            DecodingError: as for ``generate``; or the search follows several texts, none of which is decided
+                before the end.
+        """
+        self.follow(prompt, lambda piece: write(piece.text), settings, special_tokens=special_tokens)
+
+    def follow(
+        self,
+        prompt: Prompt,
+        show: Callable[[Piece], object],
         settings: SearchSpec | None = None,
         *,
         special_tokens: bool = False,
         wanted: Wanted | None = None,
     ) -> None:
-        """Write what follows ``prompt`` piece by piece; all pieces joined are what ``generate`` gives.
+        """Show what follows ``prompt`` piece by piece, as ``stream`` writes it, with what is known of it.
 
-        It ends early once the text is no longer ``wanted`` (1).
+        Once the text is no longer ``wanted`` (1) nothing more is shown, and no last piece.
 
         Raises:
-            DecodingError: as for ``generate``; or the search follows several texts, none of which is decided
-                before the end.
+            DecodingError: as for ``stream``.
         """
         settings = self.settings if settings is None else settings
         strategy = settings.build()
@@ -145,17 +163,15 @@ class Generator:
         rows, last, limit = self._rows([begun.head])
         shown = 0
 
-        def show(ids: Sequence[int]) -> None:
-            nonlocal shown
-            text = self._text(ids[: _room(ids, begun, settings)], begun)
-            write(text[shown:])
-            shown = len(text)
-
         def watch(prefixes: torch.Tensor) -> None:
+            nonlocal shown
             ids: list[int] = prefixes[0].tolist()
             # Bytes make characters together with those that follow, or do not.
             if self.tokenizer.pieces[ids[-1]] not in BYTES:
-                show(ids)
+                ids = ids[: _room(ids, begun, settings)]
+                text = self._text(ids, begun)
+                _ = show(Piece(text[shown:], max(0, len(ids) - _overlap(ids, begun))))
+                shown = len(text)
 
         found = search(
             self.model,
@@ -168,12 +184,13 @@ class Generator:
             wanted=wanted,
             watch=watch,
         )
-        if found[0]:
-            show(found[0][0].tokens)
+        if found[0]:  # nothing is there if it was no longer wanted
+            whole = self._candidate(_cut(found[0][0], begun, settings), begun)
+            _ = show(Piece(whole.text[shown:], whole.written, whole.finished))
 
     def begin(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Prompt],
         settings: SearchSpec | None = None,
         *,
         first: int = 1,
@@ -185,15 +202,7 @@ class Generator:
             DecodingError: a prompt is longer than the model reads or no text.
         """
         settings = self.settings if settings is None else settings
-        for number, prompt in enumerate(prompts, start=first):
-            if (why := unreadable(prompt, number)) is not None:
-                raise DecodingError(why)
-        stripped = [prompt.rstrip(" ") for prompt in prompts]
-        self.tokenizer.note_unseen([] if special_tokens else stripped)
-        if special_tokens:
-            encoded = [self.tokenizer.encode_marked(prompt) for prompt in stripped]
-        else:
-            encoded = self.tokenizer.encode_all(stripped)
+        encoded = self._encoded(prompts, first, special_tokens)
         most = self.model.longest - opens_with_bos(self.tokenizer)
         for number, ids in enumerate(encoded, start=first):
             if len(ids) > most:
@@ -208,9 +217,36 @@ class Generator:
             ]
         most = settings.longest_extra if settings.longest_factor == 0 else self.model.longest
         return [
-            self._prompt(number, prompt, ids, most)
-            for number, (prompt, ids) in enumerate(zip(stripped, encoded, strict=True), start=first)
+            self._prompt(number, prompt.rstrip(" "), ids, most)
+            if isinstance(prompt, str)
+            else BegunText(number, prompt_tokens(self.tokenizer, ids))
+            for number, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True), start=first)
         ]
+
+    def _encoded(self, prompts: Sequence[Prompt], first: int, special_tokens: bool) -> list[list[int]]:
+        """The tokens of each prompt."""
+        for number, prompt in enumerate(prompts, start=first):
+            if (why := self._unreadable(prompt, number)) is not None:
+                raise DecodingError(why)
+        texts = [prompt.rstrip(" ") for prompt in prompts if isinstance(prompt, str)]
+        self.tokenizer.note_unseen([] if special_tokens else texts)
+        if special_tokens:
+            encoded = iter([self.tokenizer.encode_marked(text) for text in texts])
+        else:
+            encoded = iter(self.tokenizer.encode_all(texts))
+        return [next(encoded) if isinstance(prompt, str) else [*prompt] for prompt in prompts]
+
+    def _unreadable(self, prompt: Prompt, number: int) -> str | None:
+        """A sentence on why the prompt of this ``number`` cannot be read; None if it can."""
+        if isinstance(prompt, str):
+            return unreadable(prompt, number)
+        for id in prompt:
+            if not 0 <= id < self.tokenizer.size:
+                return (
+                    f"prompt {number}: token id {id} is outside this tokenizer's 0 to "
+                    f"{self.tokenizer.size - 1}; the ids come from another tokenizer."
+                )
+        return None
 
     def _prompt(self, number: int, text: str, ids: list[int], most: int) -> "BegunText":
         """``text``, cut into ``ids``, up to where all of its continuations are cut alike.
@@ -244,11 +280,9 @@ class Generator:
 
     def _candidate(self, hypothesis: Hypothesis, begun: "BegunText") -> TextOutput:
         text, ids = self._text(hypothesis.tokens, begun), hypothesis.tokens
-        completing = 0
+        completing = _overlap(ids, begun)
         if ids[: len(begun.rest)] == begun.rest:  # the prompt ended with a piece after all
-            ids = ids[len(begun.rest) :]
-        else:
-            completing = next(len(each) for each in begun.openings if ids[: len(each)] == each)
+            ids, completing = ids[len(begun.rest) :], 0
         readable = self.tokenizer.tokens(ids)
         return TextOutput(text, hypothesis.score, ids, readable, hypothesis.finished, completing)
 
@@ -293,6 +327,12 @@ def _room(ids: Sequence[int], begun: BegunText, settings: SearchSpec) -> int:
         return len(ids)
     taken = next((len(each) for each in begun.openings if tuple(ids[: len(each)]) == each), len(begun.rest))
     return settings.longest_extra - len(begun.rest) + taken
+
+
+def _overlap(ids: Sequence[int], begun: BegunText) -> int:
+    """Number of first ``ids`` that hold the end of the prompt, if the text is as long as that."""
+    begins = (begun.rest, *begun.openings)
+    return next((len(each) for each in begins if tuple(ids[: len(each)]) == each), len(ids))
 
 
 def _cut(hypothesis: Hypothesis, begun: BegunText, settings: SearchSpec) -> Hypothesis:
