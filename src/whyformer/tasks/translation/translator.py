@@ -103,7 +103,7 @@ class Translator:
                 model.
         """
         bad = BadLines("stop") if bad is None else bad
-        lines = [self.sentences(text) if split else [text] for text in texts]
+        lines = [self._sentences(text) if split else [text] for text in texts]
         places = [index for index, line in enumerate(lines) for _ in line]
         sentences = [sentence for line in lines for sentence in line]
         sources = self._encoded(sentences, [first + index for index in places], bad)
@@ -131,11 +131,7 @@ class Translator:
 
     def fits(self, texts: Sequence[str]) -> list[bool]:
         """Whether each sentence is short enough for the model."""
-        return [len(source) <= self.most for source in self.tokenizers.source.encode_all(texts)]
-
-    def sentences(self, line: str) -> list[str]:
-        """The sentences that ``line`` is cut into; itself where no model can read it."""
-        return split_line(self.tokenizers.source.normalized(line)) if unreadable(line, 0) is None else [line]
+        return [len(source) <= self._most for source in self.tokenizers.source.encode_all(texts)]
 
     def openings(self, text: str) -> tuple[tuple[int, ...], ...]:
         """The sequences of tokens, with one of which every translation that begins with ``text`` does.
@@ -149,9 +145,13 @@ class Translator:
         return openings(self.tokenizers.target, text)
 
     @property
-    def most(self) -> int:
+    def _most(self) -> int:
         """Maximum number of tokens of a sentence."""
         return self.model.longest - 1  # EOS is the last
+
+    def _sentences(self, line: str) -> list[str]:
+        """The sentences of ``line``; itself where there is but one, or none."""
+        return split_line(self.tokenizers.source.normalized(line)) if unreadable(line, 0) is None else [line]
 
     def _encoded(
         self, sentences: Sequence[str], numbers: Sequence[int], bad: BadLines
@@ -166,7 +166,7 @@ class Translator:
         ]
         self.tokenizers.source.note_unseen(readable)
         sources: list[list[int] | None] = []
-        most = self.most
+        most = self._most
         for number, source in zip(numbers, self.tokenizers.source.encode_all(readable), strict=True):
             if len(source) > most:
                 bad.cut_short(

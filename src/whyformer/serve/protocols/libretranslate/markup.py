@@ -15,7 +15,24 @@ from typing import NamedTuple
 _UNTRANSLATED = frozenset(("script", "style", "code", "kbd", "samp", "var", "textarea", "template"))
 # No tag but their own end is looked for inside of these.
 _RAW = frozenset(("script", "style", "textarea", "xmp", "iframe", "noembed", "noframes"))
-_VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+_VOID = frozenset(
+    (
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "param",
+        "source",
+        "track",
+        "wbr",
+    )
+)
 
 _TAG = re.compile(r"</?([a-zA-Z][^\s/>]*)")
 _ATTRIBUTE = re.compile(r"[\s/]*([^\s/>=][^\s/>=]*)\s*(=?)\s*")

@@ -1,19 +1,17 @@
 """Routes of LibreTranslate's dialect."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
-from typing_extensions import override
 
+from whyformer.data.tokenizers.text.sentences import split_line
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.constraints import ConstraintsSpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.serve.protocols.asking import asking_of, attended
+from whyformer.serve.protocols.asking import noted_asking
 from whyformer.serve.protocols.bodies import shown
 from whyformer.serve.protocols.libretranslate.languages import LanguagePair
 from whyformer.serve.protocols.libretranslate.request import (
@@ -32,13 +30,13 @@ from whyformer.serve.protocols.libretranslate.schema import (
 )
 from whyformer.serve.protocols.libretranslate.served import ServedLanguages
 from whyformer.serve.protocols.libretranslate.texts import Part, put_together, take_apart
-from whyformer.serve.refusals import RefusalError, RequestTooLargeError, UnauthorizedError, UnknownRunError
+from whyformer.serve.refusals import RequestTooLargeError, UnauthorizedError, UnknownRunError
 from whyformer.serve.service import Asking, HostedRun, Service
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.translation.translator import Translator
 
-KeyCheck = Callable[[str | None], None]
-"""Raises ``UnauthorizedError`` unless the key, or None, is one to be let in with."""
+KeyCheck = Callable[[Request, str | None], None]
+"""Raises ``UnauthorizedError`` unless a request, or the key among its fields, is to be let in."""
 Translations = Sequence[Sequence[TextOutput]]
 """Outputs of each sentence, best first."""
 
@@ -63,20 +61,18 @@ def libretranslate_router(
     """
     limits = TranslationLimits() if limits is None else limits
     served = ServedLanguages(service, languages)
-    router = APIRouter(route_class=_Route, tags=["LibreTranslate"], responses=ERRORS)
+    router = APIRouter(tags=["LibreTranslate"], responses=ERRORS)
 
     targets = [*dict.fromkeys(target for known in served.listed().values() for target in known)]
 
-    @router.post(
-        "/translate", response_model=TranslationAnswer, openapi_extra=request_body(limits, targets)
-    )
+    @router.post("/translate", response_model=TranslationAnswer, openapi_extra=request_body(limits, targets))
     async def translate(request: Request) -> Response:
         """Translate a text, or each text of a list."""
         asked = await read_request(request, limits)
         if check_key is not None:
-            check_key(asked.key)
+            _check_key(check_key, request, asked.key)
         run = served.choose(asked.source, asked.target)
-        answer = await attended(request, asking := asking_of(request), _answer(service, run, asked, asking))
+        answer = await _answer(service, run, asked, noted_asking(request))
         return JSONResponse(answer.model_dump(by_alias=True, exclude_none=True))
 
     @router.get("/languages", response_model=list[LanguageAnswer])
@@ -111,23 +107,17 @@ def libretranslate_router(
     return router
 
 
-class _Route(APIRoute):
-    """A route that refuses as LibreTranslate does: never with 200, and with 403 where a key is wrong."""
+class UnknownKeyError(UnauthorizedError):
+    """A request without a key that is known here, as clients of LibreTranslate hear of it."""
 
-    @override
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
+    status = 403
 
-        async def refusing(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except RefusalError as refusal:
-                status = 403 if isinstance(refusal, UnauthorizedError) else refusal.status
-                seconds = refusal.retry_after
-                headers = None if seconds is None else {"Retry-After": str(seconds)}
-                return JSONResponse({"error": str(refusal)}, status, headers)
 
-        return refusing
+def _check_key(check_key: KeyCheck, request: Request, key: str | None) -> None:
+    try:
+        check_key(request, key)
+    except UnauthorizedError as refusal:
+        raise UnknownKeyError(str(refusal), field="api_key") from None
 
 
 async def _answer(
@@ -135,7 +125,12 @@ async def _answer(
 ) -> TranslationAnswer:
     translator = run.runner
     assert isinstance(translator, Translator), "a run that translates"
-    parts = [take_apart(text, asked.form, translator.sentences) for text in asked.texts]
+    normalized = translator.tokenizers.source.normalized
+
+    def cut(line: str) -> list[str]:
+        return split_line(normalized(line))
+
+    parts = [take_apart(text, asked.form, cut) for text in asked.texts]
     sentences = [sentence for text in parts for part in text for sentence in part.sentences]
     _refuse_overlong(translator, sentences)
     found: Translations = []
@@ -185,7 +180,7 @@ def _refuse_overlong(translator: Translator, sentences: Sequence[str]) -> None:
     for sentence, fits in zip(sentences, translator.fits(sentences), strict=True):
         if not fits:
             raise RequestTooLargeError(
-                f"the sentence {shown(sentence)} has more than the {translator.most:,} tokens that the "
-                "model takes; split it.",
+                f"the sentence {shown(sentence)} has more tokens than the {translator.model.longest - 1:,} "
+                "that the model takes; split it.",
                 field="q",
             )
