@@ -84,7 +84,7 @@ class Translator:
 
     def translate(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str] | Sequence[SourceSentence],
         settings: SearchSpec | None = None,
         *,
         batch: int = 64,
@@ -93,6 +93,7 @@ class Translator:
         scores: bool = True,
         split: bool = False,
         bad: BadLines | None = None,
+        wanted: Wanted | None = None,
     ) -> list[list[TextOutput]]:
         """The translations of each line, best first.
 
@@ -100,7 +101,8 @@ class Translator:
         one translation, which is empty.
 
         Args:
-            texts: lines, of one sentence each unless ``split``.
+            texts: lines, of one sentence each unless ``split``; or what ``encode`` has made of lines of
+                several callers, each with its own number.
             settings: how to search; the recipe's way if left out. A prefix begins a line, not each sentence.
             batch: sentences side by side; it changes the speed, not the result.
             first: the number of the first line in the caller's data, from 1. Errors name lines, and
@@ -111,47 +113,18 @@ class Translator:
                 ones joined, and its score is their sum.
             bad: what to do about lines that cannot be translated; they get an empty translation, too. An
                 error is raised if left out.
+            wanted: whether each sentence still is; one that is not leaves, with whatever it has by then.
 
         Raises:
             DecodingError: a line is longer than the model takes or no text, or the settings do not suit the
                 model.
         """
         bad = BadLines("stop") if bad is None else bad
-        lines = [self._sentences(text) if split else [text] for text in texts]
-        sentences = self._encoded(lines, first, bad)
-        if not split:
-            sound = {first + index: text for index, text in enumerate(texts)}
+        lines = [self._sentences(text) if split else [text] for text in texts if isinstance(text, str)]
+        sentences = [text for text in texts if not isinstance(text, str)] or self._encoded(lines, first, bad)
+        if lines and not split:
+            sound = {number: line for number, (line,) in enumerate(lines, start=first)}
             self.tokenizers.source.note_longer({n: t for n, t in sound.items() if n not in bad.left_out})
-        results = self.search(sentences, settings, batch=batch, advance=advance, scores=scores)
-        rest = iter(results)
-        return [[_joined([next(rest)[0] for _ in line])] for line in lines] if split else results
-
-    def encode(self, texts: Sequence[str], *, first: int = 1) -> list[SourceSentence]:
-        """Sentences ready for ``search``, a line each; see ``translate`` for ``first``.
-
-        Raises:
-            DecodingError: a line is longer than the model takes or no text.
-        """
-        return self._encoded([[text] for text in texts], first, BadLines("stop"))
-
-    def search(
-        self,
-        sentences: Sequence[SourceSentence],
-        settings: SearchSpec | None = None,
-        *,
-        batch: int = 64,
-        advance: Callable[[int], None] | None = None,
-        scores: bool = True,
-        wanted: Wanted | None = None,
-    ) -> list[list[TextOutput]]:
-        """The translations of each sentence, best first; see ``translate``.
-
-        Sentences of several callers may stand together, each with its own number. Those that are no longer
-        ``wanted`` leave; whatever they have by then comes out.
-
-        Raises:
-            DecodingError: the settings do not suit the model.
-        """
         settings = self.settings if settings is None else settings
         results = [[TextOutput("", 0.0, (), [], finished=True)] for _ in sentences]
         filled = [index for index, sentence in enumerate(sentences) if sentence.tokens is not None]
@@ -165,7 +138,16 @@ class Translator:
                     for place, best in zip(order, self._outputs(rows, found, way, scores), strict=True):
                         results[places[place]] = best
                     done(len(order))
-        return results
+        rest = iter(results)
+        return [[_joined([next(rest)[0] for _ in line])] for line in lines] if split and lines else results
+
+    def encode(self, texts: Sequence[str], *, first: int = 1) -> list[SourceSentence]:
+        """Lines ready for ``translate``, of one sentence each; see there for ``first``.
+
+        Raises:
+            DecodingError: a line is longer than the model takes or no text.
+        """
+        return self._encoded([[text] for text in texts], first, BadLines("stop"))
 
     def fits(self, texts: Sequence[str]) -> list[bool]:
         """Whether each sentence is short enough for the model."""
