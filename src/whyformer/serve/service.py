@@ -104,6 +104,6 @@ class Service:
         return await asyncio.to_thread(inspect_translation, run.runner, source, translation)
 
     async def look(self, run: HostedRun, work: Callable[[Translator], Looked], asking: Asking) -> Looked:
-        """What ``work`` makes of the translator of ``run``, in its turn."""
+        """Result of ``work`` on the translator of ``run``, in its turn."""
         assert isinstance(run.runner, Translator)
         return await asyncio.to_thread(work, run.runner)

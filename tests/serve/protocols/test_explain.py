@@ -27,7 +27,7 @@ from whyformer.engines.webassembly import build
 from whyformer.engines.webassembly.model_file import model_bytes
 from whyformer.runs.load import load_as
 from whyformer.serve.protocols.explain import answer
-from whyformer.serve.protocols.explain.answer import explained, heads_of
+from whyformer.serve.protocols.explain.answer import heads_of, look_into
 from whyformer.serve.protocols.explain.request import ExplainRequest
 from whyformer.serve.protocols.explain.router import explain_router
 from whyformer.serve.protocols.libretranslate.languages import LanguagePair
@@ -105,9 +105,9 @@ def test_answers_are_those_of_the_pages_engine(translator: Translator, tmp_path:
     native = Translator(translator.model, translator.tokenizers, decoding, engine=engine)
     for each, page in zip(asked, told["found"], strict=True):
         own = page.pop("own")
-        ours = explained(native, ExplainRequest.model_validate(each))
+        ours = look_into(native, ExplainRequest.model_validate(each))
         alike(ours, page)
-        given = explained(native, ExplainRequest(text=each["text"], translation="1 0"))
+        given = look_into(native, ExplainRequest(text=each["text"], translation="1 0"))
         if own is None:
             assert given["look"] is None
         else:
@@ -217,8 +217,8 @@ def test_too_much_attention_is_refused(translator: Translator, monkeypatch: pyte
     asked = ExplainRequest(text="0 1 2")
     monkeypatch.setattr(answer, "MOST_WEIGHTS", 10)
     with pytest.raises(answer.RequestTooLargeError, match="attention: false"):
-        explained(translator, asked)
-    assert explained(translator, asked.model_copy(update={"attention": False}))["look"]["attention"] == []
+        look_into(translator, asked)
+    assert look_into(translator, asked.model_copy(update={"attention": False}))["look"]["attention"] == []
 
 
 JSON = st.recursive(

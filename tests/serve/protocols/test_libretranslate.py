@@ -233,6 +233,12 @@ def test_alternatives_change_nothing_but_themselves(
     assert "alternatives" not in plain
 
 
+def test_a_form_that_is_not_percent_encoded_is_utf8(direct: httpx2.Client):
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = "q=… 「！」&source=en&target=zh".encode()
+    assert direct.post("/translate", content=body, headers=kind).json() == {"translatedText": "… 「！」"}
+
+
 # Languages
 
 

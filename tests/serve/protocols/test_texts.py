@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whyformer.serve.protocols.libretranslate.markup import stretches
-from whyformer.serve.protocols.libretranslate.texts import Part, TextFormat, put_together, take_apart
+from whyformer.serve.protocols.libretranslate.texts import TextFormat, TextPart, put_together, take_apart
 from whyformer.tasks.output import TextOutput
 
 PIECES = (
@@ -27,7 +27,7 @@ def outputs(texts: Sequence[str]) -> list[list[TextOutput]]:
     return [[TextOutput(text, 0.0, (), [], finished=True)] for text in texts]
 
 
-def sentences_of(parts: Sequence[Part]) -> list[str]:
+def sentences_of(parts: Sequence[TextPart]) -> list[str]:
     return [sentence for part in parts for sentence in part.sentences]
 
 

@@ -12,7 +12,7 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.constraints import ConstraintsSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.serve.protocols.asking import noted_asking
-from whyformer.serve.protocols.bodies import shown
+from whyformer.serve.protocols.bodies import quoted
 from whyformer.serve.protocols.libretranslate.languages import LanguagePair
 from whyformer.serve.protocols.libretranslate.request import (
     TranslationLimits,
@@ -29,7 +29,7 @@ from whyformer.serve.protocols.libretranslate.schema import (
     request_body,
 )
 from whyformer.serve.protocols.libretranslate.served import ServedLanguages
-from whyformer.serve.protocols.libretranslate.texts import Part, put_together, take_apart
+from whyformer.serve.protocols.libretranslate.texts import TextPart, put_together, take_apart
 from whyformer.serve.refusals import RequestTooLargeError, UnauthorizedError, UnknownRunError
 from whyformer.serve.service import Asking, HostedRun, Service
 from whyformer.tasks.output import TextOutput
@@ -87,7 +87,7 @@ def libretranslate_router(
 
     @router.get("/frontend/settings", response_model=FrontendSettings)
     async def frontend_settings() -> Response:
-        """What a page of this dialect asks for at first."""
+        """Tell a page of this dialect what it begins with."""
         pairs = ((code, target) for code, targets in served.listed().items() for target in targets)
         source, target = next(pairs, (None, None))
         if source is None or target is None:
@@ -155,7 +155,7 @@ async def _answer(
     )
 
 
-def _together(parts: Sequence[Sequence[Part]], found: Translations, count: int) -> list[list[str]]:
+def _together(parts: Sequence[Sequence[TextPart]], found: Translations, count: int) -> list[list[str]]:
     """The first ``count`` translations of each text."""
     texts: list[list[str]] = []
     begin = 0
@@ -180,7 +180,7 @@ def _refuse_overlong(translator: Translator, sentences: Sequence[str]) -> None:
     for sentence, fits in zip(sentences, translator.fits(sentences), strict=True):
         if not fits:
             raise RequestTooLargeError(
-                f"the sentence {shown(sentence)} has more tokens than the {translator.model.longest - 1:,} "
+                f"the sentence {quoted(sentence)} has more tokens than the {translator.model.longest - 1:,} "
                 "that the model takes; split it.",
                 field="q",
             )
