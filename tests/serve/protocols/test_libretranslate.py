@@ -24,11 +24,12 @@ from serve.protocols.serving import running, small_application
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.runs.load import load_as
+from whyformer.serve.asking import Asking
 from whyformer.serve.protocols.libretranslate.languages import LanguagePair
 from whyformer.serve.protocols.libretranslate.request import TranslationLimits
 from whyformer.serve.protocols.libretranslate.router import libretranslate_router
 from whyformer.serve.refusals import OverloadedError, UnauthorizedError
-from whyformer.serve.service import Asking, HostedRun, Service
+from whyformer.serve.service import HostedRun, Service
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.translation.translator import Translator
 
