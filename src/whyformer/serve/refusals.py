@@ -60,6 +60,13 @@ class DrainingError(RefusalError):
     reason = "draining"
 
 
+class AbandonedError(RefusalError):
+    """A request whose client has left; nobody reads that."""
+
+    status = 499
+    reason = "abandoned"
+
+
 class DeadlinePassedError(RefusalError):
     """A request whose time ran out before its answer was there."""
 
