@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -87,8 +87,8 @@ class Service:
 
     async def stream(
         self, run: HostedRun, prompt: Prompt, settings: SearchSpec | None, asking: Asking
-    ) -> AsyncIterator[Piece]:
-        """The pieces of the one continuation of ``prompt``, as they are written."""
+    ) -> AsyncGenerator[Piece]:
+        """The pieces of the one continuation of ``prompt``, as written; closing it ends the work."""
         for output in await self.generate(run, [prompt], settings, asking):
             yield Piece(output[0].text, output[0].written, output[0].finished)
 

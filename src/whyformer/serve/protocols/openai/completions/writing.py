@@ -201,7 +201,7 @@ async def writing(
     for place, ids in enumerate(encoded):
         if len(ids) > most:
             raise InvalidRequestError(
-                f"prompt[{place}]: {len(ids):,} tokens are more than the {most:,} that the run reads; shorten it.",
+                f"prompt[{place}]: {len(ids):,} tokens are more than the {most:,} it reads; shorten it.",
                 field="prompt",
             )
     return Writing(service, run, request, asking, prompts, encoded, seed)
