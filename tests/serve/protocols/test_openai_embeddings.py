@@ -33,8 +33,9 @@ def port(models: tuple[Filler, Embedder]) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def api(port: int) -> OpenAI:
-    return client(port)
+def api(port: int) -> Iterator[OpenAI]:
+    with client(port) as api:
+        yield api
 
 
 def test_vectors_are_those_of_the_embedder_in_both_forms(

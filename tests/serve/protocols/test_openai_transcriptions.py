@@ -1,6 +1,7 @@
 """Transcriptions by the unmodified client, of files as they come: whole, truncated, damaged, too large."""
 
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,8 +39,9 @@ def port(listener: Listener) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def api(port: int) -> OpenAI:
-    return client(port)
+def api(port: int) -> Iterator[OpenAI]:
+    with client(port) as api:
+        yield api
 
 
 def file(samples: Any, form: str = "WAV") -> bytes:
@@ -61,7 +63,7 @@ def test_a_file_is_what_the_listener_hears(
     assert len(expected.words) > 2
     answer = api.audio.transcriptions.create(model="tones", file=("a.bin", path.read_bytes()))
     assert answer.text == expected.text
-    events = [*api.audio.transcriptions.create(model="tones", file=path.open("rb"), stream=True)]
+    events = [*api.audio.transcriptions.create(model="tones", file=path, stream=True)]
     deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
     assert len(deltas) == len(expected.words)
     assert "".join(deltas) == expected.text
@@ -124,8 +126,8 @@ def test_a_truncated_file_is_heard_as_far_as_it_goes_and_says_so(api: OpenAI, fo
         (b"RIFF", "no sound file"),
         (b"hello " * 50, "no sound file"),
         (file(np.zeros(0, np.float32)), "no sample"),
-        (file(np.full(RATE, np.nan, np.float32)), ""),
-        (file(SOUND, "OGG")[:200], ""),
+        (file(np.full(RATE, np.nan, np.float32)), "file: "),
+        (file(SOUND, "OGG")[:200], "file: "),
     ],
     ids=["empty", "four bytes", "text", "no samples", "numbers", "cut ogg"],
 )
@@ -134,7 +136,7 @@ def test_what_is_no_sound_is_refused_without_a_path_of_ours(api: OpenAI, body: b
         with pytest.raises(openai.BadRequestError, match=told) as refused:
             _ = api.audio.transcriptions.create(model="tones", file=("a.raw", body), stream=stream)
         assert refused.value.param == "file"
-        assert "/" not in refused.value.message.split("message")[1]
+        assert not re.search("/|tmp", str(refused.value.body))
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ class EventStream(Response):
                     (task, departure), timeout=self._beat, return_when=asyncio.FIRST_COMPLETED
                 )
                 if departure.done():
+                    self._asking.gone = True
                     raise ClientDisconnect
                 if task.done():
                     return task.result()
