@@ -1,10 +1,11 @@
 """A real server that speaks OpenAI's protocol, with runs that are small or not trained at all."""
 
 import asyncio
+import collections.abc
 import http.client
 import json
 import threading
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -84,7 +85,7 @@ def bert() -> tuple[Filler, Embedder]:
 
 
 @contextmanager
-def serving(service: Service) -> Iterator[int]:
+def serving(service: Service) -> collections.abc.Generator[int]:
     """A server for ``service``, stopped behind the block; its port."""
     app = FastAPI()
     app.include_router(openai_router(service))

@@ -296,7 +296,7 @@ SOUND = {
 def test_whatever_is_asked_is_answered_or_refused(port: int, odd: dict[str, object], data: Any) -> None:
     """Never a status 500, never 422, always one sentence."""
     sound = data.draw(st.fixed_dictionaries({}, optional=SOUND))
-    body = {"model": "counting", "max_tokens": 4, **sound, **odd}
+    body: dict[str, Any] = {"model": "counting", "max_tokens": 4, **sound, **odd}
     status, _, answer = post(port, "/v1/completions", json.dumps(body).encode())
     assert status in (200, 400), answer
     if status == 400:

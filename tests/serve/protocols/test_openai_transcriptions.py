@@ -44,9 +44,9 @@ def api(port: int) -> Iterator[OpenAI]:
         yield api
 
 
-def file(samples: Any, form: str = "WAV") -> bytes:
+def file(samples: Any, form: str = "WAV", subtype: str | None = None) -> bytes:
     written = io.BytesIO()
-    soundfile.write(written, samples, RATE, format=form)
+    soundfile.write(written, samples, RATE, format=form, subtype=subtype)
     return written.getvalue()
 
 
@@ -126,7 +126,7 @@ def test_a_truncated_file_is_heard_as_far_as_it_goes_and_says_so(api: OpenAI, fo
         (b"RIFF", "no sound file"),
         (b"hello " * 50, "no sound file"),
         (file(np.zeros(0, np.float32)), "no sample"),
-        (file(np.full(RATE, np.nan, np.float32)), "file: "),
+        (file(np.full(RATE, np.nan, np.float32), subtype="FLOAT"), "file: "),
         (file(SOUND, "OGG")[:200], "file: "),
     ],
     ids=["empty", "four bytes", "text", "no samples", "numbers", "cut ogg"],
