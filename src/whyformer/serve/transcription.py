@@ -19,7 +19,7 @@ _PIECE = 1.0
 
 @dataclass
 class SoundReport:
-    """What is known of a sound file when all of it was heard."""
+    """Facts about a sound file when all of it was heard."""
 
     seconds: float = 0.0
     segments: list[Transcript] = field(default_factory=list[Transcript])

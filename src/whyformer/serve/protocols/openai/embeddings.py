@@ -14,14 +14,14 @@ from torch import Tensor
 
 from whyformer.data.corpora.detection.blank import is_blank
 from whyformer.data.tokenizers.tokenizer import Tokenizer
-from whyformer.serve.protocols.asking import asking_of
-from whyformer.serve.protocols.openai.completions.request import Tokens
+from whyformer.serve.protocols.asking import noted_asking
+from whyformer.serve.protocols.openai.completions.request import TokenIds
 from whyformer.serve.protocols.openai.events import while_asked
 from whyformer.serve.protocols.openai.runs import as_texts, find_run, several
 from whyformer.serve.refusals import InvalidRequestError
 from whyformer.serve.service import Service
 
-TASKS = ("masked_lm", "causal_lm", "bidirectional_lm")
+_TASKS = ("masked_lm", "causal_lm", "bidirectional_lm")
 _MOST = 2_048
 """Maximum number of texts of a request, as with OpenAI."""
 
@@ -35,8 +35,8 @@ class EmbeddingRequest(BaseModel):
     input: (
         str
         | Annotated[list[str], Field(min_length=1, max_length=_MOST)]
-        | Tokens
-        | Annotated[list[Tokens], Field(min_length=1, max_length=_MOST)]
+        | TokenIds
+        | Annotated[list[TokenIds], Field(min_length=1, max_length=_MOST)]
     )
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: None = None
@@ -57,7 +57,7 @@ class EmbeddingRequest(BaseModel):
         raise ValueError("it has to be a text, a list of texts, token ids, or a list of their lists")
 
 
-class Embedding(BaseModel):
+class EmbeddedText(BaseModel):
     """One vector."""
 
     object: Literal["embedding"] = "embedding"
@@ -77,7 +77,7 @@ class EmbeddingList(BaseModel):
     """The answer."""
 
     object: Literal["list"] = "list"
-    data: list[Embedding]
+    data: list[EmbeddedText]
     model: str
     usage: EmbeddingUsage
 
@@ -96,9 +96,9 @@ class Embeddings:
 
     async def create(self, request: Request, body: EmbeddingRequest) -> Response:
         """Give texts vectors."""
-        run = find_run(self._service, body.model, TASKS, "makes vectors of texts")
+        run = find_run(self._service, body.model, _TASKS, "makes vectors of texts")
         assert isinstance(run.runner, _HasTokenizer)
-        tokenizer, asking = run.runner.tokenizer, asking_of(request)
+        tokenizer, asking = run.runner.tokenizer, noted_asking(request)
         texts = as_texts(several(body.input), tokenizer, "input")
         for place, text in enumerate(texts):
             if is_blank(text):
@@ -108,7 +108,7 @@ class Embeddings:
         tokens = sum(map(len, await asyncio.to_thread(tokenizer.encode_all, texts)))
         vectors = await while_asked(request, self._service.embed(run, texts, asking), asking)
         data = [
-            Embedding(index=index, embedding=_shown(vector, body.encoding_format))
+            EmbeddedText(index=index, embedding=_shown(vector, body.encoding_format))
             for index, vector in enumerate(vectors)
         ]
         usage = EmbeddingUsage(prompt_tokens=tokens, total_tokens=tokens)

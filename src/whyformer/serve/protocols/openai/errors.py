@@ -34,7 +34,7 @@ _logger = logging.getLogger(__name__)
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong."""
+    """Fault, and whose it is."""
 
     message: str
     type: str

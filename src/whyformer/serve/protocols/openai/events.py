@@ -17,10 +17,10 @@ from whyformer.serve.service import Asking
 _BEAT = 15.0
 """Seconds of silence after which a comment says that the stream is alive."""
 
-ResultT = TypeVar("ResultT")
+AwaitedT = TypeVar("AwaitedT")
 
 
-async def while_asked(request: Request, work: Coroutine[Any, Any, ResultT], asking: Asking) -> ResultT:
+async def while_asked(request: Request, work: Coroutine[Any, Any, AwaitedT], asking: Asking) -> AwaitedT:
     """The result of ``work``, which ends when the client leaves.
 
     Raises:

@@ -9,7 +9,7 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.serve.refusals import InvalidRequestError, UnknownRunError
 from whyformer.serve.service import HostedRun, Service
 
-Inputs = list[str] | list[tuple[int, ...]]
+PromptInputs = list[str] | list[tuple[int, ...]]
 """Texts, or texts in tokens."""
 
 
@@ -62,7 +62,7 @@ def find_run(service: Service, name: str, tasks: Sequence[str], doing: str) -> H
     return run
 
 
-def several(given: str | list[str] | list[int] | list[list[int]]) -> Inputs:
+def several(given: str | list[str] | list[int] | list[list[int]]) -> PromptInputs:
     """The inputs of a field that takes one text or several, each as it is or in tokens."""
     if isinstance(given, str):
         return [given]
@@ -73,7 +73,7 @@ def several(given: str | list[str] | list[int] | list[list[int]]) -> Inputs:
     return [tuple(ids)] if ids else [tuple(each) for each in given if isinstance(each, list)]
 
 
-def as_texts(inputs: Inputs, tokenizer: Tokenizer, field: str) -> list[str]:
+def as_texts(inputs: PromptInputs, tokenizer: Tokenizer, field: str) -> list[str]:
     """The texts that ``inputs`` are, for a run that reads texts only.
 
     Raises:

@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from whyformer.serve.protocols.asking import asking_of
+from whyformer.serve.protocols.asking import noted_asking
 from whyformer.serve.protocols.openai.completions.logprobs import LogProbabilities
 from whyformer.serve.protocols.openai.completions.request import CompletionRequest
 from whyformer.serve.protocols.openai.completions.writing import Writing, Written, writing
@@ -19,7 +19,7 @@ from whyformer.serve.protocols.openai.runs import find_run, several
 from whyformer.serve.refusals import InvalidRequestError
 from whyformer.serve.service import Service
 
-TASKS = ("causal_lm", "translation")
+_TASKS = ("causal_lm", "translation")
 
 
 class Choice(BaseModel):
@@ -58,14 +58,14 @@ class Completions:
 
     async def create(self, request: Request, body: CompletionRequest) -> Response:
         """Write on from a prompt, or translate it."""
-        run = find_run(self._service, body.model, TASKS, "goes on from a prompt or translates it")
+        run = find_run(self._service, body.model, _TASKS, "goes on from a prompt or translates it")
         inputs = several(body.prompt)
         body.check(len(inputs))
         if body.echo and run.task == "translation":
             raise InvalidRequestError(
                 "echo: a translation does not go on from its prompt; leave it out.", field="echo"
             )
-        asking = asking_of(request)
+        asking = noted_asking(request)
         seed = secrets.randbits(32) if body.seed is None else body.seed
         job = await writing(self._service, run, body, asking, inputs, seed)
         if body.stream:

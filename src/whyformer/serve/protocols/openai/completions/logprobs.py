@@ -51,7 +51,7 @@ def whole_text(tokenizer: Tokenizer, prompt: Sequence[int], output: TextOutput) 
 def log_probabilities(
     tokenizer: Tokenizer, scored: ScoredText, text: str, *, likeliest: bool
 ) -> LogProbabilities:
-    """What is told of the tokens of ``text``; those behind its end are left out."""
+    """The tokens of ``text`` with what was known of each; those behind its end are left out."""
     ids, first = scored.ids, scored.first
     begun = tokenizer.decode_all([ids[:count] for count in range(len(ids))])
     # Half a character is none yet.

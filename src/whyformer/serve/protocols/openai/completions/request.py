@@ -11,7 +11,7 @@ from whyformer.serve.refusals import InvalidRequestError
 _COLDEST = 1e-5
 """Temperature below which the likeliest token is taken: in float32, dividing by it would overflow."""
 _USUAL_LENGTH = 16
-"""Tokens that OpenAI writes where a request does not say how many."""
+"""TokenIds that OpenAI writes where a request does not say how many."""
 _FORBID = -100.0
 """Bias by which OpenAI forbids a token, the only one that a search here has."""
 _NEVER = (
@@ -22,10 +22,10 @@ _NEVER = (
 MOST_CHOICES = 128
 """Maximum number of texts that one request may have written."""
 
-Count = Annotated[int, Field(ge=1, le=MOST_CHOICES)]
+ChoiceCount = Annotated[int, Field(ge=1, le=MOST_CHOICES)]
 Stop = Annotated[str, Field(min_length=1)]
-Texts = Annotated[list[str], Field(min_length=1, max_length=MOST_CHOICES)]
-Tokens = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+PromptTexts = Annotated[list[str], Field(min_length=1, max_length=MOST_CHOICES)]
+TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 Token = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 OnlyForbid = Annotated[float, Field(ge=_FORBID, le=_FORBID)]
 Zero = Annotated[float, Field(ge=0.0, le=0.0)]
@@ -51,14 +51,16 @@ class CompletionRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model: str
-    prompt: str | Texts | Tokens | Annotated[list[Tokens], Field(min_length=1, max_length=MOST_CHOICES)] = ""
-    best_of: Count | None = None
+    prompt: (
+        str | PromptTexts | TokenIds | Annotated[list[TokenIds], Field(min_length=1, max_length=MOST_CHOICES)]
+    ) = ""
+    best_of: ChoiceCount | None = None
     echo: bool | None = None
     frequency_penalty: Zero | None = None
     logit_bias: dict[Token, OnlyForbid] | None = None
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
     max_tokens: Annotated[int, Field(ge=0)] | None = None
-    n: Count | None = None
+    n: ChoiceCount | None = None
     presence_penalty: Zero | None = None
     seed: int | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
@@ -107,12 +109,12 @@ class CompletionRequest(BaseModel):
 
     @property
     def choices(self) -> int:
-        """Texts that are given for each prompt."""
+        """PromptTexts that are given for each prompt."""
         return self.n or 1
 
     @property
     def draws(self) -> int:
-        """Texts that are written for each prompt."""
+        """PromptTexts that are written for each prompt."""
         return max(self.choices, self.best_of or 1)
 
     @property

@@ -20,7 +20,7 @@ from whyformer.serve.protocols.openai.completions.logprobs import (
 )
 from whyformer.serve.protocols.openai.completions.request import CompletionRequest, search_settings
 from whyformer.serve.protocols.openai.completions.stops import StopCutter
-from whyformer.serve.protocols.openai.runs import Inputs, as_texts
+from whyformer.serve.protocols.openai.runs import PromptInputs, as_texts
 from whyformer.serve.refusals import InvalidRequestError
 from whyformer.serve.service import Asking, HostedRun, Service
 from whyformer.tasks.causal_lm.generator import Generator, Prompt
@@ -42,7 +42,7 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True)
 class Writing:
-    """What one request wants to have written."""
+    """Work that one request asks for."""
 
     service: Service
     run: HostedRun
@@ -149,7 +149,7 @@ class Writing:
         return Written(text, output.written, stops.stopped or output.finished, told)
 
     def _log_probabilities(self, place: int, output: TextOutput, text: str) -> LogProbabilities:
-        """What is told of the tokens of ``text``, which ``output`` is up to its stop."""
+        """Log-probabilities of the tokens of ``text``, which ``output`` is up to its stop."""
         runner, top = self.run.runner, self.request.logprobs or 0
         prompt = self.encoded[place]
         if isinstance(runner, Generator):
@@ -185,9 +185,14 @@ def tokenizer_of(run: HostedRun) -> Tokenizer:
 
 
 async def writing(
-    service: Service, run: HostedRun, request: CompletionRequest, asking: Asking, inputs: Inputs, seed: int
+    service: Service,
+    run: HostedRun,
+    request: CompletionRequest,
+    asking: Asking,
+    inputs: PromptInputs,
+    seed: int,
 ) -> Writing:
-    """What ``request`` wants ``run`` to write.
+    """The work that ``request`` asks ``run`` for.
 
     Raises:
         InvalidRequestError: a prompt cannot be read, or is too long.

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel
 from starlette.datastructures import FormData
 
-from whyformer.serve.protocols.asking import asking_of
+from whyformer.serve.protocols.asking import noted_asking
 from whyformer.serve.protocols.openai.events import event_stream, while_asked
 from whyformer.serve.protocols.openai.runs import find_run
 from whyformer.serve.protocols.openai.transcriptions.subtitles import subrip, web_subtitles
@@ -18,7 +18,7 @@ from whyformer.serve.refusals import InvalidRequestError, RequestTooLargeError
 from whyformer.serve.service import Service
 from whyformer.serve.transcription import SoundReport, transcribe
 
-TASKS = ("speech",)
+_TASKS = ("speech",)
 _FIELDS = (
     *("file", "model", "response_format", "timestamp_granularities[]", "stream"),
     *("temperature", "language", "prompt"),
@@ -27,11 +27,11 @@ _LARGEST = 25 * 2**20
 """Maximum number of bytes of a file, as with OpenAI."""
 
 AnswerForm = Literal["json", "text", "verbose_json", "srt", "vtt"]
-Part = Literal["word", "segment"]
+Granularity = Literal["word", "segment"]
 
 
 class SoundUsage(BaseModel):
-    """How much was heard."""
+    """Length of the sound."""
 
     type: Literal["duration"] = "duration"
     seconds: int
@@ -43,10 +43,10 @@ class Transcription(BaseModel):
     text: str
     usage: SoundUsage
     notes: list[str]
-    """What was wrong with the file."""
+    """Sentences on the file, if it was truncated."""
 
 
-class TimedWord(BaseModel):
+class SpokenWord(BaseModel):
     """A word, and where it stands, in seconds."""
 
     word: str
@@ -54,7 +54,7 @@ class TimedWord(BaseModel):
     end: float
 
 
-class TimedSegment(BaseModel):
+class SpokenSegment(BaseModel):
     """Words up to a pause."""
 
     id: int
@@ -71,8 +71,8 @@ class VerboseTranscription(Transcription):
     language: str
     """Language as the client named it: a run knows but one, and not its name."""
     duration: float
-    words: list[TimedWord] | None = None
-    segments: list[TimedSegment] | None = None
+    words: list[SpokenWord] | None = None
+    segments: list[SpokenSegment] | None = None
 
 
 class TranscriptDelta(BaseModel):
@@ -103,14 +103,16 @@ class Transcriptions:
         file: Annotated[UploadFile, File()],
         model: Annotated[str, Form()],
         response_format: Annotated[AnswerForm, Form()] = "json",
-        timestamp_granularities: Annotated[list[Part] | None, Form(alias="timestamp_granularities[]")] = None,
+        timestamp_granularities: Annotated[
+            list[Granularity] | None, Form(alias="timestamp_granularities[]")
+        ] = None,
         stream: Annotated[bool, Form()] = False,
         temperature: Annotated[float, Form(ge=0, le=0)] = 0.0,
         language: Annotated[str, Form()] = "",
         prompt: Annotated[str, Form(max_length=0)] = "",
     ) -> Response:
         """Transcribe a sound file; the language is that of the run, whatever is named."""
-        run = find_run(self._service, model, TASKS, "hears")
+        run = find_run(self._service, model, _TASKS, "hears")
         _refuse_others(await request.form())
         if timestamp_granularities and response_format != "verbose_json":
             raise InvalidRequestError(
@@ -124,7 +126,7 @@ class Transcriptions:
         sound = await file.read(_LARGEST + 1)
         if len(sound) > _LARGEST:
             raise RequestTooLargeError("file: it has more than 25 MiB; cut it.", field="file")
-        asking, report = asking_of(request), SoundReport()
+        asking, report = noted_asking(request), SoundReport()
         words = transcribe(self._service, run, sound, asking, report)
         if stream:
             return await event_stream(request, _events(words, report), asking)
@@ -157,7 +159,7 @@ async def _events(
     yield TranscriptDone(text=report.text, usage=_usage(report), notes=report.notes)
 
 
-def _answer(report: SoundReport, form: AnswerForm, parts: list[Part], language: str) -> Response:
+def _answer(report: SoundReport, form: AnswerForm, parts: list[Granularity], language: str) -> Response:
     match form:
         case "json":
             answer = Transcription(text=report.text, usage=_usage(report), notes=report.notes)
@@ -172,7 +174,7 @@ def _answer(report: SoundReport, form: AnswerForm, parts: list[Part], language: 
             return PlainTextResponse(web_subtitles(report.segments, report.notes), media_type="text/vtt")
 
 
-def _verbose(report: SoundReport, parts: list[Part], language: str) -> VerboseTranscription:
+def _verbose(report: SoundReport, parts: list[Granularity], language: str) -> VerboseTranscription:
     spoken = [each for each in report.segments if each.words]
     words = [word for each in spoken for word in each.words]
     return VerboseTranscription(
@@ -181,11 +183,11 @@ def _verbose(report: SoundReport, parts: list[Part], language: str) -> VerboseTr
         notes=report.notes,
         language=language,
         duration=report.seconds,
-        words=[TimedWord(word=each.text, start=each.start, end=each.end) for each in words]
+        words=[SpokenWord(word=each.text, start=each.start, end=each.end) for each in words]
         if "word" in parts
         else None,
         segments=[
-            TimedSegment(id=id, start=each.words[0].start, end=each.words[-1].end, text=each.text)
+            SpokenSegment(id=id, start=each.words[0].start, end=each.words[-1].end, text=each.text)
             for id, each in enumerate(spoken)
         ]
         if "segment" in parts
