@@ -15,7 +15,7 @@ from torch import Tensor
 from whyformer.data.corpora.detection.blank import is_blank
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.serve.protocols.asking import noted_asking
-from whyformer.serve.protocols.openai.completions.request import TokenIds
+from whyformer.serve.protocols.openai.completions.request import IdList
 from whyformer.serve.protocols.openai.events import while_asked
 from whyformer.serve.protocols.openai.runs import as_texts, find_run, several
 from whyformer.serve.refusals import InvalidRequestError
@@ -35,8 +35,8 @@ class EmbeddingRequest(BaseModel):
     input: (
         str
         | Annotated[list[str], Field(min_length=1, max_length=_MOST)]
-        | TokenIds
-        | Annotated[list[TokenIds], Field(min_length=1, max_length=_MOST)]
+        | IdList
+        | Annotated[list[IdList], Field(min_length=1, max_length=_MOST)]
     )
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: None = None

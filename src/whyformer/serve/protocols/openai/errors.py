@@ -86,7 +86,7 @@ def refusal_of(error: Exception) -> RefusalError:
         case HTTPException():
             return InvalidRequestError(f"the body cannot be read: {error.detail}.")
         case WhyformerError():
-            return InvalidRequestError(str(error))
+            return InvalidRequestError(" ".join(str(error).split()).rstrip(".") + ".")
         case _:
             _logger.error("a request failed", exc_info=error)
             return FailedError("something went wrong here; it was logged.")

@@ -7,11 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from whyformer.decoding.overrides import SearchChoice, SearchKind
 from whyformer.decoding.search import SearchSpec
 from whyformer.serve.refusals import InvalidRequestError
+from whyformer.special_tokens import EOS
 
 _COLDEST = 1e-5
 """Temperature below which the likeliest token is taken: in float32, dividing by it would overflow."""
 _USUAL_LENGTH = 16
-"""TokenIds that OpenAI writes where a request does not say how many."""
+"""IdList that OpenAI writes where a request does not say how many."""
 _FORBID = -100.0
 """Bias by which OpenAI forbids a token, the only one that a search here has."""
 _NEVER = (
@@ -25,7 +26,7 @@ MOST_CHOICES = 128
 ChoiceCount = Annotated[int, Field(ge=1, le=MOST_CHOICES)]
 Stop = Annotated[str, Field(min_length=1)]
 PromptTexts = Annotated[list[str], Field(min_length=1, max_length=MOST_CHOICES)]
-TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+IdList = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 Token = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 OnlyForbid = Annotated[float, Field(ge=_FORBID, le=_FORBID)]
 Zero = Annotated[float, Field(ge=0.0, le=0.0)]
@@ -52,7 +53,7 @@ class CompletionRequest(BaseModel):
 
     model: str
     prompt: (
-        str | PromptTexts | TokenIds | Annotated[list[TokenIds], Field(min_length=1, max_length=MOST_CHOICES)]
+        str | PromptTexts | IdList | Annotated[list[IdList], Field(min_length=1, max_length=MOST_CHOICES)]
     ) = ""
     best_of: ChoiceCount | None = None
     echo: bool | None = None
@@ -140,6 +141,11 @@ class CompletionRequest(BaseModel):
             )
         if self.stream_options is not None and not self.stream:
             raise InvalidRequestError("stream_options: set stream, too.", field="stream_options")
+        if any(int(id) == EOS for id in self.logit_bias or ()):
+            raise InvalidRequestError(
+                f"logit_bias: token {EOS} ends a text, and forbidding it would leave none to come to its end.",
+                field="logit_bias",
+            )
         if self.draws * prompts > MOST_CHOICES:
             raise InvalidRequestError(
                 f"n: {self.draws * prompts} texts are more than the {MOST_CHOICES} of one request; ask for "
