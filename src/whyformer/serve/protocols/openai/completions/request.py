@@ -143,7 +143,7 @@ class CompletionRequest(BaseModel):
             raise InvalidRequestError("stream_options: set stream, too.", field="stream_options")
         if any(int(id) == EOS for id in self.logit_bias or ()):
             raise InvalidRequestError(
-                f"logit_bias: token {EOS} ends a text, and forbidding it would leave none to come to its end.",
+                f"logit_bias: token {EOS} ends a text, so it cannot be forbidden; leave it out.",
                 field="logit_bias",
             )
         if self.draws * prompts > MOST_CHOICES:
