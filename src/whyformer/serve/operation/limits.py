@@ -1,0 +1,70 @@
+"""Limits: how much one request may ask for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from whyformer.decoding.search import SearchSpec
+from whyformer.serve.refusals import RequestTooLargeError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of what clients may ask for and of how slowly they may do so."""
+
+    body: int = 16 * 2**20
+    """Maximum size of a request's body, or of a message of a WebSocket, in bytes."""
+    items: int = 128
+    """Maximum number of texts in a request."""
+    characters: int = 20_000
+    """Maximum number of characters of all texts of a request together."""
+    tokens: int = 2_048
+    """Maximum number of tokens that a client may let a search write, on top of those in proportion to its
+    source."""
+    beams: int = 16
+    """Maximum number of hypotheses that a beam search follows."""
+    alternatives: int = 10
+    """Maximum number of outputs for one text."""
+    sessions: int = 32
+    """Maximum number of WebSockets at a time."""
+    seconds: float = 30.0
+    """Maximum time in which a client sends its request, head and body, and takes a piece of an answer."""
+
+    def check_texts(self, texts: Sequence[str]) -> None:
+        """Refuse ``texts`` of one request that are too many or too long.
+
+        Raises:
+            RequestTooLargeError: they are.
+        """
+        if len(texts) > self.items:
+            raise RequestTooLargeError(
+                f"the request has {len(texts):,} texts and {self.items:,} are the most; send several requests."
+            )
+        characters = sum(map(len, texts))
+        if characters > self.characters:
+            raise RequestTooLargeError(
+                f"the texts have {characters:,} characters and {self.characters:,} are the most; send several "
+                "requests."
+            )
+
+    def check_search(self, settings: SearchSpec | None) -> None:
+        """Refuse ``settings`` of a search that costs too much.
+
+        Raises:
+            RequestTooLargeError: it does.
+        """
+        if settings is None:
+            return
+        strategy = settings.build()
+        if strategy.width > self.beams:
+            raise RequestTooLargeError(
+                f"a beam of {strategy.width:,} hypotheses is asked for and {self.beams:,} are the most."
+            )
+        outputs = strategy.n_best * strategy.samples
+        if outputs > self.alternatives:
+            raise RequestTooLargeError(
+                f"{outputs:,} outputs for a text are asked for and {self.alternatives:,} are the most."
+            )
+        if settings.longest_extra > self.tokens:
+            raise RequestTooLargeError(
+                f"{settings.longest_extra:,} tokens are asked for and {self.tokens:,} are the most."
+            )
