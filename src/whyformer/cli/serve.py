@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyformer.cli.console import say, tell
+from whyformer.cli.console import say
 from whyformer.cli.options import DeviceOption, EngineOption, PrecisionOption, ThreadsOption
 from whyformer.errors import DataError, WhyformerError
-from whyformer.serve.names import LogStyle
+from whyformer.serve.operation.logs import LogStyle
 
 if TYPE_CHECKING:
     import socket
@@ -17,14 +17,12 @@ if TYPE_CHECKING:
 
     from whyformer.serve.service import HostedRun
 
-EXTRA = "whyformer[serve]"
-
 
 def serve(
     runs: Annotated[
         list[str], typer.Argument(metavar="RUN...", help="Folders of trained runs, as RUN or NAME=RUN.")
     ],
-    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 is all of them.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 is all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -65,20 +63,20 @@ def serve(
     taken, running requests get their answers. SIGHUP loads the runs anew.
     """
     try:
-        import uvicorn as _
-
-        from whyformer.serve.operation.limits import Limits
-        from whyformer.serve.operation.logs import start_logging
-    except ImportError:
+        from whyformer.serve.start import serve_at
+    except ImportError as error:
         raise WhyformerError(
-            f"the service needs packages that are not installed: `pip install '{EXTRA}'`."
+            f"the service needs {error.name}, which is not installed: `pip install 'whyformer[serve]'`."
         ) from None
     from whyformer.runs.execution import Execution
+    from whyformer.serve.dialects import dialects_of
     from whyformer.serve.hosting import host_run, named_runs
     from whyformer.serve.operation.hosts import Hosts
     from whyformer.serve.operation.keys import read_keys
+    from whyformer.serve.operation.limits import Limits
+    from whyformer.serve.operation.logs import start_logging
     from whyformer.serve.operation.settings import Settings
-    from whyformer.serve.start import serve_at
+    from whyformer.serve.service import Service
 
     limits = Limits(
         max_body, max_items, max_characters, max_tokens, max_beams, max_alternatives, max_sessions, slowest
@@ -91,7 +89,7 @@ def serve(
     with _listener(host, port) as listener:
         hosted = [host_run(name, folder, execution) for name, folder in folders.items()]
         start_logging(log, sys.stderr)
-        serve_at(listener, hosted, settings, grace, _announce)
+        serve_at(listener, Service(hosted), dialects_of, settings, grace, _announce)
 
 
 def _listener(host: str, port: int) -> "socket.socket":
@@ -101,8 +99,8 @@ def _listener(host: str, port: int) -> "socket.socket":
         return listen(host, port)
     except OSError as error:
         raise DataError(
-            f"the service cannot listen at {host}, port {port} ({error.strerror}); choose others by --host and "
-            "--port."
+            f"the service cannot listen at {host}, port {port} ({error.strerror}); choose others by --host "
+            "and --port."
         ) from None
 
 

@@ -39,8 +39,8 @@ class Dialect:
     error_model: type[BaseModel] = PlainError
     """Schema of that body."""
     key: Literal["header", "router", "none"] = "header"
-    """Who looks for the client's key: the service, in the request's head; the router, by ``check_key``; nobody,
-    as anybody may ask."""
+    """Who looks for the client's key: the service, in the request's head; the router, by ``check_key``;
+    nobody, as anybody may ask."""
 
     kind: Literal["http", "websocket"] = "http"
     """What its requests are."""
@@ -49,7 +49,9 @@ class Dialect:
 
     def covers(self, kind: str, path: str) -> bool:
         """Whether a request of ``kind`` for ``path`` is one of its."""
-        return kind == self.kind and any(path == prefix or path.startswith(f"{prefix}/") for prefix in self.prefixes)
+        return kind == self.kind and any(
+            path == prefix or path.startswith(f"{prefix}/") for prefix in self.prefixes
+        )
 
 
 class Dialects:

@@ -14,7 +14,7 @@ from whyformer.serve.refusals import InvalidRequestError, RefusalError, RequestT
 from whyformer.serve.service import Asking
 
 _ID = re.compile("[!-~]{1,128}")
-# How long a client that is refused may go on sending, so that it reads the refusal before the connection ends.
+# How long a refused client may go on sending, so that it reads the refusal before the connection ends.
 _LINGER_SECONDS = 2.0
 
 CLOSED = 499
@@ -31,7 +31,7 @@ def asking_of(connection: HTTPConnection) -> Asking:
 
 
 def new_asking(headers: Headers, patience: float | None) -> Asking:
-    """The asking of a request with ``headers``: its own id, if that is short and visible ASCII, else a new one."""
+    """The asking of a request with ``headers``, by the id in them if that is short and visible ASCII."""
     given = headers.get("x-request-id", "")
     asking = Asking(given if _ID.fullmatch(given) else secrets.token_hex(8))
     if patience is not None:
@@ -60,7 +60,7 @@ class Exchange:
         self.status = 0
         """Status of the answer; 0 while there is none."""
         self.refusal: RefusalError | None = None
-        """Refusal that came while the body was read, which whoever read it may have taken for another fault."""
+        """Refusal that came while the body was read; whoever read it may take it for another fault."""
         self.is_last = False
         """Whether the connection ends with the answer."""
         self.is_complete = False
@@ -69,7 +69,9 @@ class Exchange:
         self._headers = Headers(scope=scope)
         self._received = 0
         self._is_read = False
-        self._has_body = "transfer-encoding" in self._headers or self._headers.get("content-length", "0") != "0"
+        self._has_body = (
+            "transfer-encoding" in self._headers or self._headers.get("content-length", "0") != "0"
+        )
         self._left = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
 
@@ -165,4 +167,6 @@ class Exchange:
         self._left.set()
 
     def _too_large(self) -> RequestTooLargeError:
-        return RequestTooLargeError(f"the body is larger than {self._limits.body:,} bytes, which are the most.")
+        return RequestTooLargeError(
+            f"the body is larger than {self._limits.body:,} bytes, which are the most."
+        )

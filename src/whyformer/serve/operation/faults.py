@@ -90,7 +90,14 @@ def install_handlers(application: FastAPI, dialects: Dialects) -> None:
         response.headers.update({name: value for name, value in (allowed or {}).items() if name == "Allow"})
         return response
 
-    for kind in (RefusalError, RequestValidationError, HTTPException, DecodingError, DataError, TokenizerError):
+    for kind in (
+        RefusalError,
+        RequestValidationError,
+        HTTPException,
+        DecodingError,
+        DataError,
+        TokenizerError,
+    ):
         application.exception_handler(kind)(answer)
 
 

@@ -101,9 +101,7 @@ class Gate:
             log_fault(request, fault, self._settings.log_texts)
         return refusal
 
-    async def _refuse(
-        self, exchange: Exchange, refusal: RefusalError, dialect: Dialect
-    ) -> None:
+    async def _refuse(self, exchange: Exchange, refusal: RefusalError, dialect: Dialect) -> None:
         response = refusal_response(refusal, dialect)
         has_more = exchange.has_more
         exchange.refusal = None

@@ -13,7 +13,6 @@ from whyformer.serve.operation.lifecycle import Lifecycle
 from whyformer.serve.operation.metrics import ServiceMetrics
 from whyformer.serve.service import Service
 
-
 _METRICS = "text/plain; version=0.0.4"
 
 

@@ -1,5 +1,8 @@
-"""Hosts by whose names the service is known, so that a page of another cannot reach it through a reader's
-browser."""
+"""Hosts: names that the service is known by.
+
+A page of another site can let its name mean this machine, and so reach it by its reader's browser; it cannot
+hide that name.
+"""
 
 import ipaddress
 from collections.abc import Sequence

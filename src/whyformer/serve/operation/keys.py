@@ -36,7 +36,7 @@ def read_keys(path: Path) -> Keys:
     """The keys in the file ``path``, one a line; blank lines and those that begin with ``#`` are none.
 
     Raises:
-        DataError: the file cannot be read, has no key, or one that is short or holds other than visible ASCII.
+        DataError: the file cannot be read, has no key, or one that is short or is not visible ASCII.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -77,7 +77,8 @@ def check_key(connection: HTTPConnection, given: str | None) -> None:
 def unauthorized() -> UnauthorizedError:
     """The refusal of a request without a key that is known."""
     return UnauthorizedError(
-        "this service asks for a key, and the request has none that is known; send `Authorization: Bearer KEY`."
+        "this service asks for a key, and the request has none that is known; send `Authorization: Bearer "
+        "KEY`."
     )
 
 

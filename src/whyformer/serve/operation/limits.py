@@ -37,13 +37,13 @@ class Limits:
         """
         if len(texts) > self.items:
             raise RequestTooLargeError(
-                f"the request has {len(texts):,} texts and {self.items:,} are the most; send several requests."
+                f"the request has {len(texts):,} texts and {self.items:,} are the most; send several."
             )
         characters = sum(map(len, texts))
         if characters > self.characters:
             raise RequestTooLargeError(
-                f"the texts have {characters:,} characters and {self.characters:,} are the most; send several "
-                "requests."
+                f"the texts have {characters:,} characters and {self.characters:,} are the most; send "
+                "several requests."
             )
 
     def check_search(self, settings: SearchSpec | None) -> None:

@@ -80,7 +80,7 @@ class _Connection(HttpToolsProtocol):
         self._is_in_head = True
 
     @override
-    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._start_timer()
 
@@ -121,6 +121,11 @@ class _Connection(HttpToolsProtocol):
         self.transport.write(_MALFORMED)
         self.transport.close()
 
+    @property
+    def _is_answering(self) -> bool:
+        cycle: object = self.cycle
+        return cycle is not None and not self.cycle.response_complete
+
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self.seconds, self._end)
 
@@ -132,8 +137,7 @@ class _Connection(HttpToolsProtocol):
     def _end(self) -> None:
         if self.transport.is_closing():
             return
-        is_answering = self.cycle is not None and not self.cycle.response_complete
-        if self._is_in_head and is_answering:
+        if self._is_in_head and self._is_answering:
             # The answer to the request before comes first.
             self._start_timer()
             return

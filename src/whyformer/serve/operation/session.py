@@ -22,9 +22,7 @@ _REASON_BYTES = 123
 class Session:
     """A WebSocket on its way, watched."""
 
-    def __init__(
-        self, receive: Receive, send: Send, limits: Limits, draining: asyncio.Event | None
-    ) -> None:
+    def __init__(self, receive: Receive, send: Send, limits: Limits, draining: asyncio.Event | None) -> None:
         """Watch over messages until ``draining``; None for one that is ended by whoever holds it."""
         self.code: int | None = None
         """Code that it was closed with; None while it is open."""
@@ -66,7 +64,7 @@ class Session:
         await send_in_time(self._send, message, self._limits.seconds)
 
     async def finish(self, refusal: RefusalError | None, response: Response | None) -> None:
-        """Close what is still open, by ``refusal`` if there is one; before it was accepted by ``response``."""
+        """Close what is open, by ``refusal`` if there is one; what was not accepted yet, by ``response``."""
         for task in (self._next, self._end):
             if task is not None:
                 task.cancel()
