@@ -30,10 +30,8 @@ def make_application(
     application.state.keys = settings.keys
     application.state.limits = settings.limits
     install_handlers(application, table)
-    for dialect in (
-        *dialects,
-        Dialect("operation", (), lambda _: health_router(service, lifecycle, metrics)),
-    ):
+    operation = Dialect("operation", (), lambda _: health_router(service, lifecycle, metrics))
+    for dialect in (*dialects, operation):
         said = {"model": dialect.error_model, "description": "A refusal, in one sentence."}
         application.include_router(dialect.router(guarded), responses={"4XX": said, "5XX": said})
     gate = Gate(application, table, settings, lifecycle, metrics)

@@ -69,16 +69,15 @@ class Exchange:
         self._headers = Headers(scope=scope)
         self._received = 0
         self._is_read = False
-        self._has_body = (
-            "transfer-encoding" in self._headers or self._headers.get("content-length", "0") != "0"
-        )
+        length = self._headers.get("content-length", "0")
+        self._is_empty = length == "0" and "transfer-encoding" not in self._headers
         self._left = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
 
     @property
     def has_more(self) -> bool:
         """Whether the client may still be sending its body."""
-        return self._has_body and not self._is_read
+        return not self._is_read and not self._is_empty
 
     def check_length(self) -> None:
         """Refuse a body that says itself that it is too large.
@@ -93,11 +92,19 @@ class Exchange:
         if int(length) > self._limits.body:
             raise self._too_large()
 
+    def watch(self) -> None:
+        """Notice from now on if the client leaves; of a request with a body, from where that is read."""
+        if self._is_empty:
+            self._watch = asyncio.get_running_loop().create_task(self._wait_for_leaving())
+
     async def receive(self) -> Message:
         """The next part of the body, then the client's leaving."""
         if self._is_read:
             await self._left.wait()
             return {"type": "http.disconnect"}
+        if self._is_empty:
+            self._is_read = True
+            return {"type": "http.request", "body": b"", "more_body": False}
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self._leave()
@@ -154,7 +161,7 @@ class Exchange:
     @property
     def outcome(self) -> int:
         """Status of the answer, or ``CLOSED``."""
-        return self.status if self.is_complete else CLOSED
+        return self.status if self.is_complete and not self.asking.gone else CLOSED
 
     async def _wait_for_leaving(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -90,14 +90,8 @@ def install_handlers(application: FastAPI, dialects: Dialects) -> None:
         response.headers.update({name: value for name, value in (allowed or {}).items() if name == "Allow"})
         return response
 
-    for kind in (
-        RefusalError,
-        RequestValidationError,
-        HTTPException,
-        DecodingError,
-        DataError,
-        TokenizerError,
-    ):
+    ours = (RefusalError, DecodingError, DataError, TokenizerError)
+    for kind in (*ours, RequestValidationError, HTTPException, Exception):
         application.exception_handler(kind)(answer)
 
 

@@ -82,6 +82,7 @@ class Gate:
 
     async def _answer(self, scope: Scope, exchange: Exchange) -> RefusalError | None:
         """Let the application answer; returns the refusal that is left to be sent, or that it has sent."""
+        exchange.watch()
         try:
             await self._application(scope, exchange.receive, exchange.send)
         except ClientGoneError:

@@ -1,10 +1,13 @@
 """Limits: how much one request may ask for."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from whyformer.decoding.search import SearchSpec
-from whyformer.serve.refusals import RequestTooLargeError
+from whyformer.serve.refusals import InvalidRequestError, RequestTooLargeError
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,11 @@ class Limits:
     """Maximum time in which a client sends its request, head and body, and takes a piece of an answer."""
 
     def check_texts(self, texts: Sequence[str]) -> None:
-        """Refuse ``texts`` of one request that are too many or too long.
+        """Refuse ``texts`` of one request that are too many, too long, or no texts.
 
         Raises:
-            RequestTooLargeError: they are.
+            RequestTooLargeError: they are too many or too long.
+            InvalidRequestError: one holds half of a surrogate pair, as JSON can write it.
         """
         if len(texts) > self.items:
             raise RequestTooLargeError(
@@ -45,6 +49,12 @@ class Limits:
                 f"the texts have {characters:,} characters and {self.characters:,} are the most; send "
                 "several requests."
             )
+        for number, text in enumerate(texts, start=1):
+            if not text.isascii() and (found := _SURROGATE.search(text)):
+                raise InvalidRequestError(
+                    f"text {number}: character {found.start() + 1} is half of a surrogate pair, so this is "
+                    "not Unicode text; send it as UTF-8."
+                )
 
     def check_search(self, settings: SearchSpec | None) -> None:
         """Refuse ``settings`` of a search that costs too much.

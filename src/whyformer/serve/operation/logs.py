@@ -33,13 +33,19 @@ def log(event: str, fields: Mapping[str, object], level: int = logging.INFO) -> 
 
 def log_fault(request: str, fault: Exception, with_message: bool) -> None:
     """Write where in our code ``fault`` arose; its own words, which may quote texts, if ``with_message``."""
-    frames = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__)]
-    fields: dict[str, object] = {"id": request, "kind": type(fault).__name__, "at": frames[-8:]}
+    fields = {"id": request, **_place(fault)}
     log("fault", fields | ({"message": str(fault)} if with_message else {}), logging.ERROR)
 
 
+def _place(fault: BaseException) -> dict[str, object]:
+    frames = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__)]
+    return {"kind": type(fault).__name__, "at": frames[-8:]}
+
+
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:
-    return getattr(record, "fields", {})
+    told = getattr(record, "fields", {})
+    fault = record.exc_info[1] if record.exc_info else None
+    return told if fault is None else {**told, **_place(fault)}
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -9,12 +9,12 @@ import socket
 import threading
 from collections.abc import Callable, Generator
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from whyformer.serve.operation.lifecycle import Lifecycle
@@ -123,8 +123,8 @@ class _Connection(HttpToolsProtocol):
 
     @property
     def _is_answering(self) -> bool:
-        cycle: object = self.cycle
-        return cycle is not None and not self.cycle.response_complete
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        return cycle is not None and not cycle.response_complete
 
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self.seconds, self._end)
