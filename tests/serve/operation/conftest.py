@@ -1,5 +1,6 @@
 """A server with a tiny dialect, in a process of its own."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,8 +24,10 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     def begin(*arguments: object) -> Running:
         errors = tmp_path_factory.mktemp("server") / "errors.txt"
         command = [sys.executable, str(PROGRAM), *map(str, arguments)]
+        # Where Python is told to keep nothing, every process would compile torch anew.
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         with errors.open("w", encoding="utf-8") as file:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True, env=kept)
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert address, errors.read_text(encoding="utf-8")

@@ -101,9 +101,7 @@ def test_bad_bodies_are_refused_in_one_sentence(server: Running, body: bytes):
 
 
 @settings(max_examples=40)
-@given(
-    body=st.binary(max_size=60) | st.text(max_size=30).map(lambda text: json.dumps(text).encode())
-)
+@given(body=st.binary(max_size=60) | st.text(max_size=30).map(lambda text: json.dumps(text).encode()))
 def test_no_bytes_are_a_fault_of_ours(server: Running, body: bytes):
     with server.client() as client:
         answer = client.post("/tiny/turn", content=body, headers={"Content-Type": "application/json"})
