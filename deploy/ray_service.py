@@ -1,11 +1,11 @@
 """A run that translates, on a Ray cluster: ``python deploy/ray_service.py runs/demo --replicas 2``.
 
-It takes LibreTranslate's ``POST /translate`` in JSON, one text or a list: the same runner as the program's, in
-as many processes as there are replicas. Texts of several requests are computed together once a replica is free.
-Extra ``ray``.
+It takes LibreTranslate's ``POST /translate`` in JSON, one text or a list. Each replica is a process with the
+same runner as the program's; texts of several requests are computed together once it is free. Extra ``ray``.
 """
 
 import argparse
+import asyncio
 from pathlib import Path
 
 from ray import serve
@@ -35,7 +35,7 @@ class TranslationReplica:
         try:
             asked = (await request.json())["q"]
             texts = asked if isinstance(asked, list) else [asked]
-            found = [await each for each in [self._translate(str(text)) for text in texts]]
+            found = await asyncio.gather(*(self._translate(str(text)) for text in texts))
         except (KeyError, TypeError, ValueError):
             return JSONResponse({"error": "send JSON with the field q, a text or a list."}, 400)
         except WhyformerError as error:

@@ -71,8 +71,8 @@ def serve(
     from whyformer.runs.execution import Execution
     from whyformer.serve.dialects import dialects_of
     from whyformer.serve.hosting import host_run, named_runs
+    from whyformer.serve.key_file import read_keys
     from whyformer.serve.operation.hosts import Hosts
-    from whyformer.serve.operation.keys import read_keys
     from whyformer.serve.operation.limits import Limits
     from whyformer.serve.operation.logs import start_logging
     from whyformer.serve.operation.settings import Settings
@@ -108,7 +108,7 @@ def _announce(address: str, runs: "Mapping[str, HostedRun]") -> None:
     """Tell where the service is, whom it serves, and how to ask it."""
     say(f"serving at {address}; Ctrl-C ends it")
     for run in runs.values():
-        say(f"  {run.name}: {run.task}, weights {run.weights[:12]}")
+        say(f"{run.name}: {run.task}, weights {run.weights[:12]}")
     say("ask it:")
     typer.echo(f"  curl {address}/health")
     sys.stdout.flush()

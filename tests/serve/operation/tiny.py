@@ -16,10 +16,11 @@ from starlette.websockets import WebSocketDisconnect
 from typing_extensions import override
 
 from whyformer.decoding.search import SearchSpec
+from whyformer.serve.key_file import read_keys
 from whyformer.serve.operation.dialect import Dialect
 from whyformer.serve.operation.exchange import asking_of
 from whyformer.serve.operation.hosts import Hosts
-from whyformer.serve.operation.keys import check_key, read_keys
+from whyformer.serve.operation.keys import check_key
 from whyformer.serve.operation.lifecycle import Lifecycle
 from whyformer.serve.operation.limits import Limits
 from whyformer.serve.operation.logs import start_logging
