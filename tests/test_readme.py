@@ -40,9 +40,7 @@ def arguments(*verbs: str) -> list[list[str]]:
     lines = "".join(blocks(README, "console")).splitlines()
     split = [shlex.split(line[2:], comments=True) for line in lines if line.startswith("$ ")]
     calls = [call[1:] for call in split if Path(call[0]).name == "whyformer"]
-    return [
-        call for call in calls if (call[0] in verbs if verbs else call[0] not in LONG)
-    ]
+    return [call for call in calls if (call[0] in verbs if verbs else call[0] not in LONG)]
 
 
 MOODS = "".join(f"{mood}\t{word} {word}\n" for mood in ("low", "high") for word in ("one", "two", "nine"))

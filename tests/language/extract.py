@@ -39,7 +39,14 @@ OWN_TABLES = (
     "data/corpora/cldr/*",
 )
 # What is said to clients of the service, who are programs: protocols speak English.
-TO_CLIENTS = ("serve/operation/*", "serve/protocols/*", "serve/listening/*", "serve/application.py")
+TO_CLIENTS = (
+    "serve/gate/*",
+    "serve/operation/*",
+    "serve/protocols/*",
+    "serve/listening/*",
+    "serve/application.py",
+    "serve/service.py",
+)
 # Two words at least, one behind the other.
 PROSE = re.compile(r"[A-Za-z]{2,}[’']?[a-z]*[,;:.)]? [(`'\"]?[A-Za-z{]")
 WORD = re.compile(r"[A-Za-z]{2,}")

@@ -93,10 +93,10 @@ def serve(
 
 
 def _listener(host: str, port: int) -> "socket.socket":
-    from whyformer.serve.operation.server import listen
+    from whyformer.serve.gate.server import open_listener
 
     try:
-        return listen(host, port)
+        return open_listener(host, port)
     except OSError as error:
         raise DataError(
             f"the service cannot listen at {host}, port {port} ({error.strerror}); choose others by --host "
@@ -110,5 +110,5 @@ def _announce(address: str, runs: "Mapping[str, HostedRun]") -> None:
     for run in runs.values():
         say(f"{run.name}: {run.task}, weights {run.weights[:12]}")
     say("ask it:")
-    typer.echo(f"  curl {address}/health")
+    say(f"curl {address}/health")
     sys.stdout.flush()

@@ -7,9 +7,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from whyformer import __version__
-from whyformer.serve.operation.dialect import Dialect, Dialects
-from whyformer.serve.operation.faults import install_handlers
-from whyformer.serve.operation.gate import Gate
+from whyformer.serve.gate.dialect import Dialect, Dialects
+from whyformer.serve.gate.faults import install_handlers
+from whyformer.serve.gate.passage import Gate
 from whyformer.serve.operation.guarded import GuardedService
 from whyformer.serve.operation.health import health_router
 from whyformer.serve.operation.lifecycle import Lifecycle

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from whyformer.serve.operation.dialect import Dialect
+from whyformer.serve.gate.dialect import Dialect
 from whyformer.serve.operation.lifecycle import Lifecycle
 from whyformer.serve.operation.settings import Settings
 from whyformer.serve.service import Service

@@ -5,7 +5,7 @@ from pathlib import Path
 from whyformer.errors import DataError
 from whyformer.serve.operation.keys import Keys
 
-SHORTEST = 16
+SHORTEST_KEY = 16
 """Minimum number of characters of a key; a shorter one can be guessed."""
 
 
@@ -24,9 +24,10 @@ def read_keys(path: Path) -> Keys:
     for number, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith("#"):
             continue
-        if len(line) < SHORTEST or not all("!" <= character <= "~" for character in line):
+        if len(line) < SHORTEST_KEY or not all("!" <= character <= "~" for character in line):
             raise DataError(
-                f"{path}, line {number}: a key has {SHORTEST} or more visible ASCII characters and no spaces."
+                f"{path}, line {number}: a key has {SHORTEST_KEY} or more visible ASCII characters and no "
+                "spaces."
             )
         keys.append(line)
     if not keys:

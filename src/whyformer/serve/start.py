@@ -8,10 +8,10 @@ from typing import Protocol, runtime_checkable
 
 from whyformer.errors import WhyformerError
 from whyformer.serve.application import make_application
-from whyformer.serve.operation.dialect import Dialect
+from whyformer.serve.gate.dialect import Dialect
+from whyformer.serve.gate.server import Server, run_server, server_config
 from whyformer.serve.operation.lifecycle import Lifecycle
 from whyformer.serve.operation.logs import log, log_fault
-from whyformer.serve.operation.server import Server, run_server, server_config
 from whyformer.serve.operation.settings import Settings
 from whyformer.serve.service import HostedRun, Service
 

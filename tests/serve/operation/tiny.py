@@ -16,15 +16,15 @@ from starlette.websockets import WebSocketDisconnect
 from typing_extensions import override
 
 from whyformer.decoding.search import SearchSpec
+from whyformer.serve.gate.dialect import Dialect
+from whyformer.serve.gate.exchange import asking_of
+from whyformer.serve.gate.server import open_listener
 from whyformer.serve.key_file import read_keys
-from whyformer.serve.operation.dialect import Dialect
-from whyformer.serve.operation.exchange import asking_of
 from whyformer.serve.operation.hosts import Hosts
 from whyformer.serve.operation.keys import check_key
 from whyformer.serve.operation.lifecycle import Lifecycle
 from whyformer.serve.operation.limits import Limits
 from whyformer.serve.operation.logs import start_logging
-from whyformer.serve.operation.server import listen
 from whyformer.serve.operation.settings import Settings
 from whyformer.serve.refusals import OverloadedError, RefusalError
 from whyformer.serve.service import Asking, HostedRun, Service
@@ -158,7 +158,7 @@ def main() -> None:
     keys = None if given.keys is None else read_keys(given.keys)
     settings = Settings(Hosts("127.0.0.1", (), ()), LIMITS, keys, 60.0, given.log_texts)
     start_logging(given.log, sys.stderr)
-    with listen("127.0.0.1", 0) as listener:
+    with open_listener("127.0.0.1", 0) as listener:
         serve_at(
             listener,
             TinyService([RUN]),

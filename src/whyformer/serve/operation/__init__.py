@@ -1,1 +1,1 @@
-"""What keeps a service up and in bounds: limits, keys, ids, metrics, logs, health, and an orderly end."""
+"""Operation of a service: limits, keys, hosts, metrics, logs, health, and an orderly end."""

@@ -30,7 +30,7 @@ class RunHealth(BaseModel):
 
 
 class Health(BaseModel):
-    """What a process that lives says."""
+    """Word of a process that lives."""
 
     status: Literal["ok"] = "ok"
     version: str
@@ -40,7 +40,7 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """What a process says that takes requests."""
+    """Word of a process that takes requests."""
 
     status: Literal["ready"] = "ready"
 

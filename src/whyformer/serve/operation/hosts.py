@@ -10,9 +10,16 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from whyformer.serve.operation.faults import ForeignHostError
+from whyformer.serve.refusals import RefusalError
 
 _LOCAL = ("localhost",)
+
+
+class ForeignHostError(RefusalError):
+    """A request that names another host, or comes from a page of another."""
+
+    status = 403
+    reason = "host"
 
 
 class Hosts:

@@ -16,7 +16,7 @@ def ending() -> DrainingError:
 
 
 class Lifecycle:
-    """What is running, whether new requests are taken, and the way from there to the end."""
+    """Requests that are running, whether new ones are taken, and the way from there to the end."""
 
     def __init__(self) -> None:
         self.sessions = 0

@@ -85,7 +85,7 @@ class ServiceMetrics:
 
 
 class _QueueMetrics:
-    """What queues tell."""
+    """Metrics of queues, as they tell them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._wait = Histogram(
@@ -107,7 +107,7 @@ class _QueueMetrics:
 
 
 class _State(Collector):
-    """What is so at the moment of asking."""
+    """State of a service at the moment of asking."""
 
     def __init__(self, service: Service, lifecycle: Lifecycle) -> None:
         self._service = service

@@ -223,7 +223,7 @@ def run_server(server: Server, listener: socket.socket) -> None:
     asyncio.run(serve())
 
 
-def listen(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int) -> socket.socket:
     """A socket bound to ``host`` and ``port``, any free one if 0; who connects waits until it is served.
 
     Raises:

@@ -10,14 +10,14 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from whyformer.serve.operation.dialect import Dialect, Dialects
-from whyformer.serve.operation.exchange import ClientGoneError, Exchange, new_asking
-from whyformer.serve.operation.faults import as_refusal, refusal_response
+from whyformer.serve.gate.dialect import Dialect, Dialects
+from whyformer.serve.gate.exchange import ClientGoneError, Exchange, new_asking
+from whyformer.serve.gate.faults import as_refusal, refusal_response
+from whyformer.serve.gate.websocket import WebSocketSession
 from whyformer.serve.operation.keys import bearer, unauthorized
 from whyformer.serve.operation.lifecycle import RETRY_SECONDS, Lifecycle, ending
 from whyformer.serve.operation.logs import log, log_fault
 from whyformer.serve.operation.metrics import ServiceMetrics
-from whyformer.serve.operation.session import Session
 from whyformer.serve.operation.settings import Settings
 from whyformer.serve.refusals import OverloadedError, RefusalError
 from whyformer.serve.service import Asking
@@ -120,7 +120,7 @@ class Gate:
         asking = new_asking(Headers(scope=scope), None)
         scope.setdefault("state", {})["asking"] = asking
         draining = None if dialect.ends_itself else self._lifecycle.draining
-        session = Session(receive, send, self._settings.limits, draining)
+        session = WebSocketSession(receive, send, self._settings.limits, draining)
         refusal: RefusalError | None = None
         try:
             self._check(scope, dialect)

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from whyformer.errors import DataError, DecodingError, TokenizerError
-from whyformer.serve.operation.dialect import Dialect, Dialects
+from whyformer.serve.gate.dialect import Dialect, Dialects
 from whyformer.serve.refusals import InvalidRequestError, RefusalError
 
-LONGEST = 400
+LONGEST_SENTENCE = 400
 """Maximum number of characters of a sentence on a request's form; its fields' names are the client's."""
 
 
@@ -30,13 +30,6 @@ class MethodError(RefusalError):
 
     status = 405
     reason = "method"
-
-
-class ForeignHostError(RefusalError):
-    """A request that names another host, or comes from a page of another."""
-
-    status = 403
-    reason = "host"
 
 
 class ServiceFaultError(RefusalError):
@@ -114,10 +107,10 @@ def _misformed(faults: Sequence[Mapping[str, Any]]) -> RefusalError:
         reason = fault.get("ctx", {}).get("error", "it is malformed")
         return InvalidRequestError(f"the body is not JSON: {str(reason).rstrip('.').lower()}.")
     place = fault["loc"][1:] if fault["loc"][:1] in [("body",), ("query",), ("path",)] else fault["loc"]
-    field = _clean(".".join(map(str, place)))[: LONGEST // 4] or "body"
+    field = _clean(".".join(map(str, place)))[: LONGEST_SENTENCE // 4] or "body"
     told = _clean(str(fault["msg"])).removeprefix("Value error, ").rstrip(".")
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return InvalidRequestError(f"{field}: {told[:LONGEST]}{more}.", field=field)
+    return InvalidRequestError(f"{field}: {told[:LONGEST_SENTENCE]}{more}.", field=field)
 
 
 def _clean(text: str) -> str:

@@ -5,7 +5,7 @@ import asyncio
 from starlette.responses import Response
 from starlette.types import Message, Receive, Send
 
-from whyformer.serve.operation.exchange import send_in_time
+from whyformer.serve.gate.exchange import send_in_time
 from whyformer.serve.operation.limits import Limits
 from whyformer.serve.refusals import RefusalError
 
@@ -19,7 +19,7 @@ _ENDING = "the service is ending"
 _REASON_BYTES = 123
 
 
-class Session:
+class WebSocketSession:
     """A WebSocket on its way, watched."""
 
     def __init__(self, receive: Receive, send: Send, limits: Limits, draining: asyncio.Event | None) -> None:

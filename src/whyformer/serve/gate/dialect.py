@@ -43,7 +43,7 @@ class Dialect:
     nobody, as anybody may ask."""
 
     kind: Literal["http", "websocket"] = "http"
-    """What its requests are."""
+    """Kind of its requests."""
     ends_itself: bool = False
     """Whether its WebSockets hear of the service's end by the router; else they see their clients leave."""
 
@@ -59,9 +59,9 @@ class Dialects:
 
     def __init__(self, dialects: Sequence[Dialect]) -> None:
         self.all = dialects
-        """Those that have been named."""
+        """Dialects that have been named."""
         self.plain = Dialect("other", (), lambda _: APIRouter(), key="none")
-        """What answers elsewhere."""
+        """Dialect of all other paths."""
 
     def of(self, scope: Scope) -> Dialect:
         """The dialect of a request, by its ``scope``."""
