@@ -1,0 +1,1 @@
+"""Protocols that clients speak, a folder each."""
