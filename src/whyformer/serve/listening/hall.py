@@ -20,12 +20,17 @@ _RETRY_SECONDS = 5
 
 
 class ListeningHall:
-    """All clients of a service that speak; it belongs to one event loop."""
+    """All clients of a service that speak; it belongs to one event loop.
 
-    def __init__(self, limits: ListeningLimits | None = None) -> None:
-        self.limits = limits or ListeningLimits()
-        self.draining = asyncio.Event()
-        """Set once everybody has to end."""
+    Args:
+        limits: bounds of what they take up.
+        draining: set by whoever ends the service; one of its own if None.
+    """
+
+    def __init__(self, limits: ListeningLimits | None = None, draining: asyncio.Event | None = None) -> None:
+        self.limits = ListeningLimits() if limits is None else limits
+        self.draining = asyncio.Event() if draining is None else draining
+        """Event after which everybody has to end."""
         self._empty = asyncio.Event()
         self._empty.set()
         self._places = 0
@@ -33,7 +38,8 @@ class ListeningHall:
         # A new sampling rate takes a third of a second: not of the loop, nor of the sessions that go on.
         self._openers = ThreadPoolExecutor(1, "opening")
 
-    def __len__(self) -> int:
+    @property
+    def clients(self) -> int:
         """Number of clients that are connected."""
         return self._places
 

@@ -28,13 +28,14 @@ class ListeningRoom:
         self._busy: set[LiveSession] = set()
         self._thread: threading.Thread | None = None
 
-    def __len__(self) -> int:
+    @property
+    def sessions(self) -> int:
         """Number of sessions that are not over."""
         with self._changed:
             return len(self._sessions)
 
     def prepare(self, rate: int) -> LiveSession:
-        """A session for samples at ``rate`` in Hz, which is not in yet; the first at a new rate takes a while.
+        """A session for samples at ``rate`` in Hz, not in yet; the first at a new rate takes a while.
 
         Raises:
             DataError: the rate cannot be used.
@@ -103,15 +104,17 @@ class ListeningRoom:
     def _round(self, busy: list[LiveSession]) -> None:
         """Feed the ``busy`` sessions, and compute one chunk of each that has one."""
         by_session = {live.session: live for live in busy}
+        # Who leaves while this goes on is let go in the next round.
+        gone = {live for live in busy if live.left}
         for live in busy:
-            if live.left:
+            if live in gone:
                 self._pool.remove(live.session)
             else:
                 live.take()
         for session in self._pool.step():
             by_session[session].stepped()
         with self._changed:
-            over = {live for live in busy if live.left or live.session.ended}
+            over = gone | {live for live in busy if live.session.ended}
             self._sessions -= over
             self._busy -= over
             self._busy -= {live for live in busy if not live.busy}

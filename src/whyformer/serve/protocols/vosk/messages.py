@@ -77,7 +77,7 @@ def read_message(text: str) -> dict[str, Any] | Literal["eof", "reset"]:
             return "reset"
         case _:
             raise UnknownMessageError(
-                'a text message is {"config": …}, {"reset": 1} or {"eof": 1}; sound is sent as binary messages.'
+                'a text message is {"config": …}, {"reset": 1} or {"eof": 1}; sound comes in binary ones.'
             )
 
 

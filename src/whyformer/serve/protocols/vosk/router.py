@@ -22,7 +22,7 @@ def vosk_router(service: Service, hall: ListeningHall | None = None) -> APIRoute
         service: with the runs; an address without a name means the first that recognises speech.
         hall: places of the clients; whoever ends the service drains it. One of its own if None.
     """
-    router, there = APIRouter(), hall or ListeningHall()
+    router, there = APIRouter(), ListeningHall() if hall is None else hall
 
     async def listen(websocket: WebSocket, run: str | None = None) -> None:
         def find(name: str | None) -> ListeningRoom:
