@@ -129,7 +129,7 @@ function offButton(session) {
   );
   const show = (opened) => {
     open = opened;
-    button.hidden = open.head < 0;
+    button.hidden = open.head < 0 || !session.breakable;
     button.textContent = session.say(
       isOff(session.state.lens, open.place, open.layer, open.head) ? "switchOn" : "switchOff",
     );

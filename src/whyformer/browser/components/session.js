@@ -50,6 +50,11 @@ export class Session {
     this.looked = 0;
   }
 
+  /** Whether the model can be broken on purpose: only an engine that tells of its heads can. */
+  get breakable() {
+    return this.facts.heads !== undefined;
+  }
+
   /** Words in the language of the state. */
   say(key, values = {}) {
     return sayIn(this.state.lang, key, values);
@@ -123,7 +128,7 @@ export class Session {
         asking.again = true;
         if (performance.now() - asking.running > OVERTAKEN) this.client.stop();
       }
-    }, QUIET);
+    }, this.client.quiet ?? QUIET);
   }
 
   /** Ends what runs. */

@@ -32,8 +32,8 @@ export function searchView(session) {
   const view = { session, box, told, chosen: false, current: null };
   const draw = () => {
     const { result } = session.state;
-    part.classList.toggle("empty", !result?.look);
-    if (!result?.look) {
+    part.classList.toggle("empty", !result?.tree.length);
+    if (!result?.tree.length) {
       box.replaceChildren();
       return;
     }
