@@ -5,7 +5,7 @@ import { wholeLens } from "./lens.js";
 import { fromLink, toLink } from "./link.js";
 import { mount, openSession } from "./mount.js";
 import { drawParts, PARTS } from "./parts.js";
-import { kept, recallTheme, switches } from "./switches.js";
+import { addSwitches, kept, recallTheme } from "./switches.js";
 import { faultIn, HTML_LANGUAGES, sayIn } from "./words.js";
 
 /** Milliseconds between two changes of the address, which browsers allow but so often. */
@@ -40,7 +40,7 @@ async function showPage(main) {
       session.set({ lang: chosen });
       draw();
     };
-    session.onRedraw(switches(document.querySelector(".switches"), session.state.lang, speak));
+    session.onRedraw(addSwitches(document.querySelector(".switches"), session.state.lang, speak));
     document.querySelector("footer p").replaceChildren(session.say("made"), " ", make("code", {}, "whyformer page"));
   };
   main.replaceChildren(head, parts);

@@ -88,6 +88,14 @@ export class Session {
     this.set({ lens: wholeLens() });
   }
 
+  /** Ends all that runs or waits; nobody watches any more. */
+  close() {
+    clearTimeout(this.asking.timer);
+    this.asking.again = false;
+    this.stop();
+    this.unwatch();
+  }
+
   /** Calls `action` now, and whenever one of `keys` has changed. */
   watch(keys, action) {
     this.watchers.push({ keys, action });

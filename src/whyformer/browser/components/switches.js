@@ -29,7 +29,7 @@ export function recallTheme() {
 }
 
 /** Puts both switches into `box`; `speak` is told of another language. What it returns ends their watch. */
-export function switches(box, lang, speak) {
+export function addSwitches(box, lang, speak) {
   const root = document.documentElement;
   const other = lang === "en" ? "zh" : "en";
   const language = press(
