@@ -167,7 +167,7 @@ class ServicePage {
     return [
       make("div", { class: "whyformer" }, make("nav", { class: "examples", "aria-label": this.say("runs") }, ...chips)),
       make("p", { class: "soft small" }, facts),
-      this.#besideChoice(run, beside),
+      ...this.#besideChoice(run, beside),
     ];
   }
 
@@ -189,7 +189,7 @@ class ServicePage {
 
   #besideChoice(run, beside) {
     const others = this.runs.filter((each) => each !== run && each.task === run.task && each.task in PANELS);
-    if (!others.length) return null;
+    if (!others.length) return [];
     const options = [["", this.say("nobody")], ...others.map(({ name }) => [name, name])];
     const select = make(
       "select",
@@ -198,7 +198,7 @@ class ServicePage {
     );
     select.value = beside?.name ?? "";
     const label = make("label", {}, make("span", {}, this.say("beside")), select);
-    return make("div", { class: "whyformer" }, make("div", { class: "controls" }, label));
+    return [make("div", { class: "whyformer" }, make("div", { class: "controls" }, label))];
   }
 
   /** Shows a run, and beside it another one called `besideName`; a step that the browser can take back. */
@@ -291,7 +291,8 @@ class ServicePage {
   /** Says why the runs could not be had; where a key is wanted, there is a field for it. */
   #refuse(fault) {
     const { line, show } = faultLine(this);
-    this.main.replaceChildren(make("div", { class: "whyformer" }, line, fault.code === "key" ? this.#keyForm() : null));
+    const form = fault.code === "key" ? this.#keyForm() : null;
+    this.main.replaceChildren(make("div", { class: "whyformer" }, line, form));
     // The first time nobody has given a wrong key yet.
     if (fault.code !== "key" || this.http.key) show(fault, () => this.open());
     this.main.querySelector("input")?.focus();

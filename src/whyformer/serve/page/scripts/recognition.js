@@ -8,7 +8,6 @@ const BEHIND = 2_000_000;
 const BREATH = 20;
 /** Codes of WebSockets with which a service that is full, or ends, closes. */
 const FULL = [1012, 1013];
-const REFUSED = 1008;
 const NORMAL = 1000;
 
 /** One recognition; `changed` is called whenever there is something new to show. */
@@ -22,6 +21,7 @@ export class Recognition {
   #socket;
   #waiting = [];
   #ended = false;
+  #said = "";
   #changed;
 
   constructor(address, rate, changed) {
@@ -87,7 +87,8 @@ export class Recognition {
     } catch {
       return this.#fail(new Fault("answer"));
     }
-    if (told.error) return this.#fail(new Fault("refused", { message: String(told.error.message ?? told.error) }));
+    // The closing that follows says whether it is worth while to try again.
+    if (told.error) this.#said = String(told.error);
     if (typeof told.partial === "string") this.partial = told.partial;
     else if (typeof told.text === "string") {
       if (told.text) this.finals.push({ text: told.text, words: told.result ?? [] });
@@ -100,7 +101,7 @@ export class Recognition {
     if (this.over) return;
     if (this.#ended && code === NORMAL) this.#finish();
     else if (FULL.includes(code)) this.#fail(new Fault("overload", { seconds: 1 }));
-    else if (code === REFUSED && reason) this.#fail(new Fault("refused", { message: reason }));
+    else if (this.#said || reason) this.#fail(new Fault("refused", { message: this.#said || reason }));
     else this.#fail(new Fault("no_stream"));
   }
 

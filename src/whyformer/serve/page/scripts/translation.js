@@ -1,6 +1,6 @@
 /** Translation: the parts of a run's own page, with a translator that the service runs; two of them side by side. */
 
-import { afterwards, make } from "../../../browser/components/dom.js";
+import { afterwards } from "../../../browser/components/dom.js";
 import { wholeLens } from "../../../browser/components/lens.js";
 import { partGroups } from "../../../browser/components/parts.js";
 import { Session } from "../../../browser/components/session.js";
@@ -36,10 +36,7 @@ export class TranslationPanel {
     if (second) {
       input.replaceChildren(...partGroups(first, ["input"]));
       this.sessions.forEach((session, index) => answers[index].replaceChildren(...this.#parts(session, BESIDE)));
-      first.watch(["text", "search"], () => {
-        const { text, search } = first.state;
-        second.set({ text, search });
-      });
+      first.watch(["text"], () => second.set({ text: first.state.text }));
     } else answers[0].replaceChildren(...this.#parts(first, ALONE));
     first.watch(["text"], () => this.page.wrote(first.state.text));
     this.sessions.forEach((session, index) => this.#rememberSettled(session, this.runs[index]));
@@ -58,8 +55,9 @@ export class TranslationPanel {
   #parts(session, view) {
     const again = againButton(this.page);
     session.watch(["fault"], () => again.show(session.state.fault, () => session.ask()));
-    const [first, ...others] = partGroups(session, view);
-    return [first, make("div", { class: "under" }, again.button), ...others];
+    const groups = partGroups(session, view);
+    groups[0].querySelector(".fault").after(again.button);
+    return groups;
   }
 
   #rememberSettled(session, run) {
