@@ -129,4 +129,6 @@ def test_both_languages_have_the_same_words(tmp_path: Path):
     faults = {f"fault_{code}" for code in re.findall(r'new Fault\(\s*"(\w+)"', together)}
     assert faults <= {*english}
     plain = {key for key in english if not re.match("(task|fault)_", key)}
-    assert [key for key in plain if f'"{key}"' not in together and key not in ("max_tokens", "temperature")] == []
+    assert [
+        key for key in plain if f'"{key}"' not in together and key not in ("max_tokens", "temperature")
+    ] == []

@@ -4,6 +4,7 @@ Texts with certain words are answered as a service in trouble does, and every an
 """
 
 import asyncio
+import base64
 import json
 import math
 import threading
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import uvicorn
 from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -24,8 +26,7 @@ RUNS: list[dict[str, Any]] = [
         "name": "turner",
         "task": "translation",
         "parameters": 21696,
-        "source": "en",
-        "target": "de",
+        "languages": {"source": "en", "target": "de"},
         "examples": ["one two three", "A <b>bold</b> one"],
         "decoding": {"kind": "beam", "size": 3},
     },
@@ -55,7 +56,7 @@ def toy_service(runs: list[dict[str, Any]] | None = None, key: str = "") -> Fast
 
     @app.get("/v1/runs")
     async def list_runs() -> Any:
-        return {"data": served}
+        return {"runs": served}
 
     @app.post("/v1/explain")
     async def explain(request: Request) -> Any:
@@ -165,7 +166,10 @@ def attention(source: list[str], target: list[str]) -> Iterator[dict[str, Any]]:
     for place, (queries, keys) in places.items():
         for layer in range(2):
             row = [round(1 / len(keys), 5)] * len(keys)
-            one = [[float((query + layer) % len(keys) == key) for key in range(len(keys))] for query in range(len(queries))]
+            one = [
+                [float((query + layer) % len(keys) == key) for key in range(len(keys))]
+                for query in range(len(queries))
+            ]
             yield {
                 "place": place,
                 "layer": layer,
@@ -173,7 +177,7 @@ def attention(source: list[str], target: list[str]) -> Iterator[dict[str, Any]]:
                 "queries": queries,
                 "keys": keys,
                 "written": None if place == "encoder self" else target,
-                "weights": [[row] * len(queries), one],
+                "weights": base64.b64encode(np.array([[row] * len(queries), one], "<f4").tobytes()).decode(),
             }
 
 

@@ -355,7 +355,7 @@ function listenTo(view) {
 }
 
 function numberTable(view) {
-  const box = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": view.session.say("table") });
+  const box = make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": view.session.say("table") });
   const fold = make("details", {}, make("summary", {}, view.session.say("table")), box);
   const draw = (open) => {
     if (!fold.open || !view.size) return;

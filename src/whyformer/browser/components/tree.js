@@ -289,7 +289,7 @@ function walk(view, event) {
 
 /** The same as a table, which is written when it is opened. */
 function pathList(session) {
-  const box = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": session.say("treeTable") });
+  const box = make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": session.say("treeTable") });
   const fold = make("details", {}, make("summary", {}, session.say("treeTable")), box);
   let nodes = [];
   const draw = (found = nodes) => {

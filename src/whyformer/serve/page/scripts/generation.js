@@ -130,7 +130,7 @@ export class GenerationPanel {
     const about = make("p", { class: "soft small" });
     const { line, show } = faultLine(page);
     const whole = make("p", { class: "translation long prose", lang: "", dir: "auto" }, prompt, text);
-    const box_ = make("div", { class: "tall", tabindex: 0, role: "region", "aria-label": page.say("written") }, whole);
+    const box_ = make("div", { class: "tall", tabindex: 0, role: "group", "aria-label": page.say("written") }, whole);
     const draw = () => {
       const state = this.written[index];
       show(state.fault, () => this.generate());

@@ -58,8 +58,8 @@ class ServicePage {
     this.#dress();
     this.main.replaceChildren(make("p", { class: "soft", role: "status" }, this.say("loadingRuns")));
     try {
-      const { data } = await this.http.json("v1/runs");
-      this.runs = data;
+      const { runs } = await this.http.json("v1/runs");
+      this.runs = runs;
     } catch (fault) {
       this.#refuse(fault);
       return;
@@ -184,7 +184,8 @@ class ServicePage {
         return code;
       }
     };
-    return run.source && run.target ? `${name(run.source)} → ${name(run.target)}` : "";
+    const { source, target } = run.languages ?? {};
+    return source && target ? `${name(source)} → ${name(target)}` : "";
   }
 
   #besideChoice(run, beside) {

@@ -2,9 +2,10 @@
  * A translator that the service runs, with the methods of the one in a worker (`browser/runtime/client.js`).
  *
  * What `POST /v1/explain` answers is what `browser/runtime/translator.js` makes: `source`, `outputs`, `tree`, `look`,
- * `milliseconds`. Only attention weights come as lists, [head][query][key], and become one Float32Array a layer.
+ * `milliseconds`. Only attention weights (H,Q,K) come as base64 of float32, and become one Float32Array a layer.
  */
 
+import { bytesOf } from "../../../browser/runtime/base64.js";
 import { isBlank, nothing } from "../../../browser/runtime/blank.js";
 import { Fault } from "../../../browser/runtime/fault.js";
 
@@ -36,7 +37,7 @@ export class ServerTranslator {
   /** A look at a text and one translation of it, given as ids or as text. */
   async look({ text, ids, translation, finished = true }) {
     if (isBlank(text)) return null;
-    const target = ids ? { ids, finished } : { translation };
+    const target = ids?.length ? { ids, finished } : { translation: translation ?? "" };
     return lookOf((await this.#ask({ text, ...target })).look);
   }
 
@@ -49,7 +50,7 @@ export class ServerTranslator {
     const stop = new AbortController();
     this.#stops.add(stop);
     try {
-      return await this.#http.json(EXPLAIN, { model: this.#model, ...request }, stop.signal);
+      return await this.#http.json(EXPLAIN, { model: this.#model, encoding_format: "base64", ...request }, stop.signal);
     } finally {
       this.#stops.delete(stop);
     }
@@ -58,6 +59,11 @@ export class ServerTranslator {
 
 function lookOf(look) {
   if (!look) return null;
-  const attention = look.attention.map((layer) => ({ ...layer, weights: Float32Array.from(layer.weights.flat(2)) }));
+  const attention = look.attention.map((layer) => ({ ...layer, weights: numbersOf(layer.weights) }));
   return { ...look, attention };
+}
+
+/** Numbers of 32 bits, the smallest byte first, as all machines that run browsers have them. */
+function numbersOf(base64) {
+  return new Float32Array(bytesOf(base64).buffer);
 }

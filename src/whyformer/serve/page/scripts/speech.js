@@ -137,7 +137,7 @@ export class SpeechPanel {
     const { page } = this;
     const said = make("div", { class: "said", role: "log", "aria-label": page.say("words"), lang: "", dir: "auto" });
     const partial = make("p", { class: "partial translation long", lang: "", dir: "auto" });
-    const all = make("div", { class: "tall", tabindex: 0, role: "region", "aria-label": page.say("transcript") });
+    const all = make("div", { class: "tall", tabindex: 0, role: "group", "aria-label": page.say("transcript") });
     const { line, show } = faultLine(page);
     const times = timesOf(page);
     const about = make("p", { class: "soft small" });
@@ -178,7 +178,7 @@ function timesOf(page) {
   const rows = make("tbody");
   const names = ["word", "from", "to", "confidence"].map((name) => make("th", { scope: "col" }, page.say(name)));
   const table = make("table", { class: "times" }, make("thead", {}, make("tr", {}, ...names)), rows);
-  const box = make("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": page.say("times") }, table);
+  const box = make("div", { class: "scroll tall", tabindex: 0, role: "group", "aria-label": page.say("times") }, table);
   const fold = make("details", {}, make("summary", {}, page.say("times")), box);
   const seconds = (time) => (typeof time === "number" ? page.say("seconds", { time: time.toFixed(2) }) : "");
   const show = (words) => {
