@@ -16,7 +16,7 @@ from torch import Tensor
 
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
-from whyformer.decoding.hypothesis import Hypothesis, Prefixes, Searches
+from whyformer.decoding.hypothesis import Candidates, Hypothesis, Prefixes, Searches
 from whyformer.decoding.protocol import AttendingState, DecoderState, StateT, StepDecoder
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.stopping import Pool
@@ -34,12 +34,15 @@ def search(
     valid: Padding,
     settings: SearchSpec,
     *,
+    consider: Callable[[Candidates], None] | None = None,
     model_limit: Tensor | int | None = None,
     first: Tensor | None = None,
     numbers: Sequence[int] | None = None,
     watch: Callable[[Tensor], None] | None = None,
 ) -> list[list[Hypothesis]]:
     """Write what follows each sentence of ``source`` (B,S) with ``valid`` (B,S): hypotheses, best first.
+
+    ``consider`` is shown the candidates of each step before any of them is chosen.
 
     ``model_limit`` is the maximum number of tokens that the model can write to a sentence, EOS included; or
     to each of them, (B,). ``first`` (B,) is what it is fed first, BOS unless given. ``numbers`` (B) are the
@@ -71,6 +74,8 @@ def search(
             prefixes = prefixes.cover(_attention(state, prefixes.coverage.shape))
         settings.apply(scores, prefixes.tokens)
         candidates = strategy.choose(scores, prefixes, searches)
+        if consider is not None:
+            consider(candidates)
         pool.add_finished(searches, candidates, prefixes)
         living = candidates.living(strategy.width)
         over = pool.is_decided(searches, living) | (searches.longest == length)

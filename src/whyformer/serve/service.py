@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -14,6 +15,8 @@ from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.task import Runner
 from whyformer.tasks.translation.translator import Translator
+
+Looked = TypeVar("Looked")
 
 
 @dataclass
@@ -99,3 +102,8 @@ class Service:
         """The look inside at one sentence."""
         assert isinstance(run.runner, Translator)
         return await asyncio.to_thread(inspect_translation, run.runner, source, translation)
+
+    async def look(self, run: HostedRun, work: Callable[[Translator], Looked], asking: Asking) -> Looked:
+        """What ``work`` makes of the translator of ``run``, in its turn."""
+        assert isinstance(run.runner, Translator)
+        return await asyncio.to_thread(work, run.runner)
