@@ -70,9 +70,8 @@ def test_what_the_browser_has_is_not_sent_again(address: str):
 def test_the_policy_allows_only_the_service_itself(address: str):
     for path in ("", *names(address)):
         headers = answer(address + path).headers
-        policy = dict(
-            (name, values) for name, *values in map(str.split, headers["Content-Security-Policy"].split(";"))
-        )
+        parts = map(str.split, headers["Content-Security-Policy"].split(";"))
+        policy = {name: values for name, *values in parts}
         assert policy["default-src"] == ["'none'"]
         sources = {value for values in policy.values() for value in values}
         assert sources <= {"'self'", "'none'", "data:", "'script'"}
@@ -124,7 +123,7 @@ def test_both_languages_have_the_same_words(tmp_path: Path):
     assert {key for key in english if key in told["parts"]["en"] and not key.startswith("fault_")} == set()
     sources = {path.name: path.read_text(encoding="utf-8") for path in SCRIPTS.glob("*.js")}
     together = "\n".join(text for name, text in sources.items() if name != "words.js")
-    said = {key for key in re.findall(r'say\(\s*"(\w+)"', together)}
+    said = set(re.findall(r'say\(\s*"(\w+)"', together))
     assert said <= {*english, *told["parts"]["en"]}
     faults = {f"fault_{code}" for code in re.findall(r'new Fault\(\s*"(\w+)"', together)}
     assert faults <= {*english}

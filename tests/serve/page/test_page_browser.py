@@ -1,4 +1,4 @@
-"""The service's page as a browser shows it: every task, in both languages, alone and side by side, in trouble too.
+"""The service's page as a browser shows it: every task, in both languages, alone and beside another, in trouble.
 
 It needs Chromium or Chrome and the extras ``browser`` and ``serve``.
 """
@@ -52,7 +52,7 @@ def address(service: FastAPI) -> Iterator[str]:
 
 
 def opened(browser: Browser, address: str, link: str = "", **settings: Any) -> tuple[Page, list[str]]:
-    """The page that a link shows, and all that it complains of or asks for elsewhere; not the statuses of answers."""
+    """The page that a link shows, and all that it complains of or asks for elsewhere."""
     page, heard = browsers.opened(browser, address + link, address, **settings)
     page.wait_for_selector("h1")
     return page, heard
@@ -311,8 +311,8 @@ def test_damaged_storage_is_survived(address: str, browser: Browser, name: str):
     heard: list[str] = []
     page.on("pageerror", lambda error: heard.append(str(error)))
     page.add_init_script(
-        f"if (!sessionStorage.visited) localStorage.setItem('whyformer-history', {json.dumps(DAMAGED[name])});"
-        "localStorage.setItem('theme', 'purple'); localStorage.setItem('lang', 'xx'); sessionStorage.visited = 1;"
+        f"if (!sessionStorage.seen) localStorage.setItem('whyformer-history', {json.dumps(DAMAGED[name])});"
+        "localStorage.setItem('theme', 'purple'); localStorage.setItem('lang', 'xx'); sessionStorage.seen = 1;"
     )
     page.goto(f"{address}#run=turner&text=one+two")
     page.locator(".history summary").click()
@@ -323,6 +323,8 @@ def test_damaged_storage_is_survived(address: str, browser: Browser, name: str):
     assert page.locator("main img").count() == 0
     page.get_by_role("button", name="Clear the history").click()
     expect(page.locator(".history li")).to_have_text("Nothing yet.")
+    # A run that is asked nothing when it is shown.
+    page.goto(f"{address}#run=writer")
     page.reload()
     page.locator(".history summary").click()
     expect(page.locator(".history li")).to_have_text("Nothing yet.")
@@ -335,8 +337,8 @@ def test_without_storage_the_page_works(address: str, browser: Browser):
     heard: list[str] = []
     page.on("pageerror", lambda error: heard.append(str(error)))
     page.add_init_script(
-        "for (const name of ['localStorage', 'sessionStorage'])"
-        " Object.defineProperty(globalThis, name, { get() { throw new DOMException('no', 'SecurityError'); } });"
+        "const refuse = { get() { throw new DOMException('no', 'SecurityError'); } };"
+        "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(globalThis, name, refuse);"
     )
     page.goto(f"{address}#run=turner&text=one+two&lang=en")
     expect(page.locator(".output .translation")).to_have_text("two one")

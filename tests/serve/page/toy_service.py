@@ -1,4 +1,4 @@
-"""A service with the routes that the page asks, whose runs do toy work: words turned round, holes filled by rote.
+"""A service with the routes that the page asks, whose runs do toy work: words turned round, holes filled.
 
 Texts with certain words are answered as a service in trouble does, and every answer has markup in it.
 """
@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import uvicorn
-from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
+from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.requests import HTTPConnection
 
 from whyformer.serve.page.router import page_router
 
@@ -41,18 +42,17 @@ RUNS: list[dict[str, Any]] = [
 
 def toy_service(runs: list[dict[str, Any]] | None = None, key: str = "") -> FastAPI:
     """The service; where there is a ``key``, it wants it."""
-    app = FastAPI()
+
+    def guard(connection: HTTPConnection) -> None:
+        told = connection.headers.get("authorization")
+        if key and connection.url.path.startswith("/v1/") and told != f"Bearer {key}":
+            raise HTTPException(401, "the key is not known.")
+
+    app = FastAPI(dependencies=[Depends(guard)])
     served = RUNS if runs is None else runs
     app.state.asked = []
     app.state.left = 0
     app.include_router(page_router())
-
-    @app.middleware("http")
-    async def guard(request: Request, call_next: Any) -> Response:
-        told = request.headers.get("authorization")
-        if key and request.url.path.startswith("/v1/") and told != f"Bearer {key}":
-            return JSONResponse({"error": {"message": "the key is not known."}}, 401)
-        return await call_next(request)
 
     @app.get("/v1/runs")
     async def list_runs() -> Any:

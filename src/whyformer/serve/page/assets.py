@@ -1,4 +1,4 @@
-"""What the page is made of: one document, and files that a browser may keep, as their names change with them."""
+"""Assets of the page: one document, and files that a browser may keep, as their names change with them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

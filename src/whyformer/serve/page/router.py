@@ -1,4 +1,4 @@
-"""Routes of the page: the document at ``/`` and its files, under headers that allow nothing from elsewhere."""
+"""Routes of the page: the document at ``/`` and its files, with headers that allow nothing else."""
 
 from typing import Final
 
