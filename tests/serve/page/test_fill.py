@@ -52,7 +52,7 @@ def asked(address: str, body: bytes) -> tuple[int, Any]:
     except HTTPError as error:
         answer = error
     with answer:
-        return answer.status, json.loads(answer.read())
+        return int(answer.status or 0), json.loads(answer.read())
 
 
 def test_holes_are_filled_as_the_run_fills_them(address: str, filler: Filler):

@@ -1,4 +1,4 @@
-"""The service's page as a browser shows it: every task, in both languages, alone and beside another, in trouble.
+"""The service's page in a browser: every task, in both languages, alone and side by side, in trouble too.
 
 It needs Chromium or Chrome and the extras ``browser`` and ``serve``.
 """
@@ -312,7 +312,8 @@ def test_damaged_storage_is_survived(address: str, browser: Browser, name: str):
     page.on("pageerror", lambda error: heard.append(str(error)))
     page.add_init_script(
         f"if (!sessionStorage.seen) localStorage.setItem('whyformer-history', {json.dumps(DAMAGED[name])});"
-        "localStorage.setItem('theme', 'purple'); localStorage.setItem('lang', 'xx'); sessionStorage.seen = 1;"
+        "localStorage.setItem('theme', 'purple'); localStorage.setItem('lang', 'xx');"
+        "sessionStorage.seen = 1;"
     )
     page.goto(f"{address}#run=turner&text=one+two")
     page.locator(".history summary").click()
@@ -338,7 +339,8 @@ def test_without_storage_the_page_works(address: str, browser: Browser):
     page.on("pageerror", lambda error: heard.append(str(error)))
     page.add_init_script(
         "const refuse = { get() { throw new DOMException('no', 'SecurityError'); } };"
-        "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(globalThis, name, refuse);"
+        "Object.defineProperty(globalThis, 'localStorage', refuse);"
+        "Object.defineProperty(globalThis, 'sessionStorage', refuse);"
     )
     page.goto(f"{address}#run=turner&text=one+two&lang=en")
     expect(page.locator(".output .translation")).to_have_text("two one")

@@ -9,7 +9,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -243,10 +243,10 @@ async def heard(websocket: WebSocket, app: FastAPI) -> None:
             count = 2 * samples // rate
             await websocket.send_json({"partial": " ".join(f"word-{n}" for n in range(count))})
         app.state.asked.append({"seconds": samples / rate, "loudest": loudest})
+        text = " ".join([*(f"word-{n}" for n in range(count)), MARKUP])
         words = [
             {"word": f"word-{n}", "start": n / 2, "end": n / 2 + 0.4, "conf": 0.875} for n in range(count)
         ]
-        text = " ".join([*(word["word"] for word in words), MARKUP])
         await websocket.send_json({"result": words, "text": text})
         await websocket.close()
     except WebSocketDisconnect:
@@ -254,7 +254,7 @@ async def heard(websocket: WebSocket, app: FastAPI) -> None:
 
 
 @contextmanager
-def running(app: FastAPI) -> Iterator[str]:
+def running(app: FastAPI) -> Generator[str]:
     """The address of the service, which runs meanwhile."""
     config = uvicorn.Config(app, port=0, log_level="error", ws="websockets-sansio", lifespan="off")
     server = uvicorn.Server(config)

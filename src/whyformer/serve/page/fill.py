@@ -54,7 +54,7 @@ def fill_router(service: Service) -> APIRouter:
     body = {"application/json": {"schema": FillRequest.model_json_schema()}}
 
     @router.post("/fill", openapi_extra={"requestBody": {"required": True, "content": body}})
-    async def fill(request: Request) -> FillAnswer:  # pyright: ignore[reportUnusedFunction]
+    async def fill(request: Request) -> FillAnswer:
         """Fill the holes of one text: the likeliest pieces of each, best first."""
         asked = await _read(request)
         run = service.find(asked.model, _TASK)

@@ -43,11 +43,11 @@ def page_router() -> APIRouter:
     document, assets = page_assets()
 
     @router.api_route("/", methods=_METHODS)
-    def index(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+    def index(request: Request) -> Response:
         return _sent(document, request, _ANEW)
 
     @router.api_route(f"/{FOLDER}/{{name}}", methods=_METHODS)
-    def file(name: str, request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+    def file(name: str, request: Request) -> Response:
         if name not in assets:
             raise HTTPException(404, "there is no such file; load the page anew.")
         return _sent(assets[name], request, _FOR_GOOD)
