@@ -9,7 +9,7 @@ from typing import Final
 
 from whyformer.browser.bundle import script
 
-FOLDER: Final = "assets"
+ASSETS: Final = "assets"
 """Where the files lie, seen from the document."""
 _HERE = Path(__file__).parent
 _STYLES = (_HERE.parents[1] / "browser" / "templates" / "style.css", _HERE / "templates" / "style.css")
@@ -39,7 +39,7 @@ def page_assets() -> tuple[Asset, Mapping[str, Asset]]:
         "microphone.js": _script((scripts / "microphone.js").read_text(encoding="utf-8")),
     }
     names = {name: _name_with_digest(name, asset) for name, asset in made.items()}
-    places = {name.partition(".")[0]: f"{FOLDER}/{named}" for name, named in names.items()}
+    places = {name.partition(".")[0]: f"{ASSETS}/{named}" for name, named in names.items()}
     text = (_HERE / "templates" / "index.html").read_text(encoding="utf-8")
     document = Template(text).substitute(places).encode("utf-8")
     return Asset(document, "text/html; charset=utf-8"), {names[name]: asset for name, asset in made.items()}

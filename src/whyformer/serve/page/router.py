@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from whyformer.serve.page.assets import FOLDER, Asset, page_assets
+from whyformer.serve.page.assets import ASSETS, Asset, page_assets
 
 _POLICY: Final = "; ".join(
     (
@@ -46,7 +46,7 @@ def page_router() -> APIRouter:
     def index(request: Request) -> Response:
         return _sent(document, request, _ANEW)
 
-    @router.api_route(f"/{FOLDER}/{{name}}", methods=_METHODS)
+    @router.api_route(f"/{ASSETS}/{{name}}", methods=_METHODS)
     def file(name: str, request: Request) -> Response:
         if name not in assets:
             raise HTTPException(404, "there is no such file; load the page anew.")
