@@ -44,13 +44,11 @@ def search(
 ) -> list[list[Hypothesis]]:
     """Write what follows each sentence of ``source`` (B,S) with ``valid`` (B,S): hypotheses, best first.
 
-    ``consider`` is shown the candidates of each step before any of them is chosen.
-
     ``model_limit`` is the maximum number of tokens that the model can write to a sentence, EOS included; or
     to each of them, (B,). ``first`` (B,) is what it is fed first, BOS unless given. ``numbers`` (B) are the
     indices of the sentences in the caller's data, 0, 1, … unless given: they seed sampling, and name a
     sentence in errors. Those that are no longer ``wanted`` leave. ``watch`` is shown the live prefixes (R,T)
-    whenever they have grown.
+    whenever they have grown, ``consider`` the candidates of each step before any is chosen.
 
     Raises:
         DecodingError: the settings do not suit the model, or its logits are not numbers.
@@ -69,10 +67,7 @@ def search(
     scores = torch.empty(0, device=source.device)
 
     for length in range(1, int(longest.max()) + 1):
-        logits = model.step(last, state)
-        # Into the same memory each time: to take some megabytes anew costs more than to fill them.
-        torch.log_softmax(logits, 1, torch.float32, out=scores.resize_(logits.shape))
-        _refuse_broken(scores, searches)
+        _score(model.step(last, state), scores, searches)
         if watch_attention:
             prefixes = prefixes.cover(_attention(state, prefixes.coverage.shape))
         settings.apply(scores, prefixes.tokens)
@@ -112,6 +107,15 @@ def _select(state: DecoderState, rows: Tensor, present: int) -> None:
     """Select ``rows`` of a state that has as many as ``present``, unless all of them stay in place."""
     if not torch.equal(rows, torch.arange(present, device=rows.device)):
         state.select(rows)
+
+
+def _score(logits: Tensor, scores: Tensor, searches: Searches) -> None:
+    """Write the log-probabilities that ``logits`` (R,V) stand for into ``scores``.
+
+    Into the same memory each time: to take some megabytes anew costs more than to fill them.
+    """
+    torch.log_softmax(logits, 1, torch.float32, out=scores.resize_(logits.shape))
+    _refuse_broken(scores, searches)
 
 
 def _refuse_broken(scores: Tensor, searches: Searches) -> None:

@@ -173,7 +173,7 @@ class Service:
         return await self.compute(run, partial(inspect_translation, run.runner, source, translation), asking)
 
     async def look(self, run: HostedRun, work: Callable[[Translator], ResultT], asking: Asking) -> ResultT:
-        """What ``work`` makes of the translator of ``run``, in its turn."""
+        """Result of ``work`` on the translator of ``run``, in its turn."""
         assert isinstance(run.runner, Translator)
         return await self.compute(run, partial(work, run.runner), asking)
 

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from starlette.requests import Request
 
-from whyformer.serve.service import Asking
+from whyformer.serve.asking import Asking
 
 
 def noted_asking(request: Request) -> Asking:

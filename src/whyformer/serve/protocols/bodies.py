@@ -25,7 +25,7 @@ _SHOWN = 40
 """Maximum number of characters of a client's own text that an error repeats."""
 
 
-async def json_object(request: Request) -> Fields:
+async def json_fields(request: Request) -> Fields:
     """The object that the body of ``request`` is in JSON.
 
     Raises:
@@ -102,10 +102,10 @@ def checked_text(value: object, field: str) -> str:
     return value
 
 
-def shown(text: str) -> str:
+def quoted(text: str) -> str:
     """A client's ``text`` as an error repeats it: quoted, in one line, and not too long.
 
-    >>> shown("mine"), len(shown("a" * 999))
+    >>> quoted("mine"), len(quoted("a" * 999))
     ("'mine'", 43)
     """
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

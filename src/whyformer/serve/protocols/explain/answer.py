@@ -28,7 +28,7 @@ MOST_WEIGHTS = 2_000_000
 """Maximum number of weights of attention in an answer: 11 MB in base64."""
 
 
-def explained(translator: Translator, asked: ExplainRequest) -> Json:
+def look_into(translator: Translator, asked: ExplainRequest) -> Json:
     """The answer to what was ``asked``: tokens, outputs, tree of the search, and a look at the best output.
 
     Raises:
@@ -80,7 +80,7 @@ def heads_of(translator: Translator) -> dict[str, list[int]]:
 
 
 def facts_of(translator: Translator) -> Json:
-    """What a page has to know of a model before it shows an answer."""
+    """Facts of a model, which a page has to know before it shows an answer."""
     return {
         "d_model": translator.model.output_weight.shape[1],
         "source_vocabulary": translator.tokenizers.source.size,
@@ -220,7 +220,7 @@ def _map(attention: AttentionMap, encoding: str) -> Json:
 
 
 def _nothing() -> Json:
-    """What comes of a blank text."""
+    """Answer to a blank text."""
     output = {"ids": [], "tokens": [], "text": "", "score": 0.0, "log_probability": 0.0, "finished": True}
     return {
         "source": {"ids": [], "tokens": []},

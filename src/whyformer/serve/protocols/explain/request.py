@@ -1,4 +1,4 @@
-"""What a client asks of ``/v1/explain``, checked."""
+"""Questions to ``/v1/explain``, read and checked."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.constraints import ConstraintsSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.serve.protocols.bodies import checked_text, json_object
+from whyformer.serve.protocols.bodies import checked_text, json_fields, quoted
 from whyformer.serve.refusals import InvalidRequestError
 
 LARGEST_TREE = 8
@@ -69,7 +69,9 @@ async def read_question(request: Request) -> ExplainRequest:
     Raises:
         InvalidRequestError: a field is missing or wrong, or the body cannot be read.
     """
-    fields = await json_object(request)
+    fields = await json_fields(request)
+    for name in fields:
+        checked_text(name, "the name of a field")
     for name in ("text", "translation", "model"):
         if fields.get(name) is not None:
             checked_text(fields[name], name)
@@ -79,7 +81,7 @@ async def read_question(request: Request) -> ExplainRequest:
         fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in fault["loc"])
         # A name that nobody knows may be anything.
-        place = ascii(place)[1:-1][:40]
+        place = quoted(place)[1:-1]
         raise InvalidRequestError(
             f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}.", field=place
         ) from None

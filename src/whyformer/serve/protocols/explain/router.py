@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from whyformer.serve.protocols.asking import noted_asking
-from whyformer.serve.protocols.explain.answer import explained, facts_of
+from whyformer.serve.protocols.explain.answer import facts_of, look_into
 from whyformer.serve.protocols.explain.request import ExplainRequest, read_question
 from whyformer.serve.protocols.libretranslate.languages import LanguagePair
 from whyformer.serve.service import HostedRun, Service
@@ -33,7 +33,7 @@ def explain_router(service: Service, languages: Mapping[str, LanguagePair]) -> A
         """
         asked = await read_question(request)
         run = service.find(asked.model, "translation")
-        answer = await service.look(run, partial(explained, asked=asked), noted_asking(request))
+        answer = await service.look(run, partial(look_into, asked=asked), noted_asking(request))
         return JSONResponse(answer)
 
     @router.get("/runs")

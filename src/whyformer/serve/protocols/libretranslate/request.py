@@ -1,4 +1,4 @@
-"""What a client asks of ``/translate``, in JSON or in a form, checked."""
+"""Requests to ``/translate``, in JSON or in a form, read and checked."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from typing import cast
 
 from starlette.requests import Request
 
-from whyformer.serve.protocols.bodies import Fields, checked_text, form_fields, is_json, json_object, shown
+from whyformer.serve.protocols.bodies import Fields, checked_text, form_fields, is_json, json_fields, quoted
 from whyformer.serve.protocols.libretranslate.texts import TextFormat
 from whyformer.serve.refusals import InvalidRequestError, RequestTooLargeError
 
@@ -53,7 +53,7 @@ async def read_request(request: Request, limits: TranslationLimits) -> Translati
         InvalidRequestError: a field is missing or wrong, or the body cannot be read.
         RequestTooLargeError: it asks for more than the ``limits`` allow.
     """
-    fields = await json_object(request) if is_json(request) else _of_form(await form_fields(request))
+    fields = await json_fields(request) if is_json(request) else _of_form(await form_fields(request))
     texts, is_list = _texts(fields.get("q"))
     if len(texts) > limits.texts:
         raise RequestTooLargeError(f"q has {len(texts):,} texts; send {limits.texts:,} at most.", field="q")
@@ -124,7 +124,7 @@ def _form(value: object) -> TextFormat:
             return "html"
         case _:
             raise InvalidRequestError(
-                f"format is {shown(checked_text(value, 'format'))}; it is text or html.", field="format"
+                f"format is {quoted(checked_text(value, 'format'))}; it is text or html.", field="format"
             )
 
 

@@ -11,8 +11,9 @@ from whyformer.data.tokenizers.text.sentences import split_line
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.constraints import ConstraintsSpec
 from whyformer.decoding.search import SearchSpec
+from whyformer.serve.asking import Asking
 from whyformer.serve.protocols.asking import noted_asking
-from whyformer.serve.protocols.bodies import shown
+from whyformer.serve.protocols.bodies import quoted
 from whyformer.serve.protocols.libretranslate.languages import LanguagePair
 from whyformer.serve.protocols.libretranslate.request import (
     TranslationLimits,
@@ -29,9 +30,9 @@ from whyformer.serve.protocols.libretranslate.schema import (
     request_body,
 )
 from whyformer.serve.protocols.libretranslate.served import ServedLanguages
-from whyformer.serve.protocols.libretranslate.texts import Part, put_together, take_apart
+from whyformer.serve.protocols.libretranslate.texts import TextPart, put_together, take_apart
 from whyformer.serve.refusals import RequestTooLargeError, UnauthorizedError, UnknownRunError
-from whyformer.serve.service import Asking, HostedRun, Service
+from whyformer.serve.service import HostedRun, Service
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.translation.translator import Translator
 
@@ -87,24 +88,28 @@ def libretranslate_router(
 
     @router.get("/frontend/settings", response_model=FrontendSettings)
     async def frontend_settings() -> Response:
-        """What a page of this dialect asks for at first."""
-        pairs = ((code, target) for code, targets in served.listed().items() for target in targets)
-        source, target = next(pairs, (None, None))
-        if source is None or target is None:
-            raise UnknownRunError("no run here translates.")
-        settings = FrontendSettings(
-            char_limit=limits.characters,
-            frontend_timeout=_QUIET,
-            api_keys=check_key is not None,
-            key_required=check_key is not None,
-            language=LanguageChoice(
-                source=NamedLanguage(code=source, name=served.name_of(source)),
-                target=NamedLanguage(code=target, name=served.name_of(target)),
-            ),
-        )
+        """Tell a page of this dialect what it begins with."""
+        settings = _settings(served, limits, keys=check_key is not None)
         return JSONResponse(settings.model_dump(by_alias=True))
 
     return router
+
+
+def _settings(served: ServedLanguages, limits: TranslationLimits, *, keys: bool) -> FrontendSettings:
+    pairs = ((code, target) for code, targets in served.listed().items() for target in targets)
+    source, target = next(pairs, (None, None))
+    if source is None or target is None:
+        raise UnknownRunError("no run here translates.")
+    return FrontendSettings(
+        char_limit=limits.characters,
+        frontend_timeout=_QUIET,
+        api_keys=keys,
+        key_required=keys,
+        language=LanguageChoice(
+            source=NamedLanguage(code=source, name=served.name_of(source)),
+            target=NamedLanguage(code=target, name=served.name_of(target)),
+        ),
+    )
 
 
 class UnknownKeyError(UnauthorizedError):
@@ -155,7 +160,7 @@ async def _answer(
     )
 
 
-def _together(parts: Sequence[Sequence[Part]], found: Translations, count: int) -> list[list[str]]:
+def _together(parts: Sequence[Sequence[TextPart]], found: Translations, count: int) -> list[list[str]]:
     """The first ``count`` translations of each text."""
     texts: list[list[str]] = []
     begin = 0
@@ -180,7 +185,7 @@ def _refuse_overlong(translator: Translator, sentences: Sequence[str]) -> None:
     for sentence, fits in zip(sentences, translator.fits(sentences), strict=True):
         if not fits:
             raise RequestTooLargeError(
-                f"the sentence {shown(sentence)} has more tokens than the {translator.model.longest - 1:,} "
+                f"the sentence {quoted(sentence)} has more tokens than the {translator.model.longest - 1:,} "
                 "that the model takes; split it.",
                 field="q",
             )

@@ -45,7 +45,7 @@ class LanguageChoice(_Answer):
 
 
 class FrontendSettings(_Answer):
-    """What a page of this dialect asks its server for at first."""
+    """Settings that a page of this dialect asks its server for at first."""
 
     char_limit: int
     """Maximum number of characters of a request."""
@@ -82,7 +82,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def request_body(limits: TranslationLimits, targets: Sequence[str]) -> dict[str, Any]:
-    """What the OpenAPI document says of a request to ``/translate``."""
+    """Entry of the OpenAPI document for a request to ``/translate``."""
     text: dict[str, Any] = {
         "type": "string",
         "minLength": 1,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from whyformer.serve.protocols.bodies import shown
+from whyformer.serve.protocols.bodies import quoted
 from whyformer.serve.protocols.libretranslate.languages import LanguagePair, language_name, same_language
 from whyformer.serve.refusals import InvalidRequestError
 from whyformer.serve.service import HostedRun, Service
@@ -48,7 +48,7 @@ class ServedLanguages:
         sources = list(dict.fromkeys(pair.source for pair in into.values()))
         if source == AUTO and len(sources) > 1:
             raise InvalidRequestError(
-                f"languages are not detected here, and {shown(target)} is translated into from "
+                f"languages are not detected here, and {quoted(target)} is translated into from "
                 f"{', '.join(sources)}; name one of them as the source.",
                 field="source",
             )
@@ -60,12 +60,12 @@ class ServedLanguages:
             return named
         if into or named is not None:
             raise InvalidRequestError(
-                f"nothing here translates from {shown(source)} into {shown(target)}; GET /languages tells "
+                f"nothing here translates from {quoted(source)} into {quoted(target)}; GET /languages tells "
                 "what can be translated.",
                 field="source",
             )
         raise InvalidRequestError(
-            f"nothing here translates into {shown(target)}; GET /languages tells what can be translated.",
+            f"nothing here translates into {quoted(target)}; GET /languages tells what can be translated.",
             field="target",
         )
 

@@ -16,7 +16,7 @@ TextFormat = Literal["text", "html"]
 
 
 @dataclass(frozen=True)
-class Part:
+class TextPart:
     """A stretch of a text."""
 
     kept: str
@@ -27,21 +27,21 @@ class Part:
     """Whether what they become is written with character references."""
 
 
-def take_apart(text: str, form: TextFormat, cut: Callable[[str], list[str]]) -> list[Part]:
+def take_apart(text: str, form: TextFormat, cut: Callable[[str], list[str]]) -> list[TextPart]:
     """The parts of ``text``, which is in a ``form``; ``cut`` gives the sentences of a line."""
     if form == "text":
         return list(_lines(text, cut, is_html=False))
-    parts: list[Part] = []
+    parts: list[TextPart] = []
     for stretch in stretches(text):
         text_of_it = unescape(stretch.raw) if stretch.is_text else ""
         if says_something(text_of_it):
             parts += _lines(text_of_it, cut, is_html=True)
         else:
-            parts.append(Part(stretch.raw))
+            parts.append(TextPart(stretch.raw))
     return parts
 
 
-def put_together(parts: Sequence[Part], translations: Sequence[Sequence[TextOutput]], rank: int) -> str:
+def put_together(parts: Sequence[TextPart], translations: Sequence[Sequence[TextOutput]], rank: int) -> str:
     """The text that has in place of the sentences of ``parts`` their ``translations``, best first.
 
     Of each it is the one at ``rank``, from 0, or the best where there are fewer.
@@ -60,7 +60,7 @@ def says_something(text: str) -> bool:
     return any(character.isalnum() for character in text)
 
 
-def _lines(text: str, cut: Callable[[str], list[str]], *, is_html: bool) -> Iterator[Part]:
+def _lines(text: str, cut: Callable[[str], list[str]], *, is_html: bool) -> Iterator[TextPart]:
     kept = ""
     for line in text.splitlines(keepends=True):
         inside = line.strip()
@@ -68,10 +68,10 @@ def _lines(text: str, cut: Callable[[str], list[str]], *, is_html: bool) -> Iter
             kept += line
             continue
         begin = line.index(inside)
-        yield Part(_marked(kept + line[:begin], is_html), tuple(cut(inside)), is_html)
+        yield TextPart(_marked(kept + line[:begin], is_html), tuple(cut(inside)), is_html)
         kept = line[begin + len(inside) :]
     if kept:
-        yield Part(_marked(kept, is_html))
+        yield TextPart(_marked(kept, is_html))
 
 
 def _marked(text: str, is_html: bool) -> str:
