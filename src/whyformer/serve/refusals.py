@@ -72,3 +72,10 @@ class DeadlinePassedError(RefusalError):
 
     status = 504
     reason = "deadline"
+
+
+class FailedError(RefusalError):
+    """A request that failed by a fault of ours."""
+
+    status = 500
+    reason = "fault"
