@@ -39,7 +39,9 @@ def launch(
     settings.write_text(json.dumps(told), encoding="utf-8")
     torchrun = ["-m", "torch.distributed.run", *options, "--nproc-per-node", str(ranks)]
     command = [sys.executable, *(torchrun if ranks > 1 else []), str(WORKER), str(settings)]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert fate is None or (place / f"met-{ranks}").exists(), "no batch, no fate"
+    return ended
 
 
 def state(run: Path) -> dict[str, torch.Tensor]:
@@ -138,7 +140,7 @@ def test_torchrun_restarts_the_ranks_where_the_last_state_stands(
 ):
     run = tmp_path / "run"
     ordered = (recipes["translation"], ["training.deterministic=true"])
-    fate = ("SIGKILL", 1, 4)
+    fate = ("SIGKILL", 1, 3)
     ended = launch(2, {run: ordered}, *options, "--max-restarts", "2", fate=fate)
     assert ended.returncode == 0, ended.stderr
     assert examples(run) == examples(alone / "translation")
@@ -152,12 +154,12 @@ def test_a_rank_that_stops_answering_ends_the_others_with_one_sentence(
 ):
     run = tmp_path / "run"
     quick = ("--standalone", "--shutdown-timeout", "5")
-    fate = ("SIGSTOP", silent, 4)
+    fate = ("SIGSTOP", silent, 3)
     ended = launch(3, {run: (recipes["translation"], [])}, *quick, fate=fate, timeout=15.0)
     assert ended.returncode != 0
     (sentence,) = [line for line in ended.stdout.splitlines() if line.startswith("SENTENCE")]
-    assert f"ranks do not answer: {silent} (at step 4" in sentence
-    assert "has waited at step 4 since" in sentence
+    assert f"ranks do not answer: {silent} (at step 3" in sentence
+    assert "has waited at step 3 since" in sentence
     # The state before is whole.
     assert launch(1, {run: ("", [])}).returncode == 0
 

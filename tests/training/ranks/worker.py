@@ -48,6 +48,7 @@ def watch(trainer: Trainer[nn.Module], settings: Settings) -> None:
             file.write(json.dumps([step, epoch, indices.tolist()]) + "\n")
         fate = settings["fate"]
         if fate is not None and not trainer.group.is_restarted and tuple(fate[1:]) == (rank, step):
+            (trainer.run.path.parent / f"met-{trainer.group.ranks.count}").touch()
             os.kill(os.getpid(), signal.Signals[fate[0]])
         return batch(indices, epoch, device)
 

@@ -61,7 +61,7 @@ class RankGroup:
     def come_to(self, step: int) -> None:
         """Let the others know that this rank has come to ``step``."""
         if self._signs is not None:
-            self._signs.step = step
+            self._signs.come_to(step)
 
     def told(self, work: Callable[[], Result]) -> Result:
         """What ``work`` gives at rank 0, which alone does it, as JSON has it; others wait while rank 0 lives.

@@ -37,6 +37,8 @@ class Signs:
         self._ranks = ranks
         self._ended = threading.Event()
         self._is_speaker: bool | None = None
+        self._lock = threading.Lock()
+        self._number = 0
         self.step = 0
         """Step that this rank has come to."""
 
@@ -47,6 +49,13 @@ class Signs:
     def end(self) -> None:
         """Give no more signs."""
         self._ended.set()
+
+    def come_to(self, step: int) -> None:
+        """Tell that this rank has come to ``step``."""
+        self.step = step
+        # That the store is gone shows where ranks wait for one another.
+        with suppress(RuntimeError):
+            self._give()
 
     def last(self, rank: int) -> Sign | None:
         """The last sign of ``rank``; None before its first.
@@ -81,14 +90,17 @@ class Signs:
         return ", ".join(_told(rank, after[rank]) for rank in gone or behind)
 
     def _beat(self) -> None:
-        count = 0
         # The store may be gone before this process is.
         with suppress(RuntimeError):
             while not self._ended.is_set():
-                count += 1
-                sign = Sign(count, f"{datetime.now():%H:%M:%S}", self.step)
-                self._store.set(f"sign/{self._ranks.rank}", json.dumps(sign))
+                self._give()
                 self._ended.wait(_BEAT)
+
+    def _give(self) -> None:
+        with self._lock:
+            self._number += 1
+            sign = Sign(self._number, f"{datetime.now():%H:%M:%S}", self.step)
+            self._store.set(f"sign/{self._ranks.rank}", json.dumps(sign))
 
 
 def _told(rank: int, sign: Sign | None) -> str:
