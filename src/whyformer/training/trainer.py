@@ -119,7 +119,8 @@ class Trainer(Generic[ModelT]):
             WhyformerError: the disk is full.
         """
         with self.lock if self.group.ranks.writes else nullcontext():
-            if self.progress.step and self.group.ranks.writes:
+            # A run that was killed before its second state begins anew, and has lines of before.
+            if self.group.ranks.writes and self.run.metrics.exists():
                 self.run.forget_after(self.progress.step, finished=self.progress.finished)
             return self._train()
 
