@@ -38,6 +38,15 @@ OWN_TABLES = (
     "why/lab/*",
     "data/corpora/cldr/*",
 )
+# What is said to clients of the service, who are programs: protocols speak English.
+TO_CLIENTS = (
+    "serve/gate/*",
+    "serve/operation/*",
+    "serve/protocols/*",
+    "serve/listening/*",
+    "serve/application.py",
+    "serve/service.py",
+)
 # Two words at least, one behind the other.
 PROSE = re.compile(r"[A-Za-z]{2,}[’']?[a-z]*[,;:.)]? [(`'\"]?[A-Za-z{]")
 WORD = re.compile(r"[A-Za-z]{2,}")
@@ -98,7 +107,9 @@ def said() -> list[Text]:
 def of_source() -> Iterator[Text]:
     """The messages in all files."""
     for path in sorted(SOURCE.rglob("*.py")):
-        yield from of_file(path.relative_to(SOURCE).as_posix(), path.read_text(encoding="utf-8"))
+        name = path.relative_to(SOURCE).as_posix()
+        if not any(fnmatch(name, pattern) for pattern in TO_CLIENTS):
+            yield from of_file(name, path.read_text(encoding="utf-8"))
 
 
 def of_file(name: str, source: str) -> Iterator[Text]:

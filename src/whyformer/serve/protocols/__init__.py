@@ -1,1 +1,1 @@
-"""Protocols that clients speak, a folder each."""
+"""Protocols: what clients speak, each as routes in front of one service."""
