@@ -308,7 +308,7 @@ def test_under_overload_as_much_is_done_in_time_as_at_the_peak(clock: Clock, loa
                 works.append(clock.come(queue, 1, seconds=2.0))
             continue
         clock.now = max(free, clock.now)
-        for work in [each for each in works if each.asking.deadline <= clock.now]:  # pyright: ignore[reportOptionalOperand]
+        for work in [each for each in works if each.asking.deadline <= clock.now]:
             queue.leave(work)
             works.remove(work)
             late += 1
@@ -321,7 +321,7 @@ def test_under_overload_as_much_is_done_in_time_as_at_the_peak(clock: Clock, loa
         queue.done(call, seconds)
         for part in call.parts:
             works.remove(part.work)
-            on_time = free <= part.work.asking.deadline  # pyright: ignore[reportOptionalOperand]
+            on_time = free <= part.work.asking.deadline  # pyright: ignore[reportOperatorIssue]
             done, late = done + on_time, late + (not on_time)
     assert late == 0
     assert done >= 0.9 * min(1.0, load) * 20.0 / 0.005

@@ -139,7 +139,7 @@ def test_a_stream_ends_when_its_client_leaves(monkeypatch: pytest.MonkeyPatch) -
         nonlocal count
         assert steps.acquire(timeout=60)
         count += 1
-        return step(*given)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        return step(*given)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(generator.model, "step", slow_step)
     settings = GreedySpec(longest_factor=0.0, longest_extra=30, shortest=30)
