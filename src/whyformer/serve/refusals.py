@@ -60,8 +60,22 @@ class DrainingError(RefusalError):
     reason = "draining"
 
 
+class AbandonedError(RefusalError):
+    """A request whose client has left; nobody reads that."""
+
+    status = 499
+    reason = "abandoned"
+
+
 class DeadlinePassedError(RefusalError):
     """A request whose time ran out before its answer was there."""
 
     status = 504
     reason = "deadline"
+
+
+class FailedError(RefusalError):
+    """A request that failed by a fault of ours."""
+
+    status = 500
+    reason = "fault"

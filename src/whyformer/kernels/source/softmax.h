@@ -15,12 +15,6 @@ struct Softmax {
     int64_t by_batch, by_query;
 };
 
-// Behind the last number lies nothing that counts.
-inline Floats behind(Floats value, int64_t count, float filling) {
-    for (int64_t lane = count; lane < LANES; ++lane) value[lane] = filling;
-    return value;
-}
-
 template <class Type>
 void softmax(const Softmax &all, const Type *logits, const Type *penalty, Type *weights, int64_t threads) {
     const int64_t size = all.keys;

@@ -6,7 +6,10 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+#define MASKS  // a load or store of some lanes is one instruction, where a copy of so many bytes is a call
+#endif
+#if defined(MASKS) || defined(__AVX512BF16__)
 #include <immintrin.h>
 #endif
 
@@ -33,13 +36,22 @@ template <class To, class From> inline To cast(const From &from) {
     return to;
 }
 
+#if defined(MASKS)
+// Only the first `count` lanes.
+inline __mmask16 first(int64_t count) { return __mmask16((1u << count) - 1); }
+#endif
+
 // The first `count` of sixteen numbers of memory, and zeros.
 inline Floats load(const float *x, int64_t count = LANES) {
     Floats value{};
     if (count == LANES) {
         std::memcpy(&value, x, sizeof value);
     } else {
+#if defined(MASKS)
+        value = cast<Floats>(_mm512_maskz_loadu_ps(first(count), x));
+#else
         std::memcpy(&value, x, count * sizeof *x);
+#endif
     }
     return value;
 }
@@ -49,7 +61,11 @@ inline Floats load(const Bf16 *x, int64_t count = LANES) {
     if (count == LANES) {
         std::memcpy(&value, x, sizeof value);
     } else {
+#if defined(MASKS)
+        value = cast<Halves>(_mm256_maskz_loadu_epi16(first(count), x));
+#else
         std::memcpy(&value, x, count * sizeof *x);
+#endif
     }
     return cast<Floats>(__builtin_convertvector(value, Words) << 16);
 }
@@ -58,7 +74,11 @@ inline void store(float *x, const Floats &value, int64_t count = LANES) {
     if (count == LANES) {
         std::memcpy(x, &value, sizeof value);
     } else {
+#if defined(MASKS)
+        _mm512_mask_storeu_ps(x, first(count), cast<__m512>(value));
+#else
         std::memcpy(x, &value, count * sizeof *x);
+#endif
     }
 }
 
@@ -78,7 +98,11 @@ inline void store(Bf16 *x, const Floats &value, int64_t count = LANES) {
     if (count == LANES) {
         std::memcpy(x, &halves, sizeof halves);
     } else {
+#if defined(MASKS)
+        _mm256_mask_storeu_epi16(x, first(count), cast<__m256i>(halves));
+#else
         std::memcpy(x, &halves, count * sizeof *x);
+#endif
     }
 }
 
@@ -89,17 +113,28 @@ inline Floats rounded(const Floats &value, Bf16) {
     return cast<Floats>(__builtin_convertvector(nearest(value), Words) << 16);
 }
 
+// The sixteen numbers joined half to half, until one is left.
+template <class Join> inline float joined(const Floats &all, const Join &join) {
+    const auto eight = join(__builtin_shufflevector(all, all, 0, 1, 2, 3, 4, 5, 6, 7),
+                            __builtin_shufflevector(all, all, 8, 9, 10, 11, 12, 13, 14, 15));
+    const auto four = join(__builtin_shufflevector(eight, eight, 0, 1, 2, 3), __builtin_shufflevector(eight, eight, 4, 5, 6, 7));
+    return join(join(four[0], four[1]), join(four[2], four[3]));
+}
+
 inline float total(const Floats &sums) {
-    float sum = 0.0f;
-    for (int64_t lane = 0; lane < LANES; ++lane) sum += sums[lane];
-    return sum;
+    return joined(sums, [](auto one, auto other) { return one + other; });
 }
 
 // The largest lane; those that are not a number do not count.
 inline float largest(const Floats &values) {
-    float most = -INFINITY;
-    for (int64_t lane = 0; lane < LANES; ++lane) most = values[lane] > most ? values[lane] : most;
-    return most;
+    const Floats real = values == values ? values : Floats{} - INFINITY;
+    return joined(real, [](auto one, auto other) { return one > other ? one : other; });
+}
+
+// The first `count` numbers, and a filling in the place of the others.
+inline Floats behind(const Floats &value, int64_t count, float filling) {
+    constexpr Ints LANE = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return LANE < int32_t(count) ? value : Floats{} + filling;
 }
 
 // e^x for x <= 0, to an error of 2e-7: 2^whole · e^f with a small f. Not a number stays none; below -87 it is 0.
