@@ -17,14 +17,15 @@ from whyformer.serve.batching.queue import QueueLimits, WorkQueue
 from whyformer.serve.batching.work import Call, Part, Work, tell
 from whyformer.serve.refusals import AbandonedError, DeadlinePassedError
 
-IDLE_SECONDS = 5.0
-"""Time after which a thread that has nothing to do ends."""
+IDLE_SECONDS = 1.0
+"""Time after which a thread that has nothing to do ends, and the program waits for it at most."""
 
 
 class Lane:
     """Takes requests from event loops to ``workers`` threads of ``threads`` torch threads each, and back.
 
-    The threads live as long as there is something to do, so that a lane need not be closed.
+    The threads live as long as there is something to do, so that a lane need not be closed. They are no
+    daemons: one that is cut off inside torch ends the program with an abort.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Lane:
         with self._lock:
             while self._alive < self._workers:
                 self._alive += 1
-                threading.Thread(target=self._work, name=f"engine of {self._name}", daemon=True).start()
+                threading.Thread(target=self._work, name=f"engine of {self._name}").start()
 
     def _work(self) -> None:
         torch.set_num_threads(self._threads)

@@ -93,13 +93,16 @@ class WorkQueue:
         left = math.inf if deadline is None else deadline - time.monotonic()
         if left <= 0:
             return DeadlinePassedError("the time for this request was over before it began.")
-        ahead = self._seconds(figures.waiting_tokens + figures.running_tokens)
+        outstanding = figures.waiting_tokens + figures.running_tokens
+        ahead = self._seconds(outstanding)
         is_full = (
             len(self._works) >= limits.requests
             or figures.waiting_tokens + cost > limits.tokens
             or ahead > limits.seconds
         )
-        if not is_full and ahead + self._seconds(cost) <= _SAFE * left:
+        # Nothing that was measured keeps a request from an engine that is idle, or it would stay so.
+        is_in_time = not outstanding or ahead + self._seconds(cost) <= _SAFE * left
+        if is_in_time and not is_full:
             return None
         return OverloadedError(
             "too much is asked at the moment; come again later.",
