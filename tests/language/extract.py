@@ -44,6 +44,9 @@ TO_CLIENTS = (
     "serve/operation/*",
     "serve/protocols/*",
     "serve/listening/*",
+    "serve/page/*",
+    "serve/batching/*",
+    "serve/transcription.py",
     "serve/application.py",
     "serve/service.py",
 )
