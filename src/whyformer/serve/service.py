@@ -17,6 +17,7 @@ from whyformer.serve.batching.figures import Observer, QueueFigures
 from whyformer.serve.batching.lane import Lane
 from whyformer.serve.batching.operation import AnswerT, ItemT, Operation
 from whyformer.serve.batching.queue import QueueLimits
+from whyformer.serve.languages import LanguagePair
 from whyformer.serve.operations import (
     Computing,
     Embedding,
@@ -61,6 +62,8 @@ class HostedRun:
     """Object that makes vectors of texts by the same weights; None for a run that makes none."""
     reopen: "Callable[[], HostedRun] | None" = None
     """Loads it anew, as its folder is then; None for one without a folder."""
+    languages: LanguagePair | None = None
+    """What it translates between, where its recipe or the operator says so."""
 
 
 class _Lanes(NamedTuple):

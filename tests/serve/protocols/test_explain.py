@@ -26,12 +26,13 @@ from whyformer.engines.native.engine import NativeEngine
 from whyformer.engines.webassembly import build
 from whyformer.engines.webassembly.model_file import model_bytes
 from whyformer.runs.load import load_as
+from whyformer.serve.languages import LanguagePair
 from whyformer.serve.protocols.explain import answer
 from whyformer.serve.protocols.explain.answer import heads_of, look_into
 from whyformer.serve.protocols.explain.request import ExplainRequest
 from whyformer.serve.protocols.explain.router import explain_router
-from whyformer.serve.protocols.libretranslate.languages import LanguagePair
 from whyformer.serve.service import HostedRun, Service
+from whyformer.special_tokens import EOS, PAD
 from whyformer.tasks.translation.translator import Translator
 
 pytestmark = pytest.mark.filterwarnings("ignore::whyformer.errors.WhyformerNote")
@@ -195,6 +196,8 @@ OVERLONG = "0 1 2 3 " * 5
         ({"text": "0", "ids": [-1]}, 400, "ids.0"),
         ({"text": "0", "ids": [10**40]}, 400, "ids"),
         ({"text": "0", "ids": [999]}, 400, "no token"),
+        ({"text": "0", "ids": [4, PAD, 4]}, 400, "no token"),
+        ({"text": "0", "ids": [4, EOS]}, 400, "end mark comes by itself"),
         ({"text": "0", "search": {"kind": "sampling"}}, 400, "search.kind"),
         ({"text": "0", "search": {"kind": "beam", "size": 9}}, 400, "search.size"),
         ({"text": "0", "search": {"kind": "beam", "size": 1.5}}, 400, "search.size"),

@@ -19,7 +19,7 @@ from whyformer.models.transformer import Transformer
 from whyformer.plots.inspection.map import AttentionMap
 from whyformer.serve.protocols.explain.request import ExplainRequest, recipes_search
 from whyformer.serve.refusals import InvalidRequestError, RequestTooLargeError
-from whyformer.special_tokens import BOS, EOS
+from whyformer.special_tokens import BOS, EOS, PAD
 from whyformer.tasks.translation.translator import Translator
 
 Json = dict[str, Any]
@@ -119,9 +119,11 @@ def _given(translator: Translator, asked: ExplainRequest) -> list[int] | None:
         if asked.translation is None:
             return None
         ids = target.encode(asked.translation)
-    elif unknown := [id for id in ids if id >= target.size]:
+    elif wrong := [id for id in ids if id >= target.size or id in (PAD, BOS, EOS)]:
         raise InvalidRequestError(
-            f"ids: {min(unknown[0], 10**9):,} is no token; the last is {target.size - 1:,}.", field="ids"
+            f"ids: {min(wrong[0], 10**9):,} is no token of a translation; the end mark comes by "
+            f"itself, and the last token is {target.size - 1:,}.",
+            field="ids",
         )
     return [*ids, EOS] if asked.finished or not ids else [*ids]
 
