@@ -61,7 +61,9 @@ def toy_generator() -> Generator:
     """A generator that writes nonsense."""
     tokenizer = Word(split="spaces").train([" ".join(WORDS)])
     torch.manual_seed(1)
-    spec = GPTSpec.model_validate({**gpt_presets()["tiny"], "longest": LONGEST})  # pyright: ignore[reportGeneralTypeIssues]
+    spec = GPTSpec.model_validate(gpt_presets()["tiny"])
+    stack = spec.stack.model_copy(update={"layers": 1})
+    spec = spec.model_copy(update={"stack": stack, "longest": LONGEST})
     model = spec.build(tokenizer.size)
     _untrained(model)
     return Generator(model, tokenizer, GreedySpec(longest_factor=0.0, longest_extra=12))
