@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from whyformer.decoding.search import SearchSpec
-from whyformer.decoding.wanted import Wanted
+from whyformer.decoding.stopping import Wanted
 from whyformer.serve.batching.operation import Operation
 from whyformer.tasks.causal_lm.generator import BegunText, Generator, Prompt
 from whyformer.tasks.embedding.embedder import Embedder

@@ -17,7 +17,6 @@ from typing_extensions import override
 
 from whyformer.decoding.search import SearchSpec
 from whyformer.serve.gate.dialect import Dialect
-from whyformer.serve.protocols.asking import noted_asking
 from whyformer.serve.gate.server import open_listener
 from whyformer.serve.key_file import read_keys
 from whyformer.serve.operation.hosts import Hosts
@@ -26,6 +25,7 @@ from whyformer.serve.operation.lifecycle import Lifecycle
 from whyformer.serve.operation.limits import Limits
 from whyformer.serve.operation.logs import start_logging
 from whyformer.serve.operation.settings import Settings
+from whyformer.serve.protocols.asking import noted_asking
 from whyformer.serve.refusals import OverloadedError, RefusalError
 from whyformer.serve.service import Asking, HostedRun, Service
 from whyformer.serve.start import serve_at

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from whyformer.decoding.wanted import Wanted
+from whyformer.decoding.stopping import Wanted
 from whyformer.serve.asking import Asking
 from whyformer.serve.batching.figures import Observer, QueueFigures
 from whyformer.serve.batching.operation import AnswerT, ItemT, Operation
