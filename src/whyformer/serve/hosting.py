@@ -2,13 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 
 from whyformer.errors import DataError
+from whyformer.models.bert import BERTSpec
+from whyformer.models.classifier import ClassifierSpec
+from whyformer.models.elmo import ELMoSpec
+from whyformer.models.gpt import GPTSpec
 from whyformer.runs.execution import Execution
-from whyformer.runs.load import load_runner, open_run
+from whyformer.runs.load import OpenRun, load_embedder, load_runner, open_run
+from whyformer.serve.languages import language_pair
 from whyformer.serve.service import HostedRun
+from whyformer.tasks.embedding.embedder import Embedder
 from whyformer.tasks.translation.translator import Translator
 
 
@@ -50,4 +57,20 @@ def host_run(name: str, folder: Path, execution: Execution) -> HostedRun:
     with weights.open("rb") as file:
         digest = file_digest(file, "sha256").hexdigest()
     created = int(weights.stat().st_mtime)
-    return HostedRun(name, opened.task.name, load_runner(folder, execution), digest, created)
+    return HostedRun(
+        name,
+        opened.task.name,
+        load_runner(folder, execution),
+        digest,
+        created,
+        embedder=_embedder(opened, execution),
+        reopen=partial(host_run, name, folder, execution),
+        languages=language_pair(opened.recipe),
+    )
+
+
+def _embedder(opened: OpenRun, execution: Execution) -> Embedder | None:
+    """The maker of vectors by the weights of a run that has read texts; None for all others."""
+    if not isinstance(opened.recipe.model, BERTSpec | GPTSpec | ELMoSpec | ClassifierSpec):
+        return None
+    return load_embedder(opened.folder.path, execution)

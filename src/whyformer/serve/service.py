@@ -17,12 +17,13 @@ from whyformer.serve.batching.figures import Observer, QueueFigures
 from whyformer.serve.batching.lane import Lane
 from whyformer.serve.batching.operation import AnswerT, ItemT, Operation
 from whyformer.serve.batching.queue import QueueLimits
+from whyformer.serve.languages import LanguagePair
 from whyformer.serve.operations import (
     Computing,
-    Embedding,
+    EmbeddingTexts,
     Filling,
+    FollowedGenerating,
     Generating,
-    Streaming,
     Translating,
 )
 from whyformer.serve.refusals import DrainingError, UnknownRunError
@@ -61,6 +62,8 @@ class HostedRun:
     """Object that makes vectors of texts by the same weights; None for a run that makes none."""
     reopen: "Callable[[], HostedRun] | None" = None
     """Loads it anew, as its folder is then; None for one without a folder."""
+    languages: LanguagePair | None = None
+    """Languages it translates between, where its recipe or the operator says so."""
 
 
 class _Lanes(NamedTuple):
@@ -136,7 +139,9 @@ class Service:
         def show(piece: Piece) -> None:
             _ = loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-        operation = Streaming(run.runner, run.runner.settings if settings is None else settings, show)
+        operation = FollowedGenerating(
+            run.runner, run.runner.settings if settings is None else settings, show
+        )
         work = asyncio.ensure_future(self._ask(self._lane(run).streams, operation, [prompt], asking))
         work.add_done_callback(lambda _: pieces.put_nowait(None))
         try:
@@ -157,7 +162,7 @@ class Service:
         """
         if run.embedder is None:
             raise UnknownRunError(f"run {run.name!r} makes no vectors of texts.", field="model")
-        vectors = await self._ask(self._lane(run).calls, Embedding(run.embedder), texts, asking)
+        vectors = await self._ask(self._lane(run).calls, EmbeddingTexts(run.embedder), texts, asking)
         return torch.stack(vectors) if vectors else torch.empty(0, run.embedder.width)
 
     async def fill(self, run: HostedRun, texts: Sequence[str], top: int, asking: Asking) -> list[Filled]:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
 
 from whyformer.errors import WhyformerError
 from whyformer.serve.application import make_application
@@ -19,15 +18,6 @@ Announce = Callable[[str, Mapping[str, HostedRun]], None]
 """Teller of the address at which runs are served."""
 DialectTable = Callable[[Service, Settings, Lifecycle], Sequence[Dialect]]
 """Maker of a service's dialects."""
-
-
-@runtime_checkable
-class Reloadable(Protocol):
-    """Service that can load its runs anew, without a dropped request."""
-
-    async def reload(self) -> object:
-        """Load them."""
-        ...
 
 
 def serve_at(
@@ -75,9 +65,6 @@ def _address(listener: socket.socket) -> str:
 
 async def _reload(service: Service, settings: Settings) -> None:
     """Load the runs anew; those that cannot be loaded stay as they are, and the log says why."""
-    if not isinstance(service, Reloadable):
-        log("reload", {"done": False}, logging.WARNING)
-        return
     try:
         await service.reload()
     except WhyformerError as error:

@@ -13,7 +13,7 @@ from serve.batching.toys import Gated, asking
 from whyformer.serve.asking import Asking
 from whyformer.serve.batching.lane import Lane
 from whyformer.serve.batching.queue import LONGEST_RETRY, QueueLimits, WorkQueue
-from whyformer.serve.batching.work import AnyWork, Work
+from whyformer.serve.batching.work import AnyWork, QueuedWork
 from whyformer.serve.refusals import (
     AbandonedError,
     DeadlinePassedError,
@@ -250,12 +250,18 @@ class Clock:
     def come(self, queue: WorkQueue, items: int, seconds: float | None = None) -> AnyWork:
         """Let a request of so many ``items``, 100 tokens each, come that has so many ``seconds``."""
         who = Asking("a", None if seconds is None else self.now + seconds, self.now)
-        work = Work(OPERATION, ["a"] * items, who, self.loop)
+        work = QueuedWork(OPERATION, ["a"] * items, who, self.loop)
         queue.admit(work)
         return work
 
 
 OPERATION = Gated(tokens=100)
+
+
+def end_of(work: AnyWork) -> float:
+    """The deadline of ``work``, which has one."""
+    assert work.asking.deadline is not None
+    return work.asking.deadline
 
 
 def learnt(clock: Clock, limits: QueueLimits, seconds: float) -> WorkQueue:
@@ -308,7 +314,7 @@ def test_under_overload_as_much_is_done_in_time_as_at_the_peak(clock: Clock, loa
                 works.append(clock.come(queue, 1, seconds=2.0))
             continue
         clock.now = max(free, clock.now)
-        for work in [each for each in works if each.asking.deadline <= clock.now]:  # pyright: ignore[reportOptionalOperand]
+        for work in [each for each in works if end_of(each) <= clock.now]:
             queue.leave(work)
             works.remove(work)
             late += 1
@@ -321,7 +327,7 @@ def test_under_overload_as_much_is_done_in_time_as_at_the_peak(clock: Clock, loa
         queue.done(call, seconds)
         for part in call.parts:
             works.remove(part.work)
-            on_time = free <= part.work.asking.deadline  # pyright: ignore[reportOptionalOperand]
+            on_time = free <= end_of(part.work)
             done, late = done + on_time, late + (not on_time)
     assert late == 0
     assert done >= 0.9 * min(1.0, load) * 20.0 / 0.005

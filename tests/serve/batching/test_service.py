@@ -59,7 +59,7 @@ def test_answers_do_not_depend_on_who_else_is_served(engine: str) -> None:
 
     async def client(number: int) -> tuple[Sequence[str], SearchSpec | None, Outputs | BaseException]:
         await asyncio.sleep(random.random() / 20)
-        asked, way = texts(random, random.randrange(1, 9)), random.choice(WAYS)
+        asked, way = texts(random, random.randrange(1, 6)), random.choice(WAYS)
         if number % 10 == 3:
             asked.insert(random.randrange(len(asked)), TOO_LONG)
         who = asking()
@@ -72,7 +72,7 @@ def test_answers_do_not_depend_on_who_else_is_served(engine: str) -> None:
 
     async def main() -> None:
         kinds = set[str]()
-        for asked, way, found in await asyncio.gather(*map(client, range(80))):
+        for asked, way, found in await asyncio.gather(*map(client, range(24 if engine == "torch" else 48))):
             if isinstance(found, AbandonedError):
                 kinds.add("gone")
             elif isinstance(found, DecodingError):
@@ -139,7 +139,7 @@ def test_a_stream_ends_when_its_client_leaves(monkeypatch: pytest.MonkeyPatch) -
         nonlocal count
         assert steps.acquire(timeout=60)
         count += 1
-        return step(*given)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        return step(*given)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(generator.model, "step", slow_step)
     settings = GreedySpec(longest_factor=0.0, longest_extra=30, shortest=30)

@@ -12,7 +12,7 @@ from typing_extensions import override
 from whyformer.data.tokenizers.kinds import Word
 from whyformer.data.tokenizers.pair import JointTokenizer
 from whyformer.decoding.greedy import GreedySpec
-from whyformer.decoding.wanted import Wanted
+from whyformer.decoding.stopping import Wanted
 from whyformer.engines.native.engine import NativeEngine
 from whyformer.models.bert import BERTSpec
 from whyformer.models.bert import presets as bert_presets
@@ -61,7 +61,9 @@ def toy_generator() -> Generator:
     """A generator that writes nonsense."""
     tokenizer = Word(split="spaces").train([" ".join(WORDS)])
     torch.manual_seed(1)
-    spec = GPTSpec.model_validate({**gpt_presets()["tiny"], "longest": LONGEST})  # pyright: ignore[reportGeneralTypeIssues]
+    spec = GPTSpec.model_validate(gpt_presets()["tiny"])
+    stack = spec.stack.model_copy(update={"layers": 1})
+    spec = spec.model_copy(update={"stack": stack, "longest": LONGEST})
     model = spec.build(tokenizer.size)
     _untrained(model)
     return Generator(model, tokenizer, GreedySpec(longest_factor=0.0, longest_extra=12))

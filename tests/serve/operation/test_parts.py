@@ -17,11 +17,12 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import DataError
+from whyformer.serve.batching.figures import Observer
 from whyformer.serve.hosting import named_runs
 from whyformer.serve.operation.hosts import Hosts, host_of, is_loopback
 from whyformer.serve.operation.lifecycle import Lifecycle
 from whyformer.serve.operation.limits import Limits
-from whyformer.serve.operation.metrics import QueueObserver, ServiceMetrics
+from whyformer.serve.operation.metrics import ServiceMetrics
 from whyformer.serve.refusals import DrainingError, RefusalError, RequestTooLargeError
 from whyformer.serve.service import HostedRun, Service
 from whyformer.tasks.task import Runner
@@ -30,9 +31,9 @@ from whyformer.tasks.task import Runner
 class QueueingService(Service):
     """A service whose queues can be watched."""
 
-    observer: QueueObserver
+    observer: Observer
 
-    def observe(self, observer: QueueObserver) -> None:
+    def observe(self, observer: Observer) -> None:
         self.observer = observer
 
     def depths(self) -> dict[str, int]:

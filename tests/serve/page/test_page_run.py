@@ -21,9 +21,9 @@ from fastapi import FastAPI
 from playwright.sync_api import Browser, expect
 
 from serve.page.toy_service import running
+from whyformer.serve.languages import LanguagePair
 from whyformer.serve.page.router import page_router
 from whyformer.serve.protocols.explain.router import explain_router
-from whyformer.serve.protocols.libretranslate.languages import LanguagePair
 from whyformer.serve.service import HostedRun, Service
 
 pytestmark = [pytest.mark.slow, needs_chromium]

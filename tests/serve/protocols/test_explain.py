@@ -26,11 +26,11 @@ from whyformer.engines.native.engine import NativeEngine
 from whyformer.engines.webassembly import build
 from whyformer.engines.webassembly.model_file import model_bytes
 from whyformer.runs.load import load_as
+from whyformer.serve.languages import LanguagePair
 from whyformer.serve.protocols.explain import answer
 from whyformer.serve.protocols.explain.answer import heads_of, look_into
 from whyformer.serve.protocols.explain.request import ExplainRequest
 from whyformer.serve.protocols.explain.router import explain_router
-from whyformer.serve.protocols.libretranslate.languages import LanguagePair
 from whyformer.serve.service import HostedRun, Service
 from whyformer.special_tokens import EOS, PAD
 from whyformer.tasks.translation.translator import Translator

@@ -9,7 +9,7 @@ from whyformer.config.validation import check
 from whyformer.data.corpora.parallel import FilesSpec
 from whyformer.errors import WhyformerError
 from whyformer.runs.registry import load_any
-from whyformer.serve.protocols.libretranslate.languages import (
+from whyformer.serve.languages import (
     LanguagePair,
     language_name,
     language_pair,

@@ -25,7 +25,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.runs.load import load_as
 from whyformer.serve.asking import Asking
-from whyformer.serve.protocols.libretranslate.languages import LanguagePair
+from whyformer.serve.languages import LanguagePair
 from whyformer.serve.protocols.libretranslate.request import TranslationLimits
 from whyformer.serve.protocols.libretranslate.router import libretranslate_router
 from whyformer.serve.refusals import OverloadedError, UnauthorizedError

@@ -1,6 +1,7 @@
 """Vosk's clients, unmodified, against a real server: they hear what the offline listener does."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 import whyformer
 from serve.protocols.vosk_server import (
@@ -175,7 +177,7 @@ def test_the_rate_may_change_behind_a_reset(server: Served) -> None:
 
 
 def test_sessions_at_once_hear_what_each_hears_alone(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    sounds = [pcm(listeners.sound(0.7 + 0.2 * (seed % 9), seed)) for seed in range(24)]
+    sounds = [pcm(listeners.sound(0.7 + 0.2 * (seed % 9), seed)) for seed in range(14)]
     room, rows = server.hall.room(server.runs["parted"]), set[int]()
     advance = room._pool.recognizer.advance
 
@@ -247,6 +249,43 @@ def test_what_means_nothing_is_refused_in_a_sentence(
     server.wait(lambda: server.hall.clients == 0)
 
 
+def test_messages_at_random_end_in_a_reply_or_a_sentence(server: Served) -> None:
+    random = np.random.default_rng(5)
+    texts = [
+        '{"reset":1}',
+        config(words=0),
+        config(sample_rate=16000),
+        "{",
+        "\x00",
+        '{"eof":1}',
+        config(a=[{}]),
+    ]
+
+    def message() -> bytes | str:
+        if random.random() < 0.6:
+            return random.bytes(int(random.integers(0, 3000)))
+        return texts[int(random.integers(len(texts)))]
+
+    async def fuzz() -> None:
+        async with connect(server.uri) as websocket:
+            with contextlib.suppress(ConnectionClosed):
+                for _ in range(12):
+                    await websocket.send(message())
+                await websocket.send('{"eof":1}')
+            replies = list[Reply]()
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    replies.append(json.loads(await websocket.recv()))
+            assert {key for reply in replies for key in reply} <= {"partial", "text", "result", "error"}
+            assert websocket.close_code in (1000, 1003, 1008)
+            assert (websocket.close_code == 1000) == ("error" not in replies[-1])
+
+    for _ in range(25):
+        asyncio.run(fuzz())
+    server.wait(lambda: server.hall.clients == 0)
+    assert words_of(asyncio.run(sample_client(server.uri, SOUND)))
+
+
 def test_the_rate_of_a_running_session_stays(server: Served) -> None:
     async def changed() -> tuple[str, int | None]:
         async with connect(server.uri) as websocket:
@@ -280,6 +319,7 @@ def test_a_run_that_is_not_there_is_refused(server: Served) -> None:
     assert "'nobody'" in sentence
 
 
+@pytest.mark.slow
 def test_a_trained_run_is_heard_as_its_folder_hears(tmp_path: Path) -> None:
     few = ["training.epochs=null", "training.steps=1", "data.train=8", "data.valid=2", "data.test=2"]
     start_run("tones", few, tmp_path / "run", device="cpu", overwrite=False, say=lambda _: None).train()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -56,7 +56,9 @@ def hosted(name: str, listener: Listener) -> HostedRun:
 
 
 @contextmanager
-def served(listeners_by_name: dict[str, Listener], limits: ListeningLimits | None = None) -> Iterator[Served]:
+def served(
+    listeners_by_name: dict[str, Listener], limits: ListeningLimits | None = None
+) -> Generator[Served]:
     """A server on a free port, stopped behind the block."""
     runs = {name: hosted(name, each) for name, each in listeners_by_name.items()}
     service = Service([*runs.values()])

@@ -14,7 +14,7 @@ from whyformer.serve.refusals import DrainingError, InvalidRequestError, Overloa
 from whyformer.serve.service import HostedRun
 from whyformer.tasks.speech.listener import Listener
 
-LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000
+LOWEST_CLIENT_RATE, HIGHEST_CLIENT_RATE = 8_000, 192_000
 """Sampling rates that clients may send, in Hz."""
 _RETRY_SECONDS = 5
 
@@ -86,9 +86,10 @@ class ListeningHall:
         Raises:
             InvalidRequestError: the rate is not taken here.
         """
-        if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        if not LOWEST_CLIENT_RATE <= rate <= HIGHEST_CLIENT_RATE:
             raise InvalidRequestError(
-                f"a sampling rate of {rate} Hz: sound is taken at {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz.",
+                f"a sampling rate of {rate} Hz; send sound at {LOWEST_CLIENT_RATE:,} to "
+                f"{HIGHEST_CLIENT_RATE:,} Hz.",
                 field="sample_rate",
             )
         live = await asyncio.get_running_loop().run_in_executor(self._openers, room.prepare, rate)

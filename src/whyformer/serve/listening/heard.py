@@ -11,7 +11,7 @@ from whyformer.tasks.streaming.recognizer import Emitted
 from whyformer.tasks.streaming.transcript import Transcript, joined_transcripts
 
 
-class HeardWord(NamedTuple):
+class RecognisedWord(NamedTuple):
     """A word of a segment that is over; times are seconds of the session's sound."""
 
     text: str
@@ -23,13 +23,13 @@ class HeardWord(NamedTuple):
 
 @dataclass(frozen=True)
 class Heard:
-    """What a session has understood after a piece of sound."""
+    """Understanding of a session after a piece of sound."""
 
     text: str
     """The segments that the piece ended, if it ended some; else the present one so far."""
     final: bool = False
     """Whether the text stays as it is, and the next answer begins anew."""
-    words: tuple[HeardWord, ...] = ()
+    words: tuple[RecognisedWord, ...] = ()
     """Words of a final text."""
     score: float = 0.0
     """Log-probability of a final text in nats."""
@@ -78,7 +78,7 @@ def heard_of(session: ListeningSession, certainty: Certainty, frame: float, *, l
 def _final(segments: Sequence[Transcript], certainty: Certainty, frame: float) -> Heard:
     joined = joined_transcripts(segments)
     words = tuple(
-        HeardWord(
+        RecognisedWord(
             word.text,
             word.start,
             word.end,

@@ -4,8 +4,6 @@ from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from whyformer.serve.listening.heard import Certainty, Heard, heard_of
 from whyformer.serve.listening.samples import Pcm
 from whyformer.tasks.speech.listener import ListeningSession
@@ -93,7 +91,3 @@ class LiveSession:
         # Who has left does not want it any more.
         if utterance.answer.set_running_or_notify_cancel():
             utterance.answer.set_result(heard)
-
-
-NOTHING = np.zeros(0, np.int16)
-"""Sound of no samples."""

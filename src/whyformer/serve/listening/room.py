@@ -3,9 +3,11 @@
 import threading
 from concurrent.futures import Future
 
+import numpy as np
+
 from whyformer.errors import DecodingError
 from whyformer.serve.listening.heard import Heard
-from whyformer.serve.listening.live import NOTHING, LiveSession, Utterance
+from whyformer.serve.listening.live import LiveSession, Utterance
 from whyformer.serve.listening.samples import Pcm
 from whyformer.tasks.speech.listener import Listener
 from whyformer.tasks.streaming.settings import StreamSettings
@@ -54,12 +56,14 @@ class ListeningRoom:
                 self._thread = threading.Thread(target=self._run, name="listening", daemon=True)
                 self._thread.start()
 
-    def say(self, live: LiveSession, samples: Pcm, *, last: bool = False) -> Future[Heard]:
-        """Feed ``samples`` (n,) to a session of this room, the ``last`` of it or not.
+    def say(self, live: LiveSession, samples: Pcm) -> Future[Heard]:
+        """Feed ``samples`` (n,) to a session of this room; the answer comes once they are computed.
 
-        The answer comes once they are computed, or is a ``DecodingError`` where the session is over.
+        It is a ``DecodingError`` where the session is over.
         """
-        utterance = Utterance(samples, last)
+        return self._say(live, Utterance(samples))
+
+    def _say(self, live: LiveSession, utterance: Utterance) -> Future[Heard]:
         with self._changed:
             if live in self._sessions:
                 live.said.append(utterance)
@@ -71,7 +75,7 @@ class ListeningRoom:
 
     def end(self, live: LiveSession) -> Future[Heard]:
         """Say that nothing follows; what waited for its chunk to be whole is in the answer."""
-        return self.say(live, NOTHING, last=True)
+        return self._say(live, Utterance(np.zeros(0, np.int16), last=True))
 
     def leave(self, live: LiveSession) -> None:
         """Let a session go, with all that waits in it; it may be over already."""

@@ -1,6 +1,8 @@
 """A service behind its limits, which counts what it writes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import TypeVar
 
 from torch import Tensor
 from typing_extensions import override
@@ -11,7 +13,12 @@ from whyformer.serve.operation.limits import Limits
 from whyformer.serve.operation.logs import log
 from whyformer.serve.operation.metrics import ServiceMetrics
 from whyformer.serve.service import Asking, HostedRun, Service
-from whyformer.tasks.output import TextOutput
+from whyformer.tasks.causal_lm.generator import Prompt
+from whyformer.tasks.masked_lm.filler import Filled
+from whyformer.tasks.output import Piece, TextOutput
+from whyformer.tasks.translation.translator import Translator
+
+ResultT = TypeVar("ResultT")
 
 
 class GuardedService(Service):
@@ -42,22 +49,24 @@ class GuardedService(Service):
 
     @override
     async def generate(
-        self, run: HostedRun, prompts: Sequence[str], settings: SearchSpec | None, asking: Asking
+        self, run: HostedRun, prompts: Sequence[Prompt], settings: SearchSpec | None, asking: Asking
     ) -> list[list[TextOutput]]:
         self._check(prompts, settings)
         return self._count(run, prompts, asking, await self._service.generate(run, prompts, settings, asking))
 
     @override
     async def stream(
-        self, run: HostedRun, prompt: str, settings: SearchSpec | None, asking: Asking
-    ) -> AsyncIterator[str]:
+        self, run: HostedRun, prompt: Prompt, settings: SearchSpec | None, asking: Asking
+    ) -> AsyncGenerator[Piece]:
         self._check([prompt], settings)
-        pieces = list[str]()
-        async for piece in self._service.stream(run, prompt, settings, asking):
-            pieces.append(piece)
-            yield piece
-        self._metrics.wrote(run.name, 1, len(pieces))
-        self._log(run, [prompt], ["".join(pieces)], asking)
+        pieces = list[Piece]()
+        # Whoever stops listening stops the search.
+        async with aclosing(self._service.stream(run, prompt, settings, asking)) as written:
+            async for piece in written:
+                pieces.append(piece)
+                yield piece
+        self._metrics.wrote(run.name, 1, pieces[-1].tokens if pieces else 0)
+        self._log(run, [prompt], ["".join(piece.text for piece in pieces)], asking)
 
     @override
     async def embed(self, run: HostedRun, texts: Sequence[str], asking: Asking) -> Tensor:
@@ -75,18 +84,35 @@ class GuardedService(Service):
         self._log(run, [source], [translation or ""], asking)
         return await self._service.explain(run, source, translation, asking)
 
-    def _check(self, texts: Sequence[str], settings: SearchSpec | None) -> None:
-        self._limits.check_texts(texts)
+    @override
+    async def fill(self, run: HostedRun, texts: Sequence[str], top: int, asking: Asking) -> list[Filled]:
+        self._check(texts, None)
+        found = await self._service.fill(run, texts, top, asking)
+        self._metrics.wrote(run.name, len(texts), sum(len(filled.holes) for filled in found))
+        self._log(run, texts, [filled.text for filled in found], asking)
+        return found
+
+    @override
+    async def look(self, run: HostedRun, work: Callable[[Translator], ResultT], asking: Asking) -> ResultT:
+        return await self._service.look(run, work, asking)
+
+    @override
+    async def compute(self, run: HostedRun, work: Callable[[], ResultT], asking: Asking) -> ResultT:
+        return await self._service.compute(run, work, asking)
+
+    def _check(self, texts: Sequence[Prompt], settings: SearchSpec | None) -> None:
+        # Tokens are numbers: the model's own length bounds them.
+        self._limits.check_texts([text for text in texts if isinstance(text, str)])
         self._limits.check_search(settings)
 
     def _count(
-        self, run: HostedRun, texts: Sequence[str], asking: Asking, found: list[list[TextOutput]]
+        self, run: HostedRun, texts: Sequence[Prompt], asking: Asking, found: list[list[TextOutput]]
     ) -> list[list[TextOutput]]:
         tokens = sum(len(output.ids) for outputs in found for output in outputs)
         self._metrics.wrote(run.name, len(texts), tokens)
         self._log(run, texts, [output.text for outputs in found for output in outputs], asking)
         return found
 
-    def _log(self, run: HostedRun, asked: Sequence[str], answered: Sequence[str], asking: Asking) -> None:
+    def _log(self, run: HostedRun, asked: Sequence[Prompt], answered: Sequence[str], asking: Asking) -> None:
         if self._log_texts:
             log("texts", {"id": asking.id, "run": run.name, "asked": asked, "answered": answered})

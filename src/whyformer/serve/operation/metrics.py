@@ -1,7 +1,5 @@
 """Metrics in Prometheus' format; no label holds what a client has written."""
 
-from typing import Protocol, runtime_checkable
-
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -12,31 +10,6 @@ from whyformer.serve.service import Service
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _SENTENCES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-
-
-class QueueObserver(Protocol):
-    """Listener to what queues do."""
-
-    def waited(self, run: str, seconds: float) -> None:
-        """Note that a text of ``run`` waited for ``seconds`` until its computing began."""
-        ...
-
-    def batched(self, run: str, texts: int) -> None:
-        """Note that the engine of ``run`` computes so many ``texts`` side by side."""
-        ...
-
-
-@runtime_checkable
-class Observable(Protocol):
-    """Service whose queues can be watched."""
-
-    def observe(self, observer: QueueObserver) -> None:
-        """Tell ``observer`` from now on."""
-        ...
-
-    def depths(self) -> dict[str, int]:
-        """Numbers of texts that wait, by the name of their run."""
-        ...
 
 
 class ServiceMetrics:
@@ -62,8 +35,7 @@ class ServiceMetrics:
         )
         self._tokens = Counter("whyformer_tokens", "Tokens written.", ["run"], registry=registry)
         self._texts = Counter("whyformer_texts", "Texts answered.", ["run"], registry=registry)
-        if isinstance(service, Observable):
-            service.observe(_QueueMetrics(registry))
+        service.observe(_QueueMetrics(registry))
 
     def answered(self, protocol: str, status: int, seconds: float) -> None:
         """Count a request that was answered by ``status`` after ``seconds``; 499 if its client has left."""
@@ -123,8 +95,7 @@ class _State(Collector):
         yield GaugeMetricFamily("whyformer_ready", "Whether new requests are taken.", lifecycle.is_ready)
         yield GaugeMetricFamily("whyformer_running", "Requests being answered.", lifecycle.running)
         yield GaugeMetricFamily("whyformer_sessions", "WebSockets that are open.", lifecycle.sessions)
-        if isinstance(self._service, Observable):
-            depths = GaugeMetricFamily("whyformer_queue_depth", "Texts that wait.", labels=["run"])
-            for name, depth in self._service.depths().items():
-                depths.add_metric([name], depth)
-            yield depths
+        depths = GaugeMetricFamily("whyformer_queue_depth", "Texts that wait.", labels=["run"])
+        for name, depth in self._service.depths().items():
+            depths.add_metric([name], depth)
+        yield depths

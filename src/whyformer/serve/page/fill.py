@@ -1,17 +1,17 @@
 """Route ``/v1/fill``: what may stand in the holes of a text, as the page asks it."""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
-from whyformer.errors import WhyformerError
-from whyformer.serve.protocols.bodies import checked_text, json_object
+from whyformer.errors import DecodingError
+from whyformer.serve.protocols.asking import noted_asking
+from whyformer.serve.protocols.bodies import checked_text, json_fields
 from whyformer.serve.refusals import InvalidRequestError
 from whyformer.serve.service import Service
-from whyformer.tasks.masked_lm.filler import Filled, Filler
+from whyformer.tasks.masked_lm.filler import Filled
 
 _TASK = "masked_lm"
 _LONGEST = 2_000
@@ -58,10 +58,9 @@ def fill_router(service: Service) -> APIRouter:
         """Fill the holes of one text: the likeliest pieces of each, best first."""
         asked = await _read(request)
         run = service.find(asked.model, _TASK)
-        assert isinstance(run.runner, Filler)
         try:
-            [filled] = await asyncio.to_thread(run.runner.fill, [asked.text], asked.top)
-        except WhyformerError as error:
+            [filled] = await service.fill(run, [asked.text], asked.top, noted_asking(request))
+        except DecodingError as error:
             raise InvalidRequestError(str(error), field="text") from error
         return _answer(run.name, filled)
 
@@ -74,7 +73,7 @@ async def _read(request: Request) -> FillRequest:
     Raises:
         InvalidRequestError: a field is missing or wrong, or the body cannot be read.
     """
-    fields = await json_object(request)
+    fields = await json_fields(request)
     for name in ("text", "model"):
         if fields.get(name) is not None:
             checked_text(fields[name], name)

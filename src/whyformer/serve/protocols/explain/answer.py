@@ -121,8 +121,8 @@ def _given(translator: Translator, asked: ExplainRequest) -> list[int] | None:
         ids = target.encode(asked.translation)
     elif wrong := [id for id in ids if id >= target.size or id in (PAD, BOS, EOS)]:
         raise InvalidRequestError(
-            f"ids: {min(wrong[0], 10**9):,} is no token of a translation; the end mark comes by itself, and the "
-            f"last token is {target.size - 1:,}.",
+            f"ids: {min(wrong[0], 10**9):,} is no token of a translation; the end mark comes by "
+            f"itself, and the last token is {target.size - 1:,}.",
             field="ids",
         )
     return [*ids, EOS] if asked.finished or not ids else [*ids]

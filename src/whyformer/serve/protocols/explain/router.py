@@ -9,10 +9,10 @@ from fastapi.responses import JSONResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from whyformer.serve.languages import LanguagePair
 from whyformer.serve.protocols.asking import noted_asking
 from whyformer.serve.protocols.explain.answer import facts_of, look_into
 from whyformer.serve.protocols.explain.request import ExplainRequest, read_question
-from whyformer.serve.protocols.libretranslate.languages import LanguagePair
 from whyformer.serve.service import HostedRun, Service
 from whyformer.tasks.translation.translator import Translator
 

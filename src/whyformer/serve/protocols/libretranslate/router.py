@@ -12,9 +12,9 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.constraints import ConstraintsSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.serve.asking import Asking
+from whyformer.serve.languages import LanguagePair
 from whyformer.serve.protocols.asking import noted_asking
 from whyformer.serve.protocols.bodies import quoted
-from whyformer.serve.protocols.libretranslate.languages import LanguagePair
 from whyformer.serve.protocols.libretranslate.request import (
     TranslationLimits,
     TranslationRequest,

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from whyformer.serve.languages import LanguagePair, language_name, same_language
 from whyformer.serve.protocols.bodies import quoted
-from whyformer.serve.protocols.libretranslate.languages import LanguagePair, language_name, same_language
 from whyformer.serve.refusals import InvalidRequestError
 from whyformer.serve.service import HostedRun, Service
 

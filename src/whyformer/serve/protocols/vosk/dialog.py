@@ -19,7 +19,7 @@ class PendingReply:
     """A reply whose words are being computed."""
 
     answer: Future[Heard]
-    """What will have been heard."""
+    """Understanding that is being computed."""
     config: VoskConfig
     """Form in which the client wanted it when it sent the message."""
     offset: float

@@ -5,10 +5,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from whyformer.serve.listening.hall import HIGHEST_RATE, LOWEST_RATE
+from whyformer.serve.listening.hall import HIGHEST_CLIENT_RATE, LOWEST_CLIENT_RATE
 from whyformer.serve.refusals import InvalidRequestError
 
-_RATES = f"send a whole number of Hz from {LOWEST_RATE:,} to {HIGHEST_RATE:,}"
+_RATES = f"send a whole number of Hz from {LOWEST_CLIENT_RATE:,} to {HIGHEST_CLIENT_RATE:,}"
 
 
 class UnknownMessageError(InvalidRequestError):
@@ -89,7 +89,7 @@ def _rate(value: object) -> int:
         )
     except (ValueError, OverflowError):
         rate = math.nan
-    if not (LOWEST_RATE <= rate <= HIGHEST_RATE and rate.is_integer()):
+    if not (LOWEST_CLIENT_RATE <= rate <= HIGHEST_CLIENT_RATE and rate.is_integer()):
         raise InvalidRequestError(f"sample_rate is {_shown(value)}; {_RATES}.", field="sample_rate")
     return int(rate)
 

@@ -2,7 +2,7 @@
 
 import json
 
-from whyformer.serve.listening.heard import Heard, HeardWord
+from whyformer.serve.listening.heard import Heard, RecognisedWord
 from whyformer.serve.protocols.vosk.messages import VoskConfig
 
 
@@ -28,7 +28,7 @@ def refusal_reply(sentence: str) -> str:
     return _written({"error": sentence})
 
 
-def _word(word: HeardWord, offset: float) -> dict[str, object]:
+def _word(word: RecognisedWord, offset: float) -> dict[str, object]:
     times = {"start": round(offset + word.start, 6), "end": round(offset + word.end, 6)}
     return {"conf": round(word.confidence, 6), **times, "word": word.text}
 
