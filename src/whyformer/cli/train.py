@@ -35,7 +35,7 @@ def train(
     from whyformer.runs.execution import Execution
     from whyformer.runs.registry import find_task
     from whyformer.runs.train import resume_run, start_run
-    from whyformer.training.ranks.group import joined
+    from whyformer.training.ranks.group import join_ranks
 
     Execution(threads=threads).apply_threads()
     changes, folder = overrides or [], Path(recipe)
@@ -45,7 +45,7 @@ def train(
         raise typer.BadParameter(f"{folder} is a run to go on with; --run and --overwrite are for a new run.")
     if accept_data and not is_run:
         raise typer.BadParameter(f"--accept-data is for a run that goes on, and {recipe} begins one.")
-    with joined(device, timeout) as group:
+    with join_ranks(device, timeout) as group:
         if is_run:
             trainer = resume_run(
                 folder, changes, device=device, say=_say, accept_data=accept_data, group=group

@@ -1,6 +1,5 @@
 """Training as a whole: from a recipe to a run folder, anew or resumed."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from whyformer.runs.start import check_going_on, prepare_anew
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
 from whyformer.training.ranks.group import RankGroup
-from whyformer.training.settings import TrainingSpec
+from whyformer.training.settings import TrainingSpec, rate_jump
 from whyformer.training.storage.checkpoint import load_facts
 from whyformer.training.storage.fingerprint import Fingerprint, data_differences
 from whyformer.training.storage.lock import LOCK, RunLock
@@ -235,30 +234,12 @@ def _tell_rate(trainer: Trainer[nn.Module], before: TrainingSpec, say: Callable[
         (progress.step - progress.position) // progress.epoch if progress.epoch else trainer.steps_per_epoch
     )
     then = before.total_steps(per_epoch)
-    if then == now or progress.step == 0:
-        return
-    last = before.schedule.rate(progress.step, then or progress.step)
-    next_ = trainer.spec.schedule.rate(progress.step + 1, now or progress.step + 1)
-    expected = before.schedule.rate(progress.step + 1, then or progress.step + 1)
-    if not math.isclose(next_, expected, rel_tol=1e-6, abs_tol=1e-15):
-        say(
-            f"the {trainer.spec.schedule.kind} schedule is laid out anew over {_steps(now)} instead of "
-            f"{_steps(then)}: the learning rate was {last:.3g} at step {progress.step:,} and is {next_:.3g} "
-            "at the next"
-        )
-
-
-def _steps(count: int | None) -> str:
-    return "steps without end" if count is None else f"{count:,} steps"
+    if jump := rate_jump(before.schedule, trainer.spec.schedule, progress.step, then, now):
+        say(jump)
 
 
 def _trainer(spec: Recipe, prepared: Prepared, lock: RunLock, launch: _Launch) -> Trainer[nn.Module]:
-    ranks, batches = launch.group.ranks.count, spec.training.batching.accumulate
-    if ranks > batches:
-        raise RecipeError(
-            f"training.batching.accumulate is {batches}, and {ranks} ranks cannot share out so few batches "
-            f"of a step; ask for training.batching.accumulate={ranks}, or start {batches} ranks."
-        )
+    launch.group.check_enough(spec.training.batching.accumulate)
     for line in (prepared.summary, *prepared.decisions):
         launch.say(line)
     keep_freed_memory()

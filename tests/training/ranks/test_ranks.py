@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from training.ranks.recipes import FAMILIES, write_recipes
 from whyformer.data.batches.ranks import Ranks
+from whyformer.errors import RecipeError
 from whyformer.training.ranks.group import RankGroup
 from whyformer.training.storage.run import RunFolder
 
@@ -196,3 +197,9 @@ def test_a_process_by_itself_tells_itself():
     assert group.first(lambda: 3) == 3
     assert group.agreed(1.5, True) == (1.5, True)
     assert group.speaks()
+
+
+def test_more_ranks_than_batches_are_refused():
+    RankGroup(Ranks(0, 3)).check_enough(3)
+    with pytest.raises(RecipeError, match="accumulate is 2, and 3 ranks .* accumulate=3, or start 2 ranks"):
+        RankGroup(Ranks(0, 3)).check_enough(2)

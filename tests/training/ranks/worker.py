@@ -13,7 +13,7 @@ from torch import nn
 from whyformer.errors import WhyformerError
 from whyformer.plots import curves
 from whyformer.runs.train import resume_run, start_run
-from whyformer.training.ranks.group import RankGroup, joined
+from whyformer.training.ranks.group import RankGroup, join_ranks
 from whyformer.training.trainer import Trainer
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     # A picture costs as much as all the rest of a toy run.
     curves.save_curves = lambda *_: None
     try:
-        with joined("cpu", settings["timeout"]) as group:
+        with join_ranks("cpu", settings["timeout"]) as group:
             for folder, (recipe, overrides) in settings["runs"].items():
                 train(Path(folder), recipe, overrides, group, settings)
     except WhyformerError as error:

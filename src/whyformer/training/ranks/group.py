@@ -18,7 +18,7 @@ from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPri
 from torch.distributed.rendezvous import rendezvous
 
 from whyformer.data.batches.ranks import Ranks
-from whyformer.errors import TrainingError, WhyformerError
+from whyformer.errors import RecipeError, TrainingError, WhyformerError
 from whyformer.training.ranks.signs import Signs
 
 Result = TypeVar("Result")
@@ -58,13 +58,25 @@ class RankGroup:
         """Whether this process trains by itself."""
         return self._store is None
 
+    def check_enough(self, batches: int) -> None:
+        """Refuse a step of so few ``batches`` that ranks would have nothing to do.
+
+        Raises:
+            RecipeError: there are more ranks.
+        """
+        if (ranks := self.ranks.count) > batches:
+            raise RecipeError(
+                f"training.batching.accumulate is {batches}, and {ranks} ranks cannot share out so few batches "
+                f"of a step; ask for training.batching.accumulate={ranks}, or start {batches} ranks."
+            )
+
     def come_to(self, step: int) -> None:
         """Let the others know that this rank has come to ``step``."""
         if self._signs is not None:
             self._signs.come_to(step)
 
     def told(self, work: Callable[[], Result]) -> Result:
-        """What ``work`` gives at rank 0, which alone does it, as JSON has it; others wait while rank 0 lives.
+        """Result of ``work``, which rank 0 alone does, as JSON has it; others wait while rank 0 lives.
 
         Raises:
             TrainingError: rank 0 has failed, or has given no sign of life for longer than the time limit.
@@ -160,7 +172,7 @@ class RankGroup:
 
 
 @contextmanager
-def joined(device: str, timeout: float) -> Generator[RankGroup]:
+def join_ranks(device: str, timeout: float) -> Generator[RankGroup]:
     """The group of processes that torchrun has started; this process alone where it was started by itself.
 
     Of an error one rank tells, and the others end with it, without a word and with code 2.
