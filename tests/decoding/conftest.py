@@ -10,7 +10,7 @@ from torch import Tensor
 
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
-from whyformer.decoding.wanted import Wanted
+from whyformer.decoding.stopping import Wanted
 from whyformer.position.layout import Padding, real_tokens
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
-from whyformer.decoding.wanted import Wanted, still_wanted
+from whyformer.decoding.stopping import Wanted, still_wanted
 
 SEARCHES = st.sampled_from(
     [

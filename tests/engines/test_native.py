@@ -21,7 +21,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec, search
-from whyformer.decoding.wanted import Wanted
+from whyformer.decoding.stopping import Wanted
 from whyformer.engines.native.build import build
 from whyformer.engines.native.engine import NativeEngine
 from whyformer.engines.native.library import library, missing

@@ -19,8 +19,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Candidates, Hypothesis, Prefixes, Searches
 from whyformer.decoding.protocol import AttendingState, DecoderState, StateT, StepDecoder
 from whyformer.decoding.sampling import SamplingSpec
-from whyformer.decoding.stopping import Pool
-from whyformer.decoding.wanted import Wanted
+from whyformer.decoding.stopping import Pool, Wanted
 from whyformer.errors import DecodingError
 from whyformer.position.layout import Padding, real_tokens
 from whyformer.special_tokens import BOS

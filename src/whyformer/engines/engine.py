@@ -7,7 +7,7 @@ from torch import Tensor
 
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec
-from whyformer.decoding.wanted import Wanted
+from whyformer.decoding.stopping import Wanted
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.position.layout import Padding
 

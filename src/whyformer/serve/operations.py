@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from whyformer.decoding.search import SearchSpec
-from whyformer.decoding.wanted import Wanted
+from whyformer.decoding.stopping import Wanted
 from whyformer.serve.batching.operation import Operation
 from whyformer.tasks.causal_lm.generator import BegunText, Generator, Prompt
 from whyformer.tasks.embedding.embedder import Embedder
@@ -72,7 +72,7 @@ class Generating(Operation[Prompt, BegunText, list[TextOutput]]):
 
 
 @dataclass(frozen=True, eq=False)
-class Streaming(Operation[Prompt, Prompt, None]):
+class Following(Operation[Prompt, Prompt, None]):
     """One continuation whose pieces are shown as they are written; a call of its own."""
 
     generator: Generator
@@ -95,7 +95,7 @@ class Streaming(Operation[Prompt, Prompt, None]):
 
 
 @dataclass(frozen=True)
-class Embedding(Operation[str, str, Tensor]):
+class Vectorizing(Operation[str, str, Tensor]):
     """Vectors by one embedder."""
 
     embedder: Embedder

@@ -20,11 +20,11 @@ from whyformer.serve.batching.queue import QueueLimits
 from whyformer.serve.languages import LanguagePair
 from whyformer.serve.operations import (
     Computing,
-    Embedding,
     Filling,
+    Following,
     Generating,
-    Streaming,
     Translating,
+    Vectorizing,
 )
 from whyformer.serve.refusals import DrainingError, UnknownRunError
 from whyformer.tasks.causal_lm.generator import Generator, Prompt
@@ -139,7 +139,7 @@ class Service:
         def show(piece: Piece) -> None:
             _ = loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-        operation = Streaming(run.runner, run.runner.settings if settings is None else settings, show)
+        operation = Following(run.runner, run.runner.settings if settings is None else settings, show)
         work = asyncio.ensure_future(self._ask(self._lane(run).streams, operation, [prompt], asking))
         work.add_done_callback(lambda _: pieces.put_nowait(None))
         try:
@@ -160,7 +160,7 @@ class Service:
         """
         if run.embedder is None:
             raise UnknownRunError(f"run {run.name!r} makes no vectors of texts.", field="model")
-        vectors = await self._ask(self._lane(run).calls, Embedding(run.embedder), texts, asking)
+        vectors = await self._ask(self._lane(run).calls, Vectorizing(run.embedder), texts, asking)
         return torch.stack(vectors) if vectors else torch.empty(0, run.embedder.width)
 
     async def fill(self, run: HostedRun, texts: Sequence[str], top: int, asking: Asking) -> list[Filled]:

@@ -13,7 +13,7 @@ from serve.batching.toys import Gated, asking
 from whyformer.serve.asking import Asking
 from whyformer.serve.batching.lane import Lane
 from whyformer.serve.batching.queue import LONGEST_RETRY, QueueLimits, WorkQueue
-from whyformer.serve.batching.work import AnyWork, Work
+from whyformer.serve.batching.work import AnyWork, QueuedWork
 from whyformer.serve.refusals import (
     AbandonedError,
     DeadlinePassedError,
@@ -250,7 +250,7 @@ class Clock:
     def come(self, queue: WorkQueue, items: int, seconds: float | None = None) -> AnyWork:
         """Let a request of so many ``items``, 100 tokens each, come that has so many ``seconds``."""
         who = Asking("a", None if seconds is None else self.now + seconds, self.now)
-        work = Work(OPERATION, ["a"] * items, who, self.loop)
+        work = QueuedWork(OPERATION, ["a"] * items, who, self.loop)
         queue.admit(work)
         return work
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 from whyformer.data.tokenizers.kinds import Word
 from whyformer.data.tokenizers.pair import JointTokenizer
 from whyformer.decoding.greedy import GreedySpec
-from whyformer.decoding.wanted import Wanted
+from whyformer.decoding.stopping import Wanted
 from whyformer.engines.native.engine import NativeEngine
 from whyformer.models.bert import BERTSpec
 from whyformer.models.bert import presets as bert_presets

@@ -19,7 +19,7 @@ from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.scorer import length_penalty
 from whyformer.decoding.search import SearchSpec
-from whyformer.decoding.wanted import Wanted
+from whyformer.decoding.stopping import Wanted
 from whyformer.engines.ctranslate2.weights import convert
 from whyformer.errors import CheckpointError, DecodingError
 from whyformer.files import explained

@@ -22,7 +22,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.protocol import DecoderState, StepDecoder
 from whyformer.decoding.search import SearchSpec, search
-from whyformer.decoding.wanted import Wanted
+from whyformer.decoding.stopping import Wanted
 from whyformer.engines.native import library
 from whyformer.engines.native.look import NativeLook, look
 from whyformer.engines.native.pack import NativePrecision, Packed

@@ -15,7 +15,7 @@ from typing_extensions import override
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.protocol import DecoderState, StateT, StepDecoder
 from whyformer.decoding.search import SearchSpec, search
-from whyformer.decoding.wanted import Wanted, still_wanted
+from whyformer.decoding.stopping import Wanted, still_wanted
 from whyformer.engines.engine import Engine
 from whyformer.engines.shortlist.lists import SentenceLists, named_tokens
 from whyformer.engines.shortlist.table import ShortlistTable

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from whyformer.decoding.wanted import Wanted
+from whyformer.decoding.stopping import Wanted
 from whyformer.serve.asking import Asking
 from whyformer.serve.batching.figures import Observer, QueueFigures
 from whyformer.serve.batching.operation import AnswerT, ItemT, Operation
 from whyformer.serve.batching.queue import QueueLimits, WorkQueue
-from whyformer.serve.batching.work import Call, Part, Work, tell
+from whyformer.serve.batching.work import Call, QueuedWork, WorkPart, deliver
 from whyformer.serve.refusals import AbandonedError, DeadlinePassedError
 
 IDLE_SECONDS = 1.0
@@ -54,7 +54,7 @@ class Lane:
             DeadlinePassedError: it was not done in time.
             AbandonedError: the client has left.
         """
-        work = Work(operation, items, asking, asyncio.get_running_loop())
+        work = QueuedWork(operation, items, asking, asyncio.get_running_loop())
         if not items:
             return []
         if asking.gone:
@@ -70,7 +70,7 @@ class Lane:
                 timer.cancel()
             self._queue.leave(work)
 
-    def _timer(self, work: Work[Any, Any]) -> asyncio.TimerHandle | None:
+    def _timer(self, work: QueuedWork[Any, Any]) -> asyncio.TimerHandle | None:
         if work.asking.deadline is None:
             return None
         late = DeadlinePassedError("the time for this request was over before it was done.")
@@ -101,7 +101,7 @@ class Lane:
             except Exception as error:
                 # Not the fault of any request; yet all get an answer, and the thread goes on.
                 for part in call.parts:
-                    tell(part.work.loop, [partial(part.work.refuse, error)])
+                    deliver(part.work.loop, [partial(part.work.refuse, error)])
             finally:
                 self._queue.done(call, time.monotonic() - began)
 
@@ -129,7 +129,7 @@ class Lane:
                 [part], partial(call.operation.run, prepared, _wanted(call, [place], [prepared]))
             )
             if answers is not None:
-                tell(part.work.loop, [partial(part.work.accept, part.first, answers)])
+                deliver(part.work.loop, [partial(part.work.accept, part.first, answers)])
 
     def _answer(self, call: Call, sound: Sequence[int], ready: Sequence[Sequence[Any]]) -> bool:
         """Answer the ``sound`` parts together; False if that cannot be done."""
@@ -148,7 +148,7 @@ class Lane:
             begins += len(prepared)
             deliveries.setdefault(part.work.loop, []).append(partial(part.work.accept, part.first, own))
         for loop, each in deliveries.items():
-            tell(loop, each)
+            deliver(loop, each)
         return True
 
 
@@ -158,13 +158,13 @@ def _wanted(call: Call, sound: Sequence[int], ready: Sequence[Sequence[object]])
     return Wanted(call.flags, torch.tensor(sound).repeat_interleave(counts))
 
 
-def _attempt(parts: Sequence[Part], attempt: Callable[[], Sequence[Any]]) -> Sequence[Any] | None:
-    """What ``attempt`` gives; None if it fails, which the requests of ``parts`` are told."""
+def _attempt(parts: Sequence[WorkPart], attempt: Callable[[], Sequence[Any]]) -> Sequence[Any] | None:
+    """Result of ``attempt``; None if it fails, which the requests of ``parts`` are told."""
     try:
         return attempt()
     except Exception as error:
         for part in parts:
-            tell(part.work.loop, [partial(part.work.refuse, error)])
+            deliver(part.work.loop, [partial(part.work.refuse, error)])
         return None
 
 

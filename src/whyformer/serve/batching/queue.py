@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from whyformer.serve.batching.figures import QueueFigures
 from whyformer.serve.batching.operation import Operation
-from whyformer.serve.batching.work import AnyWork, Call, Part
+from whyformer.serve.batching.work import AnyWork, Call, WorkPart
 from whyformer.serve.refusals import (
     DeadlinePassedError,
     OverloadedError,
@@ -20,7 +20,7 @@ LONGEST_RETRY = 60
 _MEMORY = 0.9
 """Share that the measured speed keeps of what it was before a call."""
 _SAFE = 0.7
-"""Part of the time until its deadline in which a request must be expected to be done, or it is refused."""
+"""WorkPart of the time until its deadline in which a request must be expected to be done, or it is refused."""
 _SIDE_BY_SIDE = 16
 """Items that share a call even while others could take some: fewer make a call dear."""
 
@@ -136,9 +136,9 @@ class WorkQueue:
             self._speed.learn(call.cost, seconds)
             self._figures.finish(call.items, call.cost)
 
-    def _parts(self) -> list[Part]:
+    def _parts(self) -> list[WorkPart]:
         """The parts of the next call, taken out of the queue."""
-        parts = list[Part]()
+        parts = list[WorkPart]()
         share = math.ceil(self._figures.waiting_items / self._workers)
         items = min(self._limits.call_items, max(_SIDE_BY_SIDE, share))
         tokens = self._limits.call_tokens
@@ -146,7 +146,7 @@ class WorkQueue:
             first, end = work.taken, self._end(work, items, tokens, is_first=not parts)
             if end == first:
                 break
-            parts.append(part := Part(work, first, end))
+            parts.append(part := WorkPart(work, first, end))
             work.taken = end
             self._figures.leave(end - first, part.cost)
             if end < len(work.items):

@@ -13,7 +13,7 @@ from whyformer.serve.asking import Asking
 from whyformer.serve.batching.operation import AnswerT, ItemT, Operation
 
 
-class Work(Generic[ItemT, AnswerT]):
+class QueuedWork(Generic[ItemT, AnswerT]):
     """A request: its items, and the answers that have come.
 
     Where nothing else is said, it belongs to the thread of its event loop.
@@ -52,10 +52,10 @@ class Work(Generic[ItemT, AnswerT]):
             self.future.set_exception(error)
 
 
-AnyWork = Work[Any, Any]
+AnyWork = QueuedWork[Any, Any]
 
 
-class Part(NamedTuple):
+class WorkPart(NamedTuple):
     """Some items of a request."""
 
     work: AnyWork
@@ -80,12 +80,12 @@ class Call:
     """One call of an engine: parts of requests of equal operations, and a flag of each."""
 
     operation: Operation[Any, Any, Any]
-    parts: list[Part]
+    parts: list[WorkPart]
     flags: Tensor
     """(parts,) bool: whether anybody still waits for a part."""
 
     @staticmethod
-    def of(parts: list[Part]) -> "Call":
+    def of(parts: list[WorkPart]) -> "Call":
         """A call for ``parts``; the queue's lock has to be held."""
         flags = torch.ones(len(parts), dtype=torch.bool)
         for place, part in enumerate(parts):
@@ -103,7 +103,7 @@ class Call:
         return sum(part.cost for part in self.parts)
 
 
-def tell(loop: asyncio.AbstractEventLoop, deliveries: Sequence["partial[None]"]) -> None:
+def deliver(loop: asyncio.AbstractEventLoop, deliveries: Sequence["partial[None]"]) -> None:
     """Let ``loop`` make ``deliveries``, from another thread; nobody waits in one that is closed."""
     try:
         loop.call_soon_threadsafe(_deliver, deliveries)

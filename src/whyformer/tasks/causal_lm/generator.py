@@ -14,7 +14,7 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
-from whyformer.decoding.wanted import Wanted, still_wanted
+from whyformer.decoding.stopping import Wanted, still_wanted
 from whyformer.errors import DecodingError
 from whyformer.models.gpt import GPT
 from whyformer.special_tokens import BOS, NAMES, UNK

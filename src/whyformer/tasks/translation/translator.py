@@ -16,7 +16,7 @@ from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.text.sentences import join_sentences, split_line
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
-from whyformer.decoding.wanted import Wanted, still_wanted
+from whyformer.decoding.stopping import Wanted, still_wanted
 from whyformer.engines.engine import Engine
 from whyformer.engines.parallel import side_by_side
 from whyformer.engines.rescoring import rescored
