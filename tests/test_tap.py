@@ -93,7 +93,7 @@ def test_a_listener_hears_its_own_thread_alone():
 
     with ThreadPoolExecutor(threads) as pool, record(model) as tape:
         found = [*pool.map(work, range(threads))]
-    assert found == [
-        ([float(number * steps + step) for step in range(steps)], False) for number in range(threads)
-    ]
+    for number, (heard, listening) in enumerate(found):
+        assert heard == [float(number * steps + step) for step in range(steps)]
+        assert not listening
     assert not tape

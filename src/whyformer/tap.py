@@ -16,8 +16,8 @@ class Tap(nn.Module):
     """An identity that others may listen to.
 
     A listener sees every tensor that passes and may return another in its place (to patch it);
-    ``None`` lets the tensor through unchanged. It hears the thread that it was attached in, and no other: what
-    others compute by the same model meanwhile is none of its business.
+    ``None`` lets the tensor through unchanged. It hears the thread that it was attached in and no other: in
+    a service several compute by one model at a time.
     """
 
     def __init__(self) -> None:
