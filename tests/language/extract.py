@@ -44,6 +44,9 @@ TO_CLIENTS = (
     "serve/operation/*",
     "serve/protocols/*",
     "serve/listening/*",
+    "serve/page/*",
+    "serve/batching/*",
+    "serve/transcription.py",
     "serve/application.py",
     "serve/service.py",
 )
@@ -56,6 +59,8 @@ NOT_SAID: dict[str, tuple[str, ...]] = {
     "analysis/trace.py": ("*",),
     # Places of a page, which has its own tables; sources, which are cited as they are.
     "analysis/inspection.py": ("decoder self", "encoder self"),
+    # Commands, to be copied.
+    "cli/serve.py": ("curl {0}/health", "curl {0}/translate -d q=... -d source={1} -d target={2}"),
     # JavaScript.
     "browser/bundle.py": ('"use strict";', "function {0}() {{"),
     "analysis/catalogue.py": ("* et al. *", "Press and Wolf *", "BERT, GPT-2"),

@@ -110,5 +110,9 @@ def _announce(address: str, runs: "Mapping[str, HostedRun]") -> None:
     for run in runs.values():
         say(f"{run.name}: {run.task}, weights {run.weights[:12]}")
     say("ask it:")
-    say(f"curl {address}/health")
+    asked = next((run.languages for run in runs.values() if run.languages is not None), None)
+    if asked is None:
+        say(f"curl {address}/health")
+    else:
+        say(f"curl {address}/translate -d q=... -d source={asked.source} -d target={asked.target}")
     sys.stdout.flush()

@@ -1,6 +1,6 @@
-"""Stopping: the best finished hypotheses of every search, when no better one can come, and when nobody waits.
+"""Stopping: the best finished hypotheses so far, when no better one can come, and who still wants any.
 
-F flags · B batch · P searches in all · G searches still running · C candidates of a search · N best
+P searches in all · G searches still running · C candidates of a search · N best, or flags · B batch
 """
 
 from dataclasses import dataclass
@@ -74,6 +74,24 @@ class Pool:
             self._kept[owner] = _ranked([*self._kept[owner], hypothesis])[:n_best]
 
 
+def _ranked(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+    return sorted(hypotheses, key=lambda hypothesis: hypothesis.score, reverse=True)
+
+
+def _listed(prefixes: Prefixes, scores: Tensor, finished: bool) -> list[Hypothesis]:
+    rows = zip(
+        prefixes.tokens.tolist(),
+        scores.tolist(),
+        prefixes.total.tolist(),
+        prefixes.log_probabilities.tolist(),
+        strict=True,
+    )
+    return [
+        Hypothesis(tuple(tokens[:-1] if finished else tokens), score, total, tuple(summands), finished)
+        for tokens, score, total, summands in rows
+    ]
+
+
 @dataclass(frozen=True, eq=False)
 class Wanted:
     """Flags that a search reads at each step: a sentence whose flag has fallen leaves the batch.
@@ -82,7 +100,7 @@ class Wanted:
     """
 
     flags: Tensor
-    """(F,) bool, on the CPU: True as long as somebody waits. Whoever wants no more sets it to False, once."""
+    """(N,) bool, on the CPU: True as long as somebody waits. Whoever wants no more sets it to False, once."""
     place: Tensor
     """(B,) int64, on the CPU: the flag of each sentence."""
 
@@ -103,21 +121,3 @@ class Wanted:
 def still_wanted(wanted: Wanted | None, sentences: list[int]) -> Wanted | None:
     """``wanted`` for some ``sentences``; None stays None, as all are wanted then."""
     return None if wanted is None else wanted[torch.tensor(sentences, dtype=torch.int64)]
-
-
-def _ranked(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
-    return sorted(hypotheses, key=lambda hypothesis: hypothesis.score, reverse=True)
-
-
-def _listed(prefixes: Prefixes, scores: Tensor, finished: bool) -> list[Hypothesis]:
-    rows = zip(
-        prefixes.tokens.tolist(),
-        scores.tolist(),
-        prefixes.total.tolist(),
-        prefixes.log_probabilities.tolist(),
-        strict=True,
-    )
-    return [
-        Hypothesis(tuple(tokens[:-1] if finished else tokens), score, total, tuple(summands), finished)
-        for tokens, score, total, summands in rows
-    ]

@@ -24,7 +24,7 @@ def dialects_of(service: Service, settings: Settings, lifecycle: Lifecycle) -> S
     """The dialects of ``service``; of two that cover a path the first has it."""
     languages = {run.name: run.languages for run in service.runs.values() if run.languages is not None}
     limits, keys = settings.limits, settings.keys
-    translations = TranslationLimits(limits.characters, limits.items, limits.alternatives)
+    translations = TranslationLimits(limits.characters, limits.items, limits.alternatives - 1)
     hall = ListeningHall(ListeningLimits(sessions=limits.sessions), lifecycle.draining)
     return (
         Dialect("page", ("/", "/assets"), lambda _: page_router(), key="none"),

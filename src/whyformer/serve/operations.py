@@ -72,7 +72,7 @@ class Generating(Operation[Prompt, BegunText, list[TextOutput]]):
 
 
 @dataclass(frozen=True, eq=False)
-class Following(Operation[Prompt, Prompt, None]):
+class FollowedGenerating(Operation[Prompt, Prompt, None]):
     """One continuation whose pieces are shown as they are written; a call of its own."""
 
     generator: Generator
@@ -95,7 +95,7 @@ class Following(Operation[Prompt, Prompt, None]):
 
 
 @dataclass(frozen=True)
-class Vectorizing(Operation[str, str, Tensor]):
+class EmbeddingTexts(Operation[str, str, Tensor]):
     """Vectors by one embedder."""
 
     embedder: Embedder

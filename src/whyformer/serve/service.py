@@ -20,11 +20,11 @@ from whyformer.serve.batching.queue import QueueLimits
 from whyformer.serve.languages import LanguagePair
 from whyformer.serve.operations import (
     Computing,
+    EmbeddingTexts,
     Filling,
-    Following,
+    FollowedGenerating,
     Generating,
     Translating,
-    Vectorizing,
 )
 from whyformer.serve.refusals import DrainingError, UnknownRunError
 from whyformer.tasks.causal_lm.generator import Generator, Prompt
@@ -63,7 +63,7 @@ class HostedRun:
     reopen: "Callable[[], HostedRun] | None" = None
     """Loads it anew, as its folder is then; None for one without a folder."""
     languages: LanguagePair | None = None
-    """What it translates between, where its recipe or the operator says so."""
+    """Languages it translates between, where its recipe or the operator says so."""
 
 
 class _Lanes(NamedTuple):
@@ -139,7 +139,9 @@ class Service:
         def show(piece: Piece) -> None:
             _ = loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-        operation = Following(run.runner, run.runner.settings if settings is None else settings, show)
+        operation = FollowedGenerating(
+            run.runner, run.runner.settings if settings is None else settings, show
+        )
         work = asyncio.ensure_future(self._ask(self._lane(run).streams, operation, [prompt], asking))
         work.add_done_callback(lambda _: pieces.put_nowait(None))
         try:
@@ -160,7 +162,7 @@ class Service:
         """
         if run.embedder is None:
             raise UnknownRunError(f"run {run.name!r} makes no vectors of texts.", field="model")
-        vectors = await self._ask(self._lane(run).calls, Vectorizing(run.embedder), texts, asking)
+        vectors = await self._ask(self._lane(run).calls, EmbeddingTexts(run.embedder), texts, asking)
         return torch.stack(vectors) if vectors else torch.empty(0, run.embedder.width)
 
     async def fill(self, run: HostedRun, texts: Sequence[str], top: int, asking: Asking) -> list[Filled]:

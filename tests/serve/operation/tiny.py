@@ -17,7 +17,6 @@ from typing_extensions import override
 
 from whyformer.decoding.search import SearchSpec
 from whyformer.serve.gate.dialect import Dialect
-from whyformer.serve.gate.exchange import asking_of
 from whyformer.serve.gate.server import open_listener
 from whyformer.serve.key_file import read_keys
 from whyformer.serve.operation.hosts import Hosts
@@ -26,6 +25,7 @@ from whyformer.serve.operation.lifecycle import Lifecycle
 from whyformer.serve.operation.limits import Limits
 from whyformer.serve.operation.logs import start_logging
 from whyformer.serve.operation.settings import Settings
+from whyformer.serve.protocols.asking import noted_asking
 from whyformer.serve.refusals import OverloadedError, RefusalError
 from whyformer.serve.service import Asking, HostedRun, Service
 from whyformer.serve.start import serve_at
@@ -65,9 +65,9 @@ def router(service: Service) -> APIRouter:
     @made.post("/tiny/turn")
     async def turn(question: Question, request: Request) -> Answer:
         found = await service.translate(
-            service.find(None, "translation"), question.texts, None, asking_of(request)
+            service.find(None, "translation"), question.texts, None, noted_asking(request)
         )
-        return Answer(texts=[outputs[0].text for outputs in found], id=asking_of(request).id)
+        return Answer(texts=[outputs[0].text for outputs in found], id=noted_asking(request).id)
 
     @made.post("/asks/turn")
     async def asks(question: Question, request: Request) -> Answer:
@@ -86,7 +86,7 @@ def router(service: Service) -> APIRouter:
 
     @made.get("/tiny/wait")
     async def wait(request: Request) -> Answer:
-        asking: Asking = asking_of(request)
+        asking: Asking = noted_asking(request)
         while not asking.gone:
             await asyncio.sleep(0.01)
         TinyService.gone.append(asking.id)

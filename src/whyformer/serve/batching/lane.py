@@ -159,7 +159,7 @@ def _wanted(call: Call, sound: Sequence[int], ready: Sequence[Sequence[object]])
 
 
 def _attempt(parts: Sequence[WorkPart], attempt: Callable[[], Sequence[Any]]) -> Sequence[Any] | None:
-    """Result of ``attempt``; None if it fails, which the requests of ``parts`` are told."""
+    """The result of ``attempt``; None if it fails, which the requests of ``parts`` are told."""
     try:
         return attempt()
     except Exception as error:

@@ -6,7 +6,6 @@ import secrets
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
 
 from whyformer.serve.operation.limits import Limits
@@ -23,11 +22,6 @@ CLOSED = 499
 
 class ClientGoneError(Exception):
     """The client has left or takes nothing more."""
-
-
-def asking_of(connection: HTTPConnection) -> Asking:
-    """The asking of a request, with its id, its deadline, and whether its client has left."""
-    return connection.state.asking
 
 
 def new_asking(headers: Headers, patience: float | None) -> Asking:
