@@ -1,4 +1,4 @@
-"""Batches of sentences and their order: a pure function of (seed, epoch, rank)."""
+"""Batches of sentences and their order: a pure function of (seed, epoch)."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whyformer.data.batches.ranks import ALONE, Ranks
 from whyformer.progress import progress
 from whyformer.spec import Spec
 
@@ -19,31 +18,30 @@ class BatchingSpec(Spec):
     tokens: int = Field(default=4096, ge=1)
     """Budget of one batch: rows × longest sentence, of the longer side, padding included."""
     accumulate: int = Field(default=1, ge=1)
-    """Batches whose gradients are summed for one step of the optimizer."""
+    """Batches whose gradients are summed for one step of the optimizer; ranks share them out, so that
+    a step is the same for any number of ranks up to this."""
 
 
 def plan_batches(
-    lengths: NDArray[np.int64], budget: int, *, seed: int, epoch: int, ranks: Ranks = ALONE
+    lengths: NDArray[np.int64], budget: int, *, seed: int, epoch: int
 ) -> list[NDArray[np.int64]]:
-    """The batches of one epoch for one rank, as arrays of sentence indices.
+    """The batches of one epoch, as arrays of sentence indices; however many ranks share them.
 
     Sentences are sorted by length, ties in random order, cut into batches under the ``budget`` of
-    tokens, and the batches are shuffled. Every rank gets the same number of batches and no sentence
-    of another: the batches that do not divide evenly wait for the next epoch's order.
+    tokens, and the batches are shuffled.
 
     Args:
         lengths: (sentences, sides) number of tokens, special tokens included.
         budget: maximum number of tokens of a batch, padding included, on its longer side.
         seed: of the run.
         epoch: counts from 0; every epoch has its own ties and order.
-        ranks: this process among those that train together.
     """
     random = np.random.default_rng([seed, epoch])
     ties = random.random(len(lengths))
     order = np.lexsort((ties, *lengths.T))
     batches = _cut(lengths.max(axis=1)[order], order, budget)
     random.shuffle(batches)
-    return [*ranks.share(batches)]
+    return batches
 
 
 def padding_waste(lengths: NDArray[np.int64], batches: Sequence[NDArray[np.int64]]) -> float:
