@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from whyformer.data.batches.planning import BatchingSpec, padding_waste, plan_batches
+from whyformer.data.batches.planning import BatchingSpec, Lengths, padding_waste, plan_batches
 from whyformer.data.batches.ranks import ALONE, Ranks
 
 Group = list[NDArray[np.int64]]
@@ -16,9 +16,7 @@ Group = list[NDArray[np.int64]]
 class TrainingBatches:
     """The steps of every epoch, laid out by the examples' ``lengths`` (examples, sides)."""
 
-    def __init__(
-        self, lengths: NDArray[np.int64], spec: BatchingSpec, *, seed: int, ranks: Ranks = ALONE
-    ) -> None:
+    def __init__(self, lengths: Lengths, spec: BatchingSpec, *, seed: int, ranks: Ranks = ALONE) -> None:
         self._lengths = lengths
         self._spec = spec
         self._seed = seed

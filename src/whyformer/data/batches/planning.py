@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,10 @@ from pydantic import Field
 from whyformer.data.batches.ranks import ALONE, Ranks
 from whyformer.progress import progress
 from whyformer.spec import Spec
+
+
+Lengths = NDArray[np.integer[Any]]
+"""Tokens of examples, special tokens included; (examples, sides) unless it says otherwise."""
 
 
 class BatchingSpec(Spec):
@@ -23,7 +27,7 @@ class BatchingSpec(Spec):
 
 
 def plan_batches(
-    lengths: NDArray[np.int64], budget: int, *, seed: int, epoch: int, ranks: Ranks = ALONE
+    lengths: Lengths, budget: int, *, seed: int, epoch: int, ranks: Ranks = ALONE
 ) -> list[NDArray[np.int64]]:
     """The batches of one epoch for one rank, as arrays of sentence indices.
 
@@ -46,14 +50,14 @@ def plan_batches(
     return [*ranks.share(batches)]
 
 
-def padding_waste(lengths: NDArray[np.int64], batches: Sequence[NDArray[np.int64]]) -> float:
+def padding_waste(lengths: Lengths, batches: Sequence[NDArray[np.int64]]) -> float:
     """Share of padding in the cells of all ``batches``, on all sides; ``lengths`` are (sentences, sides)."""
     cells = sum(len(batch) * lengths[batch].max(axis=0).sum() for batch in batches)
     real = sum(lengths[batch].sum() for batch in batches)
     return 1.0 - float(real) / float(cells) if cells else 0.0
 
 
-def _cut(longer: NDArray[np.int64], order: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+def _cut(longer: Lengths, order: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
     batches: list[NDArray[np.int64]] = []
     first, longest = 0, 0
     for index, length in enumerate(longer.tolist()):

@@ -12,7 +12,13 @@ from whyformer.data.corpora.labelled import Labelled, LabelledSpec
 from whyformer.data.corpora.lines import SentencePair
 from whyformer.data.corpora.pair_files import Referenced
 from whyformer.data.corpora.pairs.notes import overlap_notes
-from whyformer.data.corpora.parallel import AnyData, FilesSpec, load_corpus, load_held_out
+from whyformer.data.store.pair_data import (
+    AnyPairData,
+    StoredPairsSpec,
+    held_out_pairs,
+    pair_corpus,
+    set_names,
+)
 from whyformer.errors import DataError, WhyformerNote
 
 
@@ -45,7 +51,7 @@ class DataReport:
         return any(finding.level == "refused" for finding in self.findings)
 
 
-def examine_data(data: AnyData | DocumentsSpec | LabelledSpec) -> DataReport:
+def examine_data(data: AnyPairData | DocumentsSpec | LabelledSpec) -> DataReport:
     """Read every set of ``data`` and say what it is; whatever is wrong comes as a finding."""
     findings: list[Finding] = []
     match data:
@@ -76,11 +82,16 @@ def told(findings: list[Finding], read: Callable[[], Iterable[SetReport]]) -> li
     return found
 
 
-def _pairs(data: AnyData, findings: list[Finding]) -> tuple[str, list[SetReport]]:
+def _pairs(data: AnyPairData, findings: list[Finding]) -> tuple[str, list[SetReport]]:
     summary: list[str] = []
 
     def train() -> Iterator[SetReport]:
-        corpus = load_corpus(data)
+        if isinstance(data, StoredPairsSpec):
+            # Its text is in no one's memory; what it was made of was looked at when it was built.
+            store = data.open()
+            summary.append(store.summary)
+            return
+        corpus = pair_corpus(data)
         summary.append(corpus.summary)
         pairs = [SentencePair(*pair) for pair in corpus.train]
         overlaps = overlap_notes(pairs, {VALID: corpus.valid, **corpus.test})
@@ -88,10 +99,10 @@ def _pairs(data: AnyData, findings: list[Finding]) -> tuple[str, list[SetReport]
         yield _pair_set("train", [Referenced(source, [target]) for source, target in corpus.train])
 
     def held_out(name: str) -> Iterator[SetReport]:
-        yield _pair_set(name, load_held_out(data, [name])[name])
+        yield _pair_set(name, held_out_pairs(data, [name])[name])
 
     sets = told(findings, train)
-    for name in (VALID, *(data.test if isinstance(data, FilesSpec) else ("test",))):
+    for name in (VALID, *set_names(data)):
         sets += told(findings, lambda name=name: held_out(name))
     return "".join(summary), sets
 

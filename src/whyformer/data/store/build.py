@@ -14,7 +14,15 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from whyformer.data.store.inputs import TextInputs
-from whyformer.data.store.manifest import COUNTS, HELD_OUT, MANIFEST, Shard, StoreManifest, digest_of, file_digest
+from whyformer.data.store.manifest import (
+    COUNTS,
+    HELD_OUT,
+    MANIFEST,
+    Shard,
+    StoreManifest,
+    digest_of,
+    file_digest,
+)
 from whyformer.data.store.processes import made_shards
 from whyformer.data.store.shards import ShardMaker, array_bytes, strays
 from whyformer.data.store.survey import TextSurvey, survey
@@ -47,7 +55,9 @@ class StoreSettings:
     def record(self) -> dict[str, object]:
         """Everything that decides what is in the store, besides the text and ready tokenizers."""
         ready = isinstance(self.tokenizers, TokenizerPair)
-        trained = None if isinstance(self.tokenizers, TokenizerPair) else self.tokenizers.model_dump(mode="json")
+        trained = (
+            None if isinstance(self.tokenizers, TokenizerPair) else self.tokenizers.model_dump(mode="json")
+        )
         return {
             "tokenizers": trained,
             "sample": None if ready else self.sample,
@@ -99,9 +109,7 @@ def _built(
     say(said if found.held_out else f"{found.examples:,} {inputs.kind} read")
     text_key = digest_of([found.digest, inputs.kind, len(inputs.sides), settings.record])
     pair = _tokenizers(inputs, store, settings, found, text_key, say)
-    maker = ShardMaker(
-        store, inputs.kind, pair, found.held_out, digest_of([text_key, pair.fingerprints])
-    )
+    maker = ShardMaker(store, inputs.kind, pair, found.held_out, digest_of([text_key, pair.fingerprints]))
     _refuse_other_store(store, maker.key)
     pair.save(store)
     write_text(store / HELD_OUT, json.dumps(found.held_out, ensure_ascii=False) + "\n")
@@ -179,9 +187,7 @@ def _tokenizers(
         raise _other_text(store)
     pair = _trained(inputs, settings.tokenizers, found.sample)
     pair.save(store)
-    write_text(
-        store / _TRAINED, json.dumps({"text": text_key, "tokenizers": pair.fingerprints}) + "\n"
-    )
+    write_text(store / _TRAINED, json.dumps({"text": text_key, "tokenizers": pair.fingerprints}) + "\n")
     return pair
 
 

@@ -67,12 +67,6 @@ class TokenStore:
         """The tokenizers that the ids are of."""
         return TokenizerPair.load(self.path)
 
-    @cached_property
-    def held_out(self) -> list[tuple[str, ...]]:
-        """Texts of the examples that are held out."""
-        record = json.loads((self.path / HELD_OUT).read_text(encoding="utf-8"))
-        return [tuple(texts) for texts in record]
-
     @property
     def counts(self) -> NDArray[np.int64]:
         """(S, largest vocabulary) how often each token stands on each side."""
@@ -96,6 +90,17 @@ class TokenStore:
         lengths = self.lengths[first : int(self._firsts[place + 1])]
         return shard.ids(lengths, index - first)
 
+    def require(self, kind: ExampleKind) -> None:
+        """Refuse a store of another ``kind``.
+
+        Raises:
+            DataError: it is.
+        """
+        if self.kind != kind:
+            raise DataError(
+                f"{self.path}: this store holds {self.kind}, but {kind} are trained on here; build one of them."
+            )
+
     def check_tokenizers(self, fingerprints: Sequence[str], owner: str) -> None:
         """Refuse to serve a model whose tokenizers, those of ``owner``, are others.
 
@@ -108,6 +113,22 @@ class TokenStore:
                 f"that of {owner} ({', '.join(fingerprints)}), and its ids mean other text; build one by "
                 "`whyformer data build FILES --to STORE --tokenizer` with the run or file that has it."
             )
+
+
+def stored_texts(path: Path) -> list[tuple[str, ...]]:
+    """Texts of the examples that were held out when the store in ``path`` was built.
+
+    Raises:
+        DataError: the file is missing or damaged, or nothing was held out.
+    """
+    manifest = StoreManifest.load(path)
+    check_files(path, [(HELD_OUT, manifest.sha256.get(HELD_OUT, ""))])
+    record = json.loads((path / HELD_OUT).read_text(encoding="utf-8"))
+    if not record:
+        raise DataError(
+            f"{path}: nothing was held out when this store was built; name validation files (data.valid)."
+        )
+    return [tuple(texts) for texts in record]
 
 
 @dataclass

@@ -128,6 +128,8 @@ class _Encodings:
             DataError: there is one.
         """
         for path, bad in self._bad.items():
-            report = EncodingReport(path, self._lines[path], tuple(bad), guess=guess_encoding(self._some[path]))
+            report = EncodingReport(
+                path, self._lines[path], tuple(bad), guess=guess_encoding(self._some[path])
+            )
             if not report.is_utf8:
                 raise DataError(report.fault)
