@@ -12,7 +12,6 @@ from whyformer.data.batches.ranks import ALONE, Ranks
 from whyformer.progress import progress
 from whyformer.spec import Spec
 
-
 Lengths = NDArray[np.integer[Any]]
 """Tokens of examples, special tokens included; (examples, sides) unless it says otherwise."""
 

@@ -12,6 +12,7 @@ from whyformer.data.corpora.labelled import Labelled, LabelledSpec
 from whyformer.data.corpora.lines import SentencePair
 from whyformer.data.corpora.pair_files import Referenced
 from whyformer.data.corpora.pairs.notes import overlap_notes
+from whyformer.data.store.document_data import StoredDocumentsSpec
 from whyformer.data.store.pair_data import (
     AnyPairData,
     StoredPairsSpec,
@@ -51,11 +52,11 @@ class DataReport:
         return any(finding.level == "refused" for finding in self.findings)
 
 
-def examine_data(data: AnyPairData | DocumentsSpec | LabelledSpec) -> DataReport:
+def examine_data(data: AnyPairData | DocumentsSpec | StoredDocumentsSpec | LabelledSpec) -> DataReport:
     """Read every set of ``data`` and say what it is; whatever is wrong comes as a finding."""
     findings: list[Finding] = []
     match data:
-        case DocumentsSpec():
+        case DocumentsSpec() | StoredDocumentsSpec():
             summary, sets = _documents(data, findings)
         case LabelledSpec():
             summary, sets = _labelled(data, findings)
@@ -107,10 +108,15 @@ def _pairs(data: AnyPairData, findings: list[Finding]) -> tuple[str, list[SetRep
     return "".join(summary), sets
 
 
-def _documents(data: DocumentsSpec, findings: list[Finding]) -> tuple[str, list[SetReport]]:
+def _documents(
+    data: DocumentsSpec | StoredDocumentsSpec, findings: list[Finding]
+) -> tuple[str, list[SetReport]]:
     summary: list[str] = []
 
     def train() -> Iterator[SetReport]:
+        if isinstance(data, StoredDocumentsSpec):
+            summary.append(data.open().summary)
+            return
         documents = data.load()
         summary.append(documents.summary)
         yield SetReport("train", len(documents.train), {"document": _lengths(documents.train)})

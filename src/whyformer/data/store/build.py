@@ -17,7 +17,6 @@ from whyformer.data.store.inputs import TextInputs
 from whyformer.data.store.manifest import (
     COUNTS,
     HELD_OUT,
-    MANIFEST,
     Shard,
     StoreManifest,
     digest_of,
@@ -96,7 +95,7 @@ def build_store(
 def _built(
     inputs: TextInputs, store: Path, settings: StoreSettings, processes: int, say: Callable[[str], None]
 ) -> StoreManifest:
-    with progress("reading", 0, "examples") as advance:
+    with progress("reading", inputs.megabytes, "MB") as advance:
         found = survey(
             inputs,
             settings.rows,
@@ -108,9 +107,9 @@ def _built(
     said = f"{found.examples:,} {inputs.kind} read, {len(found.held_out):,} of them held out"
     say(said if found.held_out else f"{found.examples:,} {inputs.kind} read")
     text_key = digest_of([found.digest, inputs.kind, len(inputs.sides), settings.record])
+    _refuse_other_store(store, text_key, settings.tokenizers)
     pair = _tokenizers(inputs, store, settings, found, text_key, say)
     maker = ShardMaker(store, inputs.kind, pair, found.held_out, digest_of([text_key, pair.fingerprints]))
-    _refuse_other_store(store, maker.key)
     pair.save(store)
     write_text(store / HELD_OUT, json.dumps(found.held_out, ensure_ascii=False) + "\n")
     shards, counts = _shards(maker, inputs, settings.rows, processes, found)
@@ -121,26 +120,27 @@ def _built(
     write_bytes(store / COUNTS, array_bytes(counts))
     names = [HELD_OUT, COUNTS, *pair.file_names]
     others = {name: file_digest(store / name) for name in names}
-    manifest = StoreManifest(inputs.kind, maker.key, pair.fingerprints, shards, others)
+    manifest = StoreManifest(inputs.kind, text_key, pair.fingerprints, shards, others)
     manifest.save(store)
     return manifest
 
 
-def _refuse_other_store(store: Path, key: str) -> None:
+def _refuse_other_store(store: Path, text_key: str, tokenizers: object) -> None:
     """Refuse a folder with a whole store of other text, tokenizers or settings.
 
     Raises:
         DataError: there is one.
     """
-    if (store / MANIFEST).exists() and StoreManifest.load(store).key != key:
-        raise _other_text(store)
-
-
-def _other_text(store: Path) -> DataError:
-    return DataError(
-        f"{store}: holds a store of other text, tokenizers or options; choose another folder, or remove this "
-        "one."
-    )
+    try:
+        present = StoreManifest.load(store)
+    except DataError:
+        return  # none, or one that is made anew
+    ready = tokenizers.fingerprints if isinstance(tokenizers, TokenizerPair) else present.tokenizers
+    if (present.key, present.tokenizers) != (text_key, ready):
+        raise DataError(
+            f"{store}: holds a store of other text, tokenizers or options; choose another folder, or remove "
+            "this one."
+        )
 
 
 def _shards(
@@ -182,9 +182,6 @@ def _tokenizers(
         f"tokenizers are trained on {len(found.sample):,} of {found.examples:,} {inputs.kind} "
         f"({size / 1e6:,.1f} MB), drawn by the seed {settings.seed}"
     )
-    if (store / MANIFEST).exists():
-        # Nothing of a whole store is replaced before it is known that it is of this text.
-        raise _other_text(store)
     pair = _trained(inputs, settings.tokenizers, found.sample)
     pair.save(store)
     write_text(store / _TRAINED, json.dumps({"text": text_key, "tokenizers": pair.fingerprints}) + "\n")

@@ -19,6 +19,8 @@ ExampleKind = Literal["pairs", "lines", "documents"]
 """Lines side by side, each line by itself, or the lines between blank ones."""
 
 _CHUNK = 1 << 20
+_PACKED = 3
+"""Bytes of text for each byte of it that gzip has written, roughly."""
 _LONGEST = 1 << 26
 """Bytes of a line or document from which on it is none: memory is bounded by it."""
 
@@ -46,8 +48,23 @@ class TextInputs:
         counts = [len(files) for files in self.sides]
         if len(set(counts)) != 1:
             raise DataError(
-                f"{counts[0]} files of sources but {counts[1]} of translations; name one for each of the other."
+                f"{counts[0]} files of sources but {counts[1]} of translations; name one for each of the "
+                "other."
             )
+        for path in (path for files in self.sides for path in files):
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise DataError(f"{path}: is read twice, which a pipe cannot be; write it into a file.")
+
+    @property
+    def megabytes(self) -> int:
+        """Text in them, roughly where they are packed."""
+        sizes = (
+            path.stat().st_size * (_PACKED if path.suffix == ".gz" else 1)
+            for files in self.sides
+            for path in files
+            if path.is_file()
+        )
+        return sum(sizes) >> 20
 
     def blocks(self, rows: int) -> Iterator[TextBlock]:
         """All examples in order, ``rows`` at a time; the last block of a file may be shorter.
@@ -66,8 +83,8 @@ class TextInputs:
                     yield TextBlock(str(paths[0]), first, tuple(parts))
             if len(set(counts)) > 1:
                 raise DataError(
-                    f"{paths[0]} has {counts[0]:,} lines but {paths[1]} has {counts[1]:,}; line i of one must "
-                    "be the translation of line i of the other."
+                    f"{paths[0]} has {counts[0]:,} lines but {paths[1]} has {counts[1]:,}; line i of one "
+                    "must be the translation of line i of the other."
                 )
 
     def _texts(self, path: Path) -> Iterator[list[bytes]]:
@@ -123,8 +140,8 @@ def _documents(parts: Iterator[list[bytes]], path: Path) -> Iterator[list[bytes]
             size += len(line) + 1
             if size > _LONGEST:
                 raise DataError(
-                    f"{path}: a document has more than {_LONGEST >> 20} MiB; put blank lines between documents, "
-                    "or build with --split lines, where each line is one."
+                    f"{path}: a document has more than {_LONGEST >> 20} MiB; put blank lines between "
+                    "documents, or build with --split lines, where each line is one."
                 )
         yield found
     if document:

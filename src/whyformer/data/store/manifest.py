@@ -41,7 +41,7 @@ class StoreManifest:
 
     kind: ExampleKind
     key: str
-    """Hash of everything that decides what is in the store: texts, settings, tokenizers."""
+    """Hash of what decides, with the tokenizers, what is in the store: texts and settings."""
     tokenizers: list[str]
     """Fingerprints: one of all sides, or one each."""
     shards: list[Shard]

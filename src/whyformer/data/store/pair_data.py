@@ -55,7 +55,7 @@ class StoredPairsSpec(Spec):
             DataError: a file is missing, damaged or foreign, or it holds no pairs.
         """
         store = TokenStore(self.path)
-        store.require("pairs")
+        store.require(2)
         return store
 
     def held_out(self, name: str) -> list[Referenced]:
@@ -73,14 +73,14 @@ class StoredPairsSpec(Spec):
 AnyPairData = AnyData | StoredPairsSpec
 
 
-def _files_by_default(value: object) -> object:
+def files_by_default(value: object) -> object:
     """``value`` with the kind that data have where they name something to train on."""
     if isinstance(value, Mapping) and "kind" not in value and "train" in value:
         return {"kind": "files", **cast(Mapping[str, object], value)}
     return value
 
 
-PairDataSpec = Annotated[AnyPairData, Field(discriminator="kind"), BeforeValidator(_files_by_default)]
+PairDataSpec = Annotated[AnyPairData, Field(discriminator="kind"), BeforeValidator(files_by_default)]
 
 
 def pair_corpus(spec: AnyPairData) -> Corpus:

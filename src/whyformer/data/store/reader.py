@@ -4,11 +4,12 @@ E examples · S sides · N tokens of a shard
 """
 
 import json
+import mmap
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class TokenStore:
         expected += [each for shard in self.manifest.shards for each in shard.sha256.items()]
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             # Hashing lets go of Python's lock; the first fault in the order of files is told.
-            [*pool.map(lambda each: check_files(path, [each]), expected)]
+            list(pool.map(partial(_check, path), expected))
         shards = [shard for shard in self.manifest.shards if shard.examples]
         self.lengths: NDArray[np.integer[Any]] = np.concatenate(
             [_array(path / f"{shard.name}.{LENGTHS}") for shard in shards]
@@ -90,15 +91,16 @@ class TokenStore:
         lengths = self.lengths[first : int(self._firsts[place + 1])]
         return shard.ids(lengths, index - first)
 
-    def require(self, kind: ExampleKind) -> None:
-        """Refuse a store of another ``kind``.
+    def require(self, sides: int) -> None:
+        """Refuse a store whose examples have another number of ``sides``.
 
         Raises:
             DataError: it is.
         """
-        if self.kind != kind:
+        if self.lengths.shape[1] != sides:
+            wanted = "pairs (with --target)" if sides == 2 else "text without translations"
             raise DataError(
-                f"{self.path}: this store holds {self.kind}, but {kind} are trained on here; build one of them."
+                f"{self.path}: this store holds {self.kind}; for this task build one of {wanted}."
             )
 
     def check_tokenizers(self, fingerprints: Sequence[str], owner: str) -> None:
@@ -113,6 +115,10 @@ class TokenStore:
                 f"that of {owner} ({', '.join(fingerprints)}), and its ids mean other text; build one by "
                 "`whyformer data build FILES --to STORE --tokenizer` with the run or file that has it."
             )
+
+
+def _check(store: Path, expected: tuple[str, str]) -> None:
+    check_files(store, [expected])
 
 
 def stored_texts(path: Path) -> list[tuple[str, ...]]:
@@ -159,8 +165,6 @@ class _MappedShard:
 
     def release(self) -> None:
         """Give pages back that were read, so that a process holds few, however much it has read."""
-        import mmap
-
         mapped = getattr(self.tokens, "_mmap", None)
         if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)

@@ -28,7 +28,7 @@ class StreamSample:
     seed: int
     most: int
     most_bytes: int
-    bytes: int = 0
+    size: int = 0
     """Bytes of what is in it."""
     _heap: list[tuple[int, int, tuple[bytes, ...]]] = field(default_factory=list)
     _bound: int = 2**64
@@ -43,11 +43,11 @@ class StreamSample:
             if key >= self._bound:
                 continue
             item = tuple(bytes(column[place]) for column in columns)
-            self.bytes += sum(map(len, item))
+            self.size += sum(map(len, item))
             heapq.heappush(self._heap, (-key, self._seen + place, item))
-            while len(self._heap) > self.most or self.bytes > self.most_bytes:
+            while len(self._heap) > self.most or self.size > self.most_bytes:
                 largest, _, gone = heapq.heappop(self._heap)
-                self.bytes -= sum(map(len, gone))
+                self.size -= sum(map(len, gone))
                 self._bound = -largest
         self._seen += len(columns[0])
 

@@ -59,7 +59,7 @@ class ShardMaker:
         """The examples of a block that are fit to train on, and the number of the others by their reasons."""
         kept, dropped = list[tuple[str, ...]](), Counter[str]()
         for texts in zip(*(map(decoded, column) for column in block.columns), strict=True):
-            example = tuple(text for text in texts if isinstance(text, str))
+            example = tuple(text for text in texts if not isinstance(text, Reason))
             bad = next((str(text) for text in texts if isinstance(text, Reason)), None)
             reason = bad or self._reason(example)
             if reason is None:

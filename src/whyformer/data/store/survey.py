@@ -7,6 +7,7 @@ from pathlib import Path
 
 from whyformer.data.corpora.detection.encoding import guess_encoding
 from whyformer.data.corpora.detection.report import EncodingReport
+from whyformer.data.corpora.lines import Reason
 from whyformer.data.store.inputs import TextInputs
 from whyformer.data.store.sampling import StreamSample
 from whyformer.data.store.shards import decoded, unfit_reason
@@ -51,12 +52,12 @@ def survey(
         sample: maximum number of examples to train tokenizers on.
         held_out: maximum number of examples to hold out; never more than a twentieth of all.
         seed: of both draws.
-        advance: told how many examples were read.
+        advance: told how many MB were read.
 
     Raises:
         DataError: see ``TextInputs.blocks``; or more than a few lines are not UTF-8.
     """
-    digest, count, blocks = hashlib.sha256(), 0, 0
+    digest, count, blocks, size, told = hashlib.sha256(), 0, 0, 0, 0
     drawn = StreamSample(seed, sample, _SAMPLE_BYTES)
     apart = StreamSample(seed + _HELD_OUT_SEED, _TRIES * held_out, _HELD_OUT_BYTES)
     encodings = _Encodings(inputs)
@@ -69,7 +70,9 @@ def survey(
         drawn.add(block.columns)
         apart.add(block.columns)
         count, blocks = count + len(block.columns[0]), blocks + 1
-        advance(len(block.columns[0]))
+        size += sum(len(text) + 1 for column in block.columns for text in column)
+        advance((size >> 20) - told)
+        told = size >> 20
     encodings.check()
     found = apart.smallest(len(apart.numbers))
     fit = {number: _fit(item) for number, item in found.items()}
@@ -85,7 +88,7 @@ def survey(
 
 def _fit(item: tuple[bytes, ...]) -> tuple[str, ...]:
     """The texts of an example, none where it is not fit to train on."""
-    texts = tuple(text for text in map(decoded, item) if isinstance(text, str))
+    texts = tuple(text for text in map(decoded, item) if not isinstance(text, Reason))
     return texts if len(texts) == len(item) and unfit_reason(texts) is None else ()
 
 

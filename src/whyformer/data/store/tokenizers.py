@@ -3,16 +3,27 @@
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from whyformer.data.store.reader import TokenStore
 from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair
+from whyformer.data.tokenizers.single import SingleTokenizer
+from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import RecipeError
 
 
 def described(pair: TokenizerPair) -> dict[str, Any]:
     """The tokenizers as a recipe writes them."""
     if pair.joint:
-        return {"kind": "joint", "both": pair.source.spec}
-    return {"kind": "separate", "source": pair.source.spec, "target": pair.target.spec}
+        return {"kind": "joint", "both": described_one(pair.source)}
+    return {"kind": "separate", "source": described_one(pair.source), "target": described_one(pair.target)}
+
+
+def described_one(tokenizer: Tokenizer) -> dict[str, Any]:
+    """One tokenizer as a recipe writes it: the settings that are not its kind's usual ones, and the kind."""
+    spec = TypeAdapter[TokenizerSpec](TokenizerSpec).validate_python(tokenizer.spec)
+    return {"kind": spec.kind, **spec.model_dump(mode="json", exclude_defaults=True)}
 
 
 def check_described(store: Path, pair: TokenizerPair, spec: JointTokenizer | SeparateTokenizers) -> None:
@@ -30,10 +41,37 @@ def check_described(store: Path, pair: TokenizerPair, spec: JointTokenizer | Sep
             and is_described(pair.target.spec, spec.target)
         )
     if not same:
-        raise RecipeError(
-            f"tokenizers: the recipe describes others than those that {store} was built with "
-            f"({pair.description}), and its ids mean other text; leave tokenizers out, or build another store."
-        )
+        raise _others("tokenizers", store, pair.description)
+
+
+def _others(key: str, store: Path, description: str) -> RecipeError:
+    return RecipeError(
+        f"{key}: the recipe describes another than {store} was built with ({description}), and its ids mean "
+        f"other text; leave {key} out, or build another store."
+    )
+
+
+def single_tokenizer(
+    store: TokenStore, spec: TokenizerSpec, assets: SingleTokenizer | None
+) -> SingleTokenizer:
+    """The tokenizer of a store of text without translations.
+
+    Args:
+        store: the store.
+        spec: the recipe's tokenizer, which must be the same.
+        assets: that of a run that goes on, or that training starts from.
+
+    Raises:
+        DataError: that of the run is another.
+        RecipeError: the recipe describes another.
+    """
+    found = store.tokenizers.source
+    if assets is not None:
+        store.check_tokenizers(assets.fingerprints, "the run")
+        return assets
+    if not is_described(found.spec, spec):
+        raise _others("tokenizer", store.path, found.description)
+    return SingleTokenizer(found)
 
 
 def is_described(trained: dict[str, Any], spec: TokenizerSpec) -> bool:
