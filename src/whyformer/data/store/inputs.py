@@ -19,6 +19,7 @@ ExampleKind = Literal["pairs", "lines", "documents"]
 """Lines side by side, each line by itself, or the lines between blank ones."""
 
 _CHUNK = 1 << 20
+_HEAD = 1 << 13
 _PACKED = 3
 """Bytes of text for each byte of it that gzip has written, roughly."""
 _LONGEST = 1 << 26
@@ -102,7 +103,7 @@ def text_lines(path: Path) -> Iterator[list[bytes]]:
     with opened(path.expanduser()) as file:
         while chunk := file.read(_CHUNK):
             if is_first:
-                if guess := marked_encoding(chunk) or wide_encoding(chunk):
+                if guess := marked_encoding(chunk) or wide_encoding(chunk[:_HEAD]):
                     raise DataError(EncodingReport(path, 0, guess=guess).fault)
                 chunk, is_first = chunk.removeprefix(UTF8_MARK), False
             data = rest + chunk

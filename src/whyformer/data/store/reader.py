@@ -66,7 +66,7 @@ class TokenStore:
     @cached_property
     def tokenizers(self) -> TokenizerPair:
         """The tokenizers that the ids are of."""
-        return TokenizerPair.load(self.path)
+        return stored_tokenizers(self.path)
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -119,6 +119,18 @@ class TokenStore:
 
 def _check(store: Path, expected: tuple[str, str]) -> None:
     check_files(store, [expected])
+
+
+def stored_tokenizers(path: Path) -> TokenizerPair:
+    """The tokenizers of the store in ``path``.
+
+    Raises:
+        DataError: there is no store, or they are missing or damaged.
+    """
+    manifest = StoreManifest.load(path)
+    names = [name for name in manifest.sha256 if name.startswith("tokenizer")]
+    check_files(path, [(name, manifest.sha256[name]) for name in names])
+    return TokenizerPair.load(path)
 
 
 def stored_texts(path: Path) -> list[tuple[str, ...]]:

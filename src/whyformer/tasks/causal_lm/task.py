@@ -10,9 +10,9 @@ from typing_extensions import override
 from whyformer.config.recipe_files import RecipeLayer
 from whyformer.data.corpora.held_out import VALID, wanted_sets
 from whyformer.data.store.document_data import DocumentDataSpec, StoredDocumentsSpec
+from whyformer.data.store.reader import stored_tokenizers
 from whyformer.data.store.tokenizers import described_one, single_tokenizer
 from whyformer.data.tokenizers.kinds import BPE, TokenizerSpec
-from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
@@ -91,7 +91,7 @@ class CausalLMTask(SingleTokenizerTask[CausalLMRecipe, Generator]):
     def decide(self, recipe: CausalLMRecipe, said: RecipeLayer) -> list[Decision]:
         if not isinstance(recipe.data, StoredDocumentsSpec) or says(said, "tokenizer") or says(said, "start"):
             return []
-        tokenizer = described_one(TokenizerPair.load(recipe.data.path).source)
+        tokenizer = described_one(stored_tokenizers(recipe.data.path).source)
         text = json.dumps(tokenizer, ensure_ascii=False)
         return [Decision("tokenizer", text, "the store was built with it")]
 

@@ -8,6 +8,7 @@ from whyformer.data.corpora.held_out import VALID
 from whyformer.data.corpora.pair_files import Referenced
 from whyformer.data.corpora.parallel import Corpus
 from whyformer.data.store.pair_data import StoredPairsSpec
+from whyformer.data.store.reader import stored_tokenizers
 from whyformer.data.store.tokenizers import check_described, described
 from whyformer.data.tokenizers.pair import TokenizerPair, TokenizersSpec
 from whyformer.tasks.decision import Decision, says
@@ -79,16 +80,15 @@ def read_store(
     )
 
 
-def stored_tokenizers(said: Mapping[str, object], data: StoredPairsSpec) -> list[Decision]:
+def tokenizer_decisions(said: Mapping[str, object], data: StoredPairsSpec) -> list[Decision]:
     """Decisions on tokenizers that nobody has ``said``: they are those of the store.
 
     Raises:
-        DataError: there is no store.
-        TokenizerError: its tokenizers cannot be read.
+        DataError: there is no store, or its tokenizers are missing or damaged.
     """
     if says(said, "tokenizers") or says(said, "start"):
         return []
-    tokenizers = described(TokenizerPair.load(data.path))
+    tokenizers = described(stored_tokenizers(data.path))
     reason = "the store was built with them"
     decisions = [Decision("tokenizers", json.dumps(tokenizers, ensure_ascii=False), reason)]
     if tokenizers["kind"] == "separate" and not says(said, "model.embedding.tie"):

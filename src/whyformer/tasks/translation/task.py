@@ -28,7 +28,7 @@ from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
 from whyformer.tasks.translation.defaults import PairCounts, decide, implied, is_complete
 from whyformer.tasks.translation.evaluation import Evaluation, evaluate_translator
 from whyformer.tasks.translation.metrics import ScoringSpec, Tokenize
-from whyformer.tasks.translation.reading import read_store, read_texts, stored_tokenizers
+from whyformer.tasks.translation.reading import read_store, read_texts, tokenizer_decisions
 from whyformer.tasks.translation.training import TeacherForcing, TranslationTraining
 from whyformer.tasks.translation.translator import Translator
 from whyformer.tasks.words import model_words
@@ -101,7 +101,7 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
     @override
     def decide(self, recipe: TranslationRecipe, said: RecipeLayer) -> list[Decision]:
         if isinstance(recipe.data, StoredPairsSpec):
-            return stored_tokenizers(said, recipe.data)
+            return tokenizer_decisions(said, recipe.data)
         # Of a recipe that says everything, such as a run's, the data are not read for nothing.
         if not isinstance(recipe.data, FilesSpec) or is_complete(said):
             return []
