@@ -11,7 +11,7 @@ from torch import Tensor
 
 from whyformer.config.recipe_files import read
 from whyformer.data.store.build import StoreSettings, build_store
-from whyformer.data.store.inputs import TextInputs
+from whyformer.data.store.text.inputs import TextInputs
 from whyformer.data.tokenizers.kinds import BPE
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers
 from whyformer.errors import DataError, RecipeError, WhyformerError

@@ -65,7 +65,7 @@ def build(
     A recipe names it as its data: {kind: store, path: STORE}. What was stopped goes on where it stopped when
     the same command is run again; files that are damaged are made anew.
     """
-    from whyformer.runs.store import TokenizerChoice, write_store
+    from whyformer.data.store.options import TokenizerChoice, write_store
 
     manifest = write_store(
         files,

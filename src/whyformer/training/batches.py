@@ -20,6 +20,7 @@ class TrainingBatches:
         self._lengths = lengths
         self._spec = spec
         self._seed = seed
+        self._planned: tuple[int, list[Group]] | None = None
         self._ranks = ranks
 
     @cached_property
@@ -34,6 +35,13 @@ class TrainingBatches:
 
     def groups(self, epoch: int) -> list[Group]:
         """The steps of ``epoch``, from 0."""
+        if self._planned is None or self._planned[0] != epoch:
+            # First gone, then made anew: of many examples each plan takes long, and much memory.
+            self._planned = None
+            self._planned = epoch, self._groups(epoch)
+        return self._planned[1]
+
+    def _groups(self, epoch: int) -> list[Group]:
         batches = plan_batches(
             self._lengths, self._spec.tokens, seed=self._seed, epoch=epoch, ranks=self._ranks
         )

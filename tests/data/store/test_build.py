@@ -13,8 +13,8 @@ import pytest
 
 from whyformer.data.store import build, reader, shards
 from whyformer.data.store.build import StoreSettings, build_store
-from whyformer.data.store.inputs import TextInputs
 from whyformer.data.store.reader import TokenStore
+from whyformer.data.store.text.inputs import TextInputs
 from whyformer.data.tokenizers.kinds import BPE, Word
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers
 from whyformer.errors import DataError, WhyformerError

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whyformer.data.corpora.documents import DocumentsSpec
-from whyformer.data.store import inputs
-from whyformer.data.store.inputs import TextInputs, text_lines
+from whyformer.data.store.text import inputs
+from whyformer.data.store.text.inputs import TextInputs, text_lines
 from whyformer.errors import DataError
 
 # Line ends, all that others take for one, and texts that readers of tables take for something else.

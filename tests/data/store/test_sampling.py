@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyformer.data.store.sampling import StreamSample, random_keys
+from whyformer.data.store.text.sampling import StreamSample, random_keys
 
 sizes = st.lists(st.integers(0, 5), min_size=1, max_size=60)
 

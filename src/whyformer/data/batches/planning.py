@@ -58,14 +58,15 @@ def padding_waste(lengths: Lengths, batches: Sequence[NDArray[np.int64]]) -> flo
 
 def _cut(longer: Lengths, order: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
     batches: list[NDArray[np.int64]] = []
-    first, longest = 0, 0
-    for index, length in enumerate(longer.tolist()):
-        longest = max(longest, length)
-        if index > first and longest * (index + 1 - first) > budget:
-            batches.append(order[first:index])
-            first, longest = index, length
-    if first < len(order):
-        batches.append(order[first:])
+    first = 0
+    while first < len(order):
+        # No batch has more rows than fit if all were as short as its first.
+        rows = budget // max(1, int(longer[first])) + 1
+        longest = np.maximum.accumulate(longer[first : first + rows].astype(np.int64))
+        cells = longest * np.arange(1, len(longest) + 1)
+        fit = max(1, int(np.searchsorted(cells, budget, side="right")))
+        batches.append(order[first : first + fit])
+        first += fit
     return batches
 
 

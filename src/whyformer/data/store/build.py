@@ -13,10 +13,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from whyformer.data.store.inputs import TextInputs
 from whyformer.data.store.manifest import (
     COUNTS,
-    HELD_OUT,
+    HELD_OUT_FILE,
     Shard,
     StoreManifest,
     digest_of,
@@ -24,7 +23,8 @@ from whyformer.data.store.manifest import (
 )
 from whyformer.data.store.processes import made_shards
 from whyformer.data.store.shards import ShardMaker, array_bytes, strays
-from whyformer.data.store.survey import TextSurvey, survey
+from whyformer.data.store.text.inputs import TextInputs
+from whyformer.data.store.text.survey import TextSurvey, survey
 from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair
 from whyformer.errors import DataError, TokenizerError
@@ -111,14 +111,14 @@ def _built(
     pair = _tokenizers(inputs, store, settings, found, text_key, say)
     maker = ShardMaker(store, inputs.kind, pair, found.held_out, digest_of([text_key, pair.fingerprints]))
     pair.save(store)
-    write_text(store / HELD_OUT, json.dumps(found.held_out, ensure_ascii=False) + "\n")
+    write_text(store / HELD_OUT_FILE, json.dumps(found.held_out, ensure_ascii=False) + "\n")
     shards, counts = _shards(maker, inputs, settings.rows, processes, found)
     if not sum(shard.examples for shard in shards):
         raise DataError(f"{store}: nothing is left to train on; the files have no text that is fit.")
     for path in strays(store, {shard.name for shard in shards}):
         path.unlink()
     write_bytes(store / COUNTS, array_bytes(counts))
-    names = [HELD_OUT, COUNTS, *pair.file_names]
+    names = [HELD_OUT_FILE, COUNTS, *pair.file_names]
     others = {name: file_digest(store / name) for name in names}
     manifest = StoreManifest(inputs.kind, text_key, pair.fingerprints, shards, others)
     manifest.save(store)

@@ -11,11 +11,11 @@ from whyformer.data.corpora.documents import DocumentsSpec
 from whyformer.data.corpora.formats.naming import FileByPath, listed
 from whyformer.data.corpora.held_out import VALID, refuse_reserved_name, refuse_unknown_sets
 from whyformer.data.corpora.lines import BadLine, Reason
-from whyformer.data.store.inputs import TextInputs
 from whyformer.data.store.manifest import StoreManifest
 from whyformer.data.store.pair_data import files_by_default
 from whyformer.data.store.reader import TokenStore, stored_texts
-from whyformer.data.store.shards import decoded
+from whyformer.data.store.text.fitness import decoded
+from whyformer.data.store.text.inputs import TextInputs
 from whyformer.spec import Spec
 
 _AT_ONCE = 10_000

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from whyformer.data.store.inputs import ExampleKind
+from whyformer.data.store.text.inputs import ExampleKind
 from whyformer.errors import DataError
 from whyformer.files import write_text
 
 MANIFEST = "manifest.json"
-HELD_OUT = "held_out.json"
+HELD_OUT_FILE = "held_out.json"
 """The examples that are not trained on, as text."""
 COUNTS = "counts.npy"
 """How often each token stands on each side, (sides, largest vocabulary)."""

@@ -11,9 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 from numpy.typing import NDArray
 
-from whyformer.data.store.inputs import TextBlock
 from whyformer.data.store.manifest import Shard
 from whyformer.data.store.shards import ShardMaker
+from whyformer.data.store.text.inputs import TextBlock
 from whyformer.errors import WhyformerError
 
 Made = tuple[Shard, NDArray[np.int64]]

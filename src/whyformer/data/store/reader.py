@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyformer.data.store.inputs import ExampleKind
-from whyformer.data.store.manifest import COUNTS, HELD_OUT, REPAIR, Shard, StoreManifest, check_files
+from whyformer.data.store.manifest import COUNTS, HELD_OUT_FILE, REPAIR, Shard, StoreManifest, check_files
 from whyformer.data.store.shards import LENGTHS, TOKENS
+from whyformer.data.store.text.inputs import ExampleKind
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.errors import DataError
 
@@ -140,8 +140,8 @@ def stored_texts(path: Path) -> list[tuple[str, ...]]:
         DataError: the file is missing or damaged, or nothing was held out.
     """
     manifest = StoreManifest.load(path)
-    check_files(path, [(HELD_OUT, manifest.sha256.get(HELD_OUT, ""))])
-    record = json.loads((path / HELD_OUT).read_text(encoding="utf-8"))
+    check_files(path, [(HELD_OUT_FILE, manifest.sha256.get(HELD_OUT_FILE, ""))])
+    record = json.loads((path / HELD_OUT_FILE).read_text(encoding="utf-8"))
     if not record:
         raise DataError(
             f"{path}: nothing was held out when this store was built; name validation files (data.valid)."

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyformer.data.corpora.lines import Reason, SentencePair
-from whyformer.data.corpora.pairs.cleaning import Cleaning
 from whyformer.data.corpora.pairs.copies import HeldOutTexts, folded
-from whyformer.data.store.inputs import ExampleKind, TextBlock
 from whyformer.data.store.manifest import Shard, check_files
+from whyformer.data.store.text.fitness import decoded, unfit_reason
+from whyformer.data.store.text.inputs import ExampleKind, TextBlock
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DataError
@@ -150,23 +150,6 @@ def array_bytes(array: NDArray[Any]) -> bytes:
     file = io.BytesIO()
     np.save(file, array, allow_pickle=False)
     return file.getvalue()
-
-
-def decoded(text: bytes) -> str | Reason:
-    """The text, or the reason for which it is none."""
-    try:
-        whole = text.decode("utf-8")
-    except UnicodeDecodeError:
-        return Reason.NOT_UTF8
-    return Reason.NUL if "\0" in whole else whole
-
-
-def unfit_reason(example: Sequence[str]) -> str | None:
-    """The reason for which an example is not trained on: an empty one, or a pair that ``Cleaning`` drops."""
-    if len(example) == 1:
-        return None if example[0].strip() else str(Reason.EMPTY)
-    reason = Cleaning().reason(SentencePair(*example), set())
-    return None if reason is None else str(reason)
 
 
 def strays(store: Path, names: set[str]) -> Iterator[Path]:

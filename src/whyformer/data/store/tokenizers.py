@@ -13,7 +13,7 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import RecipeError
 
 
-def described(pair: TokenizerPair) -> dict[str, Any]:
+def as_recipe(pair: TokenizerPair) -> dict[str, Any]:
     """The tokenizers as a recipe writes them."""
     if pair.joint:
         return {"kind": "joint", "both": described_one(pair.source)}

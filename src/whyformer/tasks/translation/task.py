@@ -28,7 +28,7 @@ from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
 from whyformer.tasks.translation.defaults import PairCounts, decide, implied, is_complete
 from whyformer.tasks.translation.evaluation import Evaluation, evaluate_translator
 from whyformer.tasks.translation.metrics import ScoringSpec, Tokenize
-from whyformer.tasks.translation.reading import read_store, read_texts, tokenizer_decisions
+from whyformer.tasks.translation.pairs.reading import read_store, read_texts, tokenizer_decisions
 from whyformer.tasks.translation.training import TeacherForcing, TranslationTraining
 from whyformer.tasks.translation.translator import Translator
 from whyformer.tasks.words import model_words

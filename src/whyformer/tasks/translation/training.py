@@ -21,8 +21,8 @@ from whyformer.errors import DataError, WhyformerNote, without_notes
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.position.layout import Layout
 from whyformer.special_tokens import EOS
-from whyformer.tasks.translation.examples import EncodedPairs, TrainingPairs
 from whyformer.tasks.translation.metrics import Metric, ScoringSpec, score, words_of_zero
+from whyformer.tasks.translation.pairs.examples import EncodedPairs, TrainingPairs
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.held_out import held_out_losses
 from whyformer.training.objective import Losses, r_drop_cross_entropy, token_cross_entropy

@@ -9,10 +9,10 @@ from whyformer.data.corpora.pair_files import Referenced
 from whyformer.data.corpora.parallel import Corpus
 from whyformer.data.store.pair_data import StoredPairsSpec
 from whyformer.data.store.reader import stored_tokenizers
-from whyformer.data.store.tokenizers import check_described, described
+from whyformer.data.store.tokenizers import as_recipe, check_described
 from whyformer.data.tokenizers.pair import TokenizerPair, TokenizersSpec
 from whyformer.tasks.decision import Decision, says
-from whyformer.tasks.translation.examples import EncodedPairs, StoredPairs, TrainingPairs
+from whyformer.tasks.translation.pairs.examples import EncodedPairs, StoredPairs, TrainingPairs
 from whyformer.training.storage.fingerprint import Fingerprint, text_fingerprint
 
 _SAMPLE = 20_000
@@ -88,7 +88,7 @@ def tokenizer_decisions(said: Mapping[str, object], data: StoredPairsSpec) -> li
     """
     if says(said, "tokenizers") or says(said, "start"):
         return []
-    tokenizers = described(stored_tokenizers(data.path))
+    tokenizers = as_recipe(stored_tokenizers(data.path))
     reason = "the store was built with them"
     decisions = [Decision("tokenizers", json.dumps(tokenizers, ensure_ascii=False), reason)]
     if tokenizers["kind"] == "separate" and not says(said, "model.embedding.tie"):

@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 from whyformer.config.validation import check
 from whyformer.data.store.build import StoreSettings, build_store
-from whyformer.data.store.inputs import TextInputs
 from whyformer.data.store.manifest import StoreManifest
+from whyformer.data.store.text.inputs import TextInputs
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DataError

@@ -8,9 +8,9 @@ from pathlib import Path
 from whyformer.data.corpora.detection.encoding import guess_encoding
 from whyformer.data.corpora.detection.report import EncodingReport
 from whyformer.data.corpora.lines import Reason
-from whyformer.data.store.inputs import TextInputs
-from whyformer.data.store.sampling import StreamSample
-from whyformer.data.store.shards import decoded, unfit_reason
+from whyformer.data.store.text.fitness import decoded, unfit_reason
+from whyformer.data.store.text.inputs import TextInputs
+from whyformer.data.store.text.sampling import StreamSample
 from whyformer.errors import DataError
 
 _SAMPLE_BYTES = 1 << 27
