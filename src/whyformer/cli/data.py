@@ -15,11 +15,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def data() -> None:
-    """Make a text ready for training, be it larger than memory."""
-
-
 @app.command(cls=Verb)
 def build(
     files: Annotated[list[Path], typer.Argument(help="Text files in UTF-8; .gz may be packed.")],

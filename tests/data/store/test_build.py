@@ -150,6 +150,28 @@ def test_a_build_that_was_killed_goes_on(folder: Path, tmp_path: Path, shards_be
     assert content(store) == content(folder / "store")
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="processes are looked up in /proc")
+def test_no_process_stays_behind_a_build_that_was_killed(folder: Path, tmp_path: Path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        SCRIPT.format(
+            tests=str(Path(__file__).parent), folder=str(folder), store=str(tmp_path / "store"), processes=2
+        )
+    )
+    process = subprocess.Popen([sys.executable, str(script)])
+    while process.poll() is None and not [*tmp_path.glob("store/0*.json")]:
+        time.sleep(0.002)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert children
+    end = time.monotonic() + 60
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < end, "they wait for their parent"
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("change", ["flip", "cut", "remove", "swap"])
 def test_damage_is_named_and_repaired(folder: Path, tmp_path: Path, change: str):
     store = tmp_path / "store"

@@ -1,5 +1,6 @@
 """Texts as streams: lines and documents are those that Python's text mode has, whatever the block."""
 
+import csv
 import gzip
 import io
 from pathlib import Path
@@ -109,3 +110,15 @@ def test_an_empty_file_is_refused(tmp_path: Path):
     (tmp_path / "a").touch()
     with pytest.raises(DataError, match="empty"):
         all_lines(tmp_path / "a")
+
+
+def test_a_reader_of_tables_would_swallow_lines():
+    text = '"Yes, he said\nNo\nend" of it\n'
+    assert len([*csv.reader(io.StringIO(text))]) == 1
+    assert len(text.splitlines()) == 3
+
+
+def test_text_would_be_cut_elsewhere_than_its_bytes():
+    text = "one\u2028two\x85three\x0cfour\nfive"
+    assert len(text.splitlines()) == 5
+    assert len(text.encode().splitlines()) == 2

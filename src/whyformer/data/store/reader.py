@@ -60,7 +60,7 @@ class TokenStore:
 
     @property
     def kind(self) -> ExampleKind:
-        """What an example is."""
+        """Kind of the examples."""
         return self.manifest.kind
 
     @cached_property
