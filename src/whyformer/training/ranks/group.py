@@ -66,8 +66,8 @@ class RankGroup:
         """
         if (ranks := self.ranks.count) > batches:
             raise RecipeError(
-                f"training.batching.accumulate is {batches}, and {ranks} ranks cannot share out so few batches "
-                f"of a step; ask for training.batching.accumulate={ranks}, or start {batches} ranks."
+                f"training.batching.accumulate is {batches}, and {ranks} ranks cannot share out so few "
+                f"batches of a step; ask for training.batching.accumulate={ranks}, or start {batches} ranks."
             )
 
     def come_to(self, step: int) -> None:
