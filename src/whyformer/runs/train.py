@@ -85,10 +85,7 @@ def start_run(
 
 def _followed(path: Path, overrides: Sequence[str], launch: _Launch) -> Trainer[nn.Module]:
     """The run in ``path`` as another rank has made it ready, for this one, which only computes."""
-    return _resumed(RunLock(path), overrides, replace(launch, say=_say_nothing), accept_data=True)
-
-
-def _say_nothing(_line: str) -> None: ...
+    return _resumed(RunLock(path), overrides, replace(launch, say=lambda _line: None), accept_data=True)
 
 
 def _check_place(path: Path, *, overwrite: bool) -> None:

@@ -201,5 +201,5 @@ def test_a_process_by_itself_tells_itself():
 
 def test_more_ranks_than_batches_are_refused():
     RankGroup(Ranks(0, 3)).check_enough(3)
-    with pytest.raises(RecipeError, match=r"accumulate is 2, and 3 ranks .* accumulate=3, or start 2 ranks"):
+    with pytest.raises(RecipeError, match=r"accumulate is 2, and 3 ranks .*accumulate=3, or start 2 ranks"):
         RankGroup(Ranks(0, 3)).check_enough(2)
