@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from whyformer.data.batches.batch import Batch, PairBatch
-from whyformer.data.batches.planning import padding_waste, plan_batches
+from whyformer.data.batches.planning import _cut, padding_waste, plan_batches
 from whyformer.data.batches.ranks import Ranks
 
 Lengths = NDArray[np.int64]
@@ -39,6 +39,27 @@ def test_every_sentence_comes_once_an_epoch(lengths: Lengths, seed: int, epoch: 
 def test_the_budget_holds_but_for_a_sentence_that_exceeds_it_alone(lengths: Lengths, budget: int, epoch: int):
     for batch in plan_batches(lengths, budget, seed=0, epoch=epoch):
         assert int(lengths[batch].max()) * len(batch) <= budget or len(batch) == 1
+
+
+def slow_cut(longer: list[int], budget: int) -> list[int]:
+    """Sizes of batches, a sentence at a time."""
+    sizes, rows, longest = list[int](), 0, 0
+    for length in longer:
+        if rows and max(longest, length) * (rows + 1) > budget:
+            sizes.append(rows)
+            rows, longest = 0, 0
+        rows, longest = rows + 1, max(longest, length)
+    return [*sizes, rows]
+
+
+@given(corpora(), st.integers(1, 400), st.sampled_from([np.uint16, np.int64]))
+def test_batches_are_cut_where_the_next_sentence_would_exceed_the_budget(
+    lengths: Lengths, budget: int, kind: type[np.integer]
+):
+    order = np.arange(len(lengths))
+    batches = _cut(lengths.max(axis=1).astype(kind), order, budget)
+    assert np.concatenate(batches).tolist() == order.tolist()
+    assert [len(batch) for batch in batches] == slow_cut(lengths.max(axis=1).tolist(), budget)
 
 
 def test_the_budget_is_used_up():

@@ -8,7 +8,6 @@ from random import Random
 import pytest
 import torch
 
-from engines.toy_models import needs_engines
 from serve.batching.toys import (
     WORDS,
     asking,
@@ -22,11 +21,13 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
+from whyformer.engines.native.library import missing
 from whyformer.errors import CheckpointError, DecodingError
 from whyformer.serve.refusals import AbandonedError, DrainingError, UnknownRunError
 from whyformer.serve.service import HostedRun, Service
 from whyformer.tasks.output import TextOutput
 
+needs_native = pytest.mark.skipif(missing() is not None, reason="needs the native engine compiled")
 WAYS: list[SearchSpec | None] = [
     None,
     GreedySpec(longest_extra=3, no_repeat_ngram=1),
@@ -50,7 +51,7 @@ def same(found: Outputs, expected: Outputs, *, exact: bool) -> bool:
 
 @pytest.mark.parametrize(
     "engine",
-    ["torch", pytest.param("fp32", marks=needs_engines), pytest.param("int8", marks=needs_engines)],
+    ["torch", pytest.param("fp32", marks=needs_native), pytest.param("int8", marks=needs_native)],
 )
 def test_answers_do_not_depend_on_who_else_is_served(engine: str) -> None:
     translator = toy_translator(engine)  # pyright: ignore[reportArgumentType]
@@ -96,7 +97,7 @@ def test_continuations_do_not_either() -> None:
         BeamSpec(size=2, longest_factor=0.0, longest_extra=5),
         SamplingSpec(seed=4, longest_factor=0.0, longest_extra=9),
     ]
-    asked = [(texts(random, random.randrange(1, 4)), random.choice(ways)) for _ in range(20)]
+    asked = [(texts(random, random.randrange(1, 4)), random.choice(ways)) for _ in range(10)]
 
     async def main() -> None:
         found = await asyncio.gather(
@@ -112,7 +113,7 @@ def test_streams_go_side_by_side_and_their_pieces_are_the_text() -> None:
     generator = toy_generator()
     service = Service([hosted("toy", "causal_lm", generator)])
     run = service.find(None, "causal_lm")
-    prompts = texts(Random(1), 12, blank=False)
+    prompts = texts(Random(1), 10, blank=False)
     settings = SamplingSpec(seed=1, longest_factor=0.0, longest_extra=20)
 
     async def stream(prompt: str) -> tuple[str, int, bool | None]:
@@ -177,7 +178,7 @@ def test_vectors_holes_and_other_work() -> None:
         )
         assert found[2].shape == (0, embedder.width)
         for vectors, asked in zip(found, (some, others), strict=False):
-            torch.testing.assert_close(vectors, embedder.embed(asked), equal_nan=True)
+            torch.testing.assert_close(vectors, embedder.embed(asked), equal_nan=True, rtol=0, atol=1e-4)
         filled, two = await asyncio.gather(
             service.fill(bert, holes, 5, asking()), service.fill(bert, holes[:2], 3, asking())
         )
@@ -187,7 +188,7 @@ def test_vectors_holes_and_other_work() -> None:
             await service.fill(bert, [holes[0], "w1"], 3, asking())
         with pytest.raises(UnknownRunError, match="makes no vectors"):
             await service.embed(toy, some, asking())
-        assert (await service.explain(toy, "w1 w2", None, asking())).source_tokens[:2] == ["w1", "w2"]
+        assert (await service.explain(toy, "w1 w2", None, asking())).source == "w1 w2"
         assert await service.look(toy, lambda runner: runner is translator, asking())
 
     asyncio.run(main())

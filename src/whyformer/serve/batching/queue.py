@@ -20,7 +20,7 @@ LONGEST_RETRY = 60
 _MEMORY = 0.9
 """Share that the measured speed keeps of what it was before a call."""
 _SAFE = 0.7
-"""Part of the time until its deadline in which a request must be expected to be done, or it is refused."""
+"""Share of the time until its deadline in which a request must be expected to be done, or it is refused."""
 _SIDE_BY_SIDE = 16
 """Items that share a call even while others could take some: fewer make a call dear."""
 
