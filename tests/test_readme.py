@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::whyformer.errors.WhyformerNote"
 ROOT = Path(__file__).parent.parent
 README, CHINESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
 
-LONG = ("train", "compare", "why")  # verbs that work for minutes
+LONG = ("train", "compare", "why", "serve")  # verbs that work for minutes, or until they are told to end
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -40,9 +40,7 @@ def arguments(*verbs: str) -> list[list[str]]:
     lines = "".join(blocks(README, "console")).splitlines()
     split = [shlex.split(line[2:], comments=True) for line in lines if line.startswith("$ ")]
     calls = [call[1:] for call in split if Path(call[0]).name == "whyformer"]
-    return [
-        call for call in calls if (call[0] in verbs if verbs else call[0] not in ("train", "compare", "why"))
-    ]
+    return [call for call in calls if (call[0] in verbs if verbs else call[0] not in LONG)]
 
 
 MOODS = "".join(f"{mood}\t{word} {word}\n" for mood in ("low", "high") for word in ("one", "two", "nine"))

@@ -1,5 +1,8 @@
 """Taps: they hear, they may change what passes, and they are let go whatever happens."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -74,3 +77,23 @@ def test_two_listeners_hear_one_after_the_other():
     with attach(tap, "*", lambda _, x: x + 1), attach(tap, "*", lambda _, x: x * 10):
         assert tap(torch.tensor(1.0)) == 20
     assert tap(torch.tensor(1.0)) == 1
+
+
+def test_a_listener_hears_its_own_thread_alone():
+    model, steps, threads = Two(), 50, 4
+    together = threading.Barrier(threads)
+
+    def work(number: int) -> tuple[list[float], bool]:
+        together.wait()
+        heard: list[float] = []
+        for step in range(steps):
+            with attach(model, "first", lambda _, x: heard.append(float(x))):
+                model(torch.tensor(float(number * steps + step)))
+        return heard, model.first.listening
+
+    with ThreadPoolExecutor(threads) as pool, record(model) as tape:
+        found = [*pool.map(work, range(threads))]
+    for number, (heard, listening) in enumerate(found):
+        assert heard == [float(number * steps + step) for step in range(steps)]
+        assert not listening
+    assert not tape

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from threading import get_ident
 
 from torch import Tensor, nn
 
@@ -15,21 +16,33 @@ class Tap(nn.Module):
     """An identity that others may listen to.
 
     A listener sees every tensor that passes and may return another in its place (to patch it);
-    ``None`` lets the tensor through unchanged.
+    ``None`` lets the tensor through unchanged. It hears the thread that it was attached in and no other: in
+    a service several compute by one model at a time.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.listeners: list[TapListener] = []
+        # Each thread changes its own entry alone.
+        self._listeners: dict[int, tuple[TapListener, ...]] = {}
 
     @property
     def listening(self) -> bool:
-        """Whether anybody listens; kernels that never form the tensor are then not used."""
-        return bool(self.listeners)
+        """Whether anybody in this thread listens; kernels that never form the tensor are then not used."""
+        return bool(self._listeners) and get_ident() in self._listeners
+
+    def add(self, listener: TapListener) -> None:
+        """Let ``listener`` hear what this thread computes."""
+        self._listeners[get_ident()] = (*self._listeners.get(get_ident(), ()), listener)
+
+    def remove(self, listener: TapListener) -> None:
+        """Let it go."""
+        left = tuple(each for each in self._listeners.pop(get_ident()) if each is not listener)
+        if left:
+            self._listeners[get_ident()] = left
 
     def forward(self, x: Tensor) -> Tensor:
         """Pass ``x`` (any shape) to every listener in turn."""
-        for listener in self.listeners:
+        for listener in self._listeners.get(get_ident(), ()) if self._listeners else ():
             answer = listener(x)
             x = x if answer is None else answer
         return x
@@ -42,13 +55,13 @@ def attach(model: nn.Module, pattern: str, listener: NamedListener) -> Generator
     for name, module in model.named_modules():
         if isinstance(module, Tap) and fnmatch(name, pattern):
             bound = _bind(listener, name)
-            module.listeners.append(bound)
+            module.add(bound)
             attached.append((module, bound))
     try:
         yield
     finally:
         for tap, bound in attached:
-            tap.listeners.remove(bound)
+            tap.remove(bound)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
+from whyformer.decoding.stopping import Wanted
 from whyformer.position.layout import Padding, real_tokens
 
 
@@ -93,6 +94,8 @@ def decode() -> Callable[..., list[list[Hypothesis]]]:
         numbers: list[int] | None = None,
         model_limit: int | None = None,
         first: Tensor | None = None,
+        wanted: Wanted | None = None,
+        watch: Callable[[Tensor], None] | None = None,
     ) -> list[list[Hypothesis]]:
         width = max(map(len, sentences)) + extra
         source = torch.zeros(len(sentences), width, dtype=torch.int64)
@@ -101,6 +104,16 @@ def decode() -> Callable[..., list[list[Hypothesis]]]:
             columns = slice(width - len(sentence), width) if left else slice(0, len(sentence))
             source[row, columns] = torch.tensor(sentence)
             valid[row, columns] = True
-        return search(model, source, valid, spec, numbers=numbers, model_limit=model_limit, first=first)
+        return search(
+            model,
+            source,
+            valid,
+            spec,
+            numbers=numbers,
+            model_limit=model_limit,
+            first=first,
+            wanted=wanted,
+            watch=watch,
+        )
 
     return run

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from itertools import chain
@@ -20,6 +21,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec, search
+from whyformer.decoding.stopping import Wanted
 from whyformer.engines.native.build import build
 from whyformer.engines.native.engine import NativeEngine
 from whyformer.engines.native.library import library, missing
@@ -141,6 +143,42 @@ def test_what_it_leaves_to_torch_is_said_once(native: Path):
     (note,) = caught
     assert note.category is WhyformerNote
     assert "torch computes with a coverage_penalty" in str(note.message)
+
+
+@pytest.mark.parametrize("settings", [GREEDY, BeamSpec(size=3, longest_extra=5)])
+def test_who_is_wanted_no_more_leaves_and_nobody_notices(native: Path, settings: SearchSpec):
+    engine, (source, valid) = NativeEngine(made(), "int8", path=native), batch(40)
+    flags, place = torch.ones(8, dtype=torch.bool), torch.arange(40) % 8
+    flags[[2, 5]] = False
+    expected = engine(source, valid, settings, model_limit=60)
+    assert engine(source, valid, settings, model_limit=60, wanted=Wanted(flags | True, place)) == expected
+    found = engine(source, valid, settings, model_limit=60, wanted=Wanted(flags, place))
+    for row, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
+        if row % 8 not in (2, 5):
+            assert ours == theirs
+        assert all(len(hypothesis.token_log_probabilities) <= 1 for hypothesis in ours) or row % 8 not in (
+            2,
+            5,
+        )
+
+
+def test_who_leaves_while_the_library_writes_has_a_beginning(native: Path):
+    engine, (source, valid) = NativeEngine(made(), "fp32", path=native), batch(40)
+    settings = GreedySpec(longest_extra=40, forbidden=(0, 2))
+    (expected,) = zip(*engine(source, valid, settings, model_limit=60), strict=True)
+    shorter = 0
+    for wait in range(40):
+        flags = torch.ones(40, dtype=torch.bool)
+        timer = threading.Timer(wait / 10_000, lambda flags=flags: flags[::2].fill_(False))
+        timer.start()
+        (found,) = zip(*engine(source, valid, settings, model_limit=60, wanted=Wanted.by(flags)), strict=True)
+        timer.join()
+        assert found[1::2] == expected[1::2]
+        for ours, theirs in zip(found[::2], expected[::2], strict=True):
+            told = ours.token_log_probabilities
+            assert told == theirs.token_log_probabilities[: len(told)]
+            shorter += len(told) < len(theirs.token_log_probabilities)
+    assert shorter
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp32"])

@@ -38,6 +38,18 @@ OWN_TABLES = (
     "why/lab/*",
     "data/corpora/cldr/*",
 )
+# What is said to clients of the service, who are programs: protocols speak English.
+TO_CLIENTS = (
+    "serve/gate/*",
+    "serve/operation/*",
+    "serve/protocols/*",
+    "serve/listening/*",
+    "serve/page/*",
+    "serve/batching/*",
+    "serve/transcription.py",
+    "serve/application.py",
+    "serve/service.py",
+)
 # Two words at least, one behind the other.
 PROSE = re.compile(r"[A-Za-z]{2,}[’']?[a-z]*[,;:.)]? [(`'\"]?[A-Za-z{]")
 WORD = re.compile(r"[A-Za-z]{2,}")
@@ -47,6 +59,8 @@ NOT_SAID: dict[str, tuple[str, ...]] = {
     "analysis/trace.py": ("*",),
     # Places of a page, which has its own tables; sources, which are cited as they are.
     "analysis/inspection.py": ("decoder self", "encoder self"),
+    # Commands, to be copied.
+    "cli/serve.py": ("curl {0}/health", "curl {0}/translate -d q=... -d source={1} -d target={2}"),
     # JavaScript.
     "browser/bundle.py": ('"use strict";', "function {0}() {{"),
     "analysis/catalogue.py": ("* et al. *", "Press and Wolf *", "BERT, GPT-2"),
@@ -98,7 +112,9 @@ def said() -> list[Text]:
 def of_source() -> Iterator[Text]:
     """The messages in all files."""
     for path in sorted(SOURCE.rglob("*.py")):
-        yield from of_file(path.relative_to(SOURCE).as_posix(), path.read_text(encoding="utf-8"))
+        name = path.relative_to(SOURCE).as_posix()
+        if not any(fnmatch(name, pattern) for pattern in TO_CLIENTS):
+            yield from of_file(name, path.read_text(encoding="utf-8"))
 
 
 def of_file(name: str, source: str) -> Iterator[Text]:

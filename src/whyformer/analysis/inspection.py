@@ -74,17 +74,35 @@ def inspect_translation(translator: Translator, source: str, translation: str | 
         translation, target_ids = best.text, list(best.ids)
     else:
         target_ids = tokenizers.target.encode(translation)
+    return inspect_tokens(translator, source, [*target_ids, EOS], translation)
+
+
+def inspect_tokens(
+    translator: Translator, source: str, written: Sequence[int], translation: str | None = None
+) -> Inspection:
+    """Inspect how ``source`` becomes the tokens ``written``, of which EOS is the last where they end.
+
+    ``translation`` is their text; if left out, it is read from them.
+
+    Raises:
+        DecodingError: a side is longer than the model takes.
+    """
+    tokenizers = translator.tokenizers
     source_ids = tokenizers.source.encode(source)
     _refuse_overlong("sentence", len(source_ids) + 1, translator)
-    _refuse_overlong("translation", len(target_ids) + 2, translator)
-    predictions, weights = _forced(translator, source_ids, target_ids)
+    _refuse_overlong("translation", len(written) + 1, translator)
+    predictions, weights = _forced(translator, source_ids, written)
     source_tokens = [*tokenizers.source.tokens(source_ids), NAMES[EOS]]
-    target_tokens = [*tokenizers.target.tokens(target_ids), NAMES[EOS]]
+    ends = [*written[-1:]] == [EOS]
+    words = written[:-1] if ends else written
+    target_tokens = [*tokenizers.target.tokens(words), *([NAMES[EOS]] if ends else [])]
     steps = [
         _step(tokenizers.target, predicted, id, token)
-        for predicted, id, token in zip(predictions, [*target_ids, EOS], target_tokens, strict=True)
+        for predicted, id, token in zip(predictions, written, target_tokens, strict=True)
     ]
     attention = _maps(weights, source_tokens, target_tokens)
+    if translation is None:
+        translation = tokenizers.target.decode(words)
     return Inspection(source, translation, source_tokens, steps, attention)
 
 
@@ -100,14 +118,14 @@ def _step(tokenizer: Tokenizer, predicted: Tensor, written: int, token: str) -> 
 
 @torch.inference_mode()
 def _forced(
-    translator: Translator, source: Sequence[int], target: Sequence[int]
+    translator: Translator, source: Sequence[int], written: Sequence[int]
 ) -> tuple[Tensor, dict[str, NDArray[np.float32]]]:
-    """Log-probabilities (T,V) of what comes next at each target position, and attention (H,Q,K) by tap."""
-    model = translator.model
+    """Log-probabilities (T,V) of each place of what was ``written``, and attention (H,Q,K) by tap."""
+    model, fed = translator.model, written[:-1]
     if isinstance(translator.engine, NativeEngine):
-        seen = translator.engine.look([*source, EOS], [BOS, *target])
+        seen = translator.engine.look([*source, EOS], [BOS, *fed])
         return seen.logits.log_softmax(dim=-1), seen.attention
-    pair = PairBatch.of([(source, target)], model.output_weight.device)
+    pair = PairBatch.of([(source, fed)], model.output_weight.device)
     read, valid = pair.target.tokens[:, :-1], pair.target.valid[:, :-1]
     with record(model, "*.weights") as tape:
         hidden = model(pair.source.tokens, pair.source.valid, read, valid)

@@ -33,6 +33,7 @@ from whyformer.cli import (
     profile,
     quiz,
     recipes,
+    serve,
     shortlist,
     tokenizer,
     train,
@@ -83,6 +84,7 @@ app.command(cls=Verb)(evaluate.evaluate)
 app.command(cls=Verb)(compare.compare)
 app.command(cls=Verb)(inspect.inspect)
 app.command(cls=Verb)(page.page)
+app.command(cls=Verb)(serve.serve)
 app.command(cls=Verb)(profile.profile)
 app.command(cls=Verb)(why.why)
 app.command(cls=Verb)(quiz.quiz)

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
-from whyformer.decoding.hypothesis import Hypothesis, Prefixes, Searches
+from whyformer.decoding.hypothesis import Candidates, Hypothesis, Prefixes, Searches
 from whyformer.decoding.protocol import AttendingState, DecoderState, StateT, StepDecoder
 from whyformer.decoding.sampling import SamplingSpec
-from whyformer.decoding.stopping import Pool
+from whyformer.decoding.stopping import Pool, Wanted
 from whyformer.errors import DecodingError
 from whyformer.position.layout import Padding, real_tokens
 from whyformer.special_tokens import BOS
@@ -34,9 +34,11 @@ def search(
     valid: Padding,
     settings: SearchSpec,
     *,
+    consider: Callable[[Candidates], None] | None = None,
     model_limit: Tensor | int | None = None,
     first: Tensor | None = None,
     numbers: Sequence[int] | None = None,
+    wanted: Wanted | None = None,
     watch: Callable[[Tensor], None] | None = None,
 ) -> list[list[Hypothesis]]:
     """Write what follows each sentence of ``source`` (B,S) with ``valid`` (B,S): hypotheses, best first.
@@ -44,7 +46,8 @@ def search(
     ``model_limit`` is the maximum number of tokens that the model can write to a sentence, EOS included; or
     to each of them, (B,). ``first`` (B,) is what it is fed first, BOS unless given. ``numbers`` (B) are the
     indices of the sentences in the caller's data, 0, 1, … unless given: they seed sampling, and name a
-    sentence in errors. ``watch`` is shown the live prefixes (R,T) whenever they have grown.
+    sentence in errors. Those that are no longer ``wanted`` leave. ``watch`` is shown the live prefixes (R,T)
+    whenever they have grown, ``consider`` the candidates of each step before any is chosen.
 
     Raises:
         DecodingError: the settings do not suit the model, or its logits are not numbers.
@@ -63,20 +66,20 @@ def search(
     scores = torch.empty(0, device=source.device)
 
     for length in range(1, int(longest.max()) + 1):
-        logits = model.step(last, state)
-        # Into the same memory each time: to take some megabytes anew costs more than to fill them.
-        torch.log_softmax(logits, 1, torch.float32, out=scores.resize_(logits.shape))
-        _refuse_broken(scores, searches)
+        _score(model.step(last, state), scores, searches)
         if watch_attention:
             prefixes = prefixes.cover(_attention(state, prefixes.coverage.shape))
         settings.apply(scores, prefixes.tokens)
         candidates = strategy.choose(scores, prefixes, searches)
+        if consider is not None:
+            consider(candidates)
         pool.add_finished(searches, candidates, prefixes)
         living = candidates.living(strategy.width)
         over = pool.is_decided(searches, living) | (searches.longest == length)
-        if over.any():
+        gone = over if wanted is None else over | _left(wanted, searches, strategy.samples)
+        if gone.any():
             pool.add_cut_off(searches[over], living[over], prefixes)
-            searches, living = searches[~over], living[~over]
+            searches, living = searches[~gone], living[~gone]
             if len(searches) == 0:
                 break
         prefixes, last = prefixes.grow(living), living.token.flatten()
@@ -94,10 +97,24 @@ def _all_searches(longest: Tensor, numbers: Sequence[int], samples: int) -> tupl
     return Searches(index, number, sample=index % samples, longest=longest[sentence]), sentence
 
 
+def _left(wanted: Wanted, searches: Searches, samples: int) -> Tensor:
+    """Mask (G,) of ``searches`` whose sentence, of which there are ``samples``, nobody waits for."""
+    return ~wanted.now().to(searches.index.device)[searches.index // samples]
+
+
 def _select(state: DecoderState, rows: Tensor, present: int) -> None:
     """Select ``rows`` of a state that has as many as ``present``, unless all of them stay in place."""
     if not torch.equal(rows, torch.arange(present, device=rows.device)):
         state.select(rows)
+
+
+def _score(logits: Tensor, scores: Tensor, searches: Searches) -> None:
+    """Write the log-probabilities that ``logits`` (R,V) stand for into ``scores``.
+
+    Into the same memory each time: to take some megabytes anew costs more than to fill them.
+    """
+    torch.log_softmax(logits, 1, torch.float32, out=scores.resize_(logits.shape))
+    _refuse_broken(scores, searches)
 
 
 def _refuse_broken(scores: Tensor, searches: Searches) -> None:

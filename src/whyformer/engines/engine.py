@@ -7,6 +7,7 @@ from torch import Tensor
 
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec
+from whyformer.decoding.stopping import Wanted
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.position.layout import Padding
 
@@ -22,6 +23,7 @@ class Engine(Protocol):
         *,
         model_limit: int,
         numbers: Sequence[int],
+        wanted: Wanted | None = None,
     ) -> list[list[Hypothesis]]:
         """See ``search``."""
         ...

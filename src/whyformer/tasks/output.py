@@ -1,6 +1,17 @@
 """Texts that models write."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Piece(NamedTuple):
+    """Part of a text that is shown while the text is written; all of them joined are the text."""
+
+    text: str
+    tokens: int
+    """Number of tokens written so far, without those that also hold the end of the prompt."""
+    finished: bool | None = None
+    """In the last piece, whether EOS came before the length limit; None in all others."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +29,11 @@ class TextOutput:
     """Whether EOS came before the length limit."""
     completing: int = 0
     """Number of first tokens that also hold the end of the prompt; a limit does not count them as written."""
+
+    @property
+    def written(self) -> int:
+        """Number of tokens, without those that also hold the end of the prompt."""
+        return len(self.ids) - self.completing
 
     def record(self) -> dict[str, object]:
         """The output without its ids, ready for JSON."""

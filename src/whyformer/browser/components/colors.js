@@ -36,10 +36,10 @@ export function watchTheme(listener) {
   };
 }
 
-const bytesOf = (color) => [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16));
+const bandsOf = (color) => [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16));
 
 function rampOf(colors) {
-  const bytes = colors.map(bytesOf);
+  const bytes = colors.map(bandsOf);
   return Array.from({ length: LEVELS }, (_, level) => {
     const weight = level / (LEVELS - 1);
     const above = Math.max(

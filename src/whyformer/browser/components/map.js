@@ -129,7 +129,7 @@ function offButton(session) {
   );
   const show = (opened) => {
     open = opened;
-    button.hidden = open.head < 0;
+    button.hidden = open.head < 0 || !session.breakable;
     button.textContent = session.say(
       isOff(session.state.lens, open.place, open.layer, open.head) ? "switchOn" : "switchOff",
     );
@@ -355,7 +355,7 @@ function listenTo(view) {
 }
 
 function numberTable(view) {
-  const box = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": view.session.say("table") });
+  const box = make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": view.session.say("table") });
   const fold = make("details", {}, make("summary", {}, view.session.say("table")), box);
   const draw = (open) => {
     if (!fold.open || !view.size) return;

@@ -1,31 +1,12 @@
 /** Parts of the page, put into any element: all of them on a page of their own, some of them in the book. */
 
 import { Client } from "../runtime/client.js";
-import { masksView } from "./breaking.js";
 import { make, press } from "./dom.js";
-import { headsView } from "./heads.js";
-import { inputView } from "./input.js";
 import { wholeLens } from "./lens.js";
-import { mapView } from "./map.js";
-import { outputView } from "./output.js";
-import { ownView } from "./own.js";
-import { searchView } from "./tree.js";
+import { drawParts, PARTS } from "./parts.js";
 import { Session } from "./session.js";
-import { stepsView } from "./steps.js";
 import { faultIn, HTML_LANGUAGES, sayIn } from "./words.js";
 
-const VIEWS = {
-  input: (session) => [inputView(session)],
-  output: (session) => [outputView(session)],
-  steps: (session) => [stepsView(session)],
-  heads: (session) => [headsView(session), mapView(session)],
-  search: (session) => [searchView(session)],
-  masks: (session) => [masksView(session)],
-  own: (session) => [ownView(session)],
-};
-export const PARTS = Object.keys(VIEWS);
-/** Parts that stand side by side where there is room. */
-const TOGETHER = { input: "pair", output: "pair", steps: "inside", heads: "inside" };
 const loaded = new Map();
 
 /**
@@ -102,20 +83,4 @@ function addStyle(base) {
   const address = new URL(`${base}/style.css`, document.baseURI).href;
   if ([...document.styleSheets].some((sheet) => sheet.href === address)) return;
   document.head.append(make("link", { rel: "stylesheet", href: address }));
-}
-
-/** Draws the parts anew, in the language of the session. */
-export function drawParts(root, session, view) {
-  session.unwatch();
-  root.lang = HTML_LANGUAGES[session.state.lang];
-  const groups = [];
-  for (const name of view) {
-    const kind = TOGETHER[name] ?? "";
-    const parts = VIEWS[name](session);
-    const last = groups.at(-1);
-    for (const part of parts) part.dataset.part = name;
-    if (kind && last?.kind === kind) last.box.append(...parts);
-    else groups.push({ kind, box: make("div", { class: `group ${kind}` }, ...parts) });
-  }
-  root.replaceChildren(...groups.map(({ box }) => box));
 }

@@ -1,10 +1,11 @@
 /** The page of one run: its name, language and light, all parts, and an address that tells what is shown. */
 
-import { isDark, watchTheme } from "./colors.js";
 import { make, press } from "./dom.js";
 import { wholeLens } from "./lens.js";
 import { fromLink, toLink } from "./link.js";
-import { drawParts, mount, openSession, PARTS } from "./mount.js";
+import { mount, openSession } from "./mount.js";
+import { drawParts, PARTS } from "./parts.js";
+import { addSwitches, kept, recallTheme } from "./switches.js";
 import { faultIn, HTML_LANGUAGES, sayIn } from "./words.js";
 
 /** Milliseconds between two changes of the address, which browsers allow but so often. */
@@ -12,26 +13,11 @@ const WRITTEN_EVERY = 400;
 
 globalThis.Whyformer = { mount };
 
-const kept = (name) => {
-  try {
-    return localStorage.getItem(name);
-  } catch {
-    return null;
-  }
-};
-const keep = (name, value) => {
-  try {
-    localStorage.setItem(name, value);
-  } catch {
-    /* A private window keeps nothing. */
-  }
-};
-
 /** Shows everything in `main`. */
 async function showPage(main) {
   const root = document.documentElement;
   const base = main.dataset.base;
-  if (kept("theme")) root.dataset.theme = kept("theme");
+  recallTheme();
   const asked = /[#&]lang=(en|zh)/.exec(location.hash)?.[1];
   const lang = asked ?? kept("lang")?.slice(0, 2) ?? (root.lang.startsWith("zh") ? "zh" : "en");
   main.replaceChildren(make("p", { class: "soft", role: "status" }, sayIn(lang, "loading")));
@@ -50,7 +36,11 @@ async function showPage(main) {
     root.lang = HTML_LANGUAGES[session.state.lang];
     head.replaceChildren(...heading(session));
     drawParts(parts, session, PARTS);
-    addSwitches(session, draw);
+    const speak = (chosen) => {
+      session.set({ lang: chosen });
+      draw();
+    };
+    session.onRedraw(addSwitches(document.querySelector(".switches"), session.state.lang, speak));
     document.querySelector("footer p").replaceChildren(session.say("made"), " ", make("code", {}, "whyformer page"));
   };
   main.replaceChildren(head, parts);
@@ -76,33 +66,6 @@ function heading(session) {
     make("p", { class: "soft small" }, session.say("facts", { parameters: run.parameters, layers })),
     make("nav", { class: "parts small", "aria-label": session.say("parts") }, ...links),
   ];
-}
-
-/** The switches of language and light, at the top of the page. */
-function addSwitches(session, draw) {
-  const { lang } = session.state;
-  const other = lang === "en" ? "zh" : "en";
-  const root = document.documentElement;
-  const speak = press(
-    { en: "English", zh: "中文" }[other],
-    () => {
-      keep("lang", HTML_LANGUAGES[other]);
-      session.set({ lang: other });
-      draw();
-      document.querySelector(".switches button").focus();
-    },
-    { lang: HTML_LANGUAGES[other] },
-  );
-  const theme = press("", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    keep("theme", root.dataset.theme);
-  });
-  const name = () => {
-    theme.textContent = sayIn(lang, isDark() ? "light" : "dark");
-  };
-  name();
-  session.onRedraw(watchTheme(name));
-  document.querySelector(".switches").replaceChildren(speak, theme);
 }
 
 /** Writes what is shown into the address, and follows an address that is put there. */

@@ -50,6 +50,11 @@ export class Session {
     this.looked = 0;
   }
 
+  /** Whether the model can be broken on purpose: only an engine that tells of its heads can. */
+  get breakable() {
+    return this.facts.heads !== undefined;
+  }
+
   /** Words in the language of the state. */
   say(key, values = {}) {
     return sayIn(this.state.lang, key, values);
@@ -81,6 +86,14 @@ export class Session {
   /** Makes the model whole again. */
   mend() {
     this.set({ lens: wholeLens() });
+  }
+
+  /** Ends all that runs or waits; nobody watches any more. */
+  close() {
+    clearTimeout(this.asking.timer);
+    this.asking.again = false;
+    this.stop();
+    this.unwatch();
   }
 
   /** Calls `action` now, and whenever one of `keys` has changed. */
@@ -123,7 +136,7 @@ export class Session {
         asking.again = true;
         if (performance.now() - asking.running > OVERTAKEN) this.client.stop();
       }
-    }, QUIET);
+    }, this.client.quiet ?? QUIET);
   }
 
   /** Ends what runs. */

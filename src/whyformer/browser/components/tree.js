@@ -32,8 +32,8 @@ export function searchView(session) {
   const view = { session, box, told, chosen: false, current: null };
   const draw = () => {
     const { result } = session.state;
-    part.classList.toggle("empty", !result?.look);
-    if (!result?.look) {
+    part.classList.toggle("empty", !result?.tree.length);
+    if (!result?.tree.length) {
       box.replaceChildren();
       return;
     }
@@ -289,7 +289,7 @@ function walk(view, event) {
 
 /** The same as a table, which is written when it is opened. */
 function pathList(session) {
-  const box = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": session.say("treeTable") });
+  const box = make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": session.say("treeTable") });
   const fold = make("details", {}, make("summary", {}, session.say("treeTable")), box);
   let nodes = [];
   const draw = (found = nodes) => {

@@ -1,14 +1,12 @@
 // Text in, text out, and what the page shows of it.
 
 import { bytesOf } from "./base64.js";
+import { isBlank, nothing } from "./blank.js";
 import { Engine } from "./engine.js";
 import { Fault } from "./fault.js";
 import { forced } from "./look.js";
 import { search, searchSettings } from "./search.js";
 import { PageTokenizer } from "./tokenizer.js";
-
-// Nothing but white space, as Python knows it, and characters without any width.
-const BLANK = /^[\s\x1c-\x1f\x85\ufeff\u200b\u200c\u200d\u2060\u00ad]*$/u;
 
 /** A trained model with its tokenizers and its way of searching. */
 export class PageTranslator {
@@ -42,7 +40,7 @@ export class PageTranslator {
 
   /** The translations of a text, best first, the candidates among which they were found, a look at the best. */
   translate({ text, search: asked, lens = {} }) {
-    if (BLANK.test(text)) return nothing();
+    if (isBlank(text)) return nothing();
     const began = performance.now();
     const source = this.#read(text);
     const settings = searchSettings(asked, this.#decoding);
@@ -57,7 +55,7 @@ export class PageTranslator {
 
   /** A look at a text and one translation of it, given as ids or as text; null if the text is blank. */
   look({ text, ids = null, translation = "", finished = true, lens = {} }) {
-    if (BLANK.test(text)) return null;
+    if (isBlank(text)) return null;
     const target = ids ?? this.#target.encode(translation);
     return this.#look(this.#read(text), finished ? [...target, this.facts.end] : target, lens);
   }
@@ -101,10 +99,4 @@ export class PageTranslator {
   #name(id) {
     return this.#target.tokens([id])[0];
   }
-}
-
-/** What comes of a blank text. */
-function nothing() {
-  const output = { ids: [], tokens: [], text: "", score: 0, log_probability: 0, finished: true };
-  return { source: { ids: [], tokens: [] }, outputs: [output], tree: [], look: null, milliseconds: 0 };
 }

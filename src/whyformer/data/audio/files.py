@@ -36,6 +36,8 @@ class AudioSource:
     """Samples of a channel that the file promises; None if it does not say."""
     read: Callable[[], Iterator[Samples]]
     """Function that reads the blocks (n, channels) in [-1, 1]; tells by a note where the file lied."""
+    missing: int = 0
+    """Bytes that the file promises beyond its end, where its ``frames`` are only those that are there."""
 
     def blocks(self) -> Iterator[Samples]:
         """Read the sound from its beginning in blocks (n, channels) of float32 in [-1, 1].
@@ -99,7 +101,9 @@ def _sound_file(path: Path, start: bytes) -> AudioSource:
         file.seek(4)
         return _wave(file, str(path), close=True)
     missing = _missing_bytes(start, path.stat().st_size)
-    return AudioSource(str(path), rate, channels, frames, lambda: _decoded(path, form, frames, missing))
+    return AudioSource(
+        str(path), rate, channels, frames, lambda: _decoded(path, form, frames, missing), missing
+    )
 
 
 def _decoded(path: Path, form: str, frames: int, missing: int) -> Iterator[Samples]:

@@ -1,6 +1,7 @@
 """The front end of a listening session: samples at any rate in, features out."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,15 @@ class SoundFront:
         spec: The features.
         statistics: Mean and deviation that normalise them; None leaves them as they are.
         name: Name of the stream in notes and errors.
+        note: Told each note; a warning if None.
     """
 
     def __init__(
-        self, spec: FilterBankSpec, statistics: FeatureStatistics | None = None, name: str = "the sound"
+        self,
+        spec: FilterBankSpec,
+        statistics: FeatureStatistics | None = None,
+        name: str = "the sound",
+        note: Callable[[str], None] | None = None,
     ) -> None:
         if statistics is not None and len(statistics.mean) != spec.bins:
             raise DataError(
@@ -44,6 +50,7 @@ class SoundFront:
         self._spec = spec
         self._statistics = statistics
         self._name = name
+        self._note = note
         self._bank = spec.open()
         self._resampler: Resampler | None = None
         self._rate = 0
@@ -168,9 +175,13 @@ class SoundFront:
 
     def _say(self, note: str) -> None:
         """Say a note, once in this stream."""
-        if note not in self._said:
-            self._said.add(note)
+        if note in self._said:
+            return
+        self._said.add(note)
+        if self._note is None:
             warnings.warn(note, WhyformerNote, stacklevel=4)
+        else:
+            self._note(note)
 
     def _nothing(self) -> Features:
         return np.zeros((0, self._spec.bins), np.float32)

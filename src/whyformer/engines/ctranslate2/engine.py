@@ -19,6 +19,7 @@ from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.scorer import length_penalty
 from whyformer.decoding.search import SearchSpec
+from whyformer.decoding.stopping import Wanted
 from whyformer.engines.ctranslate2.weights import convert
 from whyformer.errors import CheckpointError, DecodingError
 from whyformer.files import explained
@@ -58,8 +59,9 @@ class CTranslate2Engine:
         *,
         model_limit: int,
         numbers: Sequence[int],
+        wanted: Wanted | None = None,
     ) -> list[list[Hypothesis]]:
-        """See ``search``.
+        """See ``search``; nothing can make it stop, though, so ``wanted`` is not looked at.
 
         Raises:
             DecodingError: also where CTranslate2 cannot search so.

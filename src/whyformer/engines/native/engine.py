@@ -22,6 +22,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.protocol import DecoderState, StepDecoder
 from whyformer.decoding.search import SearchSpec, search
+from whyformer.decoding.stopping import Wanted
 from whyformer.engines.native import library
 from whyformer.engines.native.look import NativeLook, look
 from whyformer.engines.native.pack import NativePrecision, Packed
@@ -41,6 +42,7 @@ with so many rows, and the keys and values of a tiny one still lie in a core's o
 class _More(TypedDict):
     model_limit: int | None
     numbers: Sequence[int] | None
+    wanted: Wanted | None
 
 
 class NativeState(DecoderState):
@@ -96,12 +98,15 @@ class NativeState(DecoderState):
         )
         return logits[:, : self._packed.struct.vocabulary]
 
-    def write(self, longest: Tensor, penalty: Tensor) -> list[Hypothesis | None]:
+    def write(
+        self, longest: Tensor, penalty: Tensor, wanted: Wanted | None = None
+    ) -> list[Hypothesis | None]:
         """Greedy search, where nothing was written yet.
 
         Args:
             longest: the maximum number of tokens of each sentence, (B,).
             penalty: what is added to all logits, (V,): 0, or minus infinity.
+            wanted: whether each sentence still is; what others have so far comes out.
 
         Returns:
             A hypothesis for each sentence; None where logits were not numbers.
@@ -113,6 +118,7 @@ class NativeState(DecoderState):
         told = library.GreedyStruct(
             *(penalty.data_ptr(), longest.data_ptr(), stride),
             *(tokens.data_ptr(), log_probabilities.data_ptr(), written.data_ptr()),
+            *((None, None) if wanted is None else (wanted.flags.data_ptr(), wanted.place.data_ptr())),
         )
         self._functions.whyformer_write(self._search, self._int8, byref(told), self._threads)
         return [
@@ -160,9 +166,11 @@ class NativeEngine(StepDecoder[NativeState]):
         *,
         model_limit: int | None = None,
         numbers: Sequence[int] | None = None,
+        wanted: Wanted | None = None,
     ) -> list[list[Hypothesis]]:
         """See ``search``; torch does what needs attention to be watched, or more than the tables hold."""
-        return self._search(None, source, valid, settings, model_limit, numbers)
+        more: _More = {"model_limit": model_limit, "numbers": numbers, "wanted": wanted}
+        return self._search(None, source, valid, settings, more)
 
     def listed(
         self,
@@ -173,9 +181,11 @@ class NativeEngine(StepDecoder[NativeState]):
         *,
         model_limit: int | None = None,
         numbers: Sequence[int] | None = None,
+        wanted: Wanted | None = None,
     ) -> list[list[Hypothesis]]:
         """See ``listed_search``; each sentence's rows are multiplied with what its own list has, alone."""
-        return self._search(lists, source, valid, settings, model_limit, numbers)
+        more: _More = {"model_limit": model_limit, "numbers": numbers, "wanted": wanted}
+        return self._search(lists, source, valid, settings, more)
 
     @torch.inference_mode()
     def _search(
@@ -184,11 +194,10 @@ class NativeEngine(StepDecoder[NativeState]):
         source: Tensor,
         valid: Padding,
         settings: SearchSpec,
-        model_limit: int | None,
-        numbers: Sequence[int] | None,
+        more: _More,
     ) -> list[list[Hypothesis]]:
         real = real_tokens(valid)
-        longest = settings.longest(real.sum(dim=1), model_limit)
+        longest = settings.longest(real.sum(dim=1), more["model_limit"])
         if _watches(settings) and not self._told:
             self._told = True
             warnings.warn(
@@ -199,11 +208,10 @@ class NativeEngine(StepDecoder[NativeState]):
             )
         by_torch = not self._fits(source, real, longest) or _watches(settings)
         if not by_torch and isinstance(settings, GreedySpec) and _is_free(settings):
-            found = self._write(source, real, longest, self._penalty(settings), lists)
+            found = self._write(source, real, longest, self._penalty(settings), lists, more["wanted"])
             if None not in found:
                 return [[hypothesis] for hypothesis in found if hypothesis is not None]
         # It also says what is wrong where logits were not numbers.
-        more: _More = {"model_limit": model_limit, "numbers": numbers}
         if lists is None:
             decoder: StepDecoder[Any] = self.model if by_torch else self
             return search(decoder, source, valid, settings, **more)
@@ -240,19 +248,29 @@ class NativeEngine(StepDecoder[NativeState]):
         return look(self._functions, self._packed, source, fed)
 
     def _write(
-        self, source: Tensor, valid: Tensor, longest: Tensor, penalty: Tensor, lists: SentenceLists | None
+        self,
+        source: Tensor,
+        valid: Tensor,
+        longest: Tensor,
+        penalty: Tensor,
+        lists: SentenceLists | None,
+        wanted: Wanted | None,
     ) -> list[Hypothesis | None]:
         """Greedy search, by groups that run side by side, or by all threads if there is only one."""
         threads = torch.get_num_threads()
         sizes = source.split(_GROUP), valid.split(_GROUP), longest.split(_GROUP)
         parts = [None] * len(sizes[0]) if lists is None else lists.split(_GROUP)
-        groups = list(zip(*sizes, parts, strict=True))
+        places = torch.arange(len(source)).split(_GROUP)
+        still = [None if wanted is None else wanted[place] for place in places]
+        groups = list(zip(*sizes, parts, still, strict=True))
         workers = min(threads, len(groups))
 
-        def write(group: tuple[Tensor, Tensor, Tensor, SentenceLists | None]) -> list[Hypothesis | None]:
-            source, valid, longest, lists = group
+        def write(
+            group: tuple[Tensor, Tensor, Tensor, SentenceLists | None, Wanted | None],
+        ) -> list[Hypothesis | None]:
+            source, valid, longest, lists, wanted = group
             state = NativeState(self._packed, source, valid, self._functions, threads // workers, lists)
-            return state.write(longest, penalty)
+            return state.write(longest, penalty, wanted)
 
         if workers == 1:
             return list(chain.from_iterable(map(write, groups)))

@@ -81,7 +81,7 @@ class GreedyStruct(ctypes.Structure):
 
     _fields_: ClassVar = [
         *(("penalty", c_void_p), ("longest", c_void_p), ("stride", c_int64)),
-        *((name, c_void_p) for name in ("tokens", "log_probabilities", "written")),
+        *((name, c_void_p) for name in ("tokens", "log_probabilities", "written", "wanted", "place")),
     ]
 
 

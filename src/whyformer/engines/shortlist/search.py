@@ -15,6 +15,7 @@ from typing_extensions import override
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.protocol import DecoderState, StateT, StepDecoder
 from whyformer.decoding.search import SearchSpec, search
+from whyformer.decoding.stopping import Wanted, still_wanted
 from whyformer.engines.engine import Engine
 from whyformer.engines.shortlist.lists import SentenceLists, named_tokens
 from whyformer.engines.shortlist.table import ShortlistTable
@@ -35,6 +36,7 @@ class ListedSearch(Protocol):
         *,
         model_limit: int,
         numbers: Sequence[int],
+        wanted: Wanted | None = None,
     ) -> list[list[Hypothesis]]:
         """See ``search``; ids go in and come out, whatever is computed with."""
         ...
@@ -68,6 +70,7 @@ class ShortlistSearch:
         *,
         model_limit: int,
         numbers: Sequence[int],
+        wanted: Wanted | None = None,
     ) -> list[list[Hypothesis]]:
         """See ``search``."""
         real = real_tokens(valid)
@@ -75,19 +78,24 @@ class ShortlistSearch:
         takes_all = self.table.takes_all(source, real)
         # The whole vocabulary also says what is wrong with an id that is not in it.
         if takes_all.all() or common[-1] >= self.table.vocabulary:
-            return self._whole(source, valid, settings, model_limit=model_limit, numbers=numbers)
+            return self._whole(
+                source, valid, settings, model_limit=model_limit, numbers=numbers, wanted=wanted
+            )
         found: list[list[Hypothesis]] = [[] for _ in source]
         for with_all in (False, True):
             places = (takes_all == with_all).nonzero().flatten()
             rows = places.to(source.device)
             part = valid if len(places) == len(source) else real[rows]
-            chosen = [numbers[place] for place in places.tolist()]
+            named = [numbers[place] for place in places.tolist()]
+            kept = still_wanted(wanted, places.tolist())
             if with_all:
-                best = self._whole(source[rows], part, settings, model_limit=model_limit, numbers=chosen)
+                best = self._whole(
+                    source[rows], part, settings, model_limit=model_limit, numbers=named, wanted=kept
+                )
             else:
                 lists = self.table.lists(source[rows], real[rows], common).to(source.device)
                 told = (lists, source[rows], part, settings)
-                best = self._listed(*told, model_limit=model_limit, numbers=chosen)
+                best = self._listed(*told, model_limit=model_limit, numbers=named, wanted=kept)
             for place, each in zip(places.tolist(), best, strict=True):
                 found[place] = each
             if len(places) == len(source):
@@ -148,10 +156,13 @@ def listed_search(
     *,
     model_limit: int | None = None,
     numbers: Sequence[int] | None = None,
+    wanted: Wanted | None = None,
 ) -> list[list[Hypothesis]]:
     """See ``search``, here among the tokens of ``lists`` (B); of a low precision logits are fp32 still."""
     decoder = ListedDecoder(model, lists)
-    return search_places(decoder, lists, source, valid, settings, model_limit=model_limit, numbers=numbers)
+    return search_places(
+        decoder, lists, source, valid, settings, model_limit=model_limit, numbers=numbers, wanted=wanted
+    )
 
 
 def search_places(
@@ -163,7 +174,9 @@ def search_places(
     *,
     model_limit: int | None,
     numbers: Sequence[int] | None,
+    wanted: Wanted | None,
 ) -> list[list[Hypothesis]]:
     """See ``search``, by a ``decoder`` whose tokens are places in ``lists`` (B); ids go in and come out."""
     places = lists.settings(settings)
-    return lists.spelled(search(decoder, source, valid, places, model_limit=model_limit, numbers=numbers))
+    found = search(decoder, source, valid, places, model_limit=model_limit, numbers=numbers, wanted=wanted)
+    return lists.spelled(found)

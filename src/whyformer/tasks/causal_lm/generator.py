@@ -14,12 +14,16 @@ from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
+from whyformer.decoding.stopping import Wanted, still_wanted
 from whyformer.errors import DecodingError
 from whyformer.models.gpt import GPT
 from whyformer.special_tokens import BOS, NAMES, UNK
 from whyformer.tasks.bad_lines import unreadable
 from whyformer.tasks.opening import Tokens, openings
-from whyformer.tasks.output import TextOutput
+from whyformer.tasks.output import Piece, TextOutput
+
+Prompt = str | tuple[int, ...]
+"""The beginning of a text, or its tokens without BOS, which are read as they are."""
 
 
 class Generator:
@@ -43,7 +47,7 @@ class Generator:
 
     def generate(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Prompt],
         settings: SearchSpec | None = None,
         *,
         batch: int = 64,
@@ -53,7 +57,7 @@ class Generator:
         """Continuations of each prompt, best first; an output's text leaves the prompt out.
 
         Args:
-            prompts: beginnings of texts.
+            prompts: beginnings of texts, or their tokens.
             settings: how to search; the recipe's way if left out.
             batch: prompts side by side; it changes the speed, not the result.
             first: the number of the first prompt in the caller's data: what is drawn for it depends on that.
@@ -63,21 +67,38 @@ class Generator:
             DecodingError: a prompt is longer than the model reads or no text, or the settings do not suit
                 the model.
         """
+        begun = self.begin(prompts, settings, first=first, special_tokens=special_tokens)
+        return self.search(begun, settings, batch=batch)
+
+    def search(
+        self,
+        begun: "Sequence[BegunText]",
+        settings: SearchSpec | None = None,
+        *,
+        batch: int = 64,
+        wanted: Wanted | None = None,
+    ) -> list[list[TextOutput]]:
+        """Continuations of each text that ``begin`` has begun for the same ``settings``, best first.
+
+        Those of several callers may stand together, each with its own number. Those that are no longer
+        ``wanted`` leave; whatever they have by then comes out.
+
+        Raises:
+            DecodingError: the settings do not suit the model.
+        """
         settings = self.settings if settings is None else settings
-        begun = self._begun(prompts, first, settings, special_tokens)
         alike: dict[tuple[tuple[Tokens, ...], Tokens], list[int]] = {}
-        for index, prompt in enumerate(begun):
-            alike.setdefault((prompt.openings, prompt.rest), []).append(index)
+        for index, text in enumerate(begun):
+            alike.setdefault((text.openings, text.rest), []).append(index)
         results: dict[int, list[TextOutput]] = {}
         for indices in alike.values():
             group = [begun[index] for index in indices]
-            numbers = [first + index for index in indices]
-            written = self._written(group, _opened(settings, group[0]), batch, numbers)
+            written = self._written(group, _opened(settings, group[0]), batch, still_wanted(wanted, indices))
             results.update(zip(indices, written, strict=True))
         return [results[index] for index in range(len(begun))]
 
     def _written(
-        self, begun: "Sequence[_Prompt]", settings: SearchSpec, batch: int, numbers: Sequence[int]
+        self, begun: "Sequence[BegunText]", settings: SearchSpec, batch: int, wanted: Wanted | None
     ) -> list[list[TextOutput]]:
         """Continuations of prompts that begin with the same choice of openings, or with none."""
 
@@ -90,7 +111,8 @@ class Generator:
                 settings,
                 model_limit=limit,
                 first=last,
-                numbers=[numbers[index] for index in order],
+                numbers=[begun[index].number for index in order],
+                wanted=still_wanted(wanted, order),
             )
             for index, hypotheses in zip(order, found, strict=True):
                 prompt = begun[index]
@@ -100,7 +122,7 @@ class Generator:
 
     def stream(
         self,
-        prompt: str,
+        prompt: Prompt,
         write: Callable[[str], object],
         settings: SearchSpec | None = None,
         *,
@@ -112,28 +134,44 @@ class Generator:
             DecodingError: as for ``generate``; or the search follows several texts, none of which is decided
                 before the end.
         """
+        self.follow(prompt, lambda piece: write(piece.text), settings, special_tokens=special_tokens)
+
+    def follow(
+        self,
+        prompt: Prompt,
+        show: Callable[[Piece], object],
+        settings: SearchSpec | None = None,
+        *,
+        special_tokens: bool = False,
+        wanted: Wanted | None = None,
+    ) -> None:
+        """Show what follows ``prompt`` piece by piece, as ``stream`` writes it, with what is known of it.
+
+        Once the text is no longer ``wanted`` (1) nothing more is shown, and no last piece.
+
+        Raises:
+            DecodingError: as for ``stream``.
+        """
         settings = self.settings if settings is None else settings
         strategy = settings.build()
         if strategy.width * strategy.samples > 1:
             raise DecodingError(
                 "several texts cannot be shown while they are written; search greedily, or draw one sample."
             )
-        (begun,) = self._begun([prompt], 1, settings, special_tokens)
+        (begun,) = self.begin([prompt], settings, special_tokens=special_tokens)
         settings = _opened(settings, begun)
         rows, last, limit = self._rows([begun.head])
         shown = 0
 
-        def show(ids: Sequence[int]) -> None:
-            nonlocal shown
-            text = self._text(ids[: _room(ids, begun, settings)], begun)
-            write(text[shown:])
-            shown = len(text)
-
         def watch(prefixes: torch.Tensor) -> None:
+            nonlocal shown
             ids: list[int] = prefixes[0].tolist()
             # Bytes make characters together with those that follow, or do not.
             if self.tokenizer.pieces[ids[-1]] not in BYTES:
-                show(ids)
+                ids = ids[: _room(ids, begun, settings)]
+                text = self._text(ids, begun)
+                _ = show(Piece(text[shown:], max(0, len(ids) - _overlap(ids, begun))))
+                shown = len(text)
 
         found = search(
             self.model,
@@ -142,23 +180,29 @@ class Generator:
             settings,
             model_limit=limit,
             first=last,
-            numbers=[1],
+            numbers=[begun.number],
+            wanted=wanted,
             watch=watch,
         )
-        show(found[0][0].tokens)
+        if found[0]:  # nothing is there if it was no longer wanted
+            whole = self._candidate(_cut(found[0][0], begun, settings), begun)
+            _ = show(Piece(whole.text[shown:], whole.written, whole.finished))
 
-    def _begun(
-        self, prompts: Sequence[str], first: int, settings: SearchSpec, special_tokens: bool
-    ) -> "list[_Prompt]":
-        for number, prompt in enumerate(prompts, start=first):
-            if (why := unreadable(prompt, number)) is not None:
-                raise DecodingError(why)
-        stripped = [prompt.rstrip(" ") for prompt in prompts]
-        self.tokenizer.note_unseen([] if special_tokens else stripped)
-        if special_tokens:
-            encoded = [self.tokenizer.encode_marked(prompt) for prompt in stripped]
-        else:
-            encoded = self.tokenizer.encode_all(stripped)
+    def begin(
+        self,
+        prompts: Sequence[Prompt],
+        settings: SearchSpec | None = None,
+        *,
+        first: int = 1,
+        special_tokens: bool = False,
+    ) -> "list[BegunText]":
+        """Texts ready for ``search`` by the same ``settings``; see ``generate`` for the rest.
+
+        Raises:
+            DecodingError: a prompt is longer than the model reads or no text.
+        """
+        settings = self.settings if settings is None else settings
+        encoded = self._encoded(prompts, first, special_tokens)
         most = self.model.longest - opens_with_bos(self.tokenizer)
         for number, ids in enumerate(encoded, start=first):
             if len(ids) > most:
@@ -167,16 +211,49 @@ class Generator:
                     f"{most:,} at most; shorten it."
                 )
         if special_tokens or settings.prefix:  # what follows is said in tokens, so the prompt is, too
-            return [_Prompt(prompt_tokens(self.tokenizer, ids), (), "", ()) for ids in encoded]
+            return [
+                BegunText(number, prompt_tokens(self.tokenizer, ids))
+                for number, ids in enumerate(encoded, start=first)
+            ]
         most = settings.longest_extra if settings.longest_factor == 0 else self.model.longest
-        return [self._prompt(prompt, ids, most) for prompt, ids in zip(stripped, encoded, strict=True)]
+        return [
+            self._prompt(number, prompt.rstrip(" "), ids, most)
+            if isinstance(prompt, str)
+            else BegunText(number, prompt_tokens(self.tokenizer, ids))
+            for number, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True), start=first)
+        ]
 
-    def _prompt(self, text: str, ids: list[int], most: int) -> "_Prompt":
+    def _encoded(self, prompts: Sequence[Prompt], first: int, special_tokens: bool) -> list[list[int]]:
+        """The tokens of each prompt."""
+        for number, prompt in enumerate(prompts, start=first):
+            if (why := self._unreadable(prompt, number)) is not None:
+                raise DecodingError(why)
+        texts = [prompt.rstrip(" ") for prompt in prompts if isinstance(prompt, str)]
+        self.tokenizer.note_unseen([] if special_tokens else texts)
+        if special_tokens:
+            encoded = iter([self.tokenizer.encode_marked(text) for text in texts])
+        else:
+            encoded = iter(self.tokenizer.encode_all(texts))
+        return [next(encoded) if isinstance(prompt, str) else [*prompt] for prompt in prompts]
+
+    def _unreadable(self, prompt: Prompt, number: int) -> str | None:
+        """A sentence on why the prompt of this ``number`` cannot be read; None if it can."""
+        if isinstance(prompt, str):
+            return unreadable(prompt, number)
+        for id in prompt:
+            if not 0 <= id < self.tokenizer.size:
+                return (
+                    f"prompt {number}: token id {id} is outside this tokenizer's 0 to "
+                    f"{self.tokenizer.size - 1}; the ids come from another tokenizer."
+                )
+        return None
+
+    def _prompt(self, number: int, text: str, ids: list[int], most: int) -> "BegunText":
         """``text``, cut into ``ids``, up to where all of its continuations are cut alike.
 
         ``most`` tokens are to be written behind it.
         """
-        plain = _Prompt(prompt_tokens(self.tokenizer, ids), (), "", ())
+        plain = BegunText(number, prompt_tokens(self.tokenizer, ids))
         if UNK in ids:
             return plain
         begins = openings(self.tokenizer, text)
@@ -190,7 +267,8 @@ class Generator:
         # A model has to read something before it writes, and BOS is not always in front.
         if common == 0 and not opens_with_bos(self.tokenizer):
             return plain
-        return _Prompt(prompt_tokens(self.tokenizer, ids[:common]), rest, begun, tuple(ids[common:]))
+        head = prompt_tokens(self.tokenizer, ids[:common])
+        return BegunText(number, head, rest, begun, tuple(ids[common:]))
 
     def _rows(self, encoded: Sequence[Sequence[int]]) -> tuple[Batch, torch.Tensor, torch.Tensor]:
         """Prompts (B,S), the last token (B,) of each, and how many the model can write after it (B,)."""
@@ -200,17 +278,15 @@ class Generator:
         # The last token that is written need not be read.
         return Batch.of(encoded, device), last, self.model.longest - lengths + 1
 
-    def _candidate(self, hypothesis: Hypothesis, begun: "_Prompt") -> TextOutput:
+    def _candidate(self, hypothesis: Hypothesis, begun: "BegunText") -> TextOutput:
         text, ids = self._text(hypothesis.tokens, begun), hypothesis.tokens
-        completing = 0
+        completing = _overlap(ids, begun)
         if ids[: len(begun.rest)] == begun.rest:  # the prompt ended with a piece after all
-            ids = ids[len(begun.rest) :]
-        else:
-            completing = next(len(each) for each in begun.openings if ids[: len(each)] == each)
+            ids, completing = ids[len(begun.rest) :], 0
         readable = self.tokenizer.tokens(ids)
         return TextOutput(text, hypothesis.score, ids, readable, hypothesis.finished, completing)
 
-    def _text(self, ids: Sequence[int], begun: "_Prompt") -> str:
+    def _text(self, ids: Sequence[int], begun: "BegunText") -> str:
         """The text of ``ids`` behind a prompt; a space in front of it is kept, but not of a document's."""
         if begun.openings:
             return self.tokenizer.decode([*begun.head, *ids])[len(begun.text) :]
@@ -219,20 +295,22 @@ class Generator:
         return self.tokenizer.decode([UNK, *ids]).removeprefix(NAMES[UNK])
 
 
-class _Prompt(NamedTuple):
-    """The beginning of a text."""
+class BegunText(NamedTuple):
+    """The beginning of a text, in tokens."""
 
+    number: int
+    """Number of the prompt in the caller's data: draws depend on it."""
     head: list[int]
     """Tokens that are read, as the tokenizer begins a prompt: BOS in front, or nothing."""
-    openings: tuple[Tokens, ...]
+    openings: tuple[Tokens, ...] = ()
     """Sequences, with one of which the search goes on; none where the prompt is all read."""
-    text: str
+    text: str = ""
     """The whole prompt in normal form, if there are openings."""
-    rest: Tokens
+    rest: Tokens = ()
     """Its tokens that are not read but searched for, as it is cut by itself."""
 
 
-def _opened(settings: SearchSpec, begun: _Prompt) -> SearchSpec:
+def _opened(settings: SearchSpec, begun: BegunText) -> SearchSpec:
     """The settings of a search that goes on from ``begun``; it writes as many tokens behind the prompt."""
     if not begun.openings:
         return settings
@@ -240,7 +318,7 @@ def _opened(settings: SearchSpec, begun: _Prompt) -> SearchSpec:
     return type(settings).model_validate({**settings.model_dump(), **changes})
 
 
-def _room(ids: Sequence[int], begun: _Prompt, settings: SearchSpec) -> int:
+def _room(ids: Sequence[int], begun: BegunText, settings: SearchSpec) -> int:
     """Number of ``ids`` up to where as many are written behind the prompt's pieces as ``_opened`` allows.
 
     The prompt as it is cut by itself may have more pieces than the opening that was taken.
@@ -251,7 +329,13 @@ def _room(ids: Sequence[int], begun: _Prompt, settings: SearchSpec) -> int:
     return settings.longest_extra - len(begun.rest) + taken
 
 
-def _cut(hypothesis: Hypothesis, begun: _Prompt, settings: SearchSpec) -> Hypothesis:
+def _overlap(ids: Sequence[int], begun: BegunText) -> int:
+    """Number of first ``ids`` that hold the end of the prompt, if the text is as long as that."""
+    begins = (begun.rest, *begun.openings)
+    return next((len(each) for each in begins if tuple(ids[: len(each)]) == each), len(ids))
+
+
+def _cut(hypothesis: Hypothesis, begun: BegunText, settings: SearchSpec) -> Hypothesis:
     """``hypothesis`` without what is beyond its room; one that is not searched among others is the same."""
     ids, told = hypothesis.tokens, hypothesis.token_log_probabilities
     room = _room(ids, begun, settings)

@@ -53,6 +53,14 @@ class Embedder:
         """The vector (M,) of ``text``."""
         return self.embed([text])[0]
 
+    def check(self, texts: Sequence[str], *, first: int = 1) -> None:
+        """Refuse what ``embed`` cannot read; ``first`` is the number of the first text, for errors.
+
+        Raises:
+            DecodingError: a text is longer than the model reads, or is no text.
+        """
+        _ = usable_texts(self._encoder, [(text,) for text in texts], first, BadLines("stop"))
+
     @torch.inference_mode()
     def embed(
         self,

@@ -88,17 +88,8 @@ class Filler:
                 no head for hidden tokens.
             TokenizerError: the tokenizer was trained without [MASK].
         """
-        if self.model.masked is None:
-            raise DecodingError(
-                "this model has no head for hidden tokens; train one with masked in model.heads."
-            )
-        mask = self.tokenizer.special(self._mask_names[-1])
-        parts = [self._parts(text, number) for number, text in enumerate(texts, start=1)]
-        if not special_tokens:
-            self.tokenizer.note_unseen([*chain.from_iterable(parts)])
-        encoded = [
-            self._encoded(each, mask, number, special_tokens) for number, each in enumerate(parts, start=1)
-        ]
+        parts, encoded = self._read(texts, 1, special_tokens)
+        mask = self._mask
 
         def likeliest(order: list[int]) -> Iterator[Filled]:
             rows = Batch.of([encoded[index] for index in order], self.model.embedding.weight.device)
@@ -107,6 +98,37 @@ class Filler:
             return (self._filled(parts[index], each, top) for index, each in zip(order, holes, strict=True))
 
         return map_by_length(likeliest, [len(ids) for ids in encoded], batch)
+
+    def check(self, texts: Sequence[str], *, first: int = 1) -> None:
+        """Refuse what ``fill`` cannot take; ``first`` is the number of the first text, for errors.
+
+        Raises:
+            DecodingError: see ``fill``.
+            TokenizerError: the tokenizer was trained without [MASK].
+        """
+        _ = self._read(texts, first, special_tokens=False)
+
+    @property
+    def _mask(self) -> int:
+        return self.tokenizer.special(self._mask_names[-1])
+
+    def _read(
+        self, texts: Sequence[str], first: int, special_tokens: bool
+    ) -> tuple[list[list[str]], list[list[int]]]:
+        """The parts between the holes of each text, and its tokens."""
+        if self.model.masked is None:
+            raise DecodingError(
+                "this model has no head for hidden tokens; train one with masked in model.heads."
+            )
+        mask = self._mask
+        parts = [self._parts(text, number) for number, text in enumerate(texts, start=first)]
+        if not special_tokens:
+            self.tokenizer.note_unseen([*chain.from_iterable(parts)])
+        encoded = [
+            self._encoded(each, mask, number, special_tokens)
+            for number, each in enumerate(parts, start=first)
+        ]
+        return parts, encoded
 
     def _parts(self, text: str, number: int) -> list[str]:
         """Texts between the holes, without the spaces that go with what fills them."""

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from whyformer.data.audio.augmentation import AugmentationSpec, SoundChanges
 from whyformer.data.audio.features import FilterBankSpec
 from whyformer.data.audio.spoken.clips import Clip, ClipSets, RecordingsSpec
-from whyformer.data.audio.spoken.prompts import Prompt, PromptsSpec
+from whyformer.data.audio.spoken.prompts import PromptsSpec, RecordedPrompt
 from whyformer.data.audio.spoken.strings import SpokenStrings, StringSpec
 from whyformer.data.audio.spoken.tones import ToneSpec
 from whyformer.data.corpora.held_out import VALID, refuse_reserved_name, refuse_unknown_sets
@@ -142,7 +142,7 @@ class SpokenPromptsSpec(Spec):
         return [_sound_of(each, features.rate) for each in (sets.valid if name == VALID else sets.test)]
 
 
-def _sound_of(prompt: Prompt, rate: int) -> SpokenSound:
+def _sound_of(prompt: RecordedPrompt, rate: int) -> SpokenSound:
     return SpokenSound(prompt.name, prompt.samples, rate, tuple(prompt.text.split()))
 
 

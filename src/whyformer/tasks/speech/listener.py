@@ -96,6 +96,7 @@ class Listener:
         settings: StreamSettings | None = None,
         recognizer: Recognizer | None = None,
         name: str = "the sound",
+        note: Callable[[str], None] | None = None,
     ) -> ListeningSession:
         """A session that is fed samples at ``rate`` in Hz (that of the features, if left out).
 
@@ -104,6 +105,7 @@ class Listener:
             settings: way to listen, unless the recipe's.
             recognizer: one to share batches with other sessions, of the same settings.
             name: of the sound, in notes and errors.
+            note: told each note about the sound; a warning if left out.
         """
         settings = settings or self.settings
         rate = rate or self.features.rate
@@ -115,7 +117,7 @@ class Listener:
             settings.rescoring,
             self._model.rescorer,
         )
-        front = SoundFront(self.features, self.assets.statistics, name)
+        front = SoundFront(self.features, self.assets.statistics, name, note)
         return ListeningSession(recognizer or self.recognizer(settings), FrontAtRate(front, rate), reading)
 
     def pool(self, settings: StreamSettings | None = None, rows: int = 256) -> "ListeningPool":

@@ -30,6 +30,11 @@ class SessionPool(Generic[SessionT]):
         self._sessions.append(session)
         return session
 
+    def remove(self, session: SessionT) -> None:
+        """Let ``session`` go as it is; nothing that waits in it is computed. It may be gone already."""
+        if session in self._sessions:
+            self._sessions.remove(session)
+
     def step(self) -> list[SessionT]:
         """Compute a piece of each session that has one; these sessions come back, with new transcripts.
 

@@ -77,10 +77,11 @@ class Session:
         """Symbols and frames that the search handed over, and which are no whole word yet."""
         self._hidden: list[Tensor] = []
         self._segment = 0
-        self._first = 0
         self._closing = False
         self.stream: Stream = recognizer.open()
         """The session as its recogniser sees it."""
+        self.first = 0
+        """Frame of the encoder with which the present segment begins."""
         self.finals: list[Transcript] = []
         """Transcripts of the segments that are over; whoever listens for days takes them out."""
         self.transcript = Transcript()
@@ -188,7 +189,7 @@ class Session:
         shown = self._showing.show([span.text for span in spans], now)
         words = tuple(
             ShownWord(
-                span.text, (self._first + span.start) * frame, (self._first + span.end + 1) * frame, since
+                span.text, (self.first + span.start) * frame, (self.first + span.end + 1) * frame, since
             )
             for span, since in zip(spans, shown, strict=True)
         )
@@ -220,7 +221,7 @@ class Session:
         concluded = self._transcript(best, final=True)
         self.finals.append(concluded)
         self._segment += 1
-        self._first = frame
+        self.first = frame
         self._search, self._showing, self._hidden = self._reading.search.open(), Showing(), []
         self._settled, self._committed = (), []
         return concluded

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from operator import call
@@ -15,6 +16,7 @@ from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.text.sentences import join_sentences, split_line
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
+from whyformer.decoding.stopping import Wanted, still_wanted
 from whyformer.engines.engine import Engine
 from whyformer.engines.parallel import side_by_side
 from whyformer.engines.rescoring import rescored
@@ -27,6 +29,18 @@ from whyformer.tasks.output import TextOutput
 
 MANY = 8
 """Number of batches from which on it pays to measure whether they go faster side by side."""
+
+
+@dataclass(frozen=True)
+class SourceSentence:
+    """A sentence in tokens, ready to be searched for its translation."""
+
+    tokens: list[int] | None
+    """Token ids, EOS left out; None where there is nothing to translate."""
+    number: int
+    """Number of its line in the caller's data: errors name it, and draws depend on it."""
+    begins: bool = True
+    """Whether it begins its line."""
 
 
 class Translator:
@@ -70,7 +84,7 @@ class Translator:
 
     def translate(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str] | Sequence[SourceSentence],
         settings: SearchSpec | None = None,
         *,
         batch: int = 64,
@@ -79,6 +93,7 @@ class Translator:
         scores: bool = True,
         split: bool = False,
         bad: BadLines | None = None,
+        wanted: Wanted | None = None,
     ) -> list[list[TextOutput]]:
         """The translations of each line, best first.
 
@@ -86,7 +101,8 @@ class Translator:
         one translation, which is empty.
 
         Args:
-            texts: lines, of one sentence each unless ``split``.
+            texts: lines, of one sentence each unless ``split``; or what ``encode`` has made of lines of
+                several callers, each with its own number.
             settings: how to search; the recipe's way if left out. A prefix begins a line, not each sentence.
             batch: sentences side by side; it changes the speed, not the result.
             first: the number of the first line in the caller's data, from 1. Errors name lines, and
@@ -97,37 +113,41 @@ class Translator:
                 ones joined, and its score is their sum.
             bad: what to do about lines that cannot be translated; they get an empty translation, too. An
                 error is raised if left out.
+            wanted: whether each sentence still is; one that is not leaves, with whatever it has by then.
 
         Raises:
             DecodingError: a line is longer than the model takes or no text, or the settings do not suit the
                 model.
         """
         bad = BadLines("stop") if bad is None else bad
-        lines = [self._sentences(text) if split else [text] for text in texts]
-        places = [index for index, line in enumerate(lines) for _ in line]
-        sentences = [sentence for line in lines for sentence in line]
-        sources = self._encoded(sentences, [first + index for index in places], bad)
-        if not split:
-            sound = {first + index: text for index, text in enumerate(texts)}
+        lines = [self._sentences(text) if split else [text] for text in texts if isinstance(text, str)]
+        sentences = [text for text in texts if not isinstance(text, str)] or self._encoded(lines, first, bad)
+        if lines and not split:
+            sound = {number: line for number, (line,) in enumerate(lines, start=first)}
             self.tokenizers.source.note_longer({n: t for n, t in sound.items() if n not in bad.left_out})
         settings = self.settings if settings is None else settings
         results = [[TextOutput("", 0.0, (), [], finished=True)] for _ in sentences]
-        filled = [
-            index for index, text in enumerate(sentences) if not is_blank(text) and sources[index] is not None
-        ]
-        kept = [sources[index] or [] for index in filled]
-        numbers = [first + places[index] for index in filled]
-        begins = [at == 0 or places[at - 1] != places[at] for at in filled]
+        filled = [index for index, sentence in enumerate(sentences) if sentence.tokens is not None]
+        begins = [sentences[index].begins for index in filled]
         shown = progress("translating", len(filled), "sentences") if advance is None else nullcontext(advance)
         with shown as done:
-            for way, chosen in _ways(settings, begins):
-                sought = [kept[place] for place in chosen], [numbers[place] for place in chosen]
-                for order, rows, found in self._searches(*sought, way, batch):
+            for way, taken in _ways(settings, begins):
+                places = [filled[place] for place in taken]
+                sought = [sentences[place] for place in places]
+                for order, rows, found in self._searches(sought, way, batch, still_wanted(wanted, places)):
                     for place, best in zip(order, self._outputs(rows, found, way, scores), strict=True):
-                        results[filled[chosen[place]]] = best
+                        results[places[place]] = best
                     done(len(order))
         rest = iter(results)
-        return [[_joined([next(rest)[0] for _ in line])] for line in lines] if split else results
+        return [[_joined([next(rest)[0] for _ in line])] for line in lines] if split and lines else results
+
+    def encode(self, texts: Sequence[str], *, first: int = 1) -> list[SourceSentence]:
+        """Lines ready for ``translate``, of one sentence each; see there for ``first``.
+
+        Raises:
+            DecodingError: a line is longer than the model takes or no text.
+        """
+        return self._encoded([[text] for text in texts], first, BadLines("stop"))
 
     def fits(self, texts: Sequence[str]) -> list[bool]:
         """Whether each sentence is short enough for the model."""
@@ -153,10 +173,10 @@ class Translator:
         """The sentences of ``line``; itself where there is but one, or none."""
         return split_line(self.tokenizers.source.normalized(line)) if unreadable(line, 0) is None else [line]
 
-    def _encoded(
-        self, sentences: Sequence[str], numbers: Sequence[int], bad: BadLines
-    ) -> list[list[int] | None]:
-        """The tokens of each sentence; None on lines of these ``numbers`` that are left out."""
+    def _encoded(self, lines: Sequence[Sequence[str]], first: int, bad: BadLines) -> list[SourceSentence]:
+        """The sentences of all ``lines``; those of lines that are left out have no tokens."""
+        numbers = [number for number, line in enumerate(lines, start=first) for _ in line]
+        sentences = [*chain.from_iterable(lines)]
         for number, sentence in zip(numbers, sentences, strict=True):
             if (why := unreadable(sentence, number)) is not None:
                 bad.leave_out(number, why)
@@ -165,29 +185,36 @@ class Translator:
             for number, sentence in zip(numbers, sentences, strict=True)
         ]
         self.tokenizers.source.note_unseen(readable)
-        sources: list[list[int] | None] = []
         most = self._most
-        for number, source in zip(numbers, self.tokenizers.source.encode_all(readable), strict=True):
+        sources = self.tokenizers.source.encode_all(readable)
+        for number, source in zip(numbers, sources, strict=True):
             if len(source) > most:
                 bad.cut_short(
                     number,
                     f"line {number} has {len(source):,} tokens, but the model takes {most:,} at most; "
                     "split the sentence.",
                 )
-            sources.append(source[:most])
+        before = [first - 1, *numbers]
         return [
-            None if number in bad.left_out else source
-            for number, source in zip(numbers, sources, strict=True)
+            SourceSentence(
+                None if is_blank(sentence) or number in bad.left_out else source[:most],
+                number,
+                begins=number != last,
+            )
+            for number, last, sentence, source in zip(numbers, before, sentences, sources, strict=False)
         ]
 
     def _searches(
-        self, sources: Sequence[list[int]], numbers: Sequence[int], settings: SearchSpec, batch: int
+        self, sentences: Sequence[SourceSentence], settings: SearchSpec, batch: int, wanted: Wanted | None
     ) -> Iterator[tuple[list[int], Batch, list[list[Hypothesis]]]]:
-        """Batch by batch the places of its sentences among ``sources``, their tokens, and what is found."""
+        """Batch by batch the places of those of ``sentences`` in it, their tokens, and what is found."""
+        sources = [sentence.tokens or [] for sentence in sentences]
         orders = length_batches([len(source) for source in sources], batch)
         batches = [Batch.of([[*sources[place], EOS] for place in order], self._device) for order in orders]
         jobs = [
-            self._job(rows, [numbers[place] for place in order], settings)
+            self._job(
+                rows, [sentences[place].number for place in order], settings, still_wanted(wanted, order)
+            )
             for rows, order in zip(batches, orders, strict=True)
         ]
         few = len(jobs) < MANY or self._device.type != "cpu"
@@ -215,11 +242,12 @@ class Translator:
         return self.model.output_weight.device
 
     def _job(
-        self, rows: Batch, numbers: list[int], settings: SearchSpec
+        self, rows: Batch, numbers: list[int], settings: SearchSpec, wanted: Wanted | None
     ) -> Callable[[], list[list[Hypothesis]]]:
         """The search of one batch, ready to be called."""
         limit = self.model.longest - 1
-        return partial(self.engine, rows.tokens, rows.layout, settings, model_limit=limit, numbers=numbers)
+        told = partial(self.engine, rows.tokens, rows.layout, settings, model_limit=limit, numbers=numbers)
+        return told if wanted is None else partial(told, wanted=wanted)
 
     def _candidate(self, hypothesis: Hypothesis) -> TextOutput:
         target, tokens = self.tokenizers.target, hypothesis.tokens

@@ -36,7 +36,7 @@ _SECONDS_TO_FETCH = 300
 
 
 @dataclass(frozen=True)
-class Prompt:
+class RecordedPrompt:
     """One recorded sentence."""
 
     name: str
@@ -50,9 +50,9 @@ class Prompt:
 class PromptSets(NamedTuple):
     """Prompts for training, for validation, and for testing; no text is in two of them."""
 
-    train: list[Prompt]
-    valid: list[Prompt]
-    test: list[Prompt]
+    train: list[RecordedPrompt]
+    valid: list[RecordedPrompt]
+    test: list[RecordedPrompt]
 
 
 class PromptsSpec(Spec):
@@ -145,7 +145,7 @@ def read_transcripts(path: Path) -> dict[str, str]:
     return {name.strip(): transcript.strip() for name, _, transcript in lines}
 
 
-def _prompts(folder: Path, rate: int) -> Iterator[Prompt]:
+def _prompts(folder: Path, rate: int) -> Iterator[RecordedPrompt]:
     """The prompts that have a sound and a text, sorted by name."""
     for name, transcript in sorted(read_transcripts(folder / _TRANSCRIPTS).items()):
         path = folder / _SOUNDS / f"{name}.wav"
@@ -156,7 +156,7 @@ def _prompts(folder: Path, rate: int) -> Iterator[Prompt]:
         source = open_audio(path)
         blocks = [block[:, 0] for block in source.blocks()]
         samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-        yield Prompt(name, text, resampled(samples, source.rate, rate))
+        yield RecordedPrompt(name, text, resampled(samples, source.rate, rate))
 
 
 def _bucket(text: str) -> int:

@@ -23,6 +23,12 @@ struct Greedy {  // the longest of its B sentences has `stride` tokens
     int64_t *tokens;           // (B,stride)
     float *log_probabilities;  // (B,stride)
     int64_t *written;          // (B) of these; -1 where logits are not numbers
+    const bool *wanted;        // flags, which fall while all this runs; null where all are wanted
+    const int64_t *place;      // (B) the flag of each sentence
+
+    bool wants(int64_t s) const {
+        return wanted == nullptr || __atomic_load_n(wanted + place[s], __ATOMIC_RELAXED);
+    }
 };
 
 namespace {
@@ -97,7 +103,8 @@ struct Search {
             greedy.tokens[s * greedy.stride + position] = last[n];
             greedy.log_probabilities[s * greedy.stride + position] = choice[n];
             greedy.written[s] = last[n] < 0 ? -1 : position + 1;
-            if (last[n] >= 0 && last[n] != model.end && position + 1 < greedy.longest[s]) living.push_back(n);
+            const bool goes_on = last[n] >= 0 && last[n] != model.end && position + 1 < greedy.longest[s];
+            if (goes_on && greedy.wants(s)) living.push_back(n);
         }
         if (living.size() < rows.size()) select(living);
     }

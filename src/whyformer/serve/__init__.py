@@ -1,0 +1,1 @@
+"""A service: runs that clients ask over HTTP and WebSockets."""

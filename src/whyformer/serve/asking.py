@@ -1,0 +1,44 @@
+"""Who asks: a request on its way, until when, and whether anybody still waits for its answer."""
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass(eq=False)
+class Asking:
+    """A request on its way: who asks, until when, and whether anybody still waits."""
+
+    id: str
+    """Id of the request, echoed to the client and written to logs."""
+    deadline: float | None = None
+    """Time (``time.monotonic()``) at which the answer is worth nothing any more."""
+    began: float = field(default_factory=time.monotonic)
+    """Time at which the request came."""
+    _gone: bool = field(default=False, init=False)
+    _told: dict[object, Callable[[], None]] = field(
+        default_factory=dict[object, Callable[[], None]], init=False, repr=False
+    )
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left: work for it is dropped, and a running search of it is stopped."""
+        return self._gone
+
+    @gone.setter
+    def gone(self, gone: bool) -> None:
+        self._gone = gone
+        if gone:
+            for tell in [*self._told.values()]:
+                tell()
+
+    @contextmanager
+    def telling(self, leave: Callable[[], None]) -> Generator[None]:
+        """Call ``leave`` as soon as the client leaves while the block runs."""
+        key = object()
+        self._told[key] = leave
+        try:
+            yield
+        finally:
+            del self._told[key]

@@ -1,0 +1,76 @@
+"""Hosting: run folders opened under the names that clients ask for."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from hashlib import file_digest
+from pathlib import Path
+
+from whyformer.errors import DataError
+from whyformer.models.bert import BERTSpec
+from whyformer.models.classifier import ClassifierSpec
+from whyformer.models.elmo import ELMoSpec
+from whyformer.models.gpt import GPTSpec
+from whyformer.runs.execution import Execution
+from whyformer.runs.load import OpenRun, load_embedder, load_runner, open_run
+from whyformer.serve.languages import language_pair
+from whyformer.serve.service import HostedRun
+from whyformer.tasks.embedding.embedder import Embedder
+from whyformer.tasks.translation.translator import Translator
+
+
+def named_runs(given: Sequence[str]) -> dict[str, Path]:
+    """The folders of runs by the names they are served by; each is given as ``RUN`` or ``NAME=RUN``.
+
+    Raises:
+        DataError: two runs have one name, or a name is empty.
+    """
+    found = dict[str, Path]()
+    for text in given:
+        name, equals, folder = text.partition("=")
+        path = Path(folder if equals and not Path(text).exists() else text)
+        if path == Path(text):
+            name = path.resolve().name
+        if not name:
+            raise DataError(f"{text}: this run has no name; write it as NAME=RUN.")
+        if name in found:
+            raise DataError(f"{found[name]} and {path} would both be served as {name}; name one by NAME=RUN.")
+        found[name] = path
+    return found
+
+
+def host_run(name: str, folder: Path, execution: Execution) -> HostedRun:
+    """The run in ``folder``, loaded to be served as ``name``.
+
+    Precision and engine are for runs that translate; others compute as they do.
+
+    Raises:
+        CheckpointError: this is no run folder, or its weights are damaged, or the engine cannot take them.
+        RecipeError: its recipe cannot be read.
+        TokenizerError: its tokenizer is missing or damaged.
+        DecodingError: this machine has no such device, or cannot compute so.
+    """
+    opened = open_run(folder)
+    weights = opened.folder.find_weights()
+    if not issubclass(opened.task.runner_type, Translator):
+        execution = replace(execution, precision="fp32", engine="auto")
+    with weights.open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    created = int(weights.stat().st_mtime)
+    return HostedRun(
+        name,
+        opened.task.name,
+        load_runner(folder, execution),
+        digest,
+        created,
+        embedder=_embedder(opened, execution),
+        reopen=partial(host_run, name, folder, execution),
+        languages=language_pair(opened.recipe),
+    )
+
+
+def _embedder(opened: OpenRun, execution: Execution) -> Embedder | None:
+    """The maker of vectors by the weights of a run that has read texts; None for all others."""
+    if not isinstance(opened.recipe.model, BERTSpec | GPTSpec | ELMoSpec | ClassifierSpec):
+        return None
+    return load_embedder(opened.folder.path, execution)

@@ -1,0 +1,1 @@
+"""Live sound: what clients say, session by session, computed together."""

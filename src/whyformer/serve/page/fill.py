@@ -1,0 +1,96 @@
+"""Route ``/v1/fill``: what may stand in the holes of a text, as the page asks it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+
+from whyformer.errors import DecodingError
+from whyformer.serve.protocols.asking import noted_asking
+from whyformer.serve.protocols.bodies import checked_text, json_fields
+from whyformer.serve.refusals import InvalidRequestError
+from whyformer.serve.service import Service
+from whyformer.tasks.masked_lm.filler import Filled
+
+_TASK = "masked_lm"
+_LONGEST = 2_000
+"""Maximum number of characters of a text; no model takes as many tokens."""
+_MOST_GUESSES = 20
+
+
+class FillRequest(BaseModel):
+    """A text with holes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    text: Annotated[str, Field(max_length=_LONGEST)]
+    """The text, with [MASK] where something is to be filled in."""
+    model: str | None = None
+    """Name of the run; the first that fills holes if left out."""
+    top: Annotated[int, Field(ge=1, le=_MOST_GUESSES)] = 5
+    """Guesses for each hole."""
+
+
+class HoleGuess(BaseModel):
+    """A piece that may stand in a hole."""
+
+    text: str
+    token: str
+    probability: float
+
+
+class FillAnswer(BaseModel):
+    """A text filled in, and the likeliest pieces of each hole."""
+
+    model: str
+    text: str
+    holes: list[list[HoleGuess]]
+
+
+def fill_router(service: Service) -> APIRouter:
+    """Return the route ``/v1/fill`` in front of ``service``; refusals are left to the application."""
+    router = APIRouter(prefix="/v1", tags=["Whyformer"])
+    body = {"application/json": {"schema": FillRequest.model_json_schema()}}
+
+    @router.post("/fill", openapi_extra={"requestBody": {"required": True, "content": body}})
+    async def fill(request: Request) -> FillAnswer:
+        """Fill the holes of one text: the likeliest pieces of each, best first."""
+        asked = await _read(request)
+        run = service.find(asked.model, _TASK)
+        try:
+            [filled] = await service.fill(run, [asked.text], asked.top, noted_asking(request))
+        except DecodingError as error:
+            raise InvalidRequestError(str(error), field="text") from error
+        return _answer(run.name, filled)
+
+    return router
+
+
+async def _read(request: Request) -> FillRequest:
+    """Return the question in the body of ``request``.
+
+    Raises:
+        InvalidRequestError: a field is missing or wrong, or the body cannot be read.
+    """
+    fields = await json_fields(request)
+    for name in ("text", "model"):
+        if fields.get(name) is not None:
+            checked_text(fields[name], name)
+    try:
+        return FillRequest.model_validate(fields)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        # A name that nobody knows may be anything.
+        place = ascii(".".join(map(str, fault["loc"])))[1:-1][:40]
+        raise InvalidRequestError(
+            f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}.", field=place
+        ) from None
+
+
+def _answer(model: str, filled: Filled) -> FillAnswer:
+    holes = [
+        [HoleGuess(text=each.text, token=each.token, probability=each.probability) for each in guesses]
+        for guesses in filled.holes
+    ]
+    return FillAnswer(model=model, text=filled.text, holes=holes)

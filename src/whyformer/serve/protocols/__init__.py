@@ -1,0 +1,1 @@
+"""Protocols: what clients speak, each as routes in front of one service."""

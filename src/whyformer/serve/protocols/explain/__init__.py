@@ -1,0 +1,1 @@
+"""Our own dialect: the runs that are served, and a look inside at one sentence."""

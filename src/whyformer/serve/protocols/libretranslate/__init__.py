@@ -1,0 +1,1 @@
+"""LibreTranslate's dialect: texts in, translations out, by languages instead of runs."""

@@ -1,0 +1,1 @@
+"""Completions: texts that go on from prompts, or translations of them."""

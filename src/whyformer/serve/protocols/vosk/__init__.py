@@ -1,0 +1,1 @@
+"""The dialect of Vosk's server: sound over a WebSocket, words back."""
