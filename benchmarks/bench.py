@@ -106,6 +106,7 @@ FULL = (
     Step("cold-start", "cold_start.py --rounds 3", 50, paced=False),
     Step("batch-invariance", f"batch_invariance.py {DEMO} --sentences 200", 30, paced=False, needs=DEMO),
     Step("position-cost", "position_cost.py --rounds 7", 30, paced=False),
+    Step("service", f"service.py {DEMO} --sentences 500 --rounds 2 --phase 3", 120, needs=DEMO),
 )
 QUICK = (
     Step("prepare", PREPARE, 50, paced=False),
