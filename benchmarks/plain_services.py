@@ -30,8 +30,8 @@ def whyformer_translator(run: str, precision: str = "fp32") -> Best:
     """A run as `whyformer.load` gives it."""
     import whyformer
 
-    translator: Any = whyformer.load(run, device="cpu", precision=precision)
-    return translator.best
+    load: Any = whyformer.load
+    return load(run, device="cpu", precision=precision).best
 
 
 def ctranslate2_translator(folder: str, beam: str = "5") -> Best:
@@ -42,7 +42,7 @@ def ctranslate2_translator(folder: str, beam: str = "5") -> Best:
     engine = ctranslate2.Translator(
         str(Path(folder) / "ctranslate2"), compute_type="int8", inter_threads=2, intra_threads=1
     )
-    tokenizer = Tokenizer.from_file(str(Path(folder) / "marian" / "tokenizer.json"))
+    tokenizer: Any = Tokenizer.from_file(str(Path(folder) / "marian" / "tokenizer.json"))
 
     def best(texts: list[str]) -> list[str]:
         encoded = [encoding.tokens for encoding in tokenizer.encode_batch(texts)]

@@ -162,11 +162,11 @@ class Bench:
         self, server: Process, width: int, name: str, rate: float | None = None, seconds: float | None = None
     ) -> Phase:
         """Let a client ask for sentences in lists of ``width``, at a ``rate`` or in a closed loop."""
-        seconds = self.length if seconds is None else seconds
+        lasts = self.length if seconds is None else seconds
         plan = {
             "port": server.port,
             "bodies": self.bodies(width),
-            "seconds": seconds,
+            "seconds": lasts,
             "connections": CONNECTIONS[width] if rate is None else MOST_CONNECTIONS,
             "rate": rate,
             "grace": 20.0 if rate is None else 5.0,
@@ -181,7 +181,7 @@ class Bench:
         )
         if ran.returncode:
             sys.exit(f"the client of {name} failed: {ran.stderr.strip()[-300:]}")
-        phase = Phase(width, seconds, json.loads(ran.stdout), server.processor - before)
+        phase = Phase(width, lasts, json.loads(ran.stdout), server.processor - before)
         self.records.append({"phase": name, **phase.record()})
         return phase
 
@@ -422,7 +422,8 @@ def peer_rows(
                             f"{name}, {_requests(width)}",
                             rate=f"{phase.rate:.1f}",
                             processor=f"{1000 * cost:.2f}",
-                            more=f"{times(mine, phase.rate)}; by processor x{cost / ours:.2f}; failed {failed}",
+                            more=f"{times(mine, phase.rate)}; by processor x{cost / ours:.2f}; "
+                            f"failed {failed}",
                         )
                     )
     return rows

@@ -22,9 +22,11 @@ LAST = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"
 async def asked(load_generator: Any, answers: list[bytes], **plan: Any) -> Any:
     """What the client tells of a server that gives ``answers`` in turn; an empty one ends the connection."""
     given = 0
+    writers = list[asyncio.StreamWriter]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal given
+        writers.append(writer)
         while head := await reader.readuntil(b"\r\n\r\n"):
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             json.loads(await reader.readexactly(length))
@@ -47,6 +49,9 @@ async def asked(load_generator: Any, answers: list[bytes], **plan: Any) -> Any:
     port = server.sockets[0].getsockname()[1]
     told = await load_generator.Client(load_generator.Plan(port=port, **plan)).run()
     server.close()
+    for writer in writers:
+        writer.close()
+    await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
     return told
 
 
@@ -84,12 +89,20 @@ def test_goodput_is_what_came_in_time(script: Script):
 
 
 @pytest.mark.slow
-def test_all_arms_are_measured(demo: Path, tmp_path: Path, script: Script):
+def test_all_arms_are_measured(reverse_run: Path, tmp_path: Path, script: Script):
     pytest.importorskip("fastapi")
     script("report")
     told = subprocess.run(
         [
-            *(sys.executable, str(BENCHMARKS / "service.py"), str(demo), "--rounds", "1", "--phase", "1"),
+            *(
+                sys.executable,
+                str(BENCHMARKS / "service.py"),
+                str(reverse_run),
+                "--rounds",
+                "1",
+                "--phase",
+                "1",
+            ),
             *("--sentences", "64", "--name", "smoke"),
         ],
         capture_output=True,

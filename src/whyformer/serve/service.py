@@ -113,6 +113,15 @@ class Service:
                 return run
         raise UnknownRunError(f"there is no run {name!r} for this here.", field="model")
 
+    def check_room(self, run: HostedRun, asking: Asking) -> None:
+        """Refuse a request to ``run`` that would be refused however small it is, before its work begins.
+
+        Raises:
+            OverloadedError: there is no room, or nothing could be done in time.
+            DeadlinePassedError: its time is over.
+        """
+        self._lane(run).calls.check_room(asking)
+
     async def translate(
         self, run: HostedRun, texts: Sequence[str], settings: SearchSpec | None, asking: Asking
     ) -> list[list[TextOutput]]:

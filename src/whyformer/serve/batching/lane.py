@@ -44,6 +44,10 @@ class Lane:
         """The figures of its queue at this moment."""
         return self._queue.figures()
 
+    def check_room(self, asking: Asking) -> None:
+        """Refuse what would be refused however small it is; see ``WorkQueue.check_room``."""
+        self._queue.check_room(asking)
+
     async def ask(
         self, operation: Operation[ItemT, Any, AnswerT], items: Sequence[ItemT], asking: Asking
     ) -> list[AnswerT]:
