@@ -80,6 +80,11 @@ class WorkQueue:
             self._figures.enter(len(work.items), cost)
             self._lock.notify()
 
+    def refusal(self, asking: Asking) -> RefusalError | None:
+        """Refusal that any request of ``asking`` would get now, however small; it counts as none."""
+        with self._lock:
+            return self._refusal(1, asking)
+
     def check_room(self, asking: Asking) -> None:
         """Refuse a request that would be refused however small it is, before anybody works on it.
 
