@@ -89,9 +89,9 @@ def request_body(limits: TranslationLimits, targets: Sequence[str]) -> dict[str,
         "maxLength": limits.characters,
         "pattern": r"^[^\u0000]*$",
     }
-    # In a form one empty text in a list is no text at all.
-    forms = {"type": "array", "items": text, "minItems": 1, "maxItems": limits.texts}
-    json = forms | {"items": text | {"minLength": 0}}
+    json = {"type": "array", "items": text | {"minLength": 0}, "minItems": 1, "maxItems": limits.texts}
+    # A list of one text looks like a text in a form, and may not be empty as that.
+    forms = json | {"minItems": 2}
     kinds = {
         "application/json": json,
         "application/x-www-form-urlencoded": forms,
@@ -117,7 +117,7 @@ def _schema(limits: TranslationLimits, targets: Sequence[str], texts: Sequence[A
             "alternatives": {
                 "anyOf": [
                     {"type": "integer", "maximum": limits.alternatives},
-                    {"type": "string", "pattern": r"^([+-]?[0-9]{1,9})?$"},
+                    {"type": "string", "pattern": r"^([+-]?[0-9]{1,100})?$"},
                 ],
                 "default": 0,
             },

@@ -26,7 +26,7 @@ _MOST = 2_048
 """Maximum number of texts of a request, as with OpenAI."""
 
 
-_SeenText = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000]*\S[^\u0000]*$"})]
+_SeenText = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"})]
 """Text in which there is something to see, and no NUL; what is wrong is told with its place."""
 
 
