@@ -230,8 +230,8 @@ class Soak:
                 status, told, answer = await asked(self._served.port, "POST", path, body, name, random, kind)
         except ClientLeftError:
             report.outcomes["left"] += 1
-        except (OSError, TimeoutError) as error:
-            if isinstance(error, OSError) and (life != self._served.life or life % 2 == 0):
+        except OSError as error:
+            if not isinstance(error, TimeoutError) and (life != self._served.life or life % 2 == 0):
                 report.outcomes["cut off by a kill"] += 1
                 await asyncio.sleep(0.2)
             else:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,7 +121,13 @@ def test_openais_completions_translate(client: OpenAI, translations: list[str]):
 
 @pytest.mark.parametrize("stop", [None, "five", [" six", "x"], "e f"])
 def test_openais_streams_say_the_same_with_stops(client: OpenAI, stop: str | list[str] | None):
-    asked = {"model": "counting", "prompt": "one two", "max_tokens": 24, "temperature": 0, "seed": 1}
+    asked: dict[str, Any] = {
+        "model": "counting",
+        "prompt": "one two",
+        "max_tokens": 24,
+        "temperature": 0,
+        "seed": 1,
+    }
     whole = client.completions.create(**asked, stop=stop)
     parts = list(client.completions.create(**asked, stop=stop, stream=True))
     streamed = [part.choices[0] for part in parts if part.choices]
