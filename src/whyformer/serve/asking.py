@@ -16,6 +16,8 @@ class Asking:
     """Time (``time.monotonic()``) at which the answer is worth nothing any more."""
     began: float = field(default_factory=time.monotonic)
     """Time at which the request came."""
+    texts: int | None = None
+    """Number of texts that the client has sent, where they are asked for in more pieces."""
     _gone: bool = field(default=False, init=False)
     _told: dict[object, Callable[[], None]] = field(
         default_factory=dict[object, Callable[[], None]], init=False, repr=False

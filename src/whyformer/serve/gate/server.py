@@ -17,6 +17,7 @@ from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from whyformer.serve.gate.transport import EndingTransport
 from whyformer.serve.operation.lifecycle import Lifecycle
 from whyformer.serve.operation.limits import Limits
 from whyformer.serve.operation.logs import log
@@ -81,7 +82,8 @@ class _Connection(HttpToolsProtocol):
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)
+        # A WebSocket takes over what it finds here.
+        super().connection_made(EndingTransport.around(transport, self.loop, self.seconds))
         self._start_timer()
 
     @override

@@ -48,21 +48,21 @@ class GuardedService(Service):
     async def translate(
         self, run: HostedRun, texts: Sequence[str], settings: SearchSpec | None, asking: Asking
     ) -> list[list[TextOutput]]:
-        self._check(texts, settings)
+        self._check(texts, settings, asking)
         return self._count(run, texts, asking, await self._service.translate(run, texts, settings, asking))
 
     @override
     async def generate(
         self, run: HostedRun, prompts: Sequence[Prompt], settings: SearchSpec | None, asking: Asking
     ) -> list[list[TextOutput]]:
-        self._check(prompts, settings)
+        self._check(prompts, settings, asking)
         return self._count(run, prompts, asking, await self._service.generate(run, prompts, settings, asking))
 
     @override
     async def stream(
         self, run: HostedRun, prompt: Prompt, settings: SearchSpec | None, asking: Asking
     ) -> AsyncGenerator[Piece]:
-        self._check([prompt], settings)
+        self._check([prompt], settings, asking)
         pieces = list[Piece]()
         # Whoever stops listening stops the search.
         async with aclosing(self._service.stream(run, prompt, settings, asking)) as written:
@@ -74,7 +74,7 @@ class GuardedService(Service):
 
     @override
     async def embed(self, run: HostedRun, texts: Sequence[str], asking: Asking) -> Tensor:
-        self._check(texts, None)
+        self._check(texts, None, asking)
         found = await self._service.embed(run, texts, asking)
         self._metrics.wrote(run.name, len(texts), 0)
         self._log(run, texts, [], asking)
@@ -84,13 +84,13 @@ class GuardedService(Service):
     async def explain(
         self, run: HostedRun, source: str, translation: str | None, asking: Asking
     ) -> Inspection:
-        self._check([source, translation or ""], None)
+        self._check([source, translation or ""], None, asking)
         self._log(run, [source], [translation or ""], asking)
         return await self._service.explain(run, source, translation, asking)
 
     @override
     async def fill(self, run: HostedRun, texts: Sequence[str], top: int, asking: Asking) -> list[Filled]:
-        self._check(texts, None)
+        self._check(texts, None, asking)
         found = await self._service.fill(run, texts, top, asking)
         self._metrics.wrote(run.name, len(texts), sum(len(filled.holes) for filled in found))
         self._log(run, texts, [filled.text for filled in found], asking)
@@ -104,9 +104,9 @@ class GuardedService(Service):
     async def compute(self, run: HostedRun, work: Callable[[], ResultT], asking: Asking) -> ResultT:
         return await self._service.compute(run, work, asking)
 
-    def _check(self, texts: Sequence[Prompt], settings: SearchSpec | None) -> None:
+    def _check(self, texts: Sequence[Prompt], settings: SearchSpec | None, asking: Asking) -> None:
         # Tokens are numbers: the model's own length bounds them.
-        self._limits.check_texts([text for text in texts if isinstance(text, str)])
+        self._limits.check_texts([text for text in texts if isinstance(text, str)], asking.texts)
         self._limits.check_search(settings)
 
     def _count(

@@ -32,16 +32,19 @@ class Limits:
     seconds: float = 30.0
     """Maximum time in which a client sends its request, head and body, and takes a piece of an answer."""
 
-    def check_texts(self, texts: Sequence[str]) -> None:
+    def check_texts(self, texts: Sequence[str], sent: int | None = None) -> None:
         """Refuse ``texts`` of one request that are too many, too long, or no texts.
+
+        If they are pieces of texts, the number of those that were ``sent`` counts.
 
         Raises:
             RequestTooLargeError: they are too many or too long.
             InvalidRequestError: one holds half of a surrogate pair, as JSON can write it.
         """
-        if len(texts) > self.items:
+        sent = len(texts) if sent is None else sent
+        if sent > self.items:
             raise RequestTooLargeError(
-                f"the request has {len(texts):,} texts and {self.items:,} are the most; send several."
+                f"the request has {sent:,} texts and {self.items:,} are the most; send several."
             )
         characters = sum(map(len, texts))
         if characters > self.characters:

@@ -3,11 +3,14 @@
 import json
 import logging
 import traceback
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
 from typing_extensions import override
+
+from whyformer.errors import WhyformerNote
 
 LogStyle = Literal["plain", "json"]
 
@@ -16,9 +19,13 @@ LOGGER = logging.getLogger("whyformer.serve")
 
 def start_logging(style: LogStyle, stream: TextIO) -> None:
     """Write the logs of the service, and warnings of what it stands on, to ``stream``."""
+    # Notes are for whoever has written a text, and quote it.
+    warnings.simplefilter("ignore", WhyformerNote)
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_JSONLines() if style == "json" else _Plain())
-    for name, level in (("whyformer.serve", logging.INFO), ("uvicorn", logging.WARNING)):
+    # What is wrong with a form is told to its client.
+    levels = {"whyformer.serve": logging.INFO, "uvicorn": logging.WARNING, "python_multipart": logging.ERROR}
+    for name, level in levels.items():
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(level)

@@ -8,7 +8,8 @@ from starlette.requests import Request
 
 from whyformer.errors import DecodingError
 from whyformer.serve.protocols.asking import noted_asking
-from whyformer.serve.protocols.bodies import checked_text, json_fields
+from whyformer.serve.protocols.bodies import NO_NUL, checked_text, json_fields
+from whyformer.serve.protocols.documents import json_body
 from whyformer.serve.refusals import InvalidRequestError
 from whyformer.serve.service import Service
 from whyformer.tasks.masked_lm.filler import Filled
@@ -24,9 +25,11 @@ class FillRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    text: Annotated[str, Field(max_length=_LONGEST)]
+    text: Annotated[
+        str, Field(max_length=_LONGEST, json_schema_extra={"pattern": r"^[^\u0000]*\[MASK\][^\u0000]*$"})
+    ]
     """The text, with [MASK] where something is to be filled in."""
-    model: str | None = None
+    model: Annotated[str | None, Field(json_schema_extra={"pattern": NO_NUL})] = None
     """Name of the run; the first that fills holes if left out."""
     top: Annotated[int, Field(ge=1, le=_MOST_GUESSES)] = 5
     """Guesses for each hole."""
@@ -51,9 +54,8 @@ class FillAnswer(BaseModel):
 def fill_router(service: Service) -> APIRouter:
     """Return the route ``/v1/fill`` in front of ``service``; refusals are left to the application."""
     router = APIRouter(prefix="/v1", tags=["Whyformer"])
-    body = {"application/json": {"schema": FillRequest.model_json_schema()}}
 
-    @router.post("/fill", openapi_extra={"requestBody": {"required": True, "content": body}})
+    @router.post("/fill", openapi_extra=json_body(FillRequest))
     async def fill(request: Request) -> FillAnswer:
         """Fill the holes of one text: the likeliest pieces of each, best first."""
         asked = await _read(request)

@@ -16,6 +16,9 @@ from starlette.requests import Request
 
 from whyformer.serve.refusals import InvalidRequestError
 
+NO_NUL = r"^[^\u0000]*$"
+"""Pattern, for the OpenAPI document, of text that ``checked_text`` takes."""
+
 Fields = Mapping[str, object]
 """Values by the names of their fields."""
 
@@ -32,7 +35,7 @@ async def json_fields(request: Request) -> Fields:
         InvalidRequestError: it is none.
     """
     try:
-        value = json.loads(await _text(request), parse_constant=_refuse_constant)
+        value = json.loads(await _text(request), parse_constant=_refuse_constant, parse_float=_number)
     except RecursionError:
         raise InvalidRequestError("the JSON of the body is nested too deeply.") from None
     except ValueError as error:
@@ -120,6 +123,12 @@ async def _text(request: Request) -> str:
         return (await request.body()).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidRequestError("the body is not UTF-8; encode its text so.") from None
+
+
+def _number(digits: str) -> float | int:
+    value = float(digits)
+    # JSON knows numbers only: 1.0 is the integer 1.
+    return int(value) if value.is_integer() else value
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -9,7 +9,7 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.constraints import ConstraintsSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.serve.protocols.bodies import checked_text, json_fields, quoted
+from whyformer.serve.protocols.bodies import NO_NUL, checked_text, json_fields, quoted
 from whyformer.serve.refusals import InvalidRequestError
 
 LARGEST_TREE = 8
@@ -18,6 +18,8 @@ _SHOWN = 4
 """Hypotheses that are shown unless a request says otherwise."""
 _TEXT = 2_000
 """Maximum number of characters of a sentence; no model takes as many tokens."""
+
+_LARGEST_ID = 2**31 - 1
 
 
 class _Asked(BaseModel):
@@ -45,13 +47,16 @@ class AskedSearch(_Asked):
 class ExplainRequest(_Asked):
     """A sentence to look into, and one translation of it if it is not to be searched for."""
 
-    text: str = Field(max_length=_TEXT)
+    text: str = Field(max_length=_TEXT, json_schema_extra={"pattern": NO_NUL})
     """The sentence."""
-    model: str | None = None
+    model: str | None = Field(default=None, json_schema_extra={"pattern": NO_NUL})
     """Name of the run; the first that translates if left out."""
-    translation: str | None = Field(default=None, max_length=_TEXT)
+    translation: str | None = Field(default=None, max_length=_TEXT, json_schema_extra={"pattern": NO_NUL})
     """A translation that the model is to read as if it had written it."""
-    ids: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=_TEXT)] | None = None
+    ids: (
+        Annotated[list[Annotated[int, Field(ge=0, le=_LARGEST_ID)]], Field(min_length=1, max_length=_TEXT)]
+        | None
+    ) = None
     """The same as tokens, as an answer before has named them."""
     finished: bool = True
     """Whether the end mark follows them."""

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from whyformer.serve.languages import LanguagePair
 from whyformer.serve.protocols.asking import noted_asking
+from whyformer.serve.protocols.documents import json_body
 from whyformer.serve.protocols.explain.answer import facts_of, look_into
 from whyformer.serve.protocols.explain.request import ExplainRequest, read_question
 from whyformer.serve.service import HostedRun, Service
@@ -23,9 +24,8 @@ def explain_router(service: Service, languages: Mapping[str, LanguagePair]) -> A
     ``languages`` are what runs translate between, by their names, where that is known.
     """
     router = APIRouter(prefix="/v1", tags=["Whyformer"])
-    body = {"application/json": {"schema": ExplainRequest.model_json_schema()}}
 
-    @router.post("/explain", openapi_extra={"requestBody": {"required": True, "content": body}})
+    @router.post("/explain", openapi_extra=json_body(ExplainRequest))
     async def explain(request: Request) -> Response:
         """Look into one sentence: tokens, what each step would rather have written, attention, the search.
 

@@ -139,7 +139,7 @@ def _alternatives(value: object, most: int) -> int:
         case float() if value.is_integer():
             number = int(value)
         case str():
-            number = int(value) if re.fullmatch(r"[+-]?[0-9]{1,9}", value.strip()) else None
+            number = int(value) if re.fullmatch(r"[+-]?[0-9]{1,100}", value.strip()) else None
         case _:
             number = None
     if number is None:

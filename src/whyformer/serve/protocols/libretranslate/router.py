@@ -73,7 +73,9 @@ def libretranslate_router(
         if check_key is not None:
             _check_key(check_key, request, asked.key)
         run = served.choose(asked.source, asked.target)
-        answer = await _answer(service, run, asked, noted_asking(request))
+        asking = noted_asking(request)
+        asking.texts = len(asked.texts)
+        answer = await _answer(service, run, asked, asking)
         return JSONResponse(answer.model_dump(by_alias=True, exclude_none=True))
 
     @router.get("/languages", response_model=list[LanguageAnswer])

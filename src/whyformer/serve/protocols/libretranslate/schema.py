@@ -89,19 +89,38 @@ def request_body(limits: TranslationLimits, targets: Sequence[str]) -> dict[str,
         "maxLength": limits.characters,
         "pattern": r"^[^\u0000]*$",
     }
-    texts = {"type": "array", "items": text | {"minLength": 0}, "minItems": 1, "maxItems": limits.texts}
+    json = {"type": "array", "items": text | {"minLength": 0}, "minItems": 1, "maxItems": limits.texts}
+    # A list of one text looks like a text in a form, and may not be empty as that.
+    forms = json | {"minItems": 2}
+    kinds = {
+        "application/json": json,
+        "application/x-www-form-urlencoded": forms,
+        "multipart/form-data": forms,
+    }
+    content = {kind: {"schema": _schema(limits, targets, [text, texts])} for kind, texts in kinds.items()}
+    for optional in ("format", "alternatives", "api_key"):
+        properties = content["application/json"]["schema"]["properties"]
+        properties[optional] = {"anyOf": [properties[optional], {"type": "null"}]}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _schema(limits: TranslationLimits, targets: Sequence[str], texts: Sequence[Any]) -> dict[str, Any]:
     code = {"type": "string", "minLength": 1}
-    schema = {
+    return {
         "type": "object",
         "required": ["q", "source", "target"],
         "properties": {
-            "q": {"oneOf": [text, texts]},
+            "q": {"oneOf": [*texts]},
             "source": {**code, "example": "auto"},
             "target": {**code, "enum": [*targets]} if targets else code,
-            "format": {"type": "string", "enum": ["text", "html"], "default": "text"},
-            "alternatives": {"type": "integer", "maximum": limits.alternatives, "default": 0},
+            "format": {"enum": ["text", "html", ""], "default": "text"},
+            "alternatives": {
+                "anyOf": [
+                    {"type": "integer", "maximum": limits.alternatives},
+                    {"type": "string", "pattern": r"^([+-]?[0-9]{1,100})?$"},
+                ],
+                "default": 0,
+            },
             "api_key": {"type": "string"},
         },
     }
-    kinds = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
-    return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in kinds}}}

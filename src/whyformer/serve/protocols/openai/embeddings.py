@@ -26,6 +26,10 @@ _MOST = 2_048
 """Maximum number of texts of a request, as with OpenAI."""
 
 
+_SeenText = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"})]
+"""Text in which there is something to see, and no NUL; what is wrong is told with its place."""
+
+
 class EmbeddingRequest(BaseModel):
     """Request for the vectors of texts."""
 
@@ -33,8 +37,8 @@ class EmbeddingRequest(BaseModel):
 
     model: str
     input: (
-        str
-        | Annotated[list[str], Field(min_length=1, max_length=_MOST)]
+        _SeenText
+        | Annotated[list[_SeenText], Field(min_length=1, max_length=_MOST)]
         | IdList
         | Annotated[list[IdList], Field(min_length=1, max_length=_MOST)]
     )
@@ -99,7 +103,7 @@ class Embeddings:
         run = find_run(self._service, body.model, _TASKS, "makes vectors of texts")
         assert isinstance(run.runner, _HasTokenizer)
         tokenizer, asking = run.runner.tokenizer, noted_asking(request)
-        texts = as_texts(several(body.input), tokenizer, "input")
+        texts = as_texts(several(body.input, "input"), tokenizer, "input")
         for place, text in enumerate(texts):
             if is_blank(text):
                 raise InvalidRequestError(

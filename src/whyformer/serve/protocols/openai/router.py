@@ -16,6 +16,7 @@ from whyformer.serve.protocols.openai.transcriptions.endpoint import (
 from whyformer.serve.service import Service
 
 _ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in ("4XX", "5XX")}
+_NO_OTHERS = {"unevaluatedProperties": False}
 _EVENTS: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
 
 
@@ -43,5 +44,6 @@ def openai_router(service: Service) -> APIRouter:
         Transcriptions(service).create,
         methods=["POST"],
         responses={200: {"model": VerboseTranscription | Transcription, "content": {**_EVENTS, **texts}}},
+        openapi_extra={"requestBody": {"content": {"multipart/form-data": {"schema": _NO_OTHERS}}}},
     )
     return router

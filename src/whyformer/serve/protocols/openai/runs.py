@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.serve.protocols.bodies import checked_text
 from whyformer.serve.refusals import InvalidRequestError, UnknownRunError
 from whyformer.serve.service import HostedRun, Service
 
@@ -62,13 +63,17 @@ def find_run(service: Service, name: str, tasks: Sequence[str], doing: str) -> H
     return run
 
 
-def several(given: str | list[str] | list[int] | list[list[int]]) -> PromptInputs:
-    """The inputs of a field that takes one text or several, each as it is or in tokens."""
+def several(given: str | list[str] | list[int] | list[list[int]], field: str) -> PromptInputs:
+    """The inputs of a ``field`` that takes one text or several, each as it is or in tokens.
+
+    Raises:
+        InvalidRequestError: one is no text that can be read.
+    """
     if isinstance(given, str):
-        return [given]
+        return [checked_text(given, field)]
     texts = [each for each in given if isinstance(each, str)]
     if texts:
-        return texts
+        return [checked_text(text, f"{field}[{place}]") for place, text in enumerate(texts)]
     ids = [each for each in given if isinstance(each, int)]
     return [tuple(ids)] if ids else [tuple(each) for each in given if isinstance(each, list)]
 

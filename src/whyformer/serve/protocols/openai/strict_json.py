@@ -63,11 +63,12 @@ def _no_number(name: str) -> NoReturn:
     raise InvalidRequestError(f"the body holds {name}, which is no number in JSON; send one, or null.")
 
 
-def _float(digits: str) -> float:
+def _float(digits: str) -> float | int:
     value = float(digits)
     if value in (float("inf"), -float("inf")):
         raise InvalidRequestError(f"the body holds {digits[:20]}, which is too large for a number.")
-    return value
+    # JSON knows numbers only: 1.0 is the integer 1.
+    return int(value) if value.is_integer() and abs(value) < 2 ** (_BITS - 1) else value
 
 
 def _int(digits: str) -> int:

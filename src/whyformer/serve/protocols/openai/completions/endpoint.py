@@ -59,7 +59,7 @@ class Completions:
     async def create(self, request: Request, body: CompletionRequest) -> Response:
         """Write on from a prompt, or translate it."""
         run = find_run(self._service, body.model, _TASKS, "goes on from a prompt or translates it")
-        inputs = several(body.prompt)
+        inputs = several(body.prompt, "prompt")
         body.check(len(inputs))
         if body.echo and run.task == "translation":
             raise InvalidRequestError(

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from whyformer.decoding.overrides import SearchChoice, SearchKind
 from whyformer.decoding.search import SearchSpec
+from whyformer.serve.protocols.bodies import NO_NUL
 from whyformer.serve.refusals import InvalidRequestError
 from whyformer.special_tokens import EOS
 
@@ -15,6 +16,8 @@ _USUAL_LENGTH = 16
 """IdList that OpenAI writes where a request does not say how many."""
 _FORBID = -100.0
 """Bias by which OpenAI forbids a token, the only one that a search here has."""
+_LARGEST_SEED = 2**63 - 1
+_LARGEST_ID = 2**31 - 1
 _NEVER = (
     "a text is only written on from its prompt here",
     "the search has no such penalty, and takes only 0",
@@ -25,8 +28,9 @@ MOST_CHOICES = 128
 
 ChoiceCount = Annotated[int, Field(ge=1, le=MOST_CHOICES)]
 Stop = Annotated[str, Field(min_length=1)]
-PromptTexts = Annotated[list[str], Field(min_length=1, max_length=MOST_CHOICES)]
-IdList = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+_Text = Annotated[str, Field(json_schema_extra={"pattern": NO_NUL})]
+PromptTexts = Annotated[list[_Text], Field(min_length=1, max_length=MOST_CHOICES)]
+IdList = Annotated[list[Annotated[int, Field(ge=0, le=_LARGEST_ID)]], Field(min_length=1)]
 Token = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 OnlyForbid = Annotated[float, Field(ge=_FORBID, le=_FORBID)]
 Zero = Annotated[float, Field(ge=0.0, le=0.0)]
@@ -53,17 +57,17 @@ class CompletionRequest(BaseModel):
 
     model: str
     prompt: (
-        str | PromptTexts | IdList | Annotated[list[IdList], Field(min_length=1, max_length=MOST_CHOICES)]
+        _Text | PromptTexts | IdList | Annotated[list[IdList], Field(min_length=1, max_length=MOST_CHOICES)]
     ) = ""
     best_of: ChoiceCount | None = None
     echo: bool | None = None
     frequency_penalty: Zero | None = None
     logit_bias: dict[Token, OnlyForbid] | None = None
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
-    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    max_tokens: Annotated[int, Field(ge=0, le=_LARGEST_ID)] | None = None
     n: ChoiceCount | None = None
     presence_penalty: Zero | None = None
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=-_LARGEST_SEED, le=_LARGEST_SEED)] | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

@@ -195,7 +195,7 @@ async def writing(
     """The work that ``request`` asks ``run`` for.
 
     Raises:
-        InvalidRequestError: a prompt cannot be read, or is too long.
+        InvalidRequestError: a prompt cannot be read, or is too long, or a token is none of the run's.
     """
     tokenizer = tokenizer_of(run)
     prompts: list[Prompt] = [*inputs]
@@ -208,6 +208,12 @@ async def writing(
             raise InvalidRequestError(
                 f"prompt[{place}]: {len(ids):,} tokens are more than the {most:,} it reads; shorten it.",
                 field="prompt",
+            )
+    for name in request.logit_bias or ():
+        if int(name) >= tokenizer.size:
+            raise InvalidRequestError(
+                f"logit_bias: token {name} is outside this run's 0 to {tokenizer.size - 1:,}.",
+                field="logit_bias",
             )
     return Writing(service, run, request, asking, prompts, encoded, seed)
 

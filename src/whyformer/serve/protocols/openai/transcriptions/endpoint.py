@@ -101,11 +101,11 @@ class Transcriptions:
         self,
         request: Request,
         file: Annotated[UploadFile, File()],
-        model: Annotated[str, Form()],
-        response_format: Annotated[AnswerForm, Form()] = "json",
+        model: Annotated[str, Form(min_length=1)],
         timestamp_granularities: Annotated[
-            list[Granularity] | None, Form(alias="timestamp_granularities[]")
-        ] = None,
+            list[Granularity], Form(alias="timestamp_granularities[]", default_factory=list)
+        ],
+        response_format: Annotated[AnswerForm, Form()] = "json",
         stream: Annotated[bool, Form()] = False,
         temperature: Annotated[float, Form(ge=0, le=0)] = 0.0,
         language: Annotated[str, Form()] = "",
