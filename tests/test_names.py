@@ -15,6 +15,7 @@ ALLOWED: dict[str, tuple[tuple[str, ...], str]] = {
     "main": (("cli/main.py", "experiments/trial.py"), "the entry of a program, always called so"),
     "app": (("cli/*.py",), "a Typer program, and the verbs below one of its verbs"),
     "train": (("cli/train.py", "cli/tokenizer.py"), "two verbs: `train` and `tokenizer train`"),
+    "build": (("cli/data.py", "engines/native/build.py"), "the verb `data build`, and a compiler's work"),
     "import_model": (("cli/import_model.py", "huggingface/transfer.py"), "a verb and what it calls"),
     "check": (("cli/check.py", "config/validation.py"), "a verb, and the validation of a spec"),
     "examine": (("machine.py", "data/checks/files.py"), "each looks at what its room is about"),

@@ -64,6 +64,9 @@ def house(
     (house / "mood.tsv").write_text(MOODS, encoding="utf-8")
     (house / "texts.txt").write_text("one two\nnine\n", encoding="utf-8")
     (house / "pairs.tsv").write_text(PAIRS, encoding="utf-8")
+    for side, language in enumerate(("en", "de")):
+        column = (line.split("\t")[side] for line in PAIRS.splitlines())
+        (house / f"train.{language}").write_text("\n".join(column), encoding="utf-8")
     for text in blocks(README, "yaml"):
         (house / text.partition("\n")[0].removeprefix("# ")).write_text(text, encoding="utf-8")
     with contextlib.chdir(house):

@@ -365,5 +365,5 @@ def test_long_inputs_are_fused_and_short_ones_are_not(monkeypatch: pytest.Monkey
     torch.testing.assert_close(long, short)
     assert run(True, Taps())[1] is not None
     taps = Taps()
-    taps.weights.listeners.append(lambda _: None)
+    taps.weights.add(lambda _: None)
     assert run(False, taps)[1] is not None

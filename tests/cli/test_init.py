@@ -117,9 +117,9 @@ def test_a_recipe_fits_its_file_and_trains_as_it_stands(
     )
     assert trained.exit_code == 0, trained.output
     assert "vocabulary=" not in trained.stderr  # it says everything
-    from whyformer.data.corpora.parallel import load_corpus
+    from whyformer.data.store.pair_data import pair_corpus
 
-    corpus = load_corpus(recipe.data)
+    corpus = pair_corpus(recipe.data)
     read = {*corpus.train, *((pair.source, pair.references[0]) for pair in corpus.valid)}
     language = 1 if "joint" not in to.read_text(encoding="utf-8") else 0
     expected = pairs(language)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from whyformer.data.batches.batch import Batch, PairBatch
-from whyformer.data.batches.planning import padding_waste, plan_batches
+from whyformer.data.batches.planning import _cut, padding_waste, plan_batches
 from whyformer.data.batches.ranks import Ranks
 
 Lengths = NDArray[np.int64]
@@ -41,6 +41,27 @@ def test_the_budget_holds_but_for_a_sentence_that_exceeds_it_alone(lengths: Leng
         assert int(lengths[batch].max()) * len(batch) <= budget or len(batch) == 1
 
 
+def slow_cut(longer: list[int], budget: int) -> list[int]:
+    """Sizes of batches, a sentence at a time."""
+    sizes, rows, longest = list[int](), 0, 0
+    for length in longer:
+        if rows and max(longest, length) * (rows + 1) > budget:
+            sizes.append(rows)
+            rows, longest = 0, 0
+        rows, longest = rows + 1, max(longest, length)
+    return [*sizes, rows]
+
+
+@given(corpora(), st.integers(1, 400), st.sampled_from([np.uint16, np.int64]))
+def test_batches_are_cut_where_the_next_sentence_would_exceed_the_budget(
+    lengths: Lengths, budget: int, kind: type[np.integer]
+):
+    order = np.arange(len(lengths))
+    batches = _cut(lengths.max(axis=1).astype(kind), order, budget)
+    assert np.concatenate(batches).tolist() == order.tolist()
+    assert [len(batch) for batch in batches] == slow_cut(lengths.max(axis=1).tolist(), budget)
+
+
 def test_the_budget_is_used_up():
     lengths = np.full((12, 2), 5)
     assert sorted(len(batch) for batch in plan_batches(lengths, 20, seed=0, epoch=0)) == [4, 4, 4]
@@ -48,15 +69,12 @@ def test_the_budget_is_used_up():
 
 
 @given(corpora(), st.integers(1, 4), st.integers(0, 9))
-def test_ranks_share_nothing_and_work_equally_long(lengths: Lengths, ranks: int, epoch: int):
+def test_ranks_share_out_all_batches_and_none_twice(lengths: Lengths, ranks: int, epoch: int):
     whole = as_lists(plan_batches(lengths, BUDGET, seed=1, epoch=epoch))
-    shares = [
-        as_lists(plan_batches(lengths, BUDGET, seed=1, epoch=epoch, ranks=Ranks(rank, ranks)))
-        for rank in range(ranks)
-    ]
-    assert {len(share) for share in shares} == {len(whole) // ranks}
-    dealt = [batch for share in shares for batch in share]
-    assert sorted(dealt) == sorted(whole[: len(dealt)])
+    shares = [Ranks(rank, ranks).share(whole) for rank in range(ranks)]
+    assert [shares[number % ranks][number // ranks] for number in range(len(whole))] == whole
+    assert sum(map(len, shares)) == len(whole)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():

@@ -12,7 +12,8 @@ from whyformer.config.recipe_files import recipe_text
 from whyformer.data.corpora.cldr import CldrSpec
 from whyformer.data.corpora.pair_files import Referenced, TextPairs
 from whyformer.data.corpora.pairs.cleaning import Cleaning
-from whyformer.data.corpora.parallel import Corpus, FilesSpec, load_corpus
+from whyformer.data.corpora.parallel import Corpus, FilesSpec
+from whyformer.data.store.pair_data import pair_corpus
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
@@ -52,7 +53,7 @@ def translation(recipe: Path | str, *overrides: str) -> TranslationRecipe:
 
 def corpus_behind(recipe: TranslationRecipe) -> Corpus:
     assert recipe.data is not None
-    return load_corpus(recipe.data)
+    return pair_corpus(recipe.data)
 
 
 def lines(path: Path) -> list[str]:
@@ -333,7 +334,7 @@ def corpus_of(folder: Path, share: float | None) -> tuple[FilesSpec, Corpus]:
         test={"mine": files},
         cleaning=Cleaning(ratio=5.0, repeated=False, overlap="keep"),
     )
-    return spec, load_corpus(spec)
+    return spec, pair_corpus(spec)
 
 
 @pytest.mark.parametrize("share", [0.2, None])
@@ -349,7 +350,7 @@ def test_held_out_sets_stay_what_they_are(reverse_run: Path, tmp_path: Path, sha
     assert isinstance(student.data, FilesSpec)
     assert student.start is None
     assert (student.data.cleaning, student.data.test) == (spec.cleaning, spec.test)
-    ours = load_corpus(student.data)
+    ours = pair_corpus(student.data)
     assert ours.valid == corpus.valid
     assert ours.train == pairs
     assert (tmp_path / "valid.jsonl").exists() == (share is not None)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from whyformer.data.corpora.cldr.corpus import CldrSpec
 from whyformer.data.corpora.parallel import load_held_out
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.errors import WhyformerNote
@@ -44,7 +45,7 @@ def test_every_cut_of_a_translation_can_be_completed_to_it(demo: Path, engine: s
     translator = load_as(Translator, demo, execution)
     recipe = read_recipe(demo)
     assert isinstance(recipe, TranslationRecipe)
-    assert recipe.data is not None
+    assert isinstance(recipe.data, CldrSpec)
     pairs = load_held_out(recipe.data, ["valid"])["valid"][::60]
     cuts = right = 0
     with warnings.catch_warnings():

@@ -210,6 +210,24 @@ def test_a_run_killed_before_its_first_state_begins_anew(tmp_path: Path, train: 
     assert_same_run(run, undisturbed)
 
 
+def test_a_run_killed_before_its_second_state_tells_no_step_twice(
+    tmp_path: Path, recipe: str, train: Train, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    run = tmp_path / "killed"
+    with monkeypatch.context() as patch:
+        # A line of the log comes every three steps, a state every five.
+        patch.setattr(
+            Trainer, "_validation_is_due", lambda trainer: trainer.progress.step == 4 and interrupted()
+        )
+        assert train(recipe, "--run", run).exit_code == 130
+    assert [record["step"] for record in RunFolder(run).records()] == [3]
+    assert train(run).exit_code == 0
+    assert_same_run(run, undisturbed)
+
+
 def test_what_a_killed_process_left_behind_is_cleared_up(
     tmp_path: Path, recipe: str, train: Train, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -16,6 +16,7 @@ from whyformer.cli import (
     check,
     classify,
     compare,
+    data,
     distil,
     doctor,
     embed,
@@ -93,6 +94,7 @@ app.command(cls=Verb)(shortlist.shortlist)
 app.command("import", cls=Verb)(import_model.import_model)
 app.command(cls=Verb)(export.export)
 app.add_typer(tokenizer.app, name="tokenizer", cls=VerbGroup)
+app.add_typer(data.app, name="data", cls=VerbGroup)
 app.command(cls=Verb)(recipes.recipes)
 app.command(cls=Verb)(parts.parts)
 app.command(cls=Verb)(doctor.doctor)

@@ -120,12 +120,12 @@ def profile(
 def _texts(recipe: "TranslationRecipe", file: Path | None) -> list[str]:
     from whyformer.data.corpora.held_out import VALID
     from whyformer.data.corpora.lines import read_lines
-    from whyformer.data.corpora.parallel import load_held_out
+    from whyformer.data.store.pair_data import held_out_pairs
     from whyformer.tasks.recipe import require_data
 
     if file is not None:
         return read_lines(file)
-    return [pair.source for pair in load_held_out(require_data(recipe.data), [VALID])[VALID]]
+    return [pair.source for pair in held_out_pairs(require_data(recipe.data), [VALID])[VALID]]
 
 
 def _show(run: Path, profiles: "Sequence[Profile]", folder: Path, *, as_json: bool) -> None:

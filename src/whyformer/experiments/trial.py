@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from whyformer.data.corpora.parallel import load_held_out
+from whyformer.data.store.pair_data import held_out_pairs
 from whyformer.errors import RecipeError, WhyformerError
 from whyformer.files import write_text
 from whyformer.runs.evaluate import evaluate_run
@@ -133,7 +133,7 @@ def check_test_sets(recipe: Recipe) -> list[str]:
     """
     if not task_of(recipe).writes_text:
         raise RecipeError("--test scores translations, and such a run makes none; leave it out.")
-    return [*load_held_out(require_data(recipe.data))]
+    return [*held_out_pairs(require_data(recipe.data))]
 
 
 def _stop_with_parent() -> None:

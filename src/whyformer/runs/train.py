@@ -1,8 +1,8 @@
 """Training as a whole: from a recipe to a run folder, anew or resumed."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import cast
@@ -21,13 +21,23 @@ from whyformer.runs.registry import load_any, task_of
 from whyformer.runs.start import check_going_on, prepare_anew
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
-from whyformer.training.settings import TrainingSpec
+from whyformer.training.ranks.group import RankGroup
+from whyformer.training.settings import TrainingSpec, rate_jump
 from whyformer.training.storage.checkpoint import load_facts
 from whyformer.training.storage.fingerprint import Fingerprint, data_differences
 from whyformer.training.storage.lock import LOCK, RunLock
 from whyformer.training.storage.run import RunFolder, check_free, new_run
 from whyformer.training.storage.state import Best
 from whyformer.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class _Launch:
+    """Where a training computes, with whom, and who is told of it."""
+
+    device: str
+    say: Callable[[str], None]
+    group: RankGroup
 
 
 def start_run(
@@ -38,28 +48,44 @@ def start_run(
     device: str,
     overwrite: bool,
     say: Callable[[str], None],
+    group: RankGroup | None = None,
 ) -> Trainer[nn.Module]:
     """Prepare a new run: read the data, train the tokenizers, check for leaks, write the first state.
 
     Nothing is written, and no older run is replaced, before recipe and data are known to be sound. The
     trainer holds the lock of the folder until its training ends. ``say`` is told what was read and decided.
 
+    Rank 0 of a ``group`` does so, and the others read what it has written. Ranks that were started anew go on
+    with what the run has come to.
+
     Raises:
         WhyformerError: recipe, data or folder are not fit; the sentence says which and why.
         CheckpointError: another process writes into the folder.
     """
+    launch = _Launch(device, say, RankGroup() if group is None else group)
     path = Path("runs") / Path(recipe).stem if run is None else run
-    if run is None:
-        read(recipe)  # which says that there is no such recipe, and not what lies in a folder of its name
-    _check_place(path, overwrite=overwrite)
-    # Reads the data where they decide something, which may take long.
-    spec = load_any(recipe, overrides, to_train=True, say=say)
-    _check_place(path, overwrite=overwrite)
-    with ExitStack() as stack:
-        lock = stack.enter_context(RunLock(path))
-        trainer = _started(spec, lock, device, overwrite, say)
-        stack.pop_all()
-        return trainer
+    if launch.group.is_restarted and launch.group.told(lambda: RunFolder(path).recipe.exists()):
+        return resume_run(path, (), device=device, say=say, group=group)
+
+    def begin() -> Trainer[nn.Module]:
+        if run is None:
+            read(recipe)  # which says that there is no such recipe, and not what lies in a folder of its name
+        _check_place(path, overwrite=overwrite)
+        # Reads the data where they decide something, which may take long.
+        spec = load_any(recipe, overrides, to_train=True, say=say)
+        _check_place(path, overwrite=overwrite)
+        with ExitStack() as stack:
+            lock = stack.enter_context(RunLock(path))
+            trainer = _started(spec, lock, launch, overwrite=overwrite)
+            stack.pop_all()
+            return trainer
+
+    return launch.group.first(begin) or _followed(path, (), launch)
+
+
+def _followed(path: Path, overrides: Sequence[str], launch: _Launch) -> Trainer[nn.Module]:
+    """The run in ``path`` as another rank has made it ready, for this one, which only computes."""
+    return _resumed(RunLock(path), overrides, replace(launch, say=list[str]().append), accept_data=True)
 
 
 def _check_place(path: Path, *, overwrite: bool) -> None:
@@ -69,15 +95,13 @@ def _check_place(path: Path, *, overwrite: bool) -> None:
         check_free(path, overwrite=overwrite)
 
 
-def _started(
-    spec: Recipe, lock: RunLock, device: str, overwrite: bool, say: Callable[[str], None]
-) -> Trainer[nn.Module]:
+def _started(spec: Recipe, lock: RunLock, launch: _Launch, *, overwrite: bool) -> Trainer[nn.Module]:
     """A new run in the folder of the ``lock``, which is held."""
-    path = lock.folder
+    path, say = lock.folder, launch.say
     check_free(path, overwrite=overwrite)
     prepared = prepare_anew(spec, path, say)
     spec = spec if prepared.recipe is None else prepared.recipe
-    trainer = _trainer(spec, prepared, lock, device, say)
+    trainer = _trainer(spec, prepared, lock, launch)
     if warmup := warmup_decision(spec.training, trainer.total_steps):
         say(str(warmup))
     trainer.check()
@@ -98,6 +122,7 @@ def resume_run(
     device: str,
     say: Callable[[str], None],
     accept_data: bool = False,
+    group: RankGroup | None = None,
 ) -> Trainer[nn.Module]:
     """Prepare to resume the run in ``path``; ``overrides`` may only change the recipe's training.
 
@@ -110,31 +135,37 @@ def resume_run(
         device: auto, cpu, cuda or mps.
         say: told a line at a time.
         accept_data: go on even where the data is not what the training began with.
+        group: ranks that train together, as many as one likes, whatever the number was before.
 
     Raises:
         RecipeError: an override changes more than training, or what a run must keep, or leaves nothing to do.
         DataError: the data has changed.
         CheckpointError: the folder or its state cannot be used, or another process writes into it.
     """
+    launch = _Launch(device, say, RankGroup() if group is None else group)
     folder = RunFolder(path)
-    if not folder.recipe.exists():
-        open_run(path)  # says that this is no run
-    with ExitStack() as stack:
-        lock = stack.enter_context(RunLock(path))
-        if folder.state.exists() or folder.weights.exists():
-            trainer = _resumed(lock, overrides, device, say, accept_data=accept_data)
-        else:
-            # Stopped before its first state was written: nothing is lost by beginning anew.
-            trainer = _started(load_any(str(folder.recipe), overrides), lock, device, True, say)
-        stack.pop_all()
-        return trainer
+
+    def prepare() -> Trainer[nn.Module]:
+        if not folder.recipe.exists():
+            open_run(path)  # says that this is no run
+        with ExitStack() as stack:
+            lock = stack.enter_context(RunLock(path))
+            if folder.state.exists() or folder.weights.exists():
+                trainer = _resumed(lock, overrides, launch, accept_data=accept_data)
+            else:
+                # Stopped before its first state was written: nothing is lost by beginning anew.
+                trainer = _started(load_any(str(folder.recipe), overrides), lock, launch, overwrite=True)
+            stack.pop_all()
+            return trainer
+
+    return launch.group.first(prepare) or _followed(path, overrides, launch)
 
 
 def _resumed(
-    lock: RunLock, overrides: Sequence[str], device: str, say: Callable[[str], None], *, accept_data: bool
+    lock: RunLock, overrides: Sequence[str], launch: _Launch, *, accept_data: bool
 ) -> Trainer[nn.Module]:
-    """The run in the folder of the ``lock``, which is held, where its state stands."""
-    path = lock.folder
+    """The run in the folder of the ``lock``, which is held by rank 0, where its state stands."""
+    path, say = lock.folder, launch.say
     folder, before, task, assets = open_run(path)
     spec = load_any(str(folder.recipe), overrides)
     check_going_on(folder, spec, before)
@@ -151,7 +182,7 @@ def _resumed(
             f"back, or go on with what is there now by `whyformer train {quote(str(path))} --accept-data`."
         )
     spec = spec if prepared.recipe is None else prepared.recipe
-    trainer = _trainer(spec, prepared, lock, device, say)
+    trainer = _trainer(spec, prepared, lock, launch)
     trainer.resume()
     _refuse_nothing_to_do(trainer, before.training, new_data=bool(changed))
     if changed:
@@ -200,28 +231,14 @@ def _tell_rate(trainer: Trainer[nn.Module], before: TrainingSpec, say: Callable[
         (progress.step - progress.position) // progress.epoch if progress.epoch else trainer.steps_per_epoch
     )
     then = before.total_steps(per_epoch)
-    if then == now or progress.step == 0:
-        return
-    last = before.schedule.rate(progress.step, then or progress.step)
-    next_ = trainer.spec.schedule.rate(progress.step + 1, now or progress.step + 1)
-    expected = before.schedule.rate(progress.step + 1, then or progress.step + 1)
-    if not math.isclose(next_, expected, rel_tol=1e-6, abs_tol=1e-15):
-        say(
-            f"the {trainer.spec.schedule.kind} schedule is laid out anew over {_steps(now)} instead of "
-            f"{_steps(then)}: the learning rate was {last:.3g} at step {progress.step:,} and is {next_:.3g} "
-            "at the next"
-        )
+    if jump := rate_jump(before.schedule, trainer.spec.schedule, progress.step, then, now):
+        say(jump)
 
 
-def _steps(count: int | None) -> str:
-    return "steps without end" if count is None else f"{count:,} steps"
-
-
-def _trainer(
-    spec: Recipe, prepared: Prepared, lock: RunLock, device: str, say: Callable[[str], None]
-) -> Trainer[nn.Module]:
+def _trainer(spec: Recipe, prepared: Prepared, lock: RunLock, launch: _Launch) -> Trainer[nn.Module]:
+    launch.group.check_enough(spec.training.batching.accumulate)
     for line in (prepared.summary, *prepared.decisions):
-        say(line)
+        launch.say(line)
     keep_freed_memory()
     torch.manual_seed(spec.training.seed)
     folder = RunFolder(lock.folder, prepared.assets.fingerprints, prepared.data)
@@ -231,7 +248,8 @@ def _trainer(
         prepared.task,
         spec.training,
         folder,
-        choose_device(device),
+        choose_device(launch.device),
         curves=curves,
         lock=lock,
+        group=launch.group,
     )

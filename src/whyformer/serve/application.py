@@ -34,7 +34,7 @@ def make_application(
     for dialect in (*dialects, operation):
         said = {"model": dialect.error_model, "description": "A refusal, in one sentence."}
         application.include_router(dialect.router(guarded), responses={"4XX": said, "5XX": said})
-    gate = Gate(application, table, settings, lifecycle, metrics)
+    gate = Gate(application, table, settings, lifecycle, metrics, service.refusal)
     if not settings.hosts.origins:
         return gate
     return CORSMiddleware(

@@ -26,7 +26,7 @@ from whyformer.serve.operations import (
     Generating,
     Translating,
 )
-from whyformer.serve.refusals import DrainingError, UnknownRunError
+from whyformer.serve.refusals import DrainingError, RefusalError, UnknownRunError
 from whyformer.tasks.causal_lm.generator import Generator, Prompt
 from whyformer.tasks.embedding.embedder import Embedder
 from whyformer.tasks.masked_lm.filler import Filled, Filler
@@ -112,6 +112,28 @@ class Service:
             if run.task == task and name in (None, run.name):
                 return run
         raise UnknownRunError(f"there is no run {name!r} for this here.", field="model")
+
+    def check_room(self, run: HostedRun, asking: Asking) -> None:
+        """Refuse a request to ``run`` that would be refused however small it is, before its work begins.
+
+        Raises:
+            OverloadedError: there is no room, or nothing could be done in time.
+            DeadlinePassedError: its time is over.
+        """
+        self._lane(run).calls.check_room(asking)
+
+    def refusal(self, asking: Asking) -> RefusalError | None:
+        """Refusal that a request gets now whichever run it asks; None where one of them may have room."""
+        refusal = None
+        for name, run in self._runs.items():
+            lanes = self._lanes.get(name)
+            if lanes is None:
+                return None
+            # Translations are not written piece by piece.
+            for lane in lanes[:1] if isinstance(run.runner, Translator) else lanes:
+                if (refusal := lane.refusal(asking)) is None:
+                    return None
+        return refusal
 
     async def translate(
         self, run: HostedRun, texts: Sequence[str], settings: SearchSpec | None, asking: Asking

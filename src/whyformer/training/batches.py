@@ -1,4 +1,4 @@
-"""Batches of each training step: a pure function of the seed, the epoch and the rank."""
+"""Batches of each training step: a pure function of the seed and the epoch."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -6,8 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from whyformer.data.batches.planning import BatchingSpec, padding_waste, plan_batches
-from whyformer.data.batches.ranks import ALONE, Ranks
+from whyformer.data.batches.planning import BatchingSpec, Lengths, padding_waste, plan_batches
 
 Group = list[NDArray[np.int64]]
 """The batches of one step, as indices of examples."""
@@ -16,13 +15,11 @@ Group = list[NDArray[np.int64]]
 class TrainingBatches:
     """The steps of every epoch, laid out by the examples' ``lengths`` (examples, sides)."""
 
-    def __init__(
-        self, lengths: NDArray[np.int64], spec: BatchingSpec, *, seed: int, ranks: Ranks = ALONE
-    ) -> None:
+    def __init__(self, lengths: Lengths, spec: BatchingSpec, *, seed: int) -> None:
         self._lengths = lengths
         self._spec = spec
         self._seed = seed
-        self._ranks = ranks
+        self._planned: tuple[int, list[Group]] | None = None
 
     @cached_property
     def steps_per_epoch(self) -> int:
@@ -36,9 +33,14 @@ class TrainingBatches:
 
     def groups(self, epoch: int) -> list[Group]:
         """The steps of ``epoch``, from 0."""
-        batches = plan_batches(
-            self._lengths, self._spec.tokens, seed=self._seed, epoch=epoch, ranks=self._ranks
-        )
+        if self._planned is None or self._planned[0] != epoch:
+            # First gone, then made anew: of many examples each plan takes long, and much memory.
+            self._planned = None
+            self._planned = epoch, self._groups(epoch)
+        return self._planned[1]
+
+    def _groups(self, epoch: int) -> list[Group]:
+        batches = plan_batches(self._lengths, self._spec.tokens, seed=self._seed, epoch=epoch)
         starts = range(0, len(batches), self._spec.accumulate)
         return [batches[start : start + self._spec.accumulate] for start in starts]
 

@@ -1,5 +1,6 @@
 """Settings of training: all that a recipe says apart from model and data."""
 
+import math
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -57,6 +58,9 @@ class TrainingSpec(Spec):
     compile: Literal["auto"] | bool = "auto"
     """Compilation of the model by torch, which takes a minute or more at the first steps; auto compiles for a
     CUDA GPU only. The weights keep their names, and a run may resume without it, or with it."""
+    deterministic: bool = False
+    """Whether ranks sum the gradients of a step's batches in the batches' order, so that any number of ranks
+    gives the bits of one process with as many threads; a step then exchanges more."""
     validation: ValidationSpec = ValidationSpec()
     """Validation during training."""
     save_every: int = Field(default=200, ge=1)
@@ -136,3 +140,31 @@ def forecast(spec: TrainingSpec, total: int | None, step: int, seconds: float) -
             "would suit."
         )
     return None
+
+
+def rate_jump(
+    before: ScheduleSpec, now: ScheduleSpec, step: int, then_total: int | None, total: int | None
+) -> str | None:
+    """Sentence on a learning rate that jumps after ``step``; None where it goes on as it would have.
+
+    Args:
+        before: the schedule until then.
+        now: the one that follows.
+        step: steps that are done.
+        then_total: steps until the end that the first was laid over; None = they were not known.
+        total: those that the second is laid over.
+    """
+    if then_total == total or step == 0:
+        return None
+    last = before.rate(step, then_total or step)
+    next_ = now.rate(step + 1, total or step + 1)
+    if math.isclose(next_, before.rate(step + 1, then_total or step + 1), rel_tol=1e-6, abs_tol=1e-15):
+        return None
+    return (
+        f"the {now.kind} schedule is laid out anew over {_steps(total)} instead of {_steps(then_total)}: the "
+        f"learning rate was {last:.3g} at step {step:,} and is {next_:.3g} at the next"
+    )
+
+
+def _steps(count: int | None) -> str:
+    return "steps without end" if count is None else f"{count:,} steps"

@@ -8,13 +8,15 @@ from typing import Generic, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from whyformer.data.batches.ranks import ALONE, Ranks
 from whyformer.machine import Precision
 from whyformer.training.batches import Group
-from whyformer.training.objective import ModelT, ModelWithObjective
+from whyformer.training.objective import Losses, ModelT, ModelWithObjective
 from whyformer.training.optimization.optimizer import block_matrices
+from whyformer.training.ranks.gradients import gradient_sums
+from whyformer.training.ranks.group import RankGroup
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.task import TrainingTask
 
@@ -46,17 +48,20 @@ class TrainingStep(Generic[ModelT]):
         task: TrainingTask[ModelT],
         spec: TrainingSpec,
         device: torch.device,
-        ranks: Ranks = ALONE,
+        group: RankGroup | None = None,
     ) -> None:
         self.model = model.to(device).train()
         self.task = task
         self.spec = spec
         self.device = device
-        self.ranks = ranks
+        self.group = RankGroup() if group is None else group
+        """Ranks that share out the batches of each step; this process alone if left out."""
         self.optimizer = spec.optimizer.build(model.parameters(), block_matrices(model))
         self.precision: Precision = "fp32"
         """Precision of matrix products."""
         self._losses = ModelWithObjective(self.model, task.objective)
+        self._gradients = gradient_sums(model.parameters(), self.group, ordered=spec.deterministic)
+        self._figures: list[str] | None = None
         self._compiled = spec.compiles_for(device.type)
         if self._compiled:
             # In place, so that the model is the same object with the same names; no two batches are alike.
@@ -66,22 +71,54 @@ class TrainingStep(Generic[ModelT]):
         """Leave the gradient of the mean loss over ``group`` in the weights, clipped.
 
         Args:
-            group: the batches of the step.
-            step: its number, from 1; with the seed it decides dropout.
+            group: the batches of the step, of which this rank takes its share.
+            step: its number, from 1; with the seed and a batch's place in the step it decides dropout.
             epoch: passes over the data before it.
+
+        Raises:
+            TrainingError: other ranks do not answer.
         """
+        self.group.come_to(step)
         count = sum(self.task.predicted(indices, epoch) for indices in group)
-        torch.manual_seed(_mixed(*self.ranks.seed(self.spec.seed, step)))
-        sums, names = torch.zeros(1, device=self.device), list[str]()
-        for indices in group:
-            with self.autocast():
-                losses = self._losses(self.task.batch(indices, epoch, self.device))
-            (losses.total / count).backward()
-            names = [*losses.figures]
-            sums = sums + torch.stack([losses.total.detach(), *losses.figures.values()])
+        own = self.group.ranks.share([*enumerate(group)])
+        rows, names = list[Tensor](), list[str]()
+        for turn in range(-(-len(group) // self.group.ranks.count)):
+            if turn < len(own):
+                number, indices = own[turn]
+                # Of the place in the step, not of the rank: so dropout is the same for any number of ranks.
+                torch.manual_seed(_mixed(self.spec.seed, step, *([number] if number else [])))
+                losses = self._backward(indices, epoch, count)
+                names = [*losses.figures]
+                rows.append(torch.stack([losses.total.detach(), *losses.figures.values()]))
+            self._gradients.add()
+        self._gradients.finish()
+        if self._figures is None:
+            # Rank 0 has a batch in every step.
+            self._figures = self.group.told(lambda: names)
+        sums = torch.zeros(1, device=self.device)
+        for row in self._rows(rows, len(group), len(self._figures) + 1):
+            sums = sums + row
         # The one look at the device in a step: each makes it wait.
         loss, *others, norm = torch.cat([sums, self._clip()[None]]).tolist()
-        return StepSums(loss, dict(zip(names, others, strict=True)), count, norm)
+        return StepSums(loss, dict(zip(self._figures, others, strict=True)), count, norm)
+
+    def _backward(self, indices: NDArray[np.int64], epoch: int, count: int) -> Losses:
+        """Add the gradient of one batch's share in the mean over ``count`` predictions to the weights'."""
+        with self.autocast():
+            losses = self._losses(self.task.batch(indices, epoch, self.device))
+        (losses.total / count).backward()
+        return losses
+
+    def _rows(self, own: list[Tensor], batches: int, width: int) -> list[Tensor]:
+        """Sums of each of the step's ``batches``, in their order, of which this rank has its ``own``."""
+        if self.group.is_alone:
+            return own
+        ranks = self.group.ranks.count
+        part = torch.zeros(-(-batches // ranks), width, device=self.device)
+        if own:
+            part[: len(own)] = torch.stack(own)
+        parts = self.group.gathered(part)
+        return [parts[number % ranks][number // ranks] for number in range(batches)]
 
     def update(self, step: int, total_steps: int | None) -> float:
         """Change the weights by their gradients, as step number ``step``, and return the learning rate."""

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from whyformer.data.batches.planning import Lengths
 from whyformer.training.objective import ModelT_contra, Objective
 
 
@@ -30,7 +31,7 @@ class TrainingTask(Protocol[ModelT_contra]):
         ...
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> Lengths:
         """(examples, sides) tokens of every training example, special tokens included."""
         ...
 

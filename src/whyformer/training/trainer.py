@@ -2,8 +2,10 @@
 
 Everything that happens in step n is a pure function of the recipe, the weights before it and n: the order
 of the data comes from (seed, epoch), what a task draws for an example from (seed, epoch, example), dropout
-from (seed, step). So a run that was killed resumes to the very weights it would have had, on the same
-processor with the same number of threads.
+from (seed, step, place of the batch in the step). So a run that was killed resumes to the very weights it
+would have had, on the same processor with the same number of threads, and on any number of ranks to the same
+but for rounding. Of several ranks all take the same steps; rank 0 decides when to stop, validates, writes
+and logs.
 """
 
 import math
@@ -11,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from shlex import quote
 from typing import Generic, Literal
@@ -25,11 +27,12 @@ from whyformer.plots.panels import Curves
 from whyformer.training.batches import Group, TrainingBatches
 from whyformer.training.leak import check_no_leak
 from whyformer.training.objective import ModelT
+from whyformer.training.ranks.group import RankGroup
 from whyformer.training.settings import TrainingSpec, forecast
 from whyformer.training.step import TrainingStep
 from whyformer.training.storage.checkpoint import average_weights, load_weights
 from whyformer.training.storage.lock import RunLock
-from whyformer.training.storage.report import Report
+from whyformer.training.storage.report import Report, SilentReport
 from whyformer.training.storage.run import RunFolder
 from whyformer.training.storage.state import Best, Progress, SingleFileStore, StateStore, Tally
 from whyformer.training.task import TrainingTask
@@ -48,12 +51,15 @@ class Trainer(Generic[ModelT]):
         *,
         curves: Curves | None = None,
         lock: RunLock | None = None,
+        group: RankGroup | None = None,
     ) -> None:
         self.batches = TrainingBatches(task.lengths, spec.batching, seed=spec.seed)
         self.spec = spec
         self.spec = spec.settled(self.total_steps)
         """Settings, with the warm-up that the number of steps decides."""
-        self.step = TrainingStep(model, task, self.spec, device)
+        self.step = TrainingStep(model, task, self.spec, device, group)
+        self.group = self.step.group
+        """Ranks that train together; this process alone if left out."""
         self.model = self.step.model
         self.task = task
         self.run = run
@@ -107,21 +113,20 @@ class Trainer(Generic[ModelT]):
         """Train to the end.
 
         Raises:
-            TrainingError: the loss is not a number, or the user stopped the run; there is a state to resume
-                from.
+            TrainingError: the loss is not a number, the user stopped the run, or other ranks do not answer;
+                there is a state to resume from.
             CheckpointError: another process writes into the run folder.
             WhyformerError: the disk is full.
         """
-        with self.lock:
-            if self.progress.step:
+        with self.lock if self.group.ranks.writes else nullcontext():
+            # A run that was killed before its second state begins anew, and has lines of before.
+            if self.group.ranks.writes and self.run.metrics.exists():
                 self.run.forget_after(self.progress.step, finished=self.progress.finished)
             return self._train()
 
     def _train(self) -> Progress:
         with (
-            Report(
-                self.run, self.total_steps, self.progress.step, self.curves, self._seconds_left()
-            ) as report,
+            self._report() as report,
             self._recipe_in_place(),
             _stop_signals() as stopped,
         ):
@@ -130,16 +135,22 @@ class Trainer(Generic[ModelT]):
                 self._take(group, report)
                 if self._validation_is_due():
                     self._validate(report)
-                if stopped:
+                self.progress.seconds, is_stopped = self.group.agreed(self.progress.seconds, bool(stopped))
+                if is_stopped:
                     self._stop()
             if not self.progress.finished:
                 self._finish(report)
         return self.progress
 
+    def _report(self) -> Report | SilentReport:
+        if not self.group.ranks.writes:
+            return SilentReport()
+        return Report(self.run, self.total_steps, self.progress.step, self.curves, self._seconds_left())
+
     @contextmanager
     def _recipe_in_place(self) -> Generator[None]:
         """Write the changed recipe; if the training fails before its first state, put the old one back."""
-        if self.recipe is None:
+        if self.recipe is None or not self.group.ranks.writes:
             yield
             return
         before, state = self.run.recipe.read_text(encoding="utf-8"), self.run.state.stat().st_mtime_ns
@@ -152,7 +163,7 @@ class Trainer(Generic[ModelT]):
                     write_text(self.run.recipe, before)
             raise
 
-    def _introduce(self, report: Report) -> None:
+    def _introduce(self, report: Report | SilentReport) -> None:
         lengths = self.task.lengths
         waste = self.batches.padding_waste
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
@@ -161,6 +172,8 @@ class Trainer(Generic[ModelT]):
             f"{self.steps_per_epoch:,} steps an epoch, {waste:.1%} padding; {self.device.type}, "
             f"{self.progress.precision}, {torch.get_num_threads()} threads, seed {self.spec.seed}"
         )
+        if not self.group.is_alone:
+            report.say(f"{self.group.ranks.count} ranks share out the batches of each step")
         if self.total_steps is not None and (fault := self.spec.schedule.warmup_fault(self.total_steps)):
             report.say(fault)
         if self.progress.step:
@@ -217,7 +230,7 @@ class Trainer(Generic[ModelT]):
     def _over(self) -> bool:
         return bool(self.limits_reached())
 
-    def _take(self, group: Group, report: Report) -> None:
+    def _take(self, group: Group, report: Report | SilentReport) -> None:
         began, progress = time.perf_counter(), self.progress
         sums = self.step.gradient(group, progress.step + 1, progress.epoch)
         if not sums.finite:
@@ -235,7 +248,7 @@ class Trainer(Generic[ModelT]):
         if progress.step % self.spec.log_every == 0:
             self._log(report, rate, sums.norm)
 
-    def _log(self, report: Report, rate: float, norm: float) -> None:
+    def _log(self, report: Report | SilentReport, rate: float, norm: float) -> None:
         progress, tally = self.progress, self.progress.tally
         record = {
             "step": progress.step,
@@ -262,14 +275,15 @@ class Trainer(Generic[ModelT]):
             return self.progress.position == self.steps_per_epoch
         return self.progress.step % every == 0
 
-    def _validate(self, report: Report) -> None:
-        scores = self._measure(report, "valid")
-        self.run.save_snapshot(self.model, self.progress.step, scores, self.spec.validation.average)
+    def _validate(self, report: Report | SilentReport) -> None:
+        scores = self.group.told(lambda: self._measure(report, "valid"))
+        if self.group.ranks.writes:
+            self.run.save_snapshot(self.model, self.progress.step, scores, self.spec.validation.average)
         if not self._keep_if_best(scores):
             self.progress.best.stale += 1
         self._save()
 
-    def _measure(self, report: Report, event: Literal["valid", "average"]) -> dict[str, float]:
+    def _measure(self, report: Report | SilentReport, event: Literal["valid", "average"]) -> dict[str, float]:
         """Validate as the model will be used: in fp32, whatever it is trained in."""
         began, step = time.perf_counter(), self.progress.step
         self.model.eval()
@@ -297,27 +311,33 @@ class Trainer(Generic[ModelT]):
         if best.scores and not self.task.better(scores, best.scores):
             return False
         self.progress.best = Best(scores, self.progress.step)
-        self.run.save_weights(self.model, self.progress.step, scores)
+        if self.group.ranks.writes:
+            self.run.save_weights(self.model, self.progress.step, scores)
         return True
 
-    def _finish(self, report: Report) -> None:
+    def _finish(self, report: Report | SilentReport) -> None:
         """Validate the last weights if that was not just done, then try the average of the snapshots."""
-        if not self.run.snapshot(self.progress.step).exists():
+        if self.group.told(lambda: not self.run.snapshot(self.progress.step).exists()):
             self._validate(report)
-        snapshots = self.run.snapshots
-        if len(snapshots) > 1:
-            last = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-            load_weights(self.model, average_weights(snapshots), snapshots[-1])
-            self._keep_if_best(self._measure(report, "average"))
-            self.model.load_state_dict(last)
+        self.group.first(lambda: self._try_average(report))
         self.progress.finished = True
         self._save()
         seconds = sum(record.get("validation_seconds", 0.0) for record in self.run.records())
         if cost := validation_cost(seconds, self.progress.seconds):
             report.say(cost)
 
+    def _try_average(self, report: Report | SilentReport) -> None:
+        """Keep the average of the snapshots, if it is better than each."""
+        snapshots = self.run.snapshots
+        if len(snapshots) > 1:
+            last = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            load_weights(self.model, average_weights(snapshots), snapshots[-1])
+            self._keep_if_best(self._measure(report, "average"))
+            self.model.load_state_dict(last)
+
     def _save(self) -> None:
-        self.store.save(self.model, self.step.optimizer, self.progress)
+        if self.group.ranks.writes:
+            self.store.save(self.model, self.step.optimizer, self.progress)
         self._saved = self.progress.step
 
     def _diverged(self, what: str, step: int) -> TrainingError:

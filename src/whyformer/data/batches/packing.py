@@ -4,19 +4,21 @@ A document longer than a row is cut into windows; each window, and each document
 and stays whole. Segments that share a row shall not see each other (``SameSegment``), and each counts its
 positions from 0, so that packing changes the speed and nothing else.
 
-R rows · B of them in a batch · L tokens of a row
+R rows · B of them in a batch · L tokens of a row · W windows · N documents
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from whyformer.data.batches.planning import Lengths
 from whyformer.position.layout import Facts, Layout
 from whyformer.special_tokens import PAD
 
@@ -58,30 +60,72 @@ class Rows:
         return Layout(position, real, segment, facts)
 
 
+@dataclass(frozen=True)
+class RowPlan:
+    """Rows before their tokens are known: which windows of which documents each has."""
+
+    length: int
+    """Tokens of a row, L."""
+    documents: NDArray[np.int64]
+    """(W,) document of each window."""
+    starts: NDArray[np.int64]
+    """(W,) first token of each window that is read."""
+    sizes: NDArray[np.int64]
+    """(W,) tokens of each window that are read."""
+    members: NDArray[np.int64]
+    """(W,) windows, row by row."""
+    firsts: NDArray[np.int64]
+    """(R+1,) first of each row's members, and the end."""
+
+    def __len__(self) -> int:
+        """Number of rows, R."""
+        return len(self.firsts) - 1
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """(R,) number of tokens of each row, padding left out."""
+        return np.add.reduceat(self.sizes[self.members], self.firsts[:-1])
+
+    def rows(self, numbers: Sequence[int], document: Callable[[int], Sequence[int]]) -> Rows:
+        """The rows of these ``numbers``; ``document`` gives all tokens of one, special tokens included."""
+        tokens, gold, position, segment = (
+            np.zeros((len(numbers), self.length), dtype=np.int32) for _ in range(4)
+        )
+        for row, place in enumerate(numbers):
+            first = 0
+            members = self.members[self.firsts[place] : self.firsts[place + 1]].tolist()
+            for number, member in enumerate(members, start=1):
+                start, size = int(self.starts[member]), int(self.sizes[member])
+                ids = document(int(self.documents[member]))
+                cells = slice(first, first + size)
+                tokens[row, cells] = ids[start : start + size]
+                gold[row, cells] = ids[start + 1 : start + size + 1]
+                position[row, cells] = np.arange(size)
+                segment[row, cells] = number
+                first += size
+        return Rows(tokens, gold, position, segment)
+
+
 def pack(documents: Sequence[Sequence[int]], length: int, *, seed: int) -> Rows:
     """Documents of at least two tokens, special tokens included, in rows of ``length``.
 
     Every token but the first of a document is predicted exactly once, and every one but the last is read
     once. The same arguments give the same rows; ``seed`` decides what shares a row.
     """
-    windows = [
-        (document, start, min(start + length, len(tokens) - 1))
-        for document, tokens in enumerate(documents)
-        for start in range(0, len(tokens) - 1, length)
-    ]
-    rows = fill_rows(np.array([stop - start for _, start, stop in windows]), length, seed=seed)
-    tokens, gold, position, segment = (np.zeros((len(rows), length), dtype=np.int32) for _ in range(4))
-    for row, members in enumerate(rows):
-        first = 0
-        for number, member in enumerate(members, start=1):
-            document, start, stop = windows[member]
-            cells = slice(first, first + stop - start)
-            tokens[row, cells] = documents[document][start:stop]
-            gold[row, cells] = documents[document][start + 1 : stop + 1]
-            position[row, cells] = np.arange(stop - start)
-            segment[row, cells] = number
-            first += stop - start
-    return Rows(tokens, gold, position, segment)
+    plan = plan_rows(np.array([*map(len, documents)], dtype=np.int64), length, seed=seed)
+    return plan.rows(range(len(plan)), documents.__getitem__)
+
+
+def plan_rows(lengths: Lengths, length: int, *, seed: int) -> RowPlan:
+    """The rows that ``pack`` makes of documents of ``lengths`` (N,), special tokens included."""
+    read = lengths.astype(np.int64) - 1
+    windows = -(-read // length)
+    documents = np.repeat(np.arange(len(lengths)), windows)
+    starts = (np.arange(len(documents)) - np.repeat(np.cumsum(windows) - windows, windows)) * length
+    sizes = np.minimum(length, read[documents] - starts)
+    rows = fill_rows(sizes, length, seed=seed)
+    members = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=len(documents))
+    return RowPlan(length, documents, starts, sizes, members, np.cumsum([0, *map(len, rows)]))
 
 
 def fill_rows(lengths: NDArray[np.int64], capacity: int, *, seed: int) -> list[list[int]]:

@@ -1,16 +1,18 @@
-"""Batches of sentences and their order: a pure function of (seed, epoch, rank)."""
+"""Batches of sentences and their order: a pure function of (seed, epoch)."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whyformer.data.batches.ranks import ALONE, Ranks
 from whyformer.progress import progress
 from whyformer.spec import Spec
+
+Lengths = NDArray[np.integer[Any]]
+"""Tokens of examples, special tokens included; (examples, sides) unless it says otherwise."""
 
 
 class BatchingSpec(Spec):
@@ -19,50 +21,48 @@ class BatchingSpec(Spec):
     tokens: int = Field(default=4096, ge=1)
     """Budget of one batch: rows × longest sentence, of the longer side, padding included."""
     accumulate: int = Field(default=1, ge=1)
-    """Batches whose gradients are summed for one step of the optimizer."""
+    """Batches whose gradients are summed for one step of the optimizer; ranks share them out, so that
+    a step is the same for any number of ranks up to this."""
 
 
-def plan_batches(
-    lengths: NDArray[np.int64], budget: int, *, seed: int, epoch: int, ranks: Ranks = ALONE
-) -> list[NDArray[np.int64]]:
-    """The batches of one epoch for one rank, as arrays of sentence indices.
+def plan_batches(lengths: Lengths, budget: int, *, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """The batches of one epoch, as arrays of sentence indices; however many ranks share them.
 
     Sentences are sorted by length, ties in random order, cut into batches under the ``budget`` of
-    tokens, and the batches are shuffled. Every rank gets the same number of batches and no sentence
-    of another: the batches that do not divide evenly wait for the next epoch's order.
+    tokens, and the batches are shuffled.
 
     Args:
         lengths: (sentences, sides) number of tokens, special tokens included.
         budget: maximum number of tokens of a batch, padding included, on its longer side.
         seed: of the run.
         epoch: counts from 0; every epoch has its own ties and order.
-        ranks: this process among those that train together.
     """
     random = np.random.default_rng([seed, epoch])
     ties = random.random(len(lengths))
     order = np.lexsort((ties, *lengths.T))
     batches = _cut(lengths.max(axis=1)[order], order, budget)
     random.shuffle(batches)
-    return [*ranks.share(batches)]
+    return batches
 
 
-def padding_waste(lengths: NDArray[np.int64], batches: Sequence[NDArray[np.int64]]) -> float:
+def padding_waste(lengths: Lengths, batches: Sequence[NDArray[np.int64]]) -> float:
     """Share of padding in the cells of all ``batches``, on all sides; ``lengths`` are (sentences, sides)."""
     cells = sum(len(batch) * lengths[batch].max(axis=0).sum() for batch in batches)
     real = sum(lengths[batch].sum() for batch in batches)
     return 1.0 - float(real) / float(cells) if cells else 0.0
 
 
-def _cut(longer: NDArray[np.int64], order: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+def _cut(longer: Lengths, order: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
     batches: list[NDArray[np.int64]] = []
-    first, longest = 0, 0
-    for index, length in enumerate(longer.tolist()):
-        longest = max(longest, length)
-        if index > first and longest * (index + 1 - first) > budget:
-            batches.append(order[first:index])
-            first, longest = index, length
-    if first < len(order):
-        batches.append(order[first:])
+    first = 0
+    while first < len(order):
+        # No batch has more rows than fit if all were as short as its first.
+        rows = budget // max(1, int(longer[first])) + 1
+        longest = np.maximum.accumulate(longer[first : first + rows].astype(np.int64))
+        cells = longest * np.arange(1, len(longest) + 1)
+        fit = max(1, int(np.searchsorted(cells, budget, side="right")))
+        batches.append(order[first : first + fit])
+        first += fit
     return batches
 
 

@@ -17,19 +17,10 @@ class Ranks:
     """Processes in all."""
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Every ``count``-th of ``items``; an uneven rest is left out, so that all get as many."""
-        even = len(items) - len(items) % self.count
-        return items[self.rank : even : self.count]
-
-    def seed(self, *numbers: int) -> list[int]:
-        """Numbers that seed a draw which has to differ between ranks; those given where there is one."""
-        return [*numbers, self.rank] if self.rank else [*numbers]
+        """Every ``count``-th of ``items``, which all ranks together have once; some ranks get one less."""
+        return items[self.rank :: self.count]
 
     @property
     def writes(self) -> bool:
         """Whether this process is the one that writes what all have in common."""
         return self.rank == 0
-
-
-ALONE = Ranks()
-"""One process trains."""

@@ -12,7 +12,14 @@ from whyformer.data.corpora.labelled import Labelled, LabelledSpec
 from whyformer.data.corpora.lines import SentencePair
 from whyformer.data.corpora.pair_files import Referenced
 from whyformer.data.corpora.pairs.notes import overlap_notes
-from whyformer.data.corpora.parallel import AnyData, FilesSpec, load_corpus, load_held_out
+from whyformer.data.store.document_data import StoredDocumentsSpec
+from whyformer.data.store.pair_data import (
+    AnyPairData,
+    StoredPairsSpec,
+    held_out_pairs,
+    pair_corpus,
+    set_names,
+)
 from whyformer.errors import DataError, WhyformerNote
 
 
@@ -45,11 +52,11 @@ class DataReport:
         return any(finding.level == "refused" for finding in self.findings)
 
 
-def examine_data(data: AnyData | DocumentsSpec | LabelledSpec) -> DataReport:
+def examine_data(data: AnyPairData | DocumentsSpec | StoredDocumentsSpec | LabelledSpec) -> DataReport:
     """Read every set of ``data`` and say what it is; whatever is wrong comes as a finding."""
     findings: list[Finding] = []
     match data:
-        case DocumentsSpec():
+        case DocumentsSpec() | StoredDocumentsSpec():
             summary, sets = _documents(data, findings)
         case LabelledSpec():
             summary, sets = _labelled(data, findings)
@@ -76,11 +83,16 @@ def told(findings: list[Finding], read: Callable[[], Iterable[SetReport]]) -> li
     return found
 
 
-def _pairs(data: AnyData, findings: list[Finding]) -> tuple[str, list[SetReport]]:
+def _pairs(data: AnyPairData, findings: list[Finding]) -> tuple[str, list[SetReport]]:
     summary: list[str] = []
 
     def train() -> Iterator[SetReport]:
-        corpus = load_corpus(data)
+        if isinstance(data, StoredPairsSpec):
+            # Its text is in no one's memory; what it was made of was looked at when it was built.
+            store = data.open()
+            summary.append(store.summary)
+            return
+        corpus = pair_corpus(data)
         summary.append(corpus.summary)
         pairs = [SentencePair(*pair) for pair in corpus.train]
         overlaps = overlap_notes(pairs, {VALID: corpus.valid, **corpus.test})
@@ -88,18 +100,23 @@ def _pairs(data: AnyData, findings: list[Finding]) -> tuple[str, list[SetReport]
         yield _pair_set("train", [Referenced(source, [target]) for source, target in corpus.train])
 
     def held_out(name: str) -> Iterator[SetReport]:
-        yield _pair_set(name, load_held_out(data, [name])[name])
+        yield _pair_set(name, held_out_pairs(data, [name])[name])
 
     sets = told(findings, train)
-    for name in (VALID, *(data.test if isinstance(data, FilesSpec) else ("test",))):
+    for name in (VALID, *set_names(data)):
         sets += told(findings, lambda name=name: held_out(name))
     return "".join(summary), sets
 
 
-def _documents(data: DocumentsSpec, findings: list[Finding]) -> tuple[str, list[SetReport]]:
+def _documents(
+    data: DocumentsSpec | StoredDocumentsSpec, findings: list[Finding]
+) -> tuple[str, list[SetReport]]:
     summary: list[str] = []
 
     def train() -> Iterator[SetReport]:
+        if isinstance(data, StoredDocumentsSpec):
+            summary.append(data.open().summary)
+            return
         documents = data.load()
         summary.append(documents.summary)
         yield SetReport("train", len(documents.train), {"document": _lengths(documents.train)})

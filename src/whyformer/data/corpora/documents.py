@@ -41,6 +41,7 @@ class Documents:
 class DocumentsSpec(Spec):
     """Documents in text files, plain or gzip-compressed, in UTF-8."""
 
+    kind: Literal["files"] = "files"
     train: Files = Field(json_schema_extra={"decides": ["valid", "test"]})
     """Files to train on."""
     valid: Files | Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05

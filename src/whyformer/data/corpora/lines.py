@@ -25,7 +25,8 @@ from whyformer.data.corpora.detection.report import EncodingReport
 from whyformer.errors import DataError
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_UTF8_MARK = b"\xef\xbb\xbf"
+UTF8_MARK = b"\xef\xbb\xbf"
+"""The byte order mark of UTF-8, which some programs put in front of a file."""
 _CHUNK = 1 << 20
 _HEAD = 1 << 13
 _SAMPLE = 1000
@@ -96,7 +97,7 @@ def encoding_of(path: Path) -> EncodingReport:
 @lru_cache(maxsize=64)
 def _examined(path: Path, changed: int, size: int) -> EncodingReport:
     """The report, made once as long as the file stays as it is."""
-    with _opened(path) as file:
+    with opened(path) as file:
         head = file.read(_HEAD)
         decoder, chunk, sound, lines, returns, last = (
             codecs.getincrementaldecoder("utf-8")(),
@@ -133,7 +134,7 @@ def _goes_on(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = 
 def _counted(path: Path) -> EncodingReport:
     """The report on a file with some line that is not UTF-8."""
     bad, sample, beyond, number = list[int](), list[bytes](), 0, 0
-    with _opened(path) as file:
+    with opened(path) as file:
         for number, line in enumerate(file, start=1):
             if line.isascii():
                 continue
@@ -160,7 +161,7 @@ def scan_lines(path: Path) -> Iterator[str | BadLine]:
     if _can_be_read_twice(path) and not (report := encoding_of(path)).is_utf8:
         raise DataError(report.fault)
     number = 0
-    with _opened(path) as lines:
+    with opened(path) as lines:
         for number, line in enumerate(lines, start=1):
             yield _decoded(line, path, number)
     if number == 0:
@@ -176,8 +177,12 @@ def _can_be_read_twice(path: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Generator[BufferedReader | gzip.GzipFile]:
-    """The bytes of a file, unpacked; faults in opening and in reading it are one sentence."""
+def opened(path: Path) -> Generator[BufferedReader | gzip.GzipFile]:
+    """The bytes of a file, unpacked; faults in opening and in reading it are one sentence.
+
+    Raises:
+        DataError: the file is missing, a folder, not readable, or damaged gzip.
+    """
     try:
         with path.open("rb") as file, _unpacked(file, path) as unpacked:
             yield unpacked
@@ -258,7 +263,7 @@ def _decoded(line: bytes, path: Path, number: int) -> str | BadLine:
     if number == 1:
         if (encoding := marked_encoding(line)) is not None:
             raise DataError(EncodingReport(path, 0, guess=encoding).fault)
-        line = line.removeprefix(_UTF8_MARK)
+        line = line.removeprefix(UTF8_MARK)
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:

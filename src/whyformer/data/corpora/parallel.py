@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from whyformer.data.corpora.cldr import CldrSpec
 from whyformer.data.corpora.cldr.splits import CldrPair
@@ -76,16 +76,6 @@ class FilesSpec(Spec):
 
 
 AnyData = FilesSpec | CldrSpec | ReverseSpec
-
-
-def _files_by_default(value: object) -> object:
-    """``value`` with the kind that data have where they name something to train on."""
-    if isinstance(value, Mapping) and "kind" not in value and "train" in value:
-        return {"kind": "files", **cast(Mapping[str, object], value)}
-    return value
-
-
-DataSpec = Annotated[AnyData, Field(discriminator="kind"), BeforeValidator(_files_by_default)]
 
 
 def load_corpus(spec: AnyData) -> Corpus:

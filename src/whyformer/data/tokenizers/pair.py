@@ -43,6 +43,11 @@ class TokenizerPair:
             return f"joint, {self.source.description}"
         return f"source {self.source.description}, target {self.target.description}"
 
+    @property
+    def file_names(self) -> list[str]:
+        """Names of the files that ``save`` writes."""
+        return [JOINT] if self.joint else [_SOURCE, _TARGET]
+
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json``, or ``tokenizer.source.json`` and ``tokenizer.target.json``."""
         if self.joint:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from whyformer.config.paths import paths_of
-from whyformer.data.corpora.parallel import Corpus, load_corpus
+from whyformer.data.corpora.parallel import Corpus
+from whyformer.data.store.pair_data import pair_corpus
 from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import CheckpointError, DataError, DecodingError
 from whyformer.machine import EngineName, PrecisionName
@@ -172,7 +173,7 @@ def _corpus(run: Path, recipe: TranslationRecipe) -> Corpus:
             "data.train=FILE data.valid=FILE."
         )
     try:
-        return load_corpus(recipe.data)
+        return pair_corpus(recipe.data)
     except DataError:
         check_inputs_of_run(paths_of(recipe), run, "distil")
         raise

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from whyformer.data.corpora.parallel import Corpus, load_corpus
+from whyformer.data.corpora.parallel import Corpus
+from whyformer.data.store.pair_data import pair_corpus
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.data.tokenizers.specials import BYTES
 from whyformer.decoding.greedy import GreedySpec
@@ -74,7 +75,7 @@ def make_shortlist(
     folder, recipe, _, _ = open_run(run)
     assert isinstance(recipe, TranslationRecipe), "others have no translator"
     with without_notes():
-        corpus = load_corpus(require_data(recipe.data))
+        corpus = pair_corpus(require_data(recipe.data))
     written = _written(translator, corpus, batch) if own else []
     data = shortlist_data(corpus, translator.tokenizers, written)
     table = data.table(size.frequent, size.each, size.rare)

@@ -9,7 +9,8 @@ from typing import Final
 
 from whyformer.config.recipe_files import RecipeLayer, layer_text
 from whyformer.data.corpora.pair_files import Referenced
-from whyformer.data.corpora.parallel import AnyData, Corpus, FilesSpec
+from whyformer.data.corpora.parallel import Corpus, FilesSpec
+from whyformer.data.store.pair_data import AnyPairData
 from whyformer.errors import CheckpointError
 from whyformer.files import check_writable, write_folder
 from whyformer.language import translated
@@ -114,7 +115,7 @@ def _side_by_side(names: Mapping[str, str], pairs: Iterable[tuple[str, str]]) ->
     }
 
 
-def _held_out(data: AnyData, corpus: Corpus) -> tuple[RecipeLayer, dict[str, str]]:
+def _held_out(data: AnyPairData, corpus: Corpus) -> tuple[RecipeLayer, dict[str, str]]:
     """Keys of ``data`` for the teacher's own held-out sets, and the files of those that had none."""
     if not isinstance(data, FilesSpec):
         written = {

@@ -15,7 +15,7 @@ from whyformer.serve.batching.figures import Observer, QueueFigures
 from whyformer.serve.batching.operation import AnswerT, ItemT, Operation
 from whyformer.serve.batching.queue import QueueLimits, WorkQueue
 from whyformer.serve.batching.work import Call, QueuedWork, WorkPart, deliver
-from whyformer.serve.refusals import AbandonedError, DeadlinePassedError
+from whyformer.serve.refusals import AbandonedError, DeadlinePassedError, RefusalError
 
 IDLE_SECONDS = 1.0
 """Time after which a thread that has nothing to do ends, and the program waits for it at most."""
@@ -43,6 +43,14 @@ class Lane:
     def figures(self) -> QueueFigures:
         """The figures of its queue at this moment."""
         return self._queue.figures()
+
+    def check_room(self, asking: Asking) -> None:
+        """Refuse what would be refused however small it is; see ``WorkQueue.check_room``."""
+        self._queue.check_room(asking)
+
+    def refusal(self, asking: Asking) -> RefusalError | None:
+        """Refusal that any request would get now; see ``WorkQueue.refusal``."""
+        return self._queue.refusal(asking)
 
     async def ask(
         self, operation: Operation[ItemT, Any, AnswerT], items: Sequence[ItemT], asking: Asking

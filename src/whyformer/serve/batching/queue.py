@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from whyformer.serve.asking import Asking
 from whyformer.serve.batching.figures import QueueFigures
 from whyformer.serve.batching.operation import Operation
 from whyformer.serve.batching.work import AnyWork, Call, WorkPart
@@ -73,23 +74,41 @@ class WorkQueue:
         """
         cost = sum(work.costs)
         with self._lock:
-            refusal = self._refusal(work, cost)
-            if refusal is not None:
-                self._figures.count(refusal.reason)
-                raise refusal
+            self._refuse(cost, work.asking)
             self._works[work] = None
             self._alike.setdefault(work.operation, {})[work] = None
             self._figures.enter(len(work.items), cost)
             self._lock.notify()
 
-    def _refusal(self, work: AnyWork, cost: int) -> RefusalError | None:
+    def refusal(self, asking: Asking) -> RefusalError | None:
+        """Refusal that any request of ``asking`` would get now, however small; it counts as none."""
+        with self._lock:
+            return self._refusal(1, asking)
+
+    def check_room(self, asking: Asking) -> None:
+        """Refuse a request that would be refused however small it is, before anybody works on it.
+
+        Raises:
+            OverloadedError: there is no room, or nothing could be done in time.
+            DeadlinePassedError: its time is over.
+        """
+        with self._lock:
+            self._refuse(1, asking)
+
+    def _refuse(self, cost: int, asking: Asking) -> None:
+        refusal = self._refusal(cost, asking)
+        if refusal is not None:
+            self._figures.count(refusal.reason)
+            raise refusal
+
+    def _refusal(self, cost: int, asking: Asking) -> RefusalError | None:
         limits, figures = self._limits, self._figures
         if cost > limits.tokens:
             return RequestTooLargeError(
                 f"this request has up to {cost:,} tokens to read and write, but {limits.tokens:,} may wait "
                 "in all; ask for less at a time."
             )
-        deadline = work.asking.deadline
+        deadline = asking.deadline
         left = math.inf if deadline is None else deadline - time.monotonic()
         if left <= 0:
             return DeadlinePassedError("the time for this request was over before it began.")

@@ -15,6 +15,8 @@ from whyformer.serve.service import Asking
 _ID = re.compile("[!-~]{1,128}")
 # How long a refused client may go on sending, so that it reads the refusal before the connection ends.
 _LINGER_SECONDS = 2.0
+_SMALL = 2**16
+"""Bytes of a body that is taken whole from a client that is refused."""
 
 CLOSED = 499
 """Status in metrics and logs of a request whose client has left, as nginx writes it."""
@@ -146,6 +148,18 @@ class Exchange:
                     taken += len(message.get("body", b""))
                     if not message.get("more_body", False):
                         break
+
+    async def forget_body(self) -> None:
+        """Take a small body and forget it, so that the connection can stay after a refusal."""
+        length = self._headers.get("content-length", "")
+        if "expect" in self._headers or not length or int(length) > _SMALL:
+            return
+        while self.has_more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._leave()
+                return
+            self._is_read = not message.get("more_body", False)
 
     def close(self) -> None:
         """Stop watching."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from starlette.datastructures import Headers, QueryParams
@@ -37,12 +37,15 @@ class Gate:
         settings: Settings,
         lifecycle: Lifecycle,
         metrics: ServiceMetrics,
+        refusal: Callable[[Asking], RefusalError | None],
     ) -> None:
+        """Stand before ``application``; ``refusal`` tells why all work would be refused at this moment."""
         self._application = application
         self._dialects = dialects
         self._settings = settings
         self._lifecycle = lifecycle
         self._metrics = metrics
+        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, one WebSocket, or the server's own messages."""
@@ -68,6 +71,8 @@ class Gate:
             else:
                 self._lifecycle.check_ready()
                 with self._lifecycle.busy():
+                    if scope["method"] == "POST" and dialect is not self._dialects.plain:
+                        await self._check_room(exchange)
                     refusal = await self._answer(scope, exchange)
         except RefusalError as early:
             refusal = early
@@ -95,6 +100,17 @@ class Gate:
             if exchange.refusal is None and not exchange.asking.gone:
                 return self._fault(exchange.asking.id, fault)
         return exchange.refusal or scope["state"].get("refusal")
+
+    async def _check_room(self, exchange: Exchange) -> None:
+        """Refuse work that no queue would take, before it costs the engine any time.
+
+        Raises:
+            RefusalError: none would.
+        """
+        refusal = self._refusal(exchange.asking)
+        if refusal is not None:
+            await exchange.forget_body()
+            raise refusal
 
     def _fault(self, request: str, fault: Exception) -> RefusalError:
         refusal = as_refusal(fault)

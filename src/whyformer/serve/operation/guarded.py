@@ -41,6 +41,10 @@ class GuardedService(Service):
         return self._service.find(name, task)
 
     @override
+    def check_room(self, run: HostedRun, asking: Asking) -> None:
+        self._service.check_room(run, asking)
+
+    @override
     async def translate(
         self, run: HostedRun, texts: Sequence[str], settings: SearchSpec | None, asking: Asking
     ) -> list[list[TextOutput]]:

@@ -1,13 +1,17 @@
 """Language models that read from left to right: the recipe, and the task's five answers."""
 
+import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Literal
 
 from typing_extensions import override
 
-from whyformer.data.corpora.documents import DocumentsSpec
-from whyformer.data.corpora.held_out import wanted_sets
+from whyformer.config.recipe_files import RecipeLayer
+from whyformer.data.corpora.held_out import VALID, wanted_sets
+from whyformer.data.store.document_data import DocumentDataSpec, StoredDocumentsSpec
+from whyformer.data.store.reader import stored_tokenizers
+from whyformer.data.store.tokenizers import described_one, single_tokenizer
 from whyformer.data.tokenizers.kinds import BPE, TokenizerSpec
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.decoding.sampling import SamplingSpec
@@ -16,7 +20,8 @@ from whyformer.models.gpt import GPTSpec
 from whyformer.plots.panels import Curve, Curves
 from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.causal_lm.metrics import CausalLMMetrics
-from whyformer.tasks.causal_lm.training import CausalLMTraining, NextToken, PackedDocuments
+from whyformer.tasks.causal_lm.training import CausalLMTraining, NextToken, PackedDocuments, StoredDocuments
+from whyformer.tasks.decision import Decision, says
 from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.tasks.task import (
     EvaluationOptions,
@@ -27,6 +32,7 @@ from whyformer.tasks.task import (
 )
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
+from whyformer.training.storage.fingerprint import Fingerprint, text_fingerprint
 
 
 class CausalLMRecipe(Recipe):
@@ -36,7 +42,7 @@ class CausalLMRecipe(Recipe):
 
     task: Literal["causal_lm"] = "causal_lm"
     """Purpose of the model."""
-    data: DocumentsSpec | None
+    data: DocumentDataSpec | None
     """Source of the documents; null for an imported model."""
     tokenizer: TokenizerSpec = BPE(vocabulary=4000)
     """Tokenizer of the text."""
@@ -60,20 +66,34 @@ class CausalLMTask(SingleTokenizerTask[CausalLMRecipe, Generator]):
 
     @override
     def prepare(self, recipe: CausalLMRecipe, assets: SingleTokenizer | None) -> Prepared:
-        documents = require_data(recipe.data).load()
-        if assets is None:
-            assets = SingleTokenizer(recipe.tokenizer.for_documents().train(documents.train))
+        data, longest, seed = require_data(recipe.data), recipe.model.longest, recipe.training.seed
+        if isinstance(data, StoredDocumentsSpec):
+            store, valid = data.open(), data.held_out(VALID)
+            assets = single_tokenizer(store, recipe.tokenizer.for_documents(), assets)
+            examples = StoredDocuments(store, longest, seed=seed)
+            summary = store.summary
+            train = Fingerprint(len(store), store.manifest.digest)
+            fingerprints = {"train": train, "valid": text_fingerprint((text,) for text in valid)}
+        else:
+            documents = data.load()
+            if assets is None:
+                assets = SingleTokenizer(recipe.tokenizer.for_documents().train(documents.train))
+            examples = PackedDocuments(documents.train, assets.tokenizer, longest, seed=seed)
+            valid, summary = documents.valid, documents.summary
+            fingerprints = documents_fingerprints(documents)
         tokenizer = assets.tokenizer
-        training = CausalLMTraining(
-            documents,
-            tokenizer,
-            recipe.model.longest,
-            self.objective(recipe),
-            seed=recipe.training.seed,
-        )
+        held_out = PackedDocuments(valid, tokenizer, longest)
+        training = CausalLMTraining(examples, held_out, self.objective(recipe))
         build = partial(recipe.model.build, tokenizer.size)
-        data = documents_fingerprints(documents)
-        return Prepared(training, build, assets, documents.summary, data)
+        return Prepared(training, build, assets, summary, fingerprints)
+
+    @override
+    def decide(self, recipe: CausalLMRecipe, said: RecipeLayer) -> list[Decision]:
+        if not isinstance(recipe.data, StoredDocumentsSpec) or says(said, "tokenizer") or says(said, "start"):
+            return []
+        tokenizer = described_one(stored_tokenizers(recipe.data.path).source)
+        text = json.dumps(tokenizer, ensure_ascii=False)
+        return [Decision("tokenizer", text, "the store was built with it")]
 
     @override
     def objective(self, recipe: CausalLMRecipe) -> NextToken:

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from whyformer.data.batches.packing import Rows, pack
-from whyformer.data.corpora.documents import Documents
+from whyformer.data.batches.packing import Rows, pack, plan_rows
+from whyformer.data.store.reader import TokenStore
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.models.gpt import GPT
 from whyformer.position.layout import Layout
@@ -72,13 +72,7 @@ class PackedDocuments:
 
     def batch(self, indices: NDArray[np.int64], device: torch.device) -> RowBatch:
         """The rows of ``indices``."""
-        # What is padding in all of these rows is cut off.
-        longest = int(self.lengths[indices].max())
-        tokens, gold = (
-            torch.from_numpy(part[indices, :longest]).long().to(device)
-            for part in (self.rows.tokens, self.rows.gold)
-        )
-        return RowBatch(tokens, gold, self.rows.layout(indices, gold != PAD))
+        return _batch(self.rows, indices, device)
 
     def metrics(self, model: GPT, objective: NextToken, *, batch: int = 32) -> CausalLMMetrics:
         """Metrics of ``model``, in evaluation mode, on these documents, ``batch`` rows at a time."""
@@ -90,15 +84,40 @@ class PackedDocuments:
         return CausalLMMetrics(self.documents, self.characters, losses.predictions, losses.loss, losses.nll)
 
 
+class StoredDocuments:
+    """Documents of a store packed into the rows that ``PackedDocuments`` packs; tokens stay on the disk."""
+
+    def __init__(self, store: TokenStore, longest: int, *, seed: int) -> None:
+        self._store = store
+        # BOS and EOS
+        self._plan = plan_rows(store.lengths[:, 0].astype(np.int64) + 2, longest, seed=seed)
+        self.lengths: NDArray[np.int64] = self._plan.lengths
+        """(R,) predictions of each row."""
+
+    def batch(self, indices: NDArray[np.int64], device: torch.device) -> RowBatch:
+        """The rows of ``indices``."""
+        rows = self._plan.rows(indices.tolist(), lambda index: [BOS, *self._store.ids(index)[0], EOS])
+        return _batch(rows, np.arange(len(rows)), device)
+
+
+def _batch(rows: Rows, indices: NDArray[np.int64], device: torch.device) -> RowBatch:
+    # What is padding in all of these rows is cut off.
+    longest = int(rows.lengths[indices].max())
+    tokens, gold = (
+        torch.from_numpy(part[indices, :longest]).long().to(device) for part in (rows.tokens, rows.gold)
+    )
+    return RowBatch(tokens, gold, rows.layout(indices, gold != PAD))
+
+
 class CausalLMTraining:
     """Trains a model on packed documents and judges it by how well it predicts others."""
 
     def __init__(
-        self, documents: Documents, tokenizer: Tokenizer, longest: int, objective: NextToken, *, seed: int
+        self, examples: PackedDocuments | StoredDocuments, valid: PackedDocuments, objective: NextToken
     ) -> None:
         self.objective = objective
-        self.examples = PackedDocuments(documents.train, tokenizer, longest, seed=seed)
-        self._valid = PackedDocuments(documents.valid, tokenizer, longest)
+        self.examples = examples
+        self._valid = valid
 
     @property
     def lengths(self) -> NDArray[np.int64]:

@@ -12,14 +12,8 @@ from whyformer.config.recipe_files import RecipeLayer
 from whyformer.config.validation import check
 from whyformer.data.checks.forms import with_forms
 from whyformer.data.corpora.pair_files import JoinedPairs, PairsSpec, Referenced, TextPairs
-from whyformer.data.corpora.parallel import (
-    Corpus,
-    DataSpec,
-    FilesSpec,
-    load_corpus,
-    load_held_out,
-    read_test_set,
-)
+from whyformer.data.corpora.parallel import Corpus, FilesSpec, load_corpus, read_test_set
+from whyformer.data.store.pair_data import PairDataSpec, StoredPairsSpec, held_out_pairs
 from whyformer.data.tokenizers.pair import JointTokenizer, TokenizerPair, TokenizersSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.search import SearchSpec
@@ -34,11 +28,11 @@ from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
 from whyformer.tasks.translation.defaults import PairCounts, decide, implied, is_complete
 from whyformer.tasks.translation.evaluation import Evaluation, evaluate_translator
 from whyformer.tasks.translation.metrics import ScoringSpec, Tokenize
+from whyformer.tasks.translation.pairs.reading import read_store, read_texts, tokenizer_decisions
 from whyformer.tasks.translation.training import TeacherForcing, TranslationTraining
 from whyformer.tasks.translation.translator import Translator
 from whyformer.tasks.words import model_words
 from whyformer.training.settings import TrainingSpec
-from whyformer.training.storage.fingerprint import Fingerprint, text_fingerprint
 
 
 class TranslationRecipe(Recipe):
@@ -48,7 +42,7 @@ class TranslationRecipe(Recipe):
 
     task: Literal["translation"] = "translation"
     """Purpose of the model."""
-    data: DataSpec | None
+    data: PairDataSpec | None
     """Source of the sentence pairs; null for an imported model."""
     tokenizers: TokenizersSpec = JointTokenizer()
     """Tokenizers of both sides."""
@@ -106,6 +100,8 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
 
     @override
     def decide(self, recipe: TranslationRecipe, said: RecipeLayer) -> list[Decision]:
+        if isinstance(recipe.data, StoredPairsSpec):
+            return tokenizer_decisions(said, recipe.data)
         # Of a recipe that says everything, such as a run's, the data are not read for nothing.
         if not isinstance(recipe.data, FilesSpec) or is_complete(said):
             return []
@@ -121,17 +117,24 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
 
     @override
     def prepare(self, recipe: TranslationRecipe, assets: TokenizerPair | None) -> Prepared:
-        corpus = load_corpus(require_data(recipe.data))
-        pair = train_tokenizers(recipe, corpus) if assets is None else assets
+        data, longest = require_data(recipe.data), recipe.model.longest
+        if isinstance(data, StoredPairsSpec):
+            read = read_store(data, recipe.tokenizers, assets, longest)
+        else:
+            corpus = load_corpus(data)
+            pair = train_tokenizers(recipe, corpus) if assets is None else assets
+            read = read_texts(corpus, pair, longest)
         scoring, decisions = recipe.scoring.settled(
-            [target for _, target in corpus.train], [pair.references[0] for pair in corpus.valid]
+            read.some_targets, [pair.references[0] for pair in read.valid]
         )
         return Prepared(
-            training := TranslationTraining(corpus, pair, recipe.model.longest, recipe.training, scoring),
-            partial(build_model, recipe, pair),
-            pair,
-            training.summary,
-            _fingerprints(corpus),
+            training := TranslationTraining(
+                read.pairs, read.valid, read.tokenizers, longest, recipe.training, scoring
+            ),
+            partial(build_model, recipe, read.tokenizers),
+            read.tokenizers,
+            read.summary + training.left_out,
+            read.fingerprints,
             recipe.model_copy(update={"scoring": scoring}),
             [*decisions, *training.decisions],
         )
@@ -196,11 +199,6 @@ def _brings_text(said: RecipeLayer) -> bool:
     return isinstance(said.get("data"), Mapping) and value_of(said, "data.kind") not in ("cldr", "reverse")
 
 
-def _fingerprints(corpus: Corpus) -> dict[str, Fingerprint]:
-    held_out = ((pair.source, *pair.references) for pair in corpus.valid)
-    return {"train": text_fingerprint(corpus.train), "valid": text_fingerprint(held_out)}
-
-
 def train_tokenizers(recipe: TranslationRecipe, corpus: Corpus) -> TokenizerPair:
     """Tokenizers for the training side of ``corpus``; see the kind's own ``train`` for errors.
 
@@ -227,7 +225,7 @@ def _test_sets(
 ) -> dict[str, list[Referenced]]:
     source, references = options.source, options.references
     if source is None and not references:
-        return load_held_out(require_data(recipe.data), names)
+        return held_out_pairs(require_data(recipe.data), names)
     if source is None or not references or names:
         raise DataError("a test set of your own needs --source and --reference, and goes without --on.")
     return {source.name: read_test_set(source, references)}

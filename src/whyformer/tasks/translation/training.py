@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whyformer.data.batches.batch import PairBatch
-from whyformer.data.corpora.parallel import Corpus
+from whyformer.data.batches.planning import Lengths
+from whyformer.data.corpora.pair_files import Referenced
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.errors import DataError, WhyformerNote, without_notes
@@ -21,6 +22,7 @@ from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.position.layout import Layout
 from whyformer.special_tokens import EOS
 from whyformer.tasks.translation.metrics import Metric, ScoringSpec, score, words_of_zero
+from whyformer.tasks.translation.pairs.examples import EncodedPairs, TrainingPairs
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.held_out import held_out_losses
 from whyformer.training.objective import Losses, r_drop_cross_entropy, token_cross_entropy
@@ -60,74 +62,67 @@ class TeacherForcing:
         return token_cross_entropy(states, table, gold, self.label_smoothing)
 
 
-@dataclass(frozen=True)
-class _Examples:
-    """Training pairs as token ids, BOS and EOS left out."""
-
-    sources: list[list[int]]
-    targets: list[list[int]]
-    lengths: NDArray[np.int64]
-    """(pairs, 2) number of tokens of source and target, BOS and EOS included."""
-    kept: list[int]
-    """Their places among all that were given."""
-
-
 class TranslationTraining:
     """Trains a model on pairs and judges it by what it translates."""
 
     def __init__(
         self,
-        corpus: Corpus,
+        pairs: TrainingPairs,
+        valid: Sequence[Referenced],
         tokenizers: TokenizerPair,
         longest: int,
         training: TrainingSpec,
         scoring: ScoringSpec,
     ) -> None:
-        """Encode the pairs; ``longest`` is the maximum number of tokens of a side, BOS and EOS included."""
+        """Encode the validation pairs.
+
+        Args:
+            pairs: pairs to train on.
+            valid: pairs to judge by.
+            tokenizers: cut both into tokens.
+            longest: maximum number of tokens of a side, BOS and EOS included.
+            training: settings of the training.
+            scoring: settings of scores.
+
+        Raises:
+            DataError: all pairs of one sort are longer.
+        """
         self.objective = TeacherForcing(training.loss.label_smoothing, training.loss.r_drop)
-        self.corpus = corpus
+        self._pairs = pairs
         self.tokenizers = tokenizers
         self._longest = longest
         self._scoring = scoring
         self._translates_from = training.validation.translate_from
-        self._examples = _encoded(
-            tokenizers,
-            [source for source, _ in corpus.train],
-            [target for _, target in corpus.train],
-            longest,
-        )
-        if not self._examples.sources:
+        if not len(pairs.lengths):
             raise DataError(f"all training pairs are longer than model.longest ({longest} tokens); raise it.")
-        held_out = _encoded(
+        held_out = EncodedPairs.of(
             tokenizers,
-            [pair.source for pair in corpus.valid],
-            [pair.references[0] for pair in corpus.valid],
+            [pair.source for pair in valid],
+            [pair.references[0] for pair in valid],
             longest,
         )
         if not held_out.sources:
             raise DataError(
                 f"all validation pairs are longer than model.longest ({longest} tokens); raise it."
             )
-        self.valid = [corpus.valid[index] for index in held_out.kept]
+        self._overlong = held_out.overlong
+        self.valid = [valid[index] for index in held_out.kept]
         """Validation pairs that the model can read and write."""
         self._valid = PairBatch.of(list(zip(held_out.sources, held_out.targets, strict=True)))
         self._shown = self.valid[: training.validation.sentences]
-        self._informed = _INFORMED * unigram_entropy(self._examples.targets)
+        self._informed = _INFORMED * unigram_entropy(pairs.target_counts())
         # From all over the data, in case that is sorted.
-        spread = np.linspace(0, len(self._examples.sources) - 1, _ROWS).astype(np.int64)
+        spread = np.linspace(0, len(pairs.lengths) - 1, _ROWS).astype(np.int64)
         self._sample = self.batch(np.unique(spread), 0, torch.device("cpu"))
         self._told = False
 
     @property
-    def summary(self) -> str:
-        """One sentence on the pairs that were read, dropped, and left out as too long for the model."""
-        overlong = {
-            "training": len(self.corpus.train) - len(self._examples.sources),
-            "validation": len(self.corpus.valid) - len(self.valid),
-        }
+    def left_out(self) -> str:
+        """Half a sentence on the pairs that are left out as too long for the model; empty where none are."""
+        overlong = {"training": self._pairs.overlong, "validation": self._overlong}
         left_out = " and ".join(f"{count:,} {side} pairs" for side, count in overlong.items() if count)
         longer = f"; left out, as longer than model.longest ({self._longest} tokens): {left_out}"
-        return self.corpus.summary + (longer if left_out else "")
+        return longer if left_out else ""
 
     @property
     def decisions(self) -> list[str]:
@@ -140,9 +135,9 @@ class TranslationTraining:
         ]
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> Lengths:
         """(pairs, 2) number of tokens of source and target, BOS and EOS included."""
-        return self._examples.lengths
+        return self._pairs.lengths
 
     def predicted(self, indices: NDArray[np.int64], epoch: int) -> int:
         """Number of target tokens of these pairs, EOS included."""
@@ -150,10 +145,7 @@ class TranslationTraining:
 
     def batch(self, indices: NDArray[np.int64], epoch: int, device: torch.device) -> PairBatch:
         """The pairs of ``indices``, padded."""
-        examples = self._examples
-        return PairBatch.of(
-            [(examples.sources[index], examples.targets[index]) for index in indices.tolist()], device
-        )
+        return PairBatch.of([self._pairs.ids(index) for index in indices.tolist()], device)
 
     def probe(self, model: AnyEncoderDecoder) -> Probe:
         """One made-up pair of eight tokens: embedded target tokens and hidden states, (1,8,M) each."""
@@ -226,26 +218,10 @@ class TranslationTraining:
             warnings.warn(f"{said} (scoring.tokenize, scoring.choose_by).", WhyformerNote, stacklevel=2)
 
 
-def unigram_entropy(targets: Sequence[Sequence[int]]) -> float:
-    """Nats per token, EOS included, that predicting by the frequencies of tokens costs.
+def unigram_entropy(counts: NDArray[np.int64]) -> float:
+    """Nats per token that predicting by the frequencies of tokens costs; ``counts`` is how often each stands.
 
     A model that has found nothing else is as good; what it translates does not depend on its source.
     """
-    counts = np.bincount(np.concatenate([np.array([*target, EOS]) for target in targets]))
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())
-
-
-def _encoded(
-    tokenizers: TokenizerPair, source_texts: Sequence[str], target_texts: Sequence[str], longest: int
-) -> _Examples:
-    """Token ids of pairs, without those that have more than ``longest`` tokens on a side."""
-    sources = tokenizers.source.encode_all(source_texts)
-    targets = tokenizers.target.encode_all(target_texts)
-    pairs = list(zip(sources, targets, strict=True))
-    lengths = np.array([(len(source) + 1, len(target) + 2) for source, target in pairs], dtype=np.int64)
-    kept = np.flatnonzero(lengths.max(axis=1) <= longest)
-    fit = [pairs[index] for index in kept.tolist()]
-    return _Examples(
-        [source for source, _ in fit], [target for _, target in fit], lengths[kept], kept.tolist()
-    )

@@ -177,11 +177,13 @@ def _looks_like_pickle(path: Path) -> bool:
     """Whether a file that is not safetensors looks like a pickle; safetensors may begin alike."""
     try:
         with path.open("rb") as file:
-            head = file.read(4)
+            head = file.read(8)
     except OSError:
         return False
-    # a bare pickle (protocol 2 and later), or the zip archive that torch.save writes
-    return head[:1] == b"\x80" or head == b"PK\x03\x04"
+    # A bare pickle (protocols 2 to 5), or the zip archive that torch.save writes. The header of safetensors
+    # begins with its length, in which zeros follow where a pickle has more, but for the mark of a frame.
+    bare = head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5" and (any(head[4:]) or head[2:3] == b"\x95")
+    return bare or head[:4] == b"PK\x03\x04"
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:

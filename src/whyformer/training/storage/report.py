@@ -51,6 +51,23 @@ class _TimeLeft(TimeRemainingColumn):
         return Text(str(timedelta(seconds=round(bound))), style="progress.remaining")
 
 
+class SilentReport:
+    """Report of a rank that only computes: another one tells."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def say(self, line: str) -> None:
+        """Take a line that another tells."""
+
+    def entry(self, record: Mapping[str, Any]) -> None:
+        """Take an entry that another logs."""
+
+
 class Report:
     """Passes every log entry and validation on.
 

@@ -81,7 +81,7 @@ class Cleaning(Spec):
         seen: set[SentencePair] = set()
         for item in pairs:
             pair = item.pair if isinstance(item, Placed) else item
-            reason = pair.reason if isinstance(pair, BadLine) else self._reason(pair, seen)
+            reason = pair.reason if isinstance(pair, BadLine) else self.reason(pair, seen)
             if reason is None:
                 assert isinstance(pair, SentencePair), "a bad line has its reason"
                 kept.append(pair)
@@ -91,7 +91,8 @@ class Cleaning(Spec):
                 bad.append(BadLine(item.path, item.number, reason))
         return kept, CleaningReport(len(kept), dict(dropped.most_common()), tuple(bad))
 
-    def _reason(self, pair: SentencePair, seen: set[SentencePair]) -> Reason | None:
+    def reason(self, pair: SentencePair, seen: set[SentencePair]) -> Reason | None:
+        """Return why ``pair`` is dropped, None where it stays; ``seen`` has those that came before it."""
         if not pair.source.strip() or not pair.target.strip():
             return Reason.EMPTY
         if self.longest is not None and max(len(pair.source), len(pair.target)) > self.longest:

@@ -132,6 +132,8 @@ async def _answer(
 ) -> TranslationAnswer:
     translator = run.runner
     assert isinstance(translator, Translator), "a run that translates"
+    # Of ten requests too many, none shall be taken apart: that would keep the engine from its work.
+    service.check_room(run, asking)
     normalized = translator.tokenizers.source.normalized
 
     def cut(line: str) -> list[str]:

@@ -1,0 +1,474 @@
+"""What the service does with the engine it has: throughput, latency at 80 % load, and ten times too much.
+
+    python benchmarks/service.py RUN [--on test] [--sentences 1000] [--rounds 3] [--phase 5]
+        [--arms closed open overload peers] [--deadline 2] [--name NAME]
+
+The server is a process of its own (`whyformer serve`, --precision auto), the client another
+(load_generator.py), and the engine by itself works in this process (`whyformer translate`'s way, the same
+precision, batches of 64), in turns with them. Requests are real sentences of the run's test set, in lists of
+32 and one by one.
+
+- closed: each of some connections asks again as soon as it is answered. "of the engine" compares sentences a
+  second with those of the engine alone in the same round; the processor's time a sentence says the same
+  where others use the machine, too.
+- open: single sentences at random moments, 80 % of the closed rate. The time counts from the moment a request
+  was due.
+- overload: ten times the closed rate against a server whose answers are worth nothing after --deadline
+  seconds. Goodput is what was answered with 200 within that.
+- peers: the same client, connections and requests against FastAPI around `whyformer.load(RUN)`, and around
+  CTranslate2 in int8 with the same weights, where the run can be exported.
+"""
+
+import argparse
+import json
+import os
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from report import Spread, machine, publish
+
+from whyformer.data.corpora.parallel import load_held_out
+from whyformer.errors import WhyformerError
+from whyformer.runs.execution import Execution
+from whyformer.runs.load import load_as, read_recipe
+from whyformer.tasks.translation.translator import Translator
+
+HERE = Path(__file__).parent
+NAME = "measured"
+"""Name that the run is served by."""
+LIST = 32
+CONNECTIONS = {LIST: 8, 1: 128}
+"""Connections of a closed loop by the sentences of a request: enough that the engine always has work."""
+MOST_CONNECTIONS = 4_000
+"""Connections of an open loop at most."""
+LOAD = 0.8
+OVERLOAD = 10
+START = 120.0
+"""Seconds in which a server has to be ready."""
+ARMS = ("closed", "open", "overload", "peers")
+WIDTHS = (LIST, 1)
+
+
+@dataclass
+class Process:
+    """A server."""
+
+    process: "subprocess.Popen[str]"
+    port: int
+
+    @property
+    def processor(self) -> float:
+        """Seconds of processor time that it took so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def peak(self) -> int:
+        """Most memory that it had, in bytes."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
+
+
+@dataclass
+class Phase:
+    """What a client has seen of a server for some seconds."""
+
+    width: int
+    seconds: float
+    told: dict[str, Any]
+    processor: float
+    """Seconds of processor time that the server took."""
+
+    def good(self, within: float = float("inf")) -> int:
+        """Sentences that were answered with 200 within so many seconds, in the phase."""
+        moments = zip(self.told["status"], self.told["due"], self.told["answered"], strict=True)
+        return self.width * sum(
+            status == 200 and end - due <= within and end <= self.seconds for status, due, end in moments
+        )
+
+    @property
+    def rate(self) -> float:
+        """Sentences a second."""
+        return self.good() / self.seconds
+
+    @property
+    def all_good(self) -> int:
+        """Sentences that were answered with 200, also at the end of the phase."""
+        return self.width * self.told["status"].count(200)
+
+    def latencies(self) -> list[float]:
+        """Milliseconds of each good answer from the moment its request was due."""
+        moments = zip(self.told["status"], self.told["due"], self.told["answered"], strict=True)
+        return [1000 * (end - due) for status, due, end in moments if status == 200]
+
+    def refusals(self) -> list[float]:
+        """Milliseconds until each refusal, from the moment its request was sent."""
+        moments = zip(self.told["status"], self.told["sent"], self.told["answered"], strict=True)
+        return [1000 * (end - sent) for status, sent, end in moments if status in (429, 503)]
+
+    def record(self) -> dict[str, Any]:
+        """The figures for the file, without each request's own."""
+        kept = ("asked", "not_sent", "lost", "without_hint", "processor")
+        statuses = {str(each): self.told["status"].count(each) for each in sorted({*self.told["status"]})}
+        return {
+            "width": self.width,
+            "seconds": self.seconds,
+            "good": self.good(),
+            "server_processor": self.processor,
+            "status": statuses,
+            "client": {key: self.told[key] for key in kept},
+        }
+
+
+class Bench:
+    """All phases, with the time that is left for them."""
+
+    def __init__(self, asked: argparse.Namespace, sources: Sequence[str]) -> None:
+        self.length = asked.phase
+        self.sources = sources
+        self._until = None if asked.seconds is None else time.monotonic() + asked.seconds
+        self.skipped = list[str]()
+        self.records = list[dict[str, Any]]()
+
+    def bodies(self, width: int) -> list[str]:
+        """Requests of ``width`` sentences each."""
+        parts = [self.sources[at : at + width] for at in range(0, len(self.sources), width)]
+        told = {"source": "auto", "target": NAME}
+        return [
+            json.dumps({"q": part if width > 1 else part[0], **told})
+            for part in parts
+            if len(part) == width or len(parts) == 1
+        ]
+
+    def has_time(self, what: str, seconds: float) -> bool:
+        """Whether ``what`` can still be done; notes it if not."""
+        if self._until is None or time.monotonic() + seconds < self._until:
+            return True
+        self.skipped.append(what)
+        return False
+
+    def phase(
+        self, server: Process, width: int, name: str, rate: float | None = None, seconds: float | None = None
+    ) -> Phase:
+        """Let a client ask for sentences in lists of ``width``, at a ``rate`` or in a closed loop."""
+        lasts = self.length if seconds is None else seconds
+        plan = {
+            "port": server.port,
+            "bodies": self.bodies(width),
+            "seconds": lasts,
+            "connections": CONNECTIONS[width] if rate is None else MOST_CONNECTIONS,
+            "rate": rate,
+            "grace": 20.0 if rate is None else 5.0,
+        }
+        before = server.processor
+        ran = subprocess.run(
+            [sys.executable, str(HERE / "load_generator.py")],
+            input=json.dumps(plan),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ran.returncode:
+            sys.exit(f"the client of {name} failed: {ran.stderr.strip()[-300:]}")
+        phase = Phase(width, lasts, json.loads(ran.stdout), server.processor - before)
+        self.records.append({"phase": name, **phase.record()})
+        return phase
+
+
+def main() -> None:
+    """Measure and publish."""
+    asked = arguments()
+    if not asked.run.exists():
+        sys.exit(f"{asked.run} is not there; train it first (`make demo`)")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2 * MOST_CONNECTIONS)), hard))
+    try:
+        tests = load_held_out(read_recipe(asked.run).data, [asked.on] if asked.on else [])
+    except WhyformerError as error:
+        sys.exit(f"the service is left out: {error}")
+    name, pairs = next(iter(tests.items()))
+    sources = [pair.source for pair in pairs if pair.source.strip()][: asked.sentences]
+    about = machine(os.cpu_count() or 1)
+    about["work"] = f"{asked.run.name}, {name}: {len(sources)} sentences, beam and all as in its recipe"
+    measure(asked, sources, about)
+
+
+def measure(asked: argparse.Namespace, sources: Sequence[str], about: dict[str, str]) -> None:
+    """All arms in their order, told of after each."""
+    rows, bench = list[dict[str, str]](), Bench(asked, sources)
+
+    def tell(done: bool = False) -> None:
+        notes = {"cut short": f"no time for {', '.join(bench.skipped)}"} if bench.skipped else {}
+        if rows:
+            publish(asked.name or f"service-{asked.run.name}", about | notes, rows, bench.records, done=done)
+
+    translator = load_as(Translator, asked.run, Execution("cpu", None, "auto"))
+    translator.translate(sources[:128], scores=False)
+    closed = dict[int, list[Phase]]()
+    with served(asked.run) as server:
+        warm(bench, server)
+        rows += closed_rows(bench, server, translator, asked.rounds, closed)
+        tell()
+        if "open" in asked.arms and closed.get(1) and bench.has_time("open", asked.phase + 5):
+            rows.append(open_row(bench, server, statistics.median(each.rate for each in closed[1])))
+            tell()
+    if "overload" in asked.arms and bench.has_time("overload", 2 * asked.phase + 20):
+        with served(asked.run, "--deadline", str(asked.deadline)) as server:
+            warm(bench, server)
+            rows += [
+                overload_row(bench, server, width, peaks, asked.deadline) for width, peaks in closed.items()
+            ]
+            tell()
+    if "peers" in asked.arms:
+        rows += peer_rows(bench, asked, closed, about)
+    tell(done=True)
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", nargs="?", default="runs/demo", type=Path)
+    parser.add_argument("--on", help="name of a test set; the first of the recipe if left out")
+    parser.add_argument("--sentences", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--phase", type=float, default=5.0, help="seconds for which a client asks")
+    parser.add_argument("--deadline", type=float, default=2.0, help="seconds, where there is too much")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--name", help="name of the table; that of the run if left out")
+    parser.add_argument("--seconds", type=float, help="begin nothing that would end later")
+    return parser.parse_args()
+
+
+@contextmanager
+def served(run: Path, *options: str) -> Generator[Process]:
+    """Our service of ``run``."""
+    command = ["-m", "whyformer", "serve", f"{NAME}={run}", "--port", "0", "--precision", "auto", *options]
+    with started(command) as server:
+        yield server
+
+
+@contextmanager
+def started(command: Sequence[str]) -> Generator[Process]:
+    """A server whose first line has its address, until it is no longer needed."""
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=os.environ | {"WHYFORMER_LANG": "en"},
+        )
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        _, found, rest = line.partition("127.0.0.1:")
+        if not found:
+            process.kill()
+            log.seek(0)
+            sys.exit(f"a server does not start: {log.read().strip()[-300:]}")
+        server = Process(process, int(rest.partition(";")[0]))
+        try:
+            yield server
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def warm(bench: Bench, server: Process) -> None:
+    """Let the server allocate what it needs, and learn how fast it is."""
+    until = time.monotonic() + START
+    while True:
+        try:
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{server.port}/translate",
+                bench.bodies(1)[0].encode(),
+                {"Content-Type": "application/json"},
+            )
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                json.load(answer)["translatedText"]
+                break
+        except OSError:
+            if server.process.poll() is not None or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+    for width in WIDTHS:
+        bench.phase(server, width, "warming", seconds=1.0)
+    bench.records = [each for each in bench.records if each["phase"] != "warming"]
+
+
+def closed_rows(
+    bench: Bench, server: Process, translator: Translator, rounds: int, closed: dict[int, list[Phase]]
+) -> list[dict[str, str]]:
+    """Rows of the engine alone and of the service, in turns; the phases go into ``closed``."""
+    alone = list[tuple[float, float]]()
+    for number in range(rounds):
+        if number and not bench.has_time(f"round {number + 1}", 40):
+            break
+        alone.append(offline(bench, translator))
+        for width in WIDTHS:
+            closed.setdefault(width, []).append(bench.phase(server, width, "closed"))
+    rates = [rate for rate, _ in alone]
+    dear = statistics.median(processor for _, processor in alone)
+    rows = [
+        row("engine alone, batch 64", rate=Spread.of(rates).text(1), processor=f"{1000 * dear:.2f}"),
+    ]
+    for width, phases in closed.items():
+        ratio = Spread.of([phase.rate / rate for phase, rate in zip(phases, rates, strict=True)])
+        cost = statistics.median(phase.processor / max(1, phase.all_good) for phase in phases)
+        client = statistics.median(phase.told["processor"] / max(1, phase.all_good) for phase in phases)
+        rows.append(
+            row(
+                f"service, {_requests(width)}",
+                rate=Spread.of([phase.rate for phase in phases]).text(1),
+                processor=f"{1000 * cost:.2f}",
+                engine=f"{ratio.text(2)}; by processor {dear / cost:.2f}",
+                more=f"client {1000 * client:.2f} ms of processor a sentence",
+            )
+        )
+    return rows
+
+
+def offline(bench: Bench, translator: Translator) -> tuple[float, float]:
+    """Sentences a second of the engine in this process, and its seconds of processor time for each."""
+    sources = bench.sources
+    clock, processor = time.perf_counter(), time.process_time()
+    translator.translate(sources, batch=64, scores=False)
+    rate = len(sources) / (time.perf_counter() - clock)
+    taken = (time.process_time() - processor) / len(sources)
+    bench.records.append({"phase": "engine alone", "rate": rate, "processor": taken})
+    return rate, taken
+
+
+def open_row(bench: Bench, server: Process, peak: float) -> dict[str, str]:
+    """Latency of single sentences at random moments."""
+    phase = bench.phase(server, 1, "open", LOAD * peak, 2 * bench.length)
+    latencies = phase.latencies()
+    p50, p99 = statistics.median(latencies), statistics.quantiles(latencies, n=100)[98]
+    others = len(phase.told["status"]) - len(latencies)
+    return row(
+        f"service, {LOAD:.0%} load, single sentences",
+        rate=f"{phase.rate:.1f}",
+        processor=f"{1000 * phase.processor / max(1, phase.all_good):.2f}",
+        more=f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, ratio {p99 / p50:.2f}; refused {others}, "
+        f"lost {phase.told['lost']}",
+    )
+
+
+def overload_row(
+    bench: Bench, server: Process, width: int, peaks: Sequence[Phase], deadline: float
+) -> dict[str, str]:
+    """Goodput at ten times the peak, and how refusals come."""
+    peak = statistics.median(each.rate for each in peaks)
+    phase = bench.phase(server, width, "overload", OVERLOAD * peak / width, 2 * bench.length)
+    good, refusals = phase.good(deadline) / phase.seconds, sorted(phase.refusals()) or [0.0]
+    asked = max(1, phase.told["asked"] + phase.told["not_sent"])
+    late = sum(each > 50 for each in refusals)
+    return row(
+        f"service, {OVERLOAD} x, {_requests(width)}",
+        rate=f"{good:.1f}",
+        processor=f"{1000 * phase.processor / max(1, phase.all_good):.2f}",
+        more=f"goodput / peak {good / peak:.2f}; offered {asked / phase.seconds:,.0f} requests/s, refused "
+        f"{len(refusals) / asked:.0%}, p50 {statistics.median(refusals):.1f}, slowest {refusals[-1]:.0f} ms, "
+        f"over 50 ms {late}, without Retry-After {phase.told['without_hint']}, not sent "
+        f"{phase.told['not_sent']}, lost {phase.told['lost']}; peak memory {server.peak / 2**20:.0f} MiB; "
+        f"client busy {phase.told['processor'] / phase.seconds:.0%}",
+    )
+
+
+def peer_rows(
+    bench: Bench, asked: argparse.Namespace, closed: dict[int, list[Phase]], about: dict[str, str]
+) -> list[dict[str, str]]:
+    """Rows of plain services."""
+    peers = {
+        "FastAPI around load(RUN)": ["whyformer", str(asked.run)],
+        "FastAPI around load(RUN, precision='auto')": ["whyformer", str(asked.run), "auto"],
+    }
+    rows = list[dict[str, str]]()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            export(asked.run, Path(folder))
+            peers["FastAPI around CTranslate2, int8"] = ["ctranslate2", folder, *beam_of(asked.run)]
+        except (WhyformerError, ImportError) as error:
+            about["left out"] = f"CTranslate2: {error}"
+        for name, command in peers.items():
+            if not bench.has_time(name, 2 * asked.phase + 30):
+                continue
+            with started([str(HERE / "plain_services.py"), *command]) as server:
+                warm(bench, server)
+                for width in WIDTHS:
+                    phase = bench.phase(server, width, name)
+                    mine = statistics.median(each.rate for each in closed[width])
+                    cost = phase.processor / max(1, phase.all_good)
+                    failed = len(phase.told["status"]) - phase.all_good // width
+                    ours = statistics.median(each.processor / max(1, each.all_good) for each in closed[width])
+                    rows.append(
+                        row(
+                            f"{name}, {_requests(width)}",
+                            rate=f"{phase.rate:.1f}",
+                            processor=f"{1000 * cost:.2f}",
+                            more=f"{times(mine, phase.rate)}; by processor x{cost / ours:.2f}; "
+                            f"failed {failed}",
+                        )
+                    )
+    return rows
+
+
+def times(mine: float, theirs: float) -> str:
+    """How many times their rate ours is; they may have answered nothing while they were watched."""
+    return f"ours is x{mine / theirs:.2f}" if theirs else "nothing was answered in time"
+
+
+def beam_of(run: Path) -> list[str]:
+    """The width of a run's search, as an argument."""
+    settings: Any = read_recipe(run)
+    return [str(settings.decoding.build().width)]
+
+
+def export(run: Path, folder: Path) -> None:
+    """The run's weights for CTranslate2.
+
+    Raises:
+        WhyformerError: the run is nothing that other toolkits know.
+        ImportError: CTranslate2 is not installed.
+    """
+    from ctranslate2.converters import TransformersConverter
+
+    from whyformer.huggingface.transfer import export_model
+
+    print(export_model(run, folder / "marian"))
+    TransformersConverter(str(folder / "marian")).convert(str(folder / "ctranslate2"))
+
+
+def row(arm: str, *, rate: str, processor: str, engine: str = "-", more: str = "-") -> dict[str, str]:
+    """A row of the table."""
+    return {
+        "arm": arm,
+        "sentences/s": rate,
+        "ms of processor a sentence": processor,
+        "of the engine": engine,
+        "more": more,
+    }
+
+
+def _requests(width: int) -> str:
+    return "single sentences" if width == 1 else f"lists of {width}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""``whyformer data``: text made ready once for many trainings."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from whyformer.cli.console import say, tell
+from whyformer.cli.verb import Verb
+
+app = typer.Typer(
+    help="Make a text ready for training, be it larger than memory.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command(cls=Verb)
+def build(
+    files: Annotated[list[Path], typer.Argument(help="Text files in UTF-8; .gz may be packed.")],
+    to: Annotated[Path, typer.Option(help="Folder of the store.")],
+    target: Annotated[
+        list[Path] | None,
+        typer.Option(help="The translations, a file for each of FILES, line by line; once for each file."),
+    ] = None,
+    split: Annotated[
+        Literal["blank_lines", "lines"] | None,
+        typer.Option(help="Ends of documents in text without translations; blank lines if left out."),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokenizer", "-t", help="A tokenizer's file, or the folder of a run or store; else new ones."
+        ),
+    ] = None,
+    kind: Annotated[
+        Literal["bpe", "unigram", "wordpiece", "word", "character"] | None,
+        typer.Option(help="How new tokenizers cut text; bpe if left out."),
+    ] = None,
+    vocabulary: Annotated[int | None, typer.Option(help="Maximum number of pieces of new ones.")] = None,
+    separate: Annotated[
+        bool, typer.Option("--separate", help="Train a tokenizer for each side, not one for both.")
+    ] = False,
+    sample: Annotated[
+        int, typer.Option(min=1, help="Maximum number of examples that new tokenizers are trained on.")
+    ] = 200_000,
+    held_out: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Examples that are held out as validation set, at most a twentieth; 0: none."
+        ),
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Settles which examples those are.")] = 1,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes that cut text; one for each core if left out.")
+    ] = None,
+) -> None:
+    """Write the token ids of FILES into a store, from which training reads what it needs.
+
+    A recipe names it as its data: {kind: store, path: STORE}. What was stopped goes on where it stopped when
+    the same command is run again; files that are damaged are made anew.
+    """
+    from whyformer.data.store.options import TokenizerChoice, write_store
+
+    manifest = write_store(
+        files,
+        target or [],
+        to,
+        split=split,
+        tokenizers=TokenizerChoice(tokenizer, kind, vocabulary, separate),
+        sample=sample,
+        held_out=held_out,
+        seed=seed,
+        processes=processes,
+        say=tell,
+    )
+    tokens = sum(shard.tokens for shard in manifest.shards)
+    say(f"{to}: {manifest.examples:,} {manifest.kind}, {tokens:,} tokens in {len(manifest.shards):,} shards")
+    for reason, count in manifest.dropped.items():
+        say(f"{count:,} left out: {reason}")

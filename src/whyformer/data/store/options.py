@@ -1,0 +1,77 @@
+"""Stores of token ids, as the command line asks for them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from whyformer.config.validation import check
+from whyformer.data.store.build import StoreSettings, build_store
+from whyformer.data.store.manifest import StoreManifest
+from whyformer.data.store.text.inputs import TextInputs
+from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair
+from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.errors import DataError
+from whyformer.machine import usable_cores
+
+
+class TokenizerChoice(NamedTuple):
+    """Tokenizers of a store: ready ones, or what to train."""
+
+    ready: Path | None
+    """A tokenizer's file, or a folder with the tokenizers of a run or store."""
+    kind: str | None
+    """Kind of those that are trained."""
+    vocabulary: int | None
+    """Maximum number of pieces of each."""
+    separate: bool
+    """Whether each side has its own."""
+
+
+def write_store(
+    sources: Sequence[Path],
+    targets: Sequence[Path],
+    store: Path,
+    *,
+    split: Literal["blank_lines", "lines"] | None,
+    tokenizers: TokenizerChoice,
+    sample: int,
+    held_out: int,
+    seed: int,
+    processes: int | None,
+    say: Callable[[str], None],
+) -> StoreManifest:
+    """Build a store of pairs, or of the text in ``sources`` alone where there are no ``targets``.
+
+    Raises:
+        DataError: options do not go together; or see ``build_store``.
+        TokenizerError: likewise.
+    """
+    if targets and split is not None:
+        raise DataError("--split is for text without translations; with --target each line is a sentence.")
+    if not targets and tokenizers.separate:
+        raise DataError("--separate is for two sides; text without --target has one.")
+    if targets:
+        inputs = TextInputs("pairs", (tuple(sources), tuple(targets)))
+    else:
+        inputs = TextInputs("lines" if split == "lines" else "documents", (tuple(sources),))
+    settings = StoreSettings(_tokenizers(tokenizers), sample=sample, held_out=held_out, seed=seed)
+    return build_store(inputs, store, settings, processes=processes or usable_cores(), say=say)
+
+
+def _tokenizers(choice: TokenizerChoice) -> JointTokenizer | SeparateTokenizers | TokenizerPair:
+    if choice.ready is not None:
+        if choice.kind or choice.vocabulary or choice.separate:
+            raise DataError(
+                "--tokenizer takes tokenizers as they are; --kind, --vocabulary and --separate are for new "
+                "ones."
+            )
+        if choice.ready.is_dir():
+            return TokenizerPair.load(choice.ready)
+        both = Tokenizer.load(choice.ready)
+        return TokenizerPair(both, both)
+    given = {"kind": choice.kind or "bpe"}
+    if choice.vocabulary is not None:
+        given |= {"vocabulary": choice.vocabulary}
+    if choice.separate:
+        return check(SeparateTokenizers, {"source": given, "target": given}, "the options")
+    return check(JointTokenizer, {"both": given}, "the options")

@@ -1,0 +1,205 @@
+"""Any number of ranks trains as one process: same examples, same losses, in the end the same weights."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from training.ranks.recipes import FAMILIES, write_recipes
+from whyformer.data.batches.ranks import Ranks
+from whyformer.errors import RecipeError
+from whyformer.training.ranks.group import RankGroup
+from whyformer.training.storage.run import RunFolder
+
+WORKER = Path(__file__).with_name("worker.py")
+SOURCE = Path(__file__).parents[3] / "src"
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SOURCE), "WHYFORMER_LANG": "en"}
+
+Runs = Mapping[Path, tuple[str, list[str]]]
+
+
+def launch(
+    ranks: int,
+    runs: Runs,
+    *options: str,
+    fate: tuple[str, int, int] | None = None,
+    timeout: float = 300.0,
+) -> subprocess.CompletedProcess[str]:
+    """Let ranks train, started by torchrun, or one process by itself."""
+    place = next(iter(runs)).parent
+    place.mkdir(parents=True, exist_ok=True)
+    settings = place / f"settings-{ranks}.json"
+    told = {"runs": {str(path): how for path, how in runs.items()}, "timeout": timeout, "fate": fate}
+    settings.write_text(json.dumps(told), encoding="utf-8")
+    torchrun = ["-m", "torch.distributed.run", *options, "--nproc-per-node", str(ranks)]
+    command = [sys.executable, *(torchrun if ranks > 1 else []), str(WORKER), str(settings)]
+    ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert fate is None or (place / f"met-{ranks}").exists(), "no batch, no fate"
+    return ended
+
+
+def state(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(RunFolder(run).state)
+
+
+def losses(run: Path) -> list[tuple[int, str, float]]:
+    return [(record["step"], record["event"], record["loss"]) for record in RunFolder(run).records()]
+
+
+def examples(run: Path) -> dict[int, list[Any]]:
+    """The batches of each step, in any order; a step that was taken again counts once."""
+    found: dict[int, dict[str, Any]] = {}
+    for path in run.parent.glob(f"{run.name}.examples.*.jsonl"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            step, *batch = json.loads(line)
+            found.setdefault(step, {})[json.dumps(batch)] = batch
+    return {step: sorted(batches.values()) for step, batches in sorted(found.items())}
+
+
+def assert_alike(run: Path, expected: Path, *, bits: bool, within: float = 1e-6) -> None:
+    ours, theirs = state(run), state(expected)
+    assert ours.keys() == theirs.keys()
+    if bits:
+        assert losses(run) == losses(expected)
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+        return
+    told, wanted = losses(run), losses(expected)
+    assert [entry[:2] for entry in told] == [entry[:2] for entry in wanted]
+    assert [entry[2] for entry in told] == pytest.approx([entry[2] for entry in wanted], rel=within)
+    weights = [name for name in theirs if name.startswith("model.")]
+    difference, whole = (
+        torch.cat([tensor.flatten() for tensor in tensors]).double().norm()
+        for tensors in ([ours[n] - theirs[n] for n in weights], [theirs[n] for n in weights])
+    )
+    assert difference <= within * whole
+
+
+@pytest.fixture(scope="module")
+def recipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return write_recipes(tmp_path_factory.mktemp("recipes"))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, recipes: dict[str, str]) -> Path:
+    """A folder with a run of each family by one process."""
+    place = tmp_path_factory.mktemp("alone")
+    ended = launch(1, {place / name: (recipe, []) for name, recipe in recipes.items()})
+    assert ended.returncode == 0, ended.stderr
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_every_family_learns_the_same_from_any_number_of_ranks(
+    ranks: int, recipes: dict[str, str], alone: Path, tmp_path: Path
+):
+    free = {tmp_path / "free" / name: (recipe, list[str]()) for name, recipe in recipes.items()}
+    ordered = {
+        tmp_path / "ordered" / name: (recipe, ["training.deterministic=true"])
+        for name, recipe in recipes.items()
+    }
+    (tmp_path / "ordered").mkdir()
+    ended = launch(ranks, {**free, **ordered}, "--standalone")
+    assert ended.returncode == 0, ended.stderr
+    for name in FAMILIES:
+        assert examples(tmp_path / "free" / name) == examples(alone / name)
+        # Muon computes in bf16, which makes of the last bit of fp32 its own.
+        within = 1e-3 if name == "muon" else 1e-6
+        assert_alike(tmp_path / "free" / name, alone / name, bits=False, within=within)
+        assert_alike(tmp_path / "ordered" / name, alone / name, bits=True)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_at_other_numbers_of_ranks(recipes: dict[str, str], tmp_path: Path):
+    recipe = recipes["muon"]
+    longer = ["training.steps=16", "training.deterministic=true", "training.validation.every=8"]
+    expected, run = tmp_path / "expected", tmp_path / "run"
+    assert launch(1, {expected: (recipe, longer)}).returncode == 0
+    # An epoch has 4 steps, in the last of which some ranks have no batch; every other state is saved.
+    for ranks, step, what in ((1, 4, recipe), (4, 7, ""), (2, 11, "")):
+        fate = ("SIGKILL", ranks - 1, step)
+        ended = launch(ranks, {run: (what, longer if what else [])}, "--standalone", fate=fate)
+        assert ended.returncode != 0
+        assert max(record["step"] for record in RunFolder(run).records()) == step - 1
+    ended = launch(3, {run: ("", [])}, "--standalone")
+    assert ended.returncode == 0, ended.stderr
+    assert examples(run) == examples(expected)
+    assert_alike(run, expected, bits=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [("--standalone",), ()], ids=["standalone", "one port"])
+def test_torchrun_restarts_the_ranks_where_the_last_state_stands(
+    options: tuple[str, ...], recipes: dict[str, str], alone: Path, tmp_path: Path
+):
+    run = tmp_path / "run"
+    ordered = (recipes["translation"], ["training.deterministic=true"])
+    fate = ("SIGKILL", 1, 3)
+    ended = launch(2, {run: ordered}, *options, "--max-restarts", "2", fate=fate)
+    assert ended.returncode == 0, ended.stderr
+    assert examples(run) == examples(alone / "translation")
+    assert_alike(run, alone / "translation", bits=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_rank_that_stops_answering_ends_the_others_with_one_sentence(
+    silent: int, recipes: dict[str, str], tmp_path: Path
+):
+    run = tmp_path / "run"
+    quick = ("--standalone", "--shutdown-timeout", "5")
+    fate = ("SIGSTOP", silent, 3)
+    ended = launch(3, {run: (recipes["translation"], [])}, *quick, fate=fate, timeout=15.0)
+    assert ended.returncode != 0
+    (sentence,) = [line for line in ended.stdout.splitlines() if line.startswith("SENTENCE")]
+    assert f"ranks do not answer: {silent} (at step 3" in sentence
+    assert "has waited at step 3 since" in sentence
+    # The state before is whole.
+    assert launch(1, {run: ("", [])}).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_fault_of_one_rank_is_told_once(recipes: dict[str, str], tmp_path: Path):
+    bad = ["training.batching.accumulate=2"]
+    ended = launch(3, {tmp_path / "run": (recipes["translation"], bad)}, "--standalone")
+    assert ended.returncode != 0
+    (sentence,) = [line for line in ended.stdout.splitlines() if line.startswith("SENTENCE")]
+    assert "training.batching.accumulate is 2, and 3 ranks cannot share out" in sentence
+
+
+@pytest.mark.slow
+def test_the_program_trains_under_torchrun(recipes: dict[str, str], alone: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    # Behind the dashes, as torchrun else takes --run for its own.
+    program = ["-m", "--", "whyformer", "train", recipes["translation"], "--run", str(run)]
+    ended = subprocess.run(
+        [*torchrun, *program], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("best at step") == 1
+    assert ended.stderr.count("2 ranks share out") == 1
+    assert_alike(run, alone / "translation", bits=False)
+
+
+def test_a_process_by_itself_tells_itself():
+    group = RankGroup()
+    assert group.is_alone
+    assert group.ranks == Ranks(0, 1)
+    assert group.told(lambda: {"loss": 0.1}) == {"loss": 0.1}
+    assert group.first(lambda: 3) == 3
+    assert group.agreed(1.5, True) == (1.5, True)
+    assert group.speaks()
+
+
+def test_more_ranks_than_batches_are_refused():
+    RankGroup(Ranks(0, 3)).check_enough(3)
+    with pytest.raises(RecipeError, match=r"accumulate is 2, and 3 ranks .*accumulate=3, or start 2 ranks"):
+        RankGroup(Ranks(0, 3)).check_enough(2)
