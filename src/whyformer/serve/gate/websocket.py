@@ -5,7 +5,7 @@ import asyncio
 from starlette.responses import Response
 from starlette.types import Message, Receive, Send
 
-from whyformer.serve.gate.exchange import send_in_time
+from whyformer.serve.gate.exchange import ClientGoneError, send_in_time
 from whyformer.serve.operation.limits import Limits
 from whyformer.serve.refusals import RefusalError
 
@@ -54,14 +54,25 @@ class WebSocketSession:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send ``message``; a session that the service ends is closed by ``RESTART``."""
+        """Send ``message``; a session that the service ends is closed by ``RESTART``.
+
+        Raises:
+            ClientGoneError: the client takes nothing more.
+        """
+        is_open = self.code is None
         if message["type"] == "websocket.accept":
             self._is_accepted = True
         elif message["type"] == "websocket.close":
             if self._is_told:
                 message = {**message, "code": RESTART, "reason": _ENDING}
             self.code = message.get("code", 1000)
-        await send_in_time(self._send, message, self._limits.seconds)
+        try:
+            await send_in_time(self._send, message, self._limits.seconds)
+        except RuntimeError:
+            if not is_open:
+                raise
+            # uvicorn has closed it because no ping was answered, and takes that for a mistake of ours.
+            raise ClientGoneError from None
 
     async def finish(self, refusal: RefusalError | None, response: Response | None) -> None:
         """Close what is open, by ``refusal`` if there is one; what was not accepted yet, by ``response``."""
