@@ -24,7 +24,8 @@ positive_data_acceptance = {{ expected-statuses = ["2xx", 400, 404, 413, 429] }}
 """
 
 
-@pytest.mark.parametrize("examples", [2, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("examples", [2, 200])
 def test_the_document_holds(whole_service: Running, tmp_path: Path, examples: int):
     settings = tmp_path / "schemathesis.toml"
     hooks = Path(__file__).with_name("schema_hooks.py")

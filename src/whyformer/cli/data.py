@@ -55,7 +55,7 @@ def build(
         int | None, typer.Option(min=1, help="Processes that cut text; one for each core if left out.")
     ] = None,
 ) -> None:
-    """Write the token ids of FILES into a store, from which training reads what it needs.
+    """Write FILES as token ids into a store to train from.
 
     A recipe names it as its data: {kind: store, path: STORE}. What was stopped goes on where it stopped when
     the same command is run again; files that are damaged are made anew.

@@ -238,7 +238,7 @@ def test_translations_are_completions(api: OpenAI, translator: Translator) -> No
         ({"prompt": []}, "prompt"),
         ({"prompt": [1, "a"]}, "prompt"),
         ({"prompt": "one " * 60}, "prompt"),
-        ({"prompt": "a\0b"}, None),
+        ({"prompt": "a\0b"}, "prompt"),
         ({"logprobs": 9}, "logprobs"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"nonsense": 1}, "nonsense"),

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training.ranks.recipes import FAMILIES, write_recipes
+from rank_recipes import FAMILIES, write_recipes
 from whyformer.data.batches.ranks import Ranks
 from whyformer.errors import RecipeError
 from whyformer.training.ranks.group import RankGroup
