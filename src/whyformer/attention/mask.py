@@ -15,8 +15,8 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from whyformer.lazy import lazy
 from whyformer.position.layout import Layout
+from whyformer.position.lazy import lazy
 from whyformer.position.offsets import facing, offsets_between
 from whyformer.spec import Spec
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from whyformer.lazy import lazy
+from whyformer.position.lazy import lazy
 
 
 @dataclass(frozen=True)
