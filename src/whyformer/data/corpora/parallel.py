@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from whyformer.data.corpora.cldr import CldrSpec
 from whyformer.data.corpora.cldr.splits import CldrPair
-from whyformer.data.corpora.formats.naming import pairs_at
+from whyformer.data.corpora.formats.naming import named_pairs_at, pairs_at
 from whyformer.data.corpora.formats.tables import columns_note
 from whyformer.data.corpora.held_out import VALID, refuse_reserved_name, refuse_share, refuse_unknown_sets
 from whyformer.data.corpora.lines import SentencePair, read_lines
@@ -61,12 +61,8 @@ class FilesSpec(Spec):
         if "valid" in given and not isinstance(given["valid"], int | float):
             given["valid"] = pairs_at(given["valid"], train)
         refuse_share(given.get("test"))
-        match given.get("test"):
-            case Mapping() as test:
-                sets = cast(Mapping[str, object], test)
-                given["test"] = {name: pairs_at(files, train) for name, files in sets.items()}
-            case _:
-                pass
+        if "test" in given:
+            given["test"] = named_pairs_at(given["test"], train)
         return given
 
     @model_validator(mode="after")

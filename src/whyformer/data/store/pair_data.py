@@ -6,7 +6,7 @@ from typing import Annotated, Literal, cast
 from pydantic import BeforeValidator, Field, model_validator
 
 from whyformer.config.paths import FolderPath
-from whyformer.data.corpora.formats.naming import pairs_at
+from whyformer.data.corpora.formats.naming import named_pairs_at, pairs_at
 from whyformer.data.corpora.held_out import VALID, refuse_reserved_name, refuse_share, refuse_unknown_sets
 from whyformer.data.corpora.pair_files import PairsSpec, Referenced
 from whyformer.data.corpora.parallel import AnyData, Corpus, FilesSpec, load_corpus, load_held_out
@@ -35,12 +35,8 @@ class StoredPairsSpec(Spec):
         if given.get("valid") is not None:
             given["valid"] = pairs_at(given["valid"])
         refuse_share(given.get("test"))
-        match given.get("test"):
-            case Mapping() as test:
-                sets = cast(Mapping[str, object], test)
-                given["test"] = {name: pairs_at(files) for name, files in sets.items()}
-            case _:
-                pass
+        if "test" in given:
+            given["test"] = named_pairs_at(given["test"])
         return given
 
     @model_validator(mode="after")

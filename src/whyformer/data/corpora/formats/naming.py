@@ -59,6 +59,19 @@ def _as_list(files: object) -> object:
             return files
 
 
+def named_pairs_at(sets: object, like: object = None) -> object:
+    """The specs, see ``pairs_at``, of sets of pairs by their names.
+
+    What holds no names is left as it is, for validation to refuse.
+
+    Raises:
+        ValueError: the ending of a file does not tell its kind.
+    """
+    if not isinstance(sets, Mapping):
+        return sets
+    return {name: pairs_at(files, like) for name, files in cast(Mapping[str, object], sets).items()}
+
+
 def pairs_at(value: object, like: object = None) -> object:
     """The spec, as a recipe writes it, of what may be only a path, a list of paths, or lack its kind.
 
