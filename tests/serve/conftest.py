@@ -1,7 +1,5 @@
 """The whole service in a process of its own: a run of each kind, started as users start it."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,7 +8,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from servers import Running, Start
+from servers import Running, Start, starting
 
 ADDRESS = "serving at "
 
@@ -43,29 +41,15 @@ def runs_of_all_kinds(
 @pytest.fixture(scope="session")
 def start_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starter of ``whyformer serve``, by the folders of its runs and its options."""
-    started = list[Running]()
+    with starting(tmp_path_factory.mktemp) as start:
 
-    def begin(runs: Mapping[str, Path], *options: object) -> Running:
-        errors = tmp_path_factory.mktemp("service") / "errors.txt"
-        named = [f"{name}={folder}" for name, folder in runs.items()]
-        usual = ["--port", "0", "--log", "json", "--threads", "1", "--lang", "en"]
-        command = [sys.executable, "-m", "whyformer", "serve", *named, *usual, *map(str, options)]
-        # Where Python is told to keep nothing, every process would compile torch anew.
-        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        with errors.open("w", encoding="utf-8") as file:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True, env=kept)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith(ADDRESS), line + errors.read_text(encoding="utf-8")
-        started.append(Running(process, line.removeprefix(ADDRESS).partition(";")[0], errors))
-        return started[-1]
+        def begin(runs: Mapping[str, Path], *options: object) -> Running:
+            named = [f"{name}={folder}" for name, folder in runs.items()]
+            usual = ["--port", "0", "--log", "json", "--threads", "1", "--lang", "en"]
+            command = [sys.executable, "-m", "whyformer", "serve", *named, *usual, *map(str, options)]
+            return start(command, ADDRESS)
 
-    yield begin
-    for running in started:
-        running.process.kill()
-        running.process.wait()
-        assert running.process.stdout is not None
-        running.process.stdout.close()
+        yield begin
 
 
 @pytest.fixture(scope="session")
