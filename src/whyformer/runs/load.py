@@ -109,7 +109,7 @@ def load_runner(
         CheckpointError: also where the engine cannot take the model.
         DecodingError: also where the run takes no engine, or the CPU cannot compute so.
     """
-    return _runner(open_run(Path(run)), Execution() if execution is None else execution, weights)
+    return runner_of(open_run(Path(run)), Execution() if execution is None else execution, weights)
 
 
 def load_as(
@@ -128,12 +128,13 @@ def load_as(
     # What a run does is known before its weights are read.
     if not issubclass(task.runner_type, kind):
         raise CheckpointError(f"{run}: this run {task.does}; use `whyformer {task.verb} {quote(str(run))}`.")
-    runner = _runner(opened, Execution() if execution is None else execution, weights)
+    runner = runner_of(opened, Execution() if execution is None else execution, weights)
     assert isinstance(runner, kind)
     return runner
 
 
-def _runner(opened: OpenRun, execution: Execution, weights: str | Path | None) -> Runner:
+def runner_of(opened: OpenRun, execution: Execution, weights: str | Path | None = None) -> Runner:
+    """The runner of a run that is ``opened`` already; see ``load_runner``."""
     folder, recipe, task, assets = opened
     execution.apply_threads()
     path = folder.find_weights(weights)

@@ -6,16 +6,18 @@ from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 
+from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.errors import DataError
-from whyformer.models.bert import BERTSpec
-from whyformer.models.classifier import ClassifierSpec
-from whyformer.models.elmo import ELMoSpec
-from whyformer.models.gpt import GPTSpec
+from whyformer.models.bert import BERT, BERTSpec
+from whyformer.models.classifier import ClassifierSpec, PooledClassifier
+from whyformer.models.elmo import ELMo, ELMoSpec
+from whyformer.models.gpt import GPT, GPTSpec
 from whyformer.runs.execution import Execution
-from whyformer.runs.load import OpenRun, load_embedder, load_runner, open_run
+from whyformer.runs.load import OpenRun, open_run, runner_of
 from whyformer.serve.languages import language_pair
 from whyformer.serve.service import HostedRun
 from whyformer.tasks.embedding.embedder import Embedder
+from whyformer.tasks.task import Runner
 from whyformer.tasks.translation.translator import Translator
 
 
@@ -57,20 +59,25 @@ def host_run(name: str, folder: Path, execution: Execution) -> HostedRun:
     with weights.open("rb") as file:
         digest = file_digest(file, "sha256").hexdigest()
     created = int(weights.stat().st_mtime)
+    runner = runner_of(opened, execution)
     return HostedRun(
         name,
         opened.task.name,
-        load_runner(folder, execution),
+        runner,
         digest,
         created,
-        embedder=_embedder(opened, execution),
+        embedder=_embedder(runner, opened),
         reopen=partial(host_run, name, folder, execution),
         languages=language_pair(opened.recipe),
     )
 
 
-def _embedder(opened: OpenRun, execution: Execution) -> Embedder | None:
-    """The maker of vectors by the weights of a run that has read texts; None for all others."""
-    if not isinstance(opened.recipe.model, BERTSpec | GPTSpec | ELMoSpec | ClassifierSpec):
+def _embedder(runner: Runner, opened: OpenRun) -> Embedder | None:
+    """The maker of vectors by the weights that ``runner`` has; None for a run that reads no texts so."""
+    model, spec, assets = runner.model, opened.recipe.model, opened.assets
+    if isinstance(model, PooledClassifier) and isinstance(spec, ClassifierSpec):
+        model, spec = model.backbone, spec.whole_backbone
+    if not isinstance(model, BERT | GPT | ELMo) or not isinstance(spec, BERTSpec | GPTSpec | ELMoSpec):
         return None
-    return load_embedder(opened.folder.path, execution)
+    assert isinstance(assets, SingleTokenizer), "these models have one"
+    return Embedder(model, spec, assets.tokenizer)

@@ -272,6 +272,7 @@ class Service:
         if self._draining:
             raise DrainingError("the service is ending and takes nothing new.", retry_after=_DRAINED_SECONDS)
         self._asked += 1
+        self._idle.clear()
         try:
             return await lane.ask(operation, items, asking)
         finally:

@@ -240,6 +240,8 @@ def test_a_service_that_drains_answers_what_it_has_taken_and_nothing_else() -> N
     run, asked = service.find(None, "translation"), texts(Random(6), 30)
 
     async def main() -> None:
+        # It has been idle before.
+        _ = await service.translate(run, asked[:1], None, asking())
         works = [asyncio.ensure_future(service.translate(run, asked, None, asking())) for _ in range(3)]
         await asyncio.sleep(0)
         draining = asyncio.ensure_future(service.drain())

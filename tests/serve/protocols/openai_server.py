@@ -21,7 +21,9 @@ from whyformer.decoding.search import SearchSpec
 from whyformer.models.bert import BERTSpec
 from whyformer.models.bert import presets as bert_presets
 from whyformer.nn.vectors.pooling import Pooling
-from whyformer.serve.protocols.openai.errors import openai_error
+from whyformer.serve.gate.dialect import Dialect
+from whyformer.serve.gate.faults import refusal_response
+from whyformer.serve.protocols.openai.errors import error_body
 from whyformer.serve.protocols.openai.router import openai_router
 from whyformer.serve.refusals import RefusalError
 from whyformer.serve.service import Asking, HostedRun, Service
@@ -89,10 +91,13 @@ def serving(service: Service) -> collections.abc.Generator[int]:
     """A server for ``service``, stopped behind the block; its port."""
     app = FastAPI()
     app.include_router(openai_router(service))
+    dialect = Dialect(
+        "openai", ("/v1",), openai_router, error=lambda refusal: error_body(refusal).model_dump()
+    )
 
     @app.exception_handler(RefusalError)
     async def refuse(_: Request, refusal: RefusalError) -> Response:
-        return openai_error(refusal)
+        return refusal_response(refusal, dialect)
 
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=5))
     thread = threading.Thread(target=server.run)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from whyformer.errors import DataError, DecodingError, TokenizerError
 from whyformer.serve.gate.dialect import Dialect, Dialects
-from whyformer.serve.refusals import InvalidRequestError, RefusalError
+from whyformer.serve.refusals import FailedError, InvalidRequestError, RefusalError
 
 LONGEST_SENTENCE = 400
 """Maximum number of characters of a sentence on a request's form; its fields' names are the client's."""
@@ -32,16 +32,6 @@ class MethodError(RefusalError):
     reason = "method"
 
 
-class ServiceFaultError(RefusalError):
-    """A fault of ours; the log has more."""
-
-    status = 500
-    reason = "fault"
-
-    def __init__(self) -> None:
-        super().__init__("the service made a mistake; its log tells more under the id of this request.")
-
-
 def as_refusal(error: Exception) -> RefusalError:
     """The refusal that tells a client of ``error``, and nothing of our code."""
     match error:
@@ -54,7 +44,7 @@ def as_refusal(error: Exception) -> RefusalError:
         case DecodingError() | DataError() | TokenizerError():
             return InvalidRequestError(str(error))
         case _:
-            return ServiceFaultError()
+            return _fault()
 
 
 def refusal_response(refusal: RefusalError, dialect: Dialect) -> Response:
@@ -88,6 +78,10 @@ def install_handlers(application: FastAPI, dialects: Dialects) -> None:
         application.exception_handler(kind)(answer)
 
 
+def _fault() -> FailedError:
+    return FailedError("the service made a mistake; its log tells more under the id of this request.")
+
+
 def _of_status(error: HTTPException) -> RefusalError:
     match error.status_code:
         case 404:
@@ -97,7 +91,7 @@ def _of_status(error: HTTPException) -> RefusalError:
         case status if status < 500:
             return InvalidRequestError(f"the request cannot be read: {error.detail or 'it is malformed'}.")
         case _:
-            return ServiceFaultError()
+            return _fault()
 
 
 def _misformed(faults: Sequence[Mapping[str, Any]]) -> RefusalError:

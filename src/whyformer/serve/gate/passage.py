@@ -22,8 +22,8 @@ from whyformer.serve.operation.settings import Settings
 from whyformer.serve.refusals import OverloadedError, RefusalError
 from whyformer.serve.service import Asking
 
-# What operators ask, also of a service that is ending.
 _REASONS = {kind.status: kind.reason for kind in RefusalError.__subclasses__()} | {403: "key"}
+# What operators ask, also of a service that is ending.
 _OPERATION = ("/health", "/ready", "/metrics")
 
 

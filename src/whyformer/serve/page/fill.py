@@ -3,12 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from whyformer.errors import DecodingError
 from whyformer.serve.protocols.asking import noted_asking
-from whyformer.serve.protocols.bodies import NO_NUL, checked_text, json_fields
+from whyformer.serve.protocols.bodies import NO_NUL, read_model
 from whyformer.serve.protocols.documents import json_body
 from whyformer.serve.refusals import InvalidRequestError
 from whyformer.serve.service import Service
@@ -58,7 +58,7 @@ def fill_router(service: Service) -> APIRouter:
     @router.post("/fill", openapi_extra=json_body(FillRequest))
     async def fill(request: Request) -> FillAnswer:
         """Fill the holes of one text: the likeliest pieces of each, best first."""
-        asked = await _read(request)
+        asked = await read_model(request, FillRequest, ("text", "model"))
         run = service.find(asked.model, _TASK)
         try:
             [filled] = await service.fill(run, [asked.text], asked.top, noted_asking(request))
@@ -67,27 +67,6 @@ def fill_router(service: Service) -> APIRouter:
         return _answer(run.name, filled)
 
     return router
-
-
-async def _read(request: Request) -> FillRequest:
-    """Return the question in the body of ``request``.
-
-    Raises:
-        InvalidRequestError: a field is missing or wrong, or the body cannot be read.
-    """
-    fields = await json_fields(request)
-    for name in ("text", "model"):
-        if fields.get(name) is not None:
-            checked_text(fields[name], name)
-    try:
-        return FillRequest.model_validate(fields)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        # A name that nobody knows may be anything.
-        place = ascii(".".join(map(str, fault["loc"])))[1:-1][:40]
-        raise InvalidRequestError(
-            f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}.", field=place
-        ) from None
 
 
 def _answer(model: str, filled: Filled) -> FillAnswer:

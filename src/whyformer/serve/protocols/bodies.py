@@ -6,10 +6,11 @@ Starlette's own reading of forms takes bytes that are not percent-encoded for La
 """
 
 import json
-from collections.abc import Mapping
-from typing import NoReturn, cast
+from collections.abc import Mapping, Sequence
+from typing import NoReturn, TypeVar, cast
 from urllib.parse import parse_qsl
 
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,6 +20,7 @@ from whyformer.serve.refusals import InvalidRequestError
 NO_NUL = r"^[^\u0000]*$"
 """Pattern, for the OpenAPI document, of text that ``checked_text`` takes."""
 
+BodyT = TypeVar("BodyT", bound=BaseModel)
 Fields = Mapping[str, object]
 """Values by the names of their fields."""
 
@@ -76,6 +78,29 @@ async def form_fields(request: Request) -> Mapping[str, list[str]]:
     for name, value in pairs:
         fields.setdefault(name, []).append(value)
     return fields
+
+
+async def read_model(request: Request, model: type[BodyT], texts: Sequence[str]) -> BodyT:
+    """The ``model`` that the JSON body of ``request`` holds, whose fields ``texts`` are text where given.
+
+    Raises:
+        InvalidRequestError: a field is missing or wrong, or the body cannot be read.
+    """
+    fields = await json_fields(request)
+    for name in fields:
+        checked_text(name, "the name of a field")
+    for name in texts:
+        if fields.get(name) is not None:
+            checked_text(fields[name], name)
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        # A name that nobody knows may be anything.
+        place = quoted(".".join(map(str, fault["loc"])))[1:-1]
+        raise InvalidRequestError(
+            f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}.", field=place
+        ) from None
 
 
 def is_json(request: Request) -> bool:

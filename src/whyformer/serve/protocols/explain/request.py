@@ -2,14 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.constraints import ConstraintsSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.search import SearchSpec
-from whyformer.serve.protocols.bodies import NO_NUL, checked_text, json_fields, quoted
+from whyformer.serve.protocols.bodies import NO_NUL, read_model
 from whyformer.serve.refusals import InvalidRequestError
 
 LARGEST_TREE = 8
@@ -74,22 +74,7 @@ async def read_question(request: Request) -> ExplainRequest:
     Raises:
         InvalidRequestError: a field is missing or wrong, or the body cannot be read.
     """
-    fields = await json_fields(request)
-    for name in fields:
-        checked_text(name, "the name of a field")
-    for name in ("text", "translation", "model"):
-        if fields.get(name) is not None:
-            checked_text(fields[name], name)
-    try:
-        asked = ExplainRequest.model_validate(fields)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        # A name that nobody knows may be anything.
-        place = quoted(place)[1:-1]
-        raise InvalidRequestError(
-            f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}.", field=place
-        ) from None
+    asked = await read_model(request, ExplainRequest, ("text", "translation", "model"))
     if asked.translation is not None and asked.ids is not None:
         raise InvalidRequestError("translation and ids say the same; leave one of them out.", field="ids")
     return asked

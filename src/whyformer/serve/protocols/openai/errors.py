@@ -2,12 +2,10 @@
 
 import logging
 from collections.abc import Callable, Coroutine
-from math import ceil
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -27,8 +25,6 @@ _CODES = {
     "deadline": "timeout",
     "fault": "internal_error",
 }
-_LONGEST_WAIT = 120
-"""Seconds; the openai client does not retry at all when asked to wait for longer."""
 
 _logger = logging.getLogger(__name__)
 
@@ -48,17 +44,8 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
-def openai_error(refusal: RefusalError) -> JSONResponse:
-    """The answer that says ``refusal``."""
-    headers: dict[str, str] = {}
-    if refusal.retry_after is not None:
-        # A client takes 0 for no answer, and a fraction for a date.
-        headers["Retry-After"] = str(min(max(1, ceil(refusal.retry_after)), _LONGEST_WAIT))
-    return JSONResponse(error_body(refusal).model_dump(), refusal.status, headers)
-
-
 def error_body(refusal: RefusalError) -> ErrorBody:
-    """The same as a value, for events of a stream."""
+    """The body that says ``refusal``, of an answer or of an event."""
     match refusal.status:
         case 401:
             kind = "authentication_error"
