@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -151,15 +152,21 @@ def batches(trainer: Any, count: int | None = None, epoch: int = 0) -> list[Requ
     chosen = plan_batches(task.lengths, spec.batching.tokens, seed=spec.seed, epoch=epoch)[:count]
     requests: list[Request] = []
     for indices in chosen:
-        pairs = [task.corpus.train[index] for index in indices.tolist()]
-        sources = task.tokenizers.source.encode_all([source for source, _ in pairs])
-        targets = task.tokenizers.target.encode_all([target for _, target in pairs])
+        batch = task.batch(indices, epoch, trainer.device)
+        # Without the marks that ours adds: EOS behind the source; BOS before the target, and EOS behind.
+        sources = [row[: size - 1] for row, size in sentences_of(batch.source)]
+        targets = [row[1 : size - 1] for row, size in sentences_of(batch.target)]
         requests.append(Request(indices.tolist(), list(zip(sources, targets, strict=True)), learn=True))
     assert all(
         request.tokens == task.predicted(indices, epoch)
         for request, indices in zip(requests, chosen, strict=True)
     )
     return requests
+
+
+def sentences_of(batch: Any) -> Iterable[tuple[list[int], int]]:
+    """Each sentence of a batch, padding included, and its number of tokens."""
+    return zip(batch.tokens.tolist(), batch.lengths, strict=True)
 
 
 def main() -> None:

@@ -201,3 +201,16 @@ def test_translations_that_differ_too_much_leave_their_arm_out(script: Script):
 def test_a_table_tells_the_kind_of_its_processor(features: str, kind: str, script: Script):
     report: Any = script("report")
     assert report.processor_kind(features.split()) == kind
+
+
+def test_all_arms_get_the_same_pairs(script: Script, tmp_path: Path):
+    """What other toolkits read is what ours does, without the marks that it adds."""
+    data: Any = script("multi30k")
+    trainer = data.begun("toy", tmp_path / "run", made_up=data.MadeUp(300, 40, 8))
+    requests = data.batches(trainer, 3)
+    assert len(requests) == 3
+    for request in requests:
+        batch = trainer.task.batch(np.array(request.indices), 0, trainer.device)
+        for row, (source, target) in enumerate(request.pairs):
+            assert [*source, EOS] == batch.source.tokens[row][batch.source.valid[row]].tolist()
+            assert [BOS, *target, EOS] == batch.target.tokens[row][batch.target.valid[row]].tolist()
