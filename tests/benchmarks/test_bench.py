@@ -10,7 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+
+from whyformer.special_tokens import BOS, EOS
 
 Script = Callable[[str], ModuleType]
 WRITES = """\

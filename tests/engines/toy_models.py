@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from whyformer.attention.gate import SigmoidGateSpec
 from whyformer.attention.heads import HeadsSpec
 from whyformer.attention.mask import Causal
 from whyformer.attention.multihead import AttentionSpec
+from whyformer.attention.query_key_norm import RMSQueryKeyNormSpec
 from whyformer.attention.score import DotSpec
 from whyformer.engines.native.library import missing
 from whyformer.engines.webassembly.build import missing_engine
@@ -17,6 +19,7 @@ from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.feed_forward import GeluSpec, ReluSpec
 from whyformer.nn.recurrent.ssru import RecurrenceSpec, SSRUSpec
 from whyformer.nn.residual.placement import PreNormSpec
+from whyformer.nn.residual.values import FirstLayerValuesSpec, NoValueResidualSpec, ValueResidualSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
 from whyformer.position.positions import PositionSpec
@@ -39,6 +42,7 @@ def made(
     *,
     layers: tuple[int, int] = (2, 3),
     recurrence: RecurrenceSpec | None = None,
+    values: ValueResidualSpec = NoValueResidualSpec(),  # noqa: B008 (it is frozen)
 ) -> Transformer:
     """A model whose sizes fit nothing: neither words of 4 nor panels of 32."""
     writing = block.model_copy(update={"cross_attention": block.attention})
@@ -47,8 +51,10 @@ def made(
     spec = TransformerSpec(
         d_model=44,
         embedding=embedding,
-        encoder=StackSpec(layers=layers[0], block=block, positions=(positions,)),
-        decoder=StackSpec(layers=layers[1], block=writing, positions=(positions,), mask=Causal()),
+        encoder=StackSpec(layers=layers[0], block=block, positions=(positions,), value_residual=values),
+        decoder=StackSpec(
+            layers=layers[1], block=writing, positions=(positions,), mask=Causal(), value_residual=values
+        ),
         longest=64,
     )
     torch.manual_seed(1)
@@ -61,6 +67,14 @@ def made(
 
 PRE_NORM = BlockSpec(attention=HEADS, feed_forward=GeluSpec(hidden=70), placement=PreNormSpec())
 UNTIED = EmbeddingSpec(tie="none", output_bias=True, unpredicted=(1,), scale=False)
+NORMED = AttentionSpec(heads=HeadsSpec(query=4), query_key_norm=RMSQueryKeyNormSpec(epsilon=0.01))
+GATED = AttentionSpec(heads=HeadsSpec(query=4), gate=SigmoidGateSpec())
+EVERYTHING = AttentionSpec(
+    heads=HeadsSpec(query=3, dim=8),
+    query_key_norm=RMSQueryKeyNormSpec(),
+    gate=SigmoidGateSpec(),
+    score=DotSpec(scale=0.3),
+)
 NARROW = AttentionSpec(heads=HeadsSpec(query=3, dim=7, bias=False), score=DotSpec(scale=0.3))
 
 MODELS: dict[str, Callable[[], Transformer]] = {
@@ -77,6 +91,15 @@ MODELS: dict[str, Callable[[], Transformer]] = {
     "a recurrence, post-norm": lambda: made(recurrence=SSRUSpec(), layers=(3, 2)),
     "a recurrence, pre-norm, three tables": lambda: made(
         PRE_NORM, LearnedSpec(longest=64), UNTIED, recurrence=SSRUSpec(), layers=(3, 1)
+    ),
+    "normalised queries and keys": lambda: made(BlockSpec(attention=NORMED)),
+    "gates": lambda: made(BlockSpec(attention=GATED)),
+    "values of the first layer": lambda: made(values=FirstLayerValuesSpec(), layers=(3, 2)),
+    "norms, gates and first values, pre-norm, rotary positions": lambda: made(
+        BlockSpec(attention=EVERYTHING, placement=PreNormSpec()),
+        RotarySpec(fraction=0.75),
+        values=FirstLayerValuesSpec(),
+        layers=(2, 4),
     ),
 }
 

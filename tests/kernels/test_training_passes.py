@@ -1,4 +1,4 @@
-"""Residual, dropout, norm and softmax: compiled, they are the plain path, gradients included."""
+"""Residual, dropout, norms and softmax: compiled, they are the plain path, gradients included."""
 
 import pytest
 import torch
@@ -6,6 +6,7 @@ from torch import Tensor
 
 from kernels.conftest import Plainly
 from whyformer.dropout import Dropout
+from whyformer.kernels.rms import rms_norm
 from whyformer.kernels.softmax import softmax_over_keys
 from whyformer.nn.residual.norm import LayerNorm
 from whyformer.nn.residual.placement import PostNorm, ResidualSum
@@ -104,3 +105,47 @@ def test_the_softmax_is_that_of_torch(
         torch.testing.assert_close(
             softmax_over_keys(logits, penalty), ours[0], rtol=tolerance, atol=tolerance
         )
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TYPES)
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 5, 7), (3, 4, 9, 32), (1, 2, 40, 33)])
+@pytest.mark.parametrize("layout", ["rows", "split heads", "gaps"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_root_mean_square_is_that_of_torch(
+    dtype: torch.dtype,
+    tolerance: float,
+    shape: tuple[int, ...],
+    layout: str,
+    threads: int,
+    plainly: Plainly,
+):
+    torch.manual_seed(3)
+    batch, heads, length, dim = shape
+    x = {
+        "rows": torch.randn(shape),
+        "split heads": torch.randn(batch, length, heads * dim).unflatten(-1, (heads, -1)).transpose(1, 2),
+        "gaps": torch.randn(batch, heads, length, 2 * dim)[..., ::2],
+    }[layout].to(dtype)
+    assert x.shape == shape
+    gain, weights = torch.randn(dim).requires_grad_(), torch.randn(shape)
+
+    def made(x: Tensor) -> list[Tensor]:
+        x = x.detach().requires_grad_()
+        normal = rms_norm(x, gain, 1e-3)
+        return [normal.detach(), *torch.autograd.grad((normal.float() * weights).sum(), [x, gain])]
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        ours = made(x)
+    finally:
+        torch.set_num_threads(before)
+    with plainly():
+        theirs = made(x.float())
+    assert [each.dtype for each in ours] == [dtype, dtype, torch.float32]
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.shape == other.shape
+        if dim > 1:  # one component alone has length 1 always: its gradient is rounding
+            assert distance(one, other) < tolerance
+    with torch.no_grad():
+        torch.testing.assert_close(rms_norm(x, gain, 1e-3), ours[0], rtol=tolerance, atol=tolerance)

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 from typing_extensions import override
 
+from whyformer.kernels.rms import rms_norm
 from whyformer.spec import Spec
 
 
@@ -53,4 +53,5 @@ class HeadRMSNorm(nn.RMSNorm):
     @override
     def forward(self, x: Tensor) -> Tensor:
         """Normalise queries or keys ``x`` (B,H,L,D) in their own type."""
-        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+        assert self.eps is not None, "the spec has one"
+        return rms_norm(x, self.weight, self.eps)

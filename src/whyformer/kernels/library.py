@@ -32,12 +32,15 @@ def kernels(path: Path = KERNELS) -> ctypes.CDLL | None:
     ]
     loaded.whyformer_residual_norm.argtypes = [c_bool, *[c_void_p] * 6, c_int64]
     loaded.whyformer_residual_norm_gradient.argtypes = [c_bool, *[c_void_p] * 6, c_int64]
+    loaded.whyformer_rms_norm.argtypes = [c_bool, *[c_void_p] * 3, c_int64]
+    loaded.whyformer_rms_norm_gradient.argtypes = [c_bool, *[c_void_p] * 5, c_int64]
     loaded.whyformer_softmax.argtypes = [c_bool, *[c_void_p] * 4, c_int64]
     loaded.whyformer_softmax_gradient.argtypes = [c_bool, *[c_void_p] * 3, *[c_int64] * 3]
     for each in (
         *(loaded.whyformer_cross_entropy, loaded.whyformer_residual_norm),
         *(loaded.whyformer_residual_norm_gradient, loaded.whyformer_softmax),
-        loaded.whyformer_softmax_gradient,
+        *(loaded.whyformer_softmax_gradient, loaded.whyformer_rms_norm),
+        loaded.whyformer_rms_norm_gradient,
     ):
         each.restype = None
     return loaded

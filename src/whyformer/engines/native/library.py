@@ -29,12 +29,19 @@ class NormStruct(ctypes.Structure):
     _fields_: ClassVar = [("gain", c_void_p), ("shift", c_void_p), ("epsilon", c_double)]
 
 
+class HeadNormStruct(ctypes.Structure):
+    """The norm of queries and keys; null pointers where there is none."""
+
+    _fields_: ClassVar = [("query", c_void_p), ("key", c_void_p), ("epsilon", c_double)]
+
+
 class AttentionStruct(ctypes.Structure):
     """An attention, or a recurrence without heads in its place, and the norm of its branch."""
 
     _fields_: ClassVar = [
         *(("input", LinearStruct), ("output", LinearStruct), ("norm", NormStruct)),
         *(("heads", c_int64), ("dim", c_int64), ("turn", c_void_p), ("turned", c_int64)),
+        *(("head_norm", HeadNormStruct), ("gated", c_int64), ("first_value", c_double)),
     ]
 
 

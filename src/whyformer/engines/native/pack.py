@@ -14,6 +14,7 @@ from whyformer.engines.native import library
 from whyformer.engines.native.plan import (
     Plan,
     PlannedAttention,
+    PlannedHeadNorm,
     PlannedLayer,
     PlannedProduct,
     PlannedRecurrence,
@@ -98,7 +99,15 @@ class Packed:
             self._norm(attention.norm),
             attention.heads,
             attention.dim,
+            head_norm=self._head_norm(attention.head_norm),
+            gated=attention.gated,
+            first_value=attention.first_value,
         )
+
+    def _head_norm(self, norm: PlannedHeadNorm | None) -> library.HeadNormStruct:
+        if norm is None:
+            return library.HeadNormStruct()
+        return library.HeadNormStruct(self._pointer(norm.query), self._pointer(norm.key), norm.epsilon)
 
     def _norm(self, norm: LayerNorm) -> library.NormStruct:
         return library.NormStruct(self._pointer(norm.weight), self._pointer(norm.bias), norm.eps)

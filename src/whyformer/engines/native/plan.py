@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from whyformer.attention.multihead import AttentionSpec, MultiHeadAttention
+from whyformer.attention.query_key_norm import HeadRMSNorm
 from whyformer.attention.score import Dot
 from whyformer.errors import DecodingError
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
@@ -41,14 +42,29 @@ class PlannedProduct:
 
 
 @dataclass(frozen=True, eq=False)
+class PlannedHeadNorm:
+    """The norm of queries and keys: gains (D,), the query's with the factor of the score."""
+
+    query: Tensor
+    key: Tensor
+    epsilon: float
+
+
+@dataclass(frozen=True, eq=False)
 class PlannedAttention:
     """A way to queries, keys and values (or to queries of the memory's), one back, and the branch's norm."""
 
     input: PlannedProduct
+    """It leads to the gate, too, where there is one."""
     output: PlannedProduct
     norm: LayerNorm
     heads: int
     dim: int
+    head_norm: PlannedHeadNorm | None
+    gated: bool
+    """Whether a sigmoid of the last components of ``input`` stands before ``output``."""
+    first_value: float
+    """Weight of the first layer's values; 0 for none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +164,6 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
         "mask.kind": stack.mask.kind == ("causal" if name == "decoder" else "everything"),
         "positions": all(scheme.kind in ("sinusoidal", "learned", "rotary") for scheme in stack.positions)
         and sum(scheme.kind == "rotary" for scheme in stack.positions) <= 1,
-        "value_residual.kind": stack.value_residual.kind == "none",
         "block.convolution": block.convolution is None,
         "block.macaron": not block.macaron,
         "block.norm.kind": block.norm.kind == "layer",
@@ -159,8 +174,6 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
         "block.cross_attention": block.cross_attention is None or _is_plain(block.cross_attention),
     }
     yield from (f"{name}.{field}" for field, fitting in fits.items() if not fitting)
-    for place, attention in (("attention", block.attention), ("cross_attention", block.cross_attention)):
-        yield from (f"{name}.block.{place}.{field}" for field in (attention.additions if attention else ()))
 
 
 def _is_plain(attention: AttentionSpec) -> bool:
@@ -175,7 +188,7 @@ def _stack(stack: Stack, table: TokenEmbedding, longest: int) -> PlannedStack:
     rotary = next((scheme for scheme in schemes if isinstance(scheme, Rotary)), None)
     added = [scheme for scheme in schemes if not isinstance(scheme, Rotary)]
     return PlannedStack(
-        [_layer(block) for block in blocks],
+        [_layer(block, *_value_weights(stack, depth)) for depth, block in enumerate(blocks)],
         table.weight,
         table.scale,
         stack.added(longest, table.weight.shape[1]),
@@ -185,7 +198,15 @@ def _stack(stack: Stack, table: TokenEmbedding, longest: int) -> PlannedStack:
     )
 
 
-def _layer(block: Block) -> PlannedLayer:
+def _value_weights(stack: Stack, depth: int) -> tuple[float, float]:
+    """How much of its own values and of the first layer's the layer at ``depth`` attends to."""
+    residual = stack.value_residual
+    if residual is None or depth == 0:
+        return 1.0, 0.0
+    return float(residual.own[depth - 1]), float(residual.first[depth - 1])
+
+
+def _layer(block: Block, own_value: float, first_value: float) -> PlannedLayer:
     network, branch = block.feed_forward, block.feed_forward_branch
     assert isinstance(network, FeedForward), "others are refused"
     assert branch is not None, "it has one where it has a network"
@@ -194,7 +215,7 @@ def _layer(block: Block) -> PlannedLayer:
         attention = _attention(cross, block.cross_branch, [_query(cross)])
         planned = PlannedCross(attention, _joined(_product(cross.key), _product(cross.value)))
     return PlannedLayer(
-        _own(block),
+        _own(block, own_value, first_value),
         planned,
         _product(network.enter, _ACTIVATIONS[network.activation]),
         _product(network.leave),
@@ -202,27 +223,39 @@ def _layer(block: Block) -> PlannedLayer:
     )
 
 
-def _own(block: Block) -> PlannedAttention | PlannedRecurrence:
+def _own(block: Block, own_value: float, first_value: float) -> PlannedAttention | PlannedRecurrence:
     """The mixing of one sequence's tokens."""
     attention, recurrence = block.attention, block.recurrence
     if recurrence is not None:
         input = _joined(_product(recurrence.forget), _product(recurrence.input))
         return PlannedRecurrence(input, _norm(block.attention_branch.norm))
     assert attention is not None, "a block has one of the two"
-    inputs = [_query(attention), _product(attention.key), _product(attention.value)]
-    return _attention(attention, block.attention_branch, inputs)
+    inputs = [_query(attention), _product(attention.key), _scaled(_product(attention.value), own_value)]
+    return _attention(attention, block.attention_branch, inputs, first_value)
 
 
 def _attention(
-    attention: MultiHeadAttention, branch: Placement, inputs: list[PlannedProduct]
+    attention: MultiHeadAttention, branch: Placement, inputs: list[PlannedProduct], first_value: float = 0.0
 ) -> PlannedAttention:
+    gate = [] if attention.gate is None else [_product(attention.gate.open)]
     return PlannedAttention(
-        _joined(*inputs),
+        _joined(*inputs, *gate),
         _product(attention.output),
         _norm(branch.norm),
         attention.heads,
         attention.query.out_features // attention.heads,
+        _head_norm(attention),
+        bool(gate),
+        first_value,
     )
+
+
+def _head_norm(attention: MultiHeadAttention) -> PlannedHeadNorm | None:
+    query, key = attention.query_norm, attention.key_norm
+    if not isinstance(query, HeadRMSNorm) or not isinstance(key, HeadRMSNorm):
+        return None
+    assert query.eps is not None, "the spec has one"
+    return PlannedHeadNorm(query.weight * _factor(attention), key.weight, query.eps)
 
 
 def _norm(norm: Norm) -> LayerNorm:
@@ -245,10 +278,20 @@ def _product(linear: nn.Module, activation: int = NONE) -> PlannedProduct:
 
 
 def _query(attention: MultiHeadAttention) -> PlannedProduct:
-    """The projection to queries that come out scaled."""
-    assert isinstance(attention.score, Dot), "others are refused"
+    """The projection to queries that come out scaled; a norm behind it scales them itself."""
     made = _product(attention.query)
-    return PlannedProduct(made.weight * attention.score.scale, made.bias * attention.score.scale)
+    return made if isinstance(attention.query_norm, HeadRMSNorm) else _scaled(made, _factor(attention))
+
+
+def _factor(attention: MultiHeadAttention) -> float:
+    """Factor of the score."""
+    assert isinstance(attention.score, Dot), "others are refused"
+    return attention.score.scale
+
+
+def _scaled(product: PlannedProduct, factor: float) -> PlannedProduct:
+    """A product without an activation, whose outputs are ``factor`` times as large."""
+    return PlannedProduct(product.weight * factor, product.bias * factor)
 
 
 def _joined(*parts: PlannedProduct) -> PlannedProduct:

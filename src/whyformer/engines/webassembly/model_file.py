@@ -25,7 +25,7 @@ from whyformer.nn.residual.norm import LayerNorm
 from whyformer.special_tokens import BOS, EOS
 
 MAGIC = b"whyformer model\n"
-VERSION = 2
+VERSION = 3
 _TABLE, _COMPUTED, _SHARED = range(3)
 """Where position terms come from, as in ``model_file.h``."""
 
@@ -104,10 +104,16 @@ def _own(own: PlannedAttention | PlannedRecurrence) -> Iterator[bytes]:
 
 
 def _attention(attention: PlannedAttention) -> Iterator[bytes]:
-    yield struct.pack("<ii", attention.heads, attention.dim)
+    norm = attention.head_norm
+    yield struct.pack("<iiii", attention.heads, attention.dim, attention.gated, norm is not None)
     yield from _product(attention.input)
     yield from _product(attention.output)
     yield from _norm(attention.norm)
+    if norm is not None:
+        yield struct.pack("<d", norm.epsilon)
+        yield _reals(norm.query)
+        yield _reals(norm.key)
+    yield struct.pack("<d", attention.first_value)
 
 
 def _product(product: PlannedProduct) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 #include "cross_entropy.h"
 #include "residual.h"
+#include "rms.h"
 #include "softmax.h"
 
 namespace {
@@ -36,6 +37,17 @@ extern "C" void whyformer_residual_norm_gradient(bool bf16, const Residual *all,
                                                  float *to_norm, int64_t threads) {
     typed(to_x, bf16, [&](auto *to_x) {
         residual_norm_gradient(*all, as(sum, to_x), as(gradient, to_x), to_x, as(to_branch, to_x), to_norm, threads);
+    });
+}
+
+extern "C" void whyformer_rms_norm(bool bf16, const RootMeanSquare *all, const void *x, void *y, int64_t threads) {
+    typed(y, bf16, [&](auto *y) { rms_norm(*all, as(x, y), y, threads); });
+}
+
+extern "C" void whyformer_rms_norm_gradient(bool bf16, const RootMeanSquare *all, const void *x, const void *gradient,
+                                            void *to_x, float *to_gain, int64_t threads) {
+    typed(to_x, bf16, [&](auto *to_x) {
+        rms_norm_gradient(*all, as(x, to_x), as(gradient, to_x), to_x, to_gain, threads);
     });
 }
 

@@ -13,9 +13,6 @@
 
 namespace {
 
-// Sums over rows are made in so many parts and added in one order, however many threads there are.
-constexpr int64_t PARTS = 16;
-
 struct Residual {
     const int16_t *random;  // (N,M); null for no dropout
     const float *gain;      // (M)

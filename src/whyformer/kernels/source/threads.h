@@ -16,6 +16,9 @@ __attribute__((weak)) int omp_get_num_threads(void);
 
 namespace {
 
+// Sums over rows are made in so many parts and added in one order, however many threads there are.
+constexpr int64_t PARTS = 16;
+
 // Calls `task(first, last)` for shares of `rows`, side by side. Which thread has which share decides nothing.
 template <class Task> void share(int64_t rows, int64_t threads, const Task &task) {
     struct Work {

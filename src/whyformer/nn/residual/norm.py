@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
+from whyformer.kernels.rms import rms_norm
 from whyformer.spec import Spec
 
 
@@ -97,7 +98,8 @@ class RMSNorm(nn.RMSNorm):
 
     @override
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+        assert self.eps is not None, "the spec has one"
+        return rms_norm(x, self.weight, self.eps)
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):

@@ -14,13 +14,22 @@ struct Norm {
     double epsilon;
 };
 
+struct HeadNorm {  // of queries and keys: Henry et al. 2020
+    const float *query, *key;  // (D) gains, the query's with the factor of the score; null where there is no norm
+    double epsilon;
+};
+
 struct Attention {  // or a recurrence in its place
-    Linear input, output;  // input: to queries, keys and values; to queries of the memory's; of a recurrence, which has
-                           // no output, to what gates keep, before the sigmoid, and to what is new
+    Linear input, output;  // input: to queries, keys and values; to queries of the memory's; then, before the sigmoid, to
+                           // the gate where there is one. Of a recurrence, which has no output, to what gates keep,
+                           // before the sigmoid, and to what is new
     Norm norm;
     int64_t heads, dim;  // both 0 of a recurrence
     const float *turn;  // (longest,turned) cosines, then sines; null without rotary positions
     int64_t turned;     // components of a head
+    HeadNorm head_norm;
+    int64_t gated;       // whether there is a gate: Qiu et al. 2025
+    double first_value;  // weight of the first layer's values beside these: Zhou et al. 2024
 };
 
 struct Layer {

@@ -15,7 +15,7 @@
 
 namespace {
 
-constexpr int32_t VERSION = 2;
+constexpr int32_t VERSION = 3;
 constexpr char MAGIC[] = "whyformer model\n";  // 16 characters, then version, size and checksum of the rest
 
 enum Opened : int32_t { READY, NO_MODEL, OTHER_VERSION, DAMAGED };
@@ -125,11 +125,21 @@ struct Loaded {  // a model that owns its weights
         const int64_t heads = file.number(least, 1024), dim = file.number(heads > 0, heads > 0 ? 1024 : 0), width = heads * dim;
         if (heads == 0) {
             const Linear input = linear(file, model.d_model, 2 * model.d_model);
-            return {input, {}, norm(file), 0, 0, nullptr, 0};
+            return {input, {}, norm(file), 0, 0, nullptr, 0, {}, 0, 0.0};
         }
-        const Linear input = linear(file, model.d_model, inputs_of * width);
+        const int64_t gated = file.number(0, 1), normed = file.number(0, 1);
+        const Linear input = linear(file, model.d_model, (inputs_of + gated) * width);
         const Linear output = linear(file, width, model.d_model);
-        return {input, output, norm(file), heads, dim, nullptr, 0};
+        Attention made{input, output, norm(file), heads, dim, nullptr, 0, {}, gated, 0.0};
+        if (normed) made.head_norm = head_norm(file, dim);
+        made.first_value = file.real();
+        return made;
+    }
+
+    HeadNorm head_norm(File &file, int64_t dim) {
+        const double epsilon = file.real();
+        const float *query = some<float>(file, dim), *key = some<float>(file, dim);
+        return {query, key, epsilon};
     }
 
     // sin and cos in turn, as position/absolute.py computes them.

@@ -51,6 +51,7 @@ struct Search {
     Lens *lens = nullptr;
     Barrier barrier{};
     std::vector<float> queries{}, context{}, branch{}, hidden{}, logits{};
+    std::vector<float> values{};  // (N,H·D) of the stack's first layer
     std::vector<std::vector<float>> memory{};              // a layer each: rows of keys and values (S,O)
     std::vector<std::vector<std::vector<float>>> cache{};  // a step and a layer each: queries, too (N,O)
 
@@ -67,7 +68,7 @@ struct Search {
     }
 
     void reserve(int64_t count) {
-        for (auto *buffer : {&queries, &context, &branch, &hidden})
+        for (auto *buffer : {&queries, &context, &branch, &hidden, &values})
             if (int64_t(buffer->size()) < count * model.widest) buffer->resize(count * model.widest);
     }
 

@@ -24,6 +24,12 @@ void normalise(const Norm &norm, int64_t size, const float *x, float *y) {
     for (int64_t i = 0; i < size; ++i) y[i] = y[i] * inverse * norm.gain[i] + norm.shift[i];
 }
 
+// Unit mean square over the components of a head, then a gain.
+void normalise_head(const float *gain, double epsilon, int64_t dim, float *x) {
+    const float inverse = 1.0f / std::sqrt(dot(x, x, dim) / float(dim) + float(epsilon));
+    for (int64_t d = 0; d < dim; ++d) x[d] = x[d] * inverse * gain[d];
+}
+
 // Components i and i + R/2 of the first R turn together: Su et al. 2021, equation 15.
 void turn(float *x, const float *angle, int64_t turned) {
     const int64_t half = turned / 2;
@@ -155,6 +161,27 @@ template <class Type> struct Worker {  // one thread
         }
     }
 
+    // What is done to a head's query (D), and to the key and value behind it where the memory has not made them.
+    void prepare(const Attention &attention, Place place, int64_t depth, int64_t row, int64_t h, float *query) {
+        const int64_t dim = attention.dim, width = attention.heads * dim;
+        const HeadNorm &norm = attention.head_norm;
+        float *key = place == CROSS ? nullptr : query + width;
+        if (norm.query != nullptr) {
+            normalise_head(norm.query, norm.epsilon, dim, query);
+            if (key != nullptr) normalise_head(norm.key, norm.epsilon, dim, key);
+        }
+        if (attention.turn != nullptr) {
+            const float *angle = attention.turn + positions[row] * attention.turned;
+            turn(query, angle, attention.turned);
+            turn(key, angle, attention.turned);
+        }
+        if (key == nullptr) return;
+        float *value = key + width, *first = &search.values[row * width + h * dim];
+        if (depth == 0) std::copy_n(value, dim, first);
+        else if (attention.first_value != 0.0)
+            for (int64_t d = 0; d < dim; ++d) value[d] += float(attention.first_value) * first[d];
+    }
+
     // Writes the queries, and what else `attention.input` makes of the rows, to `query`; then each row reads
     // what `see` lets it, from a certain component of the keys.
     template <class See>
@@ -162,13 +189,9 @@ template <class Type> struct Worker {  // one thread
         const int64_t dim = attention.dim, width = attention.heads * dim, stride = attention.input.outputs;
         const int64_t head = share(attention.heads, index), heads = share(attention.heads, index + 1) - head;
         product(attention.input, branch_input(attention.norm), model.d_model, query);
-        if (attention.turn != nullptr)  // all keys, before one is read
-            for (int64_t row = 0; row < rows; ++row)
-                for (int64_t h = head; h < head + heads; ++h) {
-                    const float *angle = attention.turn + positions[row] * attention.turned;
-                    turn(query + row * stride + h * dim, angle, attention.turned);
-                    turn(query + row * stride + width + h * dim, angle, attention.turned);
-                }
+        for (int64_t row = 0; row < rows; ++row)  // all keys and values, before one is read
+            for (int64_t h = head; h < head + heads; ++h)
+                prepare(attention, place, depth, row, h, query + row * stride + h * dim);
         Lens *const lens = search.lens;
         const int64_t part = lens == nullptr ? 0 : lens->part(place, depth);
         for (int64_t row = 0; row < rows; ++row) {
@@ -179,9 +202,13 @@ template <class Type> struct Worker {  // one thread
             float *context = &search.context[row * width + head * dim];
             attend(query + row * stride + head * dim, seen.data() + span.first, span.count, width, heads, dim,
                    weights.data(), context);
-            if (lens == nullptr) continue;
-            if (row == 0) lens->begin(part, rows, keys);
-            lens->look(part, row, span, keys, weights.data(), context);
+            if (lens != nullptr) {
+                if (row == 0) lens->begin(part, rows, keys);
+                lens->look(part, row, span, keys, weights.data(), context);
+            }
+            if (attention.gated == 0) continue;
+            const float *gate = query + row * stride + (place == CROSS ? 1 : 3) * width + head * dim;
+            for (int64_t i = 0; i < heads * dim; ++i) context[i] *= sigmoid(gate[i]);
         }
         search.barrier.wait();
         leave(attention.output, search.context.data(), width, attention.norm);
@@ -235,8 +262,17 @@ template <class Type> struct Worker {  // one thread
             feed_forward(stack->layers[depth]);
         }
         const float *memory = branch_input(stack->last);
-        for (int64_t depth = 0; depth < model.decoder.depth; ++depth)
-            product(model.decoder.layers[depth].memory, memory, model.d_model, search.memory[depth].data());
+        for (int64_t depth = 0; depth < model.decoder.depth; ++depth) {
+            const Layer &layer = model.decoder.layers[depth];
+            float *made = search.memory[depth].data();
+            product(layer.memory, memory, model.d_model, made);
+            const HeadNorm &norm = layer.cross.head_norm;
+            if (norm.key == nullptr) continue;
+            const int64_t dim = layer.cross.dim, heads = layer.cross.heads;
+            for (int64_t row = 0; row < rows; ++row)
+                for (int64_t h = share(heads, index); h < share(heads, index + 1); ++h)
+                    normalise_head(norm.key, norm.epsilon, dim, made + row * layer.memory.outputs + h * dim);
+        }
     }
 
     // Logits of what follows, from `input` (N,M): of all tokens, or those of a sentence's list for its rows.
