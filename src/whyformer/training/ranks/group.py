@@ -133,6 +133,27 @@ class RankGroup:
         except RuntimeError as error:
             raise self._silence(since, time.monotonic() - began) from error
 
+    @contextmanager
+    def computing(self) -> Generator[None]:
+        """Make a sentence of what fails between ranks while they compute; other faults stay what they are.
+
+        Raises:
+            TrainingError: a rank has not come within the time limit, or has ended.
+        """
+        began, since = time.monotonic(), datetime.now()
+        try:
+            yield
+        except RuntimeError as error:
+            if isinstance(error, dist.DistError) or "gloo" in str(error):
+                raise self._silence(since, time.monotonic() - began) from error
+            raise
+
+    def meet(self) -> None:
+        """Wait until all ranks have come here."""
+        if not self.is_alone:
+            with self.waiting():
+                dist.barrier()
+
     def speaks(self) -> bool:
         """Whether this rank is the one to say why the training ends."""
         return self._signs is None or self._signs.speaks()
