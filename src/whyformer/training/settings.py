@@ -57,14 +57,14 @@ class TrainingSpec(Spec):
     """Precision of matrix products; auto takes bf16 where the device is fast at it. Weights stay in fp32."""
     compile: Literal["auto"] | bool = "auto"
     """Compilation of the model by torch, which takes a minute or more at the first steps; auto compiles for a
-    CUDA GPU only, and no spread weights. The weights keep their names, and a run may resume without it, or with it."""
+    CUDA GPU only, and only whole weights. They keep their names, and a run may resume without it, or with it."""
     deterministic: bool = False
     """Whether ranks sum the gradients of a step's batches in the batches' order, so that any number of ranks
     gives the bits of one process with as many threads; a step then exchanges more."""
     shard: Literal["none", "full"] = "none"
-    """Parts of the training that ranks spread among them instead of having them whole: full spreads weights,
-    gradients and the optimizer's state, so that a model needs less memory at each of more ranks, and exchanges
-    more. The losses are the same, and a run may resume with the other; one process has all by itself."""
+    """What ranks spread among them instead of each having it whole: full spreads weights, gradients and the
+    optimizer's state, which needs less memory at each of more ranks, and exchanges more. The losses are the
+    same, and a run may resume with the other; one process has all by itself."""
     validation: ValidationSpec = ValidationSpec()
     """Validation during training."""
     save_every: int = Field(default=200, ge=1)
@@ -108,7 +108,7 @@ class TrainingSpec(Spec):
             raise ValueError("training would never end; set epochs, steps or minutes")
         if self.compile is True and self.shard != "none":
             raise ValueError(
-                f"compile is for whole models, and shard {self.shard} spreads them over ranks; use one of them"
+                f"compile is for whole weights, and shard {self.shard} spreads them over ranks; use one of both"
             )
         if self.schedule.needs_end and self.epochs is None and self.steps is None:
             raise ValueError(

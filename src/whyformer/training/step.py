@@ -92,8 +92,8 @@ class TrainingStep(Generic[ModelT]):
         scalars = [name for name, weight in self.model.named_parameters() if weight.dim() == 0]
         if self.shards and scalars:
             raise TrainingError(
-                f"training.shard full spreads the rows of each weight, and {scalars[0]} is a single number; use "
-                "training.shard=none for this model."
+                f"training.shard full spreads the rows of each weight, and {scalars[0]} is a single number; "
+                "use training.shard=none for this model."
             )
 
     def shard(self) -> None:
@@ -108,15 +108,13 @@ class TrainingStep(Generic[ModelT]):
         # Seconds to import, which other trainings save.
         from whyformer.training.ranks.sharding import ShardedWeights
 
-        self._sharded = ShardedWeights(
-            self._losses, self.group, self.device, ordered=self.spec.deterministic
-        )
+        self._sharded = ShardedWeights(self._losses, self.group, self.device, ordered=self.spec.deterministic)
         self._gradients = self._sharded.sums
         self.optimizer = self._new_optimizer()
 
     @contextmanager
     def whole(self) -> Generator[ModelT]:
-        """The model with all weights, to measure and to write them; where they are spread, at rank 0 alone."""
+        """The model with all weights, to measure and to write; where they are spread, at rank 0 alone."""
         if self._sharded is None:
             yield self.model
         else:
@@ -165,9 +163,7 @@ class TrainingStep(Generic[ModelT]):
         loss, *others, norm = torch.cat([sums, self._clip()[None]]).tolist()
         return StepSums(loss, dict(zip(self._figures, others, strict=True)), count, norm)
 
-    def _backward(
-        self, indices: NDArray[np.int64], epoch: int, count: int, share: float = 1.0
-    ) -> Losses:
+    def _backward(self, indices: NDArray[np.int64], epoch: int, count: int, share: float = 1.0) -> Losses:
         """Add the gradient of one batch's share in the mean over ``count`` predictions to the weights'."""
         batch = self.task.batch(indices, epoch, self.device)
         with self.group.computing() if self._sharded is not None else nullcontext():

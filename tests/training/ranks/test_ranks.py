@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from rank_recipes import FAMILIES, write_recipes
 from whyformer.data.batches.ranks import Ranks
 from whyformer.errors import RecipeError
 from whyformer.training.ranks.group import RankGroup
 from whyformer.training.storage.run import RunFolder
+from whyformer.training.storage.saved import open_state
 
 WORKER = Path(__file__).with_name("worker.py")
 SOURCE = Path(__file__).parents[3] / "src"
@@ -46,7 +46,9 @@ def launch(
 
 
 def state(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(RunFolder(run).state)
+    """The tensors of the run's state, in one file or in several."""
+    saved = open_state(RunFolder(run).state)
+    return {name: saved.rows(name, 0, shape[0] if shape else 1) for name, shape in saved.shapes.items()}
 
 
 def losses(run: Path) -> list[tuple[int, str, float]]:

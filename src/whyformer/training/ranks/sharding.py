@@ -1,6 +1,6 @@
-"""Weights spread over ranks by torch's FSDP2: each rank keeps its rows, and gathers the rest while it computes.
+"""Weights spread over ranks by torch's FSDP2: each keeps its rows, and gathers the rest while it computes.
 
-The model stays the object that it was; its weights become DTensors, of which ``own_rows`` tells a rank's part.
+The model stays the object that it was; its weights become DTensors, of which ``own_part`` is a rank's.
 
 R ranks
 """
@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
-from torch.distributed.tensor import Shard as RowShard
 
 from whyformer.nn.stack import Block
 from whyformer.training.objective import ModelT, ModelWithObjective
@@ -184,7 +183,7 @@ class ShardedSums:
 class OrderedExchange:
     """The exchange of one module's gradients, summed in the order of the batches as one process does it.
 
-    FSDP2 calls it in place of a reduce-scatter, and makes views of ``output_tensor`` the gradients of weights.
+    FSDP2 calls it in place of a reduce-scatter, and makes views of ``output_tensor`` the weights' gradients.
     """
 
     def __init__(self) -> None:
@@ -211,11 +210,10 @@ class OrderedExchange:
         dist.all_to_all_single(received, input_tensor, group=group)
         # (R·n,) -> (R,n)
         parts = received.view(group.size(), -1)
-        if self._parts is None:
-            self._parts, self._output = parts, output_tensor
-        else:
-            # A module that ran twice in a pass; the first output is what gradients are views of.
-            self._parts += parts
+        # A module may run twice in a pass.
+        self._parts = parts if self._parts is None else self._parts + parts
+        # Gradients are views of the first output of a step, and what later ones hold is added to it.
+        self._output = output_tensor if self._output is None else self._output
         output_tensor.zero_()
 
     def add(self, batches: int) -> None:

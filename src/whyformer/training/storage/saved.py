@@ -70,7 +70,9 @@ class StateInSlices:
         tensor = self._manifest.tensors[name]
         if not tensor.shape:
             return self._read(name, tensor.slices[0], 0, 1)
-        found = [self._read(name, part, *within) for part, *within in _overlapping(tensor.slices, first, last)]
+        found = [
+            self._read(name, part, *within) for part, *within in _overlapping(tensor.slices, first, last)
+        ]
         return found[0] if len(found) == 1 else torch.cat(found)
 
     def _read(self, name: str, part: Slice, first: int, last: int) -> Tensor:

@@ -4,7 +4,6 @@ torch's distributed checkpoints (DCP) keep their table of contents as a pickle, 
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +62,9 @@ class ShardedStore:
         progress = progress_of(state.facts, state.path)
         self._run.check_assets(state.facts, state.path)
         expected = model.state_dict()
-        weights = {name: self._part(state, f"model.{name}", expected.get(name)) for name in under("model.", state)}
+        weights = {
+            name: self._part(state, f"model.{name}", expected.get(name)) for name in under("model.", state)
+        }
         load_weights(model, weights, state.path)
         parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
         moments = {
@@ -96,8 +97,8 @@ class ShardedStore:
         for name, record in files.items():
             if not path.with_name(name).exists():
                 raise CheckpointError(
-                    f"{path.with_name(name)}: another rank has written it ({record.bytes:,} bytes), and it is "
-                    "not here; give all ranks a folder that they share."
+                    f"{path.with_name(name)}: another rank has written it ({record.bytes:,} bytes), and it "
+                    "is not here; give all ranks a folder that they share."
                 )
         slices = {
             name: SlicedTensor(tuple(tensor.shape), tuple(_slices(tensor, [*files])))
