@@ -57,7 +57,8 @@ class TrainingSpec(Spec):
     """Precision of matrix products; auto takes bf16 where the device is fast at it. Weights stay in fp32."""
     compile: Literal["auto"] | bool = "auto"
     """Compilation of the model by torch, which takes a minute or more at the first steps; auto compiles for a
-    CUDA GPU only, and only whole weights. They keep their names, and a run may resume without it, or with it."""
+    CUDA GPU only, and where weights are whole. These keep their names, and a run may resume with or without
+    it."""
     deterministic: bool = False
     """Whether ranks sum the gradients of a step's batches in the batches' order, so that any number of ranks
     gives the bits of one process with as many threads; a step then exchanges more."""
@@ -108,7 +109,7 @@ class TrainingSpec(Spec):
             raise ValueError("training would never end; set epochs, steps or minutes")
         if self.compile is True and self.shard != "none":
             raise ValueError(
-                f"compile is for whole weights, and shard {self.shard} spreads them over ranks; use one of both"
+                f"compile is for whole weights, and shard {self.shard} spreads them over ranks; use one"
             )
         if self.schedule.needs_end and self.epochs is None and self.steps is None:
             raise ValueError(

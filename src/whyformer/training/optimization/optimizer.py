@@ -98,7 +98,7 @@ class Muon(_Adam):
         others = [p for p in parameters if id(p) not in chosen]
         group = {"params": list(matrices), "ratio": self.ratio}
         return JointOptimizer(
-            torch.optim.Muon(
+            _muon_of(matrices)(
                 [group],
                 lr=0.0,
                 momentum=self.momentum,
@@ -137,6 +137,16 @@ class JointOptimizer(torch.optim.Optimizer):
         for part in self._parts:
             part.state = self.state
             part.param_groups = [next(groups) for _ in part.param_groups]
+
+
+def _muon_of(matrices: Sequence[Tensor]) -> type[torch.optim.Muon]:
+    """The kind of Muon for ``matrices``, which are all whole, or all spread over ranks."""
+    if type(matrices[0]) is nn.Parameter:
+        return torch.optim.Muon
+    # Seconds to import, which other trainings save.
+    from whyformer.training.optimization.spread_muon import SpreadMuon
+
+    return SpreadMuon
 
 
 def block_matrices(model: nn.Module) -> list[Tensor]:

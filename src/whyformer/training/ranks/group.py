@@ -115,6 +115,8 @@ class RankGroup:
 
     def gathered(self, part: Tensor) -> list[Tensor]:
         """``part`` of every rank, all of one shape, by rank."""
+        if self.is_alone:
+            return [part]
         parts = [torch.empty_like(part) for _ in range(self.ranks.count)]
         with self.waiting():
             dist.all_gather(parts, part)

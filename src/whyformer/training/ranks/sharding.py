@@ -47,6 +47,18 @@ def own_part(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
+def own_rows(tensor: Tensor, whole: Tensor) -> Tensor:
+    """A copy of the rows of ``whole`` that this rank has of ``tensor``, which is spread."""
+    mesh = cast(DTensor, tensor).device_mesh
+    first, last = Rows.of_rank(mesh.get_local_rank(), mesh.size(), len(whole))
+    return whole[first:last].clone()
+
+
+def whole_tensor(tensor: Tensor) -> Tensor:
+    """All of ``tensor``, gathered where it is spread; all ranks call it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
 def spread_like(tensor: Tensor, part: Tensor) -> Tensor:
     """The tensor of which this rank has ``part``, spread as ``tensor`` is."""
     spread = cast(DTensor, tensor)
@@ -88,9 +100,9 @@ class ShardedWeights(Generic[ModelT]):
         """Norm of all ``gradients`` together, on every rank."""
         with self._group.waiting():
             if not self._ordered:
-                return _whole(torch.nn.utils.get_total_norm(gradients))
+                return whole_tensor(torch.nn.utils.get_total_norm(gradients))
             # Sums of squares by rank would be added in an order of their own.
-            norms = [torch.linalg.vector_norm(_whole(gradient)) for gradient in gradients]
+            norms = [torch.linalg.vector_norm(whole_tensor(gradient)) for gradient in gradients]
         return torch.linalg.vector_norm(torch.stack(norms))
 
     @contextmanager
@@ -102,7 +114,7 @@ class ShardedWeights(Generic[ModelT]):
         tensors = dict[str, Tensor]()
         with self._group.waiting():
             for name, tensor in self._model.state_dict().items():
-                whole = _whole(tensor)
+                whole = whole_tensor(tensor)
                 if self._outline is not None:
                     tensors[name] = whole
         if self._outline is None:
@@ -229,10 +241,6 @@ class OrderedExchange:
     def finish(self) -> None:
         """Begin the sums of another step."""
         self._total = self._output = None
-
-
-def _whole(tensor: Tensor) -> Tensor:
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def _places(module: nn.Module, names: dict[int, str]) -> Iterator[tuple[str, tuple[nn.Module, str]]]:
