@@ -143,7 +143,9 @@ def test_one_process_has_all_that_it_would_spread(recipes: dict[str, str], alone
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shards", [("none", "none", "none", "none"), ("none", "full", "none", "full")])
+@pytest.mark.parametrize(
+    "shards", [("none", "none", "none", "none"), ("none", "full", "none", "full")], ids=["whole", "mixed"]
+)
 def test_a_killed_run_goes_on_at_other_numbers_of_ranks(
     shards: tuple[str, ...], recipes: dict[str, str], tmp_path: Path
 ):

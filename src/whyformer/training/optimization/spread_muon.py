@@ -17,7 +17,7 @@ class SpreadMuon(torch.optim.Muon):
 
     @override
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def step(self, closure: None = None) -> None:
         """Change the matrices by their gradients; all ranks call it."""
         for group in self.param_groups:
             for matrix in group["params"]:

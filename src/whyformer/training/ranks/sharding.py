@@ -7,7 +7,7 @@ R ranks
 
 import copy
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, cast
 
@@ -83,8 +83,10 @@ class ShardedWeights(Generic[ModelT]):
     ) -> None:
         self._model, self._group, self._ordered = losses.model, group, ordered
         self._outline = _without_weights(losses.model) if group.ranks.writes else None
-        # A view that leaves a module loses its hook by a change in place; nothing here changes one.
-        warnings.filterwarnings("ignore", message=r"FSDP2-wrapped module \(.*returned a view")
+        # Of views that leave a module, which a change in place would cost their hook; nothing here makes one.
+        warnings.filterwarnings(
+            "ignore", category=UserWarning, module=r"torch\.distributed\.fsdp\._fully_shard"
+        )
         mesh = DeviceMesh(device.type, list(range(group.ranks.count)))
         for block in [module for module in losses.modules() if isinstance(module, Block)]:
             if block.cross_attention is not None:
@@ -182,7 +184,7 @@ class ShardedSums:
                 if id(gathered) not in watched and not isinstance(gathered, DTensor):
                     watched.add(id(gathered))
                     kept.append(gathered)
-                    gathered.register_post_accumulate_grad_hook(lambda _, name=name: self._used.add(name))
+                    gathered.register_post_accumulate_grad_hook(self._noting(name))
 
         kept = list[Tensor]()
         places = dict[nn.Module, list[tuple[str, tuple[nn.Module, str]]]]()
@@ -190,6 +192,9 @@ class ShardedSums:
             if isinstance(module, FSDPModule):
                 places[module] = [*_places(module, names)]
                 module.register_forward_pre_hook(before)
+
+    def _noting(self, name: str) -> Callable[[Tensor], None]:
+        return lambda _: self._used.add(name)
 
 
 class OrderedExchange:
