@@ -166,7 +166,7 @@ class TrainingStep(Generic[ModelT]):
     def _backward(self, indices: NDArray[np.int64], epoch: int, count: int, share: float = 1.0) -> Losses:
         """Add the gradient of one batch's share in the mean over ``count`` predictions to the weights'."""
         batch = self.task.batch(indices, epoch, self.device)
-        with self._computing():
+        with self.group.computing() if self._sharded is not None else nullcontext():
             with self.autocast():
                 losses = self._losses(batch)
             (share * losses.total / count).backward()
@@ -188,8 +188,14 @@ class TrainingStep(Generic[ModelT]):
         rate = self.spec.schedule.rate(step, total_steps or step)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate * parameters.get("ratio", 1.0)
-        with self._computing():
+        if self._sharded is None:
             self.optimizer.step()
+        else:
+            # Seconds to import, as what it needs.
+            from whyformer.training.optimization.spread import spread_step
+
+            with self.group.computing():
+                spread_step(self.optimizer, exact=self.spec.deterministic)
         self.optimizer.zero_grad()
         return rate
 
@@ -198,10 +204,6 @@ class TrainingStep(Generic[ModelT]):
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
-
-    def _computing(self) -> AbstractContextManager[object]:
-        """Context of what ranks exchange in the middle of it, where weights are spread."""
-        return nullcontext() if self._sharded is None else self.group.computing()
 
     def uncompiled(self) -> AbstractContextManager[object]:
         """Context in which the model runs as it is written: for a look at it, or for validation."""

@@ -47,6 +47,11 @@ def own_part(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
+def ranks_of(tensor: Tensor) -> int:
+    """Number of ranks that ``tensor`` is spread over."""
+    return tensor.device_mesh.size() if isinstance(tensor, DTensor) else 1
+
+
 def own_rows(tensor: Tensor, whole: Tensor) -> Tensor:
     """A copy of the rows of ``whole`` that this rank has of ``tensor``, which is spread."""
     mesh = cast(DTensor, tensor).device_mesh
