@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from whyformer.training.optimization.optimizer import JointOptimizer
-from whyformer.training.ranks.sharding import Rows, own_rows, ranks_of, spread_like, whole_tensor
+from whyformer.training.ranks.sharding import RowRange, own_rows, ranks_of, spread_like, whole_tensor
 
 _VECTOR = 16
-"""Numbers that an optimizer on a CPU changes at once; those left over at the end are rounded in another way."""
+"""Numbers that an optimizer on a CPU changes at once; those left over at the end are rounded otherwise."""
 
 
 def spread_step(optimizer: torch.optim.Optimizer, *, exact: bool) -> None:
@@ -41,7 +41,7 @@ def _step_whole(optimizer: torch.optim.Optimizer, weight: nn.Parameter, settings
     assert weight.grad is not None, "what is changed"
     whole = nn.Parameter(whole_tensor(weight))
     whole.grad = whole_tensor(weight.grad)
-    own = type(optimizer)([{"params": [whole], **settings}])
+    own = cast(Any, type(optimizer))([{"params": [whole], **settings}])
     state = cast("dict[str, Tensor]", optimizer.state[weight])
     own.state[whole].update({name: whole_tensor(tensor) for name, tensor in state.items()})
     own.step()
@@ -53,5 +53,5 @@ def _step_whole(optimizer: torch.optim.Optimizer, weight: nn.Parameter, settings
 
 def _is_cut_in_vectors(weight: Tensor) -> bool:
     """Whether a rank's part of ``weight`` ends within what is changed at once."""
-    first = Rows.of_rank(0, ranks_of(weight), len(weight))
+    first = RowRange.of_rank(0, ranks_of(weight), len(weight))
     return first.last * weight[0].numel() % _VECTOR != 0

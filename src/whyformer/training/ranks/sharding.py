@@ -24,17 +24,17 @@ from whyformer.training.ranks.gradients import used_anywhere
 from whyformer.training.ranks.group import RankGroup
 
 
-class Rows(NamedTuple):
+class RowRange(NamedTuple):
     """Rows of a tensor, of which a rank has those from ``first`` to ``last``, the latter left out."""
 
     first: int
     last: int
 
     @staticmethod
-    def of_rank(rank: int, ranks: int, rows: int) -> "Rows":
+    def of_rank(rank: int, ranks: int, rows: int) -> "RowRange":
         """The part of ``rank`` in ``rows``; FSDP2 cuts as ``torch.chunk`` does."""
         width = -(-rows // ranks)
-        return Rows(min(rank * width, rows), min((rank + 1) * width, rows))
+        return RowRange(min(rank * width, rows), min((rank + 1) * width, rows))
 
 
 def is_spread(tensor: Tensor) -> bool:
@@ -55,7 +55,7 @@ def ranks_of(tensor: Tensor) -> int:
 def own_rows(tensor: Tensor, whole: Tensor) -> Tensor:
     """A copy of the rows of ``whole`` that this rank has of ``tensor``, which is spread."""
     mesh = cast(DTensor, tensor).device_mesh
-    first, last = Rows.of_rank(mesh.get_local_rank(), mesh.size(), len(whole))
+    first, last = RowRange.of_rank(mesh.get_local_rank(), mesh.size(), len(whole))
     return whole[first:last].clone()
 
 

@@ -234,7 +234,7 @@ def _belongs(record: Mapping[str, Any], step: int, *, finished: bool) -> bool:
 
 
 def _age(state: Path) -> tuple[float, ...]:
-    """What grows from one state of a run to the next."""
+    """Order of states of a run: step, end, seconds; all grow from one to the next."""
     progress = state_facts(state)["progress"]
     return progress["step"], progress["finished"], progress["seconds"]
 

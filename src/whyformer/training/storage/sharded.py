@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from whyformer.errors import CheckpointError
 from whyformer.training.ranks.group import RankGroup
-from whyformer.training.ranks.sharding import Rows, is_spread, own_part, spread_like
+from whyformer.training.ranks.sharding import RowRange, is_spread, own_part, spread_like
 from whyformer.training.storage.checkpoint import load_optimizer, load_weights, save_tensors
 from whyformer.training.storage.manifest import (
     FileRecord,
@@ -23,8 +23,8 @@ from whyformer.training.storage.run import RunFolder
 from whyformer.training.storage.saved import SavedState, open_state
 from whyformer.training.storage.state import (
     Progress,
-    facts_of,
     progress_of,
+    recorded_facts,
     tensors_of,
     under,
 )
@@ -86,7 +86,7 @@ class ShardedStore:
         if not is_spread(like):
             return state.rows(name, 0, rows)
         ranks = self._group.ranks
-        return spread_like(like, state.rows(name, *Rows.of_rank(ranks.rank, ranks.count, rows)))
+        return spread_like(like, state.rows(name, *RowRange.of_rank(ranks.rank, ranks.count, rows)))
 
     def _seal(
         self, label: str, records: list[FileRecord], tensors: Mapping[str, Tensor], progress: Progress
@@ -104,7 +104,7 @@ class ShardedStore:
             name: SlicedTensor(tuple(tensor.shape), tuple(_slices(tensor, [*files])))
             for name, tensor in tensors.items()
         }
-        StateManifest(count, facts_of(self._run, progress), files, slices).save(path)
+        StateManifest(count, recorded_facts(self._run, progress), files, slices).save(path)
         self._run.forget_states(path, keep=files)
 
 
@@ -131,7 +131,7 @@ def _slices(tensor: Tensor, files: list[str]) -> Iterator[Slice]:
         yield Slice(files[0], 0, rows)
         return
     for rank, file in enumerate(files):
-        part = Rows.of_rank(rank, len(files), rows)
+        part = RowRange.of_rank(rank, len(files), rows)
         if part.first < part.last:
             yield Slice(file, *part)
 

@@ -102,7 +102,7 @@ class SingleFileStore:
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
         """Write all that resuming needs, whole or not at all; see ``StateStore``."""
         path = self._run.whole_state
-        save_tensors(path, tensors_of(model, optimizer), facts_of(self._run, progress))
+        save_tensors(path, tensors_of(model, optimizer), recorded_facts(self._run, progress))
         self._run.forget_states(path)
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
@@ -124,7 +124,7 @@ def tensors_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, 
     return weights | moments
 
 
-def facts_of(run: RunFolder, progress: Progress) -> dict[str, Any]:
+def recorded_facts(run: RunFolder, progress: Progress) -> dict[str, Any]:
     """The facts of a state."""
     return {"assets": run.assets, "data": fingerprints_record(run.data), **_written(progress)}
 
