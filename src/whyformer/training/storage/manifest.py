@@ -35,7 +35,7 @@ class SlicedTensor:
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What one file is known by."""
+    """Size and hash of one file."""
 
     bytes: int
     sha256: str
