@@ -186,7 +186,7 @@ def _whole(spec_type: type[SpecT], layer: RecipeLayer) -> SpecT | None:
 
 def _is_of_run(path: Path) -> bool:
     """Whether a recipe lies in the folder of a run that has begun, or that was imported."""
-    beside = ("model.safetensors", "state/last.safetensors")
+    beside = ("model.safetensors", "state/last.safetensors", "state/last.json")
     return path.name == "recipe.yaml" and any((path.parent / name).exists() for name in beside)
 
 

@@ -23,9 +23,9 @@ from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
 from whyformer.training.ranks.group import RankGroup
 from whyformer.training.settings import TrainingSpec, rate_jump
-from whyformer.training.storage.checkpoint import load_facts
 from whyformer.training.storage.fingerprint import Fingerprint, data_differences
 from whyformer.training.storage.lock import LOCK, RunLock
+from whyformer.training.storage.manifest import state_facts
 from whyformer.training.storage.run import RunFolder, check_free, new_run
 from whyformer.training.storage.state import Best
 from whyformer.training.trainer import Trainer
@@ -201,7 +201,7 @@ def _data_changes(
     folder: RunFolder, now: Mapping[str, Fingerprint], say: Callable[[str], None]
 ) -> dict[str, str]:
     """Changes of the data since the state of ``folder`` was saved, in words by side."""
-    before = load_facts(folder.state).get("data")
+    before = state_facts(folder.state).get("data")
     if before is None:
         say("this run is older than fingerprints of data: whether its data has changed cannot be told")
         return {}

@@ -57,10 +57,15 @@ class TrainingSpec(Spec):
     """Precision of matrix products; auto takes bf16 where the device is fast at it. Weights stay in fp32."""
     compile: Literal["auto"] | bool = "auto"
     """Compilation of the model by torch, which takes a minute or more at the first steps; auto compiles for a
-    CUDA GPU only. The weights keep their names, and a run may resume without it, or with it."""
+    CUDA GPU only, and where weights are whole. These keep their names, and a run may resume with or without
+    it."""
     deterministic: bool = False
     """Whether ranks sum the gradients of a step's batches in the batches' order, so that any number of ranks
     gives the bits of one process with as many threads; a step then exchanges more."""
+    shard: Literal["none", "full"] = "none"
+    """Spreading over ranks: full spreads weights, gradients and the optimizer's state, which needs less memory
+    at each of more ranks, and exchanges more. The losses are the same, and a run may resume with the other; one
+    process has all by itself."""
     validation: ValidationSpec = ValidationSpec()
     """Validation during training."""
     save_every: int = Field(default=200, ge=1)
@@ -70,7 +75,7 @@ class TrainingSpec(Spec):
 
     def compiles_for(self, device: str) -> bool:
         """Whether a model on a ``device`` of this type is compiled."""
-        return device == "cuda" if self.compile == "auto" else self.compile
+        return (device == "cuda" and self.shard == "none") if self.compile == "auto" else self.compile
 
     def settled(self, steps: int | None) -> "TrainingSpec":
         """The settings with what depends on the number of ``steps`` decided; None = that is not known."""
@@ -102,6 +107,10 @@ class TrainingSpec(Spec):
     def _ends(self) -> "TrainingSpec":
         if self.epochs is None and self.steps is None and self.minutes is None:
             raise ValueError("training would never end; set epochs, steps or minutes")
+        if self.compile is True and self.shard != "none":
+            raise ValueError(
+                f"compile is for whole weights, and shard {self.shard} spreads them over ranks; use one"
+            )
         if self.schedule.needs_end and self.epochs is None and self.steps is None:
             raise ValueError(
                 f"schedule {self.schedule.kind} falls towards an end; set epochs or steps, not only minutes"

@@ -3,14 +3,16 @@
 Everything that happens in step n is a pure function of the recipe, the weights before it and n.
 """
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Generic, NamedTuple
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Generic, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from whyformer.errors import TrainingError
 from whyformer.machine import Precision
 from whyformer.training.batches import Group
 from whyformer.training.objective import Losses, ModelT, ModelWithObjective
@@ -19,6 +21,9 @@ from whyformer.training.ranks.gradients import gradient_sums
 from whyformer.training.ranks.group import RankGroup
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.task import TrainingTask
+
+if TYPE_CHECKING:
+    from whyformer.training.ranks.sharding import ShardedWeights
 
 
 class StepSums(NamedTuple):
@@ -56,16 +61,68 @@ class TrainingStep(Generic[ModelT]):
         self.device = device
         self.group = RankGroup() if group is None else group
         """Ranks that share out the batches of each step; this process alone if left out."""
-        self.optimizer = spec.optimizer.build(model.parameters(), block_matrices(model))
+        self.optimizer = self._new_optimizer()
         self.precision: Precision = "fp32"
         """Precision of matrix products."""
         self._losses = ModelWithObjective(self.model, task.objective)
         self._gradients = gradient_sums(model.parameters(), self.group, ordered=spec.deterministic)
+        self._sharded: ShardedWeights[ModelT] | None = None
         self._figures: list[str] | None = None
         self._compiled = spec.compiles_for(device.type)
         if self._compiled:
             # In place, so that the model is the same object with the same names; no two batches are alike.
             self.model.compile(dynamic=True)
+
+    @property
+    def shards(self) -> bool:
+        """Whether ranks are to spread the weights among them."""
+        return self.spec.shard == "full" and not self.group.is_alone
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether the weights are spread, so that no rank can save them alone."""
+        return self._sharded is not None
+
+    def check_shards(self) -> None:
+        """Refuse to spread a model that cannot be.
+
+        Raises:
+            TrainingError: it has a weight that is a single number.
+        """
+        scalars = [name for name, weight in self.model.named_parameters() if weight.dim() == 0]
+        if self.shards and scalars:
+            raise TrainingError(
+                f"training.shard full spreads the rows of each weight, and {scalars[0]} is a single number; "
+                "use training.shard=none for this model."
+            )
+
+    def shard(self) -> None:
+        """Spread the weights over the ranks, if they are to; the optimizer begins anew.
+
+        Raises:
+            TrainingError: see ``check_shards``.
+        """
+        if not self.shards or self._sharded is not None:
+            return
+        self.check_shards()
+        # Seconds to import, which other trainings save.
+        from whyformer.training.ranks.sharding import ShardedWeights
+
+        self._sharded = ShardedWeights(self._losses, self.group, self.device, ordered=self.spec.deterministic)
+        self._gradients = self._sharded.sums
+        self.optimizer = self._new_optimizer()
+
+    @contextmanager
+    def whole(self) -> Generator[ModelT]:
+        """The model with all weights, to measure and to write; where they are spread, at rank 0 alone."""
+        if self._sharded is None:
+            yield self.model
+        else:
+            with self._sharded.whole() as model:
+                yield model
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        return self.spec.optimizer.build(self.model.parameters(), block_matrices(self.model))
 
     def gradient(self, group: Group, step: int, epoch: int) -> StepSums:
         """Leave the gradient of the mean loss over ``group`` in the weights, clipped.
@@ -80,9 +137,10 @@ class TrainingStep(Generic[ModelT]):
         """
         self.group.come_to(step)
         count = sum(self.task.predicted(indices, epoch) for indices in group)
-        own = self.group.ranks.share([*enumerate(group)])
+        ranks = self.group.ranks
+        own = ranks.share([*enumerate(group)])
         rows, names = list[Tensor](), list[str]()
-        for turn in range(-(-len(group) // self.group.ranks.count)):
+        for turn in range(-(-len(group) // ranks.count)):
             if turn < len(own):
                 number, indices = own[turn]
                 # Of the place in the step, not of the rank: so dropout is the same for any number of ranks.
@@ -90,7 +148,10 @@ class TrainingStep(Generic[ModelT]):
                 losses = self._backward(indices, epoch, count)
                 names = [*losses.figures]
                 rows.append(torch.stack([losses.total.detach(), *losses.figures.values()]))
-            self._gradients.add()
+            elif self._gradients.wants_all:
+                # Ranks gather weights together: a pass for nothing.
+                self._backward(group[0], epoch, count, share=0.0)
+            self._gradients.add(min(ranks.count, len(group) - turn * ranks.count))
         self._gradients.finish()
         if self._figures is None:
             # Rank 0 has a batch in every step.
@@ -102,11 +163,13 @@ class TrainingStep(Generic[ModelT]):
         loss, *others, norm = torch.cat([sums, self._clip()[None]]).tolist()
         return StepSums(loss, dict(zip(self._figures, others, strict=True)), count, norm)
 
-    def _backward(self, indices: NDArray[np.int64], epoch: int, count: int) -> Losses:
+    def _backward(self, indices: NDArray[np.int64], epoch: int, count: int, share: float = 1.0) -> Losses:
         """Add the gradient of one batch's share in the mean over ``count`` predictions to the weights'."""
-        with self.autocast():
-            losses = self._losses(self.task.batch(indices, epoch, self.device))
-        (losses.total / count).backward()
+        batch = self.task.batch(indices, epoch, self.device)
+        with self.group.computing() if self._sharded is not None else nullcontext():
+            with self.autocast():
+                losses = self._losses(batch)
+            (share * losses.total / count).backward()
         return losses
 
     def _rows(self, own: list[Tensor], batches: int, width: int) -> list[Tensor]:
@@ -125,7 +188,14 @@ class TrainingStep(Generic[ModelT]):
         rate = self.spec.schedule.rate(step, total_steps or step)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate * parameters.get("ratio", 1.0)
-        self.optimizer.step()
+        if self._sharded is None:
+            self.optimizer.step()
+        else:
+            # Seconds to import, as what it needs.
+            from whyformer.training.optimization.spread import spread_step
+
+            with self.group.computing():
+                spread_step(self.optimizer, exact=self.spec.deterministic)
         self.optimizer.zero_grad()
         return rate
 
@@ -142,7 +212,9 @@ class TrainingStep(Generic[ModelT]):
     def _clip(self) -> Tensor:
         """Shorten the gradient to ``training.clip``, and return the norm it had before."""
         parameters = list(self.model.parameters())
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        total_norm = torch.nn.utils.get_total_norm if self._sharded is None else self._sharded.norm
+        norm = total_norm(gradients)
         if self.spec.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.spec.clip, norm)
         return norm

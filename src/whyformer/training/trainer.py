@@ -89,15 +89,18 @@ class Trainer(Generic[ModelT]):
         """Look before anything is written whether the model can be trained.
 
         Raises:
-            TrainingError: an output of the model sees an input that it must not see.
+            TrainingError: an output of the model sees an input that it must not see, or the model cannot be
+                spread over ranks.
         """
+        self.step.check_shards()
         with self.step.uncompiled():
             check_no_leak(lambda: self.task.probe(self.model))
 
     def start(self, precision: Precision) -> None:
-        """Write the first state of a new run."""
+        """Write the first state of a new run, which rank 0 has whole."""
         self.progress.precision = self.step.precision = precision
         self._save()
+        self._shard()
 
     def resume(self) -> None:
         """Go back to the last saved state of the run folder, without writing anything.
@@ -105,9 +108,19 @@ class Trainer(Generic[ModelT]):
         Raises:
             CheckpointError: the state is missing, damaged, or does not fit.
         """
+        self._shard()
         self.progress = self.store.load(self.model, self.step.optimizer)
         self.step.precision = self.progress.precision
         self._saved = self.progress.step
+
+    def _shard(self) -> None:
+        """Spread weights and state over the ranks, if they are to."""
+        if self.step.shards:
+            self.step.shard()
+            # Seconds to import, which other trainings save.
+            from whyformer.training.storage.sharded import ShardedStore
+
+            self.store = ShardedStore(self.run, self.group)
 
     def train(self) -> Progress:
         """Train to the end.
@@ -130,6 +143,8 @@ class Trainer(Generic[ModelT]):
             self._recipe_in_place(),
             _stop_signals() as stopped,
         ):
+            # Whoever still reads the state must have done so before it is replaced.
+            self.group.meet()
             self._introduce(report)
             for group in self._groups_ahead():
                 self._take(group, report)
@@ -276,21 +291,24 @@ class Trainer(Generic[ModelT]):
         return self.progress.step % every == 0
 
     def _validate(self, report: Report | SilentReport) -> None:
-        scores = self.group.told(lambda: self._measure(report, "valid"))
-        if self.group.ranks.writes:
-            self.run.save_snapshot(self.model, self.progress.step, scores, self.spec.validation.average)
-        if not self._keep_if_best(scores):
-            self.progress.best.stale += 1
+        with self.step.whole() as model:
+            scores = self.group.told(lambda: self._measure(model, report, "valid"))
+            if self.group.ranks.writes:
+                self.run.save_snapshot(model, self.progress.step, scores, self.spec.validation.average)
+            if not self._keep_if_best(model, scores):
+                self.progress.best.stale += 1
         self._save()
 
-    def _measure(self, report: Report | SilentReport, event: Literal["valid", "average"]) -> dict[str, float]:
+    def _measure(
+        self, model: ModelT, report: Report | SilentReport, event: Literal["valid", "average"]
+    ) -> dict[str, float]:
         """Validate as the model will be used: in fp32, whatever it is trained in."""
         began, step = time.perf_counter(), self.progress.step
-        self.model.eval()
+        model.eval()
         with torch.no_grad(), self.step.uncompiled():
             translate = self._wants_translations(event)
-            scores = self.task.validate(self.model, self.device, translate=translate)
-        self.model.train()
+            scores = self.task.validate(model, self.device, translate=translate)
+        model.train()
         seconds = time.perf_counter() - began
         self.progress.seconds += seconds
         if not math.isfinite(scores["loss"]):
@@ -306,37 +324,38 @@ class Trainer(Generic[ModelT]):
             return self.progress.step >= first
         return True if event == "valid" and self._over() else None
 
-    def _keep_if_best(self, scores: dict[str, float]) -> bool:
+    def _keep_if_best(self, model: ModelT, scores: dict[str, float]) -> bool:
         best = self.progress.best
         if best.scores and not self.task.better(scores, best.scores):
             return False
         self.progress.best = Best(scores, self.progress.step)
         if self.group.ranks.writes:
-            self.run.save_weights(self.model, self.progress.step, scores)
+            self.run.save_weights(model, self.progress.step, scores)
         return True
 
     def _finish(self, report: Report | SilentReport) -> None:
         """Validate the last weights if that was not just done, then try the average of the snapshots."""
         if self.group.told(lambda: not self.run.snapshot(self.progress.step).exists()):
             self._validate(report)
-        self.group.first(lambda: self._try_average(report))
+        with self.step.whole() as model:
+            self.group.first(lambda: self._try_average(model, report))
         self.progress.finished = True
         self._save()
         seconds = sum(record.get("validation_seconds", 0.0) for record in self.run.records())
         if cost := validation_cost(seconds, self.progress.seconds):
             report.say(cost)
 
-    def _try_average(self, report: Report | SilentReport) -> None:
+    def _try_average(self, model: ModelT, report: Report | SilentReport) -> None:
         """Keep the average of the snapshots, if it is better than each."""
         snapshots = self.run.snapshots
         if len(snapshots) > 1:
-            last = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-            load_weights(self.model, average_weights(snapshots), snapshots[-1])
-            self._keep_if_best(self._measure(report, "average"))
-            self.model.load_state_dict(last)
+            last = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            load_weights(model, average_weights(snapshots), snapshots[-1])
+            self._keep_if_best(model, self._measure(model, report, "average"))
+            model.load_state_dict(last)
 
     def _save(self) -> None:
-        if self.group.ranks.writes:
+        if self.group.ranks.writes or self.step.is_sharded:
             self.store.save(self.model, self.step.optimizer, self.progress)
         self._saved = self.progress.step
 

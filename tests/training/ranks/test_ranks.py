@@ -10,17 +10,20 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from rank_recipes import FAMILIES, write_recipes
 from whyformer.data.batches.ranks import Ranks
 from whyformer.errors import RecipeError
 from whyformer.training.ranks.group import RankGroup
 from whyformer.training.storage.run import RunFolder
+from whyformer.training.storage.saved import open_state
 
 WORKER = Path(__file__).with_name("worker.py")
 SOURCE = Path(__file__).parents[3] / "src"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SOURCE), "WHYFORMER_LANG": "en"}
+
+LONG = ["training.steps=50", "training.validation.every=25", "training.save_every=7"]
+"""Settings of runs that show how small differences grow."""
 
 Runs = Mapping[Path, tuple[str, list[str]]]
 
@@ -46,7 +49,9 @@ def launch(
 
 
 def state(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(RunFolder(run).state)
+    """The tensors of the run's state, in one file or in several."""
+    saved = open_state(RunFolder(run).state)
+    return {name: saved.rows(name, 0, shape[0] if shape else 1) for name, shape in saved.shapes.items()}
 
 
 def losses(run: Path) -> list[tuple[int, str, float]]:
@@ -95,40 +100,70 @@ def alone(tmp_path_factory: pytest.TempPathFactory, recipes: dict[str, str]) -> 
     return place
 
 
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory, recipes: dict[str, str], family: str) -> Path:
+    """A long run of a family by one process."""
+    run = tmp_path_factory.mktemp("long") / family
+    ended = launch(1, {run: (recipes[family], LONG)})
+    assert ended.returncode == 0, ended.stderr
+    return run
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("shard", ["none", "full"])
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_every_family_learns_the_same_from_any_number_of_ranks(
-    ranks: int, recipes: dict[str, str], alone: Path, tmp_path: Path
+    ranks: int, shard: str, family: str, recipes: dict[str, str], long: Path, tmp_path: Path
 ):
-    free = {tmp_path / "free" / name: (recipe, list[str]()) for name, recipe in recipes.items()}
-    ordered = {
-        tmp_path / "ordered" / name: (recipe, ["training.deterministic=true"])
-        for name, recipe in recipes.items()
+    settings = [*LONG, f"training.shard={shard}"]
+    free, ordered = tmp_path / "free", tmp_path / "ordered"
+    runs = {
+        free: (recipes[family], settings),
+        ordered: (recipes[family], [*settings, "training.deterministic=true"]),
     }
-    (tmp_path / "ordered").mkdir()
-    ended = launch(ranks, {**free, **ordered}, "--standalone")
+    ended = launch(ranks, runs, "--standalone")
     assert ended.returncode == 0, ended.stderr
-    for name in FAMILIES:
-        assert examples(tmp_path / "free" / name) == examples(alone / name)
-        # Muon computes in bf16, which makes of the last bit of fp32 its own.
-        within = 1e-3 if name == "muon" else 1e-6
-        assert_alike(tmp_path / "free" / name, alone / name, bits=False, within=within)
-        assert_alike(tmp_path / "ordered" / name, alone / name, bits=True)
+    assert examples(free) == examples(ordered) == examples(long)
+    # Muon computes in bf16, which makes of the last bit of fp32 its own.
+    assert_alike(free, long, bits=False, within=1e-2 if family == "muon" else 1e-6)
+    assert_alike(ordered, long, bits=True)
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_at_other_numbers_of_ranks(recipes: dict[str, str], tmp_path: Path):
+def test_one_process_has_all_that_it_would_spread(recipes: dict[str, str], alone: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    assert launch(1, {run: (recipes["translation"], ["training.shard=full"])}).returncode == 0
+    assert RunFolder(run).state.name == "last.safetensors"
+    assert_alike(run, alone / "translation", bits=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "shards", [("none", "none", "none", "none"), ("none", "full", "none", "full")], ids=["whole", "mixed"]
+)
+def test_a_killed_run_goes_on_at_other_numbers_of_ranks(
+    shards: tuple[str, ...], recipes: dict[str, str], tmp_path: Path
+):
     recipe = recipes["muon"]
     longer = ["training.steps=16", "training.deterministic=true", "training.validation.every=8"]
     expected, run = tmp_path / "expected", tmp_path / "run"
     assert launch(1, {expected: (recipe, longer)}).returncode == 0
     # An epoch has 4 steps, in the last of which some ranks have no batch; every other state is saved.
-    for ranks, step, what in ((1, 4, recipe), (4, 7, ""), (2, 11, "")):
+    lives = ((1, 4, recipe), (4, 7, ""), (2, 11, ""))
+    for (ranks, step, what), shard in zip(lives, shards, strict=False):
         fate = ("SIGKILL", ranks - 1, step)
-        ended = launch(ranks, {run: (what, longer if what else [])}, "--standalone", fate=fate)
+        settings = [*(longer if what else []), f"training.shard={shard}"]
+        ended = launch(ranks, {run: (what, settings)}, "--standalone", fate=fate)
         assert ended.returncode != 0
         assert max(record["step"] for record in RunFolder(run).records()) == step - 1
-    ended = launch(3, {run: ("", [])}, "--standalone")
+        # Of the number of ranks nothing is left but the form of the state.
+        assert (RunFolder(run).state.name == "last.json") == (shard == "full")
+    ended = launch(3, {run: ("", [f"training.shard={shards[-1]}"])}, "--standalone")
     assert ended.returncode == 0, ended.stderr
     assert examples(run) == examples(expected)
     assert_alike(run, expected, bits=True)
@@ -163,6 +198,26 @@ def test_a_rank_that_stops_answering_ends_the_others_with_one_sentence(
     assert "has waited at step 3 since" in sentence
     # The state before is whole.
     assert launch(1, {run: ("", [])}).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_damaged_part_of_a_state_is_named_and_nothing_else_is_touched(
+    recipes: dict[str, str], tmp_path: Path
+):
+    run = tmp_path / "run"
+    spread = ["training.shard=full", "training.steps=4"]
+    assert launch(2, {run: (recipes["translation"], spread)}, "--standalone").returncode == 0
+    part = RunFolder(run).state_parts[1]
+    content = part.read_bytes()
+    part.write_bytes(content[:100])
+    files = {path: path.stat().st_mtime_ns for path in (run / "state").iterdir()}
+    ended = launch(3, {run: ("", ["training.steps=6"])}, "--standalone")
+    assert ended.returncode != 0
+    (sentence,) = [line for line in ended.stdout.splitlines() if line.startswith("SENTENCE")]
+    assert f"{part}: this part of the state has 100 of {len(content):,} bytes; restore it" in sentence
+    assert {path: path.stat().st_mtime_ns for path in (run / "state").iterdir()} == files
+    part.write_bytes(content)
+    assert launch(3, {run: ("", ["training.steps=6"])}, "--standalone").returncode == 0
 
 
 @pytest.mark.slow

@@ -116,14 +116,15 @@ class JointOptimizer(torch.optim.Optimizer):
     """Several optimizers of different weights as one, with one state."""
 
     def __init__(self, *parts: torch.optim.Optimizer) -> None:
-        self._parts = parts
+        self.parts = parts
+        """The optimizers, each with the state and the groups of its weights."""
         super().__init__([group for part in parts for group in part.param_groups], {})
         self._share()
 
     @override
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Let each optimizer change its weights."""
-        for part in self._parts:
+        for part in self.parts:
             part.step()
 
     @override
@@ -134,7 +135,7 @@ class JointOptimizer(torch.optim.Optimizer):
     def _share(self) -> None:
         """Give the parts the state and the groups that this has."""
         groups = iter(self.param_groups)
-        for part in self._parts:
+        for part in self.parts:
             part.state = self.state
             part.param_groups = [next(groups) for _ in part.param_groups]
 

@@ -22,8 +22,17 @@ _BUCKET = 1 << 23
 class GradientSums(Protocol):
     """The way from the gradients of batches to that of a step, left in the weights of every rank."""
 
-    def add(self) -> None:
-        """Count what the weights have as gradient of a batch; all ranks call it as often, with or without."""
+    @property
+    def wants_all(self) -> bool:
+        """Whether a rank without a batch has to take a pass all the same, for others that have one."""
+        ...
+
+    def add(self, batches: int) -> None:
+        """Count what the weights have as gradient of a batch; all ranks call it as often, with or without.
+
+        Args:
+            batches: ranks that had one this time, the first of all.
+        """
         ...
 
     def finish(self) -> None:
@@ -34,7 +43,12 @@ class GradientSums(Protocol):
 class OwnSums:
     """The sums of a process by itself: the weights add up their gradients."""
 
-    def add(self) -> None:
+    @property
+    def wants_all(self) -> bool:
+        """Whether ranks without a batch take a pass."""
+        return False
+
+    def add(self, batches: int) -> None:
         """Count a batch; see ``GradientSums``."""
 
     def finish(self) -> None:
@@ -48,12 +62,17 @@ class FreeSums:
         self._parameters = list(parameters)
         self._group = group
 
-    def add(self) -> None:
+    @property
+    def wants_all(self) -> bool:
+        """Whether ranks without a batch take a pass."""
+        return False
+
+    def add(self, batches: int) -> None:
         """Count a batch; see ``GradientSums``."""
 
     def finish(self) -> None:
         """Leave the sum over all ranks in the weights."""
-        used = _anywhere([p.grad is not None for p in self._parameters], self._group)
+        used = used_anywhere([p.grad is not None for p in self._parameters], self._group)
         buckets = [*_buckets(p for p, is_used in zip(self._parameters, used, strict=True) if is_used)]
         with self._group.waiting():
             flat = [torch.cat([_gradient(p, 0.0).flatten() for p in bucket]) for bucket in buckets]
@@ -78,7 +97,12 @@ class OrderedSums:
         self._sums: Tensor | None = None
         self._used = [False] * len(self._parameters)
 
-    def add(self) -> None:
+    @property
+    def wants_all(self) -> bool:
+        """Whether ranks without a batch take a pass."""
+        return False
+
+    def add(self, batches: int) -> None:
         """Count a batch; see ``GradientSums``."""
         self._used = [
             used or p.grad is not None for used, p in zip(self._used, self._parameters, strict=True)
@@ -103,7 +127,7 @@ class OrderedSums:
         """Leave the sum over all ranks in the weights."""
         assert self._sums is not None, "every step has a batch"
         _put(self._parameters, torch.cat(self._group.gathered(self._sums)))
-        for parameter, used in zip(self._parameters, _anywhere(self._used, self._group), strict=True):
+        for parameter, used in zip(self._parameters, used_anywhere(self._used, self._group), strict=True):
             if not used:
                 parameter.grad = None
         self._sums, self._used = None, [False] * len(self._parameters)
@@ -116,7 +140,7 @@ def gradient_sums(parameters: Iterable[nn.Parameter], group: RankGroup, *, order
     return OrderedSums(parameters, group) if ordered else FreeSums(parameters, group)
 
 
-def _anywhere(flags: Sequence[bool], group: RankGroup) -> list[bool]:
+def used_anywhere(flags: Sequence[bool], group: RankGroup) -> list[bool]:
     """Which of ``flags`` are raised at any rank."""
     raised = torch.tensor(flags, dtype=torch.uint8)
     with group.waiting():

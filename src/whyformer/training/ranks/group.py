@@ -115,6 +115,8 @@ class RankGroup:
 
     def gathered(self, part: Tensor) -> list[Tensor]:
         """``part`` of every rank, all of one shape, by rank."""
+        if self.is_alone:
+            return [part]
         parts = [torch.empty_like(part) for _ in range(self.ranks.count)]
         with self.waiting():
             dist.all_gather(parts, part)
@@ -132,6 +134,27 @@ class RankGroup:
             yield
         except RuntimeError as error:
             raise self._silence(since, time.monotonic() - began) from error
+
+    @contextmanager
+    def computing(self) -> Generator[None]:
+        """Make a sentence of what fails between ranks while they compute; other faults stay what they are.
+
+        Raises:
+            TrainingError: a rank has not come within the time limit, or has ended.
+        """
+        began, since = time.monotonic(), datetime.now()
+        try:
+            yield
+        except RuntimeError as error:
+            if isinstance(error, dist.DistError) or "gloo" in str(error):
+                raise self._silence(since, time.monotonic() - began) from error
+            raise
+
+    def meet(self) -> None:
+        """Wait until all ranks have come here."""
+        if not self.is_alone:
+            with self.waiting():
+                dist.barrier()
 
     def speaks(self) -> bool:
         """Whether this rank is the one to say why the training ends."""

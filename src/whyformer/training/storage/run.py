@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Container, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
@@ -18,6 +18,7 @@ from whyformer.training.storage.checkpoint import (
 )
 from whyformer.training.storage.fingerprint import Fingerprint
 from whyformer.training.storage.lock import is_lock_file
+from whyformer.training.storage.manifest import state_facts
 
 
 class RunFolder:
@@ -29,6 +30,7 @@ class RunFolder:
     ``model.safetensors``       the weights to use: the best so far
     ``snapshots/``              weights of the last validations, for averaging
     ``state/last.safetensors``  weights, optimizer and progress, for resuming
+    ``state/last.json``         the same of ranks that spread them: names their files beside it
     ``metrics.jsonl``           a line for every log entry and validation
     ``curves.png``              the same, drawn
     ``tensorboard/``            the same, as events
@@ -51,15 +53,36 @@ class RunFolder:
         self.data = dict(data or {})
         self.recipe = path / "recipe.yaml"
         self.weights = path / "model.safetensors"
-        self.state = path / "state" / "last.safetensors"
+        self.whole_state = path / "state" / "last.safetensors"
+        self.state_manifest = path / "state" / "last.json"
         self.metrics = path / "metrics.jsonl"
         self.curves = path / "curves.png"
         self.tensorboard = path / "tensorboard"
 
     @property
+    def state(self) -> Path:
+        """The state that stands, as one file or as the manifest of several."""
+        present = [path for path in (self.whole_state, self.state_manifest) if path.exists()]
+        # Both are there where a training changed from one to the other and was killed at it.
+        return max(present, key=_age) if len(present) > 1 else present[0] if present else self.whole_state
+
+    @property
     def snapshots(self) -> list[Path]:
         """Weights of the last validations, oldest first."""
         return sorted((self.path / "snapshots").glob("step-" + 8 * "[0-9]" + ".safetensors"))
+
+    @property
+    def state_parts(self) -> list[Path]:
+        """Files that hold parts of states, or of one that was not finished."""
+        return sorted(self.state_manifest.parent.glob("step-*.safetensors"))
+
+    def forget_states(self, present: Path, keep: Container[str] = ()) -> None:
+        """Remove every state but the ``present`` one, and of its parts all but those to ``keep``, by name."""
+        # Manifests first, so that none is ever without its parts.
+        whole = [path for path in (self.state_manifest, self.whole_state) if path != present]
+        for path in [*whole, *(path for path in self.state_parts if path.name not in keep)]:
+            with _explained(path):
+                path.unlink(missing_ok=True)
 
     def snapshot(self, step: int) -> Path:
         """Path of the weights of the validation after ``step``."""
@@ -208,6 +231,12 @@ def _belongs(record: Mapping[str, Any], step: int, *, finished: bool) -> bool:
     if record["step"] == step and record["event"] == "average":
         return finished
     return record["step"] <= step
+
+
+def _age(state: Path) -> tuple[float, ...]:
+    """Order of states of a run: step, end, seconds; all grow from one to the next."""
+    progress = state_facts(state)["progress"]
+    return progress["step"], progress["finished"], progress["seconds"]
 
 
 def _record(line: str) -> dict[str, Any] | None:

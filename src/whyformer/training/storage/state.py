@@ -12,13 +12,13 @@ from whyformer.errors import CheckpointError
 from whyformer.machine import Precision
 from whyformer.training.storage.checkpoint import (
     load_optimizer,
-    load_tensors,
     load_weights,
     optimizer_tensors,
     save_tensors,
 )
 from whyformer.training.storage.fingerprint import fingerprints_record
 from whyformer.training.storage.run import RunFolder
+from whyformer.training.storage.saved import SavedState, open_state
 
 
 @dataclass
@@ -101,24 +101,42 @@ class SingleFileStore:
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
         """Write all that resuming needs, whole or not at all; see ``StateStore``."""
-        weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-        moments = {f"optimizer.{name}": tensor for name, tensor in optimizer_tensors(optimizer).items()}
-        facts = {
-            "assets": self._run.assets,
-            "data": fingerprints_record(self._run.data),
-            **_written(progress),
-        }
-        save_tensors(self._run.state, weights | moments, facts)
+        path = self._run.whole_state
+        save_tensors(path, tensors_of(model, optimizer), recorded_facts(self._run, progress))
+        self._run.forget_states(path)
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
         """Put the model and the optimizer where they were; see ``StateStore``."""
-        path = self._run.state
-        tensors, facts = load_tensors(path)
-        progress = _read(facts, path)
-        self._run.check_assets(facts, path)
-        load_weights(model, _under("model.", tensors), path)
-        load_optimizer(optimizer, _under("optimizer.", tensors), path)
+        state = open_state(self._run.state)
+        progress = progress_of(state.facts, state.path)
+        self._run.check_assets(state.facts, state.path)
+        weights = {name: _whole(state, f"model.{name}") for name in under("model.", state)}
+        load_weights(model, weights, state.path)
+        moments = {name: _whole(state, f"optimizer.{name}") for name in under("optimizer.", state)}
+        load_optimizer(optimizer, moments, state.path)
         return progress
+
+
+def tensors_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """All tensors of a state by name, those of the model and those of the optimizer."""
+    weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    moments = {f"optimizer.{name}": tensor for name, tensor in optimizer_tensors(optimizer).items()}
+    return weights | moments
+
+
+def recorded_facts(run: RunFolder, progress: Progress) -> dict[str, Any]:
+    """The facts of a state."""
+    return {"assets": run.assets, "data": fingerprints_record(run.data), **_written(progress)}
+
+
+def under(prefix: str, state: SavedState) -> list[str]:
+    """Names of the tensors that begin with ``prefix``, without it."""
+    return [name.removeprefix(prefix) for name in state.shapes if name.startswith(prefix)]
+
+
+def _whole(state: SavedState, name: str) -> Tensor:
+    shape = state.shapes[name]
+    return state.rows(name, 0, shape[0] if shape else 1)
 
 
 def _written(progress: Progress) -> dict[str, Any]:
@@ -140,8 +158,12 @@ def _written(progress: Progress) -> dict[str, Any]:
     }
 
 
-def _read(facts: Mapping[str, Any], path: Path) -> Progress:
-    """The progress that ``_written`` wrote."""
+def progress_of(facts: Mapping[str, Any], path: Path) -> Progress:
+    """The progress in the ``facts`` of the state at ``path``.
+
+    Raises:
+        CheckpointError: it is not the state of a training.
+    """
     if "progress" not in facts:
         raise CheckpointError(
             f"{path}: these are weights alone, not the state of a training; restore the state."
@@ -151,7 +173,3 @@ def _read(facts: Mapping[str, Any], path: Path) -> Progress:
     sums = dict(facts.get("tally", {}))
     own = {name: sums.pop(name) for name in ("loss", "tokens", "seconds") if name in sums}
     return Progress(**told, best=best, tally=Tally(**own, figures=sums))
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
