@@ -26,6 +26,10 @@ def plan(
         float | None,
         typer.Option(min=0.001, max=1.0, help="Share of the device's peak that is reached, if you know it."),
     ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Tokens a second of one such device by itself, if you have measured them."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Tell what training RECIPE would need on so many ranks, and how fast it would be.
@@ -39,6 +43,8 @@ def plan(
     from whyformer.analysis.scaling.workload import read_workload
     from whyformer.machine import automatic_precision
 
+    if mfu is not None and rate is not None:
+        raise typer.BadParameter("--rate says how fast a device is, and so does --mfu; give one of them.")
     facts = find_device(device).with_mfu(mfu)
     planned = read_workload(recipe, overrides or [])
     if planned.lacks:
@@ -51,13 +57,13 @@ def plan(
         facts,
         ranks,
         cast("Precision", chosen),
-        measure=mfu is None and not facts.is_accelerator,
+        rate=rate,
         say=tell,
     )
     if as_json:
         typer.echo(json.dumps(_record(found), ensure_ascii=False, indent=2))
     else:
-        for line in _plan_lines(found):
+        for line in _plan_lines(found, rate):
             say(line)
     if found.best is None:
         raise typer.Exit(1)
@@ -68,7 +74,7 @@ def _record(found: "ScalingPlan") -> dict[str, object]:
     return {**asdict(found), "splits": splits, "verdict": [translated(line) for line in found.reasons()]}
 
 
-def _plan_lines(found: "ScalingPlan") -> Iterator[str]:
+def _plan_lines(found: "ScalingPlan", rate: float | None) -> Iterator[str]:
     facts = found.device
     yield (
         f"{found.parameters:,} parameters, {found.flops / 1e6:,.4g} million operations a token; "
@@ -80,7 +86,9 @@ def _plan_lines(found: "ScalingPlan") -> Iterator[str]:
     yield from _split_table(found)
     yield ""
     yield from found.reasons()
-    if found.measured:
+    if rate is not None:
+        yield f"speed of a rank: {rate:,.6g} tokens/s, as you say"
+    elif found.measured:
         yield "speed of a rank: measured here, by some batches of this recipe"
     else:
         yield (

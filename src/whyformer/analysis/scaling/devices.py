@@ -38,10 +38,12 @@ class DeviceFacts:
     usable: float = 0.92
     """Share of memory that training may fill; the rest is torch's own, and gaps."""
     is_accelerator: bool = True
+    is_measured: bool = False
+    """Whether it is at hand, to take steps for the speed of a rank."""
 
     def with_mfu(self, mfu: float | None) -> "DeviceFacts":
         """The same with another utilisation, None for its own."""
-        return self if mfu is None else replace(self, mfu=mfu)
+        return self if mfu is None else replace(self, mfu=mfu, is_measured=False)
 
     @property
     def room(self) -> int:
@@ -138,4 +140,4 @@ def _this_cpu() -> DeviceFacts:
     ethernet = 10e9 / 8
     # Of a CPU's training 0.55 to 0.67 of measured products is what docs/log.md has of the base model.
     facts = DeviceFacts("cpu", rates, memory or 8 * 2**30, None, ethernet, ethernet, 1, 0.55, 1e-6)
-    return replace(facts, is_accelerator=False)
+    return replace(facts, is_accelerator=False, is_measured=True)

@@ -118,7 +118,7 @@ def plan_scaling(
     ranks: int,
     precision: Precision,
     *,
-    measure: bool,
+    rate: float | None = None,
     say: Callable[[str], None],
 ) -> ScalingPlan:
     """The ways to train ``planned`` on so many ``ranks`` of a ``device``.
@@ -128,7 +128,8 @@ def plan_scaling(
         device: what each rank computes with.
         ranks: how many share out each step.
         precision: of products.
-        measure: take steps here for the speed of a rank, if they fit.
+        rate: predictions a second of one rank by itself, where that is known; else a CPU that fits it takes
+            some steps, and of other devices it follows from their peak.
         say: told what is looked at.
     """
     shapes = weight_shapes(planned.work)
@@ -145,7 +146,9 @@ def plan_scaling(
         seconds = max(
             operations / (device.peak[precision] * device.mfu), memory.operations * device.latency
         )
-        if measure and memory.total <= device.room:
+        if rate is not None:
+            seconds = sample.predictions / rate
+        elif device.is_measured and memory.total <= device.room:
             seconds, measured = step_seconds(planned.work, sample, precision), True
         flops = flops or operations / sample.predictions
         for shard in ("none", "full") if ranks > 1 else ("none",):
@@ -160,18 +163,19 @@ def plan_scaling(
                 computing=computing,
                 units=len(shapes.blocks) + 1,
             )
-            rate = ranks * batches * sample.predictions / (computing + sent.exposed)
+            together = ranks * batches * sample.predictions / (computing + sent.exposed)
             growth = tokens * batches * ranks / whole
             splits.append(
                 Split(
                     shard,
                     tokens,
                     *(batches * ranks, batches, growth),
-                    *(held, device.room, computing, sent, rate),
+                    *(held, device.room, computing, sent, together),
                 )
             )
     splits.sort(key=_preference)
-    return ScalingPlan(device, ranks, precision, _count(shapes.every), flops, measured, tuple(splits))
+    count = _count(shapes.every)
+    return ScalingPlan(device, ranks, precision, count, flops, measured, tuple(splits))
 
 
 def _preference(split: Split) -> tuple[float, ...]:

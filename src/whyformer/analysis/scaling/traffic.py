@@ -48,7 +48,6 @@ def traffic(
     batches: int,
     computing: float,
     units: int = 1,
-    gathered: int = 4,
 ) -> Traffic:
     """Communication of a step.
 
@@ -63,15 +62,13 @@ def traffic(
         computing: seconds that it computes in a step.
         units: parts that are gathered one by one; all but the first gather and the last sum are hidden
             behind what is computed of others.
-        gathered: bytes of a weight that is gathered; gradients have four.
     """
     if ranks == 1:
         return Traffic(0.0, 0.0, 0.0)
-    share, rate = (ranks - 1) / ranks * weights, bandwidth(device, ranks)
+    # Weights and gradients are fp32.
+    once, rate = 4 * (ranks - 1) / ranks * weights, bandwidth(device, ranks)
     if shard == "none":
-        sent = 2 * 4 * share
-        return Traffic(sent, sent / rate, sent / rate)
-    sent = batches * share * (2 * gathered + 4)
-    seconds = sent / rate
-    ends = batches * share * (gathered + 4) / units / rate
-    return Traffic(sent, seconds, max(seconds - computing, min(ends, seconds)))
+        return Traffic(2 * once, 2 * once / rate, 2 * once / rate)
+    sent = 3 * batches * once
+    ends = 2 * batches * once / units
+    return Traffic(sent, sent / rate, max(sent / rate - computing, ends / rate))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from whyformer.analysis.scaling.paper import Workload
 from whyformer.config.recipe_files import shipped
@@ -58,14 +59,19 @@ class PlannedRecipe:
             assert isinstance(self.recipe, CausalLMRecipe), "others are not made up"
             batch, count = _rows(tokens, self.longest)
             return Sample(batch, [batch], count)
-        lengths = self.task.lengths
-        batches = plan_batches(lengths, tokens, seed=0, epoch=0)
-        batches.sort(key=lambda indices: len(indices) * int(lengths[indices].max(axis=0).sum()))
+        batches = self.indices(tokens)
         places = np.linspace(0, len(batches) - 1, _SAMPLES + 2).round().astype(int)[1:-1]
         typical = [batches[place] for place in places]
         counts = [self.task.predicted(indices, 0) for indices in typical]
         made = [self.task.batch(indices, 0, _CPU) for indices in typical]
         return Sample(self.task.batch(batches[-1], 0, _CPU), made, float(np.mean(counts)))
+
+    def indices(self, tokens: int) -> list[NDArray[np.int64]]:
+        """The batches of an epoch as indices of examples, those with the most cells last."""
+        assert self.task is not None, "there are data"
+        lengths = self.task.lengths
+        batches = plan_batches(lengths, tokens, seed=0, epoch=0)
+        return sorted(batches, key=lambda batch: len(batch) * int(lengths[batch].max(axis=0).sum()))
 
 
 def read_workload(recipe: str, overrides: Sequence[str]) -> PlannedRecipe:
