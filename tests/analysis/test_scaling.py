@@ -133,7 +133,9 @@ def test_rings_carry_what_they_must_and_hide_what_they_can(ranks: int):
     for computing in (0.0, 1e3):
         gathered = traffic(device, ranks, "full", 10**9, batches=4, computing=computing, units=10)
         assert gathered.sent == pytest.approx(4 * 1.5 * summed.sent)
-        assert gathered.exposed == pytest.approx(gathered.seconds if computing == 0 else gathered.seconds / 15)
+        assert gathered.exposed == pytest.approx(
+            gathered.seconds if computing == 0 else gathered.seconds / 15
+        )
     assert traffic(device, 1, "full", 10**9, batches=4, computing=1.0).sent == 0
 
 
@@ -156,7 +158,8 @@ def test_a_step_that_is_too_small_for_the_ranks_is_said_to_grow(rows: str):
     planned, device = read_workload(rows, []), find_device("h100")
     assert "nowhere.txt" in planned.lacks
     few, many = (plan_scaling(planned, device, ranks, "bf16", say=lambda _line: None) for ranks in (4, 64))
-    assert few.best is not None and many.best is not None
+    assert few.best is not None
+    assert many.best is not None
     assert few.best.growth == 1.0
     assert many.best.growth == 4.0  # rows of 64 tokens: no batch is smaller, and each rank has one
     assert any("times the recipe's tokens" in line for line in many.reasons())

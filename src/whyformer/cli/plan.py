@@ -28,7 +28,9 @@ def plan(
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Tokens a second of one such device by itself, if you have measured them."),
+        typer.Option(
+            min=0.001, help="Tokens a second of one such device by itself, if you have measured them."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What machines can do, as the paper model takes it: of GPUs by their makers' data sheets, of this one measured.
+"""What machines can do, as the paper model takes it: GPUs by their data sheets, this one as measured.
 
 Assumed, and said so in the plan: the share of its peak that a device reaches, what remains of its memory
 beside torch, and that a link carries four fifths of what is written on it.
@@ -57,7 +57,7 @@ class DeviceFacts:
 _MFU = 0.35
 # Assumed: what PyTorch takes to start an operation, not compiled, where its kernel takes less.
 _LATENCY = 5e-6
-# 400 Gb/s a GPU, as in torchtitan's measurements (the same page) and NVIDIA's DGX H100 (data sheet: 8 ConnectX-7).
+# 400 Gb/s a GPU, as in torchtitan's measurements (the same page).
 _INFINIBAND = 400e9 / 8
 
 _GPUS = {
@@ -76,8 +76,8 @@ _GPUS = {
         *(141 * 10**9, 4.8e12, 900e9 / 2, _INFINIBAND),
         *(8, _MFU, _LATENCY),
     ),
-    # NVIDIA A100 80GB data sheet, SXM: bf16 312 TFLOP/s dense; fp32 19.5; HBM2e of 2,039 GB/s; NVLink 600 GB/s.
-    # Network: DGX A100 data sheet, 8 ConnectX-6 of 200 Gb/s.
+    # NVIDIA A100 80GB data sheet, SXM: bf16 312 TFLOP/s dense; fp32 19.5; HBM2e of 2,039 GB/s; NVLink 600.
+    # The network is assumed: 200 Gb/s a GPU.
     "a100": DeviceFacts(
         "a100",
         {"bf16": 312e12, "fp32": 19.5e12},

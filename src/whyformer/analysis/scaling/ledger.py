@@ -25,6 +25,13 @@ _COMPUTED = {
 }
 """Operations whose results have shapes, or work space, that nobody knows without computing them."""
 
+_INDEXING = {
+    torch.ops.aten.index.Tensor,
+    torch.ops.aten.index_put.default,
+    torch.ops.aten.index_put_.default,
+    torch.ops.aten._index_put_impl_.default,
+}
+
 
 class Ledger(TorchDispatchMode):
     """Bytes of all storages that live, by holder, and their peak; of real tensors or fake ones.
@@ -106,7 +113,7 @@ class Ledger(TorchDispatchMode):
         given = kwargs or {}
         fakes = [each for each in tree_leaves((args, given)) if isinstance(each, FakeTensor)]
         if fakes and func not in _COMPUTED:
-            result = func(*args, **given)
+            result = func(*(_numbered(args) if func in _INDEXING else args), **given)
         elif fakes:
             result = _computed(func, args, given, fakes[0])
         else:
@@ -134,6 +141,17 @@ class Ledger(TorchDispatchMode):
         self.most_moving = max(self.most_moving, moving)
         if total > self.peak.total():
             self.peak = self.live.copy()
+
+
+def _numbered(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments of an indexing, whose true cells are named by number: how many they are, nothing fake tells."""
+    x, indices, *others = args
+    named: list[Tensor | None] = []
+    for index in indices:
+        is_mask = index is not None and index.dtype == torch.bool and not isinstance(index, FakeTensor)
+        with unset_fake_temporarily():
+            named += index.nonzero(as_tuple=True) if is_mask else [index]
+    return x, named, *others
 
 
 def _computed(func: Callable[..., Any], args: Any, given: Any, like: FakeTensor) -> Any:

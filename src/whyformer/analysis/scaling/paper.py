@@ -35,7 +35,7 @@ class Workload:
 
     def model(self) -> nn.Module:
         """A model whose weights have shapes alone."""
-        with FakeTensorMode():
+        with _shapes_alone():
             return self.build().train()
 
 
@@ -80,7 +80,7 @@ def step_memory(
     ledger = Ledger()
     with ExitStack() as stack:
         if not real:
-            stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+            stack.enter_context(_shapes_alone())
         model = work.build().train()
         spec = work.training
         optimizer = spec.optimizer.build(model.parameters(), block_matrices(model))
@@ -122,7 +122,7 @@ def _update(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float | No
 
 def batch_flops(work: Workload, batch: Any) -> float:
     """Floating-point operations of the matrix products of one ``batch``, forward and backward."""
-    with FakeTensorMode(allow_non_fake_inputs=True), idle_kernels():
+    with _shapes_alone():
         losses = ModelWithObjective(work.build().train(), work.objective)
         with unfused(), _ways(True, False), Ledger(), FlopCounterMode(display=False) as counter:
             losses(batch).total.backward()
@@ -153,10 +153,19 @@ def weight_shapes(work: Workload) -> WeightShapes:
 
 
 @contextmanager
+def _shapes_alone() -> Generator[None]:
+    """Give all weights that are made within shapes and no memory."""
+    with warnings.catch_warnings(), FakeTensorMode(allow_non_fake_inputs=True):
+        # The first is of idle kernels, which read nothing; the second of torch's own look at real tensors.
+        warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")
+        warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
+        yield
+
+
+@contextmanager
 def _ways(accelerator: bool, real: bool) -> Generator[None]:
     """Compute as on an accelerator, or as on a CPU whose kernels have nothing to compute."""
-    with warnings.catch_warnings(), ExitStack() as stack:
-        warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")
+    with ExitStack() as stack:
         if accelerator:
             stack.enter_context(as_on_accelerator())
             stack.enter_context(_AcceleratorCalls())

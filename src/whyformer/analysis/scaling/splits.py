@@ -100,7 +100,9 @@ class ScalingPlan:
             f"{best.shard}: {best.tokens_per_second:,.0f} tokens/s, {best.needed / 2**30:.2f} of "
             f"{best.room / 2**30:.1f} GiB a rank"
         )
-        other = next((s for s in self.splits if (s.tokens, s.shard != best.shard) == (best.tokens, True)), None)
+        other = next(
+            (s for s in self.splits if (s.tokens, s.shard != best.shard) == (best.tokens, True)), None
+        )
         if other is not None and not other.fits:
             yield f"shard {other.shard} lacks {(other.needed - other.room) / 2**30:,.1f} GiB a rank"
         elif other is not None:
@@ -143,9 +145,7 @@ def plan_scaling(
             planned.work, [sample.largest] * min(batches, 2), precision, accelerator=device.is_accelerator
         )
         operations = sum(batch_flops(planned.work, batch) for batch in sample.typical) / len(sample.typical)
-        seconds = max(
-            operations / (device.peak[precision] * device.mfu), memory.operations * device.latency
-        )
+        seconds = max(operations / (device.peak[precision] * device.mfu), memory.operations * device.latency)
         if rate is not None:
             seconds = sample.predictions / rate
         elif device.is_measured and memory.total <= device.room:

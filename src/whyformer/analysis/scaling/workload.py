@@ -95,10 +95,8 @@ def read_workload(recipe: str, overrides: Sequence[str]) -> PlannedRecipe:
         vocabulary = getattr(spec.tokenizer, "vocabulary", None) if isinstance(spec, CausalLMRecipe) else None
         if not isinstance(spec, CausalLMRecipe) or vocabulary is None:
             raise
-        work = Workload(
-            partial(spec.model.build, vocabulary), task_of(spec).objective(spec), spec.training
-        )
-        return PlannedRecipe(spec, work, None, spec.model.longest, str(lacking))
+        work = Workload(partial(spec.model.build, vocabulary), task_of(spec).objective(spec), spec.training)
+        return PlannedRecipe(spec, work, None, spec.model.longest, str(lacking).splitlines()[-1].strip())
     return _of(spec, prepared)
 
 
