@@ -28,9 +28,7 @@ def plan(
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(
-            min=0.001, help="Tokens a second of one such device by itself, if you have measured them."
-        ),
+        typer.Option(min=0.001, help="Tokens a second of one such device by itself, if measured."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -93,14 +91,16 @@ def _plan_lines(found: "ScalingPlan", rate: float | None) -> Iterator[str]:
     elif found.measured:
         yield "speed of a rank: measured here, by some batches of this recipe"
     else:
+        peak = facts.peak[found.precision] / 1e12
         yield (
-            f"assumed: {facts.mfu:.0%} of the peak of {facts.peak[found.precision] / 1e12:,.4g} TFLOP/s (--mfu), "
-            f"at least {1e6 * facts.latency:.3g} µs an operation, nothing compiled"
+            f"assumed: {facts.mfu:.0%} of the peak of {peak:,.4g} TFLOP/s (--mfu), at least "
+            f"{1e6 * facts.latency:.3g} µs an operation, nothing compiled"
         )
+    link, network = facts.link / 1e9, facts.network / 1e9
     yield (
         f"assumed: {facts.usable:.0%} of {facts.memory / 1e9:,.0f} GB of memory can be used; a rank sends "
-        f"{facts.link / 1e9:,.4g} GB/s to its {facts.neighbours - 1} neighbours, {facts.network / 1e9:,.4g} GB/s to other machines, of "
-        "which 80 % are reached"
+        f"{link:,.4g} GB/s within its machine of {facts.neighbours} and {network:,.4g} GB/s to others, of which "
+        "80 % are reached"
     )
     yield (
         "assumed: without shards gradients are summed when all are there; with shards all but the first and "

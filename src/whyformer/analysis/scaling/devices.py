@@ -52,9 +52,9 @@ class DeviceFacts:
 
 
 # Assumed. torchtitan's Llama 3.1 8B, bf16 by FSDP2, not compiled, runs at 5,762 tokens/s on each of 8 H100
-# (pytorch/torchtitan, docs/performance.md); by the products that we count that is 0.36 of the peak, and its
+# (pytorch/torchtitan, docs/performance.md); by the products that we count that is 0.34 of the peak, and its
 # authors say 0.33. Small models reach less: see `latency`.
-_MFU = 0.35
+_MFU = 0.34
 # Assumed: what PyTorch takes to start an operation, not compiled, where its kernel takes less.
 _LATENCY = 5e-6
 # 400 Gb/s a GPU, as in torchtitan's measurements (the same page).

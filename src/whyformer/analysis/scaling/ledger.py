@@ -144,7 +144,7 @@ class Ledger(TorchDispatchMode):
 
 
 def _numbered(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Arguments of an indexing, whose true cells are named by number: how many they are, nothing fake tells."""
+    """Arguments of an indexing, true cells named by number: how many they are, nothing fake tells."""
     x, indices, *others = args
     named: list[Tensor | None] = []
     for index in indices:

@@ -100,13 +100,13 @@ class ScalingPlan:
             f"{best.shard}: {best.tokens_per_second:,.0f} tokens/s, {best.needed / 2**30:.2f} of "
             f"{best.room / 2**30:.1f} GiB a rank"
         )
-        other = next(
-            (s for s in self.splits if (s.tokens, s.shard != best.shard) == (best.tokens, True)), None
-        )
+        others = (split for split in self.splits if split.tokens == best.tokens)
+        other = next((split for split in others if split.shard != best.shard), None)
         if other is not None and not other.fits:
             yield f"shard {other.shard} lacks {(other.needed - other.room) / 2**30:,.1f} GiB a rank"
         elif other is not None:
-            yield f"shard {other.shard} would be at {other.tokens_per_second / best.tokens_per_second:.1%} of that speed"
+            share = other.tokens_per_second / best.tokens_per_second
+            yield f"shard {other.shard} would be at {share:.1%} of that speed"
         if best.growth > 1.01:
             yield (
                 f"a step has {best.growth:.3g} times the recipe's tokens, as the recipe's step has too few for "
@@ -152,30 +152,35 @@ def plan_scaling(
             seconds, measured = step_seconds(planned.work, sample, precision), True
         flops = flops or operations / sample.predictions
         for shard in ("none", "full") if ranks > 1 else ("none",):
-            held = rank_memory(memory, shapes, shard, ranks)
-            computing = batches * seconds + _update_seconds(device, shapes, shard, ranks)
-            sent = traffic(
-                device,
-                ranks,
-                shard,
-                _count(shapes.every),
-                batches=batches,
-                computing=computing,
-                units=len(shapes.blocks) + 1,
-            )
-            together = ranks * batches * sample.predictions / (computing + sent.exposed)
-            growth = tokens * batches * ranks / whole
+            pace = rank_pace(device, ranks, shard, shapes, batches=batches, seconds=seconds)
             splits.append(
                 Split(
                     shard,
                     tokens,
-                    *(batches * ranks, batches, growth),
-                    *(held, device.room, computing, sent, together),
+                    batches * ranks,
+                    batches,
+                    growth=tokens * batches * ranks / whole,
+                    memory=rank_memory(memory, shapes, shard, ranks),
+                    room=device.room,
+                    computing=pace[0],
+                    traffic=pace[1],
+                    tokens_per_second=ranks * batches * sample.predictions / (pace[0] + pace[1].exposed),
                 )
             )
     splits.sort(key=_preference)
     count = _count(shapes.every)
     return ScalingPlan(device, ranks, precision, count, flops, measured, tuple(splits))
+
+
+def rank_pace(
+    device: DeviceFacts, ranks: int, shard: Shard, shapes: WeightShapes, *, batches: int, seconds: float
+) -> tuple[float, Traffic]:
+    """Seconds that a rank computes in a step of so many ``batches`` of ``seconds`` each, and its traffic."""
+    count, units = _count(shapes.every), len(shapes.blocks) + 1
+    computing = batches * seconds
+    if device.bandwidth is not None:
+        computing += _UPDATE * count / (ranks if shard == "full" else 1) / device.bandwidth
+    return computing, traffic(device, ranks, shard, count, batches=batches, computing=computing, units=units)
 
 
 def _preference(split: Split) -> tuple[float, ...]:
@@ -223,13 +228,6 @@ def rank_memory(step: StepMemory, shapes: WeightShapes, shard: Shard, ranks: int
 
 def _count(shapes: list[tuple[int, ...]]) -> int:
     return sum(math.prod(shape) for shape in shapes)
-
-
-def _update_seconds(device: DeviceFacts, shapes: WeightShapes, shard: Shard, ranks: int) -> float:
-    """Seconds in which the optimizer goes through memory; none where its speed is not known."""
-    if device.bandwidth is None:
-        return 0.0
-    return _UPDATE * _count(shapes.every) / (ranks if shard == "full" else 1) / device.bandwidth
 
 
 def step_seconds(work: Workload, sample: Sample, precision: Precision) -> float:
