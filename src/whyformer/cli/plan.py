@@ -1,9 +1,9 @@
 """``whyformer plan``: what a training would need on other machines and more ranks, without them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,6 @@ from whyformer.language import display_width, padded, translated
 
 if TYPE_CHECKING:
     from whyformer.analysis.scaling.splits import ScalingPlan, Split
-    from whyformer.machine import Precision
 
 
 def plan(
@@ -34,9 +33,8 @@ def plan(
 ) -> None:
     """Tell what training RECIPE would need on so many ranks, and how fast it would be.
 
-    Memory is that of the recipe's own model and batches, run through on paper: shapes are worked out, nothing
-    is computed. Speed is measured on this CPU, or follows from a device's data sheet. A model; its assumptions
-    are printed.
+    Memory is that of the recipe's own model and batches on paper: shapes are worked out, nothing is computed.
+    Speed is measured on this CPU, or follows from a device's data sheet and assumptions, which are printed.
     """
     from whyformer.analysis.scaling.devices import find_device
     from whyformer.analysis.scaling.splits import plan_scaling
@@ -56,7 +54,7 @@ def plan(
         planned,
         facts,
         ranks,
-        cast("Precision", chosen),
+        chosen,
         rate=rate,
         say=tell,
     )
@@ -99,8 +97,8 @@ def _plan_lines(found: "ScalingPlan", rate: float | None) -> Iterator[str]:
     link, network = facts.link / 1e9, facts.network / 1e9
     yield (
         f"assumed: {facts.usable:.0%} of {facts.memory / 1e9:,.0f} GB of memory can be used; a rank sends "
-        f"{link:,.4g} GB/s within its machine of {facts.neighbours} and {network:,.4g} GB/s to others, of which "
-        "80 % are reached"
+        f"{link:,.4g} GB/s within its machine of {facts.neighbours} and {network:,.4g} GB/s to others, of "
+        "which 80 % are reached"
     )
     yield (
         "assumed: without shards gradients are summed when all are there; with shards all but the first and "
@@ -116,11 +114,19 @@ def _memory_table(split: "Split") -> Iterator[str]:
         whole = name.partition(".")[0]
         parts[whole] = parts.get(whole, 0) + size
         layers[whole] = layers.get(whole, 0) + (name != whole)
-    names = [translated("memory of a rank"), *parts]
-    width = max(map(display_width, names))
-    yield f"{padded(names[0], width)}  {'MiB':>12}  {'':>6}"
-    for name, size in parts.items():
-        count = layers[name]
+    words = {
+        "weights": translated("weights"),
+        "gradients": translated("gradients"),
+        "optimizer": translated("optimizer"),
+        "loss": translated("loss"),
+        "backward": translated("in the backward pass"),
+        "communication": translated("communication"),
+    }
+    heading, names = translated("memory of a rank"), [words.get(name, name) for name in parts]
+    width = max(map(display_width, [heading, *names]))
+    yield f"{padded(heading, width)}  {'MiB':>12}"
+    for name, part in zip(names, parts, strict=True):
+        size, count = parts[part], layers[part]
         each = f"  {count} × {size / count / 2**20:,.2f}" if count else ""
         yield f"{padded(name, width)}  {size / 2**20:>12,.2f}  {size / split.needed:>6.1%}{each}"
     yield f"{padded(translated('all'), width)}  {split.needed / 2**20:>12,.2f}"
@@ -128,18 +134,21 @@ def _memory_table(split: "Split") -> Iterator[str]:
 
 def _split_table(found: "ScalingPlan") -> Iterator[str]:
     """A line for each way, the best first."""
-    heads = ("shard", "tokens", "batches", "GiB", "fits", "ms", "sent MB", "exposed ms", "tokens/s")
-    yield "  ".join(f"{head:>10}" for head in heads)
+    heads = (
+        *(translated("shard"), translated("tokens"), translated("batches"), "GiB", translated("fits")),
+        *("ms", translated("sent MB"), translated("exposed ms"), "tokens/s"),
+    )
+    yield _row(heads)
     for split in found.splits:
-        cells = (
-            split.shard,
-            f"{split.tokens:,}",
-            f"{split.batches}",
-            f"{split.needed / 2**30:,.2f}",
-            "✓" if split.fits else "✗",
-            f"{1e3 * split.computing:,.1f}",
-            f"{split.traffic.sent / 1e6:,.1f}",
-            f"{1e3 * split.traffic.exposed:,.2f}",
-            f"{split.tokens_per_second:,.0f}",
+        yield _row(
+            (
+                *(split.shard, f"{split.tokens:,}", f"{split.batches}", f"{split.needed / 2**30:,.2f}"),
+                *("✓" if split.fits else "✗", f"{1e3 * split.computing:,.1f}"),
+                *(f"{split.traffic.sent / 1e6:,.1f}", f"{1e3 * split.traffic.exposed:,.2f}"),
+                f"{split.tokens_per_second:,.0f}",
+            )
         )
-        yield "  ".join(f"{cell:>10}" for cell in cells)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "  ".join(" " * (10 - display_width(cell)) + cell for cell in cells)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from ctypes import c_bool, c_float, c_int64, c_void_p
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -49,17 +50,14 @@ def kernels(path: Path = KERNELS) -> ctypes.CDLL | None:
 def required() -> ctypes.CDLL:
     """The functions of the library, which is known to be there."""
     if _idle:
-        return _Idle()
+        return cast(ctypes.CDLL, _Idle())
     loaded = kernels()
     assert loaded is not None, "whoever asks has asked `takes` before"
     return loaded
 
 
-class _Idle(ctypes.CDLL):
+class _Idle:
     """Functions that compute nothing."""
-
-    def __init__(self) -> None:
-        pass
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_: None

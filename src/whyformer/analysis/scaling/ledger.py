@@ -59,11 +59,11 @@ class Ledger(TorchDispatchMode):
         """Give the storages of ``tensors`` to ``holder``, whoever had them."""
         for tensor in tensors:
             storage = tensor.untyped_storage()
-            if storage._cdata in self._held:
-                before, size, reference = self._held[storage._cdata]
+            if id(storage) in self._held:
+                before, size, reference = self._held[id(storage)]
                 self.live[before] -= size
                 self.live[holder] += size
-                self._held[storage._cdata] = holder, size, reference
+                self._held[id(storage)] = holder, size, reference
             else:
                 self._note(tensor, holder)
 
@@ -127,7 +127,7 @@ class Ledger(TorchDispatchMode):
 
     def _note(self, tensor: Tensor, holder: str) -> None:
         storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
+        key, size = id(storage), storage.nbytes()
         if key in self._held or not size:
             return
 
@@ -148,9 +148,11 @@ def _numbered(args: tuple[Any, ...]) -> tuple[Any, ...]:
     x, indices, *others = args
     named: list[Tensor | None] = []
     for index in indices:
-        is_mask = index is not None and index.dtype == torch.bool and not isinstance(index, FakeTensor)
-        with unset_fake_temporarily():
-            named += index.nonzero(as_tuple=True) if is_mask else [index]
+        if index is None or index.dtype != torch.bool or isinstance(index, FakeTensor):
+            named.append(index)
+        else:
+            with unset_fake_temporarily():
+                named += index.nonzero(as_tuple=True)
     return x, named, *others
 
 

@@ -109,8 +109,8 @@ class ScalingPlan:
             yield f"shard {other.shard} would be at {share:.1%} of that speed"
         if best.growth > 1.01:
             yield (
-                f"a step has {best.growth:.3g} times the recipe's tokens, as the recipe's step has too few for "
-                "so many ranks: it is another training, whose learning rate wants a look"
+                f"a step has {best.growth:.3g} times the recipe's tokens, as the recipe's step has too few "
+                "for so many ranks: it is another training, whose learning rate wants a look"
             )
 
 
