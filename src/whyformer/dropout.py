@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from whyformer.kernels.place import on_cpu
 from whyformer.kernels.residual import DROPOUT_LEVELS
 
 
@@ -29,7 +30,7 @@ class Dropout(nn.Module):
         """Drop elements of ``x`` (any shape) in training; the identity otherwise."""
         if not self.acts:
             return x
-        if x.device.type != "cpu":
+        if not on_cpu(x):
             return F.dropout(x, self.probability)
         return x * keep_mask(x, self.probability)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from whyformer.attention.mask import Mask
 from whyformer.attention.score import Dot, Score
 from whyformer.dropout import Dropout
+from whyformer.kernels.place import on_cpu
 
 # From this many logits a head on, a CPU takes a kernel whose memory does not grow with them; for sentences
 # batched products (docs/log.md has where the one overtakes the other).
@@ -30,7 +31,7 @@ def choose(
     """
     if not isinstance(score, Dot):
         return "plain"
-    if query.device.type != "cpu":
+    if not on_cpu(query):
         return "fused"
     if query.shape[-2] * key.shape[-2] < LONG or (bias is not None and bias.requires_grad):
         return "plain"

@@ -30,6 +30,7 @@ from whyformer.cli import (
     listen,
     page,
     parts,
+    plan,
     profile,
     quiz,
     recipes,
@@ -86,6 +87,7 @@ app.command(cls=Verb)(inspect.inspect)
 app.command(cls=Verb)(page.page)
 app.command(cls=Verb)(serve.serve)
 app.command(cls=Verb)(profile.profile)
+app.command(cls=Verb)(plan.plan)
 app.command(cls=Verb)(why.why)
 app.command(cls=Verb)(quiz.quiz)
 app.command(cls=Verb)(average.average)

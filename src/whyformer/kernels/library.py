@@ -2,13 +2,17 @@
 
 import ctypes
 import functools
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from ctypes import c_bool, c_float, c_int64, c_void_p
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from whyformer.kernels.build import KERNELS, kernels_fingerprint
+from whyformer.kernels.place import on_cpu
 
 _TYPES = (torch.float32, torch.bfloat16)
 
@@ -48,9 +52,32 @@ def kernels(path: Path = KERNELS) -> ctypes.CDLL | None:
 
 def required() -> ctypes.CDLL:
     """The functions of the library, which is known to be there."""
+    if _idle:
+        return cast(ctypes.CDLL, _Idle())
     loaded = kernels()
     assert loaded is not None, "whoever asks has asked `takes` before"
     return loaded
+
+
+class _Idle:
+    """Functions that compute nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+_idle = False
+
+
+@contextmanager
+def idle_kernels() -> Generator[None]:
+    """Let the kernels compute nothing within, for a look at what they allocate."""
+    global _idle
+    before, _idle = _idle, True
+    try:
+        yield
+    finally:
+        _idle = before
 
 
 def learns(*tensors: Tensor) -> bool:
@@ -68,6 +95,6 @@ def takes(*tensors: Tensor) -> bool:
         # A compiler cannot follow what reads memory by its address; it fuses passes itself.
         not torch.compiler.is_compiling()
         and first.dtype in _TYPES
-        and all(x.device.type == "cpu" and x.dtype == first.dtype for x in tensors)
+        and all(on_cpu(x) and x.dtype == first.dtype for x in tensors)
         and kernels() is not None
     )

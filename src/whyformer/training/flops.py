@@ -25,14 +25,14 @@ def training_flops(model: nn.Module, task: TrainingTask[Any], tokens: int) -> fl
     """
     losses, cpu = ModelWithObjective(deepcopy(model).cpu(), task.objective), torch.device("cpu")
     batches = plan_batches(task.lengths, tokens, seed=0, epoch=0)[:_COUNTED_BATCHES]
-    with _unfused(), FlopCounterMode(display=False) as counter:
+    with unfused(), FlopCounterMode(display=False) as counter:
         for indices in batches:
             losses(task.batch(indices, 0, cpu)).total.backward()
     return counter.get_total_flops() / sum(task.predicted(indices, 0) for indices in batches)
 
 
 @contextmanager
-def _unfused() -> Generator[None]:
+def unfused() -> Generator[None]:
     """Do without the CPU's fused attention and LSTM, whose products the counter does not see."""
     before = torch.backends.mkldnn.enabled
     torch.backends.mkldnn.enabled = False
