@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from filelock import FileLock, Timeout
@@ -52,6 +53,7 @@ def _translated(
     job: BulkJob, shards: Sequence[BulkShard], by: Distributor, processes: int | None
 ) -> BulkResult:
     manifest = BulkManifest.begun(job.folder, job.record(), shards)
+    _remove_unfinished(job.folder)
     manifest.save(job.folder)
     rest = [shard for shard in shards if shard.name not in manifest.shards]
     records = dict(manifest.shards)
@@ -60,9 +62,16 @@ def _translated(
             records[shard.name] = record
             advance(1)
     BulkManifest(manifest.job, records).save(job.folder)
+    _remove_unfinished(job.folder)
     return BulkResult(
         [records[shard.name] for shard in shards], len(rest), sum(records[shard.name].lines for shard in rest)
     )
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes have left half written."""
+    for path in folder.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def _finished(

@@ -141,8 +141,20 @@ def keep_record(folder: Path, shard: BulkShard, record: BulkRecord) -> None:
     write_text(_record_file(folder, shard.name), json.dumps(asdict(record), ensure_ascii=False) + "\n")
 
 
+def count_attempt(folder: Path, shard: BulkShard) -> int:
+    """Count one more attempt to translate a shard since the manifest was written.
+
+    Raises:
+        WhyformerError: the disk is full, or the folder cannot be written to.
+    """
+    file = folder / _RECORDS / f"{shard.name}.attempts"
+    count = 1 + (int(file.read_text(encoding="utf-8")) if file.exists() else 0)
+    write_text(file, str(count))
+    return count
+
+
 def _record_file(folder: Path, name: str) -> Path:
-    return folder / _RECORDS / f"{name}.json"
+    return folder / _RECORDS / f"{name}.record"
 
 
 def _read(folder: Path) -> BulkManifest | None:

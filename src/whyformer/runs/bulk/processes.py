@@ -11,10 +11,7 @@ from whyformer.data.store.processes import end_with_parent
 from whyformer.errors import WhyformerError
 from whyformer.runs.bulk.job import BulkJob, BulkShard
 from whyformer.runs.bulk.manifest import BulkRecord
-from whyformer.runs.bulk.worker import ShardTranslator
-
-DEATHS = 4
-"""Deaths of workers over the same work, at which it is given up."""
+from whyformer.runs.bulk.worker import DEATHS, ShardTranslator
 
 Finished = tuple[BulkShard, BulkRecord]
 

@@ -8,7 +8,7 @@ import importlib.util
 import json
 import logging
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -17,7 +17,7 @@ from whyformer.errors import WhyformerError
 from whyformer.machine import usable_cores
 from whyformer.runs.bulk.job import BulkJob, BulkShard
 from whyformer.runs.bulk.manifest import BulkRecord
-from whyformer.runs.bulk.processes import DEATHS, Finished
+from whyformer.runs.bulk.processes import Finished
 from whyformer.runs.bulk.worker import ShardTranslator
 
 _FAULT = "fault"
@@ -29,10 +29,9 @@ def by_ray(job: BulkJob, shards: Sequence[BulkShard], processes: int | None) -> 
     ``processes`` is the number of actors, each with one core; as many as the cluster has if left out.
 
     Raises:
-        WhyformerError: Ray is not installed or cannot be started; see ``ShardTranslator.translate``; or
-            actors are killed again and again.
+        WhyformerError: Ray is not installed or cannot be started; or see ``ShardTranslator.translate``.
     """
-    _check_libraries()
+    _prepare()
     from ray.data import ActorPoolStrategy, from_arrow
     from ray.exceptions import RayError
 
@@ -50,11 +49,10 @@ def by_ray(job: BulkJob, shards: Sequence[BulkShard], processes: int | None) -> 
             num_gpus=1 if job.execution.torch_device().type == "cuda" else None,
             batch_size=1,
             batch_format="pyarrow",
-            max_restarts=-1,
-            max_task_retries=DEATHS - 1,
         )
+        tables: Iterable[Any] = told.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
         try:
-            for table in told.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            for table in tables:
                 for row in table.to_pylist():
                     record = json.loads(row["told"])
                     if _FAULT in record:
@@ -70,7 +68,7 @@ def by_ray(job: BulkJob, shards: Sequence[BulkShard], processes: int | None) -> 
 def pool_size(nodes: Sequence[dict[str, float]], processes: int | None) -> tuple[int, float]:
     """Number of actors for a cluster of such ``nodes``, and the share of a core that each asks for.
 
-    All actors together ask for less than every machine has: a pool that takes all waits for ever. It is no
+    All actors together ask for less than the cluster has: a pool that takes all waits for ever. It is no
     bound on what they compute with.
 
     Raises:
@@ -89,9 +87,6 @@ def pool_size(nodes: Sequence[dict[str, float]], processes: int | None) -> tuple
 @contextmanager
 def _cluster(processes: int | None) -> Generator[list[dict[str, float]]]:
     """What each machine has of the cluster that RAY_ADDRESS names, else of one that is this machine alone."""
-    # It reports its use over the network otherwise, and starts all workers anew by uv where that runs this.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     import ray
     from ray.data import DataContext
 
@@ -120,13 +115,19 @@ def _cluster(processes: int | None) -> Generator[list[dict[str, float]]]:
         ray.shutdown()
 
 
-def _check_libraries() -> None:
-    """Refuse where Ray or the library of its tables is not installed."""
+def _prepare() -> None:
+    """Refuse where Ray or the library of its tables is not installed; else have it keep to itself."""
     if any(importlib.util.find_spec(name) is None for name in ("ray", "pyarrow", "pandas")):
         raise WhyformerError(
             "Ray Data is not installed; run `pip install 'whyformer[ray]'`, or leave out --by ray and "
             "--engine ray."
         )
+    # It reports its use over the network otherwise, and starts all workers anew by uv where that runs this.
+    # Read when it is imported.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    # Beside our line of progress it would warn of each actor.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 
 def _first_line(error: Exception) -> str:

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from whyformer.data.corpora.lines import opened, scan_lines
-from whyformer.errors import DataError, DecodingError, without_notes
+from whyformer.errors import DataError, DecodingError, WhyformerError, without_notes
 from whyformer.files import write_atomically
 from whyformer.machine import keep_freed_memory
 from whyformer.runs.bulk.job import BulkJob, BulkShard, sha256_of
-from whyformer.runs.bulk.manifest import BulkRecord, finished_record, keep_record
+from whyformer.runs.bulk.manifest import BulkRecord, count_attempt, finished_record, keep_record
 from whyformer.runs.load import load_as
 from whyformer.tasks.bad_lines import BadLines, blanked
 from whyformer.tasks.translation.lines import LineTranslator
 from whyformer.tasks.translation.translator import Translator
 
+DEATHS = 4
+"""Processes that may be killed over one file; Ray would start another for ever."""
 _TOLD = 5
 """Sentences on lines that a record has."""
 
@@ -39,10 +41,17 @@ class ShardTranslator:
             DataError: the file cannot be read or changes meanwhile, or a line is no text and the choice is to
                 stop.
             DecodingError: a line cannot be translated, and the choice is to stop.
-            WhyformerError: the disk is full, or the folder cannot be written to.
+            WhyformerError: the disk is full, the folder cannot be written to, or each process that has tried
+                was killed.
         """
         if (done := finished_record(self._job.folder, shard)) is not None:
             return done
+        if count_attempt(self._job.folder, shard) > DEATHS:
+            raise WhyformerError(
+                f"{shard.source}: {DEATHS} processes were killed while they translated this file, perhaps "
+                "for lack of memory; run the same command again, with fewer --processes or a smaller "
+                "--batch: it goes on where it stopped."
+            )
         records: list[BulkRecord] = []
 
         def write(temporary: Path) -> None:
