@@ -28,8 +28,8 @@ def shards(tmp_path: Path) -> Path:
     text = "".join(f"{line}\n" for line in STRANGE)
     (folder / "a.txt").write_bytes(text.encode())
     (folder / "b.txt.gz").write_bytes(gzip.compress(b"0 1\n2 3 4\n"))
-    (folder / "more" / "a.txt").write_bytes(b"4 3\r\n\r\n1 1 0\r\n")
-    (folder / "c.txt").write_bytes(b"0 2\n3 1")
+    (folder / "more" / "a.txt").write_bytes(b"4 1 3\r\n\r\n2 1 4 0\r\n")
+    (folder / "c.txt").write_bytes(b"0 1 2\n4 1 3")
     (folder / "d.txt").write_bytes(b"")
     return folder
 
@@ -49,7 +49,7 @@ def unpacked(path: Path) -> bytes:
 
 def translations(folder: Path) -> dict[str, tuple[int, int]]:
     """All files of translations, with what changes when one is written anew."""
-    files = (path for path in folder.rglob("*") if path.is_file() and ".txt" in path.name)
+    files = (path for path in folder.rglob("*.txt*") if path.is_file() and ".shards" not in path.parts)
     return {
         path.relative_to(folder).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files
     }
@@ -77,7 +77,7 @@ def test_each_file_is_what_the_program_makes_of_it_alone(
     assert (tmp_path / "out" / "d.txt").read_bytes() == b""
     if not options:
         assert unpacked(tmp_path / "out" / "a.txt").count(b"\n") == len(STRANGE)
-        assert unpacked(tmp_path / "out" / "more" / "a.txt") == b"3 4\n\n0 1 1\n"
+        assert unpacked(tmp_path / "out" / "more" / "a.txt") == b"3 1 4\n\n0 4 1 2\n"
 
 
 def test_the_manifest_names_each_file_once_in_order(bulk: Program, shards: Path, tmp_path: Path):
@@ -119,14 +119,14 @@ def test_a_changed_input_is_told_and_the_old_translation_stays(bulk: Program, sh
     before = translations(tmp_path / "out")
     # Of the same size, and as old: only its bytes differ.
     state = (shards / "c.txt").stat()
-    (shards / "c.txt").write_bytes(b"0 3\n3 1")
+    (shards / "c.txt").write_bytes(b"4 1 3\n0 1 2")
     os.utime(shards / "c.txt", ns=(state.st_atime_ns, state.st_mtime_ns))
     result = bulk()
     assert (result.exit_code, translations(tmp_path / "out")) == (2, before)
     assert f"{shards / 'c.txt'}: has changed since it was translated" in result.stderr
     (tmp_path / "out" / "c.txt").unlink()
     assert bulk().exit_code == 0
-    assert (tmp_path / "out" / "c.txt").read_text(encoding="utf-8") == "3 0\n1 3\n"
+    assert (tmp_path / "out" / "c.txt").read_text(encoding="utf-8") == "3 1 4\n2 1 0\n"
 
 
 def test_a_translation_that_somebody_has_edited_is_not_replaced(bulk: Program, tmp_path: Path):
@@ -186,10 +186,10 @@ def test_a_second_driver_is_refused(bulk: Program, tmp_path: Path):
 
 
 def test_lines_that_cannot_be_translated_leave_their_place(bulk: Program, shards: Path, tmp_path: Path):
-    (shards / "c.txt").write_bytes(b"0 1\n\xff\n" + b"1 " * 40 + b"\n2 1\n")
+    (shards / "c.txt").write_bytes(b"0 1 2\n\xff\n" + b"1 " * 40 + b"\n4 1 3\n")
     result = bulk()
     assert result.exit_code == 3
-    assert (tmp_path / "out" / "c.txt").read_text(encoding="utf-8") == "1 0\n\n\n1 2\n"
+    assert (tmp_path / "out" / "c.txt").read_text(encoding="utf-8") == "2 1 0\n\n\n3 1 4\n"
     assert "2 were left out" in result.stderr
     assert manifest(tmp_path / "out")["shards"]["c.txt"]["left_out"] == 2
     # As much is told of what is there already.

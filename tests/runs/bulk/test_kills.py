@@ -10,8 +10,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from killing import descendants, kill, started, wait_until, workers
 
+from killing import descendants, kill, started, wait_until, workers
 from whyformer.runs.load import load_as
 from whyformer.tasks.translation.translator import Translator
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from killing import ENVIRONMENT
 
+from killing import ENVIRONMENT
 from whyformer.errors import WhyformerError
 from whyformer.runs.bulk.ray_pool import pool_size
 

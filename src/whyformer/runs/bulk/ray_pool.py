@@ -93,13 +93,14 @@ def _cluster(processes: int | None) -> Generator[list[dict[str, float]]]:
     address = os.environ.get("RAY_ADDRESS")
     cores = None if address else max(usable_cores(), processes or 1)
     try:
-        ray.init(
-            address=address,
-            num_cpus=cores,
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with _silent_stderr():
+            ray.init(
+                address=address,
+                num_cpus=cores,
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     except Exception as error:
         raise WhyformerError(
             f"Ray cannot be started ({_first_line(error)}); try again, or leave out --by ray and --engine "
@@ -115,6 +116,19 @@ def _cluster(processes: int | None) -> Generator[list[dict[str, float]]]:
         ray.shutdown()
 
 
+@contextmanager
+def _silent_stderr() -> Generator[None]:
+    """Let nobody write to standard error, programs in C++ included; what fails is raised all the same."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
 def _prepare() -> None:
     """Refuse where Ray or the library of its tables is not installed; else have it keep to itself."""
     if any(importlib.util.find_spec(name) is None for name in ("ray", "pyarrow", "pandas")):
@@ -126,7 +140,7 @@ def _prepare() -> None:
     # Read when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    # Beside our line of progress it would warn of each actor.
+    # It warns of each actor otherwise.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 
