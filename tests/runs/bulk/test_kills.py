@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from killing import descendants, kill, started, wait_until, workers
+from whyformer.errors import without_notes
 from whyformer.runs.load import load_as
 from whyformer.tasks.translation.translator import Translator
 
@@ -83,7 +84,8 @@ def test_two_kills_of_a_worker_and_one_of_the_driver(
     assert [*manifest["shards"]] == sorted(shards)
     translator = load_as(Translator, reverse_run)
     for name, lines in shards.items():
-        expected = translator.best(lines)
+        with without_notes():
+            expected = translator.best(lines)
         assert gzip.decompress((out / name).read_bytes()).decode().split("\n") == [*expected, ""]
     assert not [*out.rglob("*.tmp")]
 
