@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from whyformer.cli import translate as verb
 from whyformer.engines.native import library
 from whyformer.errors import WhyformerNote
+from whyformer.tasks.translation import lines
 
 Program = Callable[..., Result]
 LINES = ["0 1 2", "", "4 1 3", "3 3 1 0 2", "  ", "2 1 4 0"]
@@ -54,7 +54,7 @@ def test_a_long_text_is_translated_in_parts_without_a_seam(
     translate: Program, options: list[object], monkeypatch: pytest.MonkeyPatch
 ):
     whole = translate(*options, stdin=TEXT).stdout
-    monkeypatch.setattr(verb, "PART", 2)
+    monkeypatch.setattr(lines, "PART", 2)
     assert translate(*options, "--batch", 1, stdin=TEXT).stdout == whole
 
 

@@ -8,7 +8,6 @@ from whyformer.cli.inputs import (
     FileOption,
     OnErrorOption,
     TextsArgument,
-    as_json_line,
     file_or_texts,
     finish,
     read_inputs,
@@ -22,6 +21,7 @@ from whyformer.cli.options import (
     open_as,
 )
 from whyformer.cli.progress import sentence_bar
+from whyformer.tasks.output import as_json_line
 
 
 def classify(

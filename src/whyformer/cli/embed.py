@@ -10,7 +10,6 @@ from whyformer.cli.inputs import (
     FileOption,
     OnErrorOption,
     TextsArgument,
-    as_json_line,
     file_or_texts,
     finish,
     read_inputs,
@@ -24,6 +23,7 @@ from whyformer.cli.options import (
 )
 from whyformer.cli.progress import sentence_bar
 from whyformer.errors import DataError
+from whyformer.tasks.output import as_json_line
 
 if TYPE_CHECKING:
     from torch import Tensor

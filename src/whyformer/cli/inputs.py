@@ -1,6 +1,5 @@
 """Texts that a verb is given: arguments, or lines of a file or of standard input, the bad ones too."""
 
-import json
 import sys
 import warnings
 from collections.abc import Iterator
@@ -93,16 +92,6 @@ def _is_file(text: str) -> bool:
     return bool(text.strip()) and len(text) < 250 and "\0" not in text and Path(text).is_file()
 
 
-def as_json_line(value: object) -> str:
-    """``value`` as JSON on one line; half of a surrogate pair, which is no text, is written as an escape."""
-    written = json.dumps(value, ensure_ascii=False)
-    try:
-        written.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value)
-    return written
-
-
 def finish(bad: "BadLines", lines: int) -> None:
     """Say which lines were left out or cut, and leave with 3 if any has a blank in its place."""
     if bad.cut:
@@ -123,14 +112,8 @@ def _list(told: dict[int, str]) -> None:
 
 
 def _lines(file: Path | None, bad: "BadLines") -> Iterator[str]:
-    from whyformer.data.corpora.lines import BadLine, scan_lines, scan_stream
+    from whyformer.data.corpora.lines import scan_lines, scan_stream
+    from whyformer.tasks.bad_lines import blanked
 
     found = scan_stream(sys.stdin.buffer, "standard input") if file is None else scan_lines(file)
-    for number, line in enumerate(found, start=1):
-        if not isinstance(line, BadLine):
-            yield line
-            continue
-        if bad.on_error == "stop":
-            raise line.error()
-        bad.leave_out(number, f"line {number}: {line.reason}; correct this line.")
-        yield ""
+    return blanked(found, bad)

@@ -1,20 +1,21 @@
 """``whyformer translate``: sentences in, translations out."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from whyformer.cli.console import tell, tell_labelled
-from whyformer.cli.inputs import FileOption, OnErrorOption, TextsArgument, as_json_line, finish, read_inputs
+from whyformer.cli.console import say, tell, tell_labelled
+from whyformer.cli.inputs import LEFT_OUT, FileOption, OnErrorOption, TextsArgument, finish, read_inputs
 from whyformer.cli.options import (
     BatchOption,
     BeamOption,
     CoveragePenaltyOption,
     DeviceOption,
-    EngineOption,
     GreedyOption,
     LengthPenaltyOption,
     NoRepeatOption,
@@ -35,14 +36,10 @@ from whyformer.cli.progress import sentence_bar
 from whyformer.errors import DataError, DecodingError
 
 if TYPE_CHECKING:
-    from whyformer.cli.inputs import Inputs
-    from whyformer.decoding.search import SearchSpec
-    from whyformer.tasks.bad_lines import BadLines
-    from whyformer.tasks.output import TextOutput
-    from whyformer.tasks.translation.translator import Translator
-
-# Sentences are sorted by length within a part; what is done of a long text is printed part by part.
-PART = 16_384
+    from whyformer.progress import Advance
+    from whyformer.runs.bulk.bulk import Distributor
+    from whyformer.runs.bulk.job import BulkJob
+    from whyformer.tasks.translation.lines import LineTranslator
 
 
 def translate(
@@ -51,6 +48,23 @@ def translate(
     file: FileOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A file to write, whole or not at all.")
+    ] = None,
+    input_files: Annotated[
+        str | None,
+        typer.Option(
+            "--input", metavar="PATTERN", help="Files to translate into --to, as in 'shards/*.txt.gz'."
+        ),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for their translations, each a file of the same name."),
+    ] = None,
+    by: Annotated[
+        Literal["processes", "ray"] | None,
+        typer.Option(help="What --input is shared out by: processes of this machine, or a Ray cluster."),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes for --input; one for each core if left out.")
     ] = None,
     n_best: Annotated[
         int | None,
@@ -70,7 +84,13 @@ def translate(
     threads: ThreadsOption = None,
     weights: WeightsOption = None,
     precision: PrecisionOption = "fp32",
-    engine: EngineOption = "auto",
+    engine: Annotated[
+        Literal["auto", "torch", "native", "ctranslate2", "ray"],
+        typer.Option(
+            help="What computes: native is C++ for Transformers; ctranslate2 converts the run once; auto is "
+            "native with --precision auto where that can be, else torch. ray is auto with --by ray."
+        ),
+    ] = "auto",
     shortlist: ShortlistOption = False,
     beam: BeamOption = None,
     greedy: GreedyOption = False,
@@ -89,7 +109,13 @@ def translate(
     --n-best above 1 a sentence gives as many lines, best first: its line number from 1, the score by which
     translations are ranked, and the text, separated by tabs. How to search is the recipe's choice unless the
     options below say otherwise.
+
+    With --input and --to each file becomes a file, exactly once: the same command goes on where it was
+    stopped, and keeps what is there. A file manifest.json says what was made of what.
     """
+    if engine == "ray":
+        engine, by = "auto", by or "ray"
+    is_bulk = _asks_for_bulk(input_files, to, given=bool(text or file or output), by=by, processes=processes)
     if text and file:
         raise DataError("texts come from the command line or from --file, not from both; leave one out.")
     if split and n_best is not None and n_best > 1:
@@ -107,24 +133,85 @@ def translate(
         no_repeat_ngram,
     )
     from whyformer.runs.execution import Execution
+    from whyformer.tasks.translation.lines import LineForm, LineTranslator
     from whyformer.tasks.translation.translator import Translator
 
-    translator = open_as(Translator, run, Execution(device, threads, precision, engine, shortlist), weights)
+    execution = Execution(device, threads, precision, engine, shortlist)
+    translator = open_as(Translator, run, execution, weights)
     settings = search.over(translator.settings, n_best=n_best, openings=translator.openings(prefix))
-    printer = _Printer(translator, settings, batch, scores=scores, as_json=as_json, split=split)
+    form = LineForm(scores, as_json, split)
+    if is_bulk and input_files is not None and to is not None:
+        from whyformer.runs.bulk.job import BulkJob
+
+        del translator
+        job = BulkJob(
+            *(to.absolute(), run.absolute(), weights and weights.absolute()),
+            *(execution, settings, form, batch, on_error or "skip"),
+        )
+        _translate_files(job, input_files, by or "processes", processes)
+        return
+    lines = LineTranslator(translator, settings, form, batch)
     if not text and file is None and sys.stdin.isatty():
-        printer.converse()
+        _converse(lines)
         return
     inputs = read_inputs(text, file, on_error)
     _note_columns(file, inputs.texts)
     if output is None:
-        for line in printer.lines(inputs):
+        for line in lines.lines(inputs.texts, inputs.bad, _shown):
             typer.echo(line)
     else:
         from whyformer.files import write_text
 
-        write_text(output, "".join(f"{line}\n" for line in printer.lines(inputs)))
+        written = lines.lines(inputs.texts, inputs.bad, _shown)
+        write_text(output, "".join(f"{line}\n" for line in written))
     finish(inputs.bad, len(inputs.texts))
+
+
+def _asks_for_bulk(
+    pattern: str | None, to: Path | None, *, given: bool, by: str | None, processes: int | None
+) -> bool:
+    """Whether files are to become files.
+
+    Raises:
+        DataError: the options do not go together.
+    """
+    if pattern is None and to is None:
+        if by is not None or processes is not None:
+            raise DataError(
+                "--by, --processes and --engine ray share out files; name them by --input and --to."
+            )
+        return False
+    if pattern is None or to is None:
+        raise DataError("--input names files and --to the folder of their translations; give both.")
+    if given:
+        raise DataError(
+            "--input takes one pattern in quotes, such as 'shards/*.txt.gz', and no texts, --file or "
+            "--output beside it."
+        )
+    return True
+
+
+def _translate_files(job: "BulkJob", pattern: str, by: "Distributor", processes: int | None) -> None:
+    """Translate all files of a pattern, and say what is there and how fast it was."""
+    from whyformer.runs.bulk.bulk import translate_shards
+    from whyformer.runs.bulk.job import find_shards
+
+    began = time.perf_counter()
+    result = translate_shards(job, find_shards(pattern, job.folder), by, processes)
+    speed = result.new_lines / (time.perf_counter() - began)
+    lines = sum(record.lines for record in result.records)
+    say(f"{job.folder}: {len(result.records):,} files, {lines:,} lines")
+    if result.new_shards:
+        say(f"{result.new_shards:,} of them translated now, {speed:,.1f} lines/s")
+    cut, left_out = (sum(getattr(each, name) for each in result.records) for name in ("cut", "left_out"))
+    for record in result.records:
+        for reason in record.reasons[:1]:
+            tell(f"  {record.input}: {reason}")
+    if cut:
+        tell(f"of {lines:,} lines, {cut:,} were too long and only begun; manifest.json names the files")
+    if left_out:
+        tell(f"of {lines:,} lines, {left_out:,} were left out; manifest.json names the files")
+        raise typer.Exit(LEFT_OUT)
 
 
 def _note_columns(file: Path | None, texts: Sequence[str]) -> None:
@@ -135,79 +222,21 @@ def _note_columns(file: Path | None, texts: Sequence[str]) -> None:
         tell_labelled("note", note)
 
 
-class _Printer:
-    """Turns sentences into lines of output."""
+def _shown(count: int) -> "AbstractContextManager[Advance]":
+    return sentence_bar("translating", count)
 
-    def __init__(
-        self,
-        translator: "Translator",
-        settings: "SearchSpec",
-        batch: int,
-        *,
-        scores: bool,
-        as_json: bool,
-        split: bool,
-    ) -> None:
-        self._translator = translator
-        self._settings = settings
-        self._batch = batch
-        self._scores = scores
-        self._as_json = as_json
-        self._split = split
-        strategy = settings.build()
-        self._numbered = strategy.n_best * strategy.samples > 1
 
-    def lines(self, inputs: "Inputs") -> Iterator[str]:
-        """The output for all inputs, in their order."""
-        texts, bad = inputs
-        for start in range(0, len(texts), PART):
-            part = texts[start : start + PART]
-            with sentence_bar("translating", len(part)) as advance:
-                found = self._translated(part, start + 1, bad, advance)
-            for line, (source, candidates) in enumerate(zip(part, found, strict=True), start=start + 1):
-                yield from self._written(line, source, candidates, bad.left_out.get(line))
-
-    def _translated(
-        self, texts: list[str], first: int, bad: "BadLines | None", advance: Callable[[int], None] | None
-    ) -> "list[list[TextOutput]]":
-        shows_scores = self._scores or self._as_json or self._numbered
-        return self._translator.translate(
-            texts,
-            self._settings,
-            batch=self._batch,
-            first=first,
-            advance=advance,
-            scores=shows_scores,
-            split=self._split,
-            bad=bad,
-        )
-
-    def converse(self) -> None:
-        """Translate each line as soon as it is typed."""
-        tell("Type a sentence and press Enter; Ctrl-D ends.")
-        for line, sentence in enumerate(_standard_input(), start=1):
-            try:
-                candidates = self._translated([sentence], line, None, None)[0]
-            except DecodingError as error:
-                tell_labelled("error", str(error))
-                continue
-            for written in self._written(line, sentence, candidates, None):
-                typer.echo(written)
-
-    def _written(
-        self, line: int, source: str, candidates: Sequence["TextOutput"], error: str | None
-    ) -> Iterator[str]:
-        if self._as_json:
-            told = {"source": source, "translations": [] if error else [c.record() for c in candidates]}
-            yield as_json_line(told if error is None else {**told, "error": error})
-            return
-        for candidate in candidates if self._numbered else candidates[:1]:
-            # A model that spells bytes can write a line end, but one line in is one line out.
-            text = candidate.text.replace("\n", " ")
-            columns = [str(line)] if self._numbered else []
-            if self._numbered or self._scores:
-                columns.append("" if error else f"{candidate.score:.4f}")
-            yield "\t".join([*columns, text])
+def _converse(lines: "LineTranslator") -> None:
+    """Translate each line as soon as it is typed."""
+    tell("Type a sentence and press Enter; Ctrl-D ends.")
+    for number, sentence in enumerate(_standard_input(), start=1):
+        try:
+            written = lines.line(sentence, number)
+        except DecodingError as error:
+            tell_labelled("error", str(error))
+            continue
+        for line in written:
+            typer.echo(line)
 
 
 def _standard_input() -> Iterator[str]:

@@ -1,8 +1,10 @@
 """Lines that a runner cannot take: one of them need not cost the work on all others."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from whyformer.data.corpora.lines import BadLine
 from whyformer.errors import DecodingError
 
 OnError = Literal["stop", "skip", "truncate"]
@@ -55,3 +57,19 @@ def unreadable(text: str, line: int) -> str | None:
             "text; decode it from its file or request again, as UTF-8."
         )
     return None
+
+
+def blanked(lines: Iterable[str | BadLine], bad: BadLines) -> Iterator[str]:
+    """The texts of ``lines``, with blanks in place of those that are no text.
+
+    Raises:
+        DataError: there is one, and the choice is to stop.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not isinstance(line, BadLine):
+            yield line
+            continue
+        if bad.on_error == "stop":
+            raise line.error()
+        bad.leave_out(number, f"line {number}: {line.reason}; correct this line.")
+        yield ""

@@ -1,5 +1,6 @@
 """Texts that models write."""
 
+import json
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,3 +39,13 @@ class TextOutput:
     def record(self) -> dict[str, object]:
         """The output without its ids, ready for JSON."""
         return {"text": self.text, "score": self.score, "tokens": self.tokens, "finished": self.finished}
+
+
+def as_json_line(value: object) -> str:
+    """``value`` as JSON on one line; half of a surrogate pair, which is no text, is written as an escape."""
+    written = json.dumps(value, ensure_ascii=False)
+    try:
+        written.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return written

@@ -58,10 +58,10 @@ def _begin(maker: ShardMaker) -> None:
     _maker = maker
     # One thread each: there are as many processes as there shall be.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process where the one that began it was killed; by itself it would wait for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:

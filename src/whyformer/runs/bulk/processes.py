@@ -1,0 +1,71 @@
+"""Files to processes of this machine."""
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+
+from whyformer.data.store.processes import end_with_parent
+from whyformer.errors import WhyformerError
+from whyformer.runs.bulk.job import BulkJob, BulkShard
+from whyformer.runs.bulk.manifest import BulkRecord
+from whyformer.runs.bulk.worker import DEATHS, ShardTranslator
+
+Finished = tuple[BulkShard, BulkRecord]
+
+_translator: ShardTranslator | None = None
+
+
+def by_processes(job: BulkJob, shards: Sequence[BulkShard], processes: int) -> Iterator[Finished]:
+    """Each shard with its record, as soon as its translation is written; killed processes are replaced.
+
+    Raises:
+        WhyformerError: see ``ShardTranslator.translate``; or processes are killed again and again.
+    """
+    if processes == 1:
+        translator = ShardTranslator(job)
+        yield from ((shard, translator.translate(shard)) for shard in shards)
+        return
+    rest, deaths = dict.fromkeys(shards), 0
+    while rest:
+        try:
+            for shard, record in _round(job, [*rest], processes):
+                del rest[shard]
+                deaths = 0
+                yield shard, record
+        except BrokenProcessPool as error:
+            deaths += 1
+            if deaths == DEATHS:
+                raise WhyformerError(
+                    f"{job.folder}: processes that translate were killed {DEATHS} times before one had "
+                    "finished a file, perhaps for lack of memory; run the same command again, with fewer "
+                    "--processes: it goes on where it stopped."
+                ) from error
+
+
+def _round(job: BulkJob, shards: Sequence[BulkShard], processes: int) -> Iterator[Finished]:
+    """Each shard with its record, until one of the processes is killed."""
+    # A fork would copy locks that torch's threads hold.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(job,)) as pool:
+        try:
+            waiting = {pool.submit(_translate, shard): shard for shard in shards}
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin(job: BulkJob) -> None:
+    global _translator
+    # Ctrl-C reaches all processes of a terminal, and says one sentence.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    _translator = ShardTranslator(job)
+
+
+def _translate(shard: BulkShard) -> BulkRecord:
+    assert _translator is not None, "the process has begun"
+    return _translator.translate(shard)

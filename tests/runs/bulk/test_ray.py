@@ -1,0 +1,69 @@
+"""Ray Data as it is, which is why rows are never texts, and the pool of actors."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from killing import ENVIRONMENT
+from whyformer.errors import WhyformerError
+from whyformer.runs.bulk.ray_pool import pool_size
+
+BEHAVIOUR = """\
+import json, sys
+import ray, ray.data, pyarrow
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+ray.data.DataContext.get_current().enable_progress_bars = False
+texts = [row["text"] for row in ray.data.read_text(sys.argv[1]).take_all()]
+table = pyarrow.table({"text": ["a", None]})
+kinds = {}
+for form in ("default", "pyarrow"):
+    seen = ray.data.from_arrow(table).map_batches(
+        lambda batch: {"kind": [str(type(x)) for x in (
+            batch["text"].to_pylist() if hasattr(batch["text"], "to_pylist") else batch["text"])]},
+        batch_format=form,
+    )
+    kinds[form] = [row["kind"] for row in seen.take_all()]
+print(json.dumps({"texts": texts, "kinds": kinds}))
+"""
+
+
+@given(nodes=st.lists(st.integers(1, 64), min_size=1, max_size=6), processes=st.none() | st.integers(1, 100))
+def test_all_actors_find_room_and_some_is_left(nodes: list[int], processes: int | None):
+    count, share = pool_size([{"CPU": float(cores)} for cores in nodes], processes)
+    assert count == (processes or sum(nodes))
+    assert share > 0
+    assert sum(int(cores / share + 1e-9) for cores in nodes) >= count
+    assert count * share < sum(nodes)
+
+
+def test_a_cluster_without_cores_is_refused():
+    with pytest.raises(WhyformerError, match="has no CPUs"):
+        pool_size([{"memory": 1e9}, {"CPU": 0.0}], None)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("ray", "pyarrow", "pandas")),
+    reason="needs the extra `ray`",
+)
+def test_ray_data_cuts_drops_and_changes_texts(tmp_path: Path):
+    text = tmp_path / "text.txt"
+    text.write_text("a\u2028b\n\nc\fd\ne\x85f\n", encoding="utf-8")
+    environment = {**ENVIRONMENT, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", BEHAVIOUR, str(text)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert sorted(told["texts"]) == ["a", "b", "c", "d", "e", "f"]
+    assert told["kinds"]["pyarrow"] == ["<class 'str'>", "<class 'NoneType'>"]
+    assert told["kinds"]["default"] == ["<class 'str'>", "<class 'float'>"]
