@@ -1,7 +1,5 @@
 """Pages of other origins: those that may ask can read every answer, refusals included."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from servers import Running, Start
@@ -11,9 +9,9 @@ OTHER = "https://other.example"
 
 
 @pytest.fixture(scope="module")
-def shared(start: Start) -> Iterator[Running]:
+def shared(start: Start) -> Running:
     """A server that pages of one other origin may ask."""
-    yield start("--allow-origin", MINE)
+    return start("--allow-origin", MINE)
 
 
 @pytest.mark.parametrize(("origin", "may"), [(MINE, True), (OTHER, False), ("null", False)])

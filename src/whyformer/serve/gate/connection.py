@@ -83,12 +83,14 @@ class ServedConnection(HttpToolsProtocol):
         # Answers come in the order of the requests, and no faster than they are read.
         is_first = not self._is_answering and not self.transport.is_closing()
         if is_first and not self.flow.write_paused:
+            assert self.parser is not None, "it is what calls this"
             looked = self.shedding.look(self.parser.get_method(), self.url, self.headers)
             if isinstance(looked, Shed):
                 self._shed = looked
                 return
             if looked is not None:
-                self._let_in = self.scope["state"]["asking"] = looked
+                self._let_in = looked
+                self.scope["state"] = {**self.app_state, "asking": looked}
         super().on_headers_complete()
 
     @override
@@ -138,6 +140,7 @@ class ServedConnection(HttpToolsProtocol):
 
     def _stays(self) -> bool:
         """Whether the connection is meant to be used again."""
+        assert self.parser is not None, "it is what calls this"
         return self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
 
     @property

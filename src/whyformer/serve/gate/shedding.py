@@ -68,7 +68,7 @@ class LoadShedder:
         self._answers = dict[tuple[str, str, int | None], tuple[bytes, bytes]]()
         # The names are clients', so what is remembered of them is bounded.
         self._knows_host = lru_cache(64)(self._is_known)
-        self._dialect_of = lru_cache(256)(lambda path: dialects.of({"type": "http", "path": path}))
+        self._dialect_of = lru_cache(256)(dialects.of_path)
         self._plain = dialects.plain
 
     def refusal(self, asking: Asking) -> RefusalError | None:
