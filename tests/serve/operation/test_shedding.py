@@ -4,7 +4,7 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from servers import Running, Start
 
 
 @contextmanager
-def full(server: Running) -> Iterator[None]:
+def full(server: Running) -> Generator[None]:
     """The server without room for any work."""
     with server.client() as client:
         client.get("/tiny/fill", params={"full": True}).raise_for_status()
