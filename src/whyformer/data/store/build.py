@@ -13,6 +13,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from whyformer.data.store.index import write_index
 from whyformer.data.store.manifest import (
     COUNTS,
     HELD_OUT_FILE,
@@ -122,6 +123,7 @@ def _built(
     others = {name: file_digest(store / name) for name in names}
     manifest = StoreManifest(inputs.kind, text_key, pair.fingerprints, shards, others)
     manifest.save(store)
+    write_index(store, manifest)
     return manifest
 
 
