@@ -50,8 +50,11 @@ class TrainingBatches:
     def __init__(self, lengths: Lengths | ExamplesByLength, spec: BatchingSpec, *, seed: int) -> None:
         if not isinstance(lengths, ExamplesByLength) and len(lengths) > LARGE:
             lengths = ExamplesByLength.of(lengths)
-        kind = LengthPlan if isinstance(lengths, ExamplesByLength) else _WholePlan
-        self._plan: LengthPlan | _WholePlan = kind(lengths, spec.tokens, seed=seed)
+        self._plan: LengthPlan | _WholePlan
+        if isinstance(lengths, ExamplesByLength):
+            self._plan = LengthPlan(lengths, spec.tokens, seed=seed)
+        else:
+            self._plan = _WholePlan(lengths, spec.tokens, seed=seed)
         self._together = spec.accumulate
 
     @property

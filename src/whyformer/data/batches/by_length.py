@@ -10,6 +10,9 @@ E examples · S sides · C different lengths · N places
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
+from math import prod
+from operator import mul
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -22,6 +25,8 @@ from whyformer.data.batches.planning import Lengths
 LARGE = 1 << 22
 """Examples from which on a plan of each epoch as a whole would take too much memory (some 40 bytes each)."""
 _AT_ONCE = 1 << 20
+_TABLE = 1 << 22
+"""Different lengths that are counted in a table; more are sorted."""
 
 
 @dataclass(frozen=True)
@@ -44,24 +49,20 @@ class ExamplesByLength:
     ) -> "ExamplesByLength":
         """Sort by ``lengths`` (E,S), a part at a time; ``empty`` makes the array for the order."""
         parts = [slice(start, start + _AT_ONCE) for start in range(0, len(lengths), _AT_ONCE)]
-        keys, counts = np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64)
-        for part in parts:
-            more, of_each = np.unique(_keys(lengths[part]), return_counts=True)
-            keys, inverse = np.unique(np.concatenate([keys, more]), return_inverse=True)
-            counts = np.bincount(inverse, np.concatenate([counts, of_each]), len(keys)).astype(np.int64)
+        keys, counts, kind_of = _kinds(lengths, parts)
         firsts = np.cumsum(counts) - counts
         free = firsts.copy()
         order = empty(len(lengths), np.dtype(np.uint32 if len(lengths) < 1 << 32 else np.uint64))
         # Sixteen bits are sorted faster.
         narrow = np.uint16 if len(keys) < 1 << 16 else np.int64
         for part in parts:
-            kind = np.searchsorted(keys, _keys(lengths[part])).astype(narrow)
+            kind = kind_of(lengths[part]).astype(narrow)
             numbers = np.argsort(kind, kind="stable")
             present, starts, of_each = np.unique(kind[numbers], return_index=True, return_counts=True)
             places = np.repeat(free[present] - starts, of_each) + np.arange(len(numbers))
             order[places] = (numbers + part.start).astype(order.dtype)
             free[present] += of_each
-        return ExamplesByLength(_unpacked(keys, lengths.shape[1]), counts, firsts, order)
+        return ExamplesByLength(keys, counts, firsts, order)
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -87,7 +88,7 @@ class ExamplesByLength:
         return np.cumsum(self.counts)
 
     def numbers(self, places: NDArray[np.int64], key: np.uint64 | None = None) -> NDArray[np.int64]:
-        """The examples at ``places`` (N,); with a ``key`` those of equal length are in an order of its own."""
+        """The examples at ``places`` (N,); a ``key`` gives those of equal length an order of its own."""
         kind = np.searchsorted(self.ends, places, side="right")
         within = places - (self.ends - self.counts)[kind]
         if key is not None:
@@ -97,20 +98,38 @@ class ExamplesByLength:
         return self.order[self.firsts[kind] + within].astype(np.int64)
 
 
-def _keys(lengths: Lengths) -> NDArray[np.uint64]:
-    """One number for the lengths (N,S) of each example, which orders them."""
-    sides = lengths.shape[1]
-    keys = np.zeros(len(lengths), dtype=np.uint64)
-    for side in range(sides):
-        keys |= lengths[:, side].astype(np.uint64) << np.uint64(64 // sides * side)
-    return keys
+def _kinds(
+    lengths: Lengths, parts: Sequence[slice]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Callable[[Lengths], NDArray[np.int64]]]:
+    """The different lengths (C,S) in order, how often each is there, and which of them each example has."""
+    most = [lengths[part].max(axis=0) for part in parts]
+    widths = [1, *(np.max(most, axis=0) + 1 if most else np.ones(lengths.shape[1])).astype(np.int64).tolist()]
+    strides = np.array([*accumulate(widths[:-1], mul)], dtype=np.int64)
+
+    def key(some: Lengths) -> NDArray[np.int64]:
+        return some.astype(np.int64) @ strides
+
+    if prod(widths) <= _TABLE:
+        table = np.zeros(prod(widths), dtype=np.int64)
+        for part in parts:
+            table += np.bincount(key(lengths[part]), minlength=len(table))
+        keys = np.flatnonzero(table)
+        counts = table[keys]
+        table[keys] = np.arange(len(keys))
+        return _unpacked(keys, strides), counts, lambda some: table[key(some)]
+    keys, counts = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    for part in parts:
+        more, of_each = np.unique(key(lengths[part]), return_counts=True)
+        keys, inverse = np.unique(np.concatenate([keys, more]), return_inverse=True)
+        counts = np.bincount(inverse, np.concatenate([counts, of_each]), len(keys)).astype(np.int64)
+    return _unpacked(keys, strides), counts, lambda some: np.searchsorted(keys, key(some))
 
 
-def _unpacked(keys: NDArray[np.uint64], sides: int) -> NDArray[np.int64]:
-    bits = 64 // sides
-    mask = np.uint64((1 << bits) - 1)
-    columns = [(keys >> np.uint64(bits * side)) & mask for side in range(sides)]
-    return np.stack(columns, axis=1).astype(np.int64)
+def _unpacked(keys: NDArray[np.int64], strides: NDArray[np.int64]) -> NDArray[np.int64]:
+    found = np.empty((len(keys), len(strides)), dtype=np.int64)
+    for side in reversed(range(len(strides))):
+        found[:, side], keys = np.divmod(keys, strides[side])
+    return found
 
 
 class Cuts(NamedTuple):
