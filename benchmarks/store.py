@@ -179,9 +179,8 @@ def write_ids(like: Path, store: Path, pairs: int) -> None:
     size = sum(path.stat().st_size for path in store.iterdir())
     print(
         f"ids: {pairs:,} pairs, {sum(shard.tokens for shard in shards):,} tokens drawn in "
-        f"{wrote - began:.0f} s; index in {time.perf_counter() - wrote:.0f} s; store {size / 1e9:.2f} GB; peak "
-        f"memory "
-        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB",
+        f"{wrote - began:.0f} s; index in {time.perf_counter() - wrote:.0f} s; store {size / 1e9:.2f} GB; "
+        f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB",
         flush=True,
     )
 
