@@ -1,6 +1,7 @@
 """Data sets of others as text: every row as it is, missing ones named, and never in another order."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def columns() -> dict[str, list[str]]:
     }
 
 
-def written(folder: Path, form: str, table: dict[str, list[object]]) -> Path:
+def written(folder: Path, form: str, table: Mapping[str, Sequence[object]]) -> Path:
     path = folder / f"rows.{form}"
     match form:
         case "parquet":

@@ -41,6 +41,10 @@ class ExamplesByLength:
     """(C,) place in ``order`` of the first of them."""
     order: NDArray[np.unsignedinteger[Any]]
     """(E,) numbers of the examples, be it in memory or mapped from a file."""
+    parts: NDArray[np.int64] | None = None
+    """(C,) part of its example that each length is of, where examples come in parts; None for whole ones."""
+    parts_of_each: int = 1
+    """Parts that an example may have: part p of example n has the number n times that, and p."""
 
     @staticmethod
     def of(
@@ -82,6 +86,19 @@ class ExamplesByLength:
         fits = self.lengths.max(axis=1, initial=0) <= longest
         return replace(self, lengths=self.lengths[fits], counts=self.counts[fits], firsts=self.firsts[fits])
 
+    def in_parts(self, room: int) -> "ExamplesByLength":
+        """Parts of up to ``room`` tokens, by which examples of one side are read; empty ones have none."""
+        counts = -(-self.lengths[:, 0] // room)
+        kinds = np.repeat(np.arange(len(counts)), counts)
+        parts = np.arange(len(kinds)) - np.repeat(np.cumsum(counts) - counts, counts)
+        lengths = np.minimum(room, self.lengths[kinds, 0] - parts * room)
+        order = np.lexsort((parts, kinds, lengths))
+        kinds, lengths = kinds[order], lengths[order, None]
+        most = int(counts.max(initial=1))
+        return ExamplesByLength(
+            lengths, self.counts[kinds], self.firsts[kinds], self.order, parts[order], most
+        )
+
     @cached_property
     def ends(self) -> NDArray[np.int64]:
         """(C,) places up to and with those of each length."""
@@ -95,7 +112,8 @@ class ExamplesByLength:
             with np.errstate(over="ignore"):
                 keys = key ^ (kind.astype(np.uint64) * np.uint64(0xD1342543DE82EF95))
             within = permuted(within, self.counts[kind], keys)
-        return self.order[self.firsts[kind] + within].astype(np.int64)
+        numbers = self.order[self.firsts[kind] + within].astype(np.int64)
+        return numbers if self.parts is None else numbers * self.parts_of_each + self.parts[kind]
 
 
 def _kinds(
