@@ -17,8 +17,10 @@ app = typer.Typer(
 
 @app.command(cls=Verb)
 def build(
-    files: Annotated[list[Path], typer.Argument(help="Text files in UTF-8; .gz may be packed.")],
     to: Annotated[Path, typer.Option(help="Folder of the store.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Text files in UTF-8; .gz may be packed.")
+    ] = None,
     target: Annotated[
         list[Path] | None,
         typer.Option(help="The translations, a file for each of FILES, line by line; once for each file."),
@@ -27,6 +29,17 @@ def build(
         Literal["blank_lines", "lines"] | None,
         typer.Option(help="Ends of documents in text without translations; blank lines if left out."),
     ] = None,
+    from_datasets: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of FILES a data set: .parquet, .arrow or .jsonl, a folder, a name of a hub."
+        ),
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(help="Its column of texts; a second one, of translations, for pairs."),
+    ] = None,
+    part: Annotated[str, typer.Option(help="Part of it that is read.")] = "train",
     tokenizer: Annotated[
         Path | None,
         typer.Option(
@@ -60,13 +73,20 @@ def build(
     A recipe names it as its data: {kind: store, path: STORE}. What was stopped goes on where it stopped when
     the same command is run again; files that are damaged are made anew.
     """
-    from whyformer.data.store.options import TokenizerChoice, write_store
+    from whyformer.data.store.options import TokenizerChoice, dataset_inputs, text_inputs, write_store
+    from whyformer.errors import DataError
 
+    if from_datasets is None:
+        if field:
+            raise DataError("--field is a column of --from-datasets; name that, too.")
+        inputs = text_inputs(files or [], target or [], split)
+    elif files or target or split:
+        raise DataError("a store is built of FILES or --from-datasets, not of both; leave one out.")
+    else:
+        inputs = dataset_inputs(from_datasets, part, field or [])
     manifest = write_store(
-        files,
-        target or [],
+        inputs,
         to,
-        split=split,
         tokenizers=TokenizerChoice(tokenizer, kind, vocabulary, separate),
         sample=sample,
         held_out=held_out,

@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from whyformer.data.batches.planning import plan_batches
+from whyformer.data.batches.planning import BatchingSpec
+from whyformer.training.batches import TrainingBatches
 from whyformer.training.objective import ModelWithObjective
 from whyformer.training.task import TrainingTask
 
@@ -24,7 +25,8 @@ def training_flops(model: nn.Module, task: TrainingTask[Any], tokens: int) -> fl
     for every seed.
     """
     losses, cpu = ModelWithObjective(deepcopy(model).cpu(), task.objective), torch.device("cpu")
-    batches = plan_batches(task.lengths, tokens, seed=0, epoch=0)[:_COUNTED_BATCHES]
+    steps = TrainingBatches(task.lengths, BatchingSpec(tokens=tokens), seed=0).groups(0)[:_COUNTED_BATCHES]
+    batches = [indices for (indices,) in steps]
     with unfused(), FlopCounterMode(display=False) as counter:
         for indices in batches:
             losses(task.batch(indices, 0, cpu)).total.backward()

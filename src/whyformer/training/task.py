@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from whyformer.data.batches.by_length import ExamplesByLength
 from whyformer.data.batches.planning import Lengths
 from whyformer.training.objective import ModelT_contra, Objective
 
@@ -31,8 +32,8 @@ class TrainingTask(Protocol[ModelT_contra]):
         ...
 
     @property
-    def lengths(self) -> Lengths:
-        """(examples, sides) tokens of every training example, special tokens included."""
+    def lengths(self) -> Lengths | ExamplesByLength:
+        """(examples, sides) tokens of every training example, special tokens included; sorted where many."""
         ...
 
     def predicted(self, indices: NDArray[np.int64], epoch: int) -> int:

@@ -179,13 +179,13 @@ class Trainer(Generic[ModelT]):
             raise
 
     def _introduce(self, report: Report | SilentReport) -> None:
-        lengths = self.task.lengths
-        waste = self.batches.padding_waste
+        batches = self.batches
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         report.say(
-            f"{parameters:,} parameters; {len(lengths):,} examples, {int(lengths.sum()):,} tokens, "
-            f"{self.steps_per_epoch:,} steps an epoch, {waste:.1%} padding; {self.device.type}, "
-            f"{self.progress.precision}, {torch.get_num_threads()} threads, seed {self.spec.seed}"
+            f"{parameters:,} parameters; {batches.examples:,} examples, {batches.tokens:,} tokens, "
+            f"{self.steps_per_epoch:,} steps an epoch, {batches.padding_waste:.1%} padding; "
+            f"{self.device.type}, {self.progress.precision}, {torch.get_num_threads()} threads, "
+            f"seed {self.spec.seed}"
         )
         if not self.group.is_alone:
             report.say(f"{self.group.ranks.count} ranks share out the batches of each step")

@@ -4,6 +4,7 @@ B batch · L tokens of a text · N hidden tokens
 """
 
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from whyformer.data.batches.masking import Masking
-from whyformer.data.batches.next_sentence import Texts
 from whyformer.position.layout import Layout
 from whyformer.special_tokens import PAD
 
@@ -33,11 +33,27 @@ class MaskedBatch:
     """(B,) 0 where the second side follows the first (IsNext), 1 where not (NotNext); None without pairs."""
 
 
+class EncoderTexts(Protocol):
+    """Texts as an encoder reads them, by their numbers."""
+
+    @property
+    def follows(self) -> NDArray[np.bool_] | None:
+        """(texts,) whether the second side follows the first; None without pairs."""
+        ...
+
+    def row(self, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """A text's tokens (L,) and their types (L,), special tokens included."""
+        ...
+
+
+TextsT = TypeVar("TextsT", bound=EncoderTexts, covariant=True)
+
+
 @dataclass(frozen=True)
-class MaskedTexts:
+class MaskedTexts(Generic[TextsT]):
     """Texts and their masking: a pure function of the epoch."""
 
-    texts: Texts
+    texts: TextsT
     masking: Masking
 
     def hidden(self, indices: NDArray[np.int64], epoch: int) -> int:
@@ -49,14 +65,15 @@ class MaskedTexts:
 
     def batch(self, indices: NDArray[np.int64], epoch: int, device: torch.device) -> MaskedBatch:
         """The texts ``indices`` (B,) with the holes of ``epoch``."""
-        lengths = self.texts.lengths[indices]
+        rows = [self.texts.row(index) for index in indices.tolist()]
+        lengths = np.array([len(tokens) for tokens, _ in rows])
         column = np.arange(lengths.max())
         valid = column < lengths[:, None]
         tokens, true, token_types = (np.full(valid.shape, PAD, dtype=np.int64) for _ in range(3))
         chosen = np.zeros_like(valid)
         for row, index in enumerate(indices.tolist()):
             real = slice(lengths[row])
-            true[row, real], token_types[row, real] = self.texts.row(index)
+            true[row, real], token_types[row, real] = rows[row]
             tokens[row, real], chosen[row, real] = self.masking(true[row, real], epoch=epoch, number=index)
         follows = self.texts.follows
 

@@ -13,6 +13,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from whyformer.data.store.index import write_index
 from whyformer.data.store.manifest import (
     COUNTS,
     HELD_OUT_FILE,
@@ -23,7 +24,7 @@ from whyformer.data.store.manifest import (
 )
 from whyformer.data.store.processes import made_shards
 from whyformer.data.store.shards import ShardMaker, array_bytes, strays
-from whyformer.data.store.text.inputs import TextInputs
+from whyformer.data.store.text.inputs import ExampleInputs
 from whyformer.data.store.text.survey import TextSurvey, survey
 from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair
@@ -67,7 +68,7 @@ class StoreSettings:
 
 
 def build_store(
-    inputs: TextInputs,
+    inputs: ExampleInputs,
     store: Path,
     settings: StoreSettings,
     *,
@@ -93,7 +94,7 @@ def build_store(
 
 
 def _built(
-    inputs: TextInputs, store: Path, settings: StoreSettings, processes: int, say: Callable[[str], None]
+    inputs: ExampleInputs, store: Path, settings: StoreSettings, processes: int, say: Callable[[str], None]
 ) -> StoreManifest:
     with progress("reading", inputs.megabytes, "MB") as advance:
         found = survey(
@@ -122,6 +123,7 @@ def _built(
     others = {name: file_digest(store / name) for name in names}
     manifest = StoreManifest(inputs.kind, text_key, pair.fingerprints, shards, others)
     manifest.save(store)
+    write_index(store, manifest)
     return manifest
 
 
@@ -144,7 +146,7 @@ def _refuse_other_store(store: Path, text_key: str, tokenizers: object) -> None:
 
 
 def _shards(
-    maker: ShardMaker, inputs: TextInputs, rows: int, processes: int, found: TextSurvey
+    maker: ShardMaker, inputs: ExampleInputs, rows: int, processes: int, found: TextSurvey
 ) -> tuple[list[Shard], NDArray[np.int64]]:
     """All shards, and how often each token stands on each side of them."""
     shards, counts = list[Shard](), None
@@ -159,7 +161,7 @@ def _shards(
 
 
 def _tokenizers(
-    inputs: TextInputs,
+    inputs: ExampleInputs,
     store: Path,
     settings: StoreSettings,
     found: TextSurvey,
@@ -189,7 +191,7 @@ def _tokenizers(
 
 
 def _trained(
-    inputs: TextInputs, spec: JointTokenizer | SeparateTokenizers, sample: list[tuple[str, ...]]
+    inputs: ExampleInputs, spec: JointTokenizer | SeparateTokenizers, sample: list[tuple[str, ...]]
 ) -> TokenizerPair:
     if inputs.kind == "pairs":
         return spec.train((source for source, _ in sample), (target for _, target in sample))

@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 from whyformer.config.validation import check
 from whyformer.data.store.build import StoreSettings, build_store
 from whyformer.data.store.manifest import StoreManifest
-from whyformer.data.store.text.inputs import TextInputs
+from whyformer.data.store.text.inputs import ExampleInputs, TextInputs
+from whyformer.data.store.text.tables import DatasetInputs
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.errors import DataError
@@ -27,12 +28,40 @@ class TokenizerChoice(NamedTuple):
     """Whether each side has its own."""
 
 
+def text_inputs(
+    sources: Sequence[Path], targets: Sequence[Path], split: Literal["blank_lines", "lines"] | None
+) -> TextInputs:
+    """The examples in ``sources``, pairs with ``targets`` where there are some.
+
+    Raises:
+        DataError: options do not go together.
+    """
+    if targets and split is not None:
+        raise DataError("--split is for text without translations; with --target each line is a sentence.")
+    if not sources:
+        raise DataError("there is nothing to read; name text FILES, or a data set by --from-datasets.")
+    if targets:
+        return TextInputs("pairs", (tuple(sources), tuple(targets)))
+    return TextInputs("lines" if split == "lines" else "documents", (tuple(sources),))
+
+
+def dataset_inputs(source: str, part: str, fields: Sequence[str]) -> DatasetInputs:
+    """The examples in one or two ``fields`` of a data set.
+
+    Raises:
+        DataError: there are other numbers of fields; or see ``DatasetInputs``.
+    """
+    if len(fields) not in (1, 2):
+        raise DataError(
+            "--from-datasets takes texts from --field COLUMN; for pairs from two, sources and translations."
+        )
+    return DatasetInputs(source, part, fields, "pairs" if len(fields) == 2 else "documents")
+
+
 def write_store(
-    sources: Sequence[Path],
-    targets: Sequence[Path],
+    inputs: ExampleInputs,
     store: Path,
     *,
-    split: Literal["blank_lines", "lines"] | None,
     tokenizers: TokenizerChoice,
     sample: int,
     held_out: int,
@@ -40,20 +69,14 @@ def write_store(
     processes: int | None,
     say: Callable[[str], None],
 ) -> StoreManifest:
-    """Build a store of pairs, or of the text in ``sources`` alone where there are no ``targets``.
+    """Build a store of the examples in ``inputs``.
 
     Raises:
         DataError: options do not go together; or see ``build_store``.
         TokenizerError: likewise.
     """
-    if targets and split is not None:
-        raise DataError("--split is for text without translations; with --target each line is a sentence.")
-    if not targets and tokenizers.separate:
+    if len(inputs.sides) == 1 and tokenizers.separate:
         raise DataError("--separate is for two sides; text without --target has one.")
-    if targets:
-        inputs = TextInputs("pairs", (tuple(sources), tuple(targets)))
-    else:
-        inputs = TextInputs("lines" if split == "lines" else "documents", (tuple(sources),))
     settings = StoreSettings(_tokenizers(tokenizers), sample=sample, held_out=held_out, seed=seed)
     return build_store(inputs, store, settings, processes=processes or usable_cores(), say=say)
 

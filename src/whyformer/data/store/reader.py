@@ -1,21 +1,22 @@
-"""A store in use: lengths in memory, token ids mapped from the disk.
+"""A store in use: token ids are read from the disk, lengths are in memory, or mapped where they are many.
 
 E examples · S sides · N tokens of a shard
 """
 
 import json
-import mmap
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from whyformer.data.batches.by_length import LARGE, ExamplesByLength
+from whyformer.data.store.index import index_hashes, indexed, mapped, release
 from whyformer.data.store.manifest import COUNTS, HELD_OUT_FILE, REPAIR, Shard, StoreManifest, check_files
 from whyformer.data.store.shards import LENGTHS, TOKENS
 from whyformer.data.store.text.inputs import ExampleKind
@@ -25,7 +26,7 @@ from whyformer.errors import DataError
 _STRIDE = 64
 """Examples between two places that are known; places in between are sums of lengths."""
 _RELEASE = 8192
-"""Examples that are read before pages are given back: each may have brought sixteen into memory."""
+"""Examples that are read before pages of mapped files are given back."""
 
 
 class TokenStore:
@@ -42,16 +43,23 @@ class TokenStore:
         self.manifest = StoreManifest.load(path)
         expected = [*self.manifest.sha256.items()]
         expected += [each for shard in self.manifest.shards for each in shard.sha256.items()]
+        is_large = self.manifest.examples > LARGE
+        if is_large:
+            expected += index_hashes(path, self.manifest).items()
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             # Hashing lets go of Python's lock; the first fault in the order of files is told.
             list(pool.map(partial(_check, path), expected))
         shards = [shard for shard in self.manifest.shards if shard.examples]
-        self.lengths: NDArray[np.integer[Any]] = np.concatenate(
-            [_array(path / f"{shard.name}.{LENGTHS}") for shard in shards]
-        )
+        self.by_length: ExamplesByLength | None = None
+        """The examples sorted by length, where they are many."""
+        self.lengths: NDArray[np.integer[Any]]
         """(E,S) tokens of each example."""
+        if is_large:
+            self.lengths, self.by_length = indexed(path)
+        else:
+            self.lengths = np.concatenate([mapped(path / f"{shard.name}.{LENGTHS}") for shard in shards])
         self._firsts = np.cumsum([0, *(shard.examples for shard in shards)])
-        self._tokens = [_MappedShard.of(path, shard) for shard in shards]
+        self._shards = [_StoredShard(path, shard) for shard in shards]
         self._read = 0
 
     def __len__(self) -> int:
@@ -71,7 +79,7 @@ class TokenStore:
     @property
     def counts(self) -> NDArray[np.int64]:
         """(S, largest vocabulary) how often each token stands on each side."""
-        return np.array(_array(self.path / COUNTS))
+        return np.array(mapped(self.path / COUNTS))
 
     @property
     def summary(self) -> str:
@@ -83,11 +91,11 @@ class TokenStore:
     def ids(self, index: int) -> list[list[int]]:
         """Token ids of one example, a list for each side."""
         place = int(np.searchsorted(self._firsts, index, side="right")) - 1
-        shard, first = self._tokens[place], int(self._firsts[place])
+        shard, first = self._shards[place], int(self._firsts[place])
         self._read += 1
-        if self._read % _RELEASE == 0:
-            for each in self._tokens:
-                each.release()
+        if self._read % _RELEASE == 0 and self.by_length is not None:
+            release(self.lengths)
+            release(self.by_length.order)
         lengths = self.lengths[first : int(self._firsts[place + 1])]
         return shard.ids(lengths, index - first)
 
@@ -149,41 +157,33 @@ def stored_texts(path: Path) -> list[tuple[str, ...]]:
     return [tuple(texts) for texts in record]
 
 
-@dataclass
-class _MappedShard:
-    """Token ids of one shard."""
+class _StoredShard:
+    """Token ids of one shard, which is opened for each reading: there may be more shards than open files."""
 
-    tokens: "np.memmap[Any, Any]"
-    starts: NDArray[np.int64]
-    """First token of every 64th example."""
-
-    @staticmethod
-    def of(path: Path, shard: Shard) -> "_MappedShard":
-        lengths = _array(path / f"{shard.name}.{LENGTHS}").sum(axis=1, dtype=np.int64)
-        tokens = _array(path / f"{shard.name}.{TOKENS}")
+    def __init__(self, path: Path, shard: Shard) -> None:
+        self._file = path / f"{shard.name}.{TOKENS}"
+        lengths = mapped(path / f"{shard.name}.{LENGTHS}").sum(axis=1, dtype=np.int64)
+        tokens = mapped(self._file)
         if lengths.sum() != len(tokens) or len(lengths) != shard.examples:
             raise DataError(f"{path / shard.name}: its lengths and its tokens do not fit; {REPAIR}")
-        starts = np.concatenate([[0], np.cumsum(lengths)])[:-1:_STRIDE]
-        return _MappedShard(tokens, starts.copy())
+        self._dtype: np.dtype[Any] = tokens.dtype
+        self._offset = int(tokens.offset)
+        # First token of every 64th example.
+        self._starts: NDArray[np.int64] = np.concatenate([[0], np.cumsum(lengths)])[:-1:_STRIDE].copy()
 
     def ids(self, lengths: NDArray[np.integer[Any]], index: int) -> list[list[int]]:
         anchor = index // _STRIDE
-        start = int(self.starts[anchor]) + int(lengths[anchor * _STRIDE : index].sum(dtype=np.int64))
-        found = list[list[int]]()
-        for length in lengths[index].tolist():
-            found.append(self.tokens[start : start + length].tolist())
-            start += length
-        return found
+        start = int(self._starts[anchor]) + int(lengths[anchor * _STRIDE : index].sum(dtype=np.int64))
+        sides = lengths[index].tolist()
+        tokens = self._tokens(start, sum(sides)).tolist()
+        ends = [*accumulate(sides)]
+        return [tokens[end - size : end] for end, size in zip(ends, sides, strict=True)]
 
-    def release(self) -> None:
-        """Give pages back that were read, so that a process holds few, however much it has read."""
-        mapped = getattr(self.tokens, "_mmap", None)
-        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            mapped.madvise(mmap.MADV_DONTNEED)
-
-
-def _array(path: Path) -> Any:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as an array ({error}); {REPAIR}") from error
+    def _tokens(self, start: int, count: int) -> NDArray[Any]:
+        size, place = self._dtype.itemsize, self._offset
+        try:
+            with self._file.open("rb", buffering=0) as file:
+                file.seek(place + start * size)
+                return np.frombuffer(file.read(count * size), dtype=self._dtype, count=count)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self._file}: cannot be read ({error}); {REPAIR}") from error

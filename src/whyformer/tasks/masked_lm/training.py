@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from whyformer.data.batches.by_length import ExamplesByLength
 from whyformer.data.batches.masked_texts import MaskedBatch, MaskedTexts
 from whyformer.data.batches.masking import MaskingSpec
 from whyformer.data.batches.next_sentence import Sentences, Texts, sentence_pairs, single_texts
-from whyformer.data.batches.planning import length_batches
+from whyformer.data.batches.planning import Lengths, length_batches
 from whyformer.data.corpora.documents import Documents
+from whyformer.data.store.reader import TokenStore
 from whyformer.data.tokenizers.tokenizer import Tokenizer
 from whyformer.models.bert import BERT
 from whyformer.nn.embedding import token_logits
 from whyformer.position.layout import Layout
 from whyformer.tasks.masked_lm.metrics import MaskedLMMetrics
+from whyformer.tasks.masked_lm.stored import StoredTexts, commonest_stored_token
 from whyformer.training.held_out import held_out_losses
 from whyformer.training.objective import Losses, token_cross_entropy
 from whyformer.training.task import Probe
@@ -83,7 +86,7 @@ class TextsSpec(NamedTuple):
 
     def lay_out(
         self, documents: Sequence[str], source_name: str, *, seed: int = 0, duplicates: int = 1
-    ) -> tuple[MaskedTexts, Sentences]:
+    ) -> tuple[MaskedTexts[Texts], Sentences]:
         """The texts of ``documents``, called ``source_name`` in errors, and their sentences.
 
         Raises:
@@ -104,7 +107,7 @@ class TextsSpec(NamedTuple):
 
 
 def masked_lm_metrics(
-    model: BERT, examples: MaskedTexts, label_smoothing: float, commonest: int, *, batch: int = 32
+    model: BERT, examples: MaskedTexts[Texts], label_smoothing: float, commonest: int, *, batch: int = 32
 ) -> MaskedLMMetrics:
     """Metrics of ``model``, in evaluation mode, on the holes of ``examples``, ``batch`` texts at a time."""
     texts, device = examples.texts, model.embedding.weight.device
@@ -121,27 +124,57 @@ class MaskedLMTraining:
 
     def __init__(
         self,
-        documents: Documents,
-        texts: TextsSpec,
+        examples: MaskedTexts[Texts] | MaskedTexts[StoredTexts],
+        valid: MaskedTexts[Texts],
         objective: FillHoles,
         *,
-        seed: int,
-        duplicates: int,
+        commonest: int,
+        summary: str,
     ) -> None:
         self.objective = objective
-        self.examples, sentences = texts.lay_out(
-            documents.train, "data.train", seed=seed, duplicates=duplicates
-        )
-        self.summary = f"{documents.summary}; {_laid_out(self.examples.texts, sentences)}"
+        self.examples = examples
+        self.summary = summary
         """One sentence on what was read, and how it was laid out."""
-        self.commonest = commonest_token(texts.tokenizer, sentences)
+        self.commonest = commonest
         """The most frequent token of the training text."""
-        self._valid, _ = texts.lay_out(documents.valid, "data.valid")
+        self._valid = valid
+
+    @staticmethod
+    def of(
+        documents: Documents, texts: TextsSpec, objective: FillHoles, *, seed: int, duplicates: int
+    ) -> "MaskedLMTraining":
+        """The training on ``documents`` in memory.
+
+        Raises:
+            DataError: they make no texts or pairs.
+        """
+        examples, sentences = texts.lay_out(documents.train, "data.train", seed=seed, duplicates=duplicates)
+        valid, _ = texts.lay_out(documents.valid, "data.valid")
+        summary = f"{documents.summary}; {_laid_out(examples.texts, sentences)}"
+        commonest = commonest_token(texts.tokenizer, sentences)
+        return MaskedLMTraining(examples, valid, objective, commonest=commonest, summary=summary)
+
+    @staticmethod
+    def of_store(
+        store: TokenStore, valid: Sequence[str], texts: TextsSpec, objective: FillHoles, *, seed: int
+    ) -> "MaskedLMTraining":
+        """The training on the documents of a ``store``.
+
+        Raises:
+            DataError: the validation set makes no texts.
+        """
+        stored = StoredTexts(store, texts.longest)
+        examples = MaskedTexts(stored, texts.masking.build(texts.tokenizer, seed))
+        held_out, _ = texts.lay_out(valid, "data.valid")
+        summary = f"{store.summary}; {len(stored.lengths):,} texts"
+        commonest = commonest_stored_token(store)
+        return MaskedLMTraining(examples, held_out, objective, commonest=commonest, summary=summary)
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> Lengths | ExamplesByLength:
         """(texts, 1) tokens, special tokens included."""
-        return self.examples.texts.lengths[:, None]
+        lengths = self.examples.texts.lengths
+        return lengths if isinstance(lengths, ExamplesByLength) else lengths[:, None]
 
     def predicted(self, indices: NDArray[np.int64], epoch: int) -> int:
         """Tokens hidden in these texts."""

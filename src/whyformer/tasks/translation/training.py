@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whyformer.data.batches.batch import PairBatch
+from whyformer.data.batches.by_length import ExamplesByLength
 from whyformer.data.batches.planning import Lengths
 from whyformer.data.corpora.pair_files import Referenced
 from whyformer.data.tokenizers.pair import TokenizerPair
@@ -112,8 +113,7 @@ class TranslationTraining:
         self._shown = self.valid[: training.validation.sentences]
         self._informed = _INFORMED * unigram_entropy(pairs.target_counts())
         # From all over the data, in case that is sorted.
-        spread = np.linspace(0, len(pairs.lengths) - 1, _ROWS).astype(np.int64)
-        self._sample = self.batch(np.unique(spread), 0, torch.device("cpu"))
+        self._sample = self.batch(pairs.spread(_ROWS), 0, torch.device("cpu"))
         self._told = False
 
     @property
@@ -135,13 +135,13 @@ class TranslationTraining:
         ]
 
     @property
-    def lengths(self) -> Lengths:
-        """(pairs, 2) number of tokens of source and target, BOS and EOS included."""
+    def lengths(self) -> Lengths | ExamplesByLength:
+        """(pairs, 2) number of tokens of source and target, BOS and EOS included; sorted where many."""
         return self._pairs.lengths
 
     def predicted(self, indices: NDArray[np.int64], epoch: int) -> int:
         """Number of target tokens of these pairs, EOS included."""
-        return int(self.lengths[indices, 1].sum()) - len(indices)
+        return self._pairs.predicted(indices)
 
     def batch(self, indices: NDArray[np.int64], epoch: int, device: torch.device) -> PairBatch:
         """The pairs of ``indices``, padded."""

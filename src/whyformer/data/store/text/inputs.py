@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from whyformer.data.corpora.detection.encoding import marked_encoding, wide_encoding
 from whyformer.data.corpora.detection.report import EncodingReport
@@ -35,6 +35,29 @@ class TextBlock(NamedTuple):
     """Number of the first of them in its file, from 1."""
     columns: tuple[list[bytes], ...]
     """Their texts, a list for each side, all of one length; as bytes, which may not be UTF-8."""
+
+
+class ExampleInputs(Protocol):
+    """Examples that can be gone over several times, in one order."""
+
+    @property
+    def kind(self) -> ExampleKind:
+        """Kind of the examples."""
+        ...
+
+    @property
+    def sides(self) -> tuple[tuple[Path, ...], ...]:
+        """The files of each side, for messages."""
+        ...
+
+    @property
+    def megabytes(self) -> int:
+        """Text in them, roughly."""
+        ...
+
+    def blocks(self, rows: int) -> Iterator[TextBlock]:
+        """All examples in order, ``rows`` at a time; a block may be shorter."""
+        ...
 
 
 @dataclass(frozen=True)

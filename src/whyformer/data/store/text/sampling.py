@@ -7,18 +7,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from whyformer.data.batches.permutation import finalised
+
 
 def random_keys(seed: int, first: int, count: int) -> NDArray[np.uint64]:
     """Keys (count,) of the items from number ``first`` on: a mix of seed and number, uniform over 64 bits.
 
-    The finaliser of SplitMix64 (Steele, Lea and Flood 2014, figure 16), so that no state has to be kept.
+    As SplitMix64 does it, so that no state has to be kept.
     """
     start = (seed * 0xD1342543DE82EF95 + first * 0x9E3779B97F4A7C15) % 2**64
     with np.errstate(over="ignore"):
-        keys = np.uint64(start) + np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return keys ^ (keys >> np.uint64(31))
+        return finalised(np.uint64(start) + np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
 
 
 @dataclass

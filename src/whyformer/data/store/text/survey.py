@@ -9,7 +9,7 @@ from whyformer.data.corpora.detection.encoding import guess_encoding
 from whyformer.data.corpora.detection.report import EncodingReport
 from whyformer.data.corpora.lines import Reason
 from whyformer.data.store.text.fitness import decoded, unfit_reason
-from whyformer.data.store.text.inputs import TextInputs
+from whyformer.data.store.text.inputs import ExampleInputs
 from whyformer.data.store.text.sampling import StreamSample
 from whyformer.errors import DataError
 
@@ -36,7 +36,7 @@ class TextSurvey:
 
 
 def survey(
-    inputs: TextInputs,
+    inputs: ExampleInputs,
     rows: int,
     *,
     sample: int,
@@ -95,7 +95,7 @@ def _fit(item: tuple[bytes, ...]) -> tuple[str, ...]:
 class _Encodings:
     """Counts lines that are not UTF-8, by side and file."""
 
-    def __init__(self, inputs: TextInputs) -> None:
+    def __init__(self, inputs: ExampleInputs) -> None:
         self._inputs = inputs
         self._lines: dict[Path, int] = {}
         self._bad: dict[Path, list[int]] = {}

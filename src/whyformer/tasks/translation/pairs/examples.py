@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from whyformer.data.batches.by_length import LARGE, ExamplesByLength
 from whyformer.data.batches.planning import Lengths
 from whyformer.data.store.reader import TokenStore
 from whyformer.data.tokenizers.pair import TokenizerPair
@@ -21,8 +22,8 @@ class TrainingPairs(Protocol):
     """Pairs that the model can read and write, by their numbers."""
 
     @property
-    def lengths(self) -> Lengths:
-        """(pairs, 2) number of tokens of source and target, BOS and EOS included."""
+    def lengths(self) -> Lengths | ExamplesByLength:
+        """(pairs, 2) number of tokens of source and target, BOS and EOS included; sorted where many."""
         ...
 
     @property
@@ -32,6 +33,14 @@ class TrainingPairs(Protocol):
 
     def ids(self, index: int) -> tuple[list[int], list[int]]:
         """Token ids of source and target, BOS and EOS left out."""
+        ...
+
+    def predicted(self, indices: NDArray[np.int64]) -> int:
+        """Number of target tokens of some pairs, EOS included."""
+        ...
+
+    def spread(self, most: int) -> NDArray[np.int64]:
+        """Some pairs from all over the data, ``most`` of them or all."""
         ...
 
     def target_counts(self) -> NDArray[np.int64]:
@@ -75,9 +84,26 @@ class EncodedPairs:
         """Token ids of source and target."""
         return self.sources[index], self.targets[index]
 
+    def predicted(self, indices: NDArray[np.int64]) -> int:
+        """Number of target tokens of some pairs, EOS included."""
+        return _predicted(self.lengths, indices)
+
+    def spread(self, most: int) -> NDArray[np.int64]:
+        """Some pairs from all over the data."""
+        return _spread(len(self.lengths), most)
+
     def target_counts(self) -> NDArray[np.int64]:
         """How often each token stands in targets, EOS included."""
         return np.bincount(np.concatenate([np.array([*target, EOS]) for target in self.targets]))
+
+
+def stored_pairs(store: TokenStore, longest: int) -> TrainingPairs:
+    """The pairs of a store that have no more than ``longest`` tokens on a side."""
+    if store.by_length is not None:
+        fit = store.by_length.plus(_SPECIAL).up_to(longest)
+        if len(fit) > LARGE:
+            return ManyStoredPairs(store, fit)
+    return StoredPairs(store, longest)
 
 
 class StoredPairs:
@@ -86,22 +112,28 @@ class StoredPairs:
     def __init__(self, store: TokenStore, longest: int) -> None:
         """Leave out the pairs that have more than ``longest`` tokens on a side."""
         self._store = store
-        # In place and in the store's own type: a hundred million pairs take 400 MB so.
-        self.lengths: Lengths = store.lengths + np.array(_SPECIAL, dtype=store.lengths.dtype)
+        special = np.array(_SPECIAL, dtype=store.lengths.dtype)
         fits = np.ones(len(store), dtype=np.bool_)
         for start in range(0, len(store), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            fits[part] = self.lengths[part].max(axis=1) <= longest
+            fits[part] = (store.lengths[part] + special).max(axis=1) <= longest
         self.overlong = len(store) - int(fits.sum())
-        self._kept = np.flatnonzero(fits).astype(np.uint32 if len(store) < 1 << 32 else np.int64)
+        self._kept = np.flatnonzero(fits)
         self._dropped = np.flatnonzero(~fits)
-        if self.overlong:
-            self.lengths = self.lengths[self._kept]
+        self.lengths: Lengths = store.lengths[self._kept] + special
 
     def ids(self, index: int) -> tuple[list[int], list[int]]:
         """Token ids of source and target."""
         source, target = self._store.ids(int(self._kept[index]))
         return source, target
+
+    def predicted(self, indices: NDArray[np.int64]) -> int:
+        """Number of target tokens of some pairs, EOS included."""
+        return _predicted(self.lengths, indices)
+
+    def spread(self, most: int) -> NDArray[np.int64]:
+        """Some pairs from all over the data."""
+        return _spread(len(self.lengths), most)
 
     def target_counts(self) -> NDArray[np.int64]:
         """How often each token stands in targets, EOS included."""
@@ -111,3 +143,40 @@ class StoredPairs:
             counts -= np.bincount(ids, minlength=len(counts))
         counts[EOS] += len(self.lengths)
         return counts
+
+
+class ManyStoredPairs:
+    """Pairs in a large store, of which nothing is in memory; they have the numbers of the store."""
+
+    def __init__(self, store: TokenStore, fit: ExamplesByLength) -> None:
+        self._store = store
+        self.lengths: ExamplesByLength = fit
+        self.overlong = len(store) - len(fit)
+
+    def ids(self, index: int) -> tuple[list[int], list[int]]:
+        """Token ids of source and target."""
+        source, target = self._store.ids(index)
+        return source, target
+
+    def predicted(self, indices: NDArray[np.int64]) -> int:
+        """Number of target tokens of some pairs, EOS included."""
+        return _predicted(self._store.lengths, indices) + _SPECIAL[1] * len(indices)
+
+    def spread(self, most: int) -> NDArray[np.int64]:
+        """Some pairs of all lengths."""
+        return self.lengths.numbers(_spread(len(self.lengths), most))
+
+    def target_counts(self) -> NDArray[np.int64]:
+        """How often each token stands in targets, EOS included; those of pairs that are too long count."""
+        counts = self._store.counts[1]
+        counts[EOS] += len(self._store)
+        return counts
+
+
+def _predicted(lengths: Lengths, indices: NDArray[np.int64]) -> int:
+    """Target tokens of some pairs, of which the first predicts and is not predicted."""
+    return int(lengths[indices, 1].sum(dtype=np.int64)) - len(indices)
+
+
+def _spread(count: int, most: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, count - 1, most).astype(np.int64))

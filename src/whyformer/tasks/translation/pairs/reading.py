@@ -12,7 +12,7 @@ from whyformer.data.store.reader import stored_tokenizers
 from whyformer.data.store.tokenizers import as_recipe, check_described
 from whyformer.data.tokenizers.pair import TokenizerPair, TokenizersSpec
 from whyformer.tasks.decision import Decision, says
-from whyformer.tasks.translation.pairs.examples import EncodedPairs, StoredPairs, TrainingPairs
+from whyformer.tasks.translation.pairs.examples import EncodedPairs, TrainingPairs, stored_pairs
 from whyformer.training.storage.fingerprint import Fingerprint, text_fingerprint
 
 _SAMPLE = 20_000
@@ -71,7 +71,7 @@ def read_store(
         check_described(data.path, tokenizers, spec)
     targets = (store.ids(index)[1] for index in range(min(_SAMPLE, len(store))))
     return ReadPairs(
-        StoredPairs(store, longest),
+        stored_pairs(store, longest),
         valid,
         tokenizers if assets is None else assets,
         store.summary,
