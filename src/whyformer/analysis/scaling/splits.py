@@ -184,7 +184,7 @@ def rank_pace(
 
 
 def _preference(split: StepSplit) -> tuple[float, ...]:
-    """Key to sort by: of what fits the recipe's step, then the fastest; of what does not fit, the smallest."""
+    """Key to sort by: the recipe's step, then the fastest; of what does not fit, the smallest."""
     if not split.fits:
         return 1.0, float(split.needed), 0.0
     return 0.0, round(max(1.0, split.growth), 2), -split.tokens_per_second
