@@ -11,7 +11,7 @@ from whyformer.cli.console import say, tell
 from whyformer.language import display_width, padded, translated
 
 if TYPE_CHECKING:
-    from whyformer.analysis.scaling.splits import ScalingPlan, Split
+    from whyformer.analysis.scaling.splits import ScalingPlan, StepSplit
 
 
 def plan(
@@ -106,7 +106,7 @@ def _plan_lines(found: "ScalingPlan", rate: float | None) -> Iterator[str]:
     )
 
 
-def _memory_table(split: "Split") -> Iterator[str]:
+def _memory_table(split: "StepSplit") -> Iterator[str]:
     """A line for each part, layers of a stack together."""
     parts: dict[str, int] = {}
     layers: dict[str, int] = {}

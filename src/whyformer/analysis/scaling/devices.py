@@ -1,4 +1,4 @@
-"""What machines can do, as the paper model takes it: GPUs by their data sheets, this one as measured.
+"""Abilities of machines, as the paper model takes them: GPUs by their data sheets, this one as measured.
 
 Assumed, and said so in the plan: the share of its peak that a device reaches, what remains of its memory
 beside torch, and that a link carries four fifths of what is written on it.

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from typing_extensions import override
 
 WEIGHTS, GRADIENTS, OPTIMIZER = "weights", "gradients", "optimizer"
-LOSS, BACKWARD = "loss", "backward"
+LOSS_PART, BACKWARD = "loss", "backward"
 STATIC = frozenset({WEIGHTS, GRADIENTS, OPTIMIZER})
 """Holders whose bytes follow from the weights alone, whatever the batch."""
 
@@ -51,7 +51,7 @@ class Ledger(TorchDispatchMode):
         """Maximum of bytes of holders that are not ``STATIC``."""
         self.operations = 0
         """Number of operations."""
-        self.holder = LOSS
+        self.holder = LOSS_PART
         """Holder of what is made now."""
         self._held: dict[int, tuple[str, int, weakref.ref[Any]]] = {}
 

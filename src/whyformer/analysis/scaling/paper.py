@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 from typing_extensions import override
 
-from whyformer.analysis.scaling.ledger import BACKWARD, LOSS, OPTIMIZER, STATIC, WEIGHTS, Ledger
+from whyformer.analysis.scaling.ledger import BACKWARD, LOSS_PART, OPTIMIZER, STATIC, WEIGHTS, Ledger
 from whyformer.kernels.library import idle_kernels
 from whyformer.kernels.place import as_on_accelerator
 from whyformer.machine import Precision
@@ -95,7 +95,7 @@ def step_memory(
             ledger.peak.clear()
             ledger.most_moving = ledger.operations = 0
             for batch in batches:
-                ledger.holder = LOSS
+                ledger.holder = LOSS_PART
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
                     found = losses(batch)
                 ledger.holder = BACKWARD

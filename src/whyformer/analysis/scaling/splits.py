@@ -18,7 +18,7 @@ from whyformer.analysis.scaling.paper import (
     step_memory,
     weight_shapes,
 )
-from whyformer.analysis.scaling.traffic import Shard, Traffic, traffic
+from whyformer.analysis.scaling.traffic import Sharding, Traffic, traffic
 from whyformer.analysis.scaling.workload import PlannedRecipe, Sample
 from whyformer.machine import Precision
 from whyformer.training.objective import ModelWithObjective
@@ -32,10 +32,10 @@ _UPDATE = 7 * _BYTES
 
 
 @dataclass(frozen=True)
-class Split:
+class StepSplit:
     """One way to share a step out."""
 
-    shard: Shard
+    shard: Sharding
     tokens: int
     """Maximum number of tokens of a batch."""
     accumulate: int
@@ -77,10 +77,10 @@ class ScalingPlan:
     """Operations of matrix products per prediction."""
     measured: bool
     """Whether the speed of a rank was measured here, by steps of this training."""
-    splits: tuple[Split, ...]
+    splits: tuple[StepSplit, ...]
 
     @property
-    def best(self) -> Split | None:
+    def best(self) -> StepSplit | None:
         """The best that fits; None where none does."""
         return self.splits[0] if self.splits[0].fits else None
 
@@ -136,7 +136,7 @@ def plan_scaling(
     """
     shapes = weight_shapes(planned.work)
     batching = planned.recipe.training.batching
-    whole, splits, flops, measured = batching.tokens * batching.accumulate, list[Split](), 0.0, False
+    whole, splits, flops, measured = batching.tokens * batching.accumulate, list[StepSplit](), 0.0, False
     for tokens in _budgets(batching.tokens, planned.longest):
         say(f"on paper: batches of {tokens:,} tokens")
         sample = planned.sample(tokens)
@@ -154,7 +154,7 @@ def plan_scaling(
         for shard in ("none", "full") if ranks > 1 else ("none",):
             pace = rank_pace(device, ranks, shard, shapes, batches=batches, seconds=seconds)
             splits.append(
-                Split(
+                StepSplit(
                     shard,
                     tokens,
                     batches * ranks,
@@ -173,7 +173,7 @@ def plan_scaling(
 
 
 def rank_pace(
-    device: DeviceFacts, ranks: int, shard: Shard, shapes: WeightShapes, *, batches: int, seconds: float
+    device: DeviceFacts, ranks: int, shard: Sharding, shapes: WeightShapes, *, batches: int, seconds: float
 ) -> tuple[float, Traffic]:
     """Seconds that a rank computes in a step of so many ``batches`` of ``seconds`` each, and its traffic."""
     count, units = _count(shapes.every), len(shapes.blocks) + 1
@@ -183,8 +183,8 @@ def rank_pace(
     return computing, traffic(device, ranks, shard, count, batches=batches, computing=computing, units=units)
 
 
-def _preference(split: Split) -> tuple[float, ...]:
-    """What fits, then what keeps the recipe's step, then the fastest; of what does not fit, the smallest."""
+def _preference(split: StepSplit) -> tuple[float, ...]:
+    """Key to sort by: the recipe's step, then the fastest; of what does not fit, the smallest."""
     if not split.fits:
         return 1.0, float(split.needed), 0.0
     return 0.0, round(max(1.0, split.growth), 2), -split.tokens_per_second
@@ -198,7 +198,7 @@ def _budgets(tokens: int, longest: int) -> Iterator[int]:
             yield tokens >> halving
 
 
-def rank_memory(step: StepMemory, shapes: WeightShapes, shard: Shard, ranks: int) -> dict[str, int]:
+def rank_memory(step: StepMemory, shapes: WeightShapes, shard: Sharding, ranks: int) -> dict[str, int]:
     """Bytes of a rank when it holds the most, by part: those of ``step``, spread over ``ranks``.
 
     Without shards a rank copies its gradients once, to send them together. With shards it holds its part of

@@ -8,7 +8,7 @@ from typing import Literal
 
 from whyformer.analysis.scaling.devices import DeviceFacts
 
-Shard = Literal["none", "full"]
+Sharding = Literal["none", "full"]
 """Who holds weights, gradients and the optimizer's state: every rank all of them, or each its part."""
 
 _CARRIED = 0.8
@@ -42,7 +42,7 @@ def bandwidth(device: DeviceFacts, ranks: int) -> float:
 def traffic(
     device: DeviceFacts,
     ranks: int,
-    shard: Shard,
+    shard: Sharding,
     weights: int,
     *,
     batches: int,
