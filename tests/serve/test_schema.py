@@ -32,7 +32,7 @@ def test_the_document_holds(whole_service: Running, tmp_path: Path, examples: in
     settings.write_text(SETTINGS.format(hooks=json.dumps(str(hooks))), encoding="utf-8")
     program = str(Path(sys.executable).with_name("schemathesis"))
     options = ["--max-examples", str(examples), "--continue-on-failure", "--checks", "all", "--no-color"]
-    phases = ["--phases", "examples,coverage,fuzzing", "--request-timeout", "60", "--seed", "1"]
+    phases = ["--phases", "examples,coverage,fuzzing", "--request-timeout", "300", "--seed", "1"]
     address = f"{whole_service.address}/openapi.json"
     done = subprocess.run(
         [program, "--config-file", str(settings), "run", address, *options, *phases],

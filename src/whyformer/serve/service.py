@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -62,7 +62,7 @@ class HostedRun:
     """Object that makes vectors of texts by the same weights; None for a run that makes none."""
     reopen: "Callable[[], HostedRun] | None" = None
     """Loads it anew, as its folder is then; None for one without a folder."""
-    texts: TextFacts = TextFacts()
+    texts: TextFacts = field(default_factory=TextFacts)
     """Languages and examples, where its recipe tells them."""
 
 
