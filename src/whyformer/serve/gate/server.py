@@ -128,6 +128,13 @@ class _Connection(HttpToolsProtocol):
         cycle = cast(RequestResponseCycle | None, self.cycle)
         return cycle is not None and not cycle.response_complete
 
+    @property
+    def _waits_for_body(self) -> bool:
+        """Whether a request is taken whose body is not whole, and nothing was said to it or one before."""
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        is_alone = cycle is not None and not cycle.response_started and not self.pipeline
+        return is_alone and not self._is_in_head
+
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self.seconds, self._end)
 
@@ -143,7 +150,7 @@ class _Connection(HttpToolsProtocol):
             # The answer to the request before comes first.
             self._start_timer()
             return
-        if self._head:
+        if self._head or self._waits_for_body:
             self.transport.write(_LATE)
         self.transport.close()
 
