@@ -42,6 +42,7 @@ PIECES = (
 )
 PARTS = st.lists(st.sampled_from(PIECES))
 BODIES = st.binary(max_size=60) | JSON | PARTS.map(b"".join) | st.tuples(JSON, st.binary()).map(b"".join)
+PART = "--x\r\nContent-Disposition: form-data; "
 MANY = pytest.param(600, marks=pytest.mark.slow)
 
 
@@ -209,7 +210,7 @@ def test_clients_that_never_read_lose_their_handles(whole_service: Running, kind
         ("/translate", KINDS[0], "{"),
         ("/translate", KINDS[1], "q=0"),
         ("/v1/completions", KINDS[0], "{"),
-        ("/v1/audio/transcriptions", KINDS[2], "--x\r\n"),
+        ("/v1/audio/transcriptions", KINDS[2], f"{PART}name=\"model\"\r\n\r\n"),
     ],
 )
 def test_slow_senders_keep_nobody_waiting(whole_service: Running, path: str, kind: str, begun: str):
