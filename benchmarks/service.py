@@ -13,17 +13,21 @@ precision, batches of 64), in turns with them. Requests are real sentences of th
   where others use the machine, too.
 - open: single sentences at random moments, 80 % of the closed rate. The time counts from the moment a request
   was due.
-- overload: ten times the closed rate against a server whose answers are worth nothing after --deadline
-  seconds. Goodput is what was answered with 200 within that.
-- peers: the same client, connections and requests against FastAPI around `whyformer.load(RUN)`, and around
-  CTranslate2 in int8 with the same weights, where the run can be exported.
+- overload: against a server whose answers are worth nothing after --deadline seconds, in turns a closed loop
+  and ten times the rate that it had just before. Goodput is what was answered with 200 within the deadline.
+  The client takes its part of the same processors: "client busy" says how much, and "late" how far it fell
+  behind its own plan.
+- peers: the same client, connections and requests, in turns with ours, against FastAPI around
+  `whyformer.load(RUN)`, and around CTranslate2 in int8 with the same weights, where the run can be exported
+  (its positions have to be sinusoidal).
+
+All in less than six minutes, with a range for each figure: --phase 4 --seconds 340.
 """
 
 import argparse
 import json
 import os
 import resource
-import signal
 import statistics
 import subprocess
 import sys
@@ -32,11 +36,11 @@ import time
 import urllib.request
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from report import Spread, machine, publish
+from served import Phase, Process, started
 
 from whyformer.data.corpora.parallel import load_held_out
 from whyformer.errors import WhyformerError
@@ -58,77 +62,6 @@ START = 120.0
 """Seconds in which a server has to be ready."""
 ARMS = ("closed", "open", "overload", "peers")
 WIDTHS = (LIST, 1)
-
-
-@dataclass
-class Process:
-    """A server."""
-
-    process: "subprocess.Popen[str]"
-    port: int
-
-    @property
-    def processor(self) -> float:
-        """Seconds of processor time that it took so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    @property
-    def peak(self) -> int:
-        """Most memory that it had, in bytes."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
-
-
-@dataclass
-class Phase:
-    """What a client has seen of a server for some seconds."""
-
-    width: int
-    seconds: float
-    told: dict[str, Any]
-    processor: float
-    """Seconds of processor time that the server took."""
-
-    def good(self, within: float = float("inf")) -> int:
-        """Sentences that were answered with 200 within so many seconds, in the phase."""
-        moments = zip(self.told["status"], self.told["due"], self.told["answered"], strict=True)
-        return self.width * sum(
-            status == 200 and end - due <= within and end <= self.seconds for status, due, end in moments
-        )
-
-    @property
-    def rate(self) -> float:
-        """Sentences a second."""
-        return self.good() / self.seconds
-
-    @property
-    def all_good(self) -> int:
-        """Sentences that were answered with 200, also at the end of the phase."""
-        return self.width * self.told["status"].count(200)
-
-    def latencies(self) -> list[float]:
-        """Milliseconds of each good answer from the moment its request was due."""
-        moments = zip(self.told["status"], self.told["due"], self.told["answered"], strict=True)
-        return [1000 * (end - due) for status, due, end in moments if status == 200]
-
-    def refusals(self) -> list[float]:
-        """Milliseconds until each refusal, from the moment its request was sent."""
-        moments = zip(self.told["status"], self.told["sent"], self.told["answered"], strict=True)
-        return [1000 * (end - sent) for status, sent, end in moments if status in (429, 503)]
-
-    def record(self) -> dict[str, Any]:
-        """The figures for the file, without each request's own."""
-        kept = ("asked", "not_sent", "lost", "without_hint", "processor")
-        statuses = {str(each): self.told["status"].count(each) for each in sorted({*self.told["status"]})}
-        return {
-            "width": self.width,
-            "seconds": self.seconds,
-            "good": self.good(),
-            "server_processor": self.processor,
-            "status": statuses,
-            "client": {key: self.told[key] for key in kept},
-        }
 
 
 class Bench:
@@ -223,15 +156,15 @@ def measure(asked: argparse.Namespace, sources: Sequence[str], about: dict[str, 
         if "open" in asked.arms and closed.get(1) and bench.has_time("open", asked.phase + 5):
             rows.append(open_row(bench, server, statistics.median(each.rate for each in closed[1])))
             tell()
-    if "overload" in asked.arms and bench.has_time("overload", 2 * asked.phase + 20):
+    if "overload" in asked.arms and bench.has_time("overload", 4 * asked.phase + 30):
         with served(asked.run, "--deadline", str(asked.deadline)) as server:
             warm(bench, server)
-            rows += [
-                overload_row(bench, server, width, peaks, asked.deadline) for width, peaks in closed.items()
-            ]
+            rows += overload_rows(bench, server, asked)
             tell()
-    if "peers" in asked.arms:
-        rows += peer_rows(bench, asked, closed, about)
+    if "peers" in asked.arms and bench.has_time("peers", 8 * asked.phase + 30):
+        with served(asked.run) as server:
+            warm(bench, server)
+            rows += peer_rows(bench, server, asked, about)
     tell(done=True)
 
 
@@ -258,36 +191,6 @@ def served(run: Path, *options: str) -> Generator[Process]:
     command = ["-m", "whyformer", "serve", f"{NAME}={run}", "--port", "0", "--precision", "auto", *options]
     with started(command) as server:
         yield server
-
-
-@contextmanager
-def started(command: Sequence[str]) -> Generator[Process]:
-    """A server whose first line has its address, until it is no longer needed."""
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=os.environ | {"WHYFORMER_LANG": "en"},
-        )
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        _, found, rest = line.partition("127.0.0.1:")
-        if not found:
-            process.kill()
-            log.seek(0)
-            sys.exit(f"a server does not start: {log.read().strip()[-300:]}")
-        server = Process(process, int(rest.partition(";")[0]))
-        try:
-            yield server
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def warm(bench: Bench, server: Process) -> None:
@@ -370,31 +273,58 @@ def open_row(bench: Bench, server: Process, peak: float) -> dict[str, str]:
     )
 
 
+def overload_rows(bench: Bench, server: Process, asked: argparse.Namespace) -> list[dict[str, str]]:
+    """Goodput at ten times the peak, in turns with the peak itself, and how refusals come."""
+    pairs = {width: list[tuple[Phase, Phase]]() for width in WIDTHS}
+    for number in range(asked.rounds):
+        if number and not bench.has_time(f"overload, round {number + 1}", 4 * bench.length + 15):
+            break
+        for width, measured in pairs.items():
+            peak = bench.phase(server, width, "peak")
+            # Whoever is stopped for a whole phase by others has no rate to be overloaded by.
+            rate = OVERLOAD * max(peak.rate, 1.0) / width
+            measured.append((peak, bench.phase(server, width, "overload", rate)))
+    return [overload_row(width, measured, server, asked.deadline) for width, measured in pairs.items()]
+
+
 def overload_row(
-    bench: Bench, server: Process, width: int, peaks: Sequence[Phase], deadline: float
+    width: int, measured: Sequence[tuple[Phase, Phase]], server: Process, deadline: float
 ) -> dict[str, str]:
-    """Goodput at ten times the peak, and how refusals come."""
-    peak = statistics.median(each.rate for each in peaks)
-    phase = bench.phase(server, width, "overload", OVERLOAD * peak / width, 2 * bench.length)
-    good, refusals = phase.good(deadline) / phase.seconds, sorted(phase.refusals()) or [0.0]
-    asked = max(1, phase.told["asked"] + phase.told["not_sent"])
-    late = sum(each > 50 for each in refusals)
+    """What became of requests of ``width`` sentences."""
+    phases = [phase for _, phase in measured]
+    goods = [phase.good(deadline) / phase.seconds for phase in phases]
+    ratio = Spread.of([good / max(peak.rate, 1.0) for good, (peak, _) in zip(goods, measured, strict=True)])
+    refusals = [sorted(phase.refusals()) or [0.0] for phase in phases]
+    asked = sum(phase.told["asked"] + phase.told["not_sent"] for phase in phases)
+    told = {key: sum(phase.told[key] for phase in phases) for key in ("without_hint", "not_sent", "lost")}
+    waits = [
+        Spread.of([statistics.median(each) for each in refusals]).text(1),
+        Spread.of([each[int(0.99 * len(each))] for each in refusals]).text(1),
+        Spread.of([each[-1] for each in refusals]).text(0),
+    ]
+    busy = Spread.of([100 * phase.told["processor"] / phase.seconds for phase in phases])
     return row(
         f"service, {OVERLOAD} x, {_requests(width)}",
-        rate=f"{good:.1f}",
-        processor=f"{1000 * phase.processor / max(1, phase.all_good):.2f}",
-        more=f"goodput / peak {good / peak:.2f}; offered {asked / phase.seconds:,.0f} requests/s, refused "
-        f"{len(refusals) / asked:.0%}, p50 {statistics.median(refusals):.1f}, slowest {refusals[-1]:.0f} ms, "
-        f"over 50 ms {late}, without Retry-After {phase.told['without_hint']}, not sent "
-        f"{phase.told['not_sent']}, lost {phase.told['lost']}; peak memory {server.peak / 2**20:.0f} MiB; "
-        f"client busy {phase.told['processor'] / phase.seconds:.0%}",
+        rate=Spread.of(goods).text(1),
+        processor=f"{1000 * cost(phases):.2f}",
+        more=f"goodput / peak {ratio.text(2)}; offered {asked / sum(each.seconds for each in phases):,.0f} "
+        f"requests/s, refused {sum(map(len, refusals)) / max(1, asked):.0%}, ms p50 {waits[0]}, "
+        f"p99 {waits[1]}, slowest {waits[2]}, over 50 ms {sum(ms > 50 for each in refusals for ms in each)}, without "
+        f"Retry-After {told['without_hint']}, not sent {told['not_sent']}, lost {told['lost']}; peak memory "
+        f"{server.peak / 2**20:.0f} MiB; client busy {busy.text()}% of a processor, late p99 "
+        f"{max(each.lateness() for each in phases):.0f} ms",
     )
 
 
+def cost(phases: Sequence[Phase]) -> float:
+    """Seconds of the server's processor time for each good answer, refusals and all."""
+    return sum(each.processor for each in phases) / max(1, sum(each.all_good for each in phases))
+
+
 def peer_rows(
-    bench: Bench, asked: argparse.Namespace, closed: dict[int, list[Phase]], about: dict[str, str]
+    bench: Bench, ours: Process, asked: argparse.Namespace, about: dict[str, str]
 ) -> list[dict[str, str]]:
-    """Rows of plain services."""
+    """Rows of plain services, each in turns with ours."""
     peers = {
         "FastAPI around load(RUN)": ["whyformer", str(asked.run)],
         "FastAPI around load(RUN, precision='auto')": ["whyformer", str(asked.run), "auto"],
@@ -407,31 +337,40 @@ def peer_rows(
         except (WhyformerError, ImportError) as error:
             about["left out"] = f"CTranslate2: {error}"
         for name, command in peers.items():
-            if not bench.has_time(name, 2 * asked.phase + 30):
+            if not bench.has_time(name, 4 * asked.phase + 30):
                 continue
-            with started([str(HERE / "plain_services.py"), *command]) as server:
-                warm(bench, server)
-                for width in WIDTHS:
-                    phase = bench.phase(server, width, name)
-                    mine = statistics.median(each.rate for each in closed[width])
-                    cost = phase.processor / max(1, phase.all_good)
-                    failed = len(phase.told["status"]) - phase.all_good // width
-                    ours = statistics.median(each.processor / max(1, each.all_good) for each in closed[width])
-                    rows.append(
-                        row(
-                            f"{name}, {_requests(width)}",
-                            rate=f"{phase.rate:.1f}",
-                            processor=f"{1000 * cost:.2f}",
-                            more=f"{times(mine, phase.rate)}; by processor x{cost / ours:.2f}; "
-                            f"failed {failed}",
-                        )
-                    )
+            with started([str(HERE / "plain_services.py"), *command]) as theirs:
+                warm(bench, theirs)
+                pairs = {width: list[tuple[Phase, Phase]]() for width in WIDTHS}
+                for number in range(max(1, asked.rounds - 1)):
+                    if number and not bench.has_time(f"{name}, round {number + 1}", 4 * bench.length + 5):
+                        break
+                    for width, measured in pairs.items():
+                        mine = bench.phase(ours, width, f"ours beside {name}")
+                        measured.append((mine, bench.phase(theirs, width, name)))
+                rows += [peer_row(name, width, measured) for width, measured in pairs.items()]
     return rows
 
 
-def times(mine: float, theirs: float) -> str:
+def peer_row(name: str, width: int, measured: Sequence[tuple[Phase, Phase]]) -> dict[str, str]:
+    """How a plain service does by ours."""
+    phases = [phase for _, phase in measured]
+    theirs, ours = cost(phases), cost([phase for phase, _ in measured])
+    failed = sum(len(each.told["status"]) - each.all_good // width for each in phases)
+    return row(
+        f"{name}, {_requests(width)}",
+        rate=Spread.of([each.rate for each in phases]).text(1),
+        processor=f"{1000 * theirs:.2f}",
+        more=f"{times([(mine.rate, other.rate) for mine, other in measured])}; by processor "
+        f"x{theirs / ours if ours else 0:.2f}; failed {failed}",
+    )
+
+
+def times(rates: Sequence[tuple[float, float]]) -> str:
     """How many times their rate ours is; they may have answered nothing while they were watched."""
-    return f"ours is x{mine / theirs:.2f}" if theirs else "nothing was answered in time"
+    if not all(theirs for _, theirs in rates):
+        return "nothing was answered in time"
+    return f"ours is x{Spread.of([mine / theirs for mine, theirs in rates]).text(2)}"
 
 
 def beam_of(run: Path) -> list[str]:

@@ -47,7 +47,7 @@ async def asked(load_generator: Any, answers: list[bytes], **plan: Any) -> Any:
 
     server = await asyncio.start_server(quiet, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    told = await load_generator.Client(load_generator.Plan(port=port, **plan)).run()
+    told = await asyncio.to_thread(load_generator.Client(load_generator.Plan(port=port, **plan)).run)
     server.close()
     for writer in writers:
         writer.close()

@@ -191,7 +191,6 @@ def test_clients_that_never_read_lose_their_handles(whole_service: Running, kind
         with contextlib.suppress(OSError):
             for _ in range(500):
                 each.sendall(sent)
-    assert handles(whole_service) >= before + len(opened)
     # So long each: a reply that is not taken, the last word, the closing; and a while on a busy machine.
     for _ in range(1200):
         if handles(whole_service) <= before:
@@ -210,7 +209,7 @@ def test_clients_that_never_read_lose_their_handles(whole_service: Running, kind
         ("/translate", KINDS[0], "{"),
         ("/translate", KINDS[1], "q=0"),
         ("/v1/completions", KINDS[0], "{"),
-        ("/v1/audio/transcriptions", KINDS[2], f"{PART}name=\"model\"\r\n\r\n"),
+        ("/v1/audio/transcriptions", KINDS[2], f'{PART}name="model"\r\n\r\n'),
     ],
 )
 def test_slow_senders_keep_nobody_waiting(whole_service: Running, path: str, kind: str, begun: str):

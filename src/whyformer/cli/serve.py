@@ -54,6 +54,7 @@ def serve(
     max_beams: Annotated[int, typer.Option(min=1, help="Hypotheses of a search.")] = 16,
     max_alternatives: Annotated[int, typer.Option(min=1, help="Outputs for one text.")] = 10,
     max_sessions: Annotated[int, typer.Option(min=1, help="WebSockets at a time.")] = 32,
+    max_queue: Annotated[int, typer.Option(min=1, help="Requests that wait for a run.")] = 1_024,
     log: Annotated[LogStyle, typer.Option(help="The form of the logs on standard error.")] = "plain",
     log_texts: Annotated[bool, typer.Option("--log-texts", help="Write texts to the logs, too.")] = False,
 ) -> None:
@@ -69,6 +70,7 @@ def serve(
             f"the service needs {error.name}, which is not installed: `pip install 'whyformer[serve]'`."
         ) from None
     from whyformer.runs.execution import Execution
+    from whyformer.serve.batching.queue import QueueLimits
     from whyformer.serve.dialects import dialects_of
     from whyformer.serve.hosting import host_run, named_runs
     from whyformer.serve.key_file import read_keys
@@ -89,7 +91,7 @@ def serve(
     with _listener(host, port) as listener:
         hosted = [host_run(name, folder, execution) for name, folder in folders.items()]
         start_logging(log, sys.stderr)
-        serve_at(listener, Service(hosted), dialects_of, settings, grace, _announce)
+        serve_at(listener, Service(hosted, QueueLimits(max_queue)), dialects_of, settings, grace, _announce)
 
 
 def _listener(host: str, port: int) -> "socket.socket":

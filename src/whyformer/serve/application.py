@@ -1,6 +1,7 @@
 """The application: one process that speaks every dialect of a service."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -10,6 +11,7 @@ from whyformer import __version__
 from whyformer.serve.gate.dialect import Dialect, Dialects
 from whyformer.serve.gate.faults import install_handlers
 from whyformer.serve.gate.passage import Gate
+from whyformer.serve.gate.shedding import LoadShedder
 from whyformer.serve.operation.guarded import GuardedService
 from whyformer.serve.operation.health import health_router
 from whyformer.serve.operation.lifecycle import Lifecycle
@@ -18,9 +20,17 @@ from whyformer.serve.operation.settings import Settings
 from whyformer.serve.service import Service
 
 
+class ServiceApplication(NamedTuple):
+    """What answers requests."""
+
+    asgi: ASGIApp
+    shedder: LoadShedder
+    """Asked by the server first."""
+
+
 def make_application(
     service: Service, dialects: Sequence[Dialect], settings: Settings, lifecycle: Lifecycle
-) -> ASGIApp:
+) -> ServiceApplication:
     """The application that answers for ``service`` in ``dialects``, by the rules of ``settings``."""
     table = Dialects(dialects)
     metrics = ServiceMetrics(service, lifecycle)
@@ -34,13 +44,15 @@ def make_application(
     for dialect in (*dialects, operation):
         said = {"model": dialect.error_model, "description": "A refusal, in one sentence."}
         application.include_router(dialect.router(guarded), responses={"4XX": said, "5XX": said})
-    gate = Gate(application, table, settings, lifecycle, metrics, service.refusal)
+    shedder = LoadShedder(table, settings, lifecycle, metrics, service.refusal)
+    gate = Gate(application, table, settings, lifecycle, metrics, shedder)
     if not settings.hosts.origins:
-        return gate
-    return CORSMiddleware(
+        return ServiceApplication(gate, shedder)
+    asgi = CORSMiddleware(
         gate,
         allow_origins=settings.hosts.origins,
         allow_methods=["GET", "POST"],
         allow_headers=["*"],
         expose_headers=["X-Request-Id", "Retry-After"],
     )
+    return ServiceApplication(asgi, shedder)

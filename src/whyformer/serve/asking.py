@@ -18,6 +18,10 @@ class Asking:
     """Time at which the request came."""
     texts: int | None = None
     """Number of texts that the client has sent, where they are asked for in more pieces."""
+    is_settled: bool = field(default=False, init=False)
+    """Whether it is in a queue, or will never be in one."""
+    when_settled: Callable[[], None] | None = field(default=None, init=False, repr=False)
+    """Called as soon as it is settled."""
     _gone: bool = field(default=False, init=False)
     _told: dict[object, Callable[[], None]] = field(
         default_factory=dict[object, Callable[[], None]], init=False, repr=False
@@ -34,6 +38,13 @@ class Asking:
         if gone:
             for tell in [*self._told.values()]:
                 tell()
+
+    def settle(self) -> None:
+        """Say that it is in a queue now, or will never be in one."""
+        settled, self.when_settled = self.when_settled, None
+        self.is_settled = True
+        if settled is not None:
+            settled()
 
     @contextmanager
     def telling(self, leave: Callable[[], None]) -> Generator[None]:

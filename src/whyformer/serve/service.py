@@ -122,8 +122,11 @@ class Service:
         """
         self._lane(run).calls.check_room(asking)
 
-    def refusal(self, asking: Asking) -> RefusalError | None:
-        """Refusal that a request gets now whichever run it asks; None where one of them may have room."""
+    def refusal(self, asking: Asking, entering: int = 0) -> RefusalError | None:
+        """Refusal that a request gets now whichever run it asks; None where one of them may have room.
+
+        So many others are ``entering``: let in, but in no queue yet.
+        """
         refusal = None
         for name, run in self._runs.items():
             lanes = self._lanes.get(name)
@@ -131,7 +134,7 @@ class Service:
                 return None
             # Translations are not written piece by piece.
             for lane in lanes[:1] if isinstance(run.runner, Translator) else lanes:
-                if (refusal := lane.refusal(asking)) is None:
+                if (refusal := lane.refusal(asking, entering)) is None:
                     return None
         return refusal
 
@@ -238,11 +241,12 @@ class Service:
         self._observers.append(observer)
 
     def depths(self) -> dict[str, int]:
-        """Numbers of texts that wait, by the name of their run."""
-        return {
+        """Numbers of texts that wait, by the name of their run, also of one that nobody has asked yet."""
+        waiting = {
             name: sum(figures.waiting_items for figures in each.values())
             for name, each in self.figures().items()
         }
+        return dict.fromkeys(self._runs, 0) | waiting
 
     def figures(self) -> dict[str, dict[str, QueueFigures]]:
         """The figures of each run's queues by their names, ``calls`` and ``streams``, by the run's name."""

@@ -49,13 +49,14 @@ def serve_at(
         task.add_done_callback(reloads.discard)
 
     server = Server(
-        server_config(application, settings.limits),
+        server_config(application.asgi, settings.limits, application.shedder),
         lifecycle,
         grace,
         lambda: announce(_address(listener), service.runs),
         reload,
     )
     run_server(server, listener)
+    application.shedder.tell()
 
 
 def _address(listener: socket.socket) -> str:

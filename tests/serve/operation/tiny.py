@@ -5,6 +5,8 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -16,6 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 from typing_extensions import override
 
 from whyformer.decoding.search import SearchSpec
+from whyformer.errors import CheckpointError
 from whyformer.serve.gate.dialect import Dialect
 from whyformer.serve.gate.server import open_listener
 from whyformer.serve.key_file import read_keys
@@ -40,6 +43,11 @@ class TinyService(Service):
     """Turns texts around."""
 
     gone: ClassVar = list[str]()
+    is_full: ClassVar[bool] = False
+
+    @override
+    def refusal(self, asking: Asking, entering: int = 0) -> RefusalError | None:
+        return OverloadedError("too much.", retry_after=3) if TinyService.is_full else None
 
     @override
     async def translate(
@@ -109,6 +117,11 @@ def router(service: Service) -> APIRouter:
     async def fault(text: str) -> Answer:
         raise ValueError(f"could not do {text}")
 
+    @made.get("/tiny/fill")
+    async def fill(full: bool) -> Answer:
+        TinyService.is_full = full
+        return Answer(texts=[], id="")
+
     @made.get("/tiny/full")
     async def full() -> Answer:
         raise OverloadedError("the queue is full.", retry_after=3)
@@ -148,20 +161,30 @@ def dialects(service: Service, settings: Settings, lifecycle: Lifecycle) -> Sequ
     ]
 
 
+def reopened(weights: Path) -> HostedRun:
+    """The run whose weights' hash stands in a file, which may be written anew."""
+    time.sleep(0.2)
+    if not weights.exists():
+        raise CheckpointError(f"{weights} is missing.")
+    return replace(RUN, weights=weights.read_text(encoding="utf-8"), reopen=partial(reopened, weights))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--grace", type=float, default=5.0)
     parser.add_argument("--keys", type=Path)
     parser.add_argument("--log", default="json")
     parser.add_argument("--log-texts", action="store_true")
+    parser.add_argument("--allow-origin", action="append", default=[])
+    parser.add_argument("--weights", type=Path)
     given = parser.parse_args()
     keys = None if given.keys is None else read_keys(given.keys)
-    settings = Settings(Hosts("127.0.0.1", (), ()), LIMITS, keys, 60.0, given.log_texts)
+    settings = Settings(Hosts("127.0.0.1", (), given.allow_origin), LIMITS, keys, 60.0, given.log_texts)
     start_logging(given.log, sys.stderr)
     with open_listener("127.0.0.1", 0) as listener:
         serve_at(
             listener,
-            TinyService([RUN]),
+            TinyService([RUN if given.weights is None else reopened(given.weights)]),
             dialects,
             settings,
             given.grace,

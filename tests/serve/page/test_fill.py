@@ -81,7 +81,7 @@ def test_holes_are_filled_as_the_run_fills_them(address: str, filler: Filler):
         ({"text": TEXT, "more": 1}, 400, "more: "),
         ({}, 400, "text: "),
         ([], 400, "no object"),
-        (b"{", 400, "no valid JSON"),
+        (b"{", 400, "not JSON"),
         (b"\xff", 400, "not UTF-8"),
     ],
 )

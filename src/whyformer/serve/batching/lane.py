@@ -49,9 +49,9 @@ class Lane:
         """Refuse what would be refused however small it is; see ``WorkQueue.check_room``."""
         self._queue.check_room(asking)
 
-    def refusal(self, asking: Asking) -> RefusalError | None:
+    def refusal(self, asking: Asking, entering: int = 0) -> RefusalError | None:
         """Refusal that any request would get now; see ``WorkQueue.refusal``."""
-        return self._queue.refusal(asking)
+        return self._queue.refusal(asking, entering)
 
     async def ask(
         self, operation: Operation[ItemT, Any, AnswerT], items: Sequence[ItemT], asking: Asking
@@ -68,7 +68,10 @@ class Lane:
             return []
         if asking.gone:
             raise _abandoned()
-        self._queue.admit(work)
+        try:
+            self._queue.admit(work)
+        finally:
+            asking.settle()
         self._start()
         timer = self._timer(work)
         try:

@@ -19,7 +19,7 @@ from whyformer.serve.refusals import (
 LONGEST_RETRY = 60
 """Seconds after which a client is asked to come again at most; clients give up on much longer ones."""
 _MEMORY = 0.9
-"""Share that the measured speed keeps of what it was before a call."""
+"""Share that a measured speed or size keeps of what it was before."""
 _SAFE = 0.7
 """Share of the time until its deadline in which a request must be expected to be done, or it is refused."""
 _SIDE_BY_SIDE = 16
@@ -57,6 +57,7 @@ class WorkQueue:
         self._works: dict[AnyWork, None] = {}
         self._alike: dict[Operation[object, object, object], dict[AnyWork, None]] = {}
         self._speed = _Speed()
+        self._mean_cost = 0.0
         self._figures = QueueFigures()
 
     def figures(self) -> QueueFigures:
@@ -78,12 +79,16 @@ class WorkQueue:
             self._works[work] = None
             self._alike.setdefault(work.operation, {})[work] = None
             self._figures.enter(len(work.items), cost)
+            self._mean_cost = _MEMORY * self._mean_cost + (1 - _MEMORY) * cost
             self._lock.notify()
 
-    def refusal(self, asking: Asking) -> RefusalError | None:
-        """Refusal that any request of ``asking`` would get now, however small; it counts as none."""
+    def refusal(self, asking: Asking, entering: int = 0) -> RefusalError | None:
+        """Refusal that any request of ``asking`` would get now, however small; it counts as none.
+
+        So many others are ``entering``: on their way here, each as large as those before, as far as is known.
+        """
         with self._lock:
-            return self._refusal(1, asking)
+            return self._refusal(1, asking, entering)
 
     def check_room(self, asking: Asking) -> None:
         """Refuse a request that would be refused however small it is, before anybody works on it.
@@ -101,7 +106,7 @@ class WorkQueue:
             self._figures.count(refusal.reason)
             raise refusal
 
-    def _refusal(self, cost: int, asking: Asking) -> RefusalError | None:
+    def _refusal(self, cost: int, asking: Asking, entering: int = 0) -> RefusalError | None:
         limits, figures = self._limits, self._figures
         if cost > limits.tokens:
             return RequestTooLargeError(
@@ -112,11 +117,12 @@ class WorkQueue:
         left = math.inf if deadline is None else deadline - time.monotonic()
         if left <= 0:
             return DeadlinePassedError("the time for this request was over before it began.")
-        outstanding = figures.waiting_tokens + figures.running_tokens
+        coming = round(entering * self._mean_cost)
+        outstanding = figures.waiting_tokens + figures.running_tokens + coming
         ahead = self._seconds(outstanding)
         is_full = (
-            len(self._works) >= limits.requests
-            or figures.waiting_tokens + cost > limits.tokens
+            len(self._works) + entering >= limits.requests
+            or figures.waiting_tokens + coming + cost > limits.tokens
             or ahead > limits.seconds
         )
         # Nothing that was measured keeps a request from an engine that is idle, or it would stay so.

@@ -63,6 +63,10 @@ class Dialects:
         self.plain = Dialect("other", (), lambda _: APIRouter(), key="none")
         """Dialect of all other paths."""
 
+    def of_path(self, path: str) -> Dialect:
+        """The dialect of a request over HTTP for ``path``."""
+        return self.of({"type": "http", "path": path})
+
     def of(self, scope: Scope) -> Dialect:
         """The dialect of a request, by its ``scope``."""
         covers = (each for each in self.all if each.covers(scope["type"], scope["path"]))

@@ -15,7 +15,7 @@ from whyformer.serve.service import Asking
 _ID = re.compile("[!-~]{1,128}")
 # How long a refused client may go on sending, so that it reads the refusal before the connection ends.
 _LINGER_SECONDS = 2.0
-_SMALL = 2**16
+SMALL_BODY = 2**16
 """Bytes of a body that is taken whole from a client that is refused."""
 
 CLOSED = 499
@@ -26,10 +26,14 @@ class ClientGoneError(Exception):
     """The client has left or takes nothing more."""
 
 
+def given_id(given: str) -> str | None:
+    """The id that a client has ``given`` its request; None if it is not short or no visible ASCII."""
+    return given if _ID.fullmatch(given) else None
+
+
 def new_asking(headers: Headers, patience: float | None) -> Asking:
-    """The asking of a request with ``headers``, by the id in them if that is short and visible ASCII."""
-    given = headers.get("x-request-id", "")
-    asking = Asking(given if _ID.fullmatch(given) else secrets.token_hex(8))
+    """The asking of a request with ``headers``, by the id in them if that can be kept."""
+    asking = Asking(given_id(headers.get("x-request-id", "")) or secrets.token_hex(8))
     if patience is not None:
         asking.deadline = asking.began + patience
     return asking
@@ -152,7 +156,7 @@ class Exchange:
     async def forget_body(self) -> None:
         """Take a small body and forget it, so that the connection can stay after a refusal."""
         length = self._headers.get("content-length", "")
-        if "expect" in self._headers or not length or int(length) > _SMALL:
+        if "expect" in self._headers or not length or int(length) > SMALL_BODY:
             return
         while self.has_more:
             message = await self._receive()

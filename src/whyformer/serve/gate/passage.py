@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
 from starlette.datastructures import Headers, QueryParams
@@ -13,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 from whyformer.serve.gate.dialect import Dialect, Dialects
 from whyformer.serve.gate.exchange import ClientGoneError, Exchange, new_asking
 from whyformer.serve.gate.faults import as_refusal, refusal_response
+from whyformer.serve.gate.shedding import LoadShedder
 from whyformer.serve.gate.websocket import WebSocketSession
 from whyformer.serve.operation.keys import bearer, unauthorized
 from whyformer.serve.operation.lifecycle import RETRY_SECONDS, Lifecycle, ending
@@ -37,15 +38,15 @@ class Gate:
         settings: Settings,
         lifecycle: Lifecycle,
         metrics: ServiceMetrics,
-        refusal: Callable[[Asking], RefusalError | None],
+        shedder: LoadShedder,
     ) -> None:
-        """Stand before ``application``; ``refusal`` tells why all work would be refused at this moment."""
+        """Stand before ``application``; ``shedder`` has let in some of the requests already."""
         self._application = application
         self._dialects = dialects
         self._settings = settings
         self._lifecycle = lifecycle
         self._metrics = metrics
-        self._refusal = refusal
+        self._shedder = shedder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, one WebSocket, or the server's own messages."""
@@ -58,8 +59,9 @@ class Gate:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         dialect = self._dialects.of(scope)
-        asking = new_asking(Headers(scope=scope), self._settings.patience)
-        scope.setdefault("state", {})["asking"] = asking
+        let_in: Asking | None = scope.setdefault("state", {}).get("asking")
+        asking = let_in or new_asking(Headers(scope=scope), self._settings.patience)
+        scope["state"]["asking"] = asking
         exchange = Exchange(scope, receive, send, self._settings.limits, asking)
         is_operation = scope["path"] in _OPERATION
         refusal: RefusalError | None = None
@@ -71,11 +73,13 @@ class Gate:
             else:
                 self._lifecycle.check_ready()
                 with self._lifecycle.busy():
-                    if scope["method"] == "POST" and dialect is not self._dialects.plain:
+                    is_work = scope["method"] == "POST" and dialect is not self._dialects.plain
+                    if is_work and let_in is None:
                         await self._check_room(exchange)
                     refusal = await self._answer(scope, exchange)
         except RefusalError as early:
             refusal = early
+        asking.settle()
         with suppress(ClientGoneError):
             if refusal is not None and not exchange.status:
                 exchange.is_last |= not self._lifecycle.is_ready
@@ -107,7 +111,7 @@ class Gate:
         Raises:
             RefusalError: none would.
         """
-        refusal = self._refusal(exchange.asking)
+        refusal = self._shedder.refusal(exchange.asking)
         if refusal is not None:
             await exchange.forget_body()
             raise refusal

@@ -2,22 +2,20 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Generator
 from types import FrameType
-from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
 
-from whyformer.serve.gate.transport import EndingTransport
+from whyformer.serve.gate.connection import ServedConnection
+from whyformer.serve.gate.shedding import LoadShedder
 from whyformer.serve.operation.lifecycle import Lifecycle
 from whyformer.serve.operation.limits import Limits
 from whyformer.serve.operation.logs import log
@@ -25,27 +23,15 @@ from whyformer.serve.operation.logs import log
 INTERRUPTED = 130
 """Status of a process that was ended by Ctrl-C at once."""
 _BACKLOG = 2_048
-HEAD_BYTES = 64 * 2**10
-"""Maximum size of a request's head."""
+_TURN_SECONDS = 0.0005
 
 
-def _ending_answer(status: str, sentence: str) -> bytes:
-    """An answer to a request that nothing else can be said to, in bytes."""
-    body = json.dumps({"error": sentence}).encode()
-    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n"
-    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+def server_config(application: ASGIApp, limits: Limits, shedder: LoadShedder) -> uvicorn.Config:
+    """The configuration of a ``Server`` that keeps ``limits`` and asks ``shedder`` first."""
 
-
-_LATE = _ending_answer("408 Request Timeout", "the request was not sent in its time.")
-_LONG = _ending_answer("431 Request Header Fields Too Large", "the head of the request is too long.")
-_MALFORMED = _ending_answer("400 Bad Request", "this is not a request of HTTP.")
-
-
-def server_config(application: ASGIApp, limits: Limits) -> uvicorn.Config:
-    """The configuration of a ``Server`` that keeps ``limits``."""
-
-    class Connection(_Connection):
+    class Connection(ServedConnection):
         seconds = limits.seconds
+        shedding = shedder
 
     return uvicorn.Config(
         application,
@@ -61,98 +47,6 @@ def server_config(application: ASGIApp, limits: Limits) -> uvicorn.Config:
         lifespan="on",
         timeout_keep_alive=15,
     )
-
-
-class _Connection(HttpToolsProtocol):
-    """A connection whose requests have to be sent whole within some seconds each."""
-
-    seconds: float
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._timer: asyncio.TimerHandle | None = None
-        self._head = 0
-        self._is_in_head = True
-
-    @override
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        # A WebSocket takes over what it finds here.
-        super().connection_made(EndingTransport.around(transport, self.loop, self.seconds))
-        self._start_timer()
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
-        super().connection_lost(exc)
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        if self._is_in_head:
-            self._head += len(data)
-            if self._timer is None:
-                self._start_timer()
-        super().data_received(data)
-        if self._is_in_head and self._head > HEAD_BYTES and not self.transport.is_closing():
-            self.transport.write(_LONG)
-            self.transport.close()
-
-    @override
-    def on_headers_complete(self) -> None:
-        self._is_in_head, self._head = False, 0
-        super().on_headers_complete()
-
-    @override
-    def on_message_complete(self) -> None:
-        self._is_in_head = True
-        self._stop_timer()
-        super().on_message_complete()
-
-    @override
-    def handle_websocket_upgrade(self) -> None:
-        self._stop_timer()
-        super().handle_websocket_upgrade()
-
-    @override
-    def send_400_response(self, msg: str) -> None:
-        self.transport.write(_MALFORMED)
-        self.transport.close()
-
-    @property
-    def _is_answering(self) -> bool:
-        cycle = cast(RequestResponseCycle | None, self.cycle)
-        return cycle is not None and not cycle.response_complete
-
-    @property
-    def _waits_for_body(self) -> bool:
-        """Whether a request is taken whose body is not whole, and nothing was said to it or one before."""
-        cycle = cast(RequestResponseCycle | None, self.cycle)
-        is_alone = cycle is not None and not cycle.response_started and not self.pipeline
-        return is_alone and not self._is_in_head
-
-    def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(self.seconds, self._end)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _end(self) -> None:
-        if self.transport.is_closing():
-            return
-        if self._is_in_head and self._is_answering:
-            # The answer to the request before comes first.
-            self._start_timer()
-            return
-        if self._head or self._waits_for_body:
-            self.transport.write(_LATE)
-        self.transport.close()
 
 
 class Server(uvicorn.Server):
@@ -221,6 +115,8 @@ class Server(uvicorn.Server):
 
 def run_server(server: Server, listener: socket.socket) -> None:
     """Serve at ``listener`` until asked to end; the process ends soon after."""
+    # Engines' threads compute in Python, too: the loop has its turn after this time, not after 5 ms.
+    sys.setswitchinterval(_TURN_SECONDS)
 
     async def serve() -> None:
         await server.serve([listener])

@@ -1,5 +1,7 @@
 """Metrics in Prometheus' format; no label holds what a client has written."""
 
+from collections import Counter as Tally
+
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -35,6 +37,8 @@ class ServiceMetrics:
         )
         self._tokens = Counter("whyformer_tokens", "Tokens written.", ["run"], registry=registry)
         self._texts = Counter("whyformer_texts", "Texts answered.", ["run"], registry=registry)
+        # By protocol, status and reason; not yet in the others.
+        self._shed = Tally[tuple[str, str, str]]()
         service.observe(_QueueMetrics(registry))
 
     def answered(self, protocol: str, status: int, seconds: float) -> None:
@@ -46,6 +50,10 @@ class ServiceMetrics:
         """Count a refusal."""
         self._refused.labels(protocol, reason).inc()
 
+    def shed(self, protocol: str, status: int, reason: str) -> None:
+        """Count a request that was refused at its head: no more than that, as it has to cost little."""
+        self._shed[protocol, f"{status // 100}xx", reason] += 1
+
     def wrote(self, run: str, texts: int, tokens: int) -> None:
         """Count ``texts`` that ``run`` has answered by so many ``tokens``."""
         self._texts.labels(run).inc(texts)
@@ -53,6 +61,10 @@ class ServiceMetrics:
 
     def text(self) -> bytes:
         """All of them, as Prometheus reads them."""
+        for (protocol, status, reason), count in self._shed.items():
+            self._requests.labels(protocol, status).inc(count)
+            self._refused.labels(protocol, reason).inc(count)
+        self._shed.clear()
         return generate_latest(self.registry)
 
 

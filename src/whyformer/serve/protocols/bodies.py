@@ -5,9 +5,8 @@ Starlette's own reading of forms takes bytes that are not percent-encoded for La
 500 (docs/libraries.md). Here the whole body has to be UTF-8.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import NoReturn, TypeVar, cast
+from typing import TypeVar, cast
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
@@ -15,6 +14,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from whyformer.serve.protocols.strict_json import parse_json
 from whyformer.serve.refusals import InvalidRequestError
 
 NO_NUL = r"^[^\u0000]*$"
@@ -36,13 +36,7 @@ async def json_fields(request: Request) -> Fields:
     Raises:
         InvalidRequestError: it is none.
     """
-    try:
-        value = json.loads(await _text(request), parse_constant=_refuse_constant, parse_float=_number)
-    except RecursionError:
-        raise InvalidRequestError("the JSON of the body is nested too deeply.") from None
-    except ValueError as error:
-        place = f" (character {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else ""
-        raise InvalidRequestError(f"the body is no valid JSON{place}; correct it.") from None
+    value = parse_json(await request.body())
     if not isinstance(value, dict):
         raise InvalidRequestError("the body is JSON, but no object; send fields by their names.")
     return cast(Fields, value)
@@ -148,13 +142,3 @@ async def _text(request: Request) -> str:
         return (await request.body()).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidRequestError("the body is not UTF-8; encode its text so.") from None
-
-
-def _number(digits: str) -> float | int:
-    value = float(digits)
-    # JSON knows numbers only: 1.0 is the integer 1.
-    return int(value) if value.is_integer() else value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidRequestError(f"the body holds {name}, which no JSON has; send a number.")

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from typing_extensions import override
 
 from whyformer.errors import WhyformerError, bare_complaint
-from whyformer.serve.protocols.openai.strict_json import StrictRequest
+from whyformer.serve.protocols.strict_json import parse_json
 from whyformer.serve.refusals import FailedError, InvalidRequestError, RefusalError, RequestTooLargeError
 
 _CODES = {
@@ -92,6 +92,19 @@ def _invalid(error: RequestValidationError) -> InvalidRequestError:
         return InvalidRequestError("the body has to be a JSON object, sent as application/json.")
     complaint = complaint[:1].lower() + complaint[1:]
     return InvalidRequestError(f"{path[0]}: {complaint}.", field=path[0])
+
+
+class StrictRequest(Request):
+    """A request whose body is read by ``parse_json``."""
+
+    @override
+    async def json(self) -> Any:
+        """The body.
+
+        Raises:
+            InvalidRequestError: it cannot be read.
+        """
+        return parse_json(await self.body())
 
 
 class OpenAIRoute(APIRoute):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
-from whyformer.serve.protocols.openai.strict_json import parse_json
+from whyformer.serve.protocols.strict_json import parse_json
 from whyformer.serve.refusals import InvalidRequestError
 
 NUMBERS = st.integers(-(2**63) + 1, 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)

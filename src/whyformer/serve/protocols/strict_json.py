@@ -1,31 +1,15 @@
 """JSON of clients, read strictly: what no text and no number can be is refused before anything uses it."""
 
 import json
-from typing import Any, NoReturn
-
-from fastapi import Request
-from typing_extensions import override
+from typing import NoReturn
 
 from whyformer.serve.refusals import InvalidRequestError
 
 _BITS = 64
 
 
-class StrictRequest(Request):
-    """A request whose body is read by ``parse_json``."""
-
-    @override
-    async def json(self) -> Any:
-        """The body.
-
-        Raises:
-            InvalidRequestError: it cannot be read.
-        """
-        return parse_json(await self.body())
-
-
 def parse_json(body: bytes) -> object:
-    """The value that ``body`` spells in UTF-8.
+    """The value that ``body`` spells in UTF-8, after a byte order mark or without one.
 
     Python's own reader also takes UTF-16, NaN, 1e400 as infinity, and halves of surrogate pairs.
 
@@ -33,7 +17,7 @@ def parse_json(body: bytes) -> object:
         InvalidRequestError: it is no JSON, or holds what no answer could repeat.
     """
     try:
-        text = body.decode()
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidRequestError("the body is not UTF-8; send JSON in UTF-8.") from None
     try:
