@@ -176,6 +176,7 @@ def test_clients_that_never_read_lose_their_handles(whole_service: Running, kind
     lives(whole_service)
     before = handles(whole_service)
     opened = [deaf(whole_service) for _ in range(4)]
+    most = before
     head = f"Host: 127.0.0.1:{whole_service.port}\r\n"
     upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -191,6 +192,8 @@ def test_clients_that_never_read_lose_their_handles(whole_service: Running, kind
         with contextlib.suppress(OSError):
             for _ in range(500):
                 each.sendall(sent)
+        most = max(most, handles(whole_service))
+    assert most > before
     # So long each: a reply that is not taken, the last word, the closing; and a while on a busy machine.
     for _ in range(1200):
         if handles(whole_service) <= before:
