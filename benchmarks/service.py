@@ -309,9 +309,9 @@ def overload_row(
         processor=f"{1000 * cost(phases):.2f}",
         more=f"goodput / peak {ratio.text(2)}; offered {asked / sum(each.seconds for each in phases):,.0f} "
         f"requests/s, refused {sum(map(len, refusals)) / max(1, asked):.0%}, ms p50 {waits[0]}, "
-        f"p99 {waits[1]}, slowest {waits[2]}, over 50 ms {sum(ms > 50 for each in refusals for ms in each)}, without "
-        f"Retry-After {told['without_hint']}, not sent {told['not_sent']}, lost {told['lost']}; peak memory "
-        f"{server.peak / 2**20:.0f} MiB; client busy {busy.text()}% of a processor, late p99 "
+        f"p99 {waits[1]}, slowest {waits[2]}, over 50 ms {sum(ms > 50 for each in refusals for ms in each)}, "
+        f"without Retry-After {told['without_hint']}, not sent {told['not_sent']}, lost {told['lost']}; "
+        f"peak memory {server.peak / 2**20:.0f} MiB; client busy {busy.text()}% of a processor, late p99 "
         f"{max(each.lateness() for each in phases):.0f} ms",
     )
 
