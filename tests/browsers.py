@@ -28,6 +28,22 @@ def chromium() -> Generator["Browser"]:
         started.close()
 
 
+@contextmanager
+def microphone(browser: "Browser", sound: Path) -> Generator["Browser"]:
+    """A browser like ``browser`` whose microphone plays a file of ``sound``, and who asks nobody."""
+    started = browser.browser_type.launch(
+        executable_path=_CHROMIUM,
+        args=[
+            "--no-sandbox",
+            "--use-fake-ui-for-media-stream",
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-audio-capture={sound}",
+        ],
+    )
+    yield started
+    started.close()
+
+
 def opened(
     browser: "Browser", place: Path | str, own: str = "file:", **settings: Any
 ) -> tuple["Page", list[str]]:

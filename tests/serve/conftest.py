@@ -55,4 +55,4 @@ def start_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 @pytest.fixture(scope="session")
 def whole_service(start_program: Callable[..., Running], runs_of_all_kinds: Mapping[str, Path]) -> Running:
     """One service of all kinds of runs, for many requests."""
-    return start_program(runs_of_all_kinds, "--slowest", 3, "--max-sessions", 16)
+    return start_program(runs_of_all_kinds, "--slowest", 3, "--max-sessions", 16, "--deadline", 600)

@@ -20,6 +20,8 @@ _UNSAYABLE = re.compile(
             r"ids: |translation and ids say the same",
             r"q has [\d,]+ characters",
             r"the (texts have|sentence) ",
+            r"this request has up to [\d,]+ tokens",
+            r"text \d+ has [\d,]+ tokens",
             r"[\d,]+ (outputs for a text|tokens) are asked for",
             r"nothing here translates from",
             r"alternatives is more than",

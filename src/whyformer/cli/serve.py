@@ -112,7 +112,8 @@ def _announce(address: str, runs: "Mapping[str, HostedRun]") -> None:
     for run in runs.values():
         say(f"{run.name}: {run.task}, weights {run.weights[:12]}")
     say("ask it:")
-    asked = next((run.languages for run in runs.values() if run.languages is not None), None)
+    pairs = (run.texts.languages for run in runs.values())
+    asked = next((pair for pair in pairs if pair is not None), None)
     if asked is None:
         say(f"curl {address}/health")
     else:

@@ -22,7 +22,9 @@ from whyformer.serve.service import Service
 
 def dialects_of(service: Service, settings: Settings, lifecycle: Lifecycle) -> Sequence[Dialect]:
     """The dialects of ``service``; of two that cover a path the first has it."""
-    languages = {run.name: run.languages for run in service.runs.values() if run.languages is not None}
+    languages = {
+        run.name: run.texts.languages for run in service.runs.values() if run.texts.languages is not None
+    }
     limits, keys = settings.limits, settings.keys
     translations = TranslationLimits(limits.characters, limits.items, limits.alternatives - 1)
     hall = ListeningHall(ListeningLimits(sessions=limits.sessions), lifecycle.draining)

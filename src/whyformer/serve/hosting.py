@@ -14,8 +14,8 @@ from whyformer.models.elmo import ELMo, ELMoSpec
 from whyformer.models.gpt import GPT, GPTSpec
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import OpenRun, open_run, runner_of
-from whyformer.serve.languages import language_pair
 from whyformer.serve.service import HostedRun
+from whyformer.serve.text_facts import text_facts
 from whyformer.tasks.embedding.embedder import Embedder
 from whyformer.tasks.task import Runner
 from whyformer.tasks.translation.translator import Translator
@@ -68,7 +68,7 @@ def host_run(name: str, folder: Path, execution: Execution) -> HostedRun:
         created,
         embedder=_embedder(runner, opened),
         reopen=partial(host_run, name, folder, execution),
-        languages=language_pair(opened.recipe),
+        texts=text_facts(opened.recipe),
     )
 
 

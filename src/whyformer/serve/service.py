@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,7 +17,6 @@ from whyformer.serve.batching.figures import Observer, QueueFigures
 from whyformer.serve.batching.lane import Lane
 from whyformer.serve.batching.operation import AnswerT, ItemT, Operation
 from whyformer.serve.batching.queue import QueueLimits
-from whyformer.serve.languages import LanguagePair
 from whyformer.serve.operations import (
     Computing,
     EmbeddingTexts,
@@ -27,6 +26,7 @@ from whyformer.serve.operations import (
     Translating,
 )
 from whyformer.serve.refusals import DrainingError, RefusalError, UnknownRunError
+from whyformer.serve.text_facts import TextFacts
 from whyformer.tasks.causal_lm.generator import Generator, Prompt
 from whyformer.tasks.embedding.embedder import Embedder
 from whyformer.tasks.masked_lm.filler import Filled, Filler
@@ -62,8 +62,8 @@ class HostedRun:
     """Object that makes vectors of texts by the same weights; None for a run that makes none."""
     reopen: "Callable[[], HostedRun] | None" = None
     """Loads it anew, as its folder is then; None for one without a folder."""
-    languages: LanguagePair | None = None
-    """Languages it translates between, where its recipe or the operator says so."""
+    texts: TextFacts = field(default_factory=TextFacts)
+    """Languages and examples, where its recipe tells them."""
 
 
 class _Lanes(NamedTuple):

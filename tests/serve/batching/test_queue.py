@@ -13,7 +13,7 @@ from serve.batching.toys import Gated, asking
 from whyformer.serve.asking import Asking
 from whyformer.serve.batching.lane import Lane
 from whyformer.serve.batching.queue import LONGEST_RETRY, QueueLimits, WorkQueue
-from whyformer.serve.batching.work import AnyWork, QueuedWork
+from whyformer.serve.batching.work import AnyWork, Call, QueuedWork
 from whyformer.serve.refusals import (
     AbandonedError,
     DeadlinePassedError,
@@ -124,6 +124,26 @@ def leave_by_cancelling(work: "asyncio.Future[list[str]]", _who: Asking) -> None
 
 def leave_by_flag(_work: "asyncio.Future[list[str]]", who: Asking) -> None:
     who.gone = True
+
+
+@pytest.mark.parametrize("text", ["a", "bad", "worse"])
+def test_who_has_an_answer_finds_the_engine_done_with_it(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    done = WorkQueue.done
+
+    def late(queue: WorkQueue, call: Call, seconds: float) -> None:
+        time.sleep(0.1)
+        done(queue, call, seconds)
+
+    monkeypatch.setattr(WorkQueue, "done", late)
+
+    async def main() -> None:
+        served, operation = lane(), Gated(tokens=10)
+        operation.gate.set()
+        with suppress(ValueError):
+            await served.ask(operation, [text], asking())
+        assert served.figures.running_tokens == 0
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("leave", [leave_by_cancelling, leave_by_flag])

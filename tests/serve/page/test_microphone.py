@@ -45,15 +45,8 @@ def tone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def listening(browser: Browser, tone: Path) -> Iterator[Browser]:
     """A browser whose microphone plays the tone, and who asks nobody."""
-    arguments = [
-        "--no-sandbox",
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={tone}",
-    ]
-    started = browser.browser_type.launch(executable_path=browsers._CHROMIUM, args=arguments)
-    yield started
-    started.close()
+    with browsers.microphone(browser, tone) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

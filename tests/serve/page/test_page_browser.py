@@ -270,6 +270,20 @@ def test_a_service_without_runs_says_so(browser: Browser):
         page.close()
 
 
+@pytest.mark.parametrize("task", ["translation", "masked_lm", "causal_lm", "speech"])
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_long_names_scroll_nothing_sideways(browser: Browser, task: str, lang: str):
+    names = [f"experiment-{number}-{'with-a-name-that-says-all-' * 4}" for number in range(2)]
+    with running(toy_service([{"name": name, "task": task} for name in names])) as address:
+        for viewport in (NARROW, *SIZES.values()):
+            link = f"#run={names[0]}&beside={names[1]}&lang={lang}&text=one+[MASK]"
+            page, heard = opened(browser, address, link, viewport=viewport)
+            expect(page.locator(".column")).to_have_count(2)
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+            assert complaints(heard) == []
+            page.close()
+
+
 def test_language_and_light_are_switched_in_place(address: str, browser: Browser):
     page, heard = opened(browser, address, "#run=writer&lang=en")
     field(page).fill("Once")

@@ -32,6 +32,7 @@ from whyformer.serve.protocols.explain.answer import heads_of, look_into
 from whyformer.serve.protocols.explain.request import ExplainRequest
 from whyformer.serve.protocols.explain.router import explain_router
 from whyformer.serve.service import HostedRun, Service
+from whyformer.serve.text_facts import TextFacts
 from whyformer.special_tokens import EOS, PAD
 from whyformer.tasks.translation.translator import Translator
 
@@ -45,7 +46,10 @@ def translator(reverse_run: Path) -> Translator:
 
 @pytest.fixture(scope="module")
 def direct(translator: Translator) -> Iterator[httpx2.Client]:
-    service = Service([HostedRun("mirror", "translation", translator, "ab" * 32, 1_700_000_000)])
+    run = HostedRun(
+        "mirror", "translation", translator, "ab" * 32, 1_700_000_000, texts=TextFacts(examples=("0 1",))
+    )
+    service = Service([run])
     application = small_application(explain_router(service, {"mirror": LanguagePair("en", "zh")}))
     with running(application) as address, httpx2.Client(base_url=address, timeout=60) as client:
         yield client
@@ -179,6 +183,7 @@ def test_runs_are_listed(direct: httpx2.Client, translator: Translator):
     assert run["parameters"] == sum(each.numel() for each in translator.model.parameters())
     assert run["facts"]["heads"] == heads_of(translator)
     assert run["decoding"]["kind"] == "beam"
+    assert run["examples"] == ["0 1"]
 
 
 OVERLONG = "0 1 2 3 " * 5

@@ -237,6 +237,8 @@ def test_translations_are_completions(api: OpenAI, translator: Translator) -> No
         ({"stop": ""}, "stop"),
         ({"prompt": []}, "prompt"),
         ({"prompt": [1, "a"]}, "prompt"),
+        ({"prompt": [1, 99_999]}, "prompt"),
+        ({"prompt": [[1], [2, 10**9]]}, "prompt"),
         ({"prompt": "one " * 60}, "prompt"),
         ({"prompt": "a\0b"}, "prompt"),
         ({"logprobs": 9}, "logprobs"),

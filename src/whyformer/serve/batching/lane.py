@@ -3,7 +3,8 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from whyformer.serve.asking import Asking
 from whyformer.serve.batching.figures import Observer, QueueFigures
 from whyformer.serve.batching.operation import AnswerT, ItemT, Operation
 from whyformer.serve.batching.queue import QueueLimits, WorkQueue
-from whyformer.serve.batching.work import Call, QueuedWork, WorkPart, deliver
+from whyformer.serve.batching.work import Call, Delivery, QueuedWork, deliver
 from whyformer.serve.refusals import AbandonedError, DeadlinePassedError, RefusalError
 
 IDLE_SECONDS = 1.0
@@ -105,16 +106,22 @@ class Lane:
                         self._alive -= 1
                         return
                 continue
-            began = time.monotonic()
-            try:
-                self._observe(call, began)
-                self._compute(call)
-            except Exception as error:
-                # Not the fault of any request; yet all get an answer, and the thread goes on.
-                for part in call.parts:
-                    deliver(part.work.loop, [partial(part.work.refuse, error)])
-            finally:
-                self._queue.done(call, time.monotonic() - began)
+            deliver(self._finish(call))
+
+    def _finish(self, call: Call) -> Sequence[Delivery]:
+        """Compute ``call``, and return its answers once it counts as done.
+
+        Whoever has an answer may ask again at once, and shall not find the engine busy with that answer.
+        """
+        began = time.monotonic()
+        try:
+            self._observe(call, began)
+            return self._compute(call)
+        except Exception as error:
+            # Not the fault of any request; yet all get an answer, and the thread goes on.
+            return [(part.work.loop, partial(part.work.refuse, error)) for part in call.parts]
+        finally:
+            self._queue.done(call, time.monotonic() - began)
 
     def _observe(self, call: Call, now: float) -> None:
         for observer in self._observers:
@@ -123,60 +130,47 @@ class Lane:
                 if part.first == 0:
                     observer.waited(self._name, now - part.work.asking.began)
 
-    def _compute(self, call: Call) -> None:
-        """Answer all parts of ``call``; what is wrong with one of them is told to nobody else."""
+    def _compute(self, call: Call) -> Sequence[Delivery]:
+        """Answers to all parts of ``call``; what is wrong with one of them is told to nobody else."""
+        told = list[Delivery]()
         ready = list[Any]()
         sound = list[int]()
         for place, part in enumerate(call.parts):
-            prepared = _attempt([part], partial(call.operation.prepare, part.items, part.first + 1))
-            if prepared is not None:
+            try:
+                ready.append(call.operation.prepare(part.items, part.first + 1))
                 sound.append(place)
-                ready.append(prepared)
-        together = [call.parts[place] for place in sound]
-        if len(sound) > 1 and self._answer(call, sound, ready):
-            return
-        for place, part, prepared in zip(sound, together, ready, strict=True):
-            answers = _attempt(
-                [part], partial(call.operation.run, prepared, _wanted(call, [place], [prepared]))
-            )
-            if answers is not None:
-                deliver(part.work.loop, [partial(part.work.accept, part.first, answers)])
-
-    def _answer(self, call: Call, sound: Sequence[int], ready: Sequence[Sequence[Any]]) -> bool:
-        """Answer the ``sound`` parts together; False if that cannot be done."""
-        try:
-            answers = call.operation.run(
-                [each for some in ready for each in some], _wanted(call, sound, ready)
-            )
-        except Exception:
-            # It is for one of them, and will be told to that one alone.
-            return False
-        deliveries: dict[asyncio.AbstractEventLoop, list[partial[None]]] = {}
-        begins = 0
+            except Exception as error:
+                told.append((part.work.loop, partial(part.work.refuse, error)))
+        if len(sound) > 1:
+            # What fails is for one of them, and will be told to that one alone.
+            with suppress(Exception):
+                return [*told, *_answers(call, sound, ready)]
         for place, prepared in zip(sound, ready, strict=True):
-            part = call.parts[place]
-            own = answers[begins : begins + len(prepared)]
-            begins += len(prepared)
-            deliveries.setdefault(part.work.loop, []).append(partial(part.work.accept, part.first, own))
-        for loop, each in deliveries.items():
-            deliver(loop, each)
-        return True
+            try:
+                told += _answers(call, [place], [prepared])
+            except Exception as error:
+                work = call.parts[place].work
+                told.append((work.loop, partial(work.refuse, error)))
+        return told
+
+
+def _answers(call: Call, sound: Sequence[int], ready: Sequence[Sequence[Any]]) -> list[Delivery]:
+    """Answers to the ``sound`` parts of ``call``, computed side by side."""
+    answers = call.operation.run([each for some in ready for each in some], _wanted(call, sound, ready))
+    told = list[Delivery]()
+    begins = 0
+    for place, prepared in zip(sound, ready, strict=True):
+        part = call.parts[place]
+        own = answers[begins : begins + len(prepared)]
+        begins += len(prepared)
+        told.append((part.work.loop, partial(part.work.accept, part.first, own)))
+    return told
 
 
 def _wanted(call: Call, sound: Sequence[int], ready: Sequence[Sequence[object]]) -> Wanted:
     """The flags of the items in ``ready``, which are those of the ``sound`` parts of ``call``."""
     counts = torch.tensor([len(prepared) for prepared in ready])
     return Wanted(call.flags, torch.tensor(sound).repeat_interleave(counts))
-
-
-def _attempt(parts: Sequence[WorkPart], attempt: Callable[[], Sequence[Any]]) -> Sequence[Any] | None:
-    """The result of ``attempt``; None if it fails, which the requests of ``parts`` are told."""
-    try:
-        return attempt()
-    except Exception as error:
-        for part in parts:
-            deliver(part.work.loop, [partial(part.work.refuse, error)])
-        return None
 
 
 def _abandoned() -> AbandonedError:

@@ -103,15 +103,23 @@ class Call:
         return sum(part.cost for part in self.parts)
 
 
-def deliver(loop: asyncio.AbstractEventLoop, deliveries: Sequence["partial[None]"]) -> None:
-    """Let ``loop`` make ``deliveries``, from another thread; nobody waits in one that is closed."""
-    try:
-        loop.call_soon_threadsafe(_deliver, deliveries)
-    except RuntimeError:
-        if not loop.is_closed():
-            raise
+Delivery = tuple[asyncio.AbstractEventLoop, "partial[None]"]
+"""Call for an event loop to make."""
 
 
-def _deliver(deliveries: Sequence["partial[None]"]) -> None:
-    for delivery in deliveries:
-        delivery()
+def deliver(deliveries: Sequence[Delivery]) -> None:
+    """Let event loops make their ``deliveries``, from another thread; nobody waits in one that is closed."""
+    of_loops: dict[asyncio.AbstractEventLoop, list[partial[None]]] = {}
+    for loop, delivery in deliveries:
+        of_loops.setdefault(loop, []).append(delivery)
+    for loop, calls in of_loops.items():
+        try:
+            loop.call_soon_threadsafe(_make, calls)
+        except RuntimeError:
+            if not loop.is_closed():
+                raise
+
+
+def _make(calls: Sequence["partial[None]"]) -> None:
+    for call in calls:
+        call()

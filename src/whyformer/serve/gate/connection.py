@@ -44,6 +44,7 @@ class ServedConnection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._timer: asyncio.TimerHandle | None = None
+        self._stalling: asyncio.TimerHandle | None = None
         self._head = 0
         self._is_in_head = True
         self._shed: Shed | None = None
@@ -58,7 +59,19 @@ class ServedConnection(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_stalling()
         super().connection_lost(exc)
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # The word of uvicorn's own on an answer that nobody takes would wait for ever to be taken.
+        self._stalling = self.loop.call_later(self.seconds, self.transport.abort)
+
+    @override
+    def resume_writing(self) -> None:
+        self._stop_stalling()
+        super().resume_writing()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -148,6 +161,13 @@ class ServedConnection(HttpToolsProtocol):
         cycle = cast(RequestResponseCycle | None, self.cycle)
         return cycle is not None and not cycle.response_complete
 
+    @property
+    def _waits_for_body(self) -> bool:
+        """Whether a request is taken whose body is not whole, and nothing was said to it or one before."""
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        is_alone = cycle is not None and not cycle.response_started and not self.pipeline
+        return is_alone and not self._is_in_head
+
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self.seconds, self._end)
 
@@ -155,6 +175,11 @@ class ServedConnection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _stop_stalling(self) -> None:
+        if self._stalling is not None:
+            self._stalling.cancel()
+            self._stalling = None
 
     def _end(self) -> None:
         if self.transport.is_closing():
@@ -166,6 +191,6 @@ class ServedConnection(HttpToolsProtocol):
             # The answer to the request before comes first.
             self._start_timer()
             return
-        if self._head:
+        if self._head or self._waits_for_body:
             self.transport.write(_LATE)
         self.transport.close()

@@ -100,6 +100,7 @@ class ServicePage {
       ...this.#choices(),
       input,
       make("div", { class: beside ? "columns" : "" }, ...columns),
+      ...this.#note(run),
       this.#historyPart(),
     );
     if (this.#panel) this.#panel.draw(input, answers);
@@ -245,6 +246,12 @@ class ServicePage {
     const beside = named("beside");
     this.chosen = { run, beside: run && beside !== run && beside?.task === run.task ? beside : null };
     if (run && said.has("text")) this.texts.set(run.task, said.get("text"));
+  }
+
+  /** What is not to be had here, and where it is. */
+  #note(run) {
+    const { note } = PANELS[run.task] ?? {};
+    return note ? [make("p", { class: "soft small" }, this.say(note))] : [];
   }
 
   #historyPart() {

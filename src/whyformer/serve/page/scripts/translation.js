@@ -15,6 +15,9 @@ const USUAL = { kind: "beam", size: 4 };
 
 /** Translates what is typed by one run or two. */
 export class TranslationPanel {
+  /** What is said below: the service takes no lens. */
+  static note = "brokenElsewhere";
+
   constructor(page, runs, text) {
     this.page = page;
     this.runs = runs;

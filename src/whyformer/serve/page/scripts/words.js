@@ -11,6 +11,8 @@ const SERVED_ENGLISH = {
   noRuns: "No model is served here; start the service with whyformer serve and the folder of a run.",
   runFacts: "{parameters} parameters",
   where: "Computed by the service; the history stays in this browser.",
+  brokenElsewhere:
+    "Heads are switched off and masks exchanged where the model computes in the browser: make such a page by whyformer page.",
   beside: "Side by side with",
   nobody: "none",
   task_translation: "translates",
@@ -92,6 +94,7 @@ const SERVED_CHINESE = {
   noRuns: "这里没有模型；请用 whyformer serve 加上训练好的模型所在的文件夹来启动服务。",
   runFacts: "{parameters} 个参数",
   where: "由服务端计算；历史记录只留在此浏览器中。",
+  brokenElsewhere: "要关掉注意力头或更换掩码，请用 whyformer page 生成在浏览器中计算的页面。",
   beside: "并排对照",
   nobody: "无",
   task_translation: "翻译",

@@ -38,7 +38,7 @@ def explain_router(service: Service, languages: Mapping[str, LanguagePair]) -> A
 
     @router.get("/runs")
     async def runs() -> Response:
-        """List the runs that are served: names, tasks, languages, sizes."""
+        """List the runs that are served: names, tasks, languages, sizes, and texts to try."""
         return JSONResponse({"runs": [_told(run, languages) for run in service.runs.values()]})
 
     return router
@@ -51,6 +51,7 @@ def _told(run: HostedRun, languages: Mapping[str, LanguagePair]) -> dict[str, An
         "name": run.name,
         "task": run.task,
         "languages": None if pair is None else {"source": pair.source, "target": pair.target},
+        "examples": [*run.texts.examples],
         "parameters": sum(each.numel() for each in run.runner.model.parameters()),
         "weights": run.weights,
         "created": run.created,

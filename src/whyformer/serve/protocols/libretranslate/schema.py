@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from whyformer.serve.protocols.bodies import NO_NUL
 from whyformer.serve.protocols.libretranslate.request import TranslationLimits
 
 
@@ -87,7 +88,7 @@ def request_body(limits: TranslationLimits, targets: Sequence[str]) -> dict[str,
         "type": "string",
         "minLength": 1,
         "maxLength": limits.characters,
-        "pattern": r"^[^\u0000]*$",
+        "pattern": NO_NUL,
     }
     json = {"type": "array", "items": text | {"minLength": 0}, "minItems": 1, "maxItems": limits.texts}
     # A list of one text looks like a text in a form, and may not be empty as that.
@@ -105,7 +106,7 @@ def request_body(limits: TranslationLimits, targets: Sequence[str]) -> dict[str,
 
 
 def _schema(limits: TranslationLimits, targets: Sequence[str], texts: Sequence[Any]) -> dict[str, Any]:
-    code = {"type": "string", "minLength": 1}
+    code = {"type": "string", "minLength": 1, "pattern": NO_NUL}
     return {
         "type": "object",
         "required": ["q", "source", "target"],
@@ -121,6 +122,6 @@ def _schema(limits: TranslationLimits, targets: Sequence[str], texts: Sequence[A
                 ],
                 "default": 0,
             },
-            "api_key": {"type": "string"},
+            "api_key": {"type": "string", "pattern": NO_NUL},
         },
     }

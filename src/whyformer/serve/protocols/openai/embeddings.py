@@ -14,6 +14,7 @@ from torch import Tensor
 
 from whyformer.data.corpora.detection.blank import is_blank
 from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.errors import DecodingError
 from whyformer.serve.protocols.asking import noted_asking
 from whyformer.serve.protocols.openai.completions.request import IdList
 from whyformer.serve.protocols.openai.events import while_asked
@@ -110,7 +111,10 @@ class Embeddings:
                     f"input[{place}]: it is blank and has no vector; leave it out.", field="input"
                 )
         tokens = sum(map(len, await asyncio.to_thread(tokenizer.encode_all, texts)))
-        vectors = await while_asked(request, self._service.embed(run, texts, asking), asking)
+        try:
+            vectors = await while_asked(request, self._service.embed(run, texts, asking), asking)
+        except DecodingError as error:
+            raise InvalidRequestError(f"input: {error}", field="input") from error
         data = [
             EmbeddedText(index=index, embedding=_shown(vector, body.encoding_format))
             for index, vector in enumerate(vectors)

@@ -17,7 +17,8 @@ from whyformer.serve.service import Service
 
 _ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in ("4XX", "5XX")}
 _NO_OTHERS = {"unevaluatedProperties": False}
-_EVENTS: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
+_EVENT = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
+_EVENTS: dict[str, Any] = {"text/event-stream": {"itemSchema": _EVENT}}
 
 
 def openai_router(service: Service) -> APIRouter:

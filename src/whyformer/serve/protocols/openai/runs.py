@@ -89,10 +89,7 @@ def as_texts(inputs: PromptInputs, tokenizer: Tokenizer, field: str) -> list[str
         if isinstance(each, str):
             texts.append(each)
             continue
-        if not all(0 <= id < tokenizer.size for id in each):
-            raise InvalidRequestError(
-                f"{field}[{place}]: a token id is outside this run's 0 to {tokenizer.size - 1}.", field=field
-            )
+        check_ids(each, tokenizer, f"{field}[{place}]")
         text = tokenizer.decode(each)
         if tokenizer.encode(text) != [*each]:
             raise InvalidRequestError(
@@ -101,6 +98,19 @@ def as_texts(inputs: PromptInputs, tokenizer: Tokenizer, field: str) -> list[str
             )
         texts.append(text)
     return texts
+
+
+def check_ids(ids: Sequence[int], tokenizer: Tokenizer, place: str) -> None:
+    """Refuse ``ids``, which stand at a ``place`` such as ``prompt[0]``, unless they are tokens of a run.
+
+    Raises:
+        InvalidRequestError: one is none.
+    """
+    if not all(0 <= id < tokenizer.size for id in ids):
+        raise InvalidRequestError(
+            f"{place}: a token id is outside this run's 0 to {tokenizer.size - 1:,}.",
+            field=place.partition("[")[0],
+        )
 
 
 def _named(service: Service, name: str) -> HostedRun:

@@ -20,7 +20,7 @@ from whyformer.serve.protocols.openai.completions.logprobs import (
 )
 from whyformer.serve.protocols.openai.completions.request import CompletionRequest, search_settings
 from whyformer.serve.protocols.openai.completions.stops import StopCutter
-from whyformer.serve.protocols.openai.runs import PromptInputs, as_texts
+from whyformer.serve.protocols.openai.runs import PromptInputs, as_texts, check_ids
 from whyformer.serve.refusals import InvalidRequestError
 from whyformer.serve.service import Asking, HostedRun, Service
 from whyformer.tasks.causal_lm.generator import Generator, Prompt
@@ -201,6 +201,10 @@ async def writing(
     prompts: list[Prompt] = [*inputs]
     if isinstance(run.runner, Translator):
         prompts = [*as_texts(inputs, tokenizer, "prompt")]
+    else:
+        for place, each in enumerate(inputs):
+            if not isinstance(each, str):
+                check_ids(each, tokenizer, f"prompt[{place}]")
     encoded = await asyncio.to_thread(_encoded, tokenizer, prompts)
     most = _most(run)
     for place, ids in enumerate(encoded):
