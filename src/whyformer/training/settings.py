@@ -63,9 +63,9 @@ class TrainingSpec(Spec):
     """Whether ranks sum the gradients of a step's batches in the batches' order, so that any number of ranks
     gives the bits of one process with as many threads; a step then exchanges more."""
     shard: Literal["none", "full"] = "none"
-    """Spreading over ranks: full spreads weights, gradients and the optimizer's state, which needs less memory
-    at each of more ranks, and exchanges more. The losses are the same, and a run may resume with the other; one
-    process has all by itself."""
+    """Spreading over ranks: full spreads weights, gradients and the optimizer's state, which needs less
+    memory at each of more ranks, and exchanges more. The losses are the same, and a run may resume with the
+    other; one process has all by itself."""
     validation: ValidationSpec = ValidationSpec()
     """Validation during training."""
     save_every: int = Field(default=200, ge=1)
