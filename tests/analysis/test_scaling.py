@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -97,6 +98,7 @@ def test_what_is_held_on_paper_is_what_is_held(families: dict[str, str], family:
 def test_operations_are_those_that_are_counted_of_real_numbers(families: dict[str, str]):
     planned = read_workload(families["causal"], [])
     assert planned.task is not None
+    assert isinstance(planned.task.lengths, np.ndarray)
     batches = [planned.task.batch(indices, 0, torch.device("cpu")) for indices in planned.indices(64)]
     count = sum(batch_flops(planned.work, batch) for batch in batches)
     predictions = int(planned.task.lengths.sum())

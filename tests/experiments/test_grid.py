@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock, Timeout
 from hypothesis import given
@@ -240,6 +241,7 @@ class Counted:
             "reverse", [*SMALL, *changes], folder, device="cpu", overwrite=True, say=lambda _: None
         )
         lengths = trainer.task.lengths
+        assert isinstance(lengths, np.ndarray)
         batches = batches_of(lengths, trainer.spec.batching.tokens, seed=0, epoch=0)[:8]
         tokens = sum(trainer.task.predicted(batch, 0) for batch in batches)
         self.sources = sum(len(batch) * int(lengths[batch, 0].max()) for batch in batches) / tokens

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -167,6 +168,7 @@ def test_it_ends_after_the_steps_or_the_epochs_whichever_is_sooner(prepare: Prep
 def test_every_epoch_has_as_many_steps_as_the_first(prepare: Prepare):
     trainer = prepare()
     lengths = trainer.task.lengths
+    assert isinstance(lengths, np.ndarray)
     plans = [plan_batches(lengths, 64, seed=1, epoch=epoch) for epoch in range(5)]
     assert {len(batches) for batches in plans} == {17}
     assert any((a != b).any() for a, b in zip(plans[0], plans[1], strict=True) if len(a) == len(b))

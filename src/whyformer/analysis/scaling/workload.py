@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from whyformer.analysis.scaling.paper import Workload
 from whyformer.config.recipe_files import shipped
-from whyformer.data.batches.planning import plan_batches
+from whyformer.data.batches.by_length import ExamplesByLength
+from whyformer.data.batches.planning import BatchingSpec
 from whyformer.errors import DataError, TokenizerError
 from whyformer.position.layout import Layout
 from whyformer.runs.load import open_run
@@ -22,10 +23,13 @@ from whyformer.tasks.causal_lm.task import CausalLMRecipe
 from whyformer.tasks.causal_lm.training import RowBatch
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
+from whyformer.training.batches import TrainingBatches
 from whyformer.training.task import TrainingTask
 
 _CPU = torch.device("cpu")
 _SAMPLES = 4
+_LOOKED_AT = 1_000
+"""Batches of very many examples that the largest is sought among."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,13 @@ class PlannedRecipe:
     def indices(self, tokens: int) -> list[NDArray[np.int64]]:
         """The batches of an epoch as indices of examples, those with the most cells last."""
         assert self.task is not None, "there are data"
-        lengths = self.task.lengths
-        batches = plan_batches(lengths, tokens, seed=0, epoch=0)
+        task, lengths = self.task, self.task.lengths
+        steps = TrainingBatches(lengths, BatchingSpec(tokens=tokens), seed=0).groups(0)
+        if isinstance(lengths, ExamplesByLength):
+            # So many examples that not even their batches are looked at one by one.
+            places = np.unique(np.linspace(0, len(steps) - 1, _LOOKED_AT).astype(int)).tolist()
+            return sorted((steps[place][0] for place in places), key=lambda batch: task.predicted(batch, 0))
+        batches = [batch for (batch,) in steps]
         return sorted(batches, key=lambda batch: len(batch) * int(lengths[batch].max(axis=0).sum()))
 
 
@@ -103,7 +112,9 @@ def read_workload(recipe: str, overrides: Sequence[str]) -> PlannedRecipe:
 def _of(spec: Recipe, prepared: Prepared) -> PlannedRecipe:
     spec = spec if prepared.recipe is None else prepared.recipe
     work = Workload(prepared.build, prepared.task.objective, spec.training)
-    return PlannedRecipe(spec, work, prepared.task, int(prepared.task.lengths.max()))
+    lengths = prepared.task.lengths
+    each = lengths.lengths if isinstance(lengths, ExamplesByLength) else lengths
+    return PlannedRecipe(spec, work, prepared.task, int(each.max()))
 
 
 def _rows(tokens: int, longest: int) -> tuple[RowBatch, int]:
