@@ -59,8 +59,7 @@ def parse_json(body: bytes) -> object:
         raise InvalidRequestError("the body is nested too deeply; flatten it.") from None
     if found is not None:
         why, names = found
-        # A name may be anything.
-        place, field = (repr(name[:_SHOWN])[1:-1] for name in (".".join(names), names[0] if names else ""))
+        place, field = _shown(".".join(names)), _shown("".join(names[:1]))
         raise InvalidRequestError(f"{place or 'the body'}: {why}", field=field or None)
     return value
 
@@ -87,6 +86,11 @@ def _fault(value: object) -> tuple[str, list[str]] | None:
             found[1].insert(0, str(name))
             return found
     return None
+
+
+def _shown(name: str) -> str:
+    """A client's ``name``, which may be anything, in one line."""
+    return repr(name[:_SHOWN])[1:-1].strip()
 
 
 def _has_half(text: str) -> bool:
