@@ -21,11 +21,11 @@ from whyformer.serve.service import Service
 
 
 class ServiceApplication(NamedTuple):
-    """What answers requests."""
+    """Application that answers requests."""
 
     asgi: ASGIApp
     shedder: LoadShedder
-    """Asked by the server first."""
+    """Decider on requests by their heads, whom the server asks first."""
 
 
 def make_application(
