@@ -18,7 +18,7 @@ _HALF = (
 
 @dataclass(frozen=True)
 class _Unusable:
-    """What stands in the place of a number that is none, until it is known where that is."""
+    """The stand-in for a number that is none, until its place is known."""
 
     why: str
 
