@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from whyformer.cli.console import say, tell, tell_labelled
-from whyformer.cli.inputs import LEFT_OUT, FileOption, OnErrorOption, TextsArgument, finish, read_inputs
+from whyformer.cli.inputs import (
+    LEFT_OUT,
+    FileOption,
+    InputFilesOption,
+    OnErrorOption,
+    TextsArgument,
+    finish,
+    read_inputs,
+)
 from whyformer.cli.options import (
     BatchOption,
     BeamOption,
@@ -49,12 +57,7 @@ def translate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A file to write, whole or not at all.")
     ] = None,
-    input_files: Annotated[
-        str | None,
-        typer.Option(
-            "--input", metavar="PATTERN", help="Files to translate into --to, as in 'shards/*.txt.gz'."
-        ),
-    ] = None,
+    input_files: InputFilesOption = None,
     to: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder for their translations, each a file of the same name."),
