@@ -29,6 +29,10 @@ InputFilesOption = Annotated[
     str | None,
     typer.Option("--input", metavar="PATTERN", help="Files to translate into --to, as in 'shards/*.txt.gz'."),
 ]
+OutputFolderOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder for their translations, each a file of the same name."),
+]
 FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="A file to read, a text a line.")]
 
 LEFT_OUT = 3

@@ -15,6 +15,7 @@ from whyformer.cli.inputs import (
     FileOption,
     InputFilesOption,
     OnErrorOption,
+    OutputFolderOption,
     TextsArgument,
     finish,
     read_inputs,
@@ -58,10 +59,7 @@ def translate(
         Path | None, typer.Option("--output", "-o", help="A file to write, whole or not at all.")
     ] = None,
     input_files: InputFilesOption = None,
-    to: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder for their translations, each a file of the same name."),
-    ] = None,
+    to: OutputFolderOption = None,
     by: Annotated[
         Literal["processes", "ray"] | None,
         typer.Option(help="What --input is shared out by: processes of this machine, or a Ray cluster."),
