@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -157,15 +157,19 @@ def translate(
         return
     inputs = read_inputs(text, file, on_error)
     _note_columns(file, inputs.texts)
-    if output is None:
-        for line in lines.lines(inputs.texts, inputs.bad, _shown):
-            typer.echo(line)
-    else:
-        from whyformer.files import write_text
-
-        written = lines.lines(inputs.texts, inputs.bad, _shown)
-        write_text(output, "".join(f"{line}\n" for line in written))
+    _give(lines.lines(inputs.texts, inputs.bad, _shown), output)
     finish(inputs.bad, len(inputs.texts))
+
+
+def _give(lines: Iterable[str], output: Path | None) -> None:
+    """Print ``lines`` as they come, or write all to the file ``output``."""
+    if output is None:
+        for line in lines:
+            typer.echo(line)
+        return
+    from whyformer.files import write_text
+
+    write_text(output, "".join(f"{line}\n" for line in lines))
 
 
 def _asks_for_bulk(
