@@ -8,6 +8,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,11 +17,15 @@ from typing import Any
 from whyformer.errors import WhyformerError
 from whyformer.machine import usable_cores
 from whyformer.runs.bulk.job import BulkJob, BulkShard
-from whyformer.runs.bulk.manifest import BulkRecord
+from whyformer.runs.bulk.manifest import BulkRecord, count_attempt, forget_attempts
 from whyformer.runs.bulk.processes import Finished
-from whyformer.runs.bulk.worker import ShardTranslator
+from whyformer.runs.bulk.worker import DEATHS, ShardTranslator, killed_too_often
 
 _FAULT = "fault"
+_STARTS = 4
+"""Attempts to start a cluster."""
+_TIMEOUT = re.compile("timed out")
+"""What Ray says, among other words, of its server that is not up in time."""
 
 
 def by_ray(job: BulkJob, shards: Sequence[BulkShard], processes: int | None) -> Iterator[Finished]:
@@ -90,22 +95,7 @@ def _cluster(processes: int | None) -> Generator[list[dict[str, float]]]:
     import ray
     from ray.data import DataContext
 
-    address = os.environ.get("RAY_ADDRESS")
-    cores = None if address else max(usable_cores(), processes or 1)
-    try:
-        with _silent_stderr():
-            ray.init(
-                address=address,
-                num_cpus=cores,
-                include_dashboard=None if address else False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-    except Exception as error:
-        raise WhyformerError(
-            f"Ray cannot be started ({_first_line(error)}); try again, or leave out --by ray and --engine "
-            "ray."
-        ) from error
+    start_cluster(os.environ.get("RAY_ADDRESS"), max(usable_cores(), processes or 1))
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -114,6 +104,36 @@ def _cluster(processes: int | None) -> Generator[list[dict[str, float]]]:
         yield [node["Resources"] for node in ray.nodes() if node["Alive"]]
     finally:
         ray.shutdown()
+
+
+def start_cluster(address: str | None, cores: int) -> None:
+    """Join the cluster at ``address``, else start one of so many ``cores``; on a busy machine try again.
+
+    Raises:
+        WhyformerError: there is none, or it does not start.
+    """
+    import ray
+
+    for attempt in range(1, _STARTS + 1):
+        try:
+            with _silent_stderr():
+                ray.init(
+                    # Without an address it would join whatever cluster this machine has.
+                    address=address or "local",
+                    num_cpus=None if address else cores,
+                    include_dashboard=None if address else False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+            return
+        except Exception as error:
+            # It waits half a minute for its own server, which is not long where others compute.
+            if _TIMEOUT.search(str(error)) and attempt < _STARTS:
+                continue
+            raise WhyformerError(
+                f"Ray cannot be started ({_first_line(error)}); try again, or leave out --by ray and "
+                "--engine ray."
+            ) from error
 
 
 @contextmanager
@@ -152,14 +172,24 @@ class _Actor:
     """One process of the pool."""
 
     def __init__(self, job: BulkJob, shards: Sequence[BulkShard]) -> None:
+        import ray
+
         self._shards = shards
-        self._translator = ShardTranslator(job)
+        self._translator: ShardTranslator | None = None
+        # An actor that is started again keeps its name.
+        name = f"actor-{ray.get_runtime_context().get_actor_id()}"
+        if count_attempt(job.folder, name) <= DEATHS:
+            self._translator = ShardTranslator(job)
+            forget_attempts(job.folder, name)
+        self._fault = json.dumps({_FAULT: str(killed_too_often(job))})
 
     def __call__(self, table: Any) -> Any:
         places: list[int] = table["place"].to_pylist()
         return table.append_column("told", [[self._told(self._shards[place]) for place in places]])
 
     def _told(self, shard: BulkShard) -> str:
+        if self._translator is None:
+            return self._fault
         try:
             return json.dumps(asdict(self._translator.translate(shard)))
         except WhyformerError as error:
