@@ -52,16 +52,28 @@ def test_a_cluster_without_cores_is_refused():
 def test_a_server_that_is_slow_to_come_up_is_started_again(
     monkeypatch: pytest.MonkeyPatch, timeouts: int, attempts: int
 ):
-    calls = list[dict[str, object]]()
+    calls, ended = list[dict[str, object]](), list[bool]()
+
+    class Node:
+        """What holds the processes of a server."""
+
+        def __init__(self) -> None:
+            raise RuntimeError(
+                "The node timed out during startup." if len(calls) <= timeouts else "full disk"
+            )
+
+        def kill_all_processes(self, *, check_alive: bool) -> None:
+            ended.append(check_alive)
 
     def init(**arguments: object) -> None:
         calls.append(arguments)
-        raise RuntimeError("The node timed out during startup." if len(calls) <= timeouts else "full disk")
+        Node()
 
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
     with pytest.raises(WhyformerError, match="Ray cannot be started"):
         start_cluster(None, 3)
     assert len(calls) == attempts
+    assert ended == [False] * (attempts - 1)
     assert {(call["address"], call["num_cpus"]) for call in calls} == {("local", 3)}
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from traceback import walk_tb
 from typing import Any
 
 from whyformer.errors import WhyformerError
@@ -129,11 +130,20 @@ def start_cluster(address: str | None, cores: int) -> None:
         except Exception as error:
             # It waits half a minute for its own server, which is not long where others compute.
             if _TIMEOUT.search(str(error)) and attempt < _STARTS:
+                _end_servers(error)
                 continue
             raise WhyformerError(
                 f"Ray cannot be started ({_first_line(error)}); try again, or leave out --by ray and "
                 "--engine ray."
             ) from error
+
+
+def _end_servers(error: Exception) -> None:
+    """End what a start that failed with ``error`` has left: Ray keeps it until this program ends."""
+    for frame, _ in walk_tb(error.__traceback__):
+        node: Any = frame.f_locals.get("self")
+        if hasattr(node, "kill_all_processes"):
+            node.kill_all_processes(check_alive=False)
 
 
 @contextmanager
