@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from killing import ENVIRONMENT
 from whyformer.errors import WhyformerError
-from whyformer.runs.bulk.ray_pool import pool_size, start_cluster
+from whyformer.runs.bulk.job import BulkShard
+from whyformer.runs.bulk.ray_pool import ShardActor, pool_size, start_cluster
+from whyformer.runs.bulk.worker import DEATHS
 
 BEHAVIOUR = """\
 import json, sys
@@ -75,6 +78,33 @@ def test_a_server_that_is_slow_to_come_up_is_started_again(
     assert len(calls) == attempts
     assert ended == [False] * (attempts - 1)
     assert {(call["address"], call["num_cpus"]) for call in calls} == {("local", 3)}
+
+
+def test_an_actor_that_is_killed_while_it_loads_the_model_gives_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    pyarrow = pytest.importorskip("pyarrow")
+
+    class Killed(BaseException):
+        """The end of a process."""
+
+    def load(_: object) -> None:
+        raise Killed
+
+    context = SimpleNamespace(get_actor_id=lambda: "5eed")
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get_runtime_context=lambda: context))
+    monkeypatch.setattr("whyformer.runs.bulk.ray_pool.ShardTranslator", load)
+    job: Any = SimpleNamespace(folder=tmp_path)
+    for _ in range(DEATHS):
+        with pytest.raises(Killed):
+            ShardActor(job, [])
+    table = ShardActor(job, [BulkShard(tmp_path / "a.txt", "a.txt")])(pyarrow.table({"place": [0]}))
+    assert f"were killed {DEATHS} times" in table["told"][0].as_py()
+    monkeypatch.setattr("whyformer.runs.bulk.ray_pool.ShardTranslator", lambda job: None)
+    context.get_actor_id = lambda: "another"
+    for _ in range(2 * DEATHS):
+        ShardActor(job, [])
+        assert not [*tmp_path.rglob("*another*")], "a start that went well has been counted"
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ def by_ray(job: BulkJob, shards: Sequence[BulkShard], processes: int | None) -> 
         blocks = [pyarrow.table({"place": [place]}) for place in range(len(shards))]
         count, share = pool_size(nodes, processes)
         told = from_arrow(blocks).map_batches(
-            _Actor,
+            ShardActor,
             fn_constructor_args=(job, [*shards]),
             compute=ActorPoolStrategy(size=min(count, len(shards))),
             num_cpus=share,
@@ -170,6 +170,8 @@ def _prepare() -> None:
     # Read when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    # Its workers would wait for whatever else this machine computes.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # It warns of each actor otherwise.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
@@ -178,7 +180,7 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-class _Actor:
+class ShardActor:
     """One process of the pool."""
 
     def __init__(self, job: BulkJob, shards: Sequence[BulkShard]) -> None:
