@@ -196,6 +196,7 @@ class ShardActor:
         self._fault = json.dumps({_FAULT: str(killed_too_often(job))})
 
     def __call__(self, table: Any) -> Any:
+        """A table of places of files, with what became of each."""
         places: list[int] = table["place"].to_pylist()
         return table.append_column("told", [[self._told(self._shards[place]) for place in places]])
 
