@@ -32,7 +32,7 @@ def launch(
     torchrun = ["-m", "torch.distributed.run", *options, "--nproc-per-node", str(ranks)]
     command = [sys.executable, *(torchrun if ranks > 1 else []), str(WORKER), str(settings)]
     ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert fate is None or met(settings).exists(), ended.stderr
+    assert fate is None or met(settings).exists(), ended.stdout + ended.stderr
     return ended
 
 
@@ -83,7 +83,7 @@ def launch_each(
         for process in processes:
             process.kill()
             process.wait()
-    assert met(settings).exists(), [one.stderr for one in ended.values()]
+    assert met(settings).exists(), [one.stdout + one.stderr for one in ended.values()]
     return [ended[rank] for rank in range(len(processes))]
 
 
