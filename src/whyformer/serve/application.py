@@ -21,11 +21,11 @@ from whyformer.serve.service import Service
 
 
 class ServiceApplication(NamedTuple):
-    """Application that answers requests."""
+    """The application that answers requests, and who sheds load before it."""
 
     asgi: ASGIApp
     shedder: LoadShedder
-    """Decider on requests by their heads, whom the server asks first."""
+    """Asked by the server first."""
 
 
 def make_application(
