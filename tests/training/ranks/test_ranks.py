@@ -1,89 +1,20 @@
 """Any number of ranks trains as one process: same examples, same losses, in the end the same weights."""
 
-import json
-import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
 from rank_recipes import FAMILIES, write_recipes
+from rank_runs import ENVIRONMENT, assert_alike, examples, launch, sentence
 from whyformer.data.batches.ranks import Ranks
 from whyformer.errors import RecipeError
 from whyformer.training.ranks.group import RankGroup
 from whyformer.training.storage.run import RunFolder
-from whyformer.training.storage.saved import open_state
-
-WORKER = Path(__file__).with_name("worker.py")
-SOURCE = Path(__file__).parents[3] / "src"
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SOURCE), "WHYFORMER_LANG": "en"}
 
 LONG = ["training.steps=50", "training.validation.every=25", "training.save_every=7"]
 """Settings of runs that show how small differences grow."""
-
-Runs = Mapping[Path, tuple[str, list[str]]]
-
-
-def launch(
-    ranks: int,
-    runs: Runs,
-    *options: str,
-    fate: tuple[str, int, int] | None = None,
-    timeout: float = 300.0,
-) -> subprocess.CompletedProcess[str]:
-    """Let ranks train, started by torchrun, or one process by itself."""
-    place = next(iter(runs)).parent
-    place.mkdir(parents=True, exist_ok=True)
-    settings = place / f"settings-{ranks}.json"
-    told = {"runs": {str(path): how for path, how in runs.items()}, "timeout": timeout, "fate": fate}
-    settings.write_text(json.dumps(told), encoding="utf-8")
-    torchrun = ["-m", "torch.distributed.run", *options, "--nproc-per-node", str(ranks)]
-    command = [sys.executable, *(torchrun if ranks > 1 else []), str(WORKER), str(settings)]
-    ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert fate is None or (place / f"met-{ranks}").exists(), "no batch, no fate"
-    return ended
-
-
-def state(run: Path) -> dict[str, torch.Tensor]:
-    """The tensors of the run's state, in one file or in several."""
-    saved = open_state(RunFolder(run).state)
-    return {name: saved.rows(name, 0, shape[0] if shape else 1) for name, shape in saved.shapes.items()}
-
-
-def losses(run: Path) -> list[tuple[int, str, float]]:
-    return [(record["step"], record["event"], record["loss"]) for record in RunFolder(run).records()]
-
-
-def examples(run: Path) -> dict[int, list[Any]]:
-    """The batches of each step, in any order; a step that was taken again counts once."""
-    found: dict[int, dict[str, Any]] = {}
-    for path in run.parent.glob(f"{run.name}.examples.*.jsonl"):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            step, *batch = json.loads(line)
-            found.setdefault(step, {})[json.dumps(batch)] = batch
-    return {step: sorted(batches.values()) for step, batches in sorted(found.items())}
-
-
-def assert_alike(run: Path, expected: Path, *, bits: bool, within: float = 1e-6) -> None:
-    ours, theirs = state(run), state(expected)
-    assert ours.keys() == theirs.keys()
-    if bits:
-        assert losses(run) == losses(expected)
-        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-        return
-    told, wanted = losses(run), losses(expected)
-    assert [entry[:2] for entry in told] == [entry[:2] for entry in wanted]
-    assert [entry[2] for entry in told] == pytest.approx([entry[2] for entry in wanted], rel=within)
-    weights = [name for name in theirs if name.startswith("model.")]
-    difference, whole = (
-        torch.cat([tensor.flatten() for tensor in tensors]).double().norm()
-        for tensors in ([ours[n] - theirs[n] for n in weights], [theirs[n] for n in weights])
-    )
-    assert difference <= within * whole
 
 
 @pytest.fixture(scope="module")
@@ -100,38 +31,38 @@ def alone(tmp_path_factory: pytest.TempPathFactory, recipes: dict[str, str]) -> 
     return place
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def family(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
 @pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory, recipes: dict[str, str], family: str) -> Path:
-    """A long run of a family by one process."""
-    run = tmp_path_factory.mktemp("long") / family
-    ended = launch(1, {run: (recipes[family], LONG)})
+def long(tmp_path_factory: pytest.TempPathFactory, recipes: dict[str, str]) -> Path:
+    """A folder with a long run of each family by one process."""
+    place = tmp_path_factory.mktemp("long")
+    ended = launch(1, {place / name: (recipe, LONG) for name, recipe in recipes.items()})
     assert ended.returncode == 0, ended.stderr
-    return run
+    return place
+
+
+@pytest.fixture(scope="module", params=[(2, "none"), (2, "full"), (4, "none"), (4, "full")], ids=str)
+def shared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, recipes: dict[str, str]
+) -> Path:
+    """The same by several ranks, with sums in any order and in that of one process."""
+    ranks, shard = request.param
+    place, settings = tmp_path_factory.mktemp("shared"), [*LONG, f"training.shard={shard}"]
+    free = {place / "free" / name: (recipe, settings) for name, recipe in recipes.items()}
+    in_order = [*settings, "training.deterministic=true"]
+    ordered = {place / "ordered" / name: (recipe, in_order) for name, recipe in recipes.items()}
+    ended = launch(ranks, free | ordered, "--standalone")
+    assert ended.returncode == 0, ended.stderr
+    return place
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shard", ["none", "full"])
-@pytest.mark.parametrize("ranks", [2, 4])
-def test_every_family_learns_the_same_from_any_number_of_ranks(
-    ranks: int, shard: str, family: str, recipes: dict[str, str], long: Path, tmp_path: Path
-):
-    settings = [*LONG, f"training.shard={shard}"]
-    free, ordered = tmp_path / "free", tmp_path / "ordered"
-    runs = {
-        free: (recipes[family], settings),
-        ordered: (recipes[family], [*settings, "training.deterministic=true"]),
-    }
-    ended = launch(ranks, runs, "--standalone")
-    assert ended.returncode == 0, ended.stderr
-    assert examples(free) == examples(ordered) == examples(long)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_learns_the_same_from_any_number_of_ranks(family: str, shared: Path, long: Path):
+    free, ordered = shared / "free" / family, shared / "ordered" / family
+    assert examples(free) == examples(ordered) == examples(long / family)
     # Muon computes in bf16, which makes of the last bit of fp32 its own.
-    assert_alike(free, long, bits=False, within=1e-2 if family == "muon" else 1e-6)
-    assert_alike(ordered, long, bits=True)
+    assert_alike(free, long / family, bits=False, within=1e-2 if family == "muon" else 1e-6)
+    assert_alike(ordered, long / family, bits=True)
 
 
 @pytest.mark.slow
@@ -193,9 +124,8 @@ def test_a_rank_that_stops_answering_ends_the_others_with_one_sentence(
     fate = ("SIGSTOP", silent, 3)
     ended = launch(3, {run: (recipes["translation"], [])}, *quick, fate=fate, timeout=15.0)
     assert ended.returncode != 0
-    (sentence,) = [line for line in ended.stdout.splitlines() if line.startswith("SENTENCE")]
-    assert f"ranks do not answer: {silent} (at step 3" in sentence
-    assert "has waited at step 3 since" in sentence
+    assert f"ranks do not answer: {silent} (at step 3" in sentence(ended.stdout)
+    assert "has waited at step 3 since" in sentence(ended.stdout)
     # The state before is whole.
     assert launch(1, {run: ("", [])}).returncode == 0
 
@@ -213,8 +143,8 @@ def test_a_damaged_part_of_a_state_is_named_and_nothing_else_is_touched(
     files = {path: path.stat().st_mtime_ns for path in (run / "state").iterdir()}
     ended = launch(3, {run: ("", ["training.steps=6"])}, "--standalone")
     assert ended.returncode != 0
-    (sentence,) = [line for line in ended.stdout.splitlines() if line.startswith("SENTENCE")]
-    assert f"{part}: this part of the state has 100 of {len(content):,} bytes; restore it" in sentence
+    fault = f"this part of the state has 100 of {len(content):,} bytes; restore it"
+    assert f"{part}: {fault}" in sentence(ended.stdout)
     assert {path: path.stat().st_mtime_ns for path in (run / "state").iterdir()} == files
     part.write_bytes(content)
     assert launch(3, {run: ("", ["training.steps=6"])}, "--standalone").returncode == 0
@@ -225,8 +155,7 @@ def test_a_fault_of_one_rank_is_told_once(recipes: dict[str, str], tmp_path: Pat
     bad = ["training.batching.accumulate=2"]
     ended = launch(3, {tmp_path / "run": (recipes["translation"], bad)}, "--standalone")
     assert ended.returncode != 0
-    (sentence,) = [line for line in ended.stdout.splitlines() if line.startswith("SENTENCE")]
-    assert "training.batching.accumulate is 2, and 3 ranks cannot share out" in sentence
+    assert "training.batching.accumulate is 2, and 3 ranks cannot share out" in sentence(ended.stdout)
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 import json
 import os
+import resource
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +15,13 @@ from torch import nn
 from whyformer.errors import WhyformerError
 from whyformer.plots import curves
 from whyformer.runs.train import resume_run, start_run
+from whyformer.training.batches import Group
 from whyformer.training.ranks.group import RankGroup, join_ranks
+from whyformer.training.step import StepSums
 from whyformer.training.trainer import Trainer
+
+LARGEST = 4096
+"""Bytes of a file on a full disk: more than a line of a log, less than a state."""
 
 
 class Settings(TypedDict):
@@ -24,7 +31,7 @@ class Settings(TypedDict):
     """By folder: a recipe to train or, empty, to resume, and overrides."""
     timeout: float
     fate: tuple[str, int, int] | None
-    """A signal that a rank sends itself at a step, in the first life of the job."""
+    """What comes over a rank at a step, once; see ``meet``."""
 
 
 def train(folder: Path, recipe: str, overrides: Sequence[str], group: RankGroup, settings: Settings) -> None:
@@ -39,20 +46,40 @@ def train(folder: Path, recipe: str, overrides: Sequence[str], group: RankGroup,
 
 
 def watch(trainer: Trainer[nn.Module], settings: Settings) -> None:
-    """Write down the examples of each batch, and meet one's fate."""
-    batch, rank = trainer.task.batch, trainer.group.ranks.rank
+    """Write down the examples of each batch with its place in the step, and meet one's fate."""
+    gradient, batch, ranks = trainer.step.gradient, trainer.task.batch, trainer.group.ranks
+    log = trainer.run.path.parent / f"{trainer.run.path.name}.examples.{ranks.rank}.jsonl"
+    places = list[int]()
+    """Places in the step of the batches that this rank is still to have."""
 
-    def watched(indices: Any, epoch: int, device: Any) -> Any:
+    def watched_gradient(group: Group, step: int, epoch: int) -> StepSums:
+        places[:] = ranks.share(range(len(group)))
+        sums = gradient(group, step, epoch)
+        assert not places
+        return sums
+
+    def watched_batch(indices: Any, epoch: int, device: Any) -> Any:
         step = trainer.progress.step + 1
-        with (trainer.run.path.parent / f"{trainer.run.path.name}.examples.{rank}.jsonl").open("a") as file:
-            file.write(json.dumps([step, epoch, indices.tolist()]) + "\n")
-        fate = settings["fate"]
-        if fate is not None and not trainer.group.is_restarted and tuple(fate[1:]) == (rank, step):
-            (trainer.run.path.parent / f"met-{trainer.group.ranks.count}").touch()
-            os.kill(os.getpid(), signal.Signals[fate[0]])
+        if places:
+            with log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([step, places.pop(0), epoch, indices.tolist()]) + "\n")
+        fate, met = settings["fate"], Path(sys.argv[1]).with_suffix(".met")
+        if fate is not None and tuple(fate[1:]) == (ranks.rank, step) and not met.exists():
+            met.touch()
+            meet(fate[0])
         return batch(indices, epoch, device)
 
-    trainer.task.batch = watched
+    trainer.step.gradient, trainer.task.batch = watched_gradient, watched_batch
+
+
+def meet(fate: str) -> None:
+    """Let one's own disk be full, cut one's own link, or send oneself a signal."""
+    if fate == "FULL":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST, LARGEST))
+    elif fate == "CUT":
+        subprocess.run(["ip", "link", "set", os.environ["GLOO_SOCKET_IFNAME"], "down"], check=True)
+    else:
+        os.kill(os.getpid(), signal.Signals[fate])
 
 
 def main() -> None:

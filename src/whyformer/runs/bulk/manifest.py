@@ -49,7 +49,7 @@ class BulkRecord:
 
 @dataclass(frozen=True)
 class BulkManifest:
-    """What decides all translations of a folder, and the record of each, by its name."""
+    """The job that decides all translations of a folder, and the record of each, by its name."""
 
     job: Mapping[str, object]
     shards: Mapping[str, BulkRecord]

@@ -92,7 +92,7 @@ def pool_size(nodes: Sequence[dict[str, float]], processes: int | None) -> tuple
 
 @contextmanager
 def _cluster(processes: int | None) -> Generator[list[dict[str, float]]]:
-    """What each machine has of the cluster that RAY_ADDRESS names, else of one that is this machine alone."""
+    """Resources of each machine of the cluster that RAY_ADDRESS names, else of one that is this machine."""
     import ray
     from ray.data import DataContext
 

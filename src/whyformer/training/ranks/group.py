@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TypeVar, cast
 
@@ -20,6 +20,7 @@ from torch.distributed.rendezvous import rendezvous
 from whyformer.data.batches.ranks import Ranks
 from whyformer.errors import RecipeError, TrainingError, WhyformerError
 from whyformer.training.ranks.signs import Signs
+from whyformer.training.ranks.store import TimedStore
 
 Result = TypeVar("Result")
 
@@ -39,7 +40,7 @@ class RankGroup:
     def __init__(
         self,
         ranks: Ranks = Ranks(),  # noqa: B008 (it is frozen)
-        store: PrefixStore | None = None,
+        store: TimedStore | None = None,
         signs: Signs | None = None,
         *,
         timeout: float = TIMEOUT,
@@ -92,9 +93,11 @@ class RankGroup:
         except BaseException as error:
             if isinstance(error, WhyformerError):
                 self.speaks()
-            self._store.set(key, "failed")
+            with suppress(RuntimeError):
+                self._store.set(key, "failed")
             raise
-        self._store.set(key, json.dumps([result]))
+        with self.waiting():
+            self._store.set(key, json.dumps([result]))
         return result
 
     def first(self, work: Callable[[], Result]) -> Result | None:
@@ -166,7 +169,7 @@ class RankGroup:
         assert self._signs is not None, "others were joined"
         since, changed, sign = datetime.now(), time.monotonic(), None
         try:
-            while not self._store.check([key]):
+            while not self._store.check(key):
                 time.sleep(_POLL)
                 if (now := self._signs.last(0)) != sign:
                     sign, changed = now, time.monotonic()
@@ -182,11 +185,7 @@ class RankGroup:
     def _silence(self, since: datetime, seconds: float) -> TrainingError:
         """The sentence on ranks for which this one has waited ``since`` then."""
         assert self._signs is not None, "only those who are joined wait"
-        try:
-            missing = self._signs.missing()
-        except RuntimeError:
-            # Who keeps the store is gone, and nobody can be asked.
-            missing = "0"
+        missing = self._signs.missing()
         return TrainingError(
             f"rank {self.ranks.rank} of {self.ranks.count} has waited at step {self._signs.step} since "
             f"{since:%H:%M:%S} ({seconds:.0f} seconds), and ranks do not answer: {missing}; start the same "
@@ -213,7 +212,8 @@ def join_ranks(device: str, timeout: float) -> Generator[RankGroup]:
         yield RankGroup(timeout=timeout, is_restarted=restarts > 0)
         return
     store, signs = _met(ranks, restarts, timeout)
-    group = RankGroup(ranks, store, signs, timeout=timeout, is_restarted=restarts > 0)
+    timed = TimedStore(store, timeout)
+    group = RankGroup(ranks, timed, signs, timeout=timeout, is_restarted=restarts > 0)
     try:
         with group.waiting():
             dist.init_process_group(
@@ -247,7 +247,8 @@ def _met(ranks: Ranks, restarts: int, timeout: float) -> tuple[PrefixStore, Sign
         assert isinstance(store, TCPStore), "what env:// gives"
         prefix = f"whyformer/{restarts}/{ranks.count}"
         # A client of its own: one that waits would hold up the signs.
-        signs = Signs(PrefixStore(prefix, store.clone()), ranks)  # pyright: ignore[reportAttributeAccessIssue]
+        other = store.clone()  # pyright: ignore[reportAttributeAccessIssue]
+        signs = Signs(TimedStore(PrefixStore(prefix, other), timeout), ranks)
     except (RuntimeError, ValueError) as error:
         raise TrainingError(
             f"rank {ranks.rank} of {ranks.count} cannot reach the others ({str(error).splitlines()[0]}); "

@@ -8,14 +8,16 @@ import threading
 import time
 from contextlib import suppress
 from datetime import datetime
+from itertools import count
 from typing import NamedTuple
 
-from torch.distributed import PrefixStore  # pyright: ignore[reportPrivateImportUsage]
-
 from whyformer.data.batches.ranks import Ranks
+from whyformer.training.ranks.store import TimedStore
 
 _BEAT = 1.0
 """Seconds between two signs of life."""
+_LAST_WORDS = 10.0
+"""Seconds for each call to the store once a fault is to be told: they pass after the time limit."""
 
 
 class Sign(NamedTuple):
@@ -32,13 +34,12 @@ class Sign(NamedTuple):
 class Signs:
     """Signs of life of all ranks; this one's are given by a thread, whatever else it does."""
 
-    def __init__(self, store: PrefixStore, ranks: Ranks) -> None:
+    def __init__(self, store: TimedStore, ranks: Ranks) -> None:
         self._store = store
         self._ranks = ranks
         self._ended = threading.Event()
         self._is_speaker: bool | None = None
-        self._lock = threading.Lock()
-        self._number = 0
+        self._numbers = count(1)
         self.step = 0
         """Step that this rank has come to."""
 
@@ -53,9 +54,9 @@ class Signs:
     def come_to(self, step: int) -> None:
         """Tell that this rank has come to ``step``."""
         self.step = step
-        # That the store is gone shows where ranks wait for one another.
+        # That the store is gone shows where ranks wait for one another; nobody waits for it here.
         with suppress(RuntimeError):
-            self._give()
+            self._give(_BEAT)
 
     def last(self, rank: int) -> Sign | None:
         """The last sign of ``rank``; None before its first.
@@ -64,26 +65,29 @@ class Signs:
             RuntimeError: the store cannot be reached, because the process that keeps it is gone.
         """
         key = f"sign/{rank}"
-        return Sign(*json.loads(self._store.get(key))) if self._store.check([key]) else None
+        return Sign(*json.loads(self._store.get(key))) if self._store.check(key) else None
 
     def speaks(self) -> bool:
         """Whether this rank is the one to say why the training ends: the first that asks."""
         if self._is_speaker is None:
             self._is_speaker = True
+            self._store.seconds = _LAST_WORDS
             with suppress(RuntimeError):
                 self._is_speaker = self._store.add("spoken", 1) == 1
         return self._is_speaker
 
     def missing(self) -> str:
-        """The ranks that do not answer, in words; those that are behind, where all show life.
-
-        Raises:
-            RuntimeError: the store cannot be reached.
-        """
+        """The ranks that do not answer, in words; those that are behind, where all show life."""
         others = [rank for rank in range(self._ranks.count) if rank != self._ranks.rank]
-        before = {rank: self.last(rank) for rank in others}
-        time.sleep(2.5 * _BEAT)
-        after = {rank: self.last(rank) for rank in others}
+        self._store.seconds = _LAST_WORDS
+        try:
+            before = {rank: self.last(rank) for rank in others}
+            time.sleep(2.5 * _BEAT)
+            after = {rank: self.last(rank) for rank in others}
+        except RuntimeError:
+            # Who keeps the store is out of reach, and nobody can be asked; it is with rank 0.
+            self._is_speaker = True
+            return "0" if 0 in others else ", ".join(map(str, others))
         gone = [rank for rank in others if before[rank] == after[rank]]
         first = min((sign.step for sign in after.values() if sign is not None), default=0)
         behind = [rank for rank, sign in after.items() if sign is None or sign.step == first]
@@ -96,11 +100,9 @@ class Signs:
                 self._give()
                 self._ended.wait(_BEAT)
 
-    def _give(self) -> None:
-        with self._lock:
-            self._number += 1
-            sign = Sign(self._number, f"{datetime.now():%H:%M:%S}", self.step)
-            self._store.set(f"sign/{self._ranks.rank}", json.dumps(sign))
+    def _give(self, seconds: float | None = None) -> None:
+        sign = Sign(next(self._numbers), f"{datetime.now():%H:%M:%S}", self.step)
+        self._store.set(f"sign/{self._ranks.rank}", json.dumps(sign), seconds)
 
 
 def _told(rank: int, sign: Sign | None) -> str:
