@@ -78,10 +78,8 @@ def speed() -> Iterator[str]:
     shapes, tokens = weight_shapes(read_workload(str(LLAMA), ()).work), 2 * 8192
     for name, (eight, many) in TORCHTITAN.items():
         # What it takes of each GPU's time on 8 is not known; it is taken for nothing.
-        computing, sent = rank_pace(
-            find_device("h100"), 128, "full", shapes, batches=1, seconds=tokens / eight
-        )
-        told = tokens / (computing + sent.exposed)
+        sent = rank_pace(find_device("h100"), 128, "full", shapes, batches=1, seconds=tokens / eight)
+        told = tokens / (sent.computing + sent.exposed)
         yield f"| {name} | {eight:,} | {told:,.0f} | {many:,} | {told / many - 1:+.1%} |"
 
 

@@ -24,7 +24,7 @@ ALLOWED: dict[str, tuple[tuple[str, ...], str]] = {
     "SpecT": (("config/*.py", "huggingface/*.py"), "any spec, as narrow as the file needs"),
     "StateT": (("decoding/protocol.py", "models/encoder_decoder.py"), "any state of a decoder"),
     "Topic": (("why/question.py", "data/corpora/cldr/phrase.py"), "what questions, and phrases, are about"),
-    "Group": (("why/question.py", "training/batches.py"), "questions, or batches, that belong together"),
+    "Group": (("why/question.py", "data/batches/steps.py"), "questions, or batches, that belong together"),
     "MARK": (("plots/inspection/picture.py", "why/book/prose.py"), "a sign on paper, and one in a text"),
 }
 # Constants of these files are labels: of one question, and its claims (only QUESTION is used elsewhere), or

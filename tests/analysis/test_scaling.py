@@ -166,9 +166,11 @@ def test_a_step_that_is_too_small_for_the_ranks_is_said_to_grow(rows: str):
     assert many.best.growth == 4.0  # rows of 64 tokens: no batch is smaller, and each rank has one
     assert any("times the recipe's tokens" in line for line in many.reasons())
     assert not any("times the recipe's tokens" in line for line in few.reasons())
+    asked = planned.recipe.training.batching
     for plan in (few, many):
         for split in plan.splits:
-            assert split.accumulate == split.batches * plan.ranks
+            taken = split.tokens * split.batches * plan.ranks
+            assert taken == split.growth * asked.tokens * asked.accumulate
 
 
 def test_where_nothing_fits_it_is_said_by_how_much(rows: str):

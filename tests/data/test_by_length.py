@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whyformer.data.batches import steps as training_batches
 from whyformer.data.batches.by_length import ExamplesByLength, LengthPlan
 from whyformer.data.batches.permutation import key_of, permuted
 from whyformer.data.batches.planning import BatchingSpec, Lengths, padding_waste, plan_batches
 from whyformer.data.batches.ranks import Ranks
-from whyformer.training import batches as training_batches
-from whyformer.training.batches import TrainingBatches
+from whyformer.data.batches.steps import TrainingBatches
 
 
 @st.composite

@@ -27,7 +27,7 @@ _UNSAYABLE = re.compile(
             r"alternatives is more than",
             r"a beam of [\d,]+ hypotheses",
             # The program takes 2 ** 63 + 191 for less than 2 ** 63.
-            r"the body holds the integer",
+            r"[^:]+: the integer -?\d+… has more than",
         )
     )
 )

@@ -18,11 +18,11 @@ from typing_extensions import override
 
 from whyformer.analysis.trace import DATA, LOSS, Cell, Trace, mark_parts, part
 from whyformer.data.batches.planning import length_batches
+from whyformer.data.batches.steps import Group, TrainingBatches
 from whyformer.decoding.search import SearchSpec
 from whyformer.machine import automatic_precision, examine, keep_freed_memory
 from whyformer.runs.load import open_run
 from whyformer.tasks.translation.translator import Translator
-from whyformer.training.batches import Group, TrainingBatches
 from whyformer.training.flops import training_flops
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.step import StepSums, TrainingStep

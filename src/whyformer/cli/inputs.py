@@ -25,6 +25,14 @@ OnErrorOption = Annotated[
 TextsArgument = Annotated[
     list[str] | None, typer.Argument(help="Texts; else --file's or standard input's lines.")
 ]
+InputFilesOption = Annotated[
+    str | None,
+    typer.Option("--input", metavar="PATTERN", help="Files to translate into --to, as in 'shards/*.txt.gz'."),
+]
+OutputFolderOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder for their translations, each a file of the same name."),
+]
 FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="A file to read, a text a line.")]
 
 LEFT_OUT = 3

@@ -31,7 +31,7 @@ def plan(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell what training RECIPE would need on so many ranks, and how fast it would be.
+    """Foresee memory and speed of training RECIPE on many ranks.
 
     Memory is that of the recipe's own model and batches on paper: shapes are worked out, nothing is computed.
     Speed is measured on this CPU, or follows from a device's data sheet and assumptions, which are printed.
@@ -91,13 +91,14 @@ def _plan_lines(found: "ScalingPlan", rate: float | None) -> Iterator[str]:
     else:
         peak = facts.peak[found.precision] / 1e12
         yield (
-            f"assumed: {facts.mfu:.0%} of the peak of {peak:,.4g} TFLOP/s (--mfu), at least "
-            f"{1e6 * facts.latency:.3g} µs an operation, nothing compiled"
+            f"assumed: {facts.pace.mfu:.0%} of the peak of {peak:,.4g} TFLOP/s (--mfu), at least "
+            f"{1e6 * facts.pace.latency:.3g} µs an operation, nothing compiled"
         )
-    link, network = facts.link / 1e9, facts.network / 1e9
+    links = facts.links
+    link, network, neighbours = links.machine / 1e9, links.network / 1e9, links.neighbours
     yield (
         f"assumed: {facts.usable:.0%} of {facts.memory / 1e9:,.0f} GB of memory can be used; a rank sends "
-        f"{link:,.4g} GB/s within its machine of {facts.neighbours} and {network:,.4g} GB/s to others, of "
+        f"{link:,.4g} GB/s within its machine of {neighbours} and {network:,.4g} GB/s to others, of "
         "which 80 % are reached"
     )
     yield (
@@ -143,7 +144,7 @@ def _split_table(found: "ScalingPlan") -> Iterator[str]:
         yield _row(
             (
                 *(split.shard, f"{split.tokens:,}", f"{split.batches}", f"{split.needed / 2**30:,.2f}"),
-                *("✓" if split.fits else "✗", f"{1e3 * split.computing:,.1f}"),
+                *("✓" if split.fits else "✗", f"{1e3 * split.traffic.computing:,.1f}"),
                 *(f"{split.traffic.sent / 1e6:,.1f}", f"{1e3 * split.traffic.exposed:,.2f}"),
                 f"{split.tokens_per_second:,.0f}",
             )

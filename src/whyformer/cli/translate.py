@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from whyformer.cli.console import say, tell, tell_labelled
-from whyformer.cli.inputs import LEFT_OUT, FileOption, OnErrorOption, TextsArgument, finish, read_inputs
+from whyformer.cli.inputs import (
+    LEFT_OUT,
+    FileOption,
+    InputFilesOption,
+    OnErrorOption,
+    OutputFolderOption,
+    TextsArgument,
+    finish,
+    read_inputs,
+)
 from whyformer.cli.options import (
     BatchOption,
     BeamOption,
@@ -49,16 +58,8 @@ def translate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A file to write, whole or not at all.")
     ] = None,
-    input_files: Annotated[
-        str | None,
-        typer.Option(
-            "--input", metavar="PATTERN", help="Files to translate into --to, as in 'shards/*.txt.gz'."
-        ),
-    ] = None,
-    to: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder for their translations, each a file of the same name."),
-    ] = None,
+    input_files: InputFilesOption = None,
+    to: OutputFolderOption = None,
     by: Annotated[
         Literal["processes", "ray"] | None,
         typer.Option(help="What --input is shared out by: processes of this machine, or a Ray cluster."),
@@ -156,15 +157,19 @@ def translate(
         return
     inputs = read_inputs(text, file, on_error)
     _note_columns(file, inputs.texts)
-    if output is None:
-        for line in lines.lines(inputs.texts, inputs.bad, _shown):
-            typer.echo(line)
-    else:
-        from whyformer.files import write_text
-
-        written = lines.lines(inputs.texts, inputs.bad, _shown)
-        write_text(output, "".join(f"{line}\n" for line in written))
+    _give(lines.lines(inputs.texts, inputs.bad, _shown), output)
     finish(inputs.bad, len(inputs.texts))
+
+
+def _give(lines: Iterable[str], output: Path | None) -> None:
+    """Print ``lines`` as they come, or write all to the file ``output``."""
+    if output is None:
+        for line in lines:
+            typer.echo(line)
+        return
+    from whyformer.files import write_text
+
+    write_text(output, "".join(f"{line}\n" for line in lines))
 
 
 def _asks_for_bulk(

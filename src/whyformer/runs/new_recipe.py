@@ -11,6 +11,7 @@ import yaml
 
 from whyformer.config.recipe_files import Layer, Source
 from whyformer.config.validation import check
+from whyformer.data.batches.steps import TrainingBatches
 from whyformer.data.checks.files import FileReport, Finding, examine
 from whyformer.data.checks.forms import table_keys
 from whyformer.data.corpora.lines import SentencePair
@@ -22,7 +23,6 @@ from whyformer.runs.defaults import decided, warmup_decision
 from whyformer.runs.registry import find_task
 from whyformer.tasks.decision import Decision, as_layer, value_of
 from whyformer.tasks.recipe import Recipe
-from whyformer.training.batches import TrainingBatches
 
 _HELD_OUT, _SMALLEST_SHARE = 1000, 0.1
 """Pairs that are enough to choose a model by, and the largest share of the pairs to hold out for that."""

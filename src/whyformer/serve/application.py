@@ -21,7 +21,7 @@ from whyformer.serve.service import Service
 
 
 class ServiceApplication(NamedTuple):
-    """What answers requests."""
+    """The application that answers requests, and who sheds load before it."""
 
     asgi: ASGIApp
     shedder: LoadShedder

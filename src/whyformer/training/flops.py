@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from whyformer.data.batches.planning import BatchingSpec
-from whyformer.training.batches import TrainingBatches
+from whyformer.data.batches.steps import TrainingBatches
 from whyformer.training.objective import ModelWithObjective
 from whyformer.training.task import TrainingTask
 

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from whyformer.data.batches.steps import Group
 from whyformer.errors import TrainingError
 from whyformer.machine import Precision
-from whyformer.training.batches import Group
 from whyformer.training.objective import Losses, ModelT, ModelWithObjective
 from whyformer.training.optimization.optimizer import block_matrices
 from whyformer.training.ranks.gradients import gradient_sums
@@ -165,10 +165,9 @@ class TrainingStep(Generic[ModelT]):
 
     def _backward(self, indices: NDArray[np.int64], epoch: int, count: int, share: float = 1.0) -> Losses:
         """Add the gradient of one batch's share in the mean over ``count`` predictions to the weights'."""
-        batch = self.task.batch(indices, epoch, self.device)
         with self.group.computing() if self._sharded is not None else nullcontext():
             with self.autocast():
-                losses = self._losses(batch)
+                losses = self._losses(self.task.batch(indices, epoch, self.device))
             (share * losses.total / count).backward()
         return losses
 

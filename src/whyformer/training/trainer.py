@@ -20,11 +20,11 @@ from typing import Generic, Literal
 
 import torch
 
+from whyformer.data.batches.steps import Group, TrainingBatches
 from whyformer.errors import StoppedError, TrainingError, WhyformerError
 from whyformer.files import write_text
 from whyformer.machine import Precision
 from whyformer.plots.panels import Curves
-from whyformer.training.batches import Group, TrainingBatches
 from whyformer.training.leak import check_no_leak
 from whyformer.training.objective import ModelT
 from whyformer.training.ranks.group import RankGroup

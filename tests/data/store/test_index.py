@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from whyformer.data.batches import by_length
+from whyformer.data.batches import steps as training_batches
 from whyformer.data.batches.planning import BatchingSpec
+from whyformer.data.batches.steps import TrainingBatches
 from whyformer.data.store import index, reader
 from whyformer.data.store.build import StoreSettings, build_store
 from whyformer.data.store.manifest import StoreManifest
@@ -19,8 +21,6 @@ from whyformer.data.tokenizers.pair import JointTokenizer
 from whyformer.errors import DataError
 from whyformer.tasks.translation.pairs import examples
 from whyformer.tasks.translation.pairs.examples import EncodedPairs, ManyStoredPairs, stored_pairs
-from whyformer.training import batches as training_batches
-from whyformer.training.batches import TrainingBatches
 
 SETTINGS = StoreSettings(JointTokenizer(both=Word(vocabulary=100)), held_out=3, rows=40)
 SPEC = BatchingSpec(tokens=60, accumulate=2)

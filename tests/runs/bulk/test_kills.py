@@ -101,7 +101,7 @@ def wait_until_gone(processes: list[int]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
-def test_a_file_that_kills_each_worker_is_named(
+def test_processes_that_are_killed_again_and_again_end_with_a_sentence(
     reverse_run: Path, shards: dict[str, list[str]], tmp_path: Path
 ):
     out, log = tmp_path / "out", tmp_path / "log.txt"

@@ -294,6 +294,20 @@ def learnt(clock: Clock, limits: QueueLimits, seconds: float) -> WorkQueue:
     return queue
 
 
+@pytest.mark.parametrize(
+    ("limits", "fitting"),
+    [(QueueLimits(requests=5), 3), (QueueLimits(tokens=300), 4)],
+    ids=["count", "cost"],
+)
+def test_those_on_their_way_need_room_too(clock: Clock, limits: QueueLimits, fitting: int) -> None:
+    """Two requests of 100 tokens wait; those before them made others count as 27 each."""
+    queue = learnt(clock, limits, 0.0)
+    for _ in range(2):
+        clock.come(queue, 1)
+    has_room = [queue.refusal(Asking("a"), entering) is None for entering in range(7)]
+    assert has_room == [entering < fitting for entering in range(7)]
+
+
 def test_who_could_not_be_done_in_time_is_refused_at_once_and_told_when_to_come(clock: Clock) -> None:
     queue = learnt(clock, QueueLimits(), 0.05)
     for _ in range(40):

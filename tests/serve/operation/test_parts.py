@@ -18,13 +18,16 @@ from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import DataError
 from whyformer.serve.batching.figures import Observer
+from whyformer.serve.gate.dialect import Dialects
+from whyformer.serve.gate.shedding import LoadShedder
 from whyformer.serve.hosting import named_runs
 from whyformer.serve.operation.hosts import Hosts, host_of, is_loopback
 from whyformer.serve.operation.lifecycle import Lifecycle
 from whyformer.serve.operation.limits import Limits
 from whyformer.serve.operation.metrics import ServiceMetrics
+from whyformer.serve.operation.settings import Settings
 from whyformer.serve.refusals import DrainingError, RefusalError, RequestTooLargeError
-from whyformer.serve.service import HostedRun, Service
+from whyformer.serve.service import Asking, HostedRun, Service
 from whyformer.tasks.task import Runner
 
 
@@ -54,6 +57,24 @@ def test_queues_are_measured_where_they_can_be_watched():
     assert samples["whyformer_batch_texts_bucket", ("le", "8.0"), ("run", "a")] == 1
     assert samples["whyformer_batch_texts_bucket", ("le", "4.0"), ("run", "a")] == 0
     assert samples["whyformer_run", ("run", run.name), ("task", "translation"), ("weights", "00")] == 1
+
+
+def test_whoever_is_on_the_way_to_a_queue_counts_until_settled():
+    counts = list[int]()
+    lifecycle, settings = Lifecycle(), Settings(Hosts("127.0.0.1", (), ()))
+    metrics = ServiceMetrics(Service([]), lifecycle)
+    shedder = LoadShedder(
+        Dialects([]), settings, lifecycle, metrics, lambda _, entering: counts.append(entering)
+    )
+    one, two, settled = (Asking(name) for name in ("one", "two", "settled"))
+    settled.settle()
+    for asking in (one, two, settled):
+        shedder.enter(asking)
+    for leaving in (one, one, two):
+        assert shedder.refusal(two) is None
+        leaving.settle()
+    assert shedder.refusal(two) is None
+    assert counts == [2, 1, 1, 0]
 
 
 def test_two_services_in_one_process_count_for_themselves():

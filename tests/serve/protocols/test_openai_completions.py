@@ -168,7 +168,7 @@ def test_tokens_and_text_are_the_same_prompt(api: OpenAI, generator: Generator) 
     assert asked[0] == asked[1]
     assert asked[0][0][0].startswith(asked[2][0][0][:4])
     assert whole(api, prompt=ids, echo=True, max_tokens=0)[0][0] == "two three four"
-    with pytest.raises(openai.BadRequestError, match="outside this tokenizer's"):
+    with pytest.raises(openai.BadRequestError, match="outside this run's"):
         _ = whole(api, prompt=[9999], **request)
 
 

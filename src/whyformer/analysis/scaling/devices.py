@@ -15,8 +15,32 @@ DeviceName = Literal["this", "cpu", "h100", "h200", "a100"]
 
 
 @dataclass(frozen=True)
+class DeviceLinks:
+    """The ways from one device to others like it: bytes a second, in one direction."""
+
+    machine: float
+    """To its neighbours in one machine."""
+    network: float
+    """To another machine."""
+    neighbours: int
+    """Devices in one machine."""
+
+
+@dataclass(frozen=True)
+class DevicePace:
+    """How near to its peak a device comes."""
+
+    mfu: float
+    """Model FLOPs utilisation: the share of the peak that training reaches."""
+    latency: float
+    """Seconds that each operation takes at least."""
+    is_measured: bool = False
+    """Whether the device is at hand, to take steps for the speed of a rank."""
+
+
+@dataclass(frozen=True)
 class DeviceFacts:
-    """One device of many that are alike, and the links between them; rates a second, bytes, one direction."""
+    """One device of many that are alike, and the links between them; rates a second, bytes."""
 
     name: str
     peak: Mapping[Precision, float]
@@ -25,25 +49,15 @@ class DeviceFacts:
     """Bytes of memory."""
     bandwidth: float | None
     """Bytes that memory reads or writes; None where nobody has measured it."""
-    link: float
-    """Bytes that one device sends to its neighbours in one machine."""
-    network: float
-    """Bytes that one device sends to another machine."""
-    neighbours: int
-    """Devices in one machine."""
-    mfu: float
-    """Model FLOPs utilisation: the share of the peak that training reaches."""
-    latency: float
-    """Seconds that each operation takes at least."""
+    links: DeviceLinks
+    pace: DevicePace
     usable: float = 0.92
     """Share of memory that training may fill; the rest is torch's own, and gaps."""
     is_accelerator: bool = True
-    is_measured: bool = False
-    """Whether it is at hand, to take steps for the speed of a rank."""
 
     def with_mfu(self, mfu: float | None) -> "DeviceFacts":
         """The same with another utilisation, None for its own."""
-        return self if mfu is None else replace(self, mfu=mfu, is_measured=False)
+        return self if mfu is None else replace(self, pace=DevicePace(mfu, self.pace.latency))
 
     @property
     def room(self) -> int:
@@ -53,10 +67,9 @@ class DeviceFacts:
 
 # Assumed. torchtitan's Llama 3.1 8B, bf16 by FSDP2, not compiled, runs at 5,762 tokens/s on each of 8 H100
 # (pytorch/torchtitan, docs/performance.md); by the products that we count that is 0.34 of the peak, and its
-# authors say 0.33. Small models reach less: see `latency`.
-_MFU = 0.34
-# Assumed: what PyTorch takes to start an operation, not compiled, where its kernel takes less.
-_LATENCY = 5e-6
+# authors say 0.33. Small models reach less: see its latency.
+# Assumed, too: the time PyTorch takes to start an operation, not compiled, where its kernel takes less.
+_PACE = DevicePace(mfu=0.34, latency=5e-6)
 # 400 Gb/s a GPU, as in torchtitan's measurements (the same page).
 _INFINIBAND = 400e9 / 8
 
@@ -66,23 +79,26 @@ _GPUS = {
     "h100": DeviceFacts(
         "h100",
         {"bf16": 989e12, "fp32": 67e12},
-        *(80 * 10**9, 3.35e12, 900e9 / 2, _INFINIBAND),
-        *(8, _MFU, _LATENCY),
+        *(80 * 10**9, 3.35e12),
+        DeviceLinks(900e9 / 2, _INFINIBAND, 8),
+        _PACE,
     ),
     # NVIDIA H200 data sheet, SXM: the arithmetic of H100; 141 GB HBM3e of 4.8 TB/s; NVLink 900 GB/s.
     "h200": DeviceFacts(
         "h200",
         {"bf16": 989e12, "fp32": 67e12},
-        *(141 * 10**9, 4.8e12, 900e9 / 2, _INFINIBAND),
-        *(8, _MFU, _LATENCY),
+        *(141 * 10**9, 4.8e12),
+        DeviceLinks(900e9 / 2, _INFINIBAND, 8),
+        _PACE,
     ),
     # NVIDIA A100 80GB data sheet, SXM: bf16 312 TFLOP/s dense; fp32 19.5; HBM2e of 2,039 GB/s; NVLink 600.
     # The network is assumed: 200 Gb/s a GPU.
     "a100": DeviceFacts(
         "a100",
         {"bf16": 312e12, "fp32": 19.5e12},
-        *(80 * 10**9, 2.039e12, 600e9 / 2, 200e9 / 8),
-        *(8, _MFU, _LATENCY),
+        *(80 * 10**9, 2.039e12),
+        DeviceLinks(600e9 / 2, 200e9 / 8, 8),
+        _PACE,
     ),
 }
 
@@ -139,5 +155,5 @@ def _this_cpu() -> DeviceFacts:
     }
     ethernet = 10e9 / 8
     # Of a CPU's training 0.55 to 0.67 of measured products is what docs/log.md has of the base model.
-    facts = DeviceFacts("cpu", rates, memory or 8 * 2**30, None, ethernet, ethernet, 1, 0.55, 1e-6)
-    return replace(facts, is_accelerator=False, is_measured=True)
+    links, pace = DeviceLinks(ethernet, ethernet, 1), DevicePace(0.55, 1e-6, is_measured=True)
+    return DeviceFacts("cpu", rates, memory or 8 * 2**30, None, links, pace, is_accelerator=False)

@@ -38,8 +38,6 @@ class StepSplit:
     shard: Sharding
     tokens: int
     """Maximum number of tokens of a batch."""
-    accumulate: int
-    """Batches of a step, of all ranks."""
     batches: int
     """Batches of a step, of one rank."""
     growth: float
@@ -48,8 +46,6 @@ class StepSplit:
     """Bytes of a rank when it holds the most, by part."""
     room: int
     """Bytes that the device has for them."""
-    computing: float
-    """Seconds that a rank computes in a step."""
     traffic: Traffic
     tokens_per_second: float
     """Predictions a second of all ranks, as training reports them."""
@@ -145,26 +141,25 @@ def plan_scaling(
             planned.work, [sample.largest] * min(batches, 2), precision, accelerator=device.is_accelerator
         )
         operations = sum(batch_flops(planned.work, batch) for batch in sample.typical) / len(sample.typical)
-        seconds = max(operations / (device.peak[precision] * device.mfu), memory.operations * device.latency)
+        pace = device.pace
+        seconds = max(operations / (device.peak[precision] * pace.mfu), memory.operations * pace.latency)
         if rate is not None:
             seconds = sample.predictions / rate
-        elif device.is_measured and memory.total <= device.room:
+        elif pace.is_measured and memory.total <= device.room:
             seconds, measured = step_seconds(planned.work, sample, precision), True
         flops = flops or operations / sample.predictions
         for shard in ("none", "full") if ranks > 1 else ("none",):
-            pace = rank_pace(device, ranks, shard, shapes, batches=batches, seconds=seconds)
+            sent = rank_pace(device, ranks, shard, shapes, batches=batches, seconds=seconds)
             splits.append(
                 StepSplit(
                     shard,
                     tokens,
-                    batches * ranks,
                     batches,
                     growth=tokens * batches * ranks / whole,
                     memory=rank_memory(memory, shapes, shard, ranks),
                     room=device.room,
-                    computing=pace[0],
-                    traffic=pace[1],
-                    tokens_per_second=ranks * batches * sample.predictions / (pace[0] + pace[1].exposed),
+                    traffic=sent,
+                    tokens_per_second=ranks * batches * sample.predictions / (sent.computing + sent.exposed),
                 )
             )
     splits.sort(key=_preference)
@@ -174,13 +169,13 @@ def plan_scaling(
 
 def rank_pace(
     device: DeviceFacts, ranks: int, shard: Sharding, shapes: WeightShapes, *, batches: int, seconds: float
-) -> tuple[float, Traffic]:
-    """Seconds that a rank computes in a step of so many ``batches`` of ``seconds`` each, and its traffic."""
+) -> Traffic:
+    """Traffic of a rank in a step of so many ``batches`` of ``seconds`` each."""
     count, units = _count(shapes.every), len(shapes.blocks) + 1
     computing = batches * seconds
     if device.bandwidth is not None:
         computing += _UPDATE * count / (ranks if shard == "full" else 1) / device.bandwidth
-    return computing, traffic(device, ranks, shard, count, batches=batches, computing=computing, units=units)
+    return traffic(device, ranks, shard, count, batches=batches, computing=computing, units=units)
 
 
 def _preference(split: StepSplit) -> tuple[float, ...]:

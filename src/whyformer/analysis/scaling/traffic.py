@@ -25,6 +25,8 @@ class Traffic:
     """Seconds that sending takes."""
     exposed: float
     """Seconds of these in which nothing is computed."""
+    computing: float
+    """Seconds that the rank computes."""
 
 
 def bandwidth(device: DeviceFacts, ranks: int) -> float:
@@ -33,9 +35,9 @@ def bandwidth(device: DeviceFacts, ranks: int) -> float:
     A ring leaves a machine once, through as many adapters as the machine has devices, and NCCL lays as many
     rings as there are adapters; so each device has its link, and all together have the network.
     """
-    inside = device.link
-    if ranks > device.neighbours:
-        inside = min(device.link, device.network * device.neighbours)
+    inside = device.links.machine
+    if ranks > device.links.neighbours:
+        inside = min(inside, device.links.network * device.links.neighbours)
     return _CARRIED * inside
 
 
@@ -64,11 +66,11 @@ def traffic(
             behind what is computed of others.
     """
     if ranks == 1:
-        return Traffic(0.0, 0.0, 0.0)
+        return Traffic(0.0, 0.0, 0.0, computing)
     # Weights and gradients are fp32.
     once, rate = 4 * (ranks - 1) / ranks * weights, bandwidth(device, ranks)
     if shard == "none":
-        return Traffic(2 * once, 2 * once / rate, 2 * once / rate)
+        return Traffic(2 * once, 2 * once / rate, 2 * once / rate, computing)
     sent = 3 * batches * once
     ends = 2 * batches * once / units
-    return Traffic(sent, sent / rate, max(sent / rate - computing, ends / rate))
+    return Traffic(sent, sent / rate, max(sent / rate - computing, ends / rate), computing)

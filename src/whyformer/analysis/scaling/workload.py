@@ -14,6 +14,7 @@ from whyformer.analysis.scaling.paper import Workload
 from whyformer.config.recipe_files import shipped
 from whyformer.data.batches.by_length import ExamplesByLength
 from whyformer.data.batches.planning import BatchingSpec
+from whyformer.data.batches.steps import TrainingBatches
 from whyformer.errors import DataError, TokenizerError
 from whyformer.position.layout import Layout
 from whyformer.runs.load import open_run
@@ -23,7 +24,6 @@ from whyformer.tasks.causal_lm.task import CausalLMRecipe
 from whyformer.tasks.causal_lm.training import RowBatch
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
-from whyformer.training.batches import TrainingBatches
 from whyformer.training.task import TrainingTask
 
 _CPU = torch.device("cpu")

@@ -82,7 +82,7 @@ class ExamplesByLength:
         return replace(self, lengths=self.lengths + np.array(more))
 
     def up_to(self, longest: int) -> "ExamplesByLength":
-        """Those that have no more than ``longest`` tokens on a side; they keep their numbers."""
+        """Examples of no more than ``longest`` tokens on a side; they keep their numbers."""
         fits = self.lengths.max(axis=1, initial=0) <= longest
         return replace(self, lengths=self.lengths[fits], counts=self.counts[fits], firsts=self.firsts[fits])
 

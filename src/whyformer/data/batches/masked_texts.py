@@ -46,14 +46,14 @@ class EncoderTexts(Protocol):
         ...
 
 
-TextsT = TypeVar("TextsT", bound=EncoderTexts, covariant=True)
+EncoderTextsT = TypeVar("EncoderTextsT", bound=EncoderTexts, covariant=True)
 
 
 @dataclass(frozen=True)
-class MaskedTexts(Generic[TextsT]):
+class MaskedTexts(Generic[EncoderTextsT]):
     """Texts and their masking: a pure function of the epoch."""
 
-    texts: TextsT
+    texts: EncoderTextsT
     masking: Masking
 
     def hidden(self, indices: NDArray[np.int64], epoch: int) -> int:

@@ -49,7 +49,7 @@ class BulkRecord:
 
 @dataclass(frozen=True)
 class BulkManifest:
-    """What decides all translations of a folder, and the record of each, by its name."""
+    """The job that decides all translations of a folder, and the record of each, by its name."""
 
     job: Mapping[str, object]
     shards: Mapping[str, BulkRecord]
@@ -141,16 +141,25 @@ def keep_record(folder: Path, shard: BulkShard, record: BulkRecord) -> None:
     write_text(_record_file(folder, shard.name), json.dumps(asdict(record), ensure_ascii=False) + "\n")
 
 
-def count_attempt(folder: Path, shard: BulkShard) -> int:
-    """Count one more attempt to translate a shard since the manifest was written.
+def count_attempt(folder: Path, name: str) -> int:
+    """Number of this attempt, from 1 on, since the manifest was written; at a shard of this name, say.
 
     Raises:
         WhyformerError: the disk is full, or the folder cannot be written to.
     """
-    file = folder / _RECORDS / f"{shard.name}.attempts"
+    file = _attempts_file(folder, name)
     count = 1 + (int(file.read_text(encoding="utf-8")) if file.exists() else 0)
     write_text(file, str(count))
     return count
+
+
+def forget_attempts(folder: Path, name: str) -> None:
+    """Begin to count anew, as an attempt has succeeded."""
+    _attempts_file(folder, name).unlink(missing_ok=True)
+
+
+def _attempts_file(folder: Path, name: str) -> Path:
+    return folder / _RECORDS / f"{name}.attempts"
 
 
 def _record_file(folder: Path, name: str) -> Path:

@@ -8,10 +8,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
 from whyformer.data.store.processes import end_with_parent
-from whyformer.errors import WhyformerError
 from whyformer.runs.bulk.job import BulkJob, BulkShard
 from whyformer.runs.bulk.manifest import BulkRecord
-from whyformer.runs.bulk.worker import DEATHS, ShardTranslator
+from whyformer.runs.bulk.worker import DEATHS, ShardTranslator, killed_too_often
 
 Finished = tuple[BulkShard, BulkRecord]
 
@@ -38,11 +37,7 @@ def by_processes(job: BulkJob, shards: Sequence[BulkShard], processes: int) -> I
         except BrokenProcessPool as error:
             deaths += 1
             if deaths == DEATHS:
-                raise WhyformerError(
-                    f"{job.folder}: processes that translate were killed {DEATHS} times before one had "
-                    "finished a file, perhaps for lack of memory; run the same command again, with fewer "
-                    "--processes: it goes on where it stopped."
-                ) from error
+                raise killed_too_often(job) from error
 
 
 def _round(job: BulkJob, shards: Sequence[BulkShard], processes: int) -> Iterator[Finished]:

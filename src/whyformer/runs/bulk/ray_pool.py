@@ -8,19 +8,25 @@ import importlib.util
 import json
 import logging
 import os
+import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from traceback import walk_tb
 from typing import Any
 
 from whyformer.errors import WhyformerError
 from whyformer.machine import usable_cores
 from whyformer.runs.bulk.job import BulkJob, BulkShard
-from whyformer.runs.bulk.manifest import BulkRecord
+from whyformer.runs.bulk.manifest import BulkRecord, count_attempt, forget_attempts
 from whyformer.runs.bulk.processes import Finished
-from whyformer.runs.bulk.worker import ShardTranslator
+from whyformer.runs.bulk.worker import DEATHS, ShardTranslator, killed_too_often
 
 _FAULT = "fault"
+_STARTS = 4
+"""Attempts to start a cluster."""
+_TIMEOUT = re.compile("timed out")
+"""What Ray says, among other words, of its server that is not up in time."""
 
 
 def by_ray(job: BulkJob, shards: Sequence[BulkShard], processes: int | None) -> Iterator[Finished]:
@@ -42,7 +48,7 @@ def by_ray(job: BulkJob, shards: Sequence[BulkShard], processes: int | None) -> 
         blocks = [pyarrow.table({"place": [place]}) for place in range(len(shards))]
         count, share = pool_size(nodes, processes)
         told = from_arrow(blocks).map_batches(
-            _Actor,
+            ShardActor,
             fn_constructor_args=(job, [*shards]),
             compute=ActorPoolStrategy(size=min(count, len(shards))),
             num_cpus=share,
@@ -86,26 +92,11 @@ def pool_size(nodes: Sequence[dict[str, float]], processes: int | None) -> tuple
 
 @contextmanager
 def _cluster(processes: int | None) -> Generator[list[dict[str, float]]]:
-    """What each machine has of the cluster that RAY_ADDRESS names, else of one that is this machine alone."""
+    """Resources of each machine of the cluster that RAY_ADDRESS names, else of one that is this machine."""
     import ray
     from ray.data import DataContext
 
-    address = os.environ.get("RAY_ADDRESS")
-    cores = None if address else max(usable_cores(), processes or 1)
-    try:
-        with _silent_stderr():
-            ray.init(
-                address=address,
-                num_cpus=cores,
-                include_dashboard=None if address else False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-    except Exception as error:
-        raise WhyformerError(
-            f"Ray cannot be started ({_first_line(error)}); try again, or leave out --by ray and --engine "
-            "ray."
-        ) from error
+    start_cluster(os.environ.get("RAY_ADDRESS"), max(usable_cores(), processes or 1))
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -114,6 +105,45 @@ def _cluster(processes: int | None) -> Generator[list[dict[str, float]]]:
         yield [node["Resources"] for node in ray.nodes() if node["Alive"]]
     finally:
         ray.shutdown()
+
+
+def start_cluster(address: str | None, cores: int) -> None:
+    """Join the cluster at ``address``, else start one of so many ``cores``; on a busy machine try again.
+
+    Raises:
+        WhyformerError: there is none, or it does not start.
+    """
+    import ray
+
+    for attempt in range(1, _STARTS + 1):
+        try:
+            with _silent_stderr():
+                ray.init(
+                    # Without an address it would join whatever cluster this machine has.
+                    address=address or "local",
+                    num_cpus=None if address else cores,
+                    include_dashboard=None if address else False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+            return
+        except Exception as error:
+            # It waits half a minute for its own server, which is not long where others compute.
+            if _TIMEOUT.search(str(error)) and attempt < _STARTS:
+                _end_servers(error)
+                continue
+            raise WhyformerError(
+                f"Ray cannot be started ({_first_line(error)}); try again, or leave out --by ray and "
+                "--engine ray."
+            ) from error
+
+
+def _end_servers(error: Exception) -> None:
+    """End what a start that failed with ``error`` has left: Ray keeps it until this program ends."""
+    for frame, _ in walk_tb(error.__traceback__):
+        node: Any = frame.f_locals.get("self")
+        if hasattr(node, "kill_all_processes"):
+            node.kill_all_processes(check_alive=False)
 
 
 @contextmanager
@@ -140,6 +170,8 @@ def _prepare() -> None:
     # Read when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    # Its workers would wait for whatever else this machine computes.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # It warns of each actor otherwise.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
@@ -148,18 +180,29 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-class _Actor:
+class ShardActor:
     """One process of the pool."""
 
     def __init__(self, job: BulkJob, shards: Sequence[BulkShard]) -> None:
+        import ray
+
         self._shards = shards
-        self._translator = ShardTranslator(job)
+        self._translator: ShardTranslator | None = None
+        # An actor that is started again keeps its name.
+        name = f"actor-{ray.get_runtime_context().get_actor_id()}"
+        if count_attempt(job.folder, name) <= DEATHS:
+            self._translator = ShardTranslator(job)
+            forget_attempts(job.folder, name)
+        self._fault = json.dumps({_FAULT: str(killed_too_often(job))})
 
     def __call__(self, table: Any) -> Any:
+        """A table of places of files, with what became of each."""
         places: list[int] = table["place"].to_pylist()
         return table.append_column("told", [[self._told(self._shards[place]) for place in places]])
 
     def _told(self, shard: BulkShard) -> str:
+        if self._translator is None:
+            return self._fault
         try:
             return json.dumps(asdict(self._translator.translate(shard)))
         except WhyformerError as error:

@@ -23,6 +23,15 @@ _TOLD = 5
 """Sentences on lines that a record has."""
 
 
+def killed_too_often(job: BulkJob) -> WhyformerError:
+    """The error of a job whose processes are killed again and again."""
+    return WhyformerError(
+        f"{job.folder}: processes that translate were killed {DEATHS} times before one had finished a file, "
+        "perhaps for lack of memory; run the same command again, with fewer --processes: it goes on where it "
+        "stopped."
+    )
+
+
 class ShardTranslator:
     """A run that translates files by a job; one a process."""
 
@@ -46,7 +55,7 @@ class ShardTranslator:
         """
         if (done := finished_record(self._job.folder, shard)) is not None:
             return done
-        if count_attempt(self._job.folder, shard) > DEATHS:
+        if count_attempt(self._job.folder, shard.name) > DEATHS:
             raise WhyformerError(
                 f"{shard.source}: {DEATHS} processes were killed while they translated this file, perhaps "
                 "for lack of memory; run the same command again, with fewer --processes or a smaller "

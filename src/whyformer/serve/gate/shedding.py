@@ -154,7 +154,7 @@ class LoadShedder:
 
 
 def _around_id(dialect: Dialect, refusal: RefusalError) -> tuple[bytes, bytes]:
-    """What stands before and behind the request's id in the answer that says ``refusal``."""
+    """The bytes before and behind the request's id in the answer that says ``refusal``."""
     body = json.dumps(dialect.error(refusal)).encode()
     wait = "" if refusal.retry_after is None else f"retry-after: {max(1, refusal.retry_after)}\r\n"
     begin = (

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
+from shlex import quote
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -137,7 +138,7 @@ class MaskedLMTask(SingleTokenizerTask[MaskedLMRecipe, Filler]):
         if MASK not in tokenizer.spec.get("specials", ()):
             raise DataError(
                 f"{recipe.data.path}: the tokenizer of this store has no {MASK}; train one by `whyformer "
-                f"tokenizer train FILES --special '{MASK}'`, and build with --tokenizer."
+                f"tokenizer train FILES --special {quote(MASK)}`, and build with --tokenizer."
             )
         if says(said, "tokenizer"):
             return []
