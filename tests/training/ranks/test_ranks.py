@@ -16,7 +16,7 @@ from whyformer.training.storage.run import RunFolder
 LONG = ["training.steps=50", "training.validation.every=25", "training.save_every=7"]
 """Settings of runs that show how small differences grow."""
 NOISE = {"speech": 1e-5, "muon": 5e-2}
-"""Relative differences that a last bit of fp32 grows to by then: in losses of CTC, and in Muon's bf16."""
+"""Relative differences by then where they are more than 1e-6, as measured and rounded up; see docs/log.md."""
 
 
 @pytest.fixture(scope="module")
