@@ -12,10 +12,10 @@ from typing import Any, TypedDict
 
 from torch import nn
 
+from whyformer.data.batches.steps import Group
 from whyformer.errors import WhyformerError
 from whyformer.plots import curves
 from whyformer.runs.train import resume_run, start_run
-from whyformer.training.batches import Group
 from whyformer.training.ranks.group import RankGroup, join_ranks
 from whyformer.training.step import StepSums
 from whyformer.training.trainer import Trainer
