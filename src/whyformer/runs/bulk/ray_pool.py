@@ -26,7 +26,7 @@ _FAULT = "fault"
 _STARTS = 4
 """Attempts to start a cluster."""
 _TIMEOUT = re.compile("timed out")
-"""What Ray says, among other words, of its server that is not up in time."""
+"""Words of Ray, among others, on a server of its own that is not up in time."""
 
 
 def by_ray(job: BulkJob, shards: Sequence[BulkShard], processes: int | None) -> Iterator[Finished]:

@@ -1,4 +1,4 @@
-"""The store that all ranks reach, asked with a time limit: torch's client waits for ever on a cut link."""
+"""The store that all ranks reach, asked with a time limit: who words a fault waits for nobody who is lost."""
 
 import threading
 from collections.abc import Callable, Sequence
