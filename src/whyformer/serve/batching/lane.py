@@ -160,7 +160,7 @@ class Lane:
 
 
 def _step_back() -> None:
-    """Let the loop go before this thread, and those that it starts: a refusal is due at once, an answer later."""
+    """Let the loop go before this thread and those that it starts: a refusal is due at once."""
     if sys.platform == "linux":  # where a thread has a priority of its own
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
