@@ -1,6 +1,7 @@
 """Files that are either wholly written or not there at all; what is no file is never replaced."""
 
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -166,6 +167,16 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def _write_bytes(path: Path, data: bytes) -> None:
     path.write_bytes(data)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def explained(error: OSError, path: Path) -> WhyformerError:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from hashlib import file_digest
 from pathlib import Path
 
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.errors import DataError
+from whyformer.files import file_sha256
 from whyformer.models.bert import BERT, BERTSpec
 from whyformer.models.classifier import ClassifierSpec, PooledClassifier
 from whyformer.models.elmo import ELMo, ELMoSpec
@@ -56,8 +56,7 @@ def host_run(name: str, folder: Path, execution: Execution) -> HostedRun:
     weights = opened.folder.find_weights()
     if not issubclass(opened.task.runner_type, Translator):
         execution = replace(execution, precision="fp32", engine="auto")
-    with weights.open("rb") as file:
-        digest = file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(weights)
     created = int(weights.stat().st_mtime)
     runner = runner_of(opened, execution)
     return HostedRun(

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field
 
 from whyformer.errors import DataError
-from whyformer.files import write_atomically
+from whyformer.files import file_sha256, write_atomically
 from whyformer.spec import Spec
 
 _CHUNK = 1 << 20
@@ -42,7 +42,7 @@ class Download(Spec):
         path = self.path
         if not path.exists():
             write_atomically(path, self._download)
-        elif (found := _checksum(path)) != self.sha256:
+        elif (found := file_sha256(path)) != self.sha256:
             raise DataError(
                 f"{path}: has checksum {found}, not {self.sha256}; delete it, and it is fetched again from "
                 f"{self.url}."
@@ -79,8 +79,3 @@ class Download(Spec):
 def cache_folder() -> Path:
     """Return the folder of fetched files: ``$WHYFORMER_CACHE``, or ``~/.cache/whyformer``."""
     return Path(os.environ.get("WHYFORMER_CACHE") or "~/.cache/whyformer").expanduser()
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

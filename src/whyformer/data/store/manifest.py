@@ -10,7 +10,7 @@ from typing import Any
 
 from whyformer.data.store.text.inputs import ExampleKind
 from whyformer.errors import DataError
-from whyformer.files import write_text
+from whyformer.files import file_sha256, write_text
 
 MANIFEST = "manifest.json"
 HELD_OUT_FILE = "held_out.json"
@@ -113,8 +113,7 @@ def file_digest(path: Path) -> str:
         DataError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except FileNotFoundError:
         raise DataError(f"{path}: is missing; {REPAIR}") from None
     except OSError as error:

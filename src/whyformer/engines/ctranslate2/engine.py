@@ -3,7 +3,6 @@
 B batch · S source length
 """
 
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -22,7 +21,7 @@ from whyformer.decoding.search import SearchSpec
 from whyformer.decoding.stopping import Wanted
 from whyformer.engines.ctranslate2.weights import convert
 from whyformer.errors import CheckpointError, DecodingError
-from whyformer.files import explained
+from whyformer.files import explained, file_sha256
 from whyformer.machine import CPUPrecision
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.models.transformer import Transformer
@@ -145,8 +144,7 @@ def converted(model: AnyEncoderDecoder, run: Path, weights: Path, precision: CPU
         raise CheckpointError("CTranslate2 is not installed; run `pip install 'whyformer[ctranslate2]'`.")
     if not isinstance(model, Transformer):
         raise CheckpointError(f"{run}: CTranslate2 has no recurrent models; take --engine torch.")
-    with weights.open("rb") as file:
-        fingerprint = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    fingerprint = file_sha256(weights)[:16]
     folder = run / "ctranslate2" / f"{fingerprint}-{precision}"
     if not folder.is_dir():
         temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")

@@ -1,6 +1,5 @@
 """Job of a bulk translation: which files, by which run, and how."""
 
-import hashlib
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -10,7 +9,7 @@ from whyformer.data.store.manifest import digest_of
 from whyformer.decoding.search import SearchSpec
 from whyformer.engines.precision import chosen_precision
 from whyformer.errors import DataError
-from whyformer.files import explained
+from whyformer.files import explained, file_sha256
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import open_run
 from whyformer.runs.shortlist_file import shortlist_path
@@ -74,8 +73,7 @@ def sha256_of(path: Path) -> str:
         DataError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
 

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TypeVar, cast
 
@@ -125,31 +125,30 @@ class RankGroup:
             dist.all_gather(parts, part)
         return parts
 
-    @contextmanager
-    def waiting(self) -> Generator[None]:
+    def waiting(self) -> AbstractContextManager[None]:
         """Make a sentence of what fails where ranks wait for one another.
 
         Raises:
             TrainingError: a rank has not come within the time limit, or has ended.
         """
-        began, since = time.monotonic(), datetime.now()
-        try:
-            yield
-        except RuntimeError as error:
-            raise self._silence(since, time.monotonic() - began) from error
+        return self._explaining(lambda _: True)
 
-    @contextmanager
-    def computing(self) -> Generator[None]:
+    def computing(self) -> AbstractContextManager[None]:
         """Make a sentence of what fails between ranks while they compute; other faults stay what they are.
 
         Raises:
             TrainingError: a rank has not come within the time limit, or has ended.
         """
+        return self._explaining(lambda error: isinstance(error, dist.DistError) or "gloo" in str(error))
+
+    @contextmanager
+    def _explaining(self, is_silence: Callable[[RuntimeError], bool]) -> Generator[None]:
+        """Make a sentence of an error within that ``is_silence`` of other ranks."""
         began, since = time.monotonic(), datetime.now()
         try:
             yield
         except RuntimeError as error:
-            if isinstance(error, dist.DistError) or "gloo" in str(error):
+            if is_silence(error):
                 raise self._silence(since, time.monotonic() - began) from error
             raise
 

@@ -1,6 +1,5 @@
 """The manifest of a state in several files: which rows of which tensor lie where, and each file's hash."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from whyformer.errors import CheckpointError
-from whyformer.files import write_text
+from whyformer.files import file_sha256, write_text
 from whyformer.training.storage.checkpoint import load_facts
 
 _FORMAT = "whyformer-sharded-1"
@@ -106,9 +105,7 @@ class StateManifest:
 
 def file_record(path: Path) -> FileRecord:
     """Size and hash of the file at ``path``."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileRecord(path.stat().st_size, digest)
+    return FileRecord(path.stat().st_size, file_sha256(path))
 
 
 def state_facts(path: Path) -> Mapping[str, Any]:
