@@ -1,5 +1,6 @@
 """Files of weights: exact, whole or not there, and never trusted."""
 
+import json
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +96,27 @@ def test_safetensors_of_others_are_not_taken_for_ours(tmp_path: Path):
     save_file(TENSORS, tmp_path / "newer", {"format": "whyformer-2", "facts": "{}"})
     assert "not written by Whyformer" in refused(tmp_path / "bare")
     assert "or by a newer one" in refused(tmp_path / "newer")
+
+
+def test_the_same_weights_are_the_same_file(tmp_path: Path):
+    def content() -> bytes:
+        save_tensors(tmp_path / "w", TENSORS, FACTS)
+        return (tmp_path / "w").read_bytes()
+
+    assert len({content() for _ in range(20)}) == 1
+
+
+def test_older_files_told_their_format_and_their_facts_apart(tmp_path: Path):
+    save_file(TENSORS, tmp_path / "w", {"format": "whyformer-1", "facts": json.dumps(FACTS)})
+    tensors, facts = load_tensors(tmp_path / "w")
+    assert facts == FACTS
+    assert tensors.keys() == TENSORS.keys()
+
+
+@pytest.mark.parametrize("told", ["{", "[]", '{"format": "whyformer-2", "facts": {}}', "{}"])
+def test_what_a_file_says_of_itself_is_looked_at(told: str, tmp_path: Path):
+    save_file(TENSORS, tmp_path / "w", {"whyformer": told})
+    assert ("damaged" if told == "{" else "not written by Whyformer") in refused(tmp_path / "w")
 
 
 def test_a_file_cut_off_anywhere_is_refused(written: Path, tmp_path: Path):

@@ -16,6 +16,9 @@ from whyformer.files import write_bytes
 
 FORMAT = "whyformer-1"
 
+_ENTRY = "whyformer"
+"""Key of what a file says of itself; older files have an entry for the format and one for the facts."""
+
 _SHOWN = 5
 """Tensors that a message names."""
 
@@ -28,7 +31,8 @@ _RENAMED = (
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write ``tensors`` and the JSON-able ``facts`` to ``path``, whole or not at all."""
-    metadata = {"format": FORMAT, "facts": json.dumps(facts)}
+    # One entry: safetensors writes several in an order of chance, and the same weights shall be the same file.
+    metadata = {_ENTRY: json.dumps({"format": FORMAT, "facts": facts})}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_bytes(path, save(contiguous, metadata))
 
@@ -52,17 +56,20 @@ def _read(path: Path, *, with_tensors: bool = True) -> tuple[dict[str, Tensor], 
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file.")
     tensors, metadata = read_safetensors(path, with_tensors=with_tensors)
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path}: this file was not written by Whyformer (or by a newer one); import it instead."
-        )
     try:
-        facts = json.loads(metadata.get("facts", "{}"))
+        if _ENTRY in metadata:
+            told = json.loads(metadata[_ENTRY])
+        else:
+            told = {"format": metadata.get("format"), "facts": json.loads(metadata.get("facts", "{}"))}
     except ValueError as error:
         raise CheckpointError(
             f"{path}: the file is damaged ({error} in what it says of itself); restore it, or train again."
         ) from error
-    return tensors, facts
+    if not isinstance(told, dict) or told.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: this file was not written by Whyformer (or by a newer one); import it instead."
+        )
+    return tensors, told.get("facts", {})
 
 
 def read_safetensors(path: Path, *, with_tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
