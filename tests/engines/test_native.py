@@ -113,6 +113,11 @@ def test_it_stops_at_the_end_mark_and_at_the_limit(native: Path):
         GreedySpec(longest_extra=5, forbidden=(0, 2, *range(4, 40))),
         GreedySpec(longest_extra=5, shortest=4, prefix=(9, 8), no_repeat_ngram=1),
         BeamSpec(longest_extra=5, n_best=4),
+        BeamSpec(longest_factor=0.0, longest_extra=2, size=5, n_best=3, length_penalty=1.0),
+        BeamSpec(longest_extra=5, size=3, n_best=2, forbidden=(0, 2, *range(4, 40))),
+        BeamSpec(longest_extra=5, size=2, shortest=4, prefix=(9, 8), no_repeat_ngram=1),
+        BeamSpec(longest_extra=3, size=40, n_best=40),
+        BeamSpec(longest_extra=5, size=1, length_penalty=0.0),
         BeamSpec(longest_extra=5, coverage_penalty=0.2),
         SamplingSpec(longest_extra=5, samples=3, top_k=9),
     ],
@@ -288,8 +293,18 @@ def test_weights_that_are_no_numbers_are_reported(native: Path, precision: Nativ
     with pytest.raises(DecodingError, match="sentence 0: the model's logits are not finite numbers"):
         run(NativeEngine(model, precision, path=native), source)
     several = torch.cat([torch.tensor([[5, 3]]), source])
-    with pytest.raises(DecodingError, match=r"sentence \d: the model's logits are not finite numbers"):
-        NativeEngine(model, precision, path=native)(several, several != PAD, GREEDY)
+    for settings in (GREEDY, BeamSpec(size=3)):
+        with pytest.raises(DecodingError, match=r"sentence \d: the model's logits are not finite numbers"):
+            NativeEngine(model, precision, path=native)(several, several != PAD, settings)
+
+
+@pytest.mark.parametrize("settings", [GreedySpec, BeamSpec])
+def test_where_nothing_may_follow_it_is_told_as_by_the_search(
+    native: Path, settings: type[GreedySpec | BeamSpec]
+):
+    source, valid = batch(5)
+    with pytest.raises(DecodingError, match="sentence 0: nothing is allowed to follow the first 0"):
+        NativeEngine(made(), "int8", path=native)(source, valid, settings(forbidden=tuple(range(VOCABULARY))))
 
 
 def test_a_model_that_it_cannot_express_is_refused(native: Path):

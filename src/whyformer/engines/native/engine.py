@@ -1,4 +1,4 @@
-"""The native engine: greedy search in one call of the library, other searches step by step.
+"""The native engine: greedy and beam search in one call of the library, others step by step.
 
 B batch · S source length · R rows, a live hypothesis each · T target length · V vocabulary
 """
@@ -21,6 +21,7 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.protocol import DecoderState, StepDecoder
+from whyformer.decoding.scorer import length_penalty
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.decoding.stopping import Wanted
 from whyformer.engines.native import library
@@ -37,6 +38,8 @@ from whyformer.special_tokens import EOS
 _GROUP = 16
 """Sentences that the library searches greedily side by side. Weights of a base model are read often enough
 with so many rows, and the keys and values of a tiny one still lie in a core's own cache (docs/log.md)."""
+_BEAM_GROUP = 8
+"""The same in a beam search."""
 
 
 class _More(TypedDict):
@@ -99,38 +102,75 @@ class NativeState(DecoderState):
         return logits[:, : self._packed.struct.vocabulary]
 
     def write(
-        self, longest: Tensor, penalty: Tensor, wanted: Wanted | None = None
-    ) -> list[Hypothesis | None]:
-        """Greedy search, where nothing was written yet.
+        self, longest: Tensor, penalty: Tensor, settings: GreedySpec | BeamSpec, wanted: Wanted | None = None
+    ) -> list[list[Hypothesis] | None]:
+        """The whole search, where nothing was written yet.
 
         Args:
             longest: the maximum number of tokens of each sentence, (B,).
             penalty: what is added to all logits, (V,): 0, or minus infinity.
+            settings: the search; but for its size and its ranking, ``longest`` and ``penalty`` count.
             wanted: whether each sentence still is; what others have so far comes out.
 
         Returns:
-            A hypothesis for each sentence; None where logits were not numbers.
+            The hypotheses of each sentence, best first; None where ``search`` has to say what is wrong.
         """
+        flags = (None, None) if wanted is None else (wanted.flags.data_ptr(), wanted.place.data_ptr())
+        about = library.WantedStruct(*flags)
+        if isinstance(settings, BeamSpec):
+            return self._write_beam(longest, penalty, settings, about)
         stride = int(longest.max())
         tokens = torch.empty(len(longest), stride, dtype=torch.int64)
         log_probabilities = torch.empty(len(longest), stride)
         written = torch.empty_like(longest)
         told = library.GreedyStruct(
             *(penalty.data_ptr(), longest.data_ptr(), stride),
-            *(tokens.data_ptr(), log_probabilities.data_ptr(), written.data_ptr()),
-            *((None, None) if wanted is None else (wanted.flags.data_ptr(), wanted.place.data_ptr())),
+            *(tokens.data_ptr(), log_probabilities.data_ptr(), written.data_ptr(), about),
         )
         self._functions.whyformer_write(self._search, self._int8, byref(told), self._threads)
         return [
-            _hypothesis(row[:length].tolist(), summands[:length]) if length > 0 else None
+            [_hypothesis(row[:length].tolist(), summands[:length])] if length > 0 else None
             for row, summands, length in zip(tokens, log_probabilities, written.tolist(), strict=True)
+        ]
+
+    def _write_beam(
+        self, longest: Tensor, penalty: Tensor, settings: BeamSpec, wanted: library.WantedStruct
+    ) -> list[list[Hypothesis] | None]:
+        stride, shape = int(longest.max()), (len(longest), settings.n_best)
+        tokens = torch.empty(*shape, stride, dtype=torch.int64)
+        log_probabilities = torch.empty(*shape, stride)
+        written = torch.zeros(shape, dtype=torch.int64)
+        score, total = torch.empty(shape), torch.empty(shape)
+        by_length = length_penalty(torch.arange(stride + 1), settings.length_penalty)
+        told = library.BeamStruct(
+            *(penalty.data_ptr(), longest.data_ptr(), by_length.data_ptr()),
+            *(stride, settings.size, settings.n_best),
+            *(each.data_ptr() for each in (tokens, log_probabilities, written, score, total)),
+            wanted,
+        )
+        self._functions.whyformer_write_beam(self._search, self._int8, byref(told), self._threads)
+        scores, totals = score.tolist(), total.tolist()
+        return [
+            None
+            if lengths[0] < 0
+            else [
+                _ranked(tokens[s, h, :n].tolist(), log_probabilities[s, h, :n], scores[s][h], totals[s][h])
+                for h, n in enumerate(lengths)
+                if n > 0
+            ]
+            for s, lengths in enumerate(written.tolist())
         ]
 
 
 def _hypothesis(written: list[int], summands: Tensor) -> Hypothesis:
-    finished, total = written[-1] == EOS, float(summands.sum())
+    total = float(summands.sum())
+    return _ranked(written, summands, total, total)
+
+
+def _ranked(written: list[int], summands: Tensor, score: float, total: float) -> Hypothesis:
+    finished = written[-1] == EOS
     return Hypothesis(
-        tuple(written[:-1] if finished else written), total, total, tuple(summands.tolist()), finished
+        tuple(written[:-1] if finished else written), score, total, tuple(summands.tolist()), finished
     )
 
 
@@ -207,11 +247,11 @@ class NativeEngine(StepDecoder[NativeState]):
                 stacklevel=3,
             )
         by_torch = not self._fits(source, real, longest) or _watches(settings)
-        if not by_torch and isinstance(settings, GreedySpec) and _is_free(settings):
-            found = self._write(source, real, longest, self._penalty(settings), lists, more["wanted"])
+        if not by_torch and isinstance(settings, GreedySpec | BeamSpec) and _is_free(settings):
+            found = self._write(source, real, longest, settings, lists, more["wanted"])
             if None not in found:
-                return [[hypothesis] for hypothesis in found if hypothesis is not None]
-        # It also says what is wrong where logits were not numbers.
+                return [hypotheses for hypotheses in found if hypotheses is not None]
+        # It also says what is wrong where logits were not numbers, or nothing was allowed to follow.
         if lists is None:
             decoder: StepDecoder[Any] = self.model if by_torch else self
             return search(decoder, source, valid, settings, **more)
@@ -252,25 +292,26 @@ class NativeEngine(StepDecoder[NativeState]):
         source: Tensor,
         valid: Tensor,
         longest: Tensor,
-        penalty: Tensor,
+        settings: GreedySpec | BeamSpec,
         lists: SentenceLists | None,
         wanted: Wanted | None,
-    ) -> list[Hypothesis | None]:
-        """Greedy search, by groups that run side by side, or by all threads if there is only one."""
-        threads = torch.get_num_threads()
-        sizes = source.split(_GROUP), valid.split(_GROUP), longest.split(_GROUP)
-        parts = [None] * len(sizes[0]) if lists is None else lists.split(_GROUP)
-        places = torch.arange(len(source)).split(_GROUP)
+    ) -> list[list[Hypothesis] | None]:
+        """Search by groups that run side by side, or by all threads if there is only one."""
+        threads, penalty = torch.get_num_threads(), self._penalty(settings)
+        group = _GROUP if isinstance(settings, GreedySpec) else _BEAM_GROUP
+        sizes = source.split(group), valid.split(group), longest.split(group)
+        parts = [None] * len(sizes[0]) if lists is None else lists.split(group)
+        places = torch.arange(len(source)).split(group)
         still = [None if wanted is None else wanted[place] for place in places]
         groups = list(zip(*sizes, parts, still, strict=True))
         workers = min(threads, len(groups))
 
         def write(
             group: tuple[Tensor, Tensor, Tensor, SentenceLists | None, Wanted | None],
-        ) -> list[Hypothesis | None]:
+        ) -> list[list[Hypothesis] | None]:
             source, valid, longest, lists, wanted = group
             state = NativeState(self._packed, source, valid, self._functions, threads // workers, lists)
-            return state.write(longest, penalty, wanted)
+            return state.write(longest, penalty, settings, wanted)
 
         if workers == 1:
             return list(chain.from_iterable(map(write, groups)))
@@ -288,7 +329,7 @@ class NativeEngine(StepDecoder[NativeState]):
             and (tokens < self._source_vocabulary).all()
         )
 
-    def _penalty(self, settings: GreedySpec) -> Tensor:
+    def _penalty(self, settings: GreedySpec | BeamSpec) -> Tensor:
         """Penalty (V,) that is added to the logits: 0, or minus infinity for what is forbidden."""
         penalty = torch.zeros(1, self._packed.struct.vocabulary)
         settings.apply(penalty, torch.empty(1, 0, dtype=torch.int64))
@@ -317,7 +358,7 @@ class _NativeLists(StepDecoder[NativeState]):
         return state.step(tokens)
 
 
-def _is_free(settings: GreedySpec) -> bool:
+def _is_free(settings: GreedySpec | BeamSpec) -> bool:
     """Whether nothing depends on what was written before; tokens may be forbidden."""
     begins = bool(settings.prefix or settings.openings)
     return settings.shortest == 1 and not begins and settings.no_repeat_ngram is None

@@ -83,12 +83,30 @@ class ModelStruct(ctypes.Structure):
     ]
 
 
+class WantedStruct(ctypes.Structure):
+    """Flags of sentences that are wanted; none where all are."""
+
+    _fields_: ClassVar = [("flags", c_void_p), ("place", c_void_p)]
+
+
 class GreedyStruct(ctypes.Structure):
     """Arguments of a greedy search, and where it writes."""
 
     _fields_: ClassVar = [
         *(("penalty", c_void_p), ("longest", c_void_p), ("stride", c_int64)),
-        *((name, c_void_p) for name in ("tokens", "log_probabilities", "written", "wanted", "place")),
+        *((name, c_void_p) for name in ("tokens", "log_probabilities", "written")),
+        ("wanted", WantedStruct),
+    ]
+
+
+class BeamStruct(ctypes.Structure):
+    """Arguments of a beam search, and where it writes."""
+
+    _fields_: ClassVar = [
+        *((name, c_void_p) for name in ("penalty", "longest", "length_penalty")),
+        *((name, c_int64) for name in ("stride", "width", "best")),
+        *((name, c_void_p) for name in ("tokens", "log_probabilities", "written", "score", "total")),
+        ("wanted", WantedStruct),
     ]
 
 
@@ -132,8 +150,9 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL:
     loaded.whyformer_step.restype = None
     loaded.whyformer_select.argtypes = [c_void_p, c_void_p, c_int64]
     loaded.whyformer_select.restype = None
-    loaded.whyformer_write.argtypes = [c_void_p, c_bool, c_void_p, c_int64]
-    loaded.whyformer_write.restype = None
+    for write in (loaded.whyformer_write, loaded.whyformer_write_beam):
+        write.argtypes = [c_void_p, c_bool, c_void_p, c_int64]
+        write.restype = None
     loaded.whyformer_lens.argtypes = [c_void_p]
     loaded.whyformer_lens.restype = c_void_p
     loaded.whyformer_attention.argtypes = [c_void_p, c_int64, c_int64]

@@ -78,6 +78,13 @@ extern "C" void whyformer_write(Search *search, bool int8, const Greedy *greedy,
     run(*search, int8, threads, [greedy](auto &worker) { worker.write(*greedy); });
 }
 
+// Lets the best hypotheses of each sentence grow to their end.
+extern "C" void whyformer_write_beam(Search *search, bool int8, const Beam *beam, int64_t threads) {
+    Beams beams(*beam, *search);
+    run(*search, int8, threads, [&beams](auto &worker) { worker.write(beams); });
+    beams.write();
+}
+
 extern "C" void whyformer_forget(Search *search) { delete search; }
 
 // What sees the attention of a search.

@@ -2,7 +2,7 @@
 //
 // N rows, a token each · B sentences · S length of all sources · M model dimension
 // V vocabulary · O outputs of a product
-// library.py declares the same `Greedy` and fills it.
+// library.py declares the same `Greedy` and fills it, and what is in it.
 
 #pragma once
 
@@ -16,6 +16,15 @@
 #include "shortlist.h"
 #include "threads.h"
 
+struct Wanted {            // whether anybody still waits for the translation of a sentence
+    const bool *flags;     // which fall while all this runs; null where all are wanted
+    const int64_t *place;  // (B) the flag of each sentence
+
+    bool operator[](int64_t s) const {
+        return flags == nullptr || __atomic_load_n(flags + place[s], __ATOMIC_RELAXED);
+    }
+};
+
 struct Greedy {  // the longest of its B sentences has `stride` tokens
     const float *penalty;    // (V) 0, or minus infinity for what never comes
     const int64_t *longest;  // (B)
@@ -23,12 +32,7 @@ struct Greedy {  // the longest of its B sentences has `stride` tokens
     int64_t *tokens;           // (B,stride)
     float *log_probabilities;  // (B,stride)
     int64_t *written;          // (B) of these; -1 where logits are not numbers
-    const bool *wanted;        // flags, which fall while all this runs; null where all are wanted
-    const int64_t *place;      // (B) the flag of each sentence
-
-    bool wants(int64_t s) const {
-        return wanted == nullptr || __atomic_load_n(wanted + place[s], __ATOMIC_RELAXED);
-    }
+    Wanted wanted;
 };
 
 namespace {
@@ -105,7 +109,7 @@ struct Search {
             greedy.log_probabilities[s * greedy.stride + position] = choice[n];
             greedy.written[s] = last[n] < 0 ? -1 : position + 1;
             const bool goes_on = last[n] >= 0 && last[n] != model.end && position + 1 < greedy.longest[s];
-            if (goes_on && greedy.wants(s)) living.push_back(n);
+            if (goes_on && greedy.wanted[s]) living.push_back(n);
         }
         if (living.size() < rows.size()) select(living);
     }

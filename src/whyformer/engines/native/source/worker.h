@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "beam.h"
 #include "lanes.h"
 #include "lens.h"
 #include "product.h"
@@ -65,32 +66,6 @@ void attend(const float *query, const float *const *seen, int64_t length, int64_
 inline float sigmoid(float x) {
     const float power = exponential(x < 0.0f ? x : -x);
     return (x < 0.0f ? power : 1.0f) / (1.0f + power);
-}
-
-// ln of the sum of e^logit: what logits (V) are less as log-probabilities.
-inline float normaliser(const float *logits, int64_t vocabulary) {
-    const float largest = maximum(logits, vocabulary);
-    Floats sums{};
-    for (int64_t v = 0; v < vocabulary; v += LANES) {
-        Floats next{};
-        for (int64_t lane = 0; lane < std::min(LANES, vocabulary - v); ++lane)
-            next[lane] = exponential(logits[v + lane] - largest);
-        sums += next;
-    }
-    return largest + std::log(total(sums));
-}
-
-// The likeliest token that `penalty` (V) does not forbid, of equal ones the first, and its log-probability
-// among all; -1 where the logits (V) are not numbers.
-inline int64_t likeliest(const float *logits, const float *penalty, int64_t vocabulary, float &log_probability) {
-    int64_t token = -1;
-    float best = -INFINITY;
-    for (int64_t v = 0; v < vocabulary; ++v) {
-        if (!(logits[v] < INFINITY)) return -1;
-        if (logits[v] + penalty[v] > best) best = logits[token = v];
-    }
-    log_probability = best - normaliser(logits, vocabulary);
-    return token;
 }
 
 template <class Type> struct Worker {  // one thread
@@ -313,16 +288,23 @@ template <class Type> struct Worker {  // one thread
         score(branch_input(stack->last), logits);
     }
 
-    // What greedy search writes behind a row.
-    int64_t choice(const Greedy &greedy, int64_t row) {
+    // Calls `task` with a row's logits, the penalty of each, and their number: all tokens, or those of its list.
+    template <class Task> void among(int64_t row, const float *forbidden, Task task) {
         const float *logits = &search.logits[search.place[row]];
-        if (search.lists.empty())
-            return likeliest(logits, greedy.penalty, model.vocabulary, search.choice[row]);
+        if (search.lists.empty()) return task(logits, forbidden, model.vocabulary);
         const std::vector<int64_t> &ids = search.lists[search.rows[row].sentence].ids;
         penalty.resize(ids.size());
-        for (size_t k = 0; k < ids.size(); ++k) penalty[k] = greedy.penalty[ids[k]];
-        const int64_t chosen = likeliest(logits, penalty.data(), ids.size(), search.choice[row]);
-        return chosen < 0 ? chosen : ids[chosen];
+        for (size_t k = 0; k < ids.size(); ++k) penalty[k] = forbidden[ids[k]];
+        task(logits, penalty.data(), int64_t(ids.size()));
+    }
+
+    // What greedy search writes behind a row.
+    int64_t choice(const Greedy &greedy, int64_t row) {
+        int64_t chosen = -1;
+        among(row, greedy.penalty, [&](const float *logits, const float *forbidden, int64_t count) {
+            chosen = likeliest(logits, forbidden, count, search.choice[row]);
+        });
+        return chosen < 0 || search.lists.empty() ? chosen : search.lists[search.rows[row].sentence].ids[chosen];
     }
 
     void write(const Greedy &greedy) {
@@ -336,6 +318,19 @@ template <class Type> struct Worker {  // one thread
             for (int64_t row = share(rows, index); row < share(rows, index + 1); ++row)
                 search.last[row] = choice(greedy, row);
             alone([&] { search.record(greedy); });
+        }
+    }
+
+    void write(Beams &beams) {
+        const Beam &beam = beams.beam;
+        while (search.rows.size() > 0) {
+            alone([&] { beams.grow(); });
+            step(search.logits.data());
+            for (int64_t row = share(rows, index); row < share(rows, index + 1); ++row)
+                among(row, beam.penalty, [&](const float *logits, const float *forbidden, int64_t count) {
+                    beams.best[row].fill(logits, forbidden, count, 2 * beam.width);
+                });
+            alone([&] { beams.advance(); });
         }
     }
 

@@ -1,0 +1,156 @@
+// Beam search: the best few hypotheses of each sentence live on. What `decoding/search.py` does with tensors, a
+// sentence at a time; what it would refuse is left to it.
+//
+// N rows, a live hypothesis each · B sentences · W width of the beam · H hypotheses that a sentence gets at most
+// V vocabulary
+// library.py declares the same `Beam` and fills it.
+
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "ranking.h"
+#include "search.h"
+
+struct Beam {  // the longest of its B sentences has `stride` tokens
+    const float *penalty;         // (V) 0, or minus infinity for what never comes
+    const int64_t *longest;       // (B)
+    const float *length_penalty;  // (stride+1) what a log-probability is divided by, by the number of tokens
+    int64_t stride, width, best;  // W and H
+    int64_t *tokens;              // (B,H,stride)
+    float *log_probabilities;     // (B,H,stride)
+    int64_t *written;             // (B,H) of these, 0 where there is none; -1 where a search has to say what is wrong
+    float *score, *total;         // (B,H)
+    Wanted wanted;
+};
+
+namespace {
+
+struct Prefix {
+    float total = 0.0f;  // its log-probability
+    std::vector<int64_t> tokens{};
+    std::vector<float> summands{};  // of the log-probability, one a token
+};
+
+struct Finished {
+    Prefix prefix;
+    float score;
+};
+
+struct Candidate {
+    int64_t row, token;  // what extends which hypothesis
+    float log_probability, total;
+};
+
+// The hypotheses of a search, alive and finished.
+struct Beams {
+    const Beam &beam;
+    Search &search;
+    std::vector<Prefix> prefixes;                // (N)
+    std::vector<Ranking> best{};                 // (N) likeliest places of each row
+    std::vector<std::vector<Finished>> finished;  // (B) best first
+    int64_t length = 0;                           // tokens of whatever ends in this step
+
+    Beams(const Beam &beam, Search &search)
+        : beam(beam), search(search), prefixes(search.rows.size()), finished(search.rows.size()) {}
+
+    // Room for the next token of each row.
+    void grow() {
+        search.grow();
+        search.logits.resize(search.place.back());
+        best.resize(search.rows.size());
+        ++length;
+    }
+
+    // Finishes and extends the hypotheses of each sentence, once `best` says what may follow its rows.
+    void advance() {
+        std::vector<int64_t> parents, fed;
+        std::vector<Prefix> grown;
+        for (int64_t row = 0, next; row < int64_t(search.rows.size()); row = next) {
+            const int64_t s = search.rows[row].sentence;
+            for (next = row + 1; next < int64_t(search.rows.size()) && search.rows[next].sentence == s;) ++next;
+            for (const Candidate &living : extend(s, row, next)) {
+                parents.push_back(living.row), fed.push_back(living.token);
+                grown.push_back(grow(living));
+            }
+        }
+        search.select(parents);
+        search.last.swap(fed), prefixes.swap(grown);
+    }
+
+    void write() const {
+        for (int64_t s = 0; s < int64_t(finished.size()); ++s)
+            for (int64_t h = 0; h < int64_t(finished[s].size()); ++h) {
+                const auto &[prefix, score] = finished[s][h];
+                const int64_t at = s * beam.best + h;
+                std::copy(prefix.tokens.begin(), prefix.tokens.end(), beam.tokens + at * beam.stride);
+                std::copy(prefix.summands.begin(), prefix.summands.end(), beam.log_probabilities + at * beam.stride);
+                if (beam.written[at] == 0) beam.written[at] = prefix.tokens.size();
+                beam.score[at] = score, beam.total[at] = prefix.total;
+            }
+    }
+
+private:
+    // Those that live on of sentence s, which has some rows; none where it is over, or nobody waits for it.
+    std::vector<Candidate> extend(int64_t s, int64_t first, int64_t end) {
+        std::vector<Candidate> all, living;
+        for (int64_t row = first; row < end; ++row) {
+            if (best[row].is_broken) return give_up(s);
+            for (const Ranked &each : best[row].found)
+                all.push_back({row, token(s, each.place), each.value, prefixes[row].total + each.value});
+        }
+        std::stable_sort(all.begin(), all.end(), [](auto &one, auto &other) { return one.total > other.total; });
+        // A row has one that ends, so that enough live on.
+        all.resize(std::min(int64_t(all.size()), 2 * beam.width));
+        for (int64_t at = 0; at < int64_t(all.size()); ++at) {
+            if (all[at].token != search.model.end)
+                living.push_back(all[at]);
+            else if (at < beam.width)
+                finish(s, all[at]);
+        }
+        living.resize(std::min(int64_t(living.size()), beam.width));
+        const bool is_over = length == beam.longest[s] || is_decided(s, living);
+        if (is_over && finished[s].empty()) {
+            if (living.empty()) return give_up(s);
+            for (const Candidate &each : living) finish(s, each);
+        }
+        if (is_over || !beam.wanted[s]) living.clear();
+        return living;
+    }
+
+    // Whether nothing of what lives can become better than all that is finished: `Scorer.bound` says why.
+    bool is_decided(int64_t s, const std::vector<Candidate> &living) const {
+        if (living.empty()) return true;
+        if (int64_t(finished[s].size()) < beam.best) return false;
+        return finished[s].back().score >= living[0].total / beam.length_penalty[beam.longest[s]];
+    }
+
+    // Of equal scores those stay that came first.
+    void finish(int64_t s, const Candidate &candidate) {
+        auto &kept = finished[s];
+        const float score = candidate.total / beam.length_penalty[length];
+        const auto place = std::find_if(kept.begin(), kept.end(), [&](auto &each) { return each.score < score; });
+        if (place - kept.begin() == beam.best) return;
+        kept.insert(place, {grow(candidate), score});
+        if (int64_t(kept.size()) > beam.best) kept.pop_back();
+    }
+
+    std::vector<Candidate> give_up(int64_t s) {
+        beam.written[s * beam.best] = -1;
+        return {};
+    }
+
+    Prefix grow(const Candidate &by) const {
+        Prefix prefix = prefixes[by.row];
+        prefix.total = by.total;
+        prefix.tokens.push_back(by.token), prefix.summands.push_back(by.log_probability);
+        return prefix;
+    }
+
+    int64_t token(int64_t s, int64_t place) const { return search.lists.empty() ? place : search.lists[s].ids[place]; }
+};
+
+}  // namespace
