@@ -1,6 +1,8 @@
 """Parts of the operation by themselves: metrics of queues, hosts, names of runs, the dialect of a request."""
 
 import asyncio
+import time
+from collections import Counter
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +21,7 @@ from whyformer.decoding.search import SearchSpec
 from whyformer.errors import DataError
 from whyformer.serve.batching.figures import Observer
 from whyformer.serve.gate.dialect import Dialects
+from whyformer.serve.gate.doorway import Doorway
 from whyformer.serve.gate.shedding import LoadShedder
 from whyformer.serve.hosting import named_runs
 from whyformer.serve.operation.hosts import Hosts, host_of, is_loopback
@@ -26,7 +29,7 @@ from whyformer.serve.operation.lifecycle import Lifecycle
 from whyformer.serve.operation.limits import Limits
 from whyformer.serve.operation.metrics import ServiceMetrics
 from whyformer.serve.operation.settings import Settings
-from whyformer.serve.refusals import DrainingError, RefusalError, RequestTooLargeError
+from whyformer.serve.refusals import DrainingError, OverloadedError, RefusalError, RequestTooLargeError
 from whyformer.serve.service import Asking, HostedRun, Service
 from whyformer.tasks.task import Runner
 
@@ -75,6 +78,74 @@ def test_whoever_is_on_the_way_to_a_queue_counts_until_settled():
         leaving.settle()
     assert shedder.refusal(two) is None
     assert counts == [2, 1, 1, 0]
+
+
+def test_few_enter_in_each_turn_of_the_loop_and_in_their_order():
+    entered = list[tuple[int, int]]()
+    turns = 0
+
+    async def all_at_once() -> float:
+        nonlocal turns
+        loop, doorway = asyncio.get_running_loop(), Doorway(width=3)
+
+        async def enter(number: int) -> None:
+            await doorway.enter()
+            entered.append((number, turns))
+
+        def count() -> None:
+            nonlocal turns
+            turns += 1
+            if len(entered) < 10:
+                loop.call_soon(count)
+
+        tasks = [asyncio.create_task(enter(number)) for number in range(11)]
+        loop.call_soon(count)
+        await asyncio.sleep(0)
+        tasks[4].cancel()  # who leaves holds up nobody
+        waiting = doorway.seconds
+        await asyncio.wait(tasks)
+        await enter(11)
+        return waiting
+
+    assert asyncio.run(all_at_once()) == 0  # nothing is known yet
+    assert [number for number, _ in entered] == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11]
+    assert max(Counter(turn for _, turn in entered).values()) == 3
+
+
+def test_a_long_way_to_the_queue_is_refused_at_the_head():
+    lifecycle = Lifecycle()
+    left = list[float]()
+
+    def refusal(asking: Asking, _: int) -> None:
+        assert asking.deadline is not None
+        left.append(asking.deadline - asking.began)
+
+    metrics = ServiceMetrics(Service([]), lifecycle)
+    shedder = LoadShedder(Dialects([]), Settings(Hosts("127.0.0.1", (), ())), lifecycle, metrics, refusal)
+    asking = Asking("one")
+    asking.deadline = asking.began + 2
+
+    async def crowd() -> tuple[object, object]:
+        others = [Asking(str(number)) for number in range(400)]
+        for each in others:
+            shedder.enter(each)
+
+        async def slow(each: Asking) -> None:
+            await shedder.pass_doorway(each)
+            time.sleep(0.002)  # what the loop does with a request
+
+        tasks = [asyncio.create_task(slow(each)) for each in others]
+        for _ in range(4):
+            await asyncio.sleep(0)
+        early = shedder.refusal(asking)
+        await asyncio.wait(tasks)
+        return early, shedder.refusal(asking)
+
+    early, late = asyncio.run(crowd())
+    assert isinstance(early, OverloadedError)
+    assert early.retry_after == 1
+    assert late is None
+    assert left == [pytest.approx(2)]
 
 
 def test_two_services_in_one_process_count_for_themselves():

@@ -1,8 +1,6 @@
 """A lane: one run's queue, and the threads that compute what comes out of it."""
 
 import asyncio
-import os
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -22,8 +20,6 @@ from whyformer.serve.refusals import AbandonedError, DeadlinePassedError, Refusa
 
 IDLE_SECONDS = 1.0
 """Time after which a thread that has nothing to do ends, and the program waits for it at most."""
-_NICE = 10
-"""Priority of engines' threads below that of the loop, which takes and refuses requests."""
 
 
 class Lane:
@@ -101,7 +97,6 @@ class Lane:
 
     def _work(self) -> None:
         torch.set_num_threads(self._threads)
-        _step_back()
         while True:
             call = self._queue.take(IDLE_SECONDS)
             if call is None:
@@ -157,13 +152,6 @@ class Lane:
                 work = call.parts[place].work
                 told.append((work.loop, partial(work.refuse, error)))
         return told
-
-
-def _step_back() -> None:
-    """Let the loop go before this thread and those that it starts: a refusal is due at once."""
-    if sys.platform == "linux":  # where a thread has a priority of its own
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def _answers(call: Call, sound: Sequence[int], ready: Sequence[Sequence[Any]]) -> list[Delivery]:

@@ -129,10 +129,7 @@ class WorkQueue:
         is_in_time = not outstanding or ahead + self._seconds(cost) <= _SAFE * left
         if is_in_time and not is_full:
             return None
-        return OverloadedError(
-            "too much is asked at the moment; come again later.",
-            retry_after=min(LONGEST_RETRY, max(1, math.ceil(ahead))),
-        )
+        return overloaded(ahead)
 
     def _seconds(self, tokens: int) -> float:
         """Time that all workers need for so many tokens, as measured; 0 while nothing is known."""
@@ -202,6 +199,14 @@ class WorkQueue:
         if not alike:
             del self._alike[work.operation]
         self._figures.leave(len(work.items) - work.taken, sum(work.costs[work.taken :]))
+
+
+def overloaded(seconds: float) -> OverloadedError:
+    """Refusal of what would have to wait for so many ``seconds``."""
+    return OverloadedError(
+        "too much is asked at the moment; come again later.",
+        retry_after=min(LONGEST_RETRY, max(1, math.ceil(seconds))),
+    )
 
 
 class _Speed:

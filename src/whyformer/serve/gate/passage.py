@@ -76,6 +76,7 @@ class Gate:
                     is_work = scope["method"] == "POST" and dialect is not self._dialects.plain
                     if is_work and let_in is None:
                         await self._check_room(exchange)
+                    await self._shedder.pass_doorway(asking)
                     refusal = await self._answer(scope, exchange)
         except RefusalError as early:
             refusal = early

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
@@ -14,7 +15,9 @@ from typing import NamedTuple
 from starlette.datastructures import Headers
 
 from whyformer.serve.asking import Asking
+from whyformer.serve.batching.queue import overloaded
 from whyformer.serve.gate.dialect import Dialect, Dialects
+from whyformer.serve.gate.doorway import Doorway
 from whyformer.serve.gate.exchange import SMALL_BODY, given_id
 from whyformer.serve.operation.keys import bearer
 from whyformer.serve.operation.lifecycle import Lifecycle
@@ -29,6 +32,8 @@ RoomCheck = Callable[[Asking, int], RefusalError | None]
 """Teller of why any work would be refused now, where so many others have been let in and wait nowhere yet."""
 
 _TOLD_SECONDS = 1.0
+_DOORWAY_SECONDS = 0.5
+"""Time in the doorway from which on nobody else is let in: who waits there keeps no engine busy."""
 # With one of these a refusal has more to do than to be said.
 _UNUSUAL = (b"expect", b"upgrade", b"transfer-encoding")
 
@@ -63,6 +68,7 @@ class LoadShedder:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._refusal = refusal
+        self._doorway = Doorway()
         self._entering = 0
         self._untold = Counter[tuple[str, str]]()
         self._answers = dict[tuple[str, str, int | None], tuple[bytes, bytes]]()
@@ -73,6 +79,14 @@ class LoadShedder:
 
     def refusal(self, asking: Asking) -> RefusalError | None:
         """Refusal that any request gets now; None if there may be room."""
+        way, deadline = self._doorway.seconds, asking.deadline
+        if way > _DOORWAY_SECONDS:
+            return overloaded(way)
+        if deadline is not None and way:
+            # Less is left of its time then; but it is not over.
+            asking = replace(
+                asking, deadline=max(deadline - way, min(deadline, asking.began + _DOORWAY_SECONDS))
+            )
         return self._refusal(asking, self._entering)
 
     def enter(self, asking: Asking) -> None:
@@ -80,6 +94,14 @@ class LoadShedder:
         if not asking.is_settled:
             self._entering += 1
             asking.when_settled = self._settle
+
+    async def pass_doorway(self, asking: Asking) -> None:
+        """Wait until ``asking`` may do what comes before the queue, if its body is there.
+
+        Whoever is still sending is waited for outside, and keeps nobody from entering.
+        """
+        if asking.when_settled is not None:
+            await self._doorway.enter()
 
     def look(self, method: bytes, url: bytes, headers: RawHeaders) -> Asking | Shed | None:
         """A request by its head: let in, refused, or None if that takes a longer look.
