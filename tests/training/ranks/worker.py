@@ -66,8 +66,16 @@ def watch(trainer: Trainer[nn.Module], settings: Settings) -> None:
     places = list[int]()
     """Places in the step of the batches that this rank is still to have."""
 
+    def look_out(step: int) -> None:
+        fate, met = settings["fate"], Path(sys.argv[1]).with_suffix(".met")
+        if fate is not None and tuple(fate[1:]) == (ranks.rank, step) and not met.exists():
+            met.touch()
+            meet(fate[0])
+
     def watched_gradient(group: Group, step: int, epoch: int) -> StepSums:
         places[:] = ranks.share(range(len(group)))
+        if not places:
+            look_out(step)
         sums = gradient(group, step, epoch)
         assert not places
         return sums
@@ -77,10 +85,7 @@ def watch(trainer: Trainer[nn.Module], settings: Settings) -> None:
         if places:
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([step, places.pop(0), epoch, indices.tolist()]) + "\n")
-        fate, met = settings["fate"], Path(sys.argv[1]).with_suffix(".met")
-        if fate is not None and tuple(fate[1:]) == (ranks.rank, step) and not met.exists():
-            met.touch()
-            meet(fate[0])
+        look_out(step)
         return batch(indices, epoch, device)
 
     trainer.step.gradient, trainer.task.batch = watched_gradient, watched_batch
