@@ -41,8 +41,10 @@ def main() -> None:
     parser.add_argument("--by", choices=[*_WORKERS], default="ray")
     for name, default in (("lines", 100_000), ("shards", 50), ("processes", 2), ("turns", 1), ("kills", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("options", nargs="*")
-    asked = parser.parse_args()
+    own, options = sys.argv[1:], list[str]()
+    if "--" in own:
+        own, options = own[: own.index("--")], own[own.index("--") + 1 :]
+    asked = parser.parse_args(own, argparse.Namespace(options=options))
     shutil.rmtree(asked.folder, ignore_errors=True)
     whole = write_text(asked)
     print(machine(asked.processes))
