@@ -151,12 +151,7 @@ class Translator:
 
     def fits(self, texts: Sequence[str]) -> list[bool]:
         """Whether each sentence is short enough for the model."""
-        # No token is less than a character, and only what is not ASCII becomes more by normalising.
-        doubtful = [text for text in texts if len(text) >= self._most or not text.isascii()]
-        sources = iter(self.tokenizers.source.encode_all(doubtful) if doubtful else [])
-        return [
-            (len(text) < self._most and text.isascii()) or len(next(sources)) <= self._most for text in texts
-        ]
+        return [len(source) <= self._most for source in self.tokenizers.source.encode_all(texts)]
 
     def openings(self, text: str) -> tuple[tuple[int, ...], ...]:
         """The sequences of tokens, with one of which every translation that begins with ``text`` does.

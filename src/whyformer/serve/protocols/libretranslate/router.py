@@ -186,10 +186,13 @@ def _searches(settings: SearchSpec, alternatives: int) -> tuple[SearchSpec | Non
 
 
 def _refuse_overlong(translator: Translator, sentences: Sequence[str]) -> None:
-    for sentence, fits in zip(sentences, translator.fits(sentences), strict=True):
+    most = translator.model.longest - 1  # EOS is the last
+    # No token is less than a character, and only what is not ASCII becomes more by normalising.
+    doubtful = [each for each in sentences if len(each) >= most or not each.isascii()]
+    for sentence, fits in zip(doubtful, translator.fits(doubtful), strict=True):
         if not fits:
             raise RequestTooLargeError(
-                f"the sentence {quoted(sentence)} has more tokens than the {translator.model.longest - 1:,} "
+                f"the sentence {quoted(sentence)} has more tokens than the {most:,} "
                 "that the model takes; split it.",
                 field="q",
             )
