@@ -57,6 +57,7 @@ def _read(path: Path, *, with_tensors: bool = True) -> tuple[dict[str, Tensor], 
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file.")
     tensors, metadata = read_safetensors(path, with_tensors=with_tensors)
+    told: Any
     try:
         if _ENTRY in metadata:
             told = json.loads(metadata[_ENTRY])
