@@ -40,16 +40,17 @@ def main() -> None:
     began = time.monotonic()
     rows, records = list[dict[str, str]](), list[dict[str, object]]()
     for size in asked.sizes:
-        rates, peaks = dict[str, list[float]](), dict[str, float]()
+        rates, largest, lasted = dict[str, list[float]](), dict[str, float](), 0.0
         for number in range(asked.rounds):
-            spent = time.monotonic() - began
-            if number and spent * (1 + 1 / (number + len(rows))) > asked.seconds:
+            start = time.monotonic()
+            if number and start - began + lasted > asked.seconds:
                 break
             for arm in ("one process", *(f"two ranks, {shard}" for shard in asked.shards)):
                 rate, peak = trained(asked, size, arm)
                 rates.setdefault(arm, []).append(rate)
-                peaks[arm] = max(peaks.get(arm, 0), peak)
+                largest[arm] = max(largest.get(arm, 0), peak)
                 records.append({"size": size, "arm": arm, "tokens_per_second": rate, "peak": peak})
+            lasted = time.monotonic() - start
         for arm, found in rates.items():
             pairs = zip(found, rates["one process"], strict=True)
             rows.append(
@@ -58,7 +59,7 @@ def main() -> None:
                     "arm": arm,
                     "tokens/s": Spread.of(found).text(),
                     "of one process": Spread.of([mine / alone for mine, alone in pairs]).text(2),
-                    "MiB of a process": f"{peaks[arm]:,.0f}",
+                    "MiB of a process": f"{largest[arm]:,.0f}",
                 }
             )
         publish("ranks", machine(2), rows, records, done=size == asked.sizes[-1])

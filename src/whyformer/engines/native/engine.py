@@ -154,7 +154,7 @@ class NativeState(DecoderState):
             None
             if lengths[0] < 0
             else [
-                _ranked(tokens[s, h, :n].tolist(), log_probabilities[s, h, :n], scores[s][h], totals[s][h])
+                _scored(tokens[s, h, :n].tolist(), log_probabilities[s, h, :n], scores[s][h], totals[s][h])
                 for h, n in enumerate(lengths)
                 if n > 0
             ]
@@ -164,10 +164,10 @@ class NativeState(DecoderState):
 
 def _hypothesis(written: list[int], summands: Tensor) -> Hypothesis:
     total = float(summands.sum())
-    return _ranked(written, summands, total, total)
+    return _scored(written, summands, total, total)
 
 
-def _ranked(written: list[int], summands: Tensor, score: float, total: float) -> Hypothesis:
+def _scored(written: list[int], summands: Tensor, score: float, total: float) -> Hypothesis:
     finished = written[-1] == EOS
     return Hypothesis(
         tuple(written[:-1] if finished else written), score, total, tuple(summands.tolist()), finished

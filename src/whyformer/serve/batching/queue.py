@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from whyformer.serve.asking import Asking
 from whyformer.serve.batching.figures import QueueFigures
 from whyformer.serve.batching.operation import Operation
+from whyformer.serve.batching.pace import MEMORY, Pace
 from whyformer.serve.batching.work import AnyWork, Call, WorkPart
 from whyformer.serve.refusals import (
     DeadlinePassedError,
@@ -18,8 +19,6 @@ from whyformer.serve.refusals import (
 
 LONGEST_RETRY = 60
 """Seconds after which a client is asked to come again at most; clients give up on much longer ones."""
-_MEMORY = 0.9
-"""Share that a measured speed or size keeps of what it was before."""
 _SAFE = 0.7
 """Share of the time until its deadline in which a request must be expected to be done, or it is refused."""
 _SIDE_BY_SIDE = 16
@@ -56,7 +55,7 @@ class WorkQueue:
         # Both in order of arrival.
         self._works: dict[AnyWork, None] = {}
         self._alike: dict[Operation[object, object, object], dict[AnyWork, None]] = {}
-        self._speed = _Speed()
+        self._pace = Pace()
         self._mean_cost = 0.0
         self._figures = QueueFigures()
 
@@ -79,7 +78,7 @@ class WorkQueue:
             self._works[work] = None
             self._alike.setdefault(work.operation, {})[work] = None
             self._figures.enter(len(work.items), cost)
-            self._mean_cost = _MEMORY * self._mean_cost + (1 - _MEMORY) * cost
+            self._mean_cost = MEMORY * self._mean_cost + (1 - MEMORY) * cost
             self._lock.notify()
 
     def refusal(self, asking: Asking, entering: int = 0) -> RefusalError | None:
@@ -133,7 +132,7 @@ class WorkQueue:
 
     def _seconds(self, tokens: int) -> float:
         """Time that all workers need for so many tokens, as measured; 0 while nothing is known."""
-        return tokens * self._speed.seconds_per_token / self._workers
+        return tokens * self._pace.seconds / self._workers
 
     def leave(self, work: AnyWork) -> None:
         """Throw out what waits of ``work``, and let the calls that compute the rest know."""
@@ -155,7 +154,7 @@ class WorkQueue:
     def done(self, call: Call, seconds: float) -> None:
         """Take note that ``call`` is over and took so many ``seconds``."""
         with self._lock:
-            self._speed.learn(call.cost, seconds)
+            self._pace.learn(call.cost, seconds)
             self._figures.finish(call.items, call.cost)
 
     def _parts(self) -> list[WorkPart]:
@@ -207,19 +206,3 @@ def overloaded(seconds: float) -> OverloadedError:
         "too much is asked at the moment; come again later.",
         retry_after=min(LONGEST_RETRY, max(1, math.ceil(seconds))),
     )
-
-
-class _Speed:
-    """The speed of one worker, of late."""
-
-    def __init__(self) -> None:
-        self._tokens = 0.0
-        self._seconds = 0.0
-
-    def learn(self, tokens: int, seconds: float) -> None:
-        self._tokens = _MEMORY * self._tokens + tokens
-        self._seconds = _MEMORY * self._seconds + seconds
-
-    @property
-    def seconds_per_token(self) -> float:
-        return self._seconds / self._tokens if self._tokens else 0.0

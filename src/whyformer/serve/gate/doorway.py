@@ -4,8 +4,7 @@ import asyncio
 import time
 from collections import deque
 
-_MEMORY = 0.9
-"""Share that a measured pace keeps of what it was before."""
+from whyformer.serve.batching.pace import Pace
 
 
 class Doorway:
@@ -21,14 +20,12 @@ class Doorway:
         self._waiting = deque[asyncio.Future[None]]()
         self._is_open = False
         self._turned = 0.0
-        # Of full turns, of late.
-        self._spent = 0.0
-        self._count = 0.0
+        self._pace = Pace()
 
     @property
     def seconds(self) -> float:
         """Time that it takes to get through, by what it took of late."""
-        return len(self._waiting) * self._spent / self._count if self._count else 0.0
+        return len(self._waiting) * self._pace.seconds
 
     async def enter(self) -> None:
         """Wait for one's turn."""
@@ -45,8 +42,7 @@ class Doorway:
         now = time.monotonic()
         # Of a turn with room for more, others may have taken most.
         if before == self._width:
-            self._spent = _MEMORY * self._spent + now - self._turned
-            self._count = _MEMORY * self._count + before
+            self._pace.learn(before, now - self._turned)
         self._turned = now
         count = min(self._width, len(self._waiting))
         for _ in range(count):

@@ -31,8 +31,7 @@ _RENAMED = (
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write ``tensors`` and the JSON-able ``facts`` to ``path``, whole or not at all."""
-    # One entry: safetensors writes several in an order of chance, and the same weights shall be the same
-    # file.
+    # One entry, as safetensors writes several in an order of chance: equal weights shall be equal files.
     metadata = {_ENTRY: json.dumps({"format": FORMAT, "facts": facts})}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_bytes(path, save(contiguous, metadata))
