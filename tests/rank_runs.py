@@ -29,10 +29,9 @@ def launch(
     *options: str,
     fate: Fate | None = None,
     timeout: float = 300.0,
-    nudge: int | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Let ranks train, started by torchrun, or one process by itself; ``nudge``, see ``worker.py``."""
-    settings = written(ranks, runs, fate, timeout, nudge)
+    """Let ranks train, started by torchrun, or one process by itself."""
+    settings = written(ranks, runs, fate, timeout)
     torchrun = ["-m", "torch.distributed.run", *options, "--nproc-per-node", str(ranks)]
     command = [sys.executable, *(torchrun if ranks > 1 else []), str(WORKER), str(settings)]
     ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
@@ -91,12 +90,11 @@ def launch_each(
     return [ended[rank] for rank in range(len(processes))]
 
 
-def written(ranks: int, runs: Runs, fate: Fate | None, timeout: float, nudge: int | None = None) -> Path:
+def written(ranks: int, runs: Runs, fate: Fate | None, timeout: float) -> Path:
     """The settings of ranks, as they read them."""
     settings = next(iter(runs)).parent / f"settings-{ranks}.json"
     settings.parent.mkdir(parents=True, exist_ok=True)
-    told = {"runs": {str(path): how for path, how in runs.items()}, "timeout": timeout}
-    told |= {"fate": fate, "nudge": nudge}
+    told = {"runs": {str(path): how for path, how in runs.items()}, "timeout": timeout, "fate": fate}
     settings.write_text(json.dumps(told), encoding="utf-8")
     met(settings).unlink(missing_ok=True)
     return settings
@@ -139,7 +137,7 @@ def examples(run: Path) -> list[tuple[int, int, list[int]]]:
     return [(step, *batch) for (step, _), batch in sorted(found.items())]
 
 
-def assert_alike(run: Path, expected: Path, *, bits: bool, within: float = 1e-6) -> None:
+def assert_alike(run: Path, expected: Path, *, bits: bool) -> None:
     """Compare losses and weights: every bit, or relative differences."""
     if bits:
         ours, theirs = state(run), state(expected)
@@ -147,7 +145,7 @@ def assert_alike(run: Path, expected: Path, *, bits: bool, within: float = 1e-6)
         assert losses(run) == losses(expected)
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
         return
-    assert max(differences(run, expected)) <= within
+    assert max(differences(run, expected)) <= 1e-6
 
 
 def differences(run: Path, expected: Path) -> tuple[float, float]:

@@ -1,7 +1,9 @@
 """The paper model: its sums are those of real tensors, its laws those of rings and shards."""
 
 from dataclasses import replace
+from math import prod
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -74,7 +76,7 @@ def test_weights_gradients_and_optimizer_are_those_of_real_tensors_to_the_byte(
         training = planned.work.training.model_copy(update={"optimizer": AdamW()})
         planned = replace(planned, work=replace(planned.work, training=training))
     batch = planned.sample(64).largest
-    told = step_memory(planned.work, [batch, batch], "fp32", accelerator=False)
+    told = step_memory(planned.work, [batch, batch], "bf16", accelerator=False)
     model, optimizer = real(planned)
     assert told.of(WEIGHTS) == held(list(model.state_dict().values()))
     assert told.of(GRADIENTS) == held([p.grad for p in model.parameters() if p.grad is not None])
@@ -132,6 +134,8 @@ def test_rings_carry_what_they_must_and_hide_what_they_can(ranks: int):
     summed = traffic(device, ranks, "none", 10**9, batches=4, computing=1.0)
     assert summed.sent == pytest.approx(2 * (ranks - 1) / ranks * 4e9)
     assert summed.exposed == summed.seconds == pytest.approx(summed.sent / bandwidth(device, ranks))
+    wide = traffic(device, ranks, "none", 10**9, batches=4, computing=1.0, width=8)
+    assert wide.sent == 2 * summed.sent
     for computing in (0.0, 1e3):
         gathered = traffic(device, ranks, "full", 10**9, batches=4, computing=computing, units=10)
         assert gathered.sent == pytest.approx(4 * 1.5 * summed.sent)
@@ -146,14 +150,27 @@ def test_shards_share_out_what_follows_from_weights_alone(rows: str):
     shapes = weight_shapes(planned.work)
     batch = planned.sample(256).largest
     step = step_memory(planned.work, [batch, batch], "fp32", accelerator=True)
-    assert rank_memory(step, shapes, "full", 1) == step.by_holder
-    parts = {ranks: rank_memory(step, shapes, "full", ranks) for ranks in (2, 4, 16)}
+    assert rank_memory(step, shapes, "full", 1, 4) == step.by_holder
+    parts = {ranks: rank_memory(step, shapes, "full", ranks, 4) for ranks in (2, 4, 16)}
     for ranks, mine in parts.items():
         for name in (WEIGHTS, GRADIENTS, OPTIMIZER):
             assert step.of(name) / ranks - ranks <= mine[name] <= step.of(name) / ranks * 1.6
     assert parts[2][WEIGHTS] > parts[4][WEIGHTS] > parts[16][WEIGHTS]
-    whole = rank_memory(step, shapes, "none", 4)
+    whole = rank_memory(step, shapes, "none", 4, 4)
     assert all(whole[name] >= size for name, size in step.by_holder.items())
+    thin, wide = (rank_memory(step, shapes, "full", 4, width)[GRADIENTS] for width in (4, 8))
+    assert wide > 2 * thin
+
+
+def test_sums_of_several_batches_in_fp32_are_wider_than_the_gradients_of_one(rows: str):
+    planned = read_workload(rows, [])
+    batch, weights = planned.sample(256).largest, 4 * sum(map(prod, weight_shapes(planned.work).every))
+
+    def of_gradients(batches: int, precision: Literal["fp32", "bf16"]) -> int:
+        return step_memory(planned.work, [batch] * batches, precision, accelerator=True).of(GRADIENTS)
+
+    assert of_gradients(2, "bf16") == of_gradients(3, "bf16") == of_gradients(2, "fp32") == weights
+    assert of_gradients(3, "fp32") == 2 * weights
 
 
 def test_a_step_that_is_too_small_for_the_ranks_is_said_to_grow(rows: str):

@@ -61,7 +61,9 @@ class TrainingSpec(Spec):
     it."""
     deterministic: bool = False
     """Whether ranks sum the gradients of a step's batches in the batches' order, so that any number of ranks
-    gives the bits of one process with as many threads; a step then exchanges more."""
+    surely gives the bits of one process with as many threads; a step then exchanges more. Without it sums of
+    fp32 products are made in fp64, which has the same end but by a rare chance, and sums of bf16 products
+    differ in their last bits."""
     shard: Literal["none", "full"] = "none"
     """Spreading over ranks: full spreads weights, gradients and the optimizer's state, which needs less
     memory at each of more ranks, and exchanges more. The losses are the same, and a run may resume with the

@@ -17,7 +17,7 @@ from whyformer.errors import TrainingError
 from whyformer.machine import Precision
 from whyformer.training.objective import Losses, ModelT, ModelWithObjective
 from whyformer.training.optimization.optimizer import block_matrices
-from whyformer.training.ranks.gradients import gradient_sums
+from whyformer.training.ranks.gradients import gradient_sums, sum_type
 from whyformer.training.ranks.group import RankGroup
 from whyformer.training.settings import TrainingSpec
 from whyformer.training.task import TrainingTask
@@ -77,6 +77,15 @@ class TrainingStep(Generic[ModelT]):
     def shards(self) -> bool:
         """Whether ranks are to spread the weights among them."""
         return self.spec.shard == "full" and not self.group.is_alone
+
+    @property
+    def _sum_type(self) -> torch.dtype:
+        return sum_type(self.precision, self.device)
+
+    @property
+    def _exact(self) -> bool:
+        """Whether spread weights are to get what one process computes, at the price of gathering more."""
+        return self.spec.deterministic or self._sum_type != torch.float32
 
     @property
     def is_sharded(self) -> bool:
@@ -140,6 +149,7 @@ class TrainingStep(Generic[ModelT]):
         ranks = self.group.ranks
         own = ranks.share([*enumerate(group)])
         rows, names = list[Tensor](), list[str]()
+        self._gradients.begin(self._sum_type)
         for turn in range(-(-len(group) // ranks.count)):
             if turn < len(own):
                 number, indices = own[turn]
@@ -194,7 +204,7 @@ class TrainingStep(Generic[ModelT]):
             from whyformer.training.optimization.spread import spread_step
 
             with self.group.computing():
-                spread_step(self.optimizer, exact=self.spec.deterministic)
+                spread_step(self.optimizer, exact=self._exact)
         self.optimizer.zero_grad()
         return rate
 
@@ -212,8 +222,10 @@ class TrainingStep(Generic[ModelT]):
         """Shorten the gradient to ``training.clip``, and return the norm it had before."""
         parameters = list(self.model.parameters())
         gradients = [p.grad for p in parameters if p.grad is not None]
-        total_norm = torch.nn.utils.get_total_norm if self._sharded is None else self._sharded.norm
-        norm = total_norm(gradients)
+        if self._sharded is None:
+            norm = torch.nn.utils.get_total_norm(gradients)
+        else:
+            norm = self._sharded.norm(gradients, exact=self._exact)
         if self.spec.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.spec.clip, norm)
         return norm

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-import torch
 from torch import nn
 
 from whyformer.data.batches.steps import Group
@@ -33,8 +32,6 @@ class Settings(TypedDict):
     timeout: float
     fate: tuple[str, int, int] | None
     """What comes over a rank at a step, once; see ``meet``."""
-    nudge: int | None
-    """Seed by which each weight goes to one of its neighbours among floating-point numbers, at the start."""
 
 
 def train(folder: Path, recipe: str, overrides: Sequence[str], group: RankGroup, settings: Settings) -> None:
@@ -45,18 +42,7 @@ def train(folder: Path, recipe: str, overrides: Sequence[str], group: RankGroup,
     else:
         trainer = resume_run(folder, overrides, device="cpu", say=lambda _: None, group=group)
     watch(trainer, settings)
-    if settings["nudge"] is not None:
-        nudge(trainer.model, settings["nudge"])
     trainer.train()
-
-
-@torch.no_grad()
-def nudge(model: nn.Module, seed: int) -> None:
-    """Move each weight to the next number above or below."""
-    random = torch.Generator().manual_seed(seed)
-    for weight in model.parameters():
-        above = torch.rand(weight.shape, generator=random) < 0.5
-        weight.copy_(torch.nextafter(weight, torch.where(above, torch.inf, -torch.inf)))
 
 
 def watch(trainer: Trainer[nn.Module], settings: Settings) -> None:

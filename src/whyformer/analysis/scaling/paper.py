@@ -14,7 +14,15 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 from typing_extensions import override
 
-from whyformer.analysis.scaling.ledger import BACKWARD, LOSS_PART, OPTIMIZER, STATIC, WEIGHTS, Ledger
+from whyformer.analysis.scaling.ledger import (
+    BACKWARD,
+    GRADIENTS,
+    LOSS_PART,
+    OPTIMIZER,
+    STATIC,
+    WEIGHTS,
+    Ledger,
+)
 from whyformer.kernels.library import idle_kernels
 from whyformer.kernels.place import as_on_accelerator
 from whyformer.machine import Precision
@@ -22,6 +30,7 @@ from whyformer.nn.stack import Block
 from whyformer.training.flops import unfused
 from whyformer.training.objective import ModelWithObjective, Objective
 from whyformer.training.optimization.optimizer import block_matrices
+from whyformer.training.ranks.gradients import OwnSums, sum_type
 from whyformer.training.settings import TrainingSpec
 
 
@@ -72,7 +81,7 @@ def step_memory(
 
     Args:
         work: the model and its training.
-        batches: as the objective takes them, on the CPU; two are like more.
+        batches: as the objective takes them, on the CPU; three are like more.
         precision: of products.
         accelerator: compute in the ways of an accelerator, else in those of a CPU.
         real: compute with real numbers, which takes as long as training and as much memory.
@@ -90,10 +99,12 @@ def step_memory(
         stack.enter_context(ledger)
         ledger.book(model.state_dict().values(), WEIGHTS)
         operations = 0
+        sums = OwnSums(model.parameters())
         for turn in range(2):
             # Of the first step the optimizer has no state yet.
             ledger.peak.clear()
             ledger.most_moving = ledger.operations = 0
+            sums.begin(sum_type(precision, torch.device("cpu")))
             for batch in batches:
                 ledger.holder = LOSS_PART
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
@@ -101,6 +112,9 @@ def step_memory(
                 ledger.holder = BACKWARD
                 (found.total / found.predictions).backward()
                 del found
+                ledger.holder = GRADIENTS
+                sums.add(1)
+            sums.finish()
             operations = ledger.operations // len(batches)
             ledger.holder = OPTIMIZER if turn == 0 else BACKWARD
             _update(model, optimizer, spec.clip)

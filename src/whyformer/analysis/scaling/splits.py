@@ -22,6 +22,7 @@ from whyformer.analysis.scaling.traffic import Sharding, Traffic, traffic
 from whyformer.analysis.scaling.workload import PlannedRecipe, Sample
 from whyformer.machine import Precision
 from whyformer.training.objective import ModelWithObjective
+from whyformer.training.ranks.gradients import BUCKET, sum_type
 
 COMMUNICATION = "communication"
 _HALVINGS = 3
@@ -131,6 +132,7 @@ def plan_scaling(
         say: told what is looked at.
     """
     shapes = weight_shapes(planned.work)
+    width = sum_type(precision, torch.device("cpu")).itemsize
     batching = planned.recipe.training.batching
     whole, splits, flops, measured = batching.tokens * batching.accumulate, list[StepSplit](), 0.0, False
     for tokens in _budgets(batching.tokens, planned.longest):
@@ -138,7 +140,7 @@ def plan_scaling(
         sample = planned.sample(tokens)
         batches = max(1, round(whole / (tokens * ranks)))
         memory = step_memory(
-            planned.work, [sample.largest] * min(batches, 2), precision, accelerator=device.is_accelerator
+            planned.work, [sample.largest] * min(batches, 3), precision, accelerator=device.is_accelerator
         )
         operations = sum(batch_flops(planned.work, batch) for batch in sample.typical) / len(sample.typical)
         pace = device.pace
@@ -149,14 +151,14 @@ def plan_scaling(
             seconds, measured = step_seconds(planned.work, sample, precision), True
         flops = flops or operations / sample.predictions
         for shard in ("none", "full") if ranks > 1 else ("none",):
-            sent = rank_pace(device, ranks, shard, shapes, batches=batches, seconds=seconds)
+            sent = rank_pace(device, ranks, shard, shapes, batches=batches, seconds=seconds, width=width)
             splits.append(
                 StepSplit(
                     shard,
                     tokens,
                     batches,
                     growth=tokens * batches * ranks / whole,
-                    memory=rank_memory(memory, shapes, shard, ranks),
+                    memory=rank_memory(memory, shapes, shard, ranks, width),
                     room=device.room,
                     traffic=sent,
                     tokens_per_second=ranks * batches * sample.predictions / (sent.computing + sent.exposed),
@@ -168,14 +170,23 @@ def plan_scaling(
 
 
 def rank_pace(
-    device: DeviceFacts, ranks: int, shard: Sharding, shapes: WeightShapes, *, batches: int, seconds: float
+    device: DeviceFacts,
+    ranks: int,
+    shard: Sharding,
+    shapes: WeightShapes,
+    *,
+    batches: int,
+    seconds: float,
+    width: int = _BYTES,
 ) -> Traffic:
-    """Traffic of a rank in a step of so many ``batches`` of ``seconds`` each."""
+    """Traffic of a rank in a step of so many ``batches`` of ``seconds``, whose sums have ``width`` bytes."""
     count, units = _count(shapes.every), len(shapes.blocks) + 1
     computing = batches * seconds
     if device.bandwidth is not None:
         computing += _UPDATE * count / (ranks if shard == "full" else 1) / device.bandwidth
-    return traffic(device, ranks, shard, count, batches=batches, computing=computing, units=units)
+    return traffic(
+        device, ranks, shard, count, batches=batches, computing=computing, units=units, width=width
+    )
 
 
 def _preference(split: StepSplit) -> tuple[float, ...]:
@@ -193,12 +204,15 @@ def _budgets(tokens: int, longest: int) -> Iterator[int]:
             yield tokens >> halving
 
 
-def rank_memory(step: StepMemory, shapes: WeightShapes, shard: Sharding, ranks: int) -> dict[str, int]:
+def rank_memory(
+    step: StepMemory, shapes: WeightShapes, shard: Sharding, ranks: int, width: int
+) -> dict[str, int]:
     """Bytes of a rank when it holds the most, by part: those of ``step``, spread over ``ranks``.
 
-    Without shards a rank copies its gradients once, to send them together. With shards it holds its part of
-    each weight, cut along the first axis; what no block has is gathered all the time, and of blocks the one
-    that computes, the next, and the gradients of one.
+    Without shards a rank copies some of its gradients at a time, to send them together. With shards it holds
+    its part of each weight, cut along the first axis, and of each sum that is wider than a weight; what no
+    block has is gathered all the time, and of blocks the one that computes, the next, and the gradients of
+    one.
     """
     held = dict(step.by_holder)
     if ranks == 1:
@@ -206,12 +220,14 @@ def rank_memory(step: StepMemory, shapes: WeightShapes, shard: Sharding, ranks: 
     static = {name: step.of(name) for name in (WEIGHTS, GRADIENTS, OPTIMIZER)}
     weights = _count(shapes.every)
     if shard == "none":
-        # Gradients are copied when activations are gone.
-        static[GRADIENTS] = _BYTES * weights
-        copied = sum(static.values()) + _BYTES * weights
+        # Gradients are sent when activations are gone.
+        static[GRADIENTS] = max(_BYTES * weights, static[GRADIENTS])
+        sent = min(weights, BUCKET + max(map(math.prod, shapes.every), default=0))
+        copied = sum(static.values()) + 2 * width * sent
         return {**held, COMMUNICATION: max(0, copied - step.total)}
     share = sum(-(-shape[0] // ranks) * math.prod(shape[1:]) for shape in shapes.every if shape) / weights
-    static[GRADIENTS] = max(static[GRADIENTS], _BYTES * weights)
+    sums = 0 if width == _BYTES else width * weights
+    static[GRADIENTS] = max(static[GRADIENTS], _BYTES * weights + sums)
     largest = max(map(_count, shapes.blocks), default=0)
     rest = weights - sum(map(_count, shapes.blocks))
     return {

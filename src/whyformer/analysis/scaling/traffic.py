@@ -50,6 +50,7 @@ def traffic(
     batches: int,
     computing: float,
     units: int = 1,
+    width: int = 4,
 ) -> Traffic:
     """Communication of a step.
 
@@ -64,13 +65,15 @@ def traffic(
         computing: seconds that it computes in a step.
         units: parts that are gathered one by one; all but the first gather and the last sum are hidden
             behind what is computed of others.
+        width: bytes of a sum of gradients, where they travel as sums of several batches.
     """
     if ranks == 1:
         return Traffic(0.0, 0.0, 0.0, computing)
-    # Weights and gradients are fp32.
+    # Weights are fp32, and the gradients of a batch.
     once, rate = 4 * (ranks - 1) / ranks * weights, bandwidth(device, ranks)
     if shard == "none":
-        return Traffic(2 * once, 2 * once / rate, 2 * once / rate, computing)
+        sent = 2 * once * width / 4
+        return Traffic(sent, sent / rate, sent / rate, computing)
     sent = 3 * batches * once
     ends = 2 * batches * once / units
     return Traffic(sent, sent / rate, max(sent / rate - computing, ends / rate), computing)

@@ -13,9 +13,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from whyformer.machine import Precision
 from whyformer.training.ranks.group import RankGroup
 
-_BUCKET = 1 << 23
+BUCKET = 1 << 23
 """Numbers that travel together."""
 
 
@@ -25,6 +26,10 @@ class GradientSums(Protocol):
     @property
     def wants_all(self) -> bool:
         """Whether a rank without a batch has to take a pass all the same, for others that have one."""
+        ...
+
+    def begin(self, dtype: torch.dtype) -> None:
+        """Begin the sums of a step, made in ``dtype``; see ``sum_type``."""
         ...
 
     def add(self, batches: int) -> None:
@@ -41,18 +46,45 @@ class GradientSums(Protocol):
 
 
 class OwnSums:
-    """The sums of a process by itself: the weights add up their gradients."""
+    """The sums of a process by itself, or of a rank's own batches."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        self._parameters = list(parameters)
+        self._dtype = torch.float32
+        self._totals = dict[nn.Parameter, Tensor]()
 
     @property
     def wants_all(self) -> bool:
         """Whether ranks without a batch take a pass."""
         return False
 
+    def begin(self, dtype: torch.dtype) -> None:
+        """Begin the sums of a step; see ``GradientSums``."""
+        self._dtype = dtype
+        self._totals.clear()
+
     def add(self, batches: int) -> None:
         """Count a batch; see ``GradientSums``."""
+        for parameter in self._parameters:
+            gradient = parameter.grad
+            # In their own type the weights add up gradients by themselves.
+            if gradient is not None and gradient.dtype != self._dtype:
+                before = self._totals.get(parameter)
+                # One batch is all of its sum, and needs no wider type.
+                self._totals[parameter] = (
+                    gradient if before is None else before.to(self._dtype).add_(gradient)
+                )
+                parameter.grad = None
+
+    def totals(self) -> list[Tensor | None]:
+        """The sum of each weight; None where no batch has given it a gradient."""
+        return [self._totals.get(parameter, parameter.grad) for parameter in self._parameters]
 
     def finish(self) -> None:
         """Leave the sum in the weights."""
+        while self._totals:
+            parameter, total = self._totals.popitem()
+            parameter.grad = total.to(parameter.dtype)
 
 
 class FreeSums:
@@ -60,28 +92,43 @@ class FreeSums:
 
     def __init__(self, parameters: Iterable[nn.Parameter], group: RankGroup) -> None:
         self._parameters = list(parameters)
+        self._own = OwnSums(self._parameters)
         self._group = group
+        self._dtype = torch.float32
 
     @property
     def wants_all(self) -> bool:
         """Whether ranks without a batch take a pass."""
         return False
 
+    def begin(self, dtype: torch.dtype) -> None:
+        """Begin the sums of a step; see ``GradientSums``."""
+        self._dtype = dtype
+        self._own.begin(dtype)
+
     def add(self, batches: int) -> None:
         """Count a batch; see ``GradientSums``."""
+        self._own.add(batches)
 
     def finish(self) -> None:
         """Leave the sum over all ranks in the weights."""
-        used = used_anywhere([p.grad is not None for p in self._parameters], self._group)
-        buckets = [*_buckets(p for p, is_used in zip(self._parameters, used, strict=True) if is_used)]
-        with self._group.waiting():
-            flat = [torch.cat([_gradient(p, 0.0).flatten() for p in bucket]) for bucket in buckets]
-            works = [dist.all_reduce(numbers, async_op=True) for numbers in flat]
-            for work in works:
-                assert work is not None, "what an asynchronous call gives"
-                work.wait()
-        for bucket, numbers in zip(buckets, flat, strict=True):
-            _put(bucket, numbers)
+        totals = self._own.totals()
+        used = used_anywhere([total is not None for total in totals], self._group)
+        self._own.begin(self._dtype)
+        for places in _buckets(self._parameters, used):
+            parts = [self._flat(place, totals[place]) for place in places]
+            for place in places:
+                # Whose memory is free for what comes of the bucket.
+                totals[place] = self._parameters[place].grad = None
+            numbers = torch.cat(parts)
+            del parts
+            with self._group.waiting():
+                dist.all_reduce(numbers)
+            _put([self._parameters[place] for place in places], numbers)
+
+    def _flat(self, place: int, total: Tensor | None) -> Tensor:
+        parameter = self._parameters[place]
+        return (torch.zeros_like(parameter) if total is None else total).flatten().to(self._dtype)
 
 
 class OrderedSums:
@@ -94,6 +141,7 @@ class OrderedSums:
     def __init__(self, parameters: Iterable[nn.Parameter], group: RankGroup) -> None:
         self._parameters = list(parameters)
         self._group = group
+        self._dtype = torch.float32
         self._sums: Tensor | None = None
         self._used = [False] * len(self._parameters)
 
@@ -102,13 +150,18 @@ class OrderedSums:
         """Whether ranks without a batch take a pass."""
         return False
 
+    def begin(self, dtype: torch.dtype) -> None:
+        """Begin the sums of a step; see ``GradientSums``."""
+        self._dtype = dtype
+        self._sums, self._used = None, [False] * len(self._parameters)
+
     def add(self, batches: int) -> None:
         """Count a batch; see ``GradientSums``."""
         self._used = [
             used or p.grad is not None for used, p in zip(self._used, self._parameters, strict=True)
         ]
         # A number without a gradient is the zero that changes nothing, not even the sign of another zero.
-        flat = torch.cat([_gradient(p, -0.0).flatten() for p in self._parameters])
+        flat = torch.cat([_or_negative_zeros(p).flatten() for p in self._parameters])
         for parameter in self._parameters:
             parameter.grad = None
         count = self._group.ranks.count
@@ -118,7 +171,7 @@ class OrderedSums:
         received = torch.empty_like(sent)
         with self._group.waiting():
             dist.all_to_all_single(received, sent)
-        sums = torch.full_like(received[0], -0.0) if self._sums is None else self._sums
+        sums = torch.full_like(received[0], -0.0, dtype=self._dtype) if self._sums is None else self._sums
         for part in received:
             sums += part
         self._sums = sums
@@ -126,17 +179,27 @@ class OrderedSums:
     def finish(self) -> None:
         """Leave the sum over all ranks in the weights."""
         assert self._sums is not None, "every step has a batch"
-        _put(self._parameters, torch.cat(self._group.gathered(self._sums)))
+        _put(self._parameters, torch.cat(self._group.gathered(self._sums.to(torch.float32))))
         for parameter, used in zip(self._parameters, used_anywhere(self._used, self._group), strict=True):
             if not used:
                 parameter.grad = None
-        self._sums, self._used = None, [False] * len(self._parameters)
+
+
+def sum_type(precision: Precision, device: torch.device) -> torch.dtype:
+    """Type in which gradients of several batches are summed, where products are made in ``precision``.
+
+    What was computed in fp32 is summed in fp64, so that a sum, rounded to fp32 in the end, hardly ever tells
+    in which order it was made: some trainings let a last bit grow a hundredfold in fifty steps. Gradients of
+    products in bf16 differ by more than any order does.
+    """
+    # Apple's GPUs have no fp64.
+    return torch.float64 if precision == "fp32" and device.type != "mps" else torch.float32
 
 
 def gradient_sums(parameters: Iterable[nn.Parameter], group: RankGroup, *, ordered: bool) -> GradientSums:
     """The sums of ``group``: over the batches in their order where ``ordered``, else as is quickest."""
     if group.is_alone:
-        return OwnSums()
+        return OwnSums(parameters)
     return OrderedSums(parameters, group) if ordered else FreeSums(parameters, group)
 
 
@@ -148,19 +211,21 @@ def used_anywhere(flags: Sequence[bool], group: RankGroup) -> list[bool]:
     return [bool(flag) for flag in raised.tolist()]
 
 
-def _gradient(parameter: nn.Parameter, absent: float) -> Tensor:
-    """Gradient of ``parameter``, or as many numbers ``absent``."""
-    return torch.full_like(parameter, absent) if parameter.grad is None else parameter.grad
+def _or_negative_zeros(parameter: nn.Parameter) -> Tensor:
+    """Gradient of ``parameter``, or as many negative zeros."""
+    return torch.full_like(parameter, -0.0) if parameter.grad is None else parameter.grad
 
 
-def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-    """The ``parameters`` in their order, in lists of about as many numbers as travel together."""
-    bucket: list[nn.Parameter] = []
-    for parameter in parameters:
-        bucket.append(parameter)
-        if sum(p.numel() for p in bucket) >= _BUCKET:
+def _buckets(parameters: Sequence[nn.Parameter], used: Sequence[bool]) -> Iterator[list[int]]:
+    """Places of ``parameters`` that are ``used``, in lists of about as many numbers as travel together."""
+    bucket, size = list[int](), 0
+    for place, parameter in enumerate(parameters):
+        if used[place]:
+            bucket.append(place)
+            size += parameter.numel()
+        if size >= BUCKET:
             yield bucket
-            bucket = []
+            bucket, size = [], 0
     if bucket:
         yield bucket
 
@@ -170,5 +235,5 @@ def _put(parameters: Iterable[nn.Parameter], numbers: Tensor) -> None:
     first = 0
     for parameter in parameters:
         last = first + parameter.numel()
-        parameter.grad = numbers[first:last].view_as(parameter)
+        parameter.grad = numbers[first:last].view_as(parameter).to(parameter.dtype)
         first = last

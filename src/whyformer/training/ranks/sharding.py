@@ -86,7 +86,7 @@ class ShardedWeights(Generic[ModelT]):
     def __init__(
         self, losses: ModelWithObjective[ModelT], group: RankGroup, device: torch.device, *, ordered: bool
     ) -> None:
-        self._model, self._group, self._ordered = losses.model, group, ordered
+        self._model, self._group = losses.model, group
         self._outline = _without_weights(losses.model) if group.ranks.writes else None
         # Of views that leave a module, which a change in place would cost their hook; nothing here makes one.
         warnings.filterwarnings(
@@ -103,10 +103,10 @@ class ShardedWeights(Generic[ModelT]):
         self.sums = ShardedSums(losses, group, ordered=ordered)
         """Sums of gradients over the batches of a step."""
 
-    def norm(self, gradients: Sequence[Tensor]) -> Tensor:
-        """Norm of all ``gradients`` together, on every rank."""
+    def norm(self, gradients: Sequence[Tensor], *, exact: bool) -> Tensor:
+        """Norm of all ``gradients`` together, on every rank; if ``exact``, the bits of one process."""
         with self._group.waiting():
-            if not self._ordered:
+            if not exact:
                 return whole_tensor(torch.nn.utils.get_total_norm(gradients))
             # Sums of squares by rank would be added in an order of their own.
             norms = [torch.linalg.vector_norm(whole_tensor(gradient)) for gradient in gradients]
@@ -143,25 +143,33 @@ class ShardedSums:
     """
 
     def __init__(self, root: nn.Module, group: RankGroup, *, ordered: bool) -> None:
-        self._group = group
+        self._group, self._ordered = group, ordered
         self._parameters = list(root.parameters())
         self._used = set[str]()
         self._names = [name for name, _ in root.named_parameters()]
         self._exchanges = list[OrderedExchange]()
-        for module in (module for module in root.modules() if isinstance(module, FSDPModule)):
+        self._spread = [module for module in root.modules() if isinstance(module, FSDPModule)]
+        for module in self._spread:
             # Sums, not means; what has no gradient at one rank may have one at another.
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
             module.set_reduce_scatter_unused_params(True, recurse=False)
-            if ordered:
-                self._exchanges.append(OrderedExchange())
-                module.set_custom_reduce_scatter(cast(Any, self._exchanges[-1]))
         self._watch(root)
 
     @property
     def wants_all(self) -> bool:
         """Whether ranks without a batch take a pass."""
         return True
+
+    def begin(self, dtype: torch.dtype) -> None:
+        """Begin the sums of a step; see ``GradientSums``."""
+        if not self._exchanges and (self._ordered or dtype != torch.float32):
+            # Sums in an order of theirs, or wider than a gradient, FSDP2 does not make.
+            for module in self._spread:
+                self._exchanges.append(OrderedExchange())
+                module.set_custom_reduce_scatter(cast(Any, self._exchanges[-1]))
+        for exchange in self._exchanges:
+            exchange.begin(dtype)
 
     def add(self, batches: int) -> None:
         """Count a round of so many ``batches``; see ``GradientSums``."""
@@ -209,9 +217,14 @@ class OrderedExchange:
     """
 
     def __init__(self) -> None:
+        self._dtype = torch.float32
         self._parts: Tensor | None = None
         self._output: Tensor | None = None
         self._total: Tensor | None = None
+
+    def begin(self, dtype: torch.dtype) -> None:
+        """Begin the sums of a step, made in ``dtype``."""
+        self._dtype = dtype
 
     def allocate(
         self, size: Sequence[int | torch.SymInt], *, dtype: torch.dtype, device: torch.device
@@ -243,13 +256,13 @@ class OrderedExchange:
         if self._parts is None or self._output is None:
             return
         for part in self._parts[:batches]:
-            self._total = part.clone() if self._total is None else self._total.add_(part)
+            self._total = part.to(self._dtype, copy=True) if self._total is None else self._total.add_(part)
         assert self._total is not None, "every round has a batch"
         self._output.copy_(self._total)
         self._parts = None
 
     def finish(self) -> None:
-        """Begin the sums of another step."""
+        """End the sums of a step, whose memory is free for the next."""
         self._total = self._output = None
 
 
