@@ -1,12 +1,12 @@
 """Ranks beside threads: two processes of one thread each, and one process with two threads.
 
     python benchmarks/ranks.py [--recipe cldr-en-de] [--sizes tiny base] [--shards none full] [--rounds 3]
-        [--steps 24] [--tokens 2048] [--seconds 600]
+        [--steps 24] [--tokens 2048] [--batches 4] [--seconds 600]
 
 The program trains the same steps of the same recipe, in turns: by itself with two threads, and started by
-torchrun as two ranks of a thread, with whole weights and with spread ones. A step is two batches. Told are
-tokens a second by the runs' own logs, without the first lines, their ratio round by round, and the peak
-memory of each process.
+torchrun as two ranks of a thread, with whole weights and with spread ones. A step is so many batches, which
+ranks share out. Told are tokens a second by the runs' own logs, without the first lines, their ratio round by
+round, and the peak memory of each process.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="cldr-en-de")
     parser.add_argument("--sizes", nargs="+", default=["tiny", "base"])
     parser.add_argument("--shards", nargs="+", default=["none", "full"])
-    for name, default in (("rounds", 3), ("steps", 24), ("tokens", 2048)):
+    for name, default in (("rounds", 3), ("steps", 24), ("tokens", 2048), ("batches", 4)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seconds", type=float, default=600, help="begin no round that would end later")
     asked = parser.parse_args()
@@ -70,8 +70,9 @@ def trained(asked: argparse.Namespace, size: str, arm: str) -> tuple[float, floa
     ranks = 1 if arm == "one process" else 2
     overrides = [
         *(f"model.preset={size}", "training.epochs=null", f"training.steps={asked.steps}"),
-        *(f"training.batching.tokens={asked.tokens}", "training.batching.accumulate=2"),
+        *(f"training.batching.tokens={asked.tokens}", f"training.batching.accumulate={asked.batches}"),
         *(f"training.log_every={_LOG_EVERY}", "training.validation.every=1000000"),
+        "training.validation.translate_from=1000000",
     ]
     if ranks > 1:
         overrides.append(f"training.shard={arm.partition(', ')[2]}")

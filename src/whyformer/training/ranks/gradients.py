@@ -76,9 +76,9 @@ class OwnSums:
                 )
                 parameter.grad = None
 
-    def totals(self) -> list[Tensor | None]:
-        """The sum of each weight; None where no batch has given it a gradient."""
-        return [self._totals.get(parameter, parameter.grad) for parameter in self._parameters]
+    def taken(self) -> list[Tensor | None]:
+        """The sum of each weight, taken from here; None where no batch has given it a gradient."""
+        return [self._totals.pop(parameter, parameter.grad) for parameter in self._parameters]
 
     def finish(self) -> None:
         """Leave the sum in the weights."""
@@ -95,6 +95,7 @@ class FreeSums:
         self._own = OwnSums(self._parameters)
         self._group = group
         self._dtype = torch.float32
+        self._sent = torch.empty(0)
 
     @property
     def wants_all(self) -> bool:
@@ -112,23 +113,27 @@ class FreeSums:
 
     def finish(self) -> None:
         """Leave the sum over all ranks in the weights."""
-        totals = self._own.totals()
+        totals = self._own.taken()
         used = used_anywhere([total is not None for total in totals], self._group)
-        self._own.begin(self._dtype)
         for places in _buckets(self._parameters, used):
-            parts = [self._flat(place, totals[place]) for place in places]
-            for place in places:
-                # Whose memory is free for what comes of the bucket.
-                totals[place] = self._parameters[place].grad = None
-            numbers = torch.cat(parts)
-            del parts
+            parameters = [self._parameters[place] for place in places]
+            numbers = self._room(sum(parameter.numel() for parameter in parameters), parameters[0].device)
+            parts = [*zip(parameters, numbers.split([p.numel() for p in parameters]), strict=True)]
+            for place, (_, part) in zip(places, parts, strict=True):
+                total, totals[place] = totals[place], None
+                _ = part.zero_() if total is None else part.copy_(total.flatten())
             with self._group.waiting():
                 dist.all_reduce(numbers)
-            _put([self._parameters[place] for place in places], numbers)
+            for parameter, part in parts:
+                if parameter.grad is None:
+                    parameter.grad = torch.empty_like(parameter)
+                parameter.grad.copy_(part.view_as(parameter))
 
-    def _flat(self, place: int, total: Tensor | None) -> Tensor:
-        parameter = self._parameters[place]
-        return (torch.zeros_like(parameter) if total is None else total).flatten().to(self._dtype)
+    def _room(self, size: int, device: torch.device) -> Tensor:
+        """Room for ``size`` numbers, the same in every step: fresh memory costs more than what is copied."""
+        if len(self._sent) < size or self._sent.dtype != self._dtype:
+            self._sent = torch.empty(size, dtype=self._dtype, device=device)
+        return self._sent[:size]
 
 
 class OrderedSums:
