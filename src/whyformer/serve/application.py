@@ -12,6 +12,7 @@ from whyformer.serve.gate.dialect import Dialect, Dialects
 from whyformer.serve.gate.faults import install_handlers
 from whyformer.serve.gate.passage import Gate
 from whyformer.serve.gate.shedding import LoadShedder
+from whyformer.serve.gate.shortcut import Shortcut
 from whyformer.serve.operation.guarded import GuardedService
 from whyformer.serve.operation.health import health_router
 from whyformer.serve.operation.lifecycle import Lifecycle
@@ -40,12 +41,15 @@ def make_application(
     application.state.keys = settings.keys
     application.state.limits = settings.limits
     install_handlers(application, table)
+    shortcut = Shortcut(application)
     operation = Dialect("operation", (), lambda _: health_router(service, lifecycle, metrics))
     for dialect in (*dialects, operation):
         said = {"model": dialect.error_model, "description": "A refusal, in one sentence."}
-        application.include_router(dialect.router(guarded), responses={"4XX": said, "5XX": said})
+        router = dialect.router(guarded)
+        application.include_router(router, responses={"4XX": said, "5XX": said})
+        shortcut.include(router)
     shedder = LoadShedder(table, settings, lifecycle, metrics, service.refusal)
-    gate = Gate(application, table, settings, lifecycle, metrics, shedder)
+    gate = Gate(shortcut, table, settings, lifecycle, metrics, shedder)
     if not settings.hosts.origins:
         return ServiceApplication(gate, shedder)
     asgi = CORSMiddleware(

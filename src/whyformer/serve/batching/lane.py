@@ -77,10 +77,12 @@ class Lane:
         try:
             with asking.telling(lambda: work.refuse(_abandoned())):
                 return await work.future
+        except BaseException:
+            self._queue.leave(work)
+            raise
         finally:
             if timer is not None:
                 timer.cancel()
-            self._queue.leave(work)
 
     def _timer(self, work: QueuedWork[Any, Any]) -> asyncio.TimerHandle | None:
         if work.asking.deadline is None:

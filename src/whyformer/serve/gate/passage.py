@@ -66,8 +66,10 @@ class Gate:
         is_operation = scope["path"] in _OPERATION
         refusal: RefusalError | None = None
         try:
-            self._check(scope, dialect)
-            exchange.check_length()
+            if let_in is None:
+                # Else that was seen to at its head.
+                self._check(scope, dialect)
+                exchange.check_length()
             if is_operation:
                 refusal = await self._answer(scope, exchange)
             else:

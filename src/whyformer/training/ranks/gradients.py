@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from whyformer.machine import Precision
-from whyformer.training.ranks.exchange import Exchange, NetworkExchange, SharedExchange
+from whyformer.training.ranks.all_reduce import AllReduce, NetworkAllReduce, SharedAllReduce
 from whyformer.training.ranks.group import RankGroup
 
 BUCKET = 1 << 23
@@ -96,7 +96,7 @@ class FreeSums:
         self._own = OwnSums(self._parameters)
         self._group = group
         self._dtype = torch.float32
-        self._exchanges: tuple[torch.dtype, Exchange] | None = None
+        self._way: tuple[torch.dtype, AllReduce] | None = None
 
     @property
     def wants_all(self) -> bool:
@@ -116,27 +116,27 @@ class FreeSums:
         """Leave the sum over all ranks in the weights."""
         totals = self._own.taken()
         used = used_anywhere([total is not None for total in totals], self._group)
-        exchange = self._exchange()
+        all_reduce = self._all_reduce()
         for places in _buckets(self._parameters, used):
             parameters = [self._parameters[place] for place in places]
             sizes = [parameter.numel() for parameter in parameters]
-            numbers = exchange.room(sum(sizes))
+            numbers = all_reduce.room(sum(sizes))
             for place, part in zip(places, numbers.split(sizes), strict=True):
                 total, totals[place] = totals[place], None
                 _ = part.zero_() if total is None else part.copy_(total.flatten())
-            for parameter, part in zip(parameters, exchange.sum(numbers).split(sizes), strict=True):
+            for parameter, part in zip(parameters, all_reduce.sum(numbers).split(sizes), strict=True):
                 if parameter.grad is None:
                     parameter.grad = torch.empty_like(parameter)
                 parameter.grad.copy_(part.view_as(parameter))
 
-    def _exchange(self) -> Exchange:
-        """The quickest exchange that there is, made once."""
-        if self._exchanges is None or self._exchanges[0] != self._dtype:
+    def _all_reduce(self) -> AllReduce:
+        """The quickest way to sum over ranks that there is, made once."""
+        if self._way is None or self._way[0] != self._dtype:
             sizes, device = [p.numel() for p in self._parameters], self._parameters[0].device
             most = min(sum(sizes), BUCKET + max(sizes))
-            shared = SharedExchange.opened(self._group, most, self._dtype) if device.type == "cpu" else None
-            self._exchanges = self._dtype, shared or NetworkExchange(self._group, self._dtype, device)
-        return self._exchanges[1]
+            shared = SharedAllReduce.opened(self._group, most, self._dtype) if device.type == "cpu" else None
+            self._way = self._dtype, shared or NetworkAllReduce(self._group, self._dtype, device)
+        return self._way[1]
 
 
 class OrderedSums:

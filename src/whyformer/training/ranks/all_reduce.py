@@ -21,7 +21,7 @@ _MOST_NEIGHBOURS = 8
 _NAME = "whyformer-ranks"
 
 
-class Exchange(Protocol):
+class AllReduce(Protocol):
     """A way to sum numbers over ranks."""
 
     def room(self, size: int) -> Tensor:
@@ -33,7 +33,7 @@ class Exchange(Protocol):
         ...
 
 
-class NetworkExchange:
+class NetworkAllReduce:
     """Sums by the all-reduce of torch's process group, on whatever machines the ranks are."""
 
     def __init__(self, group: RankGroup, dtype: torch.dtype, device: torch.device) -> None:
@@ -53,7 +53,7 @@ class NetworkExchange:
         return numbers
 
 
-class SharedExchange:
+class SharedAllReduce:
     """Sums of ranks that see each other's rooms; each adds them up in the order of ranks."""
 
     def __init__(self, group: RankGroup, rooms: list[Tensor]) -> None:
@@ -62,7 +62,7 @@ class SharedExchange:
         self._sum = torch.empty_like(rooms[0])
 
     @staticmethod
-    def opened(group: RankGroup, size: int, dtype: torch.dtype) -> "SharedExchange | None":
+    def opened(group: RankGroup, size: int, dtype: torch.dtype) -> "SharedAllReduce | None":
         """Rooms for ``size`` numbers at most; None if not all ranks see each other's. All ranks call it.
 
         The memory has no name in any file system: a rank finds that of another by process and descriptor,
@@ -87,7 +87,7 @@ class SharedExchange:
         if not seen.item():
             return None
         rooms = [torch.frombuffer(memory, dtype=dtype, count=size) for memory in found if memory is not None]
-        return SharedExchange(group, rooms)
+        return SharedAllReduce(group, rooms)
 
     def room(self, size: int) -> Tensor:
         """Room for numbers, which the others see."""

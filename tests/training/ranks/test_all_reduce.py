@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from rank_runs import ENVIRONMENT
-from whyformer.training.ranks import exchange
+from whyformer.training.ranks import all_reduce
 
 SUMS = """\
 
 import torch
 
-from whyformer.training.ranks import exchange
-from whyformer.training.ranks.exchange import NetworkExchange, SharedExchange
+from whyformer.training.ranks import all_reduce
+from whyformer.training.ranks.all_reduce import NetworkAllReduce, SharedAllReduce
 from whyformer.training.ranks.group import join_ranks
 
 
@@ -28,9 +28,9 @@ def refuse(length, secret):
 with join_ranks("cpu", timeout=60.0) as group:
     rank, count = group.ranks.rank, group.ranks.count
     for dtype in (torch.float32, torch.float64):
-        shared = SharedExchange.opened(group, 1000, dtype)
+        shared = SharedAllReduce.opened(group, 1000, dtype)
         assert shared is not None
-        for way in (shared, NetworkExchange(group, dtype, torch.device("cpu"))):
+        for way in (shared, NetworkAllReduce(group, dtype, torch.device("cpu"))):
             for size in (1000, 7, 999):
                 parts = [torch.full((size,), 2.0**r, dtype=dtype) + torch.arange(size) for r in range(count)]
                 numbers = way.room(size)
@@ -39,8 +39,8 @@ with join_ranks("cpu", timeout=60.0) as group:
                 assert found.dtype == dtype
                 assert torch.equal(found, sum(parts))
     if rank == 1:
-        exchange._new_memory = refuse
-    assert SharedExchange.opened(group, 10, torch.float32) is None
+        all_reduce._new_memory = refuse
+    assert SharedAllReduce.opened(group, 10, torch.float32) is None
 print("all is well")
 """
 
@@ -60,13 +60,13 @@ def test_every_way_gives_the_sum_and_a_rank_without_memory_is_enough_for_none(ra
 @pytest.fixture
 def memory() -> Iterator[int]:
     """A descriptor of memory for 16 bytes, whose secret is 5."""
-    descriptor = exchange._new_memory(16, 5)
+    descriptor = all_reduce._new_memory(16, 5)
     yield descriptor
     os.close(descriptor)
 
 
 def test_what_one_writes_the_other_reads(memory: int):
-    first, second = (exchange._mapped(os.getpid(), memory, 5, 16) for _ in range(2))
+    first, second = (all_reduce._mapped(os.getpid(), memory, 5, 16) for _ in range(2))
     assert first is not None
     assert second is not None
     numbers = torch.frombuffer(first, dtype=torch.float32, count=4)
@@ -76,7 +76,7 @@ def test_what_one_writes_the_other_reads(memory: int):
 
 @pytest.mark.parametrize(("secret", "length"), [(6, 16), (5, 8), (5, 24)])
 def test_memory_of_another_training_is_not_taken(memory: int, secret: int, length: int):
-    assert exchange._mapped(os.getpid(), memory, secret, length) is None
+    assert all_reduce._mapped(os.getpid(), memory, secret, length) is None
 
 
 def test_what_is_no_such_memory_is_not_opened(tmp_path: Path):
@@ -85,7 +85,7 @@ def test_what_is_no_such_memory_is_not_opened(tmp_path: Path):
         file.write((5).to_bytes(24, "big"))
         file.flush()
         for descriptor in (read, write, file.fileno(), 10**6, -1):
-            assert exchange._mapped(os.getpid(), descriptor, 5, 16) is None
+            assert all_reduce._mapped(os.getpid(), descriptor, 5, 16) is None
     os.close(read)
     os.close(write)
-    assert exchange._mapped(2**22 + 1, 0, 5, 16) is None  # above the largest number that a process may have
+    assert all_reduce._mapped(2**22 + 1, 0, 5, 16) is None  # above the largest number that a process may have
