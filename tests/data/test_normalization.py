@@ -5,10 +5,11 @@ import random
 import unicodedata
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import tokenizers
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from whyformer.data.tokenizers.kinds import BPE, Character, TokenizerSpec, Unigram, Word, WordPiece
@@ -201,3 +202,25 @@ def test_sentences_are_joined_as_their_script_is():
     assert join_sentences(["He left.", "I, too."]) == "He left. I, too."
     assert join_sentences(["他走了。", "OK."]) == "他走了。OK."
     assert (join_sentences([]), join_sentences([" "])) == ("", "")
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+@pytest.mark.parametrize("form", ["nfc", "nfkc"])
+@pytest.mark.parametrize("spec", KINDS, ids=lambda spec: spec.kind)
+def test_text_in_normal_form_has_no_more_tokens_than_is_said(
+    spec: TokenizerSpec, form: Literal["nfc", "nfkc"], lowercase: bool
+):
+    changed = spec.model_copy(update={"text": TextSpec(unicode=form), "lowercase": lowercase})
+    tokenizer = changed.train(LINES)
+
+    @given(st.text(st.characters(codec="utf-8"), max_size=12))
+    @example("\ufdfa İ")
+    @example("ȺȺȺ")
+    @example("r")
+    @example("")
+    @settings(max_examples=300, deadline=None)
+    def check(drawn: str) -> None:
+        normal = tokenizer.normalized(drawn)
+        assert len(tokenizer.encode(normal)) <= tokenizer.most_tokens(normal)
+
+    check()

@@ -187,8 +187,8 @@ def _searches(settings: SearchSpec, alternatives: int) -> tuple[SearchSpec | Non
 
 def _refuse_overlong(translator: Translator, sentences: Sequence[str]) -> None:
     most = translator.model.longest - 1  # EOS is the last
-    # No token is less than a character, and only what is not ASCII becomes more by normalising.
-    doubtful = [each for each in sentences if len(each) >= most or not each.isascii()]
+    tokenizer = translator.tokenizers.source
+    doubtful = [each for each in sentences if tokenizer.most_tokens(each) > most]
     for sentence, fits in zip(doubtful, translator.fits(doubtful), strict=True):
         if not fits:
             raise RequestTooLargeError(
