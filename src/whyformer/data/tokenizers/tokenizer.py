@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -115,18 +114,10 @@ class Tokenizer:
         """
         return text if self._cleaner is None else self._cleaner.normalize_str(text)
 
-    def most_tokens(self, text: str) -> float:
-        """Number of tokens, without special ones, that ``text`` in normal form has at most; cheap to know.
-
-        Infinite where nothing is known: a tokenizer of another toolkit may make one character into many.
-        """
-        # No token is less than a byte, but for the mark of a word's beginning before the first.
-        if text.isascii():
-            return len(text) + 1
-        if self._cleaner is None:
-            return math.inf
-        # A small letter may have three bytes where its capital has two (Ⱥ).
-        return 1.5 * len(text.encode("utf-8", "surrogatepass")) + 1
+    @property
+    def has_normal_form(self) -> bool:
+        """Whether there is one: a tokenizer of another toolkit may make many characters of one."""
+        return self._cleaner is not None
 
     @cached_property
     def seen(self) -> SeenText | None:

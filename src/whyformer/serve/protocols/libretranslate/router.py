@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from whyformer.data.tokenizers.text.normalization import most_tokens
 from whyformer.data.tokenizers.text.sentences import split_line
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.constraints import ConstraintsSpec
@@ -188,7 +189,11 @@ def _searches(settings: SearchSpec, alternatives: int) -> tuple[SearchSpec | Non
 def _refuse_overlong(translator: Translator, sentences: Sequence[str]) -> None:
     most = translator.model.longest - 1  # EOS is the last
     tokenizer = translator.tokenizers.source
-    doubtful = [each for each in sentences if tokenizer.most_tokens(each) > most]
+    doubtful = [
+        each
+        for each in sentences
+        if most_tokens(each) > most or not (each.isascii() or tokenizer.has_normal_form)
+    ]
     for sentence, fits in zip(doubtful, translator.fits(doubtful), strict=True):
         if not fits:
             raise RequestTooLargeError(
