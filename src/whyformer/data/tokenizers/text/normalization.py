@@ -101,7 +101,7 @@ class TextSpec(Spec):
 
 def most_tokens(text: str) -> float:
     """Number of tokens, without special ones, that ``text`` in normal form has at most; cheap to know."""
-    # No token is less than a byte, but for the mark of a word's beginning before the first; and a small letter
+    # No token is less than a byte, but for the mark of a word before the first; and a small letter
     # may have three bytes where its capital has two (Ⱥ).
     size = len(text) if text.isascii() else 1.5 * len(text.encode("utf-8", "surrogatepass"))
     return size + 1
