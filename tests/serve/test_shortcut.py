@@ -31,6 +31,11 @@ def application(calls: list[str]) -> tuple[FastAPI, APIRouter]:
         """Echo a part of the path, which FastAPI reads."""
         return JSONResponse(request.path_params)
 
+    @router.post("/slow")
+    def slow(request: Request) -> Response:
+        """Take one's time, in a thread of FastAPI's."""
+        return JSONResponse({"path": request.url.path})
+
     @router.get("/listed")
     async def listed(request: Request) -> list[int]:
         """List numbers, which FastAPI writes."""
@@ -72,6 +77,7 @@ def ask(app: Any, method: str, path: str, body: bytes = b"", query: bytes = b"")
         ("POST", "/asks", b"", False),
         ("POST", "/things/one", b"", False),
         ("GET", "/listed", b"", False),
+        ("POST", "/slow", b"", False),
         ("POST", "/nowhere", b"", False),
     ],
 )

@@ -1,6 +1,7 @@
 """Shortcut: endpoints that make their responses themselves, called without what FastAPI does around them."""
 
 from collections.abc import Callable, Coroutine
+from inspect import iscoroutinefunction
 from typing import Any, get_type_hints
 
 from fastapi import APIRouter, FastAPI
@@ -43,7 +44,12 @@ class Shortcut:
 
 
 def _is_plain(route: APIRoute) -> bool:
-    """Whether the endpoint of ``route`` wants the request alone, and makes a response of it by itself."""
+    """Whether the endpoint of ``route`` wants the request alone, and makes a response of it by itself.
+
+    One that is no coroutine may take its time: FastAPI calls it in a thread.
+    """
+    if not iscoroutinefunction(route.endpoint):
+        return False
     wanted = get_type_hints(route.endpoint)
     made = wanted.pop("return", None)
     is_response = isinstance(made, type) and issubclass(made, Response)
