@@ -50,6 +50,17 @@ def test_the_document_holds(whole_service: Running, tmp_path: Path, examples: in
     assert not whole_service.logs("fault")
 
 
+def test_every_address_without_a_parameter_answers_whoever_looks(whole_service: Running):
+    with whole_service.client() as client:
+        document = client.get("/openapi.json").json()
+        parts = {f"/{part}" for part in re.findall(r'"/?(assets/[^"]+)"', client.get("/").text)}
+        assert parts
+        listed = {path for path, ways in document["paths"].items() if "get" in ways and "{" not in path}
+        for address in ("/", *sorted(parts | listed)):
+            assert client.get(address).status_code == 200, address
+    assert not whole_service.logs("fault")
+
+
 def test_every_reference_of_the_document_leads_somewhere(whole_service: Running):
     with whole_service.client() as client:
         document = client.get("/openapi.json").json()
