@@ -17,7 +17,7 @@ from whyformer.machine import Precision
 from whyformer.training.ranks.all_reduce import AllReduce, NetworkAllReduce, SharedAllReduce
 from whyformer.training.ranks.group import RankGroup
 
-BUCKET = 1 << 23
+BUCKET = 1 << 22
 """Numbers that travel together."""
 
 
