@@ -12,8 +12,9 @@ import torch
 from rank_runs import ENVIRONMENT
 from whyformer.training.ranks import all_reduce
 
-SUMS = """\
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds the memory of processes in /proc")
 
+SUMS = """\
 import torch
 
 from whyformer.training.ranks import all_reduce

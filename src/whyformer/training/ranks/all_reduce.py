@@ -78,13 +78,11 @@ class SharedAllReduce:
             told = group.gathered(torch.tensor([os.getpid(), own, secret]))
             places = [place.tolist() for place in told]
             found = [_mapped(process, memory, drawn, length) for process, memory, drawn in places]
-            seen = torch.tensor([all(memory is not None for memory in found)], dtype=torch.uint8)
-            with group.waiting():
-                dist.all_reduce(seen, op=dist.ReduceOp.MIN)
+            seen = group.gathered(torch.tensor([None not in found]))
         finally:
             if own >= 0:
                 os.close(own)
-        if not seen.item():
+        if not all(seen):
             return None
         rooms = [torch.frombuffer(memory, dtype=dtype, count=size) for memory in found if memory is not None]
         return SharedAllReduce(group, rooms)

@@ -188,6 +188,7 @@ class OrderedSums:
         """Leave the sum over all ranks in the weights."""
         assert self._sums is not None, "every step has a batch"
         _put(self._parameters, torch.cat(self._group.gathered(self._sums.to(torch.float32))))
+        self._sums = None
         for parameter, used in zip(self._parameters, used_anywhere(self._used, self._group), strict=True):
             if not used:
                 parameter.grad = None
@@ -243,5 +244,5 @@ def _put(parameters: Iterable[nn.Parameter], numbers: Tensor) -> None:
     first = 0
     for parameter in parameters:
         last = first + parameter.numel()
-        parameter.grad = numbers[first:last].view_as(parameter).to(parameter.dtype)
+        parameter.grad = numbers[first:last].view_as(parameter)
         first = last
