@@ -196,6 +196,35 @@ def test_lines_that_cannot_be_translated_leave_their_place(bulk: Program, shards
     assert bulk().exit_code == 3
 
 
+FAULTY = {
+    "wide.txt": ("0 1\n".encode("utf-16"), "is no UTF-8"),
+    "cut.txt.gz": (gzip.compress(b"0 1\n" * 99)[:-9], "damaged"),
+    "named.txt.gz": (b"0 1\n", "not gzip-compressed"),
+    "old.txt": (b"0 1\r2 3\r", "CR alone"),
+}
+"""Files that cannot be read at all."""
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_file_that_cannot_be_read_keeps_no_other_from_its_turn(
+    bulk: Program, shards: Path, tmp_path: Path, processes: int
+):
+    whole = ["a.txt", "b.txt.gz", "c.txt", "d.txt", "more/a.txt"]
+    for name, (data, _) in FAULTY.items():
+        (shards / name).write_bytes(data)
+    result = bulk("--processes", processes)
+    assert result.exit_code == 2
+    assert f"{len(FAULTY)} of 9 files could not be translated, and all others are: " in result.stderr
+    assert all(str(shards / name) in result.stderr for name in FAULTY)
+    assert [*manifest(tmp_path / "out")["shards"]] == sorted(translations(tmp_path / "out")) == whole
+    before = translations(tmp_path / "out")
+    for name in FAULTY:
+        (shards / name).unlink()
+    (shards / "old.txt").write_bytes(b"0 1\n2 3\n")
+    assert "1 of them translated now" in bulk().stdout
+    assert before.items() <= translations(tmp_path / "out").items()
+
+
 @pytest.mark.parametrize("line", [b"\xff", b"1 " * 40])
 def test_stopping_at_a_bad_line_keeps_what_is_whole(bulk: Program, shards: Path, tmp_path: Path, line: bytes):
     (shards / "c.txt").write_bytes(b"0 1\n" + line + b"\n")
@@ -221,9 +250,57 @@ def test_the_folder_of_translations_is_no_input(
     assert "names no file outside of" in result.stderr
 
 
+def test_what_the_folder_keeps_for_itself_is_no_source(
+    whyformer: Program, bulk: Program, reverse_run: Path, shards: Path, tmp_path: Path
+):
+    bulk()
+    (shards / "manifest.json").write_text("0 1 2\n")
+    (shards / ".shards").mkdir()
+    (shards / ".shards" / "x.txt").write_text("0 1 2\n")
+    command = ("translate", reverse_run, "--device", "cpu", "--processes", 1, "--input")
+    for _ in range(2):
+        # The second time, what was written the first time is there.
+        assert "5 files" in whyformer(*command, shards / "**/*", "--to", tmp_path / "all").stdout
+    # Translations are sources of others, their manifest is none.
+    assert "5 files" in whyformer(*command, tmp_path / "out/**/*", "--to", tmp_path / "back").stdout
+    assert (tmp_path / "back" / "c.txt").read_bytes() == b"0 1 2\n4 1 3\n"
+
+
+def test_a_name_that_is_taken_by_another_file_stays_with_it(
+    whyformer: Program, reverse_run: Path, tmp_path: Path
+):
+    for folder, text in {"one": "0 1 2\n", "two": "4 1 3\n"}.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.txt").write_text(text)
+    command = ("translate", reverse_run, "--device", "cpu", "--to", tmp_path / "out", "--input")
+    assert whyformer(*command, tmp_path / "one/*").exit_code == 0
+    result = whyformer(*command, tmp_path / "two/*")
+    assert result.exit_code == 2
+    assert f"x.txt: is the translation of {tmp_path / 'one' / 'x.txt'}" in result.stderr
+    assert (tmp_path / "out" / "x.txt").read_text() == "2 1 0\n"
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a*b", "wh?"])
+def test_names_with_signs_of_a_pattern_are_found(
+    whyformer: Program, reverse_run: Path, tmp_path: Path, name: str
+):
+    for folder in (name, "a1", "ab", "why"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.txt").write_text("0 1\n")
+    for pattern in (f"{name}/*.txt", f"{name}/{name}.txt"):
+        to = tmp_path / f"out of {len(pattern)}"
+        result = whyformer(
+            *("translate", reverse_run, "--device", "cpu", "--to", to, "--input", tmp_path / pattern)
+        )
+        assert "1 files, 1 lines" in result.stdout, result.stderr
+        assert [*manifest(to)["shards"]] == [f"{name}.txt"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        *((["--input", each, "--to", "x"], "is no pattern of files") for each in ("", ".", "/", "a/b**")),
+        (["--input", Path(__file__).parent, "--to", "x"], r"is a folder; for the files in it write"),
         (["--input", "x"], "give both"),
         (["--to", "x"], "give both"),
         (["--by", "ray"], "name them by --input and --to"),

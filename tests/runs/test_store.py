@@ -11,6 +11,7 @@ from torch import Tensor
 
 from whyformer.config.recipe_files import read
 from whyformer.data.store.build import StoreSettings, build_store
+from whyformer.data.store.options import TokenizerChoice, write_store
 from whyformer.data.store.text.inputs import TextInputs
 from whyformer.data.tokenizers.kinds import BPE
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers
@@ -138,6 +139,27 @@ def test_the_recipe_of_a_run_says_the_store_s_tokenizers(house: Path, tmp_path: 
     assert isinstance(tokenizers, dict)
     assert tokenizers["kind"] == "joint"
     assert tokenizers["both"]["vocabulary"] == 330
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram", "wordpiece", "word", "character"])
+def test_a_store_of_a_kind_s_usual_tokenizer_needs_none_in_a_recipe(house: Path, tmp_path: Path, kind: str):
+    inputs = {
+        "documents": TextInputs("documents", ((house / "train.txt",),)),
+        "pairs": TextInputs("pairs", ((house / "train.a",), (house / "train.b",))),
+    }
+    for name, text in {"documents": WRITER, "pairs": TRANSLATOR}.items():
+        write_store(
+            inputs[name],
+            tmp_path / name,
+            tokenizers=TokenizerChoice(None, kind, None, separate=False),
+            sample=1000,
+            held_out=1000,
+            seed=1,
+            processes=1,
+            say=lambda _line: None,
+        )
+        (tmp_path / f"{name}.yaml").write_text(recipe_of(text, f"{{kind: store, path: {name}}}"))
+        trained(tmp_path, name, tmp_path / f"run-{name}", "training.steps=1")
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def build(
         list[str] | None,
         typer.Option(help="Its column of texts; a second one, of translations, for pairs."),
     ] = None,
-    part: Annotated[str, typer.Option(help="Part of it that is read.")] = "train",
+    part: Annotated[str | None, typer.Option(help="Part of it that is read; train if left out.")] = None,
     tokenizer: Annotated[
         Path | None,
         typer.Option(
@@ -79,6 +79,8 @@ def build(
     if from_datasets is None:
         if field:
             raise DataError("--field is a column of --from-datasets; name that, too.")
+        if part is not None:
+            raise DataError("--part is a part of --from-datasets; name that, too.")
         inputs = text_inputs(files or [], target or [], split)
     elif files or target or split:
         raise DataError("a store is built of FILES or --from-datasets, not of both; leave one out.")

@@ -27,7 +27,7 @@ def plan(
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Tokens a second of one such device by itself, if measured."),
+        typer.Option(min=0.001, max=1e12, help="Tokens a second of one such device by itself, if measured."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -1,12 +1,15 @@
 """Stores: what is in them, and that no kill, damage or number of processes changes a byte of it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +19,8 @@ from whyformer.data.store.build import StoreSettings, build_store
 from whyformer.data.store.reader import TokenStore
 from whyformer.data.store.text.inputs import TextInputs
 from whyformer.data.tokenizers.kinds import BPE, Word
-from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers
-from whyformer.errors import DataError, WhyformerError
+from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair
+from whyformer.errors import DataError, TokenizerError, WhyformerError
 
 WORDS = [
     "one",
@@ -211,6 +214,72 @@ def test_a_store_of_other_text_is_not_overwritten(folder: Path, tmp_path: Path):
     with pytest.raises(DataError, match="holds a store of other text"):
         build_store(pairs_in(folder), folder / "store", other)
     assert content(folder / "store") == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(b"TWO", b"OWT"),
+        lambda text: text.rstrip(b"\r\n") + b" three\r\n",
+        lambda text: b"".join(sorted(text.splitlines(keepends=True))),
+    ],
+    ids=["in place", "longer", "in another order"],
+)
+def test_text_that_changes_while_it_is_read_is_told_and_kept_out(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes]
+):
+    whole = {name: (folder / name).read_bytes() for name in ("source", "target")}
+    for name, text in whole.items():
+        (tmp_path / name).write_bytes(text)
+    survey = build.survey
+
+    def surveyed(*arguments: Any, **options: Any) -> object:
+        found = survey(*arguments, **options)
+        (tmp_path / "target").write_bytes(change(whole["target"]))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "survey", surveyed)
+        with pytest.raises(DataError, match="the files have changed while they were read"):
+            build_store(pairs_in(tmp_path), tmp_path / "store", SETTINGS)
+    assert not (tmp_path / "store" / "manifest.json").exists()
+    (tmp_path / "target").write_bytes(whole["target"])
+    # What was made of the other text is not kept.
+    build_store(pairs_in(tmp_path), tmp_path / "store", SETTINGS)
+    assert content(tmp_path / "store") == content(folder / "store")
+
+
+@pytest.mark.parametrize(("lines", "apart"), [(1, 0), (19, 0), (20, 1), (39, 1), (40, 2), (400, 7)])
+def test_no_more_than_a_twentieth_is_held_out(tmp_path: Path, lines: int, apart: int):
+    for name in ("source", "target"):
+        (tmp_path / name).write_text("".join(f"{name} of {number}\n" for number in range(lines)))
+    told = list[str]()
+    settings = StoreSettings(JointTokenizer(both=Word()), held_out=7)
+    manifest = build_store(pairs_in(tmp_path), tmp_path / "store", settings, say=told.append)
+    assert manifest.examples == lines - apart
+    assert told[0] == f"{lines:,} pairs read, {apart} of them held out"
+
+
+def test_a_store_of_nothing_says_why(tmp_path: Path):
+    (tmp_path / "source").write_text("a\n\nb\n")
+    (tmp_path / "target").write_text("\n\n\n")
+    ready = Word().train(WORDS)
+    settings = StoreSettings(TokenizerPair(ready, ready))
+    with pytest.raises(DataError, match=r"nothing is left to train on.*left out: 3 empty"):
+        build_store(pairs_in(tmp_path), tmp_path / "store", settings)
+
+
+def test_tokenizers_of_other_text_are_refused_and_gaps_are_told(folder: Path, tmp_path: Path):
+    other = Word().train(["1 2 3 4", "5 6 7"])
+    foreign = StoreSettings(TokenizerPair(other, other), rows=40)
+    with pytest.raises(TokenizerError, match=r"\d\d% of the tokens of this text would be <unk>"):
+        build_store(pairs_in(folder), tmp_path / "foreign", foreign)
+    some = Word(vocabulary=14).train(WORDS * 9)
+    told = list[str]()
+    source = TextInputs("lines", ((folder / "source",),))
+    build_store(source, tmp_path / "some", StoreSettings(TokenizerPair(some, some), rows=40), say=told.append)
+    (note,) = (line for line in told if line.startswith("note: "))
+    assert re.fullmatch(r"note: \d+\.\d% of all tokens are <unk>: text that the tokenizers do not know", note)
 
 
 def test_tokenizers_of_their_own_and_ready_ones(folder: Path, tmp_path: Path):

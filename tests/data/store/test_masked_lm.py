@@ -13,7 +13,7 @@ from whyformer.data.batches.masking import MASK
 from whyformer.data.store.build import StoreSettings, build_store
 from whyformer.data.store.reader import TokenStore
 from whyformer.data.store.text.inputs import TextInputs
-from whyformer.data.tokenizers.kinds import WordPiece
+from whyformer.data.tokenizers.kinds import BPE, Word, WordPiece
 from whyformer.data.tokenizers.pair import JointTokenizer, TokenizerPair
 from whyformer.errors import DataError, RecipeError
 from whyformer.runs.train import resume_run, start_run
@@ -100,6 +100,17 @@ def test_a_run_that_resumes_has_the_same_weights(
         for each in np.concatenate(group)
     }
     assert len(numbers) == whole.batches.examples
+
+
+@pytest.mark.parametrize("kind", [BPE, WordPiece, Word])
+def test_a_recipe_need_not_say_the_store_s_tokenizer(folder: Path, tmp_path: Path, kind: type[BPE]):
+    lines = (folder / "text").read_text().splitlines()
+    tokenizer = kind(specials=(MASK,)).train(lines)
+    inputs = TextInputs("lines", ((folder / "text",),))
+    build_store(inputs, tmp_path / "usual", StoreSettings(TokenizerPair(tokenizer, tokenizer), held_out=4))
+    spec = recipe(tmp_path, tmp_path / "recipe.yaml", "usual", ("masked",))
+    said = ["training.steps=1"]
+    start_run(spec, said, tmp_path / "run", device="cpu", overwrite=False, say=lambda _: None).train()
 
 
 def test_what_a_store_cannot_give_is_refused_in_a_sentence(folder: Path, tmp_path: Path):

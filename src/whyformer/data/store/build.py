@@ -5,7 +5,8 @@ keeps each shard whose record and hashes are those of this build, and makes the 
 """
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,16 +25,24 @@ from whyformer.data.store.manifest import (
 )
 from whyformer.data.store.processes import made_shards
 from whyformer.data.store.shards import ShardMaker, array_bytes, strays
-from whyformer.data.store.text.inputs import ExampleInputs
+from whyformer.data.store.text.digest import TextDigest
+from whyformer.data.store.text.inputs import ExampleInputs, TextBlock
 from whyformer.data.store.text.survey import TextSurvey, survey
 from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair
 from whyformer.errors import DataError, TokenizerError
 from whyformer.files import check_writable, write_bytes, write_text
 from whyformer.progress import progress
+from whyformer.special_tokens import NAMES, UNK
 
 _LOCK, _TRAINED = ".lock", "tokenizers.json"
 """The second says what the tokenizers that lie there were trained on."""
+_UNKNOWN = 0.01
+"""Share of tokens that stand for text which the tokenizers do not know, from which on that is said."""
+_FOREIGN = 0.5
+"""Share from which on the tokenizers are those of another text."""
+_LOOKED_AT = 2_000
+"""Examples that ready tokenizers are tried on."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ def build_store(
 
     Raises:
         DataError: a file cannot be read, nothing is left to train on, or there is a store of other text.
-        TokenizerError: there is too little text for the tokenizers.
+        TokenizerError: there is too little text for the tokenizers, or ready ones do not know it.
         WhyformerError: the disk is full, or another process builds there.
     """
     check_writable(store)
@@ -106,7 +115,7 @@ def _built(
             advance=advance,
         )
     said = f"{found.examples:,} {inputs.kind} read, {len(found.held_out):,} of them held out"
-    say(said if found.held_out else f"{found.examples:,} {inputs.kind} read")
+    say(said if settings.held_out else f"{found.examples:,} {inputs.kind} read")
     text_key = digest_of([found.digest, inputs.kind, len(inputs.sides), settings.record])
     _refuse_other_store(store, text_key, settings.tokenizers)
     pair = _tokenizers(inputs, store, settings, found, text_key, say)
@@ -114,8 +123,8 @@ def _built(
     pair.save(store)
     write_text(store / HELD_OUT_FILE, json.dumps(found.held_out, ensure_ascii=False) + "\n")
     shards, counts = _shards(maker, inputs, settings.rows, processes, found)
-    if not sum(shard.examples for shard in shards):
-        raise DataError(f"{store}: nothing is left to train on; the files have no text that is fit.")
+    _refuse_empty(store, shards)
+    _tell_unknown(counts, say)
     for path in strays(store, {shard.name for shard in shards}):
         path.unlink()
     write_bytes(store / COUNTS, array_bytes(counts))
@@ -149,15 +158,43 @@ def _shards(
     maker: ShardMaker, inputs: ExampleInputs, rows: int, processes: int, found: TextSurvey
 ) -> tuple[list[Shard], NDArray[np.int64]]:
     """All shards, and how often each token stands on each side of them."""
-    shards, counts = list[Shard](), None
+    shards, counts, digest = list[Shard](), None, TextDigest()
+
+    def read() -> Iterator[TextBlock]:
+        for block in inputs.blocks(rows):
+            digest.add(block.columns)
+            yield block
+
     with progress("tokenizing", found.examples, inputs.kind) as advance:
-        for shard, more in made_shards(maker, inputs.blocks(rows), processes):
+        for shard, more in made_shards(maker, read(), processes):
             shards.append(shard)
             counts = more if counts is None else counts + more
             advance(shard.examples + sum(shard.dropped.values()))
-    if len(shards) != found.blocks or counts is None:
+    if digest.value != found.digest or counts is None:
         raise DataError(f"{maker.store}: the files have changed while they were read; build the store again.")
     return shards, counts
+
+
+def _refuse_empty(store: Path, shards: Sequence[Shard]) -> None:
+    """Refuse a store of no examples, and say what has become of those that there were.
+
+    Raises:
+        DataError: there are none.
+    """
+    if any(shard.examples for shard in shards):
+        return
+    dropped = Counter[str]()
+    for shard in shards:
+        dropped.update(shard.dropped)
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common())
+    raise DataError(f"{store}: nothing is left to train on; of the examples were left out: {reasons}.")
+
+
+def _tell_unknown(counts: NDArray[np.int64], say: Callable[[str], None]) -> None:
+    """Say how much the tokenizers do not know, if that is much."""
+    share = counts[:, UNK].sum() / max(1, counts.sum())
+    if share >= _UNKNOWN:
+        say(f"note: {share:.1%} of all tokens are {NAMES[UNK]}: text that the tokenizers do not know")
 
 
 def _tokenizers(
@@ -170,6 +207,7 @@ def _tokenizers(
 ) -> TokenizerPair:
     """The tokenizers that are given, that lie there from a build of this text, or new ones."""
     if isinstance(settings.tokenizers, TokenizerPair):
+        _refuse_foreign(settings.tokenizers, found.sample[:_LOOKED_AT])
         return settings.tokenizers
     try:
         said = json.loads((store / _TRAINED).read_text(encoding="utf-8"))
@@ -188,6 +226,23 @@ def _tokenizers(
     pair.save(store)
     write_text(store / _TRAINED, json.dumps({"text": text_key, "tokenizers": pair.fingerprints}) + "\n")
     return pair
+
+
+def _refuse_foreign(pair: TokenizerPair, sample: Sequence[tuple[str, ...]]) -> None:
+    """Refuse ready tokenizers that know next to nothing of the text in ``sample``.
+
+    Raises:
+        TokenizerError: one of them does.
+    """
+    for tokenizer, texts in zip((pair.source, pair.target), zip(*sample, strict=True), strict=False):
+        tokens = [token for each in tokenizer.encode_all(texts) for token in each]
+        unknown = tokens.count(UNK) / max(1, len(tokens))
+        if unknown > _FOREIGN:
+            raise TokenizerError(
+                f"{unknown:.0%} of the tokens of this text would be {NAMES[UNK]}, as the tokenizer "
+                f"({tokenizer.description}) was trained on text of another kind; choose another, or leave "
+                "--tokenizer out to train one."
+            )
 
 
 def _trained(

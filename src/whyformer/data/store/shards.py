@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from whyformer.data.corpora.lines import Reason, SentencePair
 from whyformer.data.corpora.pairs.copies import HeldOutTexts, folded
-from whyformer.data.store.manifest import Shard, check_files
+from whyformer.data.store.manifest import Shard, check_files, digest_of
+from whyformer.data.store.text.digest import TextDigest
 from whyformer.data.store.text.fitness import decoded, unfit_reason
 from whyformer.data.store.text.inputs import ExampleKind, TextBlock
 from whyformer.data.tokenizers.pair import TokenizerPair
@@ -42,17 +43,19 @@ class ShardMaker:
     held_out: list[tuple[str, ...]]
     """Texts of the examples that are held out, whose copies are not trained on either."""
     key: str
-    """Hash of all of that, and of the text."""
+    """Hash of all of that, and of the whole text."""
 
     def make(self, number: int, block: TextBlock) -> tuple[Shard, NDArray[np.int64]]:
         """The shard of a block, which is kept if it is there and whole, and how often each token is in it."""
-        found = self._present(number)
+        # A file may have changed after a kill, or since the whole text was looked at.
+        key = digest_of([self.key, TextDigest(block.columns).value])
+        found = self._present(number, key)
         if found is not None:
             tokens, lengths = (_array(self.store / f"{number:05}.{end}") for end in (TOKENS, LENGTHS))
         else:
             examples, dropped = self.examples(block)
             tokens, lengths = self._encoded(examples)
-            found = self._write(number, tokens, lengths, dropped)
+            found = self._write(number, key, tokens, lengths, dropped)
         return found, self._counts(tokens, lengths)
 
     def examples(self, block: TextBlock) -> tuple[list[tuple[str, ...]], dict[str, int]]:
@@ -112,7 +115,7 @@ class ShardMaker:
         return np.stack(counts)
 
     def _write(
-        self, number: int, tokens: NDArray[Any], lengths: NDArray[Any], dropped: dict[str, int]
+        self, number: int, key: str, tokens: NDArray[Any], lengths: NDArray[Any], dropped: dict[str, int]
     ) -> Shard:
         name, hashes = f"{number:05}", dict[str, str]()
         for end, array in ((TOKENS, tokens), (LENGTHS, lengths)):
@@ -121,14 +124,14 @@ class ShardMaker:
             write_bytes(self.store / f"{name}.{end}", data)
         shard = Shard(name, len(lengths), len(tokens), dropped, hashes)
         # Behind its files: where this record is whole, so are they.
-        write_text(_record(self.store, number), json.dumps({"key": self.key, **asdict(shard)}) + "\n")
+        write_text(_record(self.store, number), json.dumps({"key": key, **asdict(shard)}) + "\n")
         return shard
 
-    def _present(self, number: int) -> Shard | None:
-        """The shard as it lies there, if it is of this very build and whole."""
+    def _present(self, number: int, key: str) -> Shard | None:
+        """The shard as it lies there, if it is of this very build and text, and whole."""
         try:
             record = json.loads(_record(self.store, number).read_text(encoding="utf-8"))
-            if record.pop("key") != self.key:
+            if record.pop("key") != key:
                 return None
             shard = Shard(**record)
             check_files(self.store, shard.sha256.items())

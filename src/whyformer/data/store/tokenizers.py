@@ -21,9 +21,9 @@ def as_recipe(pair: TokenizerPair) -> dict[str, Any]:
 
 
 def described_one(tokenizer: Tokenizer) -> dict[str, Any]:
-    """One tokenizer as a recipe writes it: the settings that are not its kind's usual ones, and the kind."""
+    """One tokenizer as a recipe writes it, in full: what is usual for its kind need not be for a task."""
     spec = TypeAdapter[TokenizerSpec](TokenizerSpec).validate_python(tokenizer.spec)
-    return {"kind": spec.kind, **spec.model_dump(mode="json", exclude_defaults=True)}
+    return {"kind": spec.kind, **spec.model_dump(mode="json")}
 
 
 def check_described(store: Path, pair: TokenizerPair, spec: JointTokenizer | SeparateTokenizers) -> None:

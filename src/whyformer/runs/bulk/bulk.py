@@ -15,11 +15,14 @@ from whyformer.runs.bulk.job import BulkJob, BulkShard
 from whyformer.runs.bulk.manifest import BulkManifest, BulkRecord
 from whyformer.runs.bulk.processes import Finished, by_processes
 from whyformer.runs.bulk.ray_pool import by_ray
+from whyformer.runs.bulk.worker import ShardFault
 
 Distributor = Literal["processes", "ray"]
 """Whatever shares files out: processes of this machine, or a Ray cluster."""
 
 _LOCK = ".lock"
+_TOLD = 5
+"""Faulty files that are named."""
 
 
 class BulkResult(NamedTuple):
@@ -37,7 +40,8 @@ def translate_shards(
 
     Raises:
         DataError: something else lies in the folder, by other weights or settings too; a file has changed
-            since it was translated or cannot be read; or another process writes there.
+            since it was translated or cannot be read, which is told when all others are translated; or
+            another process writes there.
         WhyformerError: the disk is full; or see ``by_processes`` and ``by_ray``.
     """
     check_writable(job.folder)
@@ -56,15 +60,30 @@ def _translated(
     _remove_unfinished(job.folder)
     manifest.save(job.folder)
     rest = [shard for shard in shards if shard.name not in manifest.shards]
-    records = dict(manifest.shards)
+    records, faults = dict(manifest.shards), list[str]()
     with progress("translating", len(rest), "files") as advance:
-        for shard, record in _finished(job, rest, by, processes):
-            records[shard.name] = record
+        for shard, result in _finished(job, rest, by, processes):
+            if isinstance(result, ShardFault):
+                faults.append(result.sentence)
+            else:
+                records[shard.name] = result
             advance(1)
     BulkManifest(manifest.job, records).save(job.folder)
     _remove_unfinished(job.folder)
+    if faults:
+        raise _faulty(faults, len(shards))
     return BulkResult(
         [records[shard.name] for shard in shards], len(rest), sum(records[shard.name].lines for shard in rest)
+    )
+
+
+def _faulty(faults: Sequence[str], shards: int) -> DataError:
+    """The error of a job of so many ``shards`` that ends with ``faults`` of some."""
+    told = "; ".join(fault.removesuffix(".") for fault in sorted(faults)[:_TOLD])
+    more = f"; and {len(faults) - _TOLD:,} more" if len(faults) > _TOLD else ""
+    return DataError(
+        f"{len(faults):,} of {shards:,} files could not be translated, and all others are: {told}{more}. "
+        "Mend or remove them, and the same command does the rest."
     )
 
 

@@ -1,7 +1,7 @@
 """Job of a bulk translation: which files, by which run, and how."""
 
 from dataclasses import dataclass
-from itertools import takewhile
+from glob import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,10 @@ from whyformer.runs.load import open_run
 from whyformer.runs.shortlist_file import shortlist_path
 from whyformer.tasks.bad_lines import OnError
 from whyformer.tasks.translation.lines import LineForm
+
+MANIFEST = "manifest.json"
+"""Name of the table of contents of a folder of translations."""
+_SIGNS = set("*?[")
 
 
 class BulkShard(NamedTuple):
@@ -81,29 +85,53 @@ def sha256_of(path: Path) -> str:
 def find_shards(pattern: str, folder: Path) -> list[BulkShard]:
     """The text files that ``pattern`` names, sorted, with names for their translations in ``folder``.
 
-    ``*``, ``?`` and ``[...]`` stand for parts of a name, ``**`` for folders at any depth. A translation is
-    called as its source is, from the first folder on that has such a sign. What lies in ``folder`` is no
-    source, nor is a hidden file.
+    ``*``, ``?`` and ``[...]`` stand for parts of a name, unless there is one that is called just so, and
+    ``**`` for folders at any depth. A translation is called as its source is, from the first folder on that
+    is not named. What lies in ``folder`` is no source, nor is a hidden file, nor the manifest of some other
+    folder of translations.
 
     Raises:
-        DataError: there is no such file.
+        DataError: there is no such file, or this is no pattern.
         WhyformerError: a folder cannot be looked at.
     """
-    wanted = Path(pattern).expanduser()
-    fixed = [*takewhile(lambda part: not set("*?[") & set(part), wanted.parts[:-1])]
-    base, own = Path(*fixed), folder.resolve()
+    base, rest = _parted(Path(pattern).expanduser())
+    own = folder.resolve()
     try:
-        found = sorted(base.glob("/".join(wanted.parts[len(fixed) :])))
-        files = [
-            path
-            for path in found
-            if path.is_file() and path.name[0] != "." and not path.resolve().is_relative_to(own)
-        ]
+        found = sorted(base.glob(rest))
+        files = [path for path in found if path.is_file() and not path.resolve().is_relative_to(own)]
     except OSError as error:
         raise explained(error, base) from error
-    if not files:
+    except ValueError:
+        raise DataError(
+            f"{pattern!r}: is no pattern of files; give one in quotes, such as 'shards/*.txt.gz', where ** "
+            "stands for whole folders."
+        ) from None
+    shards = [BulkShard(path.absolute(), path.relative_to(base).as_posix()) for path in files]
+    texts = [shard for shard in shards if _is_text(shard.name)]
+    if not texts:
+        if (base / rest).is_dir():
+            raise DataError(
+                f"{pattern}: is a folder; for the files in it write '{pattern}/*', with the quotes."
+            )
         raise DataError(
             f"{pattern}: names no file outside of {folder}; give a pattern in quotes, such as "
             "'shards/*.txt.gz', and another folder for the translations."
         )
-    return [BulkShard(path.absolute(), path.relative_to(base).as_posix()) for path in files]
+    return texts
+
+
+def _parted(wanted: Path) -> tuple[Path, str]:
+    """The folder that is named before any sign of a pattern, and the pattern from there on."""
+    base, rest = Path(), [*wanted.parts]
+    while rest[:1] == [wanted.anchor] or (
+        len(rest) > 1 and (not _SIGNS & set(rest[0]) or (base / rest[0]).is_dir())
+    ):
+        base /= rest.pop(0)
+    if len(rest) == 1 and (base / rest[0]).is_file():
+        rest = [escape(rest[0])]
+    return base, "/".join(rest)
+
+
+def _is_text(name: str) -> bool:
+    parts = name.split("/")
+    return parts[-1] != MANIFEST and not any(part[0] == "." for part in parts)

@@ -18,14 +18,11 @@ from whyformer.errors import DataError
 from whyformer.files import explained, write_text
 from whyformer.machine import usable_cores
 from whyformer.progress import counted
-from whyformer.runs.bulk.job import BulkShard, sha256_of
+from whyformer.runs.bulk.job import MANIFEST, BulkShard, sha256_of
 
-_MANIFEST, _RECORDS = "manifest.json", ".shards"
+_RECORDS = ".shards"
 _FORM = 1
-_CHANGE = (
-    "choose another folder, or remove this one to have everything translated anew, or repeat the command "
-    "that it was begun with"
-)
+_ANEW = "choose another folder, or remove this one to have everything translated anew"
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class BulkManifest:
         """
         shards = {name: asdict(self.shards[name]) for name in sorted(self.shards)}
         text = json.dumps({"form": _FORM, "job": self.job, "shards": shards}, ensure_ascii=False, indent=1)
-        write_text(folder / _MANIFEST, text + "\n")
+        write_text(folder / MANIFEST, text + "\n")
         try:
             if (folder / _RECORDS).exists():
                 shutil.rmtree(folder / _RECORDS)
@@ -82,13 +79,16 @@ class BulkManifest:
             taken = next((shard.name for shard in shards if (folder / shard.name).exists()), None)
             if taken is not None:
                 raise DataError(
-                    f"{folder}: holds {taken} but no {_MANIFEST}, so it is not known what that is; choose "
+                    f"{folder}: holds {taken} but no {MANIFEST}, so it is not known what that is; choose "
                     "another folder."
                 )
             return BulkManifest(job, {})
         other = sorted(key for key in {*job, *present.job} if job.get(key) != present.job.get(key))
         if other:
-            raise DataError(f"{folder}: holds translations by other choices ({', '.join(other)}); {_CHANGE}.")
+            raise DataError(
+                f"{folder}: holds translations by other choices ({', '.join(other)}); {_ANEW}, or "
+                "repeat the command that it was begun with."
+            )
         listed = [present.shards.get(shard.name) for shard in shards]
         with ThreadPoolExecutor(usable_cores()) as pool:
             found = pool.map(_kept, repeat(folder), shards, listed)
@@ -116,6 +116,11 @@ def _kept(folder: Path, shard: BulkShard, listed: BulkRecord | None) -> BulkReco
         )
     size = shard.source.stat().st_size
     if size != record.input_bytes or sha256_of(shard.source) != record.input_sha256:
+        if record.input != str(shard.source):
+            raise DataError(
+                f"{output}: is the translation of {record.input}, so there is no place for that of "
+                f"{shard.source}; choose another folder."
+            )
         raise DataError(
             f"{shard.source}: has changed since it was translated; remove the old translation by `rm "
             f"{quote(str(output))}`, and the same command translates it anew."
@@ -167,11 +172,11 @@ def _record_file(folder: Path, name: str) -> Path:
 
 
 def _read(folder: Path) -> BulkManifest | None:
-    path = folder / _MANIFEST
+    path = folder / MANIFEST
     try:
         told: Any = json.loads(path.read_text(encoding="utf-8"))
         if told["form"] != _FORM:
-            raise DataError(f"{path}: is of another version; {_CHANGE}.")
+            raise DataError(f"{path}: is of another version; {_ANEW}.")
         shards = {name: BulkRecord(**record) for name, record in told["shards"].items()}
         return BulkManifest(dict(told["job"]), shards)
     except FileNotFoundError:
@@ -179,4 +184,4 @@ def _read(folder: Path) -> BulkManifest | None:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: is no manifest of translations, or damaged; {_CHANGE}.") from error
+        raise DataError(f"{path}: is no manifest of translations, or damaged; {_ANEW}.") from error

@@ -10,9 +10,9 @@ from concurrent.futures.process import BrokenProcessPool
 from whyformer.data.store.processes import end_with_parent
 from whyformer.runs.bulk.job import BulkJob, BulkShard
 from whyformer.runs.bulk.manifest import BulkRecord
-from whyformer.runs.bulk.worker import DEATHS, ShardTranslator, killed_too_often
+from whyformer.runs.bulk.worker import DEATHS, ShardFault, ShardTranslator, killed_too_often
 
-Finished = tuple[BulkShard, BulkRecord]
+Finished = tuple[BulkShard, BulkRecord | ShardFault]
 
 _translator: ShardTranslator | None = None
 
@@ -21,19 +21,19 @@ def by_processes(job: BulkJob, shards: Sequence[BulkShard], processes: int) -> I
     """Each shard with its record, as soon as its translation is written; killed processes are replaced.
 
     Raises:
-        WhyformerError: see ``ShardTranslator.translate``; or processes are killed again and again.
+        WhyformerError: see ``ShardTranslator.attempt``; or processes are killed again and again.
     """
     if processes == 1:
         translator = ShardTranslator(job)
-        yield from ((shard, translator.translate(shard)) for shard in shards)
+        yield from ((shard, translator.attempt(shard)) for shard in shards)
         return
     rest, deaths = dict.fromkeys(shards), 0
     while rest:
         try:
-            for shard, record in _round(job, [*rest], processes):
+            for shard, result in _round(job, [*rest], processes):
                 del rest[shard]
                 deaths = 0
-                yield shard, record
+                yield shard, result
         except BrokenProcessPool as error:
             deaths += 1
             if deaths == DEATHS:
@@ -61,6 +61,6 @@ def _begin(job: BulkJob) -> None:
     _translator = ShardTranslator(job)
 
 
-def _translate(shard: BulkShard) -> BulkRecord:
+def _translate(shard: BulkShard) -> BulkRecord | ShardFault:
     assert _translator is not None, "the process has begun"
-    return _translator.translate(shard)
+    return _translator.attempt(shard)

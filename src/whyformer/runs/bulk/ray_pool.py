@@ -20,9 +20,10 @@ from whyformer.machine import usable_cores
 from whyformer.runs.bulk.job import BulkJob, BulkShard
 from whyformer.runs.bulk.manifest import BulkRecord, count_attempt, forget_attempts
 from whyformer.runs.bulk.processes import Finished
-from whyformer.runs.bulk.worker import DEATHS, ShardTranslator, killed_too_often
+from whyformer.runs.bulk.worker import DEATHS, ShardFault, ShardTranslator, killed_too_often
 
-_FAULT = "fault"
+_FAULT, _OF_FILE = "fault", "file_fault"
+"""Of these the first ends the job."""
 _STARTS = 4
 """Attempts to start a cluster."""
 _TIMEOUT = re.compile("timed out")
@@ -35,7 +36,7 @@ def by_ray(job: BulkJob, shards: Sequence[BulkShard], processes: int | None) -> 
     ``processes`` is the number of actors, each with one core; as many as the cluster has if left out.
 
     Raises:
-        WhyformerError: Ray is not installed or cannot be started; or see ``ShardTranslator.translate``.
+        WhyformerError: Ray is not installed or cannot be started; or see ``ShardTranslator.attempt``.
     """
     _prepare()
     from ray.data import ActorPoolStrategy, from_arrow
@@ -63,7 +64,8 @@ def by_ray(job: BulkJob, shards: Sequence[BulkShard], processes: int | None) -> 
                     record = json.loads(row["told"])
                     if _FAULT in record:
                         raise WhyformerError(record[_FAULT])
-                    yield shards[row["place"]], BulkRecord(**record)
+                    result = ShardFault(record[_OF_FILE]) if _OF_FILE in record else BulkRecord(**record)
+                    yield shards[row["place"]], result
         except RayError as error:
             raise WhyformerError(
                 f"{job.folder}: Ray has given up ({_first_line(error)}); run the same command again: it goes "
@@ -204,6 +206,7 @@ class ShardActor:
         if self._translator is None:
             return self._fault
         try:
-            return json.dumps(asdict(self._translator.translate(shard)))
+            result = self._translator.attempt(shard)
         except WhyformerError as error:
             return json.dumps({_FAULT: str(error)})
+        return json.dumps({_OF_FILE: result.sentence} if isinstance(result, ShardFault) else asdict(result))

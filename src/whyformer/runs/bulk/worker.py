@@ -4,7 +4,7 @@ import gzip
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from whyformer.data.corpora.lines import opened, scan_lines
 from whyformer.errors import DataError, DecodingError, WhyformerError, without_notes
@@ -32,6 +32,12 @@ def killed_too_often(job: BulkJob) -> WhyformerError:
     )
 
 
+class ShardFault(NamedTuple):
+    """A file that cannot be translated, while others can."""
+
+    sentence: str
+
+
 class ShardTranslator:
     """A run that translates files by a job; one a process."""
 
@@ -40,6 +46,19 @@ class ShardTranslator:
         translator = load_as(Translator, job.run, job.execution, job.weights)
         self._job = job
         self._lines = LineTranslator(translator, job.settings, job.form, job.batch)
+
+    def attempt(self, shard: BulkShard) -> BulkRecord | ShardFault:
+        """Do as ``translate`` does; what is wrong with the file keeps no other from its turn.
+
+        Raises:
+            WhyformerError: see ``translate``; of a file only where the choice is to stop.
+        """
+        try:
+            return self.translate(shard)
+        except DataError as error:
+            if self._job.on_error == "stop":
+                raise
+            return ShardFault(str(error))
 
     def translate(self, shard: BulkShard) -> BulkRecord:
         """Write the translation of a shard, unless a process that was killed right behind it has done so.

@@ -1,6 +1,5 @@
 """The first pass over the text: how much there is, its hash, and samples of it."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from whyformer.data.corpora.detection.encoding import guess_encoding
 from whyformer.data.corpora.detection.report import EncodingReport
 from whyformer.data.corpora.lines import Reason
+from whyformer.data.store.text.digest import TextDigest
 from whyformer.data.store.text.fitness import decoded, unfit_reason
 from whyformer.data.store.text.inputs import ExampleInputs
 from whyformer.data.store.text.sampling import StreamSample
@@ -19,6 +19,8 @@ _HELD_OUT_SEED = 1
 """Added to the seed, so that what is held out is not what tokenizers are trained on first."""
 _TRIES = 2
 """Examples drawn for one that is held out: some are unfit."""
+_OF_EACH = 20
+"""One of so many examples is held out at most."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,6 @@ class TextSurvey:
     """Facts about a text that was read once."""
 
     examples: int
-    blocks: int
     digest: str
     """Hash of all examples, in order, whatever their line ends."""
     sample: list[tuple[str, ...]]
@@ -50,37 +51,34 @@ def survey(
         inputs: the files.
         rows: examples of a block.
         sample: maximum number of examples to train tokenizers on.
-        held_out: maximum number of examples to hold out; never more than a twentieth of all.
+        held_out: maximum number of examples to hold out; never more than a twentieth of all,
+            so none of fewer than twenty.
         seed: of both draws.
         advance: told how many MB were read.
 
     Raises:
         DataError: see ``TextInputs.blocks``; or more than a few lines are not UTF-8.
     """
-    digest, count, blocks, size, told = hashlib.sha256(), 0, 0, 0, 0
+    digest, count, size, told = TextDigest(), 0, 0, 0
     drawn = StreamSample(seed, sample, _SAMPLE_BYTES)
     apart = StreamSample(seed + _HELD_OUT_SEED, _TRIES * held_out, _HELD_OUT_BYTES)
     encodings = _Encodings(inputs)
     for block in inputs.blocks(rows):
-        for column in block.columns:
-            whole = b"\0".join(column)
-            digest.update(b"%d:%d:" % (len(column), len(whole)))
-            digest.update(whole)
+        digest.add(block.columns)
         encodings.look(block.name, block.columns)
         drawn.add(block.columns)
         apart.add(block.columns)
-        count, blocks = count + len(block.columns[0]), blocks + 1
+        count += len(block.columns[0])
         size += sum(len(text) + 1 for column in block.columns for text in column)
         advance((size >> 20) - told)
         told = size >> 20
     encodings.check()
     found = apart.smallest(len(apart.numbers))
     fit = {number: _fit(item) for number, item in found.items()}
-    chosen = [number for number, example in fit.items() if example][: min(held_out, max(1, count // 20))]
+    chosen = [number for number, example in fit.items() if example][: min(held_out, count // _OF_EACH)]
     return TextSurvey(
         count,
-        blocks,
-        digest.hexdigest(),
+        digest.value,
         [example for item in drawn.items if (example := _fit(item))],
         [fit[number] for number in sorted(chosen)],
     )
