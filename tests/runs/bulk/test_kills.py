@@ -109,6 +109,6 @@ def test_processes_that_are_killed_again_and_again_end_with_a_sentence(
     while process.poll() is None:
         for each in workers(process.pid, "processes"):
             kill(each)
-    assert process.returncode == 2
+    assert process.returncode == 2, log.read_text()
     assert "were killed 4 times before one had finished a file" in log.read_text()
     assert "Traceback" not in log.read_text()
