@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engines.toy_models import MODELS, VOCABULARY, made, sentences
+from engines.toy_models import MODELS, UNTIED, VOCABULARY, made, sentences
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
@@ -116,6 +116,10 @@ def test_it_stops_at_the_end_mark_and_at_the_limit(native: Path):
         BeamSpec(longest_factor=0.0, longest_extra=2, size=5, n_best=3, length_penalty=1.0),
         BeamSpec(longest_extra=5, size=3, n_best=2, forbidden=(0, 2, *range(4, 40))),
         BeamSpec(longest_extra=5, size=2, shortest=4, prefix=(9, 8), no_repeat_ngram=1),
+        GreedySpec(longest_extra=5, shortest=9),
+        GreedySpec(longest_factor=0.0, longest_extra=2, shortest=7, forbidden=(0, 2, *range(20, 40))),
+        BeamSpec(longest_extra=5, size=4, n_best=3, shortest=6),
+        BeamSpec(longest_factor=0.0, longest_extra=4, size=3, shortest=4, length_penalty=0.0),
         BeamSpec(longest_extra=3, size=40, n_best=40),
         BeamSpec(longest_extra=5, size=1, length_penalty=0.0),
         BeamSpec(longest_extra=5, coverage_penalty=0.2),
@@ -296,6 +300,58 @@ def test_weights_that_are_no_numbers_are_reported(native: Path, precision: Nativ
     for settings in (GREEDY, BeamSpec(size=3)):
         with pytest.raises(DecodingError, match=r"sentence \d: the model's logits are not finite numbers"):
             NativeEngine(model, precision, path=native)(several, several != PAD, settings)
+
+
+LARGER = 300
+"""Tokens of a vocabulary that is looked through in several blocks, and in a rest."""
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        GREEDY,
+        GreedySpec(longest_extra=8, shortest=12, forbidden=(0, 2, *range(64, 128))),
+        BeamSpec(longest_extra=5, size=5, n_best=5),
+        BeamSpec(longest_extra=5, size=70, n_best=9, shortest=5, forbidden=(0, 2, *range(150, 260))),
+    ],
+)
+def test_it_searches_a_larger_vocabulary_like_torch(
+    native: Path, monkeypatch: pytest.MonkeyPatch, settings: SearchSpec
+):
+    model, (source, valid) = made(vocabulary=LARGER), batch(40)
+    expected = search(model, source, valid, settings, model_limit=60)
+    # All in one call: nothing is left to a search step by step.
+    monkeypatch.setattr("whyformer.engines.native.engine.search", None)
+    found = NativeEngine(model, "fp32", path=native)(source, valid, settings, model_limit=60)
+    for ours, theirs in alike([*chain(*found)], [*chain(*expected)]):
+        assert ours.finished == theirs.finished
+        assert ours.token_log_probabilities == pytest.approx(theirs.token_log_probabilities, abs=1e-4)
+
+
+@pytest.mark.parametrize("settings", [GREEDY, BeamSpec(size=5, n_best=5, longest_extra=5)])
+def test_of_equal_tokens_the_first_comes(native: Path, settings: SearchSpec):
+    model, source = made(vocabulary=LARGER), torch.tensor([[7, 9, 3]])
+    # Nothing of what was read or written says anything: all tokens but two are alike, wherever they stand.
+    with torch.no_grad():
+        table = model.get_parameter("target_embedding.weight")
+        table[:] = table[10]
+        table[[131, 290]] = 0.0
+    expected = search(model, source, source != PAD, settings, model_limit=9)
+    found = NativeEngine(model, "fp32", path=native)(source, source != PAD, settings, model_limit=9)
+    for ours, theirs in zip(found[0], expected[0], strict=True):
+        assert ours.tokens == theirs.tokens
+
+
+@pytest.mark.parametrize("token", [5, 63, 64, 200, LARGER - 1])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_one_logit_that_is_no_number_is_reported_wherever_it_stands(native: Path, token: int, value: float):
+    model = made(embedding=UNTIED, vocabulary=LARGER)
+    with torch.no_grad():
+        model.get_parameter("output_bias")[token] = value
+    source = torch.tensor([[5, 3]])
+    for settings in (GREEDY, BeamSpec(size=3)):
+        with pytest.raises(DecodingError, match="sentence 0: the model's logits are not finite numbers"):
+            NativeEngine(model, "fp32", path=native)(source, source != PAD, settings)
 
 
 def test_where_only_the_end_may_follow_nothing_is_written(native: Path):

@@ -43,6 +43,7 @@ def made(
     layers: tuple[int, int] = (2, 3),
     recurrence: RecurrenceSpec | None = None,
     values: ValueResidualSpec = NoValueResidualSpec(),  # noqa: B008 (it is frozen)
+    vocabulary: int = VOCABULARY,
 ) -> Transformer:
     """A model whose sizes fit nothing: neither words of 4 nor panels of 32."""
     writing = block.model_copy(update={"cross_attention": block.attention})
@@ -58,7 +59,7 @@ def made(
         longest=64,
     )
     torch.manual_seed(1)
-    model = spec.build(VOCABULARY, VOCABULARY).eval()
+    model = spec.build(vocabulary, vocabulary).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.15)

@@ -102,14 +102,19 @@ class NativeState(DecoderState):
         return logits[:, : self._packed.struct.vocabulary]
 
     def write(
-        self, longest: Tensor, penalty: Tensor, settings: GreedySpec | BeamSpec, wanted: Wanted | None = None
+        self,
+        longest: Tensor,
+        penalties: Tensor,
+        settings: GreedySpec | BeamSpec,
+        wanted: Wanted | None = None,
     ) -> list[list[Hypothesis] | None]:
         """The whole search, where nothing was written yet.
 
         Args:
             longest: the maximum number of tokens of each sentence, (B,).
-            penalty: what is added to all logits, (V,): 0, or minus infinity.
-            settings: the search; but for its size and its ranking, ``longest`` and ``penalty`` count.
+            penalties: what is added to all logits, (2,V): 0, or minus infinity; of a token that may be the
+                end, and of one before.
+            settings: the search; but for its size and ranking and ``shortest``, what is given here counts.
             wanted: whether each sentence still is; what others have so far comes out.
 
         Returns:
@@ -118,13 +123,13 @@ class NativeState(DecoderState):
         flags = (None, None) if wanted is None else (wanted.flags.data_ptr(), wanted.place.data_ptr())
         about = library.WantedStruct(*flags)
         if isinstance(settings, BeamSpec):
-            return self._write_beam(longest, penalty, settings, about)
+            return self._write_beam(longest, penalties, settings, about)
         stride = int(longest.max())
         tokens = torch.empty(len(longest), stride, dtype=torch.int64)
         log_probabilities = torch.empty(len(longest), stride)
         written = torch.empty_like(longest)
         told = library.GreedyStruct(
-            *(penalty.data_ptr(), longest.data_ptr(), stride),
+            *(_penalties(penalties, settings), longest.data_ptr(), stride),
             *(tokens.data_ptr(), log_probabilities.data_ptr(), written.data_ptr(), about),
         )
         self._functions.whyformer_write(self._search, self._int8, byref(told), self._threads)
@@ -134,7 +139,7 @@ class NativeState(DecoderState):
         ]
 
     def _write_beam(
-        self, longest: Tensor, penalty: Tensor, settings: BeamSpec, wanted: library.WantedStruct
+        self, longest: Tensor, penalties: Tensor, settings: BeamSpec, wanted: library.WantedStruct
     ) -> list[list[Hypothesis] | None]:
         stride, shape = int(longest.max()), (len(longest), settings.n_best)
         tokens = torch.empty(*shape, stride, dtype=torch.int64)
@@ -143,7 +148,7 @@ class NativeState(DecoderState):
         score, total = torch.empty(shape), torch.empty(shape)
         by_length = length_penalty(torch.arange(stride + 1), settings.length_penalty)
         told = library.BeamStruct(
-            *(penalty.data_ptr(), longest.data_ptr(), by_length.data_ptr()),
+            *(_penalties(penalties, settings), longest.data_ptr(), by_length.data_ptr()),
             *(stride, settings.size, settings.n_best),
             *(each.data_ptr() for each in (tokens, log_probabilities, written, score, total)),
             wanted,
@@ -160,6 +165,11 @@ class NativeState(DecoderState):
             ]
             for s, lengths in enumerate(written.tolist())
         ]
+
+
+def _penalties(penalties: Tensor, settings: GreedySpec | BeamSpec) -> library.PenaltiesStruct:
+    late, early = penalties
+    return library.PenaltiesStruct(late.data_ptr(), early.data_ptr(), settings.shortest)
 
 
 def _hypothesis(written: list[int], summands: Tensor) -> Hypothesis:
@@ -297,7 +307,7 @@ class NativeEngine(StepDecoder[NativeState]):
         wanted: Wanted | None,
     ) -> list[list[Hypothesis] | None]:
         """Search by groups that run side by side, or by all threads if there is only one."""
-        threads, penalty = torch.get_num_threads(), self._penalty(settings)
+        threads, penalties = torch.get_num_threads(), self._penalties(settings)
         group = _GROUP if isinstance(settings, GreedySpec) else _BEAM_GROUP
         sizes = source.split(group), valid.split(group), longest.split(group)
         parts = [None] * len(sizes[0]) if lists is None else lists.split(group)
@@ -311,7 +321,7 @@ class NativeEngine(StepDecoder[NativeState]):
         ) -> list[list[Hypothesis] | None]:
             source, valid, longest, lists, wanted = group
             state = NativeState(self._packed, source, valid, self._functions, threads // workers, lists)
-            return state.write(longest, penalty, settings, wanted)
+            return state.write(longest, penalties, settings, wanted)
 
         if workers == 1:
             return list(chain.from_iterable(map(write, groups)))
@@ -329,11 +339,12 @@ class NativeEngine(StepDecoder[NativeState]):
             and (tokens < self._source_vocabulary).all()
         )
 
-    def _penalty(self, settings: GreedySpec | BeamSpec) -> Tensor:
-        """Penalty (V,) that is added to the logits: 0, or minus infinity for what is forbidden."""
-        penalty = torch.zeros(1, self._packed.struct.vocabulary)
-        settings.apply(penalty, torch.empty(1, 0, dtype=torch.int64))
-        return penalty[0]
+    def _penalties(self, settings: GreedySpec | BeamSpec) -> Tensor:
+        """Penalties (2,V) that are added to logits: of a token that may be the end, and of one before."""
+        penalties = torch.zeros(2, self._packed.struct.vocabulary)
+        for penalty, before in zip(penalties.split(1), (settings.shortest - 1, 0), strict=True):
+            settings.apply(penalty, torch.zeros(1, before, dtype=torch.int64))
+        return penalties
 
 
 def obstacle(model: AnyEncoderDecoder, path: Path = library.LIBRARY) -> str | None:
@@ -359,9 +370,8 @@ class _NativeLists(StepDecoder[NativeState]):
 
 
 def _is_free(settings: GreedySpec | BeamSpec) -> bool:
-    """Whether nothing depends on what was written before; tokens may be forbidden."""
-    begins = bool(settings.prefix or settings.openings)
-    return settings.shortest == 1 and not begins and settings.no_repeat_ngram is None
+    """Whether nothing depends on what was written before but by its length; tokens may be forbidden."""
+    return not settings.prefix and not settings.openings and settings.no_repeat_ngram is None
 
 
 def _watches(settings: SearchSpec) -> bool:

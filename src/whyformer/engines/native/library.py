@@ -89,11 +89,17 @@ class WantedStruct(ctypes.Structure):
     _fields_: ClassVar = [("flags", c_void_p), ("place", c_void_p)]
 
 
+class PenaltiesStruct(ctypes.Structure):
+    """Penalties of all tokens, (V,) each: of those that may end a sentence, and of those before."""
+
+    _fields_: ClassVar = [("late", c_void_p), ("early", c_void_p), ("shortest", c_int64)]
+
+
 class GreedyStruct(ctypes.Structure):
     """Arguments of a greedy search, and where it writes."""
 
     _fields_: ClassVar = [
-        *(("penalty", c_void_p), ("longest", c_void_p), ("stride", c_int64)),
+        *(("penalties", PenaltiesStruct), ("longest", c_void_p), ("stride", c_int64)),
         *((name, c_void_p) for name in ("tokens", "log_probabilities", "written")),
         ("wanted", WantedStruct),
     ]
@@ -103,7 +109,7 @@ class BeamStruct(ctypes.Structure):
     """Arguments of a beam search, and where it writes."""
 
     _fields_: ClassVar = [
-        *((name, c_void_p) for name in ("penalty", "longest", "length_penalty")),
+        *(("penalties", PenaltiesStruct), ("longest", c_void_p), ("length_penalty", c_void_p)),
         *((name, c_int64) for name in ("stride", "width", "best")),
         *((name, c_void_p) for name in ("tokens", "log_probabilities", "written", "score", "total")),
         ("wanted", WantedStruct),

@@ -16,7 +16,7 @@
 #include "search.h"
 
 struct Beam {  // the longest of its B sentences has `stride` tokens
-    const float *penalty;         // (V) 0, or minus infinity for what never comes
+    const Penalties penalties;
     const int64_t *longest;       // (B)
     const float *length_penalty;  // (stride+1) what a log-probability is divided by, by the number of tokens
     int64_t stride, width, best;  // W and H

@@ -41,6 +41,14 @@ inline float total(const Floats &sums) {
     return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
+// Whether a comparison holds for any.
+inline bool is_any(const Ints &holds) {
+    const auto eight = __builtin_shufflevector(holds, holds, 0, 1, 2, 3, 4, 5, 6, 7) |
+                       __builtin_shufflevector(holds, holds, 8, 9, 10, 11, 12, 13, 14, 15);
+    const auto four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) | __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+    return (four[0] | four[1] | four[2] | four[3]) != 0;
+}
+
 inline float sum(const float *x, int64_t size) {
     Floats sums{};
     int64_t i = 0;

@@ -17,13 +17,23 @@ namespace {
 inline float normaliser(const float *logits, int64_t vocabulary) {
     const float largest = maximum(logits, vocabulary);
     Floats sums{};
-    for (int64_t v = 0; v < vocabulary; v += LANES) {
-        Floats next{};
-        for (int64_t lane = 0; lane < std::min(LANES, vocabulary - v); ++lane)
-            next[lane] = exponential(logits[v + lane] - largest);
-        sums += next;
-    }
+    int64_t v = 0;
+    for (Floats next; v + LANES <= vocabulary; v += LANES, sums += next)
+        for (int64_t lane = 0; lane < LANES; ++lane) next[lane] = exponential(logits[v + lane] - largest);
+    for (int64_t lane = 0; v + lane < vocabulary; ++lane) sums[lane] += exponential(logits[v + lane] - largest);
     return largest + std::log(total(sums));
+}
+
+constexpr int64_t BLOCK = 4 * LANES;  // logits that are looked at together
+
+// Whether some of a block of logits, each less `less`, are above the `worst` that counts, or no numbers.
+inline bool is_worth(const float *logits, int64_t size, float less, float worst) {
+    Ints any{};
+    for (int64_t v = 0; v < size; v += LANES) {
+        const Floats next = load<Floats>(logits + v);
+        any |= (next - less > worst) | ~(next < INFINITY);
+    }
+    return is_any(any);
 }
 
 // The likeliest token that `penalty` (V) does not forbid, of equal ones the first, and its log-probability
@@ -31,9 +41,13 @@ inline float normaliser(const float *logits, int64_t vocabulary) {
 inline int64_t likeliest(const float *logits, const float *penalty, int64_t vocabulary, float &log_probability) {
     int64_t token = -1;
     float best = -INFINITY;
-    for (int64_t v = 0; v < vocabulary; ++v) {
-        if (!(logits[v] < INFINITY)) return -1;
-        if (logits[v] + penalty[v] > best) best = logits[token = v];
+    for (int64_t from = 0; from < vocabulary; from += BLOCK) {
+        const int64_t end = std::min(from + BLOCK, vocabulary);
+        if (end - from == BLOCK && !is_worth(logits + from, BLOCK, 0.0f, best)) continue;
+        for (int64_t v = from; v < end; ++v) {
+            if (!(logits[v] < INFINITY)) return -1;
+            if (logits[v] + penalty[v] > best) best = logits[token = v];
+        }
     }
     log_probability = best - normaliser(logits, vocabulary);
     return token;
@@ -55,10 +69,14 @@ struct Ranking {
         is_broken = false, found.clear();
         for (int64_t from = 0; from < vocabulary && !is_broken; from += BLOCK) {
             const int64_t end = std::min(from + BLOCK, vocabulary);
-            if (end - from == BLOCK && !is_worth(logits + from, less, count)) continue;
-            for (int64_t v = from; v < end; ++v) {
-                is_broken |= !(logits[v] < INFINITY);
-                enter({v, logits[v] - less + penalty[v]}, count);
+            if (end - from == BLOCK && !is_worth(logits + from, BLOCK, less, least(count))) continue;
+            for (int64_t part = from; part < end; part += LANES) {
+                const int64_t last = std::min(part + LANES, end);
+                if (last - part == LANES && !is_worth(logits + part, LANES, less, least(count))) continue;
+                for (int64_t v = part; v < last; ++v) {
+                    is_broken |= !(logits[v] < INFINITY);
+                    enter({v, logits[v] - less + penalty[v]}, count);
+                }
             }
         }
         // Where no token can come at all, nothing is a number either.
@@ -66,22 +84,7 @@ struct Ranking {
     }
 
 private:
-    static constexpr int64_t BLOCK = 4 * LANES;
-
     float least(int64_t count) const { return int64_t(found.size()) < count ? -INFINITY : found.back().value; }
-
-    // Whether some of a block are better than all that were taken, or no numbers.
-    bool is_worth(const float *logits, float less, int64_t count) const {
-        Ints any{};
-        const Floats worst = Floats{} + least(count);
-        for (int64_t v = 0; v < BLOCK; v += LANES) {
-            const Floats next = load<Floats>(logits + v);
-            any |= (next - less > worst) | ~(next < INFINITY);
-        }
-        int32_t lanes = 0;
-        for (int64_t lane = 0; lane < LANES; ++lane) lanes |= any[lane];
-        return lanes != 0;
-    }
 
     // An equal one comes behind those that are there.
     void enter(const Ranked &next, int64_t count) {

@@ -25,8 +25,16 @@ struct Wanted {            // whether anybody still waits for the translation of
     }
 };
 
+struct Penalties {      // 0, or minus infinity for what may not come
+    const float *late;  // (V)
+    const float *early;  // (V) while the end of a sentence would make it shorter than `shortest`
+    int64_t shortest;
+
+    const float *operator[](int64_t length) const { return length < shortest ? early : late; }  // of a token's number
+};
+
 struct Greedy {  // the longest of its B sentences has `stride` tokens
-    const float *penalty;    // (V) 0, or minus infinity for what never comes
+    const Penalties penalties;
     const int64_t *longest;  // (B)
     int64_t stride;
     int64_t *tokens;           // (B,stride)

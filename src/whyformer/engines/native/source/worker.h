@@ -301,7 +301,7 @@ template <class Type> struct Worker {  // one thread
     // What greedy search writes behind a row.
     int64_t choice(const Greedy &greedy, int64_t row) {
         int64_t chosen = -1;
-        among(row, greedy.penalty, [&](const float *logits, const float *forbidden, int64_t count) {
+        among(row, greedy.penalties[search.rows[row].path.size()], [&](const float *logits, const float *forbidden, int64_t count) {
             chosen = likeliest(logits, forbidden, count, search.choice[row]);
         });
         return chosen < 0 || search.lists.empty() ? chosen : search.lists[search.rows[row].sentence].ids[chosen];
@@ -327,7 +327,7 @@ template <class Type> struct Worker {  // one thread
             alone([&] { beams.grow(); });
             step(search.logits.data());
             for (int64_t row = share(rows, index); row < share(rows, index + 1); ++row)
-                among(row, beam.penalty, [&](const float *logits, const float *forbidden, int64_t count) {
+                among(row, beam.penalties[beams.length], [&](const float *logits, const float *forbidden, int64_t count) {
                     beams.best[row].fill(logits, forbidden, count, 2 * beam.width);
                 });
             alone([&] { beams.advance(); });
