@@ -112,3 +112,22 @@ def test_processes_that_are_killed_again_and_again_end_with_a_sentence(
     assert process.returncode == 2, log.read_text()
     assert "were killed 4 times before one had finished a file" in log.read_text()
     assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+@pytest.mark.parametrize("by", ["processes", pytest.param("ray", marks=needs_ray)])
+def test_a_file_that_cannot_be_read_is_told_when_all_others_are_translated(
+    by: str, reverse_run: Path, shards: dict[str, list[str]], tmp_path: Path
+):
+    out, log = tmp_path / "out", tmp_path / "log.txt"
+    faulty = [*shards][5:7]
+    for name in faulty:
+        (tmp_path / "shards" / name).write_bytes(b"packed by nobody")
+    process = started(reverse_run, tmp_path / "shards" / "*.txt.gz", out, by, log)
+    process.wait()
+    assert process.returncode == 2, log.read_text()
+    assert "2 of 24 files could not be translated, and all others are: " in log.read_text()
+    assert all(str(tmp_path / "shards" / name) in log.read_text() for name in faulty)
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    assert [*manifest["shards"]] == sorted(finished(out)) == sorted(shards.keys() - set(faulty))
