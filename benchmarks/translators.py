@@ -136,7 +136,8 @@ def hf(work: Work, kind: str, threads: int, parallel: int) -> Run:
     # Else the last token would be an end that nobody else is made to write.
     model.generation_config.forced_eos_token_id = None
     limits = {"min_new_tokens": work.shortest, "max_new_tokens": work.longest}
-    ranked = {"num_beams": work.beam, "length_penalty": 0.0} if work.beam > 1 else {}
+    # Said in any case: what is exported has the recipe's own beam.
+    ranked = {"num_beams": work.beam, **({"length_penalty": 0.0} if work.beam > 1 else {})}
 
     @torch.inference_mode()
     def some(texts: Sequence[str]) -> tuple[list[str], int]:
