@@ -4,9 +4,10 @@ import multiprocessing
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from whyformer.data.store.shards import ShardMaker
 from whyformer.data.store.text.inputs import TextBlock
 from whyformer.errors import WhyformerError
 
+ArgumentsT = ParamSpec("ArgumentsT")
+ResultT = TypeVar("ResultT")
 Made = tuple[Shard, NDArray[np.int64]]
 _AHEAD = 2
 """Blocks of each process that are held in memory, so that none waits."""
@@ -39,7 +42,7 @@ def made_shards(maker: ShardMaker, blocks: Iterable[TextBlock], processes: int) 
     waiting: deque[Future[Made]] = deque()
     try:
         for number, block in enumerate(blocks):
-            waiting.append(pool.submit(_make, number, block))
+            waiting.append(submitted(pool, _make, number, block))
             if len(waiting) > _AHEAD * processes:
                 yield waiting.popleft().result()
         while waiting:
@@ -51,6 +54,27 @@ def made_shards(maker: ShardMaker, blocks: Iterable[TextBlock], processes: int) 
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def submitted(
+    pool: ProcessPoolExecutor,
+    call: Callable[ArgumentsT, ResultT],
+    *given: ArgumentsT.args,
+    **named: ArgumentsT.kwargs,
+) -> Future[ResultT]:
+    """The result of ``call`` in a process of ``pool``, some day.
+
+    Raises:
+        BrokenProcessPool: one of its processes was killed; also while it was starting another, for which it
+            finds its pipes closed and has an error of another kind.
+    """
+    try:
+        return pool.submit(call, *given, **named)
+    except OSError as error:
+        # Those of the system, such as too many open files, have a number.
+        if error.errno is not None:
+            raise
+        raise BrokenProcessPool(str(error)) from error
 
 
 def _begin(maker: ShardMaker) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
-from whyformer.data.store.processes import end_with_parent
+from whyformer.data.store.processes import end_with_parent, submitted
 from whyformer.runs.bulk.job import BulkJob, BulkShard
 from whyformer.runs.bulk.manifest import BulkRecord
 from whyformer.runs.bulk.worker import DEATHS, ShardFault, ShardTranslator, killed_too_often
@@ -46,7 +46,7 @@ def _round(job: BulkJob, shards: Sequence[BulkShard], processes: int) -> Iterato
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(job,)) as pool:
         try:
-            waiting = {pool.submit(_translate, shard): shard for shard in shards}
+            waiting = {submitted(pool, _translate, shard): shard for shard in shards}
             for future in as_completed(waiting):
                 yield waiting[future], future.result()
         finally:
