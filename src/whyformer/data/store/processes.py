@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import ParamSpec, TypeVar
+from typing import TypeVar, TypeVarTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from whyformer.data.store.shards import ShardMaker
 from whyformer.data.store.text.inputs import TextBlock
 from whyformer.errors import WhyformerError
 
-ArgumentsT = ParamSpec("ArgumentsT")
+GivenT = TypeVarTuple("GivenT")
 ResultT = TypeVar("ResultT")
 Made = tuple[Shard, NDArray[np.int64]]
 _AHEAD = 2
@@ -57,10 +57,7 @@ def made_shards(maker: ShardMaker, blocks: Iterable[TextBlock], processes: int) 
 
 
 def submitted(
-    pool: ProcessPoolExecutor,
-    call: Callable[ArgumentsT, ResultT],
-    *given: ArgumentsT.args,
-    **named: ArgumentsT.kwargs,
+    pool: ProcessPoolExecutor, call: Callable[[Unpack[GivenT]], ResultT], *given: *GivenT
 ) -> Future[ResultT]:
     """The result of ``call`` in a process of ``pool``, some day.
 
@@ -69,7 +66,7 @@ def submitted(
             finds its pipes closed and has an error of another kind.
     """
     try:
-        return pool.submit(call, *given, **named)
+        return pool.submit(call, *given)
     except OSError as error:
         # Those of the system, such as too many open files, have a number.
         if error.errno is not None:
