@@ -137,7 +137,7 @@ def hf(work: Work, kind: str, threads: int, parallel: int) -> Run:
     model.generation_config.forced_eos_token_id = None
     limits = {"min_new_tokens": work.shortest, "max_new_tokens": work.longest}
     # Said in any case: what is exported has the recipe's own beam.
-    ranked = {"num_beams": work.beam, **({"length_penalty": 0.0} if work.beam > 1 else {})}
+    ranked = {"num_beams": work.beam} | ({"length_penalty": 0.0} if work.beam > 1 else {})
 
     @torch.inference_mode()
     def some(texts: Sequence[str]) -> tuple[list[str], int]:

@@ -85,7 +85,7 @@ def build(
     elif files or target or split:
         raise DataError("a store is built of FILES or --from-datasets, not of both; leave one out.")
     else:
-        inputs = dataset_inputs(from_datasets, part, field or [])
+        inputs = dataset_inputs(from_datasets, "train" if part is None else part, field or [])
     manifest = write_store(
         inputs,
         to,

@@ -20,7 +20,7 @@ from whyformer.data.store.reader import TokenStore
 from whyformer.data.store.text.inputs import TextInputs
 from whyformer.data.tokenizers.kinds import BPE, Word
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair
-from whyformer.errors import DataError, TokenizerError, WhyformerError
+from whyformer.errors import DataError, TokenizerError, WhyformerError, WhyformerNote
 
 WORDS = [
     "one",
@@ -275,11 +275,11 @@ def test_tokenizers_of_other_text_are_refused_and_gaps_are_told(folder: Path, tm
     with pytest.raises(TokenizerError, match=r"\d\d% of the tokens of this text would be <unk>"):
         build_store(pairs_in(folder), tmp_path / "foreign", foreign)
     some = Word(vocabulary=14).train(WORDS * 9)
-    told = list[str]()
     source = TextInputs("lines", ((folder / "source",),))
-    build_store(source, tmp_path / "some", StoreSettings(TokenizerPair(some, some), rows=40), say=told.append)
-    (note,) = (line for line in told if line.startswith("note: "))
-    assert re.fullmatch(r"note: \d+\.\d% of all tokens are <unk>: text that the tokenizers do not know", note)
+    with pytest.warns(WhyformerNote) as noted:
+        build_store(source, tmp_path / "some", StoreSettings(TokenizerPair(some, some), rows=40))
+    (note,) = (str(each.message) for each in noted)
+    assert re.fullmatch(r"\d+\.\d% of all tokens are <unk>: text that the tokenizers do not know\.", note)
 
 
 def test_tokenizers_of_their_own_and_ready_ones(folder: Path, tmp_path: Path):

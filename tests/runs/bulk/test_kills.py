@@ -115,7 +115,6 @@ def test_processes_that_are_killed_again_and_again_end_with_a_sentence(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 @pytest.mark.parametrize("by", ["processes", pytest.param("ray", marks=needs_ray)])
 def test_a_file_that_cannot_be_read_is_told_when_all_others_are_translated(
     by: str, reverse_run: Path, shards: dict[str, list[str]], tmp_path: Path

@@ -5,7 +5,7 @@ keeps each shard whose record and hashes are those of this build, and makes the 
 """
 
 import json
-from collections import Counter
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from whyformer.data.store.manifest import (
     HELD_OUT_FILE,
     Shard,
     StoreManifest,
+    all_dropped,
     digest_of,
     file_digest,
 )
@@ -30,7 +31,7 @@ from whyformer.data.store.text.inputs import ExampleInputs, TextBlock
 from whyformer.data.store.text.survey import TextSurvey, survey
 from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair
-from whyformer.errors import DataError, TokenizerError
+from whyformer.errors import DataError, TokenizerError, WhyformerNote
 from whyformer.files import check_writable, write_bytes, write_text
 from whyformer.progress import progress
 from whyformer.special_tokens import NAMES, UNK
@@ -124,7 +125,7 @@ def _built(
     write_text(store / HELD_OUT_FILE, json.dumps(found.held_out, ensure_ascii=False) + "\n")
     shards, counts = _shards(maker, inputs, settings.rows, processes, found)
     _refuse_empty(store, shards)
-    _tell_unknown(counts, say)
+    _note_unknown(counts)
     for path in strays(store, {shard.name for shard in shards}):
         path.unlink()
     write_bytes(store / COUNTS, array_bytes(counts))
@@ -183,18 +184,16 @@ def _refuse_empty(store: Path, shards: Sequence[Shard]) -> None:
     """
     if any(shard.examples for shard in shards):
         return
-    dropped = Counter[str]()
-    for shard in shards:
-        dropped.update(shard.dropped)
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common())
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in all_dropped(shards).items())
     raise DataError(f"{store}: nothing is left to train on; of the examples were left out: {reasons}.")
 
 
-def _tell_unknown(counts: NDArray[np.int64], say: Callable[[str], None]) -> None:
-    """Say how much the tokenizers do not know, if that is much."""
+def _note_unknown(counts: NDArray[np.int64]) -> None:
+    """Note how much the tokenizers do not know, if that is much."""
     share = counts[:, UNK].sum() / max(1, counts.sum())
     if share >= _UNKNOWN:
-        say(f"note: {share:.1%} of all tokens are {NAMES[UNK]}: text that the tokenizers do not know")
+        told = f"{share:.1%} of all tokens are {NAMES[UNK]}: text that the tokenizers do not know."
+        warnings.warn(WhyformerNote(told), stacklevel=2)
 
 
 def _tokenizers(

@@ -56,10 +56,7 @@ class StoreManifest:
     @property
     def dropped(self) -> dict[str, int]:
         """Examples that were left out, by the reason, the most frequent first."""
-        total = Counter[str]()
-        for shard in self.shards:
-            total.update(shard.dropped)
-        return dict(total.most_common())
+        return all_dropped(self.shards)
 
     @property
     def digest(self) -> str:
@@ -98,6 +95,14 @@ class StoreManifest:
 def _read(record: dict[str, Any]) -> StoreManifest:
     shards = [Shard(**shard) for shard in record["shards"]]
     return StoreManifest(record["kind"], record["key"], record["tokenizers"], shards, record["sha256"])
+
+
+def all_dropped(shards: Iterable[Shard]) -> dict[str, int]:
+    """Examples that ``shards`` have left out, by the reason, the most frequent first."""
+    total = Counter[str]()
+    for shard in shards:
+        total.update(shard.dropped)
+    return dict(total.most_common())
 
 
 def digest_of(value: object) -> str:

@@ -45,7 +45,7 @@ def text_inputs(
     return TextInputs("lines" if split == "lines" else "documents", (tuple(sources),))
 
 
-def dataset_inputs(source: str, part: str | None, fields: Sequence[str]) -> DatasetInputs:
+def dataset_inputs(source: str, part: str, fields: Sequence[str]) -> DatasetInputs:
     """The examples in one or two ``fields`` of a data set.
 
     Raises:
@@ -55,9 +55,7 @@ def dataset_inputs(source: str, part: str | None, fields: Sequence[str]) -> Data
         raise DataError(
             "--from-datasets takes texts from --field COLUMN; for pairs from two, sources and translations."
         )
-    return DatasetInputs(
-        source, "train" if part is None else part, fields, "pairs" if len(fields) == 2 else "documents"
-    )
+    return DatasetInputs(source, part, fields, "pairs" if len(fields) == 2 else "documents")
 
 
 def write_store(

@@ -129,7 +129,7 @@ class NativeState(DecoderState):
         log_probabilities = torch.empty(len(longest), stride)
         written = torch.empty_like(longest)
         told = library.GreedyStruct(
-            *(_penalties(penalties, settings), longest.data_ptr(), stride),
+            *(_penalties_struct(penalties, settings), longest.data_ptr(), stride),
             *(tokens.data_ptr(), log_probabilities.data_ptr(), written.data_ptr(), about),
         )
         self._functions.whyformer_write(self._search, self._int8, byref(told), self._threads)
@@ -148,7 +148,7 @@ class NativeState(DecoderState):
         score, total = torch.empty(shape), torch.empty(shape)
         by_length = length_penalty(torch.arange(stride + 1), settings.length_penalty)
         told = library.BeamStruct(
-            *(_penalties(penalties, settings), longest.data_ptr(), by_length.data_ptr()),
+            *(_penalties_struct(penalties, settings), longest.data_ptr(), by_length.data_ptr()),
             *(stride, settings.size, settings.n_best),
             *(each.data_ptr() for each in (tokens, log_probabilities, written, score, total)),
             wanted,
@@ -167,7 +167,7 @@ class NativeState(DecoderState):
         ]
 
 
-def _penalties(penalties: Tensor, settings: GreedySpec | BeamSpec) -> library.PenaltiesStruct:
+def _penalties_struct(penalties: Tensor, settings: GreedySpec | BeamSpec) -> library.PenaltiesStruct:
     late, early = penalties
     return library.PenaltiesStruct(late.data_ptr(), early.data_ptr(), settings.shortest)
 
