@@ -44,7 +44,7 @@ from whyformer.runs.distillation.shortlist import ListSize, shortlist_data
 from whyformer.runs.load import open_run, read_recipe
 from whyformer.runs.shortlist_file import save_shortlist
 from whyformer.special_tokens import NAMES
-from whyformer.tasks.translation.metrics import score
+from whyformer.tasks.translation.scores.metrics import score
 from whyformer.tasks.translation.task import TranslationRecipe
 
 OURS = [

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 from whyformer.cli.main import app
 from whyformer.cli.verb import Program, Verb
 from whyformer.errors import StoppedError
-from whyformer.tasks.translation.metrics import ScoringSpec
+from whyformer.tasks.translation.scores.metrics import ScoringSpec
 
 QUICK = "training: {steps: 2, validation: {every: 1}}\nmodel: {preset: tiny}\n"
 

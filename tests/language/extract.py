@@ -72,7 +72,7 @@ NOT_SAID: dict[str, tuple[str, ...]] = {
     # Facts of other programs, and of the machine's files.
     "machine.py": ("model name",),
     "tasks/translation/defaults.py": ("*kind: rotary*",),
-    "tasks/translation/metrics.py": ("equals a reference|case:*",),
+    "tasks/translation/scores/metrics.py": ("equals a reference|case:*",),
     "position/layout.py": ("{0} of shape {1}",),
     "why/fingerprint.py": ("*",),
     # Complaints of others behind the name of a place.

@@ -35,7 +35,7 @@ from whyformer.runs.load import load, open_run, read_recipe
 from whyformer.runs.registry import load_any
 from whyformer.runs.train import start_run
 from whyformer.tasks.output import TextOutput
-from whyformer.tasks.translation.metrics import ScoringSpec
+from whyformer.tasks.translation.scores.metrics import ScoringSpec
 from whyformer.tasks.translation.task import TranslationRecipe, TranslationTask
 from whyformer.tasks.translation.translator import Translator
 

@@ -5,7 +5,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from whyformer.errors import DataError
-from whyformer.tasks.translation.metrics import Metric, ScoringSpec, is_right, score
+from whyformer.tasks.translation.scores.metrics import Metric, ScoringSpec, is_right, score
 
 HYPOTHESES = ["the cat sat on the mat", "a dog runs in the park", "it rains today"]
 REFERENCES = [

@@ -17,9 +17,9 @@ from whyformer.errors import DataError
 from whyformer.runs.load import load_as, read_recipe
 from whyformer.runs.train import resume_run, start_run
 from whyformer.tasks.translation.evaluation import evaluate_translator
-from whyformer.tasks.translation.metrics import ScoringSpec, score, words_of_zero
+from whyformer.tasks.translation.scores.metrics import ScoringSpec, score, words_of_zero
+from whyformer.tasks.translation.scores.tokenization import suited_tokenize
 from whyformer.tasks.translation.task import TranslationRecipe
-from whyformer.tasks.translation.tokenization import suited_tokenize
 from whyformer.tasks.translation.training import unigram_entropy
 from whyformer.tasks.translation.translator import Translator
 

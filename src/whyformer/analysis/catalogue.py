@@ -16,6 +16,7 @@ from whyformer.attention.keys import KeysSpec
 from whyformer.attention.mask import Both, Causal, Chunk, Either, MaskRule, SameSegment, Window
 from whyformer.attention.query_key_norm import QueryKeyNormSpec
 from whyformer.attention.score import ScoreSpec
+from whyformer.data.segmentation.segmentation import SegmentationSpec
 from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.decoding.ctc.search import CTCSearchSpec
 from whyformer.decoding.search import SearchSpec
@@ -89,6 +90,7 @@ _UNIONS: dict[str, object] = {
     "schedule": ScheduleSpec,
     "optimizer": OptimizerSpec,
     "tokenizer": TokenizerSpec,
+    "segmentation": SegmentationSpec,
     "decoding": SearchSpec,
     "front": FrontSpec,
     "chunking": ChunkingSpec,
@@ -169,6 +171,7 @@ _REST = (
     "schedule",
     "optimizer",
     "tokenizer",
+    "segmentation",
     "decoding",
     "front",
     "chunking",

@@ -10,8 +10,8 @@ from whyformer.decoding.search import SearchSpec
 from whyformer.errors import DecodingError, without_notes
 from whyformer.tasks.bad_lines import BadLines
 from whyformer.tasks.output import TextOutput
-from whyformer.tasks.translation.metrics import ScoringSpec
-from whyformer.tasks.translation.tokenization import suited_tokenize
+from whyformer.tasks.translation.scores.metrics import ScoringSpec
+from whyformer.tasks.translation.scores.tokenization import suited_tokenize
 from whyformer.tasks.translation.translator import Translator
 
 Closeness = Literal["bleu", "chrf"]

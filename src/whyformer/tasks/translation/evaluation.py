@@ -12,7 +12,7 @@ from whyformer.errors import DataError, without_notes
 from whyformer.language import padded, translated
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.task import Metrics
-from whyformer.tasks.translation.metrics import (
+from whyformer.tasks.translation.scores.metrics import (
     Metric,
     ScoringSpec,
     Tokenize,

@@ -13,8 +13,9 @@ from whyformer.config.validation import check
 from whyformer.data.checks.forms import with_forms
 from whyformer.data.corpora.pair_files import JoinedPairs, PairsSpec, Referenced, TextPairs
 from whyformer.data.corpora.parallel import Corpus, FilesSpec, load_corpus, read_test_set
+from whyformer.data.segmentation.segmentation import BPEDropout, Fixed, SegmentationSpec
 from whyformer.data.store.pair_data import PairDataSpec, StoredPairsSpec, held_out_pairs
-from whyformer.data.tokenizers.pair import JointTokenizer, TokenizerPair, TokenizersSpec
+from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair, TokenizersSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import DataError, RecipeError
@@ -27,8 +28,8 @@ from whyformer.tasks.recipe import Recipe, require_data
 from whyformer.tasks.task import EvaluationOptions, Prepared, Task, TaskSummary
 from whyformer.tasks.translation.defaults import PairCounts, decide, implied, is_complete
 from whyformer.tasks.translation.evaluation import Evaluation, evaluate_translator
-from whyformer.tasks.translation.metrics import ScoringSpec, Tokenize
 from whyformer.tasks.translation.pairs.reading import read_store, read_texts, tokenizer_decisions
+from whyformer.tasks.translation.scores.metrics import ScoringSpec, Tokenize
 from whyformer.tasks.translation.training import TeacherForcing, TranslationTraining
 from whyformer.tasks.translation.translator import Translator
 from whyformer.tasks.words import model_words
@@ -46,6 +47,8 @@ class TranslationRecipe(Recipe):
     """Source of the sentence pairs; null for an imported model."""
     tokenizers: TokenizersSpec = JointTokenizer()
     """Tokenizers of both sides."""
+    segmentation: SegmentationSpec = Fixed()
+    """Way to cut the text that is trained on."""
     model: Annotated[TransformerSpec | RecurrentSpec, Field(discriminator="kind")] = TransformerSpec()
     """The network."""
     training: TrainingSpec
@@ -62,6 +65,18 @@ class TranslationRecipe(Recipe):
                 "tokenizers.kind is separate, but model.embedding.tie is all, which makes one table of both "
                 "vocabularies; use tie: output, or a joint tokenizer"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _dropout_needs_merges(self) -> "TranslationRecipe":
+        if isinstance(self.segmentation, BPEDropout):
+            match self.tokenizers:
+                case JointTokenizer(both=both):
+                    self.segmentation.check(both.kind, both.kind)
+                case SeparateTokenizers(source=source, target=target):
+                    self.segmentation.check(source.kind, target.kind)
+                case _:
+                    pass  # those of a run are known once they are read
         return self
 
 
@@ -124,12 +139,15 @@ class TranslationTask(Task[TranslationRecipe, TokenizerPair, Translator]):
             corpus = load_corpus(data)
             pair = train_tokenizers(recipe, corpus) if assets is None else assets
             read = read_texts(corpus, pair, longest)
+        segmentation = recipe.segmentation.build(
+            read.tokenizers, (longest - 1, longest - 2), recipe.training.seed
+        )
         scoring, decisions = recipe.scoring.settled(
             read.some_targets, [pair.references[0] for pair in read.valid]
         )
         return Prepared(
             training := TranslationTraining(
-                read.pairs, read.valid, read.tokenizers, longest, recipe.training, scoring
+                read.pairs, read.valid, read.tokenizers, longest, recipe.training, scoring, segmentation
             ),
             partial(build_model, recipe, read.tokenizers),
             read.tokenizers,

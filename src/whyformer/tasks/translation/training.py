@@ -16,14 +16,15 @@ from whyformer.data.batches.batch import PairBatch
 from whyformer.data.batches.by_length import ExamplesByLength
 from whyformer.data.batches.planning import Lengths
 from whyformer.data.corpora.pair_files import Referenced
+from whyformer.data.segmentation.segmentation import AS_CUT, PairSegmentation
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.errors import DataError, WhyformerNote, without_notes
 from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.position.layout import Layout
 from whyformer.special_tokens import EOS
-from whyformer.tasks.translation.metrics import Metric, ScoringSpec, score, words_of_zero
 from whyformer.tasks.translation.pairs.examples import EncodedPairs, TrainingPairs
+from whyformer.tasks.translation.scores.metrics import Metric, ScoringSpec, score, words_of_zero
 from whyformer.tasks.translation.translator import Translator
 from whyformer.training.held_out import held_out_losses
 from whyformer.training.objective import Losses, r_drop_cross_entropy, token_cross_entropy
@@ -74,6 +75,7 @@ class TranslationTraining:
         longest: int,
         training: TrainingSpec,
         scoring: ScoringSpec,
+        segmentation: PairSegmentation = AS_CUT,
     ) -> None:
         """Encode the validation pairs.
 
@@ -84,6 +86,7 @@ class TranslationTraining:
             longest: maximum number of tokens of a side, BOS and EOS included.
             training: settings of the training.
             scoring: settings of scores.
+            segmentation: cuts of the training pairs, epoch by epoch.
 
         Raises:
             DataError: all pairs of one sort are longer.
@@ -93,6 +96,7 @@ class TranslationTraining:
         self.tokenizers = tokenizers
         self._longest = longest
         self._scoring = scoring
+        self._segmentation = segmentation
         self._translates_from = training.validation.translate_from
         if not len(pairs.lengths):
             raise DataError(f"all training pairs are longer than model.longest ({longest} tokens); raise it.")
@@ -113,7 +117,7 @@ class TranslationTraining:
         self._shown = self.valid[: training.validation.sentences]
         self._informed = _INFORMED * unigram_entropy(pairs.target_counts())
         # From all over the data, in case that is sorted.
-        self._sample = self.batch(pairs.spread(_ROWS), 0, torch.device("cpu"))
+        self._sample = PairBatch.of([pairs.ids(index) for index in pairs.spread(_ROWS).tolist()])
         self._told = False
 
     @property
@@ -140,12 +144,18 @@ class TranslationTraining:
         return self._pairs.lengths
 
     def predicted(self, indices: NDArray[np.int64], epoch: int) -> int:
-        """Number of target tokens of these pairs, EOS included."""
-        return self._pairs.predicted(indices)
+        """Number of target tokens of these pairs as ``epoch`` cuts them, EOS included."""
+        if self._segmentation.target is None:
+            return self._pairs.predicted(indices)
+        targets = [self._pairs.ids(index)[1] for index in indices.tolist()]
+        return sum(len(target) + 1 for target in self._segmentation.targets(targets, indices, epoch))
 
     def batch(self, indices: NDArray[np.int64], epoch: int, device: torch.device) -> PairBatch:
-        """The pairs of ``indices``, padded."""
-        return PairBatch.of([self._pairs.ids(index) for index in indices.tolist()], device)
+        """The pairs of ``indices`` as ``epoch`` cuts them, padded."""
+        pairs = [self._pairs.ids(index) for index in indices.tolist()]
+        sources = self._segmentation.sources([source for source, _ in pairs], indices, epoch)
+        targets = self._segmentation.targets([target for _, target in pairs], indices, epoch)
+        return PairBatch.of([*zip(sources, targets, strict=True)], device)
 
     def probe(self, model: AnyEncoderDecoder) -> Probe:
         """One made-up pair of eight tokens: embedded target tokens and hidden states, (1,8,M) each."""

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, cast
 
 from whyformer.errors import DataError
 from whyformer.spec import Spec
-from whyformer.tasks.translation.tokenization import suited_tokenize
+from whyformer.tasks.translation.scores.tokenization import suited_tokenize
 
 Tokenize = Literal["auto", "13a", "zh", "char", "intl", "none"]
 """Tokenizer that cuts text into the words that BLEU compares, by sacrebleu's name; "none" cuts at spaces, and

@@ -1,0 +1,1 @@
+"""Scores of translations: what is counted, and how their text is cut for it."""
