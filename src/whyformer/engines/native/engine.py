@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ctypes import byref
 from itertools import chain
+from math import fsum
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -133,9 +134,11 @@ class NativeState(DecoderState):
             *(tokens.data_ptr(), log_probabilities.data_ptr(), written.data_ptr(), about),
         )
         self._functions.whyformer_write(self._search, self._int8, byref(told), self._threads)
+        # As plain numbers at once: a tensor a row would cost more than some of the searches.
+        rows = zip(tokens.tolist(), log_probabilities.tolist(), written.tolist(), strict=True)
         return [
-            [_hypothesis(row[:length].tolist(), summands[:length])] if length > 0 else None
-            for row, summands, length in zip(tokens, log_probabilities, written.tolist(), strict=True)
+            [_hypothesis(row[:length], summands[:length])] if length > 0 else None
+            for row, summands, length in rows
         ]
 
     def _write_beam(
@@ -154,16 +157,19 @@ class NativeState(DecoderState):
             wanted,
         )
         self._functions.whyformer_write_beam(self._search, self._int8, byref(told), self._threads)
-        scores, totals = score.tolist(), total.tolist()
+        found = zip(
+            *(tokens.tolist(), log_probabilities.tolist(), score.tolist(), total.tolist(), written.tolist()),
+            strict=True,
+        )
         return [
             None
             if lengths[0] < 0
             else [
-                _scored(tokens[s, h, :n].tolist(), log_probabilities[s, h, :n], scores[s][h], totals[s][h])
-                for h, n in enumerate(lengths)
+                _scored(row[:n], summands[:n], ranked, whole)
+                for row, summands, ranked, whole, n in zip(*each, lengths, strict=True)
                 if n > 0
             ]
-            for s, lengths in enumerate(written.tolist())
+            for *each, lengths in found
         ]
 
 
@@ -172,16 +178,14 @@ def _penalties_struct(penalties: Tensor, settings: GreedySpec | BeamSpec) -> lib
     return library.PenaltiesStruct(late.data_ptr(), early.data_ptr(), settings.shortest)
 
 
-def _hypothesis(written: list[int], summands: Tensor) -> Hypothesis:
-    total = float(summands.sum())
+def _hypothesis(written: list[int], summands: list[float]) -> Hypothesis:
+    total = fsum(summands)
     return _scored(written, summands, total, total)
 
 
-def _scored(written: list[int], summands: Tensor, score: float, total: float) -> Hypothesis:
+def _scored(written: list[int], summands: list[float], score: float, total: float) -> Hypothesis:
     finished = written[-1] == EOS
-    return Hypothesis(
-        tuple(written[:-1] if finished else written), score, total, tuple(summands.tolist()), finished
-    )
+    return Hypothesis(tuple(written[:-1] if finished else written), score, total, tuple(summands), finished)
 
 
 class NativeEngine(StepDecoder[NativeState]):
