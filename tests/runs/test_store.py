@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from typer.testing import CliRunner
 
+from whyformer.cli.main import app
 from whyformer.config.recipe_files import read
 from whyformer.data.store.build import StoreSettings, build_store
 from whyformer.data.store.options import TokenizerChoice, write_store
+from whyformer.data.store.reader import stored_tokenizers
 from whyformer.data.store.text.inputs import TextInputs
 from whyformer.data.tokenizers.kinds import BPE
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers
@@ -160,6 +163,26 @@ def test_a_store_of_a_kind_s_usual_tokenizer_needs_none_in_a_recipe(house: Path,
         )
         (tmp_path / f"{name}.yaml").write_text(recipe_of(text, f"{{kind: store, path: {name}}}"))
         trained(tmp_path, name, tmp_path / f"run-{name}", "training.steps=1")
+
+
+def test_a_vocabulary_with_too_many_characters_says_what_helps_and_that_helps(tmp_path: Path):
+    common, rare = "一二三四五六七八九十", "".join(map(chr, range(0x4E8C, 0x4E8C + 200)))
+    text = tmp_path / "text"
+    text.write_text("".join(f"{common * 40}{character}\n" for character in rare))
+    arguments = ["data", "build", str(text), "--split", "lines", "--to", str(tmp_path / "store"), "--kind"]
+    few = [*arguments, "bpe", "--vocabulary", "300", "--processes", "1"]
+    refused = CliRunner().invoke(app, few)
+    assert refused.exit_code == 2
+    assert "or lower `coverage` to leave out rare characters" in refused.stderr
+    built = CliRunner().invoke(app, [*few, "--coverage", "0.99"])
+    assert built.exit_code == 0, built.stderr
+    tokenizer = stored_tokenizers(tmp_path / "store").source
+    assert tokenizer.spec["coverage"] == 0.99
+    assert {*common} <= {*tokenizer.pieces}
+    ready = ["--tokenizer", str(tmp_path / "store"), "--to", str(tmp_path / "other")]
+    both = CliRunner().invoke(app, ["data", "build", str(text), *ready, "--coverage", "0.9"])
+    assert both.exit_code == 2
+    assert "--coverage and --separate are for new ones" in both.stderr
 
 
 @pytest.mark.parametrize(

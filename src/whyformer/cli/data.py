@@ -51,6 +51,7 @@ def build(
         typer.Option(help="How new tokenizers cut text; bpe if left out."),
     ] = None,
     vocabulary: Annotated[int | None, typer.Option(help="Maximum number of pieces of new ones.")] = None,
+    coverage: Annotated[float | None, typer.Option(help="Share of characters that are pieces.")] = None,
     separate: Annotated[
         bool, typer.Option("--separate", help="Train a tokenizer for each side, not one for both.")
     ] = False,
@@ -89,7 +90,7 @@ def build(
     manifest = write_store(
         inputs,
         to,
-        tokenizers=TokenizerChoice(tokenizer, kind, vocabulary, separate),
+        tokenizers=TokenizerChoice(tokenizer, kind, vocabulary, separate, coverage),
         sample=sample,
         held_out=held_out,
         seed=seed,

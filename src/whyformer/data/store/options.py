@@ -26,6 +26,8 @@ class TokenizerChoice(NamedTuple):
     """Maximum number of pieces of each."""
     separate: bool
     """Whether each side has its own."""
+    coverage: float | None = None
+    """Share of characters that are pieces, the rarest left out."""
 
 
 def text_inputs(
@@ -83,18 +85,20 @@ def write_store(
 
 def _tokenizers(choice: TokenizerChoice) -> JointTokenizer | SeparateTokenizers | TokenizerPair:
     if choice.ready is not None:
-        if choice.kind or choice.vocabulary or choice.separate:
+        if choice.kind or choice.vocabulary or choice.separate or choice.coverage:
             raise DataError(
-                "--tokenizer takes tokenizers as they are; --kind, --vocabulary and --separate are for new "
-                "ones."
+                "--tokenizer takes tokenizers as they are; --kind, --vocabulary, --coverage and --separate "
+                "are for new ones."
             )
         if choice.ready.is_dir():
             return TokenizerPair.load(choice.ready)
         both = Tokenizer.load(choice.ready)
         return TokenizerPair(both, both)
-    given = {"kind": choice.kind or "bpe"}
-    if choice.vocabulary is not None:
-        given |= {"vocabulary": choice.vocabulary}
+    sizes = {"vocabulary": choice.vocabulary, "coverage": choice.coverage}
+    given = {
+        "kind": choice.kind or "bpe",
+        **{name: size for name, size in sizes.items() if size is not None},
+    }
     if choice.separate:
         return check(SeparateTokenizers, {"source": given, "target": given}, "the options")
     return check(JointTokenizer, {"both": given}, "the options")
