@@ -396,6 +396,9 @@ def test_a_library_of_other_sources_is_not_used(native: Path, monkeypatch: pytes
 def test_without_a_compiler_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CXX", "false --never")
     assert build(tmp_path / "decode.so") == "false --never failed: it does not say why"
+    told = "In file included from decode.cpp:22:\\nworker.h:3:1: error: what is wrong\\n  3 | code"
+    monkeypatch.setenv("CXX", f"""sh -c 'printf "{told}" >&2; exit 1'""")
+    assert (build(tmp_path / "decode.so") or "").endswith("failed: worker.h:3:1: error: what is wrong")
     monkeypatch.setenv("CXX", str(tmp_path / "nowhere"))
     assert "could not be run" in (build(tmp_path / "decode.so") or "")
     monkeypatch.delenv("CXX")

@@ -18,7 +18,7 @@ from whyformer.models.transformer import Transformer, TransformerSpec
 from whyformer.nn.embedding import EmbeddingSpec
 from whyformer.nn.feed_forward import GeluSpec, ReluSpec
 from whyformer.nn.recurrent.ssru import RecurrenceSpec, SSRUSpec
-from whyformer.nn.residual.placement import PreNormSpec
+from whyformer.nn.residual.placement import PeriNormSpec, PreNormSpec
 from whyformer.nn.residual.values import FirstLayerValuesSpec, NoValueResidualSpec, ValueResidualSpec
 from whyformer.nn.stack import BlockSpec, StackSpec
 from whyformer.position.absolute import LearnedSpec, SinusoidalSpec
@@ -83,6 +83,10 @@ MODELS: dict[str, Callable[[], Transformer]] = {
     "pre-norm, GELU, learned positions, three tables": lambda: made(
         PRE_NORM, LearnedSpec(longest=64), UNTIED
     ),
+    "peri-norm": lambda: made(BlockSpec(attention=HEADS, placement=PeriNormSpec())),
+    "peri-norm and a recurrence": lambda: made(
+        BlockSpec(attention=HEADS, placement=PeriNormSpec()), recurrence=SSRUSpec(), layers=(2, 3)
+    ),
     "narrow heads, no biases, an unscaled product": lambda: made(BlockSpec(attention=NARROW)),
     "pre-norm, rotary positions in a part of each head": lambda: made(
         BlockSpec(attention=AttentionSpec(heads=HeadsSpec(query=3, dim=8)), placement=PreNormSpec()),
@@ -101,6 +105,12 @@ MODELS: dict[str, Callable[[], Transformer]] = {
         RotarySpec(fraction=0.75),
         values=FirstLayerValuesSpec(),
         layers=(2, 4),
+    ),
+    "norms, gates and first values, peri-norm, rotary positions": lambda: made(
+        BlockSpec(attention=EVERYTHING, placement=PeriNormSpec()),
+        RotarySpec(),
+        values=FirstLayerValuesSpec(),
+        layers=(3, 2),
     ),
 }
 

@@ -72,7 +72,9 @@ def compiled(target: Path, compiler: str, command: Sequence[str], patience: int,
         made.replace(target)
     except subprocess.CalledProcessError as error:
         said = str(error.stderr).strip().splitlines()
-        return f"{compiler} failed: {said[0] if said else 'it does not say why'}"
+        # Before the fault itself a compiler tells by which files it came there.
+        faults = [line for line in said if "error" in line] or said
+        return f"{compiler} failed: {faults[0].strip() if faults else 'it does not say why'}"
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{compiler} could not be run: {error}"
     finally:

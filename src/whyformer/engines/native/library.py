@@ -29,6 +29,12 @@ class NormStruct(ctypes.Structure):
     _fields_: ClassVar = [("gain", c_void_p), ("shift", c_void_p), ("epsilon", c_double)]
 
 
+class BranchNormsStruct(ctypes.Structure):
+    """The norm of a branch, and that of what it has made; null pointers where there is none."""
+
+    _fields_: ClassVar = [("norm", NormStruct), ("leaving", NormStruct)]
+
+
 class HeadNormStruct(ctypes.Structure):
     """The norm of queries and keys; null pointers where there is none."""
 
@@ -36,10 +42,10 @@ class HeadNormStruct(ctypes.Structure):
 
 
 class AttentionStruct(ctypes.Structure):
-    """An attention, or a recurrence without heads in its place, and the norm of its branch."""
+    """An attention, or a recurrence without heads in its place, and the norms of its branch."""
 
     _fields_: ClassVar = [
-        *(("input", LinearStruct), ("output", LinearStruct), ("norm", NormStruct)),
+        *(("input", LinearStruct), ("output", LinearStruct), ("norms", BranchNormsStruct)),
         *(("heads", c_int64), ("dim", c_int64), ("turn", c_void_p), ("turned", c_int64)),
         *(("head_norm", HeadNormStruct), ("gated", c_int64), ("first_value", c_double)),
     ]
@@ -50,7 +56,7 @@ class LayerStruct(ctypes.Structure):
 
     _fields_: ClassVar = [
         *(("own", AttentionStruct), ("cross", AttentionStruct), ("memory", LinearStruct)),
-        *(("enter", LinearStruct), ("leave", LinearStruct), ("norm", NormStruct)),
+        *(("enter", LinearStruct), ("leave", LinearStruct), ("norms", BranchNormsStruct)),
     ]
 
 

@@ -14,6 +14,7 @@ from whyformer.engines.native import library
 from whyformer.engines.native.plan import (
     Plan,
     PlannedAttention,
+    PlannedBranchNorms,
     PlannedHeadNorm,
     PlannedLayer,
     PlannedProduct,
@@ -84,19 +85,19 @@ class Packed:
         if layer.cross is not None:
             attention, memory = self._attention(layer.cross.attention), self.linear(layer.cross.memory)
         enter, leave = self.linear(layer.enter), self.linear(layer.leave)
-        return library.LayerStruct(own, attention, memory, enter, leave, self._norm(layer.norm))
+        return library.LayerStruct(own, attention, memory, enter, leave, self._norms(layer.norms))
 
     def _own(self, own: PlannedAttention | PlannedRecurrence) -> library.AttentionStruct:
         """The mixing of one sequence's tokens; a recurrence has no heads and no last product."""
         if isinstance(own, PlannedAttention):
             return self._attention(own)
-        return library.AttentionStruct(input=self.linear(own.input), norm=self._norm(own.norm))
+        return library.AttentionStruct(input=self.linear(own.input), norms=self._norms(own.norms))
 
     def _attention(self, attention: PlannedAttention) -> library.AttentionStruct:
         return library.AttentionStruct(
             self.linear(attention.input),
             self.linear(attention.output),
-            self._norm(attention.norm),
+            self._norms(attention.norms),
             attention.heads,
             attention.dim,
             head_norm=self._head_norm(attention.head_norm),
@@ -108,6 +109,10 @@ class Packed:
         if norm is None:
             return library.HeadNormStruct()
         return library.HeadNormStruct(self._pointer(norm.query), self._pointer(norm.key), norm.epsilon)
+
+    def _norms(self, norms: PlannedBranchNorms) -> library.BranchNormsStruct:
+        leaving = library.NormStruct() if norms.leaving is None else self._norm(norms.leaving)
+        return library.BranchNormsStruct(self._norm(norms.norm), leaving)
 
     def _norm(self, norm: LayerNorm) -> library.NormStruct:
         return library.NormStruct(self._pointer(norm.weight), self._pointer(norm.bias), norm.eps)

@@ -21,7 +21,7 @@ from whyformer.models.transformer import Transformer, TransformerSpec
 from whyformer.nn.embedding import TokenEmbedding
 from whyformer.nn.feed_forward import FeedForward
 from whyformer.nn.residual.norm import LayerNorm, Norm
-from whyformer.nn.residual.placement import Placement
+from whyformer.nn.residual.placement import PeriNorm, Placement
 from whyformer.nn.stack import Block, Stack, StackSpec
 from whyformer.position.absolute import Sinusoidal
 from whyformer.position.rotary import Rotary
@@ -42,6 +42,14 @@ class PlannedProduct:
 
 
 @dataclass(frozen=True, eq=False)
+class PlannedBranchNorms:
+    """The norm of a branch, before or behind it, and where there is one that of what it has made."""
+
+    norm: LayerNorm
+    leaving: LayerNorm | None
+
+
+@dataclass(frozen=True, eq=False)
 class PlannedHeadNorm:
     """The norm of queries and keys: gains (D,), the query's with the factor of the score."""
 
@@ -52,12 +60,12 @@ class PlannedHeadNorm:
 
 @dataclass(frozen=True, eq=False)
 class PlannedAttention:
-    """A way to queries, keys and values (or to queries of the memory's), one back, and the branch's norm."""
+    """A way to queries, keys and values (or to queries of the memory's), one back, and the branch's norms."""
 
     input: PlannedProduct
     """It leads to the gate, too, where there is one."""
     output: PlannedProduct
-    norm: LayerNorm
+    norms: PlannedBranchNorms
     heads: int
     dim: int
     head_norm: PlannedHeadNorm | None
@@ -69,10 +77,10 @@ class PlannedAttention:
 
 @dataclass(frozen=True, eq=False)
 class PlannedRecurrence:
-    """A way to what gates forget and to what is new, side by side, and the branch's norm."""
+    """A way to what gates forget and to what is new, side by side, and the branch's norms."""
 
     input: PlannedProduct
-    norm: LayerNorm
+    norms: PlannedBranchNorms
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +99,7 @@ class PlannedLayer:
     cross: PlannedCross | None
     enter: PlannedProduct
     leave: PlannedProduct
-    norm: LayerNorm
+    norms: PlannedBranchNorms
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +175,7 @@ def _faults(name: str, stack: StackSpec) -> Iterator[str]:
         "block.convolution": block.convolution is None,
         "block.macaron": not block.macaron,
         "block.norm.kind": block.norm.kind == "layer",
-        "block.placement.kind": block.placement.kind in ("pre", "post"),
+        "block.placement.kind": block.placement.kind in ("pre", "post", "peri"),
         "block.residual.kind": block.residual.kind == "sum",
         "block.feed_forward.kind": block.feed_forward.kind in ("relu", "gelu"),
         "block.attention": block.attention is None or _is_plain(block.attention),
@@ -219,7 +227,7 @@ def _layer(block: Block, own_value: float, first_value: float) -> PlannedLayer:
         planned,
         _product(network.enter, _ACTIVATIONS[network.activation]),
         _product(network.leave),
-        _norm(branch.norm),
+        _norms(branch),
     )
 
 
@@ -228,7 +236,7 @@ def _own(block: Block, own_value: float, first_value: float) -> PlannedAttention
     attention, recurrence = block.attention, block.recurrence
     if recurrence is not None:
         input = _joined(_product(recurrence.forget), _product(recurrence.input))
-        return PlannedRecurrence(input, _norm(block.attention_branch.norm))
+        return PlannedRecurrence(input, _norms(block.attention_branch))
     assert attention is not None, "a block has one of the two"
     inputs = [_query(attention), _product(attention.key), _scaled(_product(attention.value), own_value)]
     return _attention(attention, block.attention_branch, inputs, first_value)
@@ -241,7 +249,7 @@ def _attention(
     return PlannedAttention(
         _joined(*inputs, *gate),
         _product(attention.output),
-        _norm(branch.norm),
+        _norms(branch),
         attention.heads,
         attention.query.out_features // attention.heads,
         _head_norm(attention),
@@ -256,6 +264,11 @@ def _head_norm(attention: MultiHeadAttention) -> PlannedHeadNorm | None:
         return None
     assert query.eps is not None, "the spec has one"
     return PlannedHeadNorm(query.weight * _factor(attention), key.weight, query.eps)
+
+
+def _norms(branch: Placement) -> PlannedBranchNorms:
+    leaving = _norm(branch.leaving_norm) if isinstance(branch, PeriNorm) else None
+    return PlannedBranchNorms(_norm(branch.norm), leaving)
 
 
 def _norm(norm: Norm) -> LayerNorm:

@@ -14,6 +14,7 @@ from whyformer.engines.native.pack import quantised
 from whyformer.engines.native.plan import (
     Plan,
     PlannedAttention,
+    PlannedBranchNorms,
     PlannedLayer,
     PlannedProduct,
     PlannedRecurrence,
@@ -25,7 +26,7 @@ from whyformer.nn.residual.norm import LayerNorm
 from whyformer.special_tokens import BOS, EOS
 
 MAGIC = b"whyformer model\n"
-VERSION = 3
+VERSION = 4
 _TABLE, _COMPUTED, _SHARED = range(3)
 """Where position terms come from, as in ``model_file.h``."""
 
@@ -90,7 +91,7 @@ def _layer(layer: PlannedLayer) -> Iterator[bytes]:
     yield struct.pack("<ii", len(layer.enter.weight), layer.enter.activation)
     yield from _product(layer.enter)
     yield from _product(layer.leave)
-    yield from _norm(layer.norm)
+    yield from _norms(layer.norms)
 
 
 def _own(own: PlannedAttention | PlannedRecurrence) -> Iterator[bytes]:
@@ -100,7 +101,7 @@ def _own(own: PlannedAttention | PlannedRecurrence) -> Iterator[bytes]:
         return
     yield struct.pack("<ii", 0, 0)
     yield from _product(own.input)
-    yield from _norm(own.norm)
+    yield from _norms(own.norms)
 
 
 def _attention(attention: PlannedAttention) -> Iterator[bytes]:
@@ -108,7 +109,7 @@ def _attention(attention: PlannedAttention) -> Iterator[bytes]:
     yield struct.pack("<iiii", attention.heads, attention.dim, attention.gated, norm is not None)
     yield from _product(attention.input)
     yield from _product(attention.output)
-    yield from _norm(attention.norm)
+    yield from _norms(attention.norms)
     if norm is not None:
         yield struct.pack("<d", norm.epsilon)
         yield _reals(norm.query)
@@ -126,6 +127,13 @@ def _whole_numbers(weight: Tensor) -> Iterator[bytes]:
     rows, scale = quantised(weight)
     yield rows.contiguous().numpy().tobytes()
     yield _reals(scale)
+
+
+def _norms(norms: PlannedBranchNorms) -> Iterator[bytes]:
+    yield from _norm(norms.norm)
+    yield struct.pack("<i", norms.leaving is not None)
+    if norms.leaving is not None:
+        yield from _norm(norms.leaving)
 
 
 def _norm(norm: LayerNorm) -> Iterator[bytes]:

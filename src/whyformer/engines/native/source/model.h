@@ -14,6 +14,11 @@ struct Norm {
     double epsilon;
 };
 
+struct BranchNorms {
+    Norm norm;     // of what it reads where the stack has a last norm; else of the residual path behind it
+    Norm leaving;  // of what it has made: Kim et al. 2025
+};
+
 struct HeadNorm {  // of queries and keys: Henry et al. 2020
     const float *query, *key;  // (D) gains, the query's with the factor of the score; null where there is no norm
     double epsilon;
@@ -23,7 +28,7 @@ struct Attention {  // or a recurrence in its place
     Linear input, output;  // input: to queries, keys and values; to queries of the memory's; then, before the sigmoid, to
                            // the gate where there is one. Of a recurrence, which has no output, to what gates keep,
                            // before the sigmoid, and to what is new
-    Norm norm;
+    BranchNorms norms;
     int64_t heads, dim;  // both 0 of a recurrence
     const float *turn;  // (longest,turned) cosines, then sines; null without rotary positions
     int64_t turned;     // components of a head
@@ -36,7 +41,7 @@ struct Layer {
     Attention own, cross;  // to its own sequence, and to the memory
     Linear memory;         // to the keys and values that `cross` reads
     Linear enter, leave;
-    Norm norm;  // of the feed-forward network
+    BranchNorms norms;  // of the feed-forward network
 };
 
 struct Table {            // a vector for each token

@@ -15,7 +15,7 @@
 
 namespace {
 
-constexpr int32_t VERSION = 3;
+constexpr int32_t VERSION = 4;
 constexpr char MAGIC[] = "whyformer model\n";  // 16 characters, then version, size and checksum of the rest
 
 enum Opened : int32_t { READY, NO_MODEL, OTHER_VERSION, DAMAGED };
@@ -89,6 +89,12 @@ struct Loaded {  // a model that owns its weights
         return {gain, shift, epsilon};
     }
 
+    BranchNorms branch_norms(File &file) {
+        BranchNorms made{norm(file), {}};
+        if (file.number(0, 1)) made.leaving = norm(file);
+        return made;
+    }
+
     // Rows of whole numbers (O,I) and what 1 is worth in each.
     Table table(File &file, int64_t rows, int64_t width) {
         const int8_t *numbers = some<int8_t>(file, uint64_t(rows) * width);
@@ -125,12 +131,12 @@ struct Loaded {  // a model that owns its weights
         const int64_t heads = file.number(least, 1024), dim = file.number(heads > 0, heads > 0 ? 1024 : 0), width = heads * dim;
         if (heads == 0) {
             const Linear input = linear(file, model.d_model, 2 * model.d_model);
-            return {input, {}, norm(file), 0, 0, nullptr, 0, {}, 0, 0.0};
+            return {input, {}, branch_norms(file), 0, 0, nullptr, 0, {}, 0, 0.0};
         }
         const int64_t gated = file.number(0, 1), normed = file.number(0, 1);
         const Linear input = linear(file, model.d_model, (inputs_of + gated) * width);
         const Linear output = linear(file, width, model.d_model);
-        Attention made{input, output, norm(file), heads, dim, nullptr, 0, {}, gated, 0.0};
+        Attention made{input, output, branch_norms(file), heads, dim, nullptr, 0, {}, gated, 0.0};
         if (normed) made.head_norm = head_norm(file, dim);
         made.first_value = file.real();
         return made;
@@ -185,7 +191,7 @@ struct Loaded {  // a model that owns its weights
         const int64_t hidden = file.number(1, MOST), activation = file.number(NONE, GELU);
         made.enter = linear(file, model.d_model, hidden, activation);
         made.leave = linear(file, hidden, model.d_model);
-        made.norm = norm(file);
+        made.norms = branch_norms(file);
         return made;
     }
 

@@ -121,18 +121,22 @@ template <class Type> struct Worker {  // one thread
     }
 
     // A branch's last product, added to the residual path.
-    void leave(const Linear &linear, const float *input, int64_t stride, const Norm &norm) {
+    void leave(const Linear &linear, const float *input, int64_t stride, const BranchNorms &norms) {
         product(linear, input, stride, search.branch.data());
-        add_branch(linear.outputs, norm);
+        add_branch(linear.outputs, norms);
     }
 
     // What a branch has made, in rows of `stride`, added to the residual path.
-    void add_branch(int64_t stride, const Norm &norm) {
+    void add_branch(int64_t stride, const BranchNorms &norms) {
         for (int64_t row = 0; row < rows; ++row) {
             const float *branch = &search.branch[row * stride];
             float *residual = &x[row * model.d_model];
+            if (norms.leaving.gain != nullptr) {
+                float *left = &normal[row * model.d_model];  // of this thread alone, as the branch is not
+                normalise(norms.leaving, model.d_model, branch, left), branch = left;
+            }
             for (int64_t i = 0; i < model.d_model; ++i) residual[i] += branch[i];
-            if (stack->last.gain == nullptr) normalise(norm, model.d_model, residual, residual);
+            if (stack->last.gain == nullptr) normalise(norms.norm, model.d_model, residual, residual);
         }
     }
 
@@ -163,7 +167,7 @@ template <class Type> struct Worker {  // one thread
     void read(const Attention &attention, Place place, int64_t depth, float *query, See see) {
         const int64_t dim = attention.dim, width = attention.heads * dim, stride = attention.input.outputs;
         const int64_t head = share(attention.heads, index), heads = share(attention.heads, index + 1) - head;
-        product(attention.input, branch_input(attention.norm), model.d_model, query);
+        product(attention.input, branch_input(attention.norms.norm), model.d_model, query);
         for (int64_t row = 0; row < rows; ++row)  // all keys and values, before one is read
             for (int64_t h = head; h < head + heads; ++h)
                 prepare(attention, place, depth, row, h, query + row * stride + h * dim);
@@ -186,7 +190,7 @@ template <class Type> struct Worker {  // one thread
             for (int64_t i = 0; i < heads * dim; ++i) context[i] *= sigmoid(gate[i]);
         }
         search.barrier.wait();
-        leave(attention.output, search.context.data(), width, attention.norm);
+        leave(attention.output, search.context.data(), width, attention.norms);
     }
 
     // Keys and values in rows of `stride`, those of one sentence.
@@ -201,7 +205,7 @@ template <class Type> struct Worker {  // one thread
         const int64_t size = model.d_model, stride = recurrence.input.outputs;
         const int64_t first = share(size, index), end = share(size, index + 1);
         float *made = search.cache.back()[depth].data();
-        product(recurrence.input, branch_input(recurrence.norm), size, made);
+        product(recurrence.input, branch_input(recurrence.norms.norm), size, made);
         for (int64_t row = 0; row < rows; ++row) {
             const std::vector<int64_t> &path = search.rows[row].path;
             const int64_t before = int64_t(path.size()) - 2;
@@ -214,12 +218,12 @@ template <class Type> struct Worker {  // one thread
             }
         }
         search.barrier.wait();
-        add_branch(size, recurrence.norm);
+        add_branch(size, recurrence.norms);
     }
 
     void feed_forward(const Layer &layer) {
-        product(layer.enter, branch_input(layer.norm), model.d_model, search.hidden.data());
-        leave(layer.leave, search.hidden.data(), layer.enter.outputs, layer.norm);
+        product(layer.enter, branch_input(layer.norms.norm), model.d_model, search.hidden.data());
+        leave(layer.leave, search.hidden.data(), layer.enter.outputs, layer.norms);
     }
 
     void encode() {
