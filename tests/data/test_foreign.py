@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from whyformer.cli.main import app
 from whyformer.data.checks.files import examine
 from whyformer.errors import DataError
-from whyformer.runs.new_recipe import recipe_for
+from whyformer.runs.beginning.new_recipe import recipe_for
 
 
 def packed(*members: str) -> Callable[[Path], None]:

@@ -14,7 +14,7 @@ from whyformer.config.validation import check
 from whyformer.data.checks.forms import with_forms
 from whyformer.data.corpora.parallel import FilesSpec
 from whyformer.errors import DataError
-from whyformer.runs.new_recipe import recipe_for
+from whyformer.runs.beginning.new_recipe import recipe_for
 from whyformer.runs.registry import load_any
 from whyformer.tasks.translation.task import TranslationRecipe
 

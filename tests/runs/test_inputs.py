@@ -114,6 +114,36 @@ def test_all_faults_come_at_once_with_key_and_full_path(
     assert not Path("run").exists()
 
 
+@pytest.mark.parametrize("verb", ["train", "check"])
+@pytest.mark.parametrize("start", [False, True])
+def test_faults_of_keys_come_with_those_of_files(folder: Path, verb: str, start: bool):
+    (folder / "text/train.de").unlink()
+    changes = ["training.sedd=3", "model.encoder.layers=0", *(["start=nowhere"] if start else [])]
+    result = whyformer(verb, "../mine/mine.yaml", *changes)
+    assert result.exit_code == 2
+    told = result.stderr.splitlines()
+    files = [f"  data.train.target: {folder}/text/train.de: no such file."]
+    if start:
+        # What the run would bring is not known, so neither is what the keys lack.
+        here = Path.cwd()
+        files.append(f"  start: {here}/nowhere is not the folder of a run (it has no recipe.yaml).")
+        assert told == ["error: 2 faults in the files of recipe ../mine/mine.yaml:", *files]
+        return
+    assert told == [
+        "error: 2 faults in recipe ../mine/mine.yaml with its overrides:",
+        "  model.encoder.layers: is 0; should be int ≥ 1",
+        "  training.sedd: unknown key; did you mean seed?",
+        "1 fault in the files of recipe ../mine/mine.yaml:",
+        *files,
+    ]
+
+
+def test_keys_that_the_data_decide_are_no_fault_of_a_recipe_whose_files_are_missing(folder: Path):
+    (folder / "short.yaml").write_text(PAIRS, encoding="utf-8")
+    (folder / "text/train.de").unlink()
+    assert faults("../mine/short.yaml").startswith("1 fault in the files of recipe")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read_is_told_of(folder: Path):
     (folder / "text/valid.tsv").chmod(0)

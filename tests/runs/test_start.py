@@ -11,9 +11,9 @@ from torch import nn
 
 from whyformer.errors import CheckpointError, DataError, RecipeError, WhyformerError
 from whyformer.huggingface.transfer import export_model, import_model
+from whyformer.runs.beginning.start import prepare_anew
 from whyformer.runs.load import load_runner, read_recipe
 from whyformer.runs.registry import load_any, task_of
-from whyformer.runs.start import prepare_anew
 from whyformer.runs.train import resume_run, start_run
 from whyformer.training.storage.checkpoint import load_tensors
 from whyformer.training.storage.run import RunFolder

@@ -68,8 +68,8 @@ def _recipe_report(recipe: str, overrides: list[str]) -> "DataReport":
     from whyformer.data.checks.corpora import DataReport, examine_data, told
     from whyformer.data.checks.files import Finding
     from whyformer.errors import TokenizerError
+    from whyformer.runs.beginning.start import prepare_anew
     from whyformer.runs.registry import load_any, load_undecided, task_of
-    from whyformer.runs.start import prepare_anew
     from whyformer.tasks.recipe import require_data
 
     spec, is_a_runs = load_undecided(recipe, overrides, tell)
@@ -125,7 +125,7 @@ def _file_lines(report: "FileReport") -> Iterator[str]:
 
 def _next_lines(report: "FileReport") -> Iterator[str]:
     """The command that may come next, for a file that can be used."""
-    from whyformer.runs.new_recipe import language_model_command
+    from whyformer.runs.beginning.new_recipe import language_model_command
 
     if report.is_refused or report.foreign or not report.columns:
         return

@@ -22,7 +22,7 @@ def init(
     """Write a recipe that fits FILES, each value with its reason."""
     from whyformer.errors import RecipeError
     from whyformer.files import write_text
-    from whyformer.runs.new_recipe import recipe_for
+    from whyformer.runs.beginning.new_recipe import recipe_for
 
     if len(files) > 2:
         raise typer.BadParameter("give one table of pairs, or two texts; put more into one file.")

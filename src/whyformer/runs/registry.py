@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from whyformer.config.defaults import merged
+from whyformer.config.paths import PathKey
 from whyformer.config.recipe_files import Source, differences, read, shipped
 from whyformer.errors import DataError, RecipeError, WhyformerNote
 from whyformer.runs.defaults import decided
@@ -84,10 +85,10 @@ def load_any(
     paths = source.paths(task.recipe_type, overrides) if to_train or not source.written else []
     decisions = task.implied(source.said(overrides))
     overrides = [*overrides, *(decision.override for decision in decisions)]
+    started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]
     with _told_of_data(notes, say):
         if to_train:
-            check_inputs(paths, recipe)
-    started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]
+            _check_files_and_keys(source, task, overrides, paths)
     # A run has written down what it took; what it started from may be gone.
     begun = read_start(started[0]) if started and not source.written else None
     below = None if begun is None else task.taken(begun, started[0])
@@ -124,7 +125,7 @@ def load_undecided(
     notes = source.notes(task.recipe_type, overrides)
     paths = source.paths(task.recipe_type, overrides)
     with _told_of_data(notes, say):
-        check_inputs(paths, recipe)
+        _check_files_and_keys(source, task, overrides, paths)
     said = source.said(overrides)
     decisions = task.implied(said)
     started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]
@@ -135,6 +136,31 @@ def load_undecided(
     for line in (*notes, *decisions, *found):
         say(str(line))
     return task.complete(spec), False
+
+
+def _check_files_and_keys(
+    source: Source, task: AnyTask, overrides: Sequence[str], paths: Sequence[PathKey]
+) -> None:
+    """Refuse files of a recipe that cannot be read, and tell faults of its keys in the same breath.
+
+    Where all files are sound the keys are checked later, when the data have decided what it leaves open.
+
+    Raises:
+        DataError: a file is not there or cannot be read.
+    """
+    try:
+        check_inputs(paths, source.recipe)
+    except DataError as error:
+        started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]
+        if started and run_fault(started[0]):
+            raise  # what it would bring is not known
+        below = task.taken(read_start(started[0]), started[0]) if started else {}
+        open_keys = merged(task.provisional(source.said(overrides)), below)
+        try:
+            source.spec(task.recipe_type, overrides, open_keys or None)
+        except RecipeError as fault:
+            raise DataError(f"{fault}\n{error}") from None
+        raise
 
 
 def _refuse_other_task(source: Source, overrides: Sequence[str]) -> None:

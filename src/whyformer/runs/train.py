@@ -14,11 +14,11 @@ from whyformer.config.recipe_files import read, recipe_text
 from whyformer.errors import DataError, RecipeError
 from whyformer.files import write_text
 from whyformer.machine import Device, automatic_precision, keep_freed_memory
+from whyformer.runs.beginning.start import check_going_on, prepare_anew
 from whyformer.runs.defaults import warmup_decision
 from whyformer.runs.execution import choose_device
 from whyformer.runs.load import open_run
 from whyformer.runs.registry import load_any, task_of
-from whyformer.runs.start import check_going_on, prepare_anew
 from whyformer.tasks.recipe import Recipe
 from whyformer.tasks.task import Prepared
 from whyformer.training.ranks.group import RankGroup
