@@ -4,6 +4,19 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Entering(NamedTuple):
+    """Requests that have been let in, but wait in no queue yet."""
+
+    requests: int = 0
+    size: int = 0
+    """Bytes of their bodies."""
+
+
+NOBODY = Entering()
+"""No request is on its way."""
 
 
 @dataclass(eq=False)
@@ -16,6 +29,8 @@ class Asking:
     """Time (``time.monotonic()``) at which the answer is worth nothing any more."""
     began: float = field(default_factory=time.monotonic)
     """Time at which the request came."""
+    size: int = 0
+    """Bytes of its body, by which what it costs is foretold; 0 where its head does not say."""
     texts: int | None = None
     """Number of texts that the client has sent, where they are asked for in more pieces."""
     is_settled: bool = field(default=False, init=False)

@@ -12,7 +12,7 @@ from torch import Tensor
 from whyformer.analysis.inspection import Inspection, inspect_translation
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import CheckpointError, WhyformerError
-from whyformer.serve.asking import Asking
+from whyformer.serve.asking import NOBODY, Asking, Entering
 from whyformer.serve.batching.figures import Observer, QueueFigures
 from whyformer.serve.batching.lane import Lane
 from whyformer.serve.batching.operation import AnswerT, ItemT, Operation
@@ -122,10 +122,10 @@ class Service:
         """
         self._lane(run).calls.check_room(asking)
 
-    def refusal(self, asking: Asking, entering: int = 0) -> RefusalError | None:
+    def refusal(self, asking: Asking, entering: Entering = NOBODY) -> RefusalError | None:
         """Refusal that a request gets now whichever run it asks; None where one of them may have room.
 
-        So many others are ``entering``: let in, but in no queue yet.
+        Others are ``entering``, let in, but in no queue yet.
         """
         refusal = None
         for name, run in self._runs.items():

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from serve.batching.toys import Gated, asking
-from whyformer.serve.asking import Asking
+from whyformer.serve.asking import Asking, Entering
 from whyformer.serve.batching.lane import Lane
 from whyformer.serve.batching.queue import LONGEST_RETRY, QueueLimits, WorkQueue
 from whyformer.serve.batching.work import AnyWork, Call, QueuedWork
@@ -267,9 +267,9 @@ class Clock:
     now: float = 1000.0
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
-    def come(self, queue: WorkQueue, items: int, seconds: float | None = None) -> AnyWork:
+    def come(self, queue: WorkQueue, items: int, seconds: float | None = None, size: int = 0) -> AnyWork:
         """Let a request of so many ``items``, 100 tokens each, come that has so many ``seconds``."""
-        who = Asking("a", None if seconds is None else self.now + seconds, self.now)
+        who = Asking("a", None if seconds is None else self.now + seconds, self.now, size)
         work = QueuedWork(OPERATION, ["a"] * items, who, self.loop)
         queue.admit(work)
         return work
@@ -296,16 +296,44 @@ def learnt(clock: Clock, limits: QueueLimits, seconds: float) -> WorkQueue:
 
 @pytest.mark.parametrize(
     ("limits", "fitting"),
-    [(QueueLimits(requests=5), 3), (QueueLimits(tokens=300), 4)],
+    [(QueueLimits(requests=5), 3), (QueueLimits(tokens=700), 5)],
     ids=["count", "cost"],
 )
 def test_those_on_their_way_need_room_too(clock: Clock, limits: QueueLimits, fitting: int) -> None:
-    """Two requests of 100 tokens wait; those before them made others count as 27 each."""
-    queue = learnt(clock, limits, 0.0)
+    """Two requests of 100 tokens wait, whose 50 bytes each tell what those of the next ones mean."""
+    queue = WorkQueue(limits, 1)
     for _ in range(2):
-        clock.come(queue, 1)
-    has_room = [queue.refusal(Asking("a"), entering) is None for entering in range(7)]
-    assert has_room == [entering < fitting for entering in range(7)]
+        clock.come(queue, 1, size=50)
+    next_one = Asking("a", size=50)
+    has_room = [queue.refusal(next_one, Entering(count, 50 * count)) is None for count in range(7)]
+    assert has_room == [count < fitting for count in range(7)]
+
+
+def test_large_requests_before_do_not_make_small_ones_large(clock: Clock) -> None:
+    queue = WorkQueue(QueueLimits(tokens=4000), 1)
+    for _ in range(20):
+        clock.come(queue, 32, size=3200)
+        while (call := queue.take(0)) is not None:
+            queue.done(call, 0.0)
+    # 64 of 100 tokens on their way have room; as lists of 32 only one would have.
+    small = Asking("a", size=100)
+    assert queue.refusal(small, Entering(30, 30 * 100)) is None
+    assert queue.refusal(small, Entering(40, 40 * 100)) is not None
+
+
+def test_a_list_that_has_no_room_is_refused_by_its_size(clock: Clock) -> None:
+    """Before anybody reads it; what says no size is looked at when it is there."""
+    queue = WorkQueue(QueueLimits(tokens=4000), 1)
+    clock.come(queue, 32, size=3200)
+    assert queue.refusal(Asking("a", size=3200)) is not None
+    assert queue.refusal(Asking("a", size=700)) is None
+    assert queue.refusal(Asking("a")) is None
+    call = queue.take(0)
+    assert call is not None
+    queue.leave(call.parts[0].work)
+    queue.done(call, 0.0)
+    # Of an empty queue nobody knows better by a size alone.
+    assert queue.refusal(Asking("a", size=1_000_000)) is None
 
 
 def test_who_could_not_be_done_in_time_is_refused_at_once_and_told_when_to_come(clock: Clock) -> None:

@@ -19,6 +19,7 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import DataError
+from whyformer.serve.asking import Asking, Entering
 from whyformer.serve.batching.figures import Observer
 from whyformer.serve.gate.dialect import Dialects
 from whyformer.serve.gate.doorway import Doorway
@@ -30,7 +31,7 @@ from whyformer.serve.operation.limits import Limits
 from whyformer.serve.operation.metrics import ServiceMetrics
 from whyformer.serve.operation.settings import Settings
 from whyformer.serve.refusals import DrainingError, OverloadedError, RefusalError, RequestTooLargeError
-from whyformer.serve.service import Asking, HostedRun, Service
+from whyformer.serve.service import HostedRun, Service
 from whyformer.tasks.task import Runner
 
 
@@ -63,13 +64,13 @@ def test_queues_are_measured_where_they_can_be_watched():
 
 
 def test_whoever_is_on_the_way_to_a_queue_counts_until_settled():
-    counts = list[int]()
+    counts = list[Entering]()
     lifecycle, settings = Lifecycle(), Settings(Hosts("127.0.0.1", (), ()))
     metrics = ServiceMetrics(Service([]), lifecycle)
     shedder = LoadShedder(
         Dialects([]), settings, lifecycle, metrics, lambda _, entering: counts.append(entering)
     )
-    one, two, settled = (Asking(name) for name in ("one", "two", "settled"))
+    one, two, settled = (Asking(name, size=size) for name, size in (("one", 10), ("two", 30), ("settled", 7)))
     settled.settle()
     for asking in (one, two, settled):
         shedder.enter(asking)
@@ -77,7 +78,7 @@ def test_whoever_is_on_the_way_to_a_queue_counts_until_settled():
         assert shedder.refusal(two) is None
         leaving.settle()
     assert shedder.refusal(two) is None
-    assert counts == [2, 1, 1, 0]
+    assert counts == [(2, 40), (1, 30), (1, 30), (0, 0)]
 
 
 def test_few_enter_in_each_turn_of_the_loop_and_in_their_order():
@@ -116,7 +117,7 @@ def test_a_long_way_to_the_queue_is_refused_at_the_head():
     lifecycle = Lifecycle()
     left = list[float]()
 
-    def refusal(asking: Asking, _: int) -> None:
+    def refusal(asking: Asking, _: Entering) -> None:
         assert asking.deadline is not None
         left.append(asking.deadline - asking.began)
 

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import CheckpointError
+from whyformer.serve.asking import NOBODY, Asking, Entering
 from whyformer.serve.gate.dialect import Dialect
 from whyformer.serve.gate.server import open_listener
 from whyformer.serve.key_file import read_keys
@@ -30,7 +31,7 @@ from whyformer.serve.operation.logs import start_logging
 from whyformer.serve.operation.settings import Settings
 from whyformer.serve.protocols.asking import noted_asking
 from whyformer.serve.refusals import OverloadedError, RefusalError
-from whyformer.serve.service import Asking, HostedRun, Service
+from whyformer.serve.service import HostedRun, Service
 from whyformer.serve.start import serve_at
 from whyformer.tasks.output import TextOutput
 from whyformer.tasks.task import Runner
@@ -46,7 +47,7 @@ class TinyService(Service):
     is_full: ClassVar[bool] = False
 
     @override
-    def refusal(self, asking: Asking, entering: int = 0) -> RefusalError | None:
+    def refusal(self, asking: Asking, entering: Entering = NOBODY) -> RefusalError | None:
         return OverloadedError("too much.", retry_after=3) if TinyService.is_full else None
 
     @override

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from whyformer.decoding.stopping import Wanted
-from whyformer.serve.asking import Asking
+from whyformer.serve.asking import NOBODY, Asking, Entering
 from whyformer.serve.batching.figures import Observer, QueueFigures
 from whyformer.serve.batching.operation import AnswerT, ItemT, Operation
 from whyformer.serve.batching.queue import QueueLimits, WorkQueue
@@ -49,8 +49,8 @@ class Lane:
         """Refuse what would be refused however small it is; see ``WorkQueue.check_room``."""
         self._queue.check_room(asking)
 
-    def refusal(self, asking: Asking, entering: int = 0) -> RefusalError | None:
-        """Refusal that any request would get now; see ``WorkQueue.refusal``."""
+    def refusal(self, asking: Asking, entering: Entering = NOBODY) -> RefusalError | None:
+        """Refusal that ``asking`` would get now; see ``WorkQueue.refusal``."""
         return self._queue.refusal(asking, entering)
 
     async def ask(

@@ -1,22 +1,22 @@
-"""Pace: the time that each of many takes, as measured of late."""
+"""Paces: what each of many takes, as measured of late."""
 
 MEMORY = 0.9
-"""Share that a measured pace or size keeps of what it was before."""
+"""Share that what was measured keeps each time that something new is."""
 
 
 class Pace:
-    """Seconds that each takes of what is counted: a token, or a request."""
+    """Amount that each takes of what is counted: seconds of a token or a request, tokens of a byte."""
 
     def __init__(self) -> None:
         self._count = 0.0
-        self._spent = 0.0
+        self._amount = 0.0
 
-    def learn(self, count: int, seconds: float) -> None:
-        """Take note that so many took so many ``seconds`` together."""
+    def learn(self, count: int, amount: float) -> None:
+        """Take note that so many took this ``amount`` together."""
         self._count = MEMORY * self._count + count
-        self._spent = MEMORY * self._spent + seconds
+        self._amount = MEMORY * self._amount + amount
 
     @property
-    def seconds(self) -> float:
-        """Time of one; 0 while nothing is known."""
-        return self._spent / self._count if self._count else 0.0
+    def each(self) -> float:
+        """Amount of one; 0 while nothing is known."""
+        return self._amount / self._count if self._count else 0.0

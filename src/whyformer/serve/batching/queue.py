@@ -5,10 +5,10 @@ import threading
 import time
 from dataclasses import dataclass
 
-from whyformer.serve.asking import Asking
+from whyformer.serve.asking import NOBODY, Asking, Entering
 from whyformer.serve.batching.figures import QueueFigures
 from whyformer.serve.batching.operation import Operation
-from whyformer.serve.batching.pace import MEMORY, Pace
+from whyformer.serve.batching.pace import Pace
 from whyformer.serve.batching.work import AnyWork, Call, WorkPart
 from whyformer.serve.refusals import (
     DeadlinePassedError,
@@ -56,7 +56,7 @@ class WorkQueue:
         self._works: dict[AnyWork, None] = {}
         self._alike: dict[Operation[object, object, object], dict[AnyWork, None]] = {}
         self._pace = Pace()
-        self._mean_cost = 0.0
+        self._cost_of_byte = Pace()
         self._figures = QueueFigures()
 
     def figures(self) -> QueueFigures:
@@ -78,16 +78,17 @@ class WorkQueue:
             self._works[work] = None
             self._alike.setdefault(work.operation, {})[work] = None
             self._figures.enter(len(work.items), cost)
-            self._mean_cost = MEMORY * self._mean_cost + (1 - MEMORY) * cost
+            self._cost_of_byte.learn(work.asking.size, cost if work.asking.size else 0)
             self._lock.notify()
 
-    def refusal(self, asking: Asking, entering: int = 0) -> RefusalError | None:
-        """Refusal that any request of ``asking`` would get now, however small; it counts as none.
+    def refusal(self, asking: Asking, entering: Entering = NOBODY) -> RefusalError | None:
+        """Refusal that ``asking`` would get now, as far as its size tells; it counts as none.
 
-        So many others are ``entering``: on their way here, each as large as those before, as far as is known.
+        What it and those ``entering`` before it cost is foretold by what a byte has cost of late.
         """
         with self._lock:
-            return self._refusal(1, asking, entering)
+            foretold = min(self._foretold(1, asking.size), self._limits.tokens)
+            return self._refusal(foretold, asking, entering)
 
     def check_room(self, asking: Asking) -> None:
         """Refuse a request that would be refused however small it is, before anybody works on it.
@@ -105,7 +106,7 @@ class WorkQueue:
             self._figures.count(refusal.reason)
             raise refusal
 
-    def _refusal(self, cost: int, asking: Asking, entering: int = 0) -> RefusalError | None:
+    def _refusal(self, cost: int, asking: Asking, entering: Entering = NOBODY) -> RefusalError | None:
         limits, figures = self._limits, self._figures
         if cost > limits.tokens:
             return RequestTooLargeError(
@@ -116,11 +117,11 @@ class WorkQueue:
         left = math.inf if deadline is None else deadline - time.monotonic()
         if left <= 0:
             return DeadlinePassedError("the time for this request was over before it began.")
-        coming = round(entering * self._mean_cost)
+        coming = self._foretold(*entering)
         outstanding = figures.waiting_tokens + figures.running_tokens + coming
         ahead = self._seconds(outstanding)
         is_full = (
-            len(self._works) + entering >= limits.requests
+            len(self._works) + entering.requests >= limits.requests
             or figures.waiting_tokens + coming + cost > limits.tokens
             or ahead > limits.seconds
         )
@@ -130,9 +131,13 @@ class WorkQueue:
             return None
         return overloaded(ahead)
 
+    def _foretold(self, requests: int, size: int) -> int:
+        """Tokens of ``requests`` whose bodies have ``size`` bytes together, one each at least."""
+        return max(requests, round(size * self._cost_of_byte.each))
+
     def _seconds(self, tokens: int) -> float:
         """Time that all workers need for so many tokens, as measured; 0 while nothing is known."""
-        return tokens * self._pace.seconds / self._workers
+        return tokens * self._pace.each / self._workers
 
     def leave(self, work: AnyWork) -> None:
         """Throw out what waits of ``work``, and let the calls that compute the rest know."""

@@ -25,7 +25,7 @@ class Doorway:
     @property
     def seconds(self) -> float:
         """Time that it takes to get through, by what it took of late."""
-        return len(self._waiting) * self._pace.seconds
+        return len(self._waiting) * self._pace.each
 
     async def enter(self) -> None:
         """Wait for one's turn."""

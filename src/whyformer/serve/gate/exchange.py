@@ -13,6 +13,8 @@ from whyformer.serve.refusals import InvalidRequestError, RefusalError, RequestT
 from whyformer.serve.service import Asking
 
 _ID = re.compile("[!-~]{1,128}")
+_DIGITS = 19
+"""Digits of a length that nobody sends."""
 # How long a refused client may go on sending, so that it reads the refusal before the connection ends.
 _LINGER_SECONDS = 2.0
 SMALL_BODY = 2**16
@@ -34,6 +36,9 @@ def given_id(given: str) -> str | None:
 def new_asking(headers: Headers, patience: float | None) -> Asking:
     """The asking of a request with ``headers``, by the id in them if that can be kept."""
     asking = Asking(given_id(headers.get("x-request-id", "")) or secrets.token_hex(8))
+    length = headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and len(length) < _DIGITS:
+        asking.size = int(length)
     if patience is not None:
         asking.deadline = asking.began + patience
     return asking

@@ -8,13 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import NamedTuple
 
 from starlette.datastructures import Headers
 
-from whyformer.serve.asking import Asking
+from whyformer.serve.asking import NOBODY, Asking, Entering
 from whyformer.serve.batching.queue import overloaded
 from whyformer.serve.gate.dialect import Dialect, Dialects
 from whyformer.serve.gate.doorway import Doorway
@@ -28,8 +28,8 @@ from whyformer.serve.refusals import RefusalError
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 """Headers as they came, their names in small letters."""
-RoomCheck = Callable[[Asking, int], RefusalError | None]
-"""Teller of why any work would be refused now, where so many others have been let in and wait nowhere yet."""
+RoomCheck = Callable[[Asking, Entering], RefusalError | None]
+"""Teller of why a request would be refused now, where others have been let in and wait nowhere yet."""
 
 _TOLD_SECONDS = 1.0
 _DOORWAY_SECONDS = 0.5
@@ -51,8 +51,8 @@ class LoadShedder:
     """Decides by a request's head whether any queue may take it, and counts those that none does.
 
     A refusal by way of ASGI costs many times as much processor time, which the engine lacks then. Requests
-    that have been let in, but wait in no queue yet, are taken for as large as others were of late: of a burst
-    no more pass than have room.
+    that have been let in, but wait in no queue yet, are taken to cost what bytes cost of late: of a burst no
+    more pass than have room.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class LoadShedder:
         self._metrics = metrics
         self._refusal = refusal
         self._doorway = Doorway()
-        self._entering = 0
+        self._entering = NOBODY
         self._untold = Counter[tuple[str, str]]()
         self._answers = dict[tuple[str, str, int | None], tuple[bytes, bytes]]()
         # The names are clients', so what is remembered of them is bounded.
@@ -78,7 +78,7 @@ class LoadShedder:
         self._plain = dialects.plain
 
     def refusal(self, asking: Asking) -> RefusalError | None:
-        """Refusal that any request gets now; None if there may be room."""
+        """Refusal that ``asking`` gets now; None if there may be room."""
         way, deadline = self._doorway.seconds, asking.deadline
         if way > _DOORWAY_SECONDS:
             return overloaded(way)
@@ -92,8 +92,8 @@ class LoadShedder:
     def enter(self, asking: Asking) -> None:
         """Count ``asking``, whose body is there, as on its way to a queue, until it is settled."""
         if not asking.is_settled:
-            self._entering += 1
-            asking.when_settled = self._settle
+            self._enter(1, asking.size)
+            asking.when_settled = partial(self._enter, -1, -asking.size)
 
     async def pass_doorway(self, asking: Asking) -> None:
         """Wait until ``asking`` may do what comes before the queue, if its body is there.
@@ -122,6 +122,7 @@ class LoadShedder:
             given_id(values.get(b"x-request-id", b"").decode("latin-1")) or secrets.token_hex(8),
             None if patience is None else now + patience,
             now,
+            int(values.get(b"content-length", b"0")),
         )
         refusal = self.refusal(asking)
         return asking if refusal is None else Shed(dialect, refusal, asking.id)
@@ -146,8 +147,8 @@ class LoadShedder:
             log("refused", {"protocol": protocol, "refused": reason, "requests": count}, logging.INFO)
         self._untold.clear()
 
-    def _settle(self) -> None:
-        self._entering -= 1
+    def _enter(self, requests: int, size: int) -> None:
+        self._entering = Entering(self._entering.requests + requests, self._entering.size + size)
 
     def _is_usual(self, values: dict[bytes, bytes]) -> bool:
         length = values.get(b"content-length", b"0")
