@@ -108,7 +108,7 @@ def test_one_line_in_is_one_line_out_even_if_the_model_writes_a_line_end(
 ):
     from whyformer.data.tokenizers.tokenizer import Tokenizer
 
-    monkeypatch.setattr(Tokenizer, "decode", lambda self, ids: "a\nb")
+    monkeypatch.setattr(Tokenizer, "decode_all", lambda self, sentences: ["a\nb" for _ in sentences])
     assert translate("0 1").stdout == "a b\n"
     assert json.loads(translate("0 1", "--json").stdout)["translations"][0]["text"] == "a\nb"
 

@@ -35,7 +35,11 @@ ADDITIONS: dict[str, dict[str, Any]] = {
     "value_residual.kind": {"value_residual": {"kind": "first_layer"}},
     **{f"block.{field}": {"block": change} for field, change in IN_BLOCKS.items()},
 }
-NATIVE = {field for field in ADDITIONS if field.endswith(("query_key_norm", "gate", "value_residual.kind"))}
+NATIVE = {
+    field
+    for field in ADDITIONS
+    if field.endswith(("query_key_norm", "gate", "value_residual.kind", "block.placement.kind"))
+}
 """Parts that the native engine has, too."""
 
 
