@@ -9,7 +9,7 @@ from typing import Any
 
 from whyformer.config.defaults import merged
 from whyformer.config.paths import PathKey
-from whyformer.config.recipe_files import Source, differences, read, shipped
+from whyformer.config.recipe_files import RecipeLayer, Source, differences, read, shipped
 from whyformer.errors import DataError, RecipeError, WhyformerNote
 from whyformer.runs.defaults import decided
 from whyformer.runs.inputs import check_inputs, run_fault
@@ -85,13 +85,13 @@ def load_any(
     paths = source.paths(task.recipe_type, overrides) if to_train or not source.written else []
     decisions = task.implied(source.said(overrides))
     overrides = [*overrides, *(decision.override for decision in decisions)]
-    started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]
+    started = _start_of(paths)
     with _told_of_data(notes, say):
         if to_train:
             _check_files_and_keys(source, task, overrides, paths)
     # A run has written down what it took; what it started from may be gone.
-    begun = read_start(started[0]) if started and not source.written else None
-    below = None if begun is None else task.taken(begun, started[0])
+    begun = read_start(started) if started is not None and not source.written else None
+    below = None if begun is None or started is None else task.taken(begun, started)
     with _told_of_data(notes, say):
         if to_train:
             spec, by_data = decided(task, source, overrides, below)
@@ -126,13 +126,10 @@ def load_undecided(
     paths = source.paths(task.recipe_type, overrides)
     with _told_of_data(notes, say):
         _check_files_and_keys(source, task, overrides, paths)
-    said = source.said(overrides)
-    decisions = task.implied(said)
-    started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]
-    below = task.taken(read_start(started[0]), started[0]) if started else {}
-    provisional = merged(task.provisional(said), below)
+    decisions = task.implied(source.said(overrides))
+    provisional = _provisional(source, task, overrides, paths)
     changes = [*overrides, *(decision.override for decision in decisions)]
-    spec, found = task.found(source.spec(task.recipe_type, changes, provisional or None))
+    spec, found = task.found(source.spec(task.recipe_type, changes, provisional))
     for line in (*notes, *decisions, *found):
         say(str(line))
     return task.complete(spec), False
@@ -151,16 +148,32 @@ def _check_files_and_keys(
     try:
         check_inputs(paths, source.recipe)
     except DataError as error:
-        started = [path for key, path, holds in paths if (key, holds) == ("start", "run")]
-        if started and run_fault(started[0]):
+        started = _start_of(paths)
+        if started is not None and run_fault(started):
             raise  # what it would bring is not known
-        below = task.taken(read_start(started[0]), started[0]) if started else {}
-        open_keys = merged(task.provisional(source.said(overrides)), below)
         try:
-            source.spec(task.recipe_type, overrides, open_keys or None)
+            source.spec(task.recipe_type, overrides, _provisional(source, task, overrides, paths))
         except RecipeError as fault:
             raise DataError(f"{fault}\n{error}") from None
         raise
+
+
+def _start_of(paths: Sequence[PathKey]) -> Path | None:
+    """Folder of the run that a recipe starts from."""
+    return next((path for key, path, holds in paths if (key, holds) == ("start", "run")), None)
+
+
+def _provisional(
+    source: Source, task: AnyTask, overrides: Sequence[str], paths: Sequence[PathKey]
+) -> RecipeLayer | None:
+    """Keys that stand where a recipe says nothing and its data have not decided; None if there are none.
+
+    Raises:
+        RecipeError: what it starts from is no run.
+    """
+    started = _start_of(paths)
+    below = {} if started is None else task.taken(read_start(started), started)
+    return merged(task.provisional(source.said(overrides)), below) or None
 
 
 def _refuse_other_task(source: Source, overrides: Sequence[str]) -> None:

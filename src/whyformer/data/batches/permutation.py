@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDS = 6
-_GOLDEN = 0x9E3779B97F4A7C15
+GOLDEN = 0x9E3779B97F4A7C15
+"""Step between keys that are then finalised: SplitMix64's."""
 
 
 def finalised(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -67,4 +68,4 @@ def _network(
 
 def _drawn(numbers: NDArray[np.uint64], keys: NDArray[np.uint64], number: int) -> NDArray[np.uint64]:
     with np.errstate(over="ignore"):
-        return finalised(finalised(numbers + np.uint64((number + 1) * _GOLDEN % 2**64)) ^ keys)
+        return finalised(finalised(numbers + np.uint64((number + 1) * GOLDEN % 2**64)) ^ keys)

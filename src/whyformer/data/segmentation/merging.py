@@ -8,7 +8,7 @@ S symbols of all rows · C candidates, neighbours that a merge joins · V vocabu
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,16 @@ IdArray = NDArray[np.int64]
 Kept = Callable[[IdArray, int], NDArray[np.bool_]]
 """Whether candidates stay, of the places (C,) of their left symbols and the number of the round. A place is
 that of the symbol's first character among all characters of all rows."""
+
+
+class Spelled(NamedTuple):
+    """Rows in symbols, end to end."""
+
+    symbols: IdArray
+    """(S,)"""
+    row_of: IdArray
+    """(S,) row of each, ascending."""
+    rows: int
 
 
 def can_merge(tokenizer: Tokenizer) -> bool:
@@ -86,19 +96,19 @@ class Merges:
         """The symbols of a row of pieces."""
         return self._of(np.array(row, dtype=np.int64))[0].tolist()
 
-    def lengths(self, rows: Sequence[Sequence[int]]) -> IdArray:
-        """(rows,) number of symbols of each of ``rows``."""
-        return np.array([self._counts[np.array(row, dtype=np.int64)].sum() for row in rows], dtype=np.int64)
+    def spell(self, rows: Sequence[Sequence[int]]) -> Spelled:
+        """The symbols of all ``rows``."""
+        lengths = np.array([*map(len, rows)], dtype=np.int64)
+        symbols, of_each = self._of(np.array([id for row in rows for id in row], dtype=np.int64))
+        return Spelled(symbols, np.repeat(np.repeat(np.arange(len(rows)), lengths), of_each), len(rows))
 
-    def __call__(self, rows: Sequence[Sequence[int]], kept: Kept | None = None) -> list[list[int]]:
-        """Spell each of ``rows`` in symbols and merge them; equal to :func:`reference_merged` row by row.
+    def merged(self, spelled: Spelled, kept: Kept | None = None) -> list[list[int]]:
+        """The pieces of each row that was ``spelled``; equal to :func:`reference_merged` row by row.
 
         Words are merged side by side, one merge of each word in a round: what a round does to one of them
         depends on no other. ``kept`` of None leaves nothing out.
         """
-        lengths = np.array([*map(len, rows)], dtype=np.int64)
-        symbols, of_each = self._of(np.array([id for row in rows for id in row], dtype=np.int64))
-        row_of = np.repeat(np.repeat(np.arange(len(rows)), lengths), of_each)
+        symbols, row_of = spelled.symbols.copy(), spelled.row_of
         opens = self._opens[symbols]
         opens[1:] |= row_of[1:] != row_of[:-1]
         word_of = np.cumsum(opens) - 1
@@ -107,7 +117,7 @@ class Merges:
         while len(open_places):
             open_places = self._round(symbols, stands, word_of, open_places, kept, number)
             number += 1
-        ends = np.cumsum(np.bincount(row_of[stands], minlength=len(rows)))
+        ends = np.cumsum(np.bincount(row_of[stands], minlength=spelled.rows))
         return [row.tolist() for row in np.split(symbols[stands], ends[:-1])]
 
     def _round(

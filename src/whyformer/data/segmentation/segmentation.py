@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whyformer.data.batches.permutation import finalised, key_of
+from whyformer.data.batches.permutation import GOLDEN, finalised, key_of
 from whyformer.data.segmentation.merging import IdArray, Merges, can_merge
 from whyformer.data.tokenizers.pair import TokenizerPair
 from whyformer.errors import TokenizerError
@@ -20,7 +20,7 @@ from whyformer.spec import Spec
 
 # Keeps these draws apart from others that begin with the same seed.
 _SALT = 0xB9E
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_STEP = np.uint64(GOLDEN)
 
 PieceRows = Sequence[Sequence[int]]
 """Texts as ids of pieces, special tokens left out."""
@@ -120,20 +120,20 @@ class DroppedMerges:
     def __call__(self, rows: PieceRows, numbers: IdArray, epoch: int) -> PieceRows:
         """Cut ``rows`` anew, which are the texts ``numbers`` (rows,) of the data."""
         base = key_of([_SALT, self.seed, epoch, self.side])
-        counts = self.merges.lengths(rows)
-        row_of, ends = np.repeat(np.arange(len(rows)), counts), np.cumsum(counts)
-        within = (np.arange(counts.sum()) - (ends - counts)[row_of]).astype(np.uint64)
+        spelled = self.merges.spell(rows)
+        row_of, first = spelled.row_of, np.searchsorted(spelled.row_of, np.arange(len(rows)))
+        within = (np.arange(len(row_of)) - first[row_of]).astype(np.uint64)
         with np.errstate(over="ignore"):
-            keys = finalised(numbers.astype(np.uint64) * _GOLDEN + base)
-            keys = finalised(keys[row_of] + within * _GOLDEN)
+            keys = finalised(numbers.astype(np.uint64) * _STEP + base)
+            keys = finalised(keys[row_of] + within * _STEP)
 
         def kept(places: IdArray, number: int) -> NDArray[np.bool_]:
             with np.errstate(over="ignore"):
-                drawn = finalised(keys[places] + np.array([number], dtype=np.uint64) * _GOLDEN)
+                drawn = finalised(keys[places] + np.array([number], dtype=np.uint64) * _STEP)
             # The upper 53 bits, as numbers from 0 to 1.
             return (drawn >> np.uint64(11)).astype(np.float64) * 2.0**-53 >= self.rate
 
-        drawn = self.merges(rows, kept)
+        drawn = self.merges.merged(spelled, kept)
         return [new if len(new) <= self.longest else old for old, new in zip(rows, drawn, strict=True)]
 
 

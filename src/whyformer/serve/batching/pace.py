@@ -1,6 +1,6 @@
 """Paces: what each of many takes, as measured of late."""
 
-MEMORY = 0.9
+_MEMORY = 0.9
 """Share that what was measured keeps each time that something new is."""
 
 
@@ -13,8 +13,8 @@ class Pace:
 
     def learn(self, count: int, amount: float) -> None:
         """Take note that so many took this ``amount`` together."""
-        self._count = MEMORY * self._count + count
-        self._amount = MEMORY * self._amount + amount
+        self._count = _MEMORY * self._count + count
+        self._amount = _MEMORY * self._amount + amount
 
     @property
     def each(self) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from whyformer.data.batches.permutation import finalised
+from whyformer.data.batches.permutation import GOLDEN, finalised
 
 
 def random_keys(seed: int, first: int, count: int) -> NDArray[np.uint64]:
@@ -15,9 +15,9 @@ def random_keys(seed: int, first: int, count: int) -> NDArray[np.uint64]:
 
     As SplitMix64 does it, so that no state has to be kept.
     """
-    start = (seed * 0xD1342543DE82EF95 + first * 0x9E3779B97F4A7C15) % 2**64
+    start = (seed * 0xD1342543DE82EF95 + first * GOLDEN) % 2**64
     with np.errstate(over="ignore"):
-        return finalised(np.uint64(start) + np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+        return finalised(np.uint64(start) + np.arange(count, dtype=np.uint64) * np.uint64(GOLDEN))
 
 
 @dataclass
