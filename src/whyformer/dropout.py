@@ -20,19 +20,26 @@ class Dropout(nn.Module):
     def __init__(self, probability: float) -> None:
         super().__init__()
         self.probability = probability
+        self.share = 1.0
+        """Share of the probability that counts for now: see ``training.optimization.dropout``."""
+
+    @property
+    def rate(self) -> float:
+        """The probability by which elements are dropped for now."""
+        return self.probability * self.share
 
     @property
     def acts(self) -> bool:
         """Whether anything is dropped at all: in training only."""
-        return self.training and self.probability > 0.0
+        return self.training and self.rate > 0.0
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop elements of ``x`` (any shape) in training; the identity otherwise."""
         if not self.acts:
             return x
         if not on_cpu(x):
-            return F.dropout(x, self.probability)
-        return x * keep_mask(x, self.probability)
+            return F.dropout(x, self.rate)
+        return x * keep_mask(x, self.rate)
 
     def extra_repr(self) -> str:
         """Show the probability when printed."""

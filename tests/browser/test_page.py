@@ -178,6 +178,11 @@ def settings_of(**said: object) -> SearchSpec:
         (settings_of(kind="beam", size=3), {"kind": "beam", "size": 3, "length_penalty": 0.6}, None),
         (settings_of(kind="beam", size=12), {"kind": "beam", "size": 12}, "size is 12"),
         (settings_of(kind="beam", coverage_penalty=0.4), {"kind": "beam"}, "coverage_penalty is 0.4"),
+        (
+            settings_of(kind="beam", ranking={"kind": "minimum_bayes_risk"}),
+            {"kind": "beam"},
+            "ranking is minimum_bayes_risk",
+        ),
         (settings_of(kind="greedy", prefix=(5, 6)), {"kind": "greedy"}, r"prefix is \[5, 6\]"),
         (
             settings_of(kind="greedy", openings=((5,), (6,))),
@@ -196,7 +201,7 @@ def test_what_a_page_leaves_out_of_the_search_is_told(
         with pytest.warns(WhyformerNote, match=rf"decoding\.{field} in the recipe, which the page does not"):
             found = page._decoding(settings)
     assert {**found, **kept, **COMMON} == found
-    assert not {"coverage_penalty", "prefix", "openings", "temperature", "samples"} & {*found}
+    assert not {"coverage_penalty", "ranking", "prefix", "openings", "temperature", "samples"} & {*found}
 
 
 def test_examples_are_never_bought_by_reading_all_training_data(tmp_path: Path):

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyformer.decoding.ranking import highest
-from whyformer.decoding.scorer import Scorer, coverage_penalty, length_penalty
+from whyformer.decoding.ranking.highest import highest
+from whyformer.decoding.ranking.scorer import Scorer, coverage_penalty, length_penalty
 
 
 def test_length_penalty_by_hand():

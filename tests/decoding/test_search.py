@@ -10,8 +10,8 @@ import torch
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
+from whyformer.decoding.ranking.scorer import Scorer
 from whyformer.decoding.sampling import SamplingSpec
-from whyformer.decoding.scorer import Scorer
 from whyformer.special_tokens import BOS, EOS, UNK
 
 SENTENCES = [(4, 5, 4), (5,), (4, 4, 5, 5), (6, 4)]

@@ -19,6 +19,7 @@ from engines.toy_models import MODELS, UNTIED, VOCABULARY, made, sentences
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
+from whyformer.decoding.ranking.order import MinimumBayesRisk
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.decoding.stopping import Wanted
@@ -123,6 +124,7 @@ def test_it_stops_at_the_end_mark_and_at_the_limit(native: Path):
         BeamSpec(longest_extra=3, size=40, n_best=40),
         BeamSpec(longest_extra=5, size=1, length_penalty=0.0),
         BeamSpec(longest_extra=5, coverage_penalty=0.2),
+        BeamSpec(longest_extra=5, size=5, n_best=2, ranking=MinimumBayesRisk()),
         SamplingSpec(longest_extra=5, samples=3, top_k=9),
     ],
 )

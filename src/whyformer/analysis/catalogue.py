@@ -19,6 +19,7 @@ from whyformer.attention.score import ScoreSpec
 from whyformer.data.segmentation.segmentation import SegmentationSpec
 from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.decoding.ctc.search import CTCSearchSpec
+from whyformer.decoding.ranking.order import RankingSpec
 from whyformer.decoding.search import SearchSpec
 from whyformer.errors import bare_complaint
 from whyformer.models.streaming.encoder import FrontSpec
@@ -31,6 +32,7 @@ from whyformer.nn.stack import StackSpec
 from whyformer.nn.streaming.chunking import ChunkingSpec
 from whyformer.position.positions import PositionSpec
 from whyformer.spec import Spec
+from whyformer.training.optimization.dropout import DropoutScheduleSpec
 from whyformer.training.optimization.optimizer import OptimizerSpec
 from whyformer.training.optimization.schedule import ScheduleSpec
 
@@ -88,10 +90,12 @@ _UNIONS: dict[str, object] = {
     "feed_forward": FeedForwardSpec,
     "recurrence": RecurrenceSpec,
     "schedule": ScheduleSpec,
+    "dropout_schedule": DropoutScheduleSpec,
     "optimizer": OptimizerSpec,
     "tokenizer": TokenizerSpec,
     "segmentation": SegmentationSpec,
     "decoding": SearchSpec,
+    "ranking": RankingSpec,
     "front": FrontSpec,
     "chunking": ChunkingSpec,
     "ctc_search": CTCSearchSpec,
@@ -169,10 +173,12 @@ _REST = (
     "embedding",
     "loss",
     "schedule",
+    "dropout_schedule",
     "optimizer",
     "tokenizer",
     "segmentation",
     "decoding",
+    "ranking",
     "front",
     "chunking",
     "ctc_search",

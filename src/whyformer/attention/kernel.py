@@ -50,7 +50,7 @@ def fused(
         key,
         value,
         attn_mask=penalty,
-        dropout_p=dropout.probability if dropout.acts else 0.0,
+        dropout_p=dropout.rate if dropout.acts else 0.0,
         is_causal=mask.is_plain_causal and bias is None,
         scale=1.0,
     )

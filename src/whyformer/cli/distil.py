@@ -16,6 +16,7 @@ from whyformer.cli.options import (
     LengthPenaltyOption,
     NoRepeatOption,
     PrecisionOption,
+    RankingOption,
     RunArgument,
     SampleOption,
     SeedOption,
@@ -64,6 +65,7 @@ def distil(
     seed: SeedOption = None,
     length_penalty: LengthPenaltyOption = None,
     coverage_penalty: CoveragePenaltyOption = None,
+    ranking: RankingOption = None,
     no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
     """Translate the training sources of RUN, for a smaller model.
@@ -84,6 +86,7 @@ def distil(
         seed,
         length_penalty,
         coverage_penalty,
+        ranking,
         no_repeat_ngram,
     )
     from whyformer.machine import keep_freed_memory

@@ -17,6 +17,7 @@ from whyformer.cli.options import (
     LengthPenaltyOption,
     NoRepeatOption,
     PrecisionOption,
+    RankingOption,
     RunArgument,
     SampleOption,
     SeedOption,
@@ -89,6 +90,7 @@ def evaluate(
     seed: SeedOption = None,
     length_penalty: LengthPenaltyOption = None,
     coverage_penalty: CoveragePenaltyOption = None,
+    ranking: RankingOption = None,
     no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
     """Score a run on its test sets, or on yours.
@@ -112,6 +114,7 @@ def evaluate(
         seed,
         length_penalty,
         coverage_penalty,
+        ranking,
         no_repeat_ngram,
     )
     from whyformer.machine import keep_freed_memory

@@ -13,6 +13,7 @@ from whyformer.cli.options import (
     GreedyOption,
     LengthPenaltyOption,
     NoRepeatOption,
+    RankingOption,
     RunArgument,
     SampleOption,
     SeedOption,
@@ -61,6 +62,7 @@ def generate(
     seed: SeedOption = None,
     length_penalty: LengthPenaltyOption = None,
     coverage_penalty: CoveragePenaltyOption = None,
+    ranking: RankingOption = None,
     no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
     """Write on from PROMPT.
@@ -79,6 +81,7 @@ def generate(
         seed,
         length_penalty,
         coverage_penalty,
+        ranking,
         no_repeat_ngram,
     )
     from whyformer.runs.execution import Execution

@@ -1,7 +1,7 @@
 """Options that several verbs share."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -67,6 +67,10 @@ LengthPenaltyOption = Annotated[
 CoveragePenaltyOption = Annotated[
     float | None, typer.Option(help="With --beam: the weight beta of the coverage penalty.")
 ]
+RankingOption = Annotated[
+    Literal["score", "minimum_bayes_risk"] | None,
+    typer.Option(help="With --beam: what is best, the highest score or what is most like all that is found."),
+]
 NoRepeatOption = Annotated[
     int | None, typer.Option(help="Let no n-gram of this many tokens come twice in a translation.")
 ]
@@ -82,6 +86,7 @@ def search_choice(
     seed: int | None,
     length_penalty: float | None,
     coverage_penalty: float | None,
+    ranking: str | None,
     no_repeat_ngram: int | None,
 ) -> SearchChoice:
     """The way to search that the options ask for.
@@ -101,6 +106,7 @@ def search_choice(
         "seed": seed,
         "length_penalty": length_penalty,
         "coverage_penalty": coverage_penalty,
+        "ranking": None if ranking is None else {"kind": ranking},
         "no_repeat_ngram": no_repeat_ngram,
     }
     return SearchChoice(kinds[0] if kinds else None, {k: v for k, v in settings.items() if v is not None})

@@ -15,6 +15,7 @@ from whyformer.cli.options import (
     GreedyOption,
     LengthPenaltyOption,
     NoRepeatOption,
+    RankingOption,
     RunArgument,
     SampleOption,
     SeedOption,
@@ -64,6 +65,7 @@ def profile(
     seed: SeedOption = None,
     length_penalty: LengthPenaltyOption = None,
     coverage_penalty: CoveragePenaltyOption = None,
+    ranking: RankingOption = None,
     no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
     """See where training and translation spend their time.
@@ -82,6 +84,7 @@ def profile(
         seed,
         length_penalty,
         coverage_penalty,
+        ranking,
         no_repeat_ngram,
     )
     from whyformer.analysis.profile import profile_training, profile_translation

@@ -29,6 +29,7 @@ from whyformer.cli.options import (
     LengthPenaltyOption,
     NoRepeatOption,
     PrecisionOption,
+    RankingOption,
     RunArgument,
     SampleOption,
     SeedOption,
@@ -102,6 +103,7 @@ def translate(
     seed: SeedOption = None,
     length_penalty: LengthPenaltyOption = None,
     coverage_penalty: CoveragePenaltyOption = None,
+    ranking: RankingOption = None,
     no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
     """Translate sentences, one a line, into one line each.
@@ -131,6 +133,7 @@ def translate(
         seed,
         length_penalty,
         coverage_penalty,
+        ranking,
         no_repeat_ngram,
     )
     from whyformer.runs.execution import Execution

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from whyformer.decoding.constraints import ConstraintsSpec
 from whyformer.decoding.hypothesis import Candidates, Prefixes, Searches
-from whyformer.decoding.ranking import highest
-from whyformer.decoding.scorer import Scorer
+from whyformer.decoding.ranking.highest import highest
+from whyformer.decoding.ranking.order import ByScore, RankingSpec
+from whyformer.decoding.ranking.scorer import Scorer
 from whyformer.decoding.strategy import Strategy
 
 
@@ -21,8 +22,8 @@ class BeamSpec(ConstraintsSpec):
     """Follow the likeliest prefixes side by side, ranked by length and coverage.
 
     Each prefix is extended by every token. Of all extensions in a search, the ``size`` likeliest count:
-    those with EOS are finished. The ``size`` likeliest without it live on. Penalties only rank
-    what is finished. The defaults are those of Vaswani et al. 2017, section 6.1.
+    those with EOS are finished. The ``size`` likeliest without it live on. Penalties and the
+    ranking only order what is finished. The defaults are those of Vaswani et al. 2017, section 6.1.
     """
 
     origin: ClassVar[str] = "Wu et al. 2016, equation 14"
@@ -35,6 +36,8 @@ class BeamSpec(ConstraintsSpec):
     """Power alpha of the length penalty; 0 ranks by log-probability alone, which favours the short."""
     coverage_penalty: float = Field(default=0.0, ge=0)
     """Weight beta of the coverage penalty, 0 for none. Needs a model that attends to its source."""
+    ranking: RankingSpec = ByScore()
+    """Order of the hypotheses that are found; one that compares them lets a search find ``size`` of them."""
 
     @model_validator(mode="after")
     def _finds_enough(self) -> "BeamSpec":
@@ -45,7 +48,7 @@ class BeamSpec(ConstraintsSpec):
     def build(self) -> "Beam":
         """The strategy."""
         scorer = Scorer(alpha=self.length_penalty, beta=self.coverage_penalty)
-        return Beam(width=self.size, n_best=self.n_best, scorer=scorer)
+        return Beam(width=self.size, n_best=self.n_best, scorer=scorer, ranking=self.ranking)
 
 
 class Beam(Strategy):

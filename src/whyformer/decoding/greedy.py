@@ -10,7 +10,7 @@ from torch import Tensor
 
 from whyformer.decoding.constraints import ConstraintsSpec
 from whyformer.decoding.hypothesis import Candidates, Prefixes, Searches
-from whyformer.decoding.ranking import highest
+from whyformer.decoding.ranking.highest import highest
 from whyformer.decoding.strategy import Strategy
 
 

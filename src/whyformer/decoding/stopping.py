@@ -4,6 +4,7 @@ P searches in all · G searches still running · C candidates of a search · N b
 """
 
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ class Pool:
         self._strategy = strategy
         self._kept: list[list[Hypothesis]] = [[] for _ in range(searches)]
         # (P,N), best first
-        self._scores = torch.full((searches, strategy.n_best), -torch.inf, device=device)
+        self._scores = torch.full((searches, strategy.kept), -torch.inf, device=device)
 
     def add_finished(self, searches: Searches, candidates: Candidates, prefixes: Prefixes) -> None:
         """Take those ``candidates`` (G,C), extensions of ``prefixes``, that end here."""
@@ -53,9 +54,10 @@ class Pool:
 
     def best(self) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence, from all of its searches, best first."""
-        samples = self._strategy.samples
-        sentences = (self._kept[start : start + samples] for start in range(0, len(self._kept), samples))
-        return [_ranked([hypothesis for kept in searches for hypothesis in kept]) for searches in sentences]
+        strategy = self._strategy
+        step = strategy.samples
+        sentences = (self._kept[start : start + step] for start in range(0, len(self._kept), step))
+        return [strategy.best(_ranked([*chain.from_iterable(searches)])) for searches in sentences]
 
     def _add(
         self, index: Tensor, chosen: Tensor, candidates: Candidates, prefixes: Prefixes, *, finished: bool
@@ -66,12 +68,12 @@ class Pool:
         chosen = chosen & (scores > self._scores[index, -1:])
         # (G,N+C) -> (G,N)
         both = torch.cat([self._scores[index], scores.masked_fill(~chosen, -torch.inf)], dim=1)
-        n_best = self._strategy.n_best
-        self._scores[index] = both.sort(dim=1, descending=True).values[:, :n_best]
+        most = self._strategy.kept
+        self._scores[index] = both.sort(dim=1, descending=True).values[:, :most]
         owners = index[chosen.nonzero()[:, 0]].tolist()
         entering = _listed(prefixes.grow(candidates[chosen]), scores[chosen], finished)
         for owner, hypothesis in zip(owners, entering, strict=True):
-            self._kept[owner] = _ranked([*self._kept[owner], hypothesis])[:n_best]
+            self._kept[owner] = _ranked([*self._kept[owner], hypothesis])[:most]
 
 
 def _ranked(hypotheses: list[Hypothesis]) -> list[Hypothesis]:

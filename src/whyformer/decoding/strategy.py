@@ -4,12 +4,14 @@ G searches still running · C candidates of a search · R rows, a live hypothesi
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from whyformer.decoding.hypothesis import Candidates, Prefixes, Searches
-from whyformer.decoding.scorer import Scorer
+from whyformer.decoding.hypothesis import Candidates, Hypothesis, Prefixes, Searches
+from whyformer.decoding.ranking.order import ByScore, RankingSpec
+from whyformer.decoding.ranking.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,18 @@ class Strategy(ABC):
     samples: int = 1
     """Searches of one sentence."""
     scorer: Scorer = field(default_factory=Scorer)
-    """Ranks finished hypotheses."""
+    """Scores finished hypotheses."""
+    ranking: RankingSpec = field(default_factory=ByScore)
+    """Orders those that a search has kept."""
+
+    @property
+    def kept(self) -> int:
+        """Maximum number of finished hypotheses that a search keeps until its end."""
+        return self.width if self.ranking.compares else self.n_best
+
+    def best(self, found: Sequence[Hypothesis]) -> list[Hypothesis]:
+        """The hypotheses to return of those ``found`` by a sentence's searches, the highest score first."""
+        return self.ranking.ranked(found)[: self.n_best * self.samples]
 
     @abstractmethod
     def choose(self, scores: Tensor, prefixes: Prefixes, searches: Searches) -> Candidates:

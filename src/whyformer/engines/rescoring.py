@@ -26,15 +26,17 @@ def rescored(
 ) -> list[list[Hypothesis]]:
     """Hypotheses ``found`` for each sentence of ``source`` (B,S), with the numbers that ``search`` gives.
 
-    Probabilities are those among all tokens, whatever was forbidden; the ranking is by ``settings``, without
-    a coverage penalty. Those that ended stay before those that were cut off.
+    Probabilities are those among all tokens, whatever was forbidden; the score is by ``settings``, without a
+    coverage penalty. Those that ended stay before those that were cut off. What a ranking has compared keeps
+    its order and its scores.
     """
     targets = [_target(hypothesis) for each in found for hypothesis in each]
     if not targets:
         return [[] for _ in found]
     sentence = torch.tensor([index for index, each in enumerate(found) for _ in each], device=source.device)
     summands = _summands(model, source, valid, sentence, targets)
-    scorer = settings.build().scorer
+    strategy = settings.build()
+    scorer, compared = strategy.scorer, strategy.ranking.compares
     results: list[list[Hypothesis]] = []
     rest = iter(zip(targets, summands, strict=True))
     for each in found:
@@ -46,12 +48,13 @@ def rescored(
             scored.append(
                 replace(
                     hypothesis,
-                    score=float(score),
+                    score=hypothesis.score if compared else float(score),
                     log_probability=float(total),
                     token_log_probabilities=told,
                 )
             )
-        results.append(sorted(scored, key=lambda one: (one.finished, one.score), reverse=True))
+        scored.sort(key=lambda one: (one.finished, one.score), reverse=True)
+        results.append(scored)
     return results
 
 

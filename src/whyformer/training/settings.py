@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from whyformer.data.batches.planning import BatchingSpec
 from whyformer.spec import Spec
 from whyformer.training.loss import LossSpec
+from whyformer.training.optimization.dropout import ConstantDropout, DropoutScheduleSpec
 from whyformer.training.optimization.optimizer import Adam, OptimizerSpec
 from whyformer.training.optimization.schedule import InverseSqrt, ScheduleSpec
 
@@ -51,14 +52,16 @@ class TrainingSpec(Spec):
     """Change of the weights by their gradients."""
     schedule: ScheduleSpec = InverseSqrt()
     """The learning rate of each step."""
+    dropout_schedule: DropoutScheduleSpec = ConstantDropout()
+    """The share of the model's dropout probabilities in each step."""
     clip: float | None = Field(default=None, gt=0.0)
     """Maximum norm of the gradient (Euclidean, over all weights); a longer one is shortened."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of matrix products; auto takes bf16 where the device is fast at it. Weights stay in fp32."""
     compile: Literal["auto"] | bool = "auto"
     """Compilation of the model by torch, which takes a minute or more at the first steps; auto compiles for a
-    CUDA GPU only, and where weights are whole. These keep their names, and a run may resume with or without
-    it."""
+    CUDA GPU only, where weights are whole and dropout does not change. Weights keep their names, and a
+    run may resume with or without it."""
     deterministic: bool = False
     """Whether ranks sum the gradients of a step's batches in the batches' order, so that any number of ranks
     surely gives the bits of one process with as many threads; a step then exchanges more. Without it sums of
@@ -77,7 +80,9 @@ class TrainingSpec(Spec):
 
     def compiles_for(self, device: str) -> bool:
         """Whether a model on a ``device`` of this type is compiled."""
-        return (device == "cuda" and self.shard == "none") if self.compile == "auto" else self.compile
+        if self.compile != "auto":
+            return self.compile
+        return device == "cuda" and self.shard == "none" and not self.dropout_schedule.changes
 
     def settled(self, steps: int | None) -> "TrainingSpec":
         """The settings with what depends on the number of ``steps`` decided; None = that is not known."""
@@ -112,6 +117,16 @@ class TrainingSpec(Spec):
         if self.compile is True and self.shard != "none":
             raise ValueError(
                 f"compile is for whole weights, and shard {self.shard} spreads them over ranks; use one"
+            )
+        if self.compile is True and self.dropout_schedule.changes:
+            raise ValueError(
+                f"dropout_schedule {self.dropout_schedule.kind} changes the model in each step, and compile "
+                "would compile it as often; use one"
+            )
+        if self.dropout_schedule.changes and self.epochs is None and self.steps is None:
+            raise ValueError(
+                f"dropout_schedule {self.dropout_schedule.kind} goes towards an end; set epochs or steps, "
+                "not only minutes"
             )
         if self.schedule.needs_end and self.epochs is None and self.steps is None:
             raise ValueError(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from whyformer.data.batches.steps import Group
+from whyformer.dropout import Dropout
 from whyformer.errors import TrainingError
 from whyformer.machine import Precision
 from whyformer.training.objective import Losses, ModelT, ModelWithObjective
@@ -132,6 +133,14 @@ class TrainingStep(Generic[ModelT]):
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         return self.spec.optimizer.build(self.model.parameters(), block_matrices(self.model))
+
+    def set_dropout(self, step: int, total_steps: int | None) -> None:
+        """Let the model drop as much as it is to in step number ``step``."""
+        if self.spec.dropout_schedule.changes:
+            share = self.spec.dropout_schedule.share(step, total_steps or step)
+            for module in self.model.modules():
+                if isinstance(module, Dropout):
+                    module.share = share
 
     def gradient(self, group: Group, step: int, epoch: int) -> StepSums:
         """Leave the gradient of the mean loss over ``group`` in the weights, clipped.

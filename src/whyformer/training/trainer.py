@@ -247,6 +247,7 @@ class Trainer(Generic[ModelT]):
 
     def _take(self, group: Group, report: Report | SilentReport) -> None:
         began, progress = time.perf_counter(), self.progress
+        self.step.set_dropout(progress.step + 1, self.total_steps)
         sums = self.step.gradient(group, progress.step + 1, progress.epoch)
         if not sums.finite:
             raise self._diverged("loss", progress.step + 1)

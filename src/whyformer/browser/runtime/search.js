@@ -146,7 +146,7 @@ class Pool {
     this.#add(living, length, false);
   }
 
-  /** Whether nothing that grows from `living` can be better: see `Scorer.bound` in decoding/scorer.py. */
+  /** Whether nothing that grows from `living` can be better: see `Scorer.bound` in decoding/ranking/scorer.py. */
   isDecided(living) {
     const best = Math.max(...living.map((candidate) => candidate.total));
     return this.#floor >= round(best / lengthPenalty(this.#longest, this.#settings.length_penalty));

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.hypothesis import Hypothesis
+from whyformer.decoding.ranking.scorer import length_penalty
 from whyformer.decoding.sampling import SamplingSpec
-from whyformer.decoding.scorer import length_penalty
 from whyformer.decoding.search import SearchSpec
 from whyformer.decoding.stopping import Wanted
 from whyformer.engines.ctranslate2.weights import convert
@@ -110,8 +110,7 @@ def _ranked(settings: SearchSpec, rows: list[list[int]], totals: list[float]) ->
         for row, total in zip(rows, totals, strict=True)
     ]
     ended = [each for each in found if each.finished] or found
-    count = settings.n_best if isinstance(settings, BeamSpec) else 1
-    return sorted(ended, key=lambda each: each.score, reverse=True)[:count]
+    return settings.build().best(sorted(ended, key=lambda each: each.score, reverse=True))
 
 
 def _refuse(settings: SearchSpec) -> None:

@@ -22,7 +22,7 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.protocol import DecoderState, StepDecoder
-from whyformer.decoding.scorer import length_penalty
+from whyformer.decoding.ranking.scorer import length_penalty
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.decoding.stopping import Wanted
 from whyformer.engines.native import library
@@ -144,7 +144,8 @@ class NativeState(DecoderState):
     def _write_beam(
         self, longest: Tensor, penalties: Tensor, settings: BeamSpec, wanted: library.WantedStruct
     ) -> list[list[Hypothesis] | None]:
-        stride, shape = int(longest.max()), (len(longest), settings.n_best)
+        strategy = settings.build()
+        stride, shape = int(longest.max()), (len(longest), strategy.kept)
         tokens = torch.empty(*shape, stride, dtype=torch.int64)
         log_probabilities = torch.empty(*shape, stride)
         written = torch.zeros(shape, dtype=torch.int64)
@@ -152,7 +153,7 @@ class NativeState(DecoderState):
         by_length = length_penalty(torch.arange(stride + 1), settings.length_penalty)
         told = library.BeamStruct(
             *(_penalties_struct(penalties, settings), longest.data_ptr(), by_length.data_ptr()),
-            *(stride, settings.size, settings.n_best),
+            *(stride, settings.size, strategy.kept),
             *(each.data_ptr() for each in (tokens, log_probabilities, written, score, total)),
             wanted,
         )
@@ -164,11 +165,13 @@ class NativeState(DecoderState):
         return [
             None
             if lengths[0] < 0
-            else [
-                _scored(row[:n], summands[:n], ranked, whole)
-                for row, summands, ranked, whole, n in zip(*each, lengths, strict=True)
-                if n > 0
-            ]
+            else strategy.best(
+                [
+                    _scored(row[:n], summands[:n], ranked, whole)
+                    for row, summands, ranked, whole, n in zip(*each, lengths, strict=True)
+                    if n > 0
+                ]
+            )
             for *each, lengths in found
         ]
 

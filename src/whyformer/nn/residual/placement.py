@@ -190,7 +190,7 @@ class PostNorm(Placement):
             and type(self.join) is ResidualSum
             and can_normalise(x, branch, norm.weight, norm.bias)
         ):
-            drawn = drawn_numbers(branch, self.dropout.probability) if self.dropout.acts else None
+            drawn = drawn_numbers(branch, self.dropout.rate) if self.dropout.acts else None
             return residual_norm(x, branch, norm.weight, norm.bias, norm.eps, drawn)
         return norm(self.join(x, self.dropout(branch)), valid)
 

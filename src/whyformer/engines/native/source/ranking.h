@@ -1,4 +1,4 @@
-// The likeliest of what may follow: of equal ones those that stand first, as `decoding/ranking.py` has them.
+// The likeliest of what may follow: of equal ones those that stand first, as `decoding/ranking/highest.py` has them.
 //
 // V vocabulary
 
