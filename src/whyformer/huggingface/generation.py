@@ -4,6 +4,7 @@ They lie in generation_config.json, in old folders in config.json. What both sid
 the rest each setting that decides something is named.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from whyformer.decoding.constraints import ConstraintsSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
+from whyformer.errors import WhyformerNote
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.special_tokens import EOS, PAD
 
@@ -169,7 +171,7 @@ def _kind(said: Mapping[str, Any], default: SearchSpec, say: Say) -> dict[str, A
 def written_search(
     settings: SearchSpec, token_ids: TokenIds, *, prompted: bool, longest: int
 ) -> dict[str, Any]:
-    """Their settings that say what ``settings`` do, as far as they can."""
+    """Their settings that say what ``settings`` do; a note tells what they cannot say."""
     told: dict[str, Any] = {"max_length": longest}
     if settings.longest_factor == 0.0 and prompted:
         told = {"max_new_tokens": settings.longest_extra}
@@ -185,6 +187,7 @@ def written_search(
     told["suppress_tokens"] = suppressed(settings.forbidden, token_ids)
     match settings:
         case BeamSpec():
+            _tell_unsaid(settings)
             told |= {"num_beams": settings.size, "length_penalty": settings.length_penalty}
             told |= {"num_return_sequences": settings.n_best} if settings.n_best > 1 else {}
         case SamplingSpec():
@@ -194,6 +197,22 @@ def written_search(
         case GreedySpec():
             told |= {"num_beams": 1, "do_sample": False}
     return told
+
+
+def _tell_unsaid(settings: BeamSpec) -> None:
+    """Tell what else ``settings`` have, and transformers does without."""
+    unsaid = {
+        "coverage_penalty": settings.coverage_penalty if settings.coverage_penalty > 0 else None,
+        "ranking": settings.ranking.kind if settings.ranking.compares else None,
+    }
+    for name, value in unsaid.items():
+        if value is not None:
+            warnings.warn(
+                f"decoding.{name} is {value} in the recipe, which generation_config.json cannot say: "
+                "transformers searches without it.",
+                WhyformerNote,
+                stacklevel=3,
+            )
 
 
 def suppressed(forbidden: Sequence[int], token_ids: TokenIds) -> list[int]:
