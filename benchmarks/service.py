@@ -21,6 +21,9 @@ precision, batches of 64), in turns with them. Requests are real sentences of th
   `whyformer.load(RUN)`, and around CTranslate2 in int8 with the same weights, where the run can be exported
   (its positions have to be sinusoidal).
 
+With --shortlist ours looks for translations among the run's shortlist (`whyformer shortlist RUN` makes it),
+both the engine by itself and the service; peers have none, as those that they stand for have none.
+
 All in less than six minutes, with a range for each figure: --phase 4 --seconds 340.
 """
 
@@ -146,10 +149,12 @@ def measure(asked: argparse.Namespace, sources: Sequence[str], about: dict[str, 
         if rows:
             publish(asked.name or f"service-{asked.run.name}", about | notes, rows, bench.records, done=done)
 
-    translator = load_as(Translator, asked.run, Execution("cpu", None, "auto"))
+    execution = Execution("cpu", None, "auto", shortlist=asked.shortlist)
+    translator = load_as(Translator, asked.run, execution)
+    listed = ["--shortlist"] if asked.shortlist else []
     translator.translate(sources[:128], scores=False)
     closed = dict[int, list[Phase]]()
-    with served(asked.run) as server:
+    with served(asked.run, *listed) as server:
         warm(bench, server)
         rows += closed_rows(bench, server, translator, asked.rounds, closed)
         tell()
@@ -157,12 +162,12 @@ def measure(asked: argparse.Namespace, sources: Sequence[str], about: dict[str, 
             rows.append(open_row(bench, server, statistics.median(each.rate for each in closed[1])))
             tell()
     if "overload" in asked.arms and bench.has_time("overload", 4 * asked.phase + 30):
-        with served(asked.run, "--deadline", str(asked.deadline)) as server:
+        with served(asked.run, *listed, "--deadline", str(asked.deadline)) as server:
             warm(bench, server)
             rows += overload_rows(bench, server, asked)
             tell()
     if "peers" in asked.arms and bench.has_time("peers", 8 * asked.phase + 30):
-        with served(asked.run) as server:
+        with served(asked.run, *listed) as server:
             warm(bench, server)
             rows += peer_rows(bench, server, asked, about)
     tell(done=True)
@@ -178,6 +183,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sentences", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--phase", type=float, default=5.0, help="seconds for which a client asks")
+    parser.add_argument("--shortlist", action="store_true", help="ours, by the shortlist of the run")
     parser.add_argument("--deadline", type=float, default=2.0, help="seconds, where there is too much")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--name", help="name of the table; that of the run if left out")

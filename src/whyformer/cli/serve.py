@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from whyformer.cli.console import say
-from whyformer.cli.options import DeviceOption, EngineOption, PrecisionOption, ThreadsOption
+from whyformer.cli.options import (
+    DeviceOption,
+    EngineOption,
+    PrecisionOption,
+    ShortlistOption,
+    ThreadsOption,
+)
 from whyformer.errors import DataError, WhyformerError
 from whyformer.serve.operation.logs import LogStyle
 
@@ -28,6 +34,7 @@ def serve(
     threads: ThreadsOption = None,
     precision: PrecisionOption = "fp32",
     engine: EngineOption = "auto",
+    shortlist: ShortlistOption = False,
     key_file: Annotated[
         Path | None, typer.Option(help="A file of keys, one a line, of which clients must show one.")
     ] = None,
@@ -87,7 +94,7 @@ def serve(
     keys = None if key_file is None else read_keys(key_file)
     settings = Settings(hosts, limits, keys, deadline, log_texts)
     folders = named_runs(runs)
-    execution = Execution(device, threads, precision, engine)
+    execution = Execution(device, threads, precision, engine, shortlist)
     with _listener(host, port) as listener:
         hosted = [host_run(name, folder, execution) for name, folder in folders.items()]
         start_logging(log, sys.stderr)

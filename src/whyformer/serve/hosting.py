@@ -44,7 +44,7 @@ def named_runs(given: Sequence[str]) -> dict[str, Path]:
 def host_run(name: str, folder: Path, execution: Execution) -> HostedRun:
     """The run in ``folder``, loaded to be served as ``name``.
 
-    Precision and engine are for runs that translate; others compute as they do.
+    Precision, engine and shortlist are for runs that translate; others compute as they do.
 
     Raises:
         CheckpointError: this is no run folder, or its weights are damaged, or the engine cannot take them.
@@ -55,7 +55,7 @@ def host_run(name: str, folder: Path, execution: Execution) -> HostedRun:
     opened = open_run(folder)
     weights = opened.folder.find_weights()
     if not issubclass(opened.task.runner_type, Translator):
-        execution = replace(execution, precision="fp32", engine="auto")
+        execution = replace(execution, precision="fp32", engine="auto", shortlist=False)
     digest = file_sha256(weights)
     created = int(weights.stat().st_mtime)
     runner = runner_of(opened, execution)
