@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from whyformer.kernels.place import on_cpu
 from whyformer.kernels.residual import DROPOUT_LEVELS
@@ -32,6 +33,11 @@ class Dropout(nn.Module):
     def acts(self) -> bool:
         """Whether anything is dropped at all: in training only."""
         return self.training and self.rate > 0.0
+
+    @override
+    def __call__(self, x: Tensor) -> Tensor:
+        # A step of a search has hundreds of these, and a module's call costs what a small sum costs.
+        return super().__call__(x) if self.acts else x
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop elements of ``x`` (any shape) in training; the identity otherwise."""

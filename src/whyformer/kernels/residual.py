@@ -29,9 +29,9 @@ class _Residual(ctypes.Structure):
 def can_normalise(x: Tensor, branch: Tensor, gain: Tensor, shift: Tensor) -> bool:
     """Whether ``residual_norm`` takes these, and a gradient will be asked for."""
     return (
-        x.shape == branch.shape
+        learns(x, branch)  # first, as in a search nothing does
+        and x.shape == branch.shape
         and x.numel() > 0
-        and learns(x, branch)
         and gain.dtype == shift.dtype == torch.float32
     )
 
