@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from whyformer.serve.asking import Asking
 from whyformer.serve.gate.shedding import LoadShedder, Shed
+from whyformer.serve.gate.timer import LazyTimer
 from whyformer.serve.gate.transport import EndingTransport
 
 HEAD_BYTES = 64 * 2**10
@@ -43,7 +44,8 @@ class ServedConnection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._timer: asyncio.TimerHandle | None = None
+        self._sending = LazyTimer(self.loop, self._end)
+        self._idling = LazyTimer(self.loop, self.timeout_keep_alive_handler)
         self._stalling: asyncio.TimerHandle | None = None
         self._head = 0
         self._is_in_head = True
@@ -54,11 +56,12 @@ class ServedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         # A WebSocket takes over what it finds here.
         super().connection_made(EndingTransport.around(transport, self.loop, self.seconds))
-        self._start_timer()
+        self._sending.start(self.seconds)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
+        self._sending.close()
+        self._idling.close()
         self._stop_stalling()
         super().connection_lost(exc)
 
@@ -77,8 +80,8 @@ class ServedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_in_head:
             self._head += len(data)
-            if self._timer is None:
-                self._start_timer()
+            if not self._sending.runs:
+                self._sending.start(self.seconds)
         super().data_received(data)
         if self._is_in_head and self._head > HEAD_BYTES and not self.transport.is_closing():
             self.transport.write(_LONG)
@@ -114,7 +117,7 @@ class ServedConnection(HttpToolsProtocol):
     @override
     def on_message_complete(self) -> None:
         self._is_in_head = True
-        self._stop_timer()
+        self._sending.stop()
         if self._shed is not None:
             self._refuse(self._shed, is_last=not self._stays())
             return
@@ -132,13 +135,19 @@ class ServedConnection(HttpToolsProtocol):
 
     @override
     def handle_websocket_upgrade(self) -> None:
-        self._stop_timer()
+        self._sending.close()
+        self._idling.close()
         super().handle_websocket_upgrade()
 
     @override
     def send_400_response(self, msg: str) -> None:
         self.transport.write(_MALFORMED)
         self.transport.close()
+
+    @override
+    def _unset_keepalive_if_required(self) -> None:
+        self._idling.stop()
+        super()._unset_keepalive_if_required()
 
     def _refuse(self, shed: Shed, *, is_last: bool) -> None:
         self._shed = None
@@ -147,9 +156,7 @@ class ServedConnection(HttpToolsProtocol):
         if is_last:
             self.transport.close()
         else:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._idling.start(self.timeout_keep_alive)
 
     def _stays(self) -> bool:
         """Whether the connection is meant to be used again."""
@@ -168,14 +175,6 @@ class ServedConnection(HttpToolsProtocol):
         is_alone = cycle is not None and not cycle.response_started and not self.pipeline
         return is_alone and not self._is_in_head
 
-    def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(self.seconds, self._end)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _stop_stalling(self) -> None:
         if self._stalling is not None:
             self._stalling.cancel()
@@ -189,7 +188,7 @@ class ServedConnection(HttpToolsProtocol):
             return
         if self._is_in_head and self._is_answering:
             # The answer to the request before comes first.
-            self._start_timer()
+            self._sending.start(self.seconds)
             return
         if self._head or self._waits_for_body:
             self.transport.write(_LATE)
