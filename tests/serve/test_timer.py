@@ -19,7 +19,7 @@ class HandMoved(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: object, **_: object):  # pyright: ignore[reportIncompatibleMethodOverride]
+    def call_at(self, when: float, callback: Callable[..., object], *args: object, **_: object):
         self.asked += 1
         return super().call_at(when, callback, *args)
 
