@@ -342,7 +342,7 @@ def test_a_run_that_is_loaded_anew_leaves_its_clients_alone(server: Served) -> N
 
 @pytest.mark.slow
 def test_memory_and_threads_stay_over_many_sessions() -> None:
-    """Of 300 clients some end, some are killed, some reset and send nonsense."""
+    """Of 400 clients some end, some are killed, some reset and send nonsense."""
     limits = replace(LIMITS, sessions=16)
 
     def memory() -> int:
@@ -370,7 +370,8 @@ def test_memory_and_threads_stay_over_many_sessions() -> None:
             await asyncio.gather(*(client(uri, start + index) for index in range(10)))
 
     with served({"plain": LISTENER}, limits) as server:
-        asyncio.run(some(server.uri, 100))
+        # As many as later: two hundred clients of one loop need more at a time than a hundred do.
+        asyncio.run(some(server.uri, 200))
         server.wait(lambda: server.hall.clients == 0)
         before, opened, threads = memory(), handles(), threading.active_count()
         asyncio.run(some(server.uri, 200))
