@@ -74,7 +74,7 @@ def translate(
     ] = None,
     prefix: Annotated[str, typer.Option(help="How every translation begins; it may end inside a word.")] = "",
     scores: Annotated[
-        bool, typer.Option("--scores", help="Print SCORE (in nats) and TEXT in columns.")
+        bool, typer.Option("--scores", help="Print SCORE (in nats, or agreement) and TEXT in columns.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each sentence.")] = False,
     split: Annotated[

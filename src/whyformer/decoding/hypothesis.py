@@ -19,7 +19,8 @@ class Hypothesis:
     tokens: tuple[int, ...]
     """Token ids, without BOS and EOS."""
     score: float
-    """Number that hypotheses are ranked by: the log-probability after length and coverage penalty."""
+    """Number that hypotheses are ranked by: the log-probability after length and coverage penalty, or how
+    much each is expected to agree with the truth."""
     log_probability: float
     """Ln P(tokens, EOS | source) as the model has it, whatever a search forbade or sharpened."""
     token_log_probabilities: tuple[float, ...]

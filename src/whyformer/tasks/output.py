@@ -21,7 +21,8 @@ class TextOutput:
 
     text: str
     score: float
-    """Score by which the search ranks: log-probability in nats, with length and coverage penalties."""
+    """Score by which the search ranks: log-probability in nats, with length and coverage penalties, or
+    expected agreement from 0 to 1."""
     ids: tuple[int, ...]
     """Tokens it was written in, BOS and EOS left out."""
     tokens: list[str]
