@@ -36,9 +36,14 @@ def loop():
     made.close()
 
 
-def test_it_calls_once_when_its_time_is_over(loop: HandMoved):
+def timed(loop: HandMoved) -> tuple[LazyTimer, list[float]]:
+    """A timer, and the moments at which it has called."""
     called: list[float] = []
-    timer = LazyTimer(loop, lambda: called.append(loop.now))
+    return LazyTimer(loop, lambda: called.append(loop.now)), called
+
+
+def test_it_calls_once_when_its_time_is_over(loop: HandMoved):
+    timer, called = timed(loop)
     timer.start(3)
     loop.move(2.9)
     assert called == []
@@ -51,8 +56,7 @@ def test_it_calls_once_when_its_time_is_over(loop: HandMoved):
 
 
 def test_starts_and_stops_ask_nothing_of_the_loop(loop: HandMoved):
-    called: list[float] = []
-    timer = LazyTimer(loop, lambda: called.append(loop.now))
+    timer, called = timed(loop)
     for _ in range(100):  # a request each tenth of a second
         timer.start(3)
         loop.move(0.05)
@@ -68,8 +72,7 @@ def test_starts_and_stops_ask_nothing_of_the_loop(loop: HandMoved):
 
 
 def test_a_later_start_counts_from_itself(loop: HandMoved):
-    called: list[float] = []
-    timer = LazyTimer(loop, lambda: called.append(loop.now))
+    timer, called = timed(loop)
     timer.start(3)
     loop.move(2)
     timer.start(3)
@@ -80,8 +83,7 @@ def test_a_later_start_counts_from_itself(loop: HandMoved):
 
 
 def test_a_shorter_time_is_kept(loop: HandMoved):
-    called: list[float] = []
-    timer = LazyTimer(loop, lambda: called.append(loop.now))
+    timer, called = timed(loop)
     timer.start(30)
     timer.start(1)
     loop.move(1)
@@ -103,8 +105,7 @@ def test_what_is_called_may_start_it_again(loop: HandMoved):
 
 
 def test_closed_it_leaves_nothing_in_the_loop(loop: HandMoved):
-    called: list[float] = []
-    timer = LazyTimer(loop, lambda: called.append(loop.now))
+    timer, called = timed(loop)
     timer.start(1)
     timer.close()
     loop.move(5)

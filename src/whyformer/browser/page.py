@@ -14,7 +14,6 @@ from whyformer.browser.bundle import script
 from whyformer.browser.examples import short_sources
 from whyformer.browser.tokenizers import page_tokenizer
 from whyformer.decoding.greedy import GreedySpec
-from whyformer.decoding.ranking.order import ByScore
 from whyformer.decoding.search import SearchSpec
 from whyformer.engines.webassembly.build import ENGINE, missing_engine
 from whyformer.engines.webassembly.model_file import model_bytes
@@ -137,11 +136,9 @@ def _decoding(settings: SearchSpec) -> dict[str, object]:
         )
     if settings.kind == "beam" and settings.ranking.compares:
         _tell("ranking", settings.ranking.kind, "ranks by score")
-        settings = settings.model_copy(update={"ranking": ByScore()})
     for name, neutral in _UNFOLLOWED.items():
         if getattr(settings, name, neutral) != neutral:
             _tell(name, json.dumps(getattr(settings, name)), "goes without")
-            settings = settings.model_copy(update={name: neutral})
     if settings.kind == "beam" and settings.size > LARGEST_BEAM:
         _tell("size", settings.size, f"begins with {LARGEST_BEAM}")
     return settings.model_dump(mode="json", exclude={*_UNFOLLOWED, "ranking"})

@@ -46,7 +46,7 @@ class ServedConnection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._sending = LazyTimer(self.loop, self._end)
         self._idling = LazyTimer(self.loop, self.timeout_keep_alive_handler)
-        self._stalling: asyncio.TimerHandle | None = None
+        self._stalling = LazyTimer(self.loop, lambda: self.transport.abort())
         self._head = 0
         self._is_in_head = True
         self._shed: Shed | None = None
@@ -62,18 +62,18 @@ class ServedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._sending.close()
         self._idling.close()
-        self._stop_stalling()
+        self._stalling.close()
         super().connection_lost(exc)
 
     @override
     def pause_writing(self) -> None:
         super().pause_writing()
         # The word of uvicorn's own on an answer that nobody takes would wait for ever to be taken.
-        self._stalling = self.loop.call_later(self.seconds, self.transport.abort)
+        self._stalling.start(self.seconds)
 
     @override
     def resume_writing(self) -> None:
-        self._stop_stalling()
+        self._stalling.stop()
         super().resume_writing()
 
     @override
@@ -174,11 +174,6 @@ class ServedConnection(HttpToolsProtocol):
         cycle = cast(RequestResponseCycle | None, self.cycle)
         is_alone = cycle is not None and not cycle.response_started and not self.pipeline
         return is_alone and not self._is_in_head
-
-    def _stop_stalling(self) -> None:
-        if self._stalling is not None:
-            self._stalling.cancel()
-            self._stalling = None
 
     def _end(self) -> None:
         if self.transport.is_closing():
