@@ -36,11 +36,12 @@ from whyformer.models.encoder_decoder import AnyEncoderDecoder
 from whyformer.position.layout import Padding, real_tokens
 from whyformer.special_tokens import EOS
 
-_GROUP = 16
-"""Sentences that the library searches greedily side by side. Weights of a base model are read often enough
-with so many rows, and the keys and values of a tiny one still lie in a core's own cache (docs/log.md)."""
-_BEAM_GROUP = 8
-"""The same in a beam search."""
+_GROUP, _BEAM_GROUP = 16, 8
+"""Sentences that the library searches side by side, greedily and by beams, if no cache holds the weights but for
+a step: the keys, values and logits of so many still lie in a core's own cache (docs/log.md)."""
+_LARGE = 16 * 2**20
+"""Bytes of weights that come from memory at each step: then more rows have to share them."""
+_LARGE_GROUP, _LARGE_BEAM_GROUP = 64, 16
 
 
 class _More(TypedDict):
@@ -315,7 +316,7 @@ class NativeEngine(StepDecoder[NativeState]):
     ) -> list[list[Hypothesis] | None]:
         """Search by groups that run side by side, or by all threads if there is only one."""
         threads, penalties = torch.get_num_threads(), self._penalties(settings)
-        group = _GROUP if isinstance(settings, GreedySpec) else _BEAM_GROUP
+        group = self._group(len(source), threads, isinstance(settings, GreedySpec))
         sizes = source.split(group), valid.split(group), longest.split(group)
         parts = [None] * len(sizes[0]) if lists is None else lists.split(group)
         places = torch.arange(len(source)).split(group)
@@ -334,6 +335,13 @@ class NativeEngine(StepDecoder[NativeState]):
             return list(chain.from_iterable(map(write, groups)))
         with ThreadPoolExecutor(workers) as pool:
             return list(chain.from_iterable(pool.map(write, groups)))
+
+    def _group(self, sentences: int, threads: int, is_greedy: bool) -> int:
+        """Sentences of a group: as many as pay, and as few as give each thread one."""
+        least, most = (_GROUP, _LARGE_GROUP) if is_greedy else (_BEAM_GROUP, _LARGE_BEAM_GROUP)
+        if self._packed.decoder_bytes < _LARGE:
+            return least
+        return max(least, min(most, -(-sentences // threads)))
 
     def _fits(self, source: Tensor, valid: Tensor, longest: Tensor) -> bool:
         """Whether there are positions for all tokens, and vectors for those of the source."""

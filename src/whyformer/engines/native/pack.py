@@ -41,8 +41,12 @@ class Packed:
         """Tensors that pointers point at."""
         self._widest = 0
         with torch.no_grad():
-            encoder, decoder = self._stack(plan.encoder), self._stack(plan.decoder)
+            encoder = self._stack(plan.encoder)
+            before = self._bytes()
+            decoder = self._stack(plan.decoder)
             widest, output = self._widest, self.linear(plan.output)
+            self.decoder_bytes = self._bytes() - before
+            """Bytes that are read to write a token, or a few more."""
         vocabulary, d_model = plan.output.weight.shape
         self.struct = library.ModelStruct(encoder, decoder, output, d_model, vocabulary, BOS, EOS, widest)
 
@@ -116,6 +120,9 @@ class Packed:
 
     def _norm(self, norm: LayerNorm) -> library.NormStruct:
         return library.NormStruct(self._pointer(norm.weight), self._pointer(norm.bias), norm.eps)
+
+    def _bytes(self) -> int:
+        return sum(kept.nbytes for kept in self._kept if isinstance(kept, Tensor))
 
     def _pointer(self, tensor: Tensor) -> int:
         """The address of what the library reads: ``tensor``, whole numbers as they are, others in fp32."""

@@ -102,7 +102,7 @@ EXPORTED(whyformer_best) void whyformer_best(const Search *search, const int32_t
     std::vector<int32_t> order(vocabulary);
     for (size_t row = 0; row < search->rows.size(); ++row, ids += count, log_probabilities += count) {
         const float *logits = &search->logits[row * stride];
-        const float whole = normaliser(logits, vocabulary);
+        const float whole = normaliser(logits, vocabulary, maximum(logits, vocabulary));
         const auto allowed = [&](int32_t id) {
             return logits[id] > -INFINITY && std::find(forbidden, forbidden + forbidden_count, id) == forbidden + forbidden_count;
         };

@@ -102,20 +102,29 @@ template <class Type> struct Packed {  // rows, ready for products
     }
 };
 
-Floats activate(Floats y, int64_t activation) {
-    if (activation == RELU) return y < 0.0f ? Floats{} : y;
-    if (activation == GELU)
-        for (int64_t v = 0; v < LANES; ++v) y[v] *= 0.5f * (1.0f + error_function(y[v] * 0.70710678f));
-    return y;
+// Makes of a tile of sums what comes out: outputs from `o` on of rows of `y`, with what 1 is worth in each row of inputs.
+template <int ROWS, class Cell>
+void finish(const Linear &linear, const Cell (&sums)[ROWS][VECTORS], const float *worth, int64_t o, float *y) {
+    const Floats floor = linear.activation == RELU ? Floats{} : Floats{} - INFINITY;
+#pragma GCC unroll 2
+    for (int v = 0; v < VECTORS; ++v) {
+        const Floats scale = load<Floats>(linear.scale + o + v * LANES), bias = load<Floats>(linear.bias + o + v * LANES);
+#pragma GCC unroll 8
+        for (int r = 0; r < ROWS; ++r) {
+            const Floats sum = __builtin_convertvector(sums[r][v], Floats) * (scale * worth[r]) + bias;
+            const Floats out = sum < floor ? floor : sum;
+            std::memcpy(y + r * linear.outputs + o + v * LANES, &out, sizeof out);
+        }
+    }
+    if (linear.activation != GELU) return;
+    for (int r = 0; r < ROWS; ++r)
+        for (float *x = y + r * linear.outputs + o; x < y + r * linear.outputs + o + PANEL; ++x)
+            *x *= 0.5f * (1.0f + error_function(*x * 0.70710678f));
 }
 
-// Makes of sums what comes out, from the output `o` of a row `y` on.
-template <class Cell> void finish(const Linear &linear, Cell sums, float worth, int64_t o, float *y) {
-    const Floats scale = load<Floats>(linear.scale + o) * worth;
-    const Floats total = __builtin_convertvector(sums, Floats) * scale;
-    const Floats out = activate(total + load<Floats>(linear.bias + o), linear.activation);
-    std::memcpy(y + o, &out, sizeof out);
-}
+// Cells that are asked for before they are needed, 16 KiB. A processor does so by itself while it reads on; but tiles go
+// back to the beginning of their panel, and then it does not know that the next one follows.
+constexpr int64_t AHEAD = 256;
 
 // Rows `n` to n + ROWS times a panel of weights, which holds VECTORS cells for each word, word after word:
 // so a weight is read once, in order, for all of these rows.
@@ -125,17 +134,17 @@ void multiply_tile(const Linear &linear, const Packed<Type> &x, int64_t n, int64
     const auto *cell = static_cast<const Cell *>(linear.weight) + panel * x.depth * VECTORS;
     const auto *word = &x.words[n * x.depth];
     Cell sum[ROWS][VECTORS];
+#pragma GCC unroll 8
     for (int r = 0; r < ROWS; ++r)
         for (int v = 0; v < VECTORS; ++v) sum[r][v] = load<Cell>(linear.start + panel * PANEL + v * LANES);
     for (int64_t k = 0; k < x.depth; ++k, cell += VECTORS)
         for (int v = 0; v < VECTORS; ++v) {
             const Cell weight = load<Cell>(cell + v);
+            __builtin_prefetch(cell + v + AHEAD);
             for (int r = 0; r < ROWS; ++r)
                 sum[r][v] = Type::add_product(sum[r][v], word[r * x.depth + k], weight);
         }
-    for (int r = 0; r < ROWS; ++r)
-        for (int v = 0; v < VECTORS; ++v)
-            finish(linear, sum[r][v], x.scale[n + r], panel * PANEL + v * LANES, y + (n + r) * linear.outputs);
+    finish<ROWS>(linear, sum, &x.scale[n], panel * PANEL, y + n * linear.outputs);
 }
 
 #ifdef __wasm_simd128__
@@ -164,9 +173,7 @@ void multiply_tile(const Linear &linear, const Packed<Int8> &x, int64_t n, int64
             wasm_v128_store(reinterpret_cast<int32_t *>(sums[r]) + o, wasm_i32x4_add(start, wasm_i32x4_add(even, odd)));
         }
     }
-    for (int r = 0; r < ROWS; ++r)
-        for (int v = 0; v < VECTORS; ++v)
-            finish(linear, sums[r][v], x.scale[n + r], panel * PANEL + v * LANES, y + (n + r) * linear.outputs);
+    finish<ROWS>(linear, sums, &x.scale[n], panel * PANEL, y + n * linear.outputs);
 }
 #endif
 

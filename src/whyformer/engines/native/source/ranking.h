@@ -7,49 +7,79 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "lanes.h"
 
 namespace {
 
-// ln of the sum of e^logit: what logits (V) are less as log-probabilities.
-inline float normaliser(const float *logits, int64_t vocabulary) {
-    const float largest = maximum(logits, vocabulary);
+// ln of the sum of e^logit, none of which is above `most`: what logits (V) are less as log-probabilities. No number where
+// one of them is none, or where all are minus infinity.
+inline float normaliser(const float *logits, int64_t vocabulary, float most) {
     Floats sums{};
     int64_t v = 0;
-    for (Floats next; v + LANES <= vocabulary; v += LANES, sums += next)
-        for (int64_t lane = 0; lane < LANES; ++lane) next[lane] = exponential(logits[v + lane] - largest);
-    for (int64_t lane = 0; v + lane < vocabulary; ++lane) sums[lane] += exponential(logits[v + lane] - largest);
-    return largest + std::log(total(sums));
+    for (; v + LANES <= vocabulary; v += LANES) sums += exponential(load<Floats>(logits + v) - most);
+    for (int64_t lane = 0; v + lane < vocabulary; ++lane) sums[lane] += exponential(logits[v + lane] - most);
+    return most + std::log(total(sums));
 }
 
-constexpr int64_t BLOCK = 4 * LANES;  // logits that are looked at together
+// The next of a row's logits (V), and minus infinity behind the last.
+inline Floats logits_from(const float *logits, int64_t at, int64_t vocabulary) {
+    if (at + LANES <= vocabulary) return load<Floats>(logits + at);
+    return LANE < int32_t(vocabulary - at) ? load_some(logits + at, vocabulary - at) : Floats{} - INFINITY;
+}
 
-// Whether some of a block of logits, each less `less`, are above the `worst` that counts, or no numbers.
-inline bool is_worth(const float *logits, int64_t size, float less, float worst) {
-    Ints any{};
-    for (int64_t v = 0; v < size; v += LANES) {
-        const Floats next = load<Floats>(logits + v);
-        any |= (next - less > worst) | ~(next < INFINITY);
+// The first place from `from` on where one of the next logits may be as great as `least`: `may` says so of a vector
+// that begins at a place. Most are not, so four are looked at together.
+template <class May> int64_t next_place(int64_t from, int64_t vocabulary, May may) {
+    for (; from + 4 * LANES <= vocabulary; from += 4 * LANES)
+        if (is_any(may(from) | may(from + LANES) | may(from + 2 * LANES) | may(from + 3 * LANES))) break;
+    while (from < vocabulary && !is_any(may(from))) from += LANES;
+    return from;
+}
+
+// The greatest of a row's logits (V). Vectors take turns, so that no comparison waits for the one before.
+struct Greatest {
+    static constexpr int64_t TURNS = 4;
+    Floats allowed[TURNS], all[TURNS];  // of those that `penalty` (V) does not forbid, and of all
+
+    Greatest(const float *logits, const float *penalty, int64_t vocabulary) {
+        std::fill_n(allowed, TURNS, Floats{} - INFINITY), std::fill_n(all, TURNS, Floats{} - INFINITY);
+        int64_t v = 0;
+        for (; v + TURNS * LANES <= vocabulary; v += TURNS * LANES)
+            for (int64_t turn = 0; turn < TURNS; ++turn) {
+                const int64_t at = v + turn * LANES;
+                take(turn, load<Floats>(logits + at), load<Floats>(penalty + at));
+            }
+        for (; v < vocabulary; v += LANES)
+            take(0, logits_from(logits, v, vocabulary), load_until(penalty, v, vocabulary));
     }
-    return is_any(any);
-}
+
+    float of_allowed() const { return most(allowed); }
+    float of_all() const { return most(all); }
+
+private:
+    void take(int64_t turn, const Floats &logits, const Floats &penalty) {
+        all[turn] = larger(all[turn], logits), allowed[turn] = larger(allowed[turn], logits + penalty);
+    }
+
+    static float most(const Floats *each) { return largest(larger(larger(each[0], each[1]), larger(each[2], each[3]))); }
+};
 
 // The likeliest token that `penalty` (V) does not forbid, of equal ones the first, and its log-probability
-// among all; -1 where the logits (V) are not numbers.
+// among all; -1 where the logits (V) are not numbers, or nothing may come.
 inline int64_t likeliest(const float *logits, const float *penalty, int64_t vocabulary, float &log_probability) {
-    int64_t token = -1;
-    float best = -INFINITY;
-    for (int64_t from = 0; from < vocabulary; from += BLOCK) {
-        const int64_t end = std::min(from + BLOCK, vocabulary);
-        if (end - from == BLOCK && !is_worth(logits + from, BLOCK, 0.0f, best)) continue;
-        for (int64_t v = from; v < end; ++v) {
-            if (!(logits[v] < INFINITY)) return -1;
-            if (logits[v] + penalty[v] > best) best = logits[token = v];
-        }
-    }
-    log_probability = best - normaliser(logits, vocabulary);
+    const Greatest greatest(logits, penalty, vocabulary);
+    const float most = greatest.of_allowed(), less = normaliser(logits, vocabulary, greatest.of_all());
+    if (!(std::fabs(less) < INFINITY) || most == -INFINITY) return -1;
+    log_probability = most - less;
+    int64_t token = next_place(0, vocabulary, [&](int64_t at) {
+        return logits_from(logits, at, vocabulary) + load_until(penalty, at, vocabulary) == most;
+    });
+    while (logits[token] + penalty[token] != most) ++token;
     return token;
 }
 
@@ -58,39 +88,47 @@ struct Ranked {
     float value;  // log-probability
 };
 
-// Those of the places of a row (V) that are likeliest, best first.
+// Those of the places of a row (V) that are likeliest, best first; of equal ones the first in the row.
+//
+// Most of a vocabulary is far from them. The greatest logits of `Greatest`, a turn and a lane each, are of different
+// tokens: so nothing counts that is less than the least of as many of them as are wanted.
 struct Ranking {
     bool is_broken = false;  // the logits are not numbers
     std::vector<Ranked> found{};
 
     // Takes so many of those that `penalty` (V) does not forbid.
     void fill(const float *logits, const float *penalty, int64_t vocabulary, int64_t count) {
-        const float less = normaliser(logits, vocabulary);
-        is_broken = false, found.clear();
-        for (int64_t from = 0; from < vocabulary && !is_broken; from += BLOCK) {
-            const int64_t end = std::min(from + BLOCK, vocabulary);
-            if (end - from == BLOCK && !is_worth(logits + from, BLOCK, less, least(count))) continue;
-            for (int64_t part = from; part < end; part += LANES) {
-                const int64_t last = std::min(part + LANES, end);
-                if (last - part == LANES && !is_worth(logits + part, LANES, less, least(count))) continue;
-                for (int64_t v = part; v < last; ++v) {
-                    is_broken |= !(logits[v] < INFINITY);
-                    enter({v, logits[v] - less + penalty[v]}, count);
-                }
-            }
-        }
-        // Where no token can come at all, nothing is a number either.
-        is_broken |= !(std::fabs(less) < INFINITY);
+        const Greatest greatest(logits, penalty, vocabulary);
+        const float less = normaliser(logits, vocabulary, greatest.of_all());
+        // By log-probability: two logits that differ may have the same, and then the first counts.
+        const float least = least_of(greatest, count) - less;
+        is_broken = !(std::fabs(less) < INFINITY), found.clear();
+        const auto may = [&](int64_t at) { return logits_from(logits, at, vocabulary) - less >= least; };
+        int64_t from = is_broken ? vocabulary : next_place(0, vocabulary, may);
+        for (; from < vocabulary; from = next_place(from + LANES, vocabulary, may))
+            for (int64_t v = from; v < std::min(from + LANES, vocabulary); ++v)
+                if (logits[v] - less >= least) enter({v, logits[v] - less + penalty[v]}, count);
     }
 
 private:
-    float least(int64_t count) const { return int64_t(found.size()) < count ? -INFINITY : found.back().value; }
+    // Half as many are found faster, and are enough for few.
+    static float least_of(const Greatest &greatest, int64_t count) {
+        constexpr int64_t all = Greatest::TURNS * LANES, half = all / 2;
+        if (count > all) return -INFINITY;
+        float each[all];
+        std::memcpy(each, greatest.allowed, sizeof each);
+        const int64_t size = count <= half / 2 ? half : all;
+        if (size == half)
+            for (int64_t at = 0; at < half; ++at) each[at] = std::max(each[at], each[at + half]);
+        std::nth_element(each, each + count - 1, each + size, std::greater<float>());
+        return each[count - 1];
+    }
 
-    // An equal one comes behind those that are there.
+    // An equal one comes behind those that are there; what is forbidden is none.
     void enter(const Ranked &next, int64_t count) {
-        if (!(next.value > least(count))) return;
-        const auto place = std::find_if(found.begin(), found.end(), [&](auto &each) { return each.value < next.value; });
-        found.insert(place, next);
+        if (next.value == -INFINITY) return;
+        found.push_back(next);
+        for (int64_t at = found.size() - 1; at > 0 && found[at - 1].value < next.value; --at) std::swap(found[at - 1], found[at]);
         if (int64_t(found.size()) > count) found.pop_back();
     }
 };

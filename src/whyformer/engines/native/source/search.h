@@ -11,7 +11,7 @@
 #include <numeric>
 #include <vector>
 
-#include "lens.h"
+#include "attention.h"
 #include "model.h"
 #include "shortlist.h"
 #include "threads.h"

@@ -10,9 +10,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "attention.h"
 #include "beam.h"
 #include "lanes.h"
-#include "lens.h"
 #include "product.h"
 #include "search.h"
 
@@ -39,27 +39,6 @@ void turn(float *x, const float *angle, int64_t turned) {
         x[i] = first * cosine - second * sine;
         x[i + half] = second * cosine + first * sine;
     }
-}
-
-// Some heads (H) of one query (H,D), which comes scaled: Vaswani et al. 2017, equation 1. `seen` points at
-// their keys, and a value lies `width` behind its key; each is read once, as memory has them one by one.
-void attend(const float *query, const float *const *seen, int64_t length, int64_t width, int64_t heads,
-            int64_t dim, float *weights, float *context) {
-    for (int64_t k = 0; k < length; ++k)
-        for (int64_t h = 0; h < heads; ++h)
-            weights[h * length + k] = dot(query + h * dim, seen[k] + h * dim, dim);
-    for (float *w = weights; w < weights + heads * length; w += length) {
-        const float largest = maximum(w, length);
-        for (int64_t k = 0; k < length; ++k) w[k] = exponential(w[k] - largest);
-        const float all = sum(w, length);
-        for (int64_t k = 0; k < length; ++k) w[k] /= all;
-    }
-    std::fill(context, context + heads * dim, 0.0f);
-    for (int64_t k = 0; k < length; ++k)
-        for (int64_t h = 0; h < heads; ++h) {
-            const float weight = weights[h * length + k];
-            for (int64_t d = h * dim; d < (h + 1) * dim; ++d) context[d] += weight * seen[k][width + d];
-        }
 }
 
 // 1 / (1 + e^-x), from the exponential of what is not positive.
@@ -177,7 +156,7 @@ template <class Type> struct Worker {  // one thread
             seen.clear(), see(row, head * dim);
             const int64_t keys = seen.size();
             const Span span = lens == nullptr ? Span{0, keys} : lens->span(place, positions[row], keys);
-            weights.resize(heads * span.count);
+            weights.resize(heads * room(span.count));
             float *context = &search.context[row * width + head * dim];
             attend(query + row * stride + head * dim, seen.data() + span.first, span.count, width, heads, dim,
                    weights.data(), context);
