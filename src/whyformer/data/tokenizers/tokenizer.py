@@ -210,8 +210,10 @@ class Tokenizer:
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Return each piece for people to read: a space shows as ``▁``, a line end as a backslash and n."""
-        pieces = self.pieces
-        return [_readable(pieces[self._known(id)]) for id in ids]
+        written = list(ids)
+        self._refuse_unknown(written)
+        readable = self._readable
+        return [readable[id] for id in written]
 
     def special(self, name: str) -> int:
         """Return the id of a special token such as ``[MASK]``.
@@ -375,16 +377,22 @@ class Tokenizer:
         ]
         return {**changes, "normalizers": kept}
 
-    def _known(self, id: int) -> int:
-        if 0 <= id < self.size:
-            return id
-        raise TokenizerError(
-            f"token id {id} is outside this tokenizer's 0 to {self.size - 1}; "
-            "the ids come from another tokenizer."
-        )
+    @cached_property
+    def _readable(self) -> list[str]:
+        return [_readable(piece) for piece in self.pieces]
+
+    def _refuse_unknown(self, ids: Sequence[int]) -> None:
+        # The two ends of their range tell of all of them, in no loop of ours.
+        for id in (min(ids, default=0), max(ids, default=0)):
+            if not 0 <= id < self.size:
+                raise TokenizerError(
+                    f"token id {id} is outside this tokenizer's 0 to {self.size - 1}; "
+                    "the ids come from another tokenizer."
+                )
 
     def _spoken(self, ids: Sequence[int]) -> list[int]:
-        return [self._known(id) for id in ids if id not in self._silent]
+        self._refuse_unknown(ids)
+        return [id for id in ids if id not in self._silent]
 
 
 def _byte_level() -> dict[str, int]:

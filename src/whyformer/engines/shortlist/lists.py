@@ -40,12 +40,15 @@ class SentenceLists:
         """The lists of what is ``listed`` (B,V), and of what is ``common`` to all."""
         rest = listed.copy()
         rest[:, list(common)] = False
-        row, id = np.nonzero(rest)
-        lengths = rest.sum(axis=1)
-        place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + len(common)
-        ids = np.full((len(listed), int(lengths.max(initial=0)) + len(common)), PAD, dtype=np.int64)
+        # By one dimension, as NumPy finds what is true in many times faster there.
+        rows, vocabulary = listed.shape
+        found = np.flatnonzero(rest)
+        first = np.searchsorted(found, np.arange(rows + 1) * vocabulary)
+        lengths = np.diff(first)
+        ids = np.full((rows, int(lengths.max(initial=0)) + len(common)), PAD, dtype=np.int64)
         ids[:, : len(common)] = common
-        ids[row, place] = id
+        row = np.repeat(np.arange(rows), lengths)
+        ids[row, np.arange(len(found)) - first[row] + len(common)] = found - row * vocabulary
         return SentenceLists(torch.from_numpy(ids), torch.from_numpy(lengths + len(common)), tuple(common))
 
     def to(self, device: torch.device) -> "SentenceLists":

@@ -24,7 +24,8 @@ void score_keys(const float *query, const float *const *seen, int64_t keys, int6
     const int64_t dim = DIM == 0 ? any : DIM;
     for (int64_t from = 0; from < keys; from += LANES) {
         const int64_t count = std::min(keys - from, LANES);
-        Floats products[LANES]{};
+        Floats products[LANES];
+        std::fill(products + count, products + LANES, Floats{});
         for (int64_t k = 0; k < count; ++k) {
             const float *key = seen[from + k] + offset;
             Floats sums{};
@@ -67,12 +68,13 @@ void mix_values(const float *weights, const float *const *seen, int64_t keys, in
 template <int64_t DIM>
 void attend_by(const float *query, const float *const *seen, int64_t keys, int64_t width, int64_t heads, int64_t any,
                float *weights, float *context) {
+    // All heads do the same before one goes on, so that what waits for a sum in one has another's beside it.
     const int64_t dim = DIM == 0 ? any : DIM;
-    for (int64_t h = 0; h < heads; ++h, weights += room(keys)) {
-        score_keys<DIM>(query + h * dim, seen, keys, h * dim, dim, weights);
-        softmax(weights, keys);
-        mix_values<DIM>(weights, seen, keys, width + h * dim, dim, context + h * dim);
-    }
+    for (int64_t h = 0; h < heads; ++h)
+        score_keys<DIM>(query + h * dim, seen, keys, h * dim, dim, weights + h * room(keys));
+    for (int64_t h = 0; h < heads; ++h) softmax(weights + h * room(keys), keys);
+    for (int64_t h = 0; h < heads; ++h)
+        mix_values<DIM>(weights + h * room(keys), seen, keys, width + h * dim, dim, context + h * dim);
 }
 
 // Some heads (H) of one query (H,D), which comes scaled: Vaswani et al. 2017, equation 1. `seen` points at

@@ -117,12 +117,13 @@ inline float maximum(const float *x, int64_t size) {
     return found;
 }
 
+constexpr float ROUNDING = 12582912.0f;  // 1.5 · 2^23: behind it there is no room for what is less than 1
+
 // e^x for x <= 0, to 3e-7 near 0, of one number or of a vector; the library's takes one at a time. It is 2^whole · 2^rest
 // with a rest of at most a half, whose power is a polynomial with the least greatest error. NaN stays NaN.
 template <class Number, class Whole> inline Number exponential_of(Number x) {
-    const float rounding = 12582912.0f;  // 1.5 · 2^23: behind it there is no room for what is less than 1
-    const Number power = (x < -87.0f ? Number{} - 87.0f : x) * 1.44269504f, shifted = power + rounding;
-    const Number f = power - (shifted - rounding);
+    const Number power = (x < -87.0f ? Number{} - 87.0f : x) * 1.44269504f, shifted = power + ROUNDING;
+    const Number f = power - (shifted - ROUNDING);
     const Number rest = 1.0f + f * (0.693147004f + f * (0.240222424f + f * (0.0555073358f + f * (0.00967151299f + f * 0.00132647273f))));
     const Whole bits = (load<Whole>(&shifted) << 23) + (127 << 23);  // of 2^whole, as the exponent of a float
     return load<Number>(&bits) * rest;

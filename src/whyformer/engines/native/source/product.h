@@ -123,35 +123,43 @@ void finish(const Linear &linear, const Cell (&sums)[ROWS][VECTORS], const float
 }
 
 // Cells that are asked for before they are needed, 16 KiB. A processor does so by itself while it reads on; but tiles go
-// back to the beginning of their panel, and then it does not know that the next one follows.
+// back to the beginning of their panel, and then it does not know that the next one follows. Where a tile reads several
+// panels, it is near enough if each is asked for a little ahead.
 constexpr int64_t AHEAD = 256;
 
-// Rows `n` to n + ROWS times a panel of weights, which holds VECTORS cells for each word, word after word:
+// Rows `n` to n + ROWS times PANELS panels of weights. Each holds VECTORS cells for each word, word after word:
 // so a weight is read once, in order, for all of these rows.
-template <int ROWS, class Type>
+template <int ROWS, int PANELS, class Type>
 void multiply_tile(const Linear &linear, const Packed<Type> &x, int64_t n, int64_t panel, float *y) {
     using Cell = typename Type::Cell;
-    const auto *cell = static_cast<const Cell *>(linear.weight) + panel * x.depth * VECTORS;
+    const int64_t size = x.depth * VECTORS, ahead = PANELS == 1 ? AHEAD : AHEAD / (2 * PANELS);
+    const auto *cell = static_cast<const Cell *>(linear.weight) + panel * size;
     const auto *word = &x.words[n * x.depth];
-    Cell sum[ROWS][VECTORS];
+    Cell sum[PANELS][ROWS][VECTORS];
 #pragma GCC unroll 8
-    for (int r = 0; r < ROWS; ++r)
-        for (int v = 0; v < VECTORS; ++v) sum[r][v] = load<Cell>(linear.start + panel * PANEL + v * LANES);
+    for (int p = 0; p < PANELS; ++p)
+#pragma GCC unroll 8
+        for (int r = 0; r < ROWS; ++r)
+            for (int v = 0; v < VECTORS; ++v) sum[p][r][v] = load<Cell>(linear.start + (panel + p) * PANEL + v * LANES);
     for (int64_t k = 0; k < x.depth; ++k, cell += VECTORS)
-        for (int v = 0; v < VECTORS; ++v) {
-            const Cell weight = load<Cell>(cell + v);
-            __builtin_prefetch(cell + v + AHEAD);
-            for (int r = 0; r < ROWS; ++r)
-                sum[r][v] = Type::add_product(sum[r][v], word[r * x.depth + k], weight);
-        }
-    finish<ROWS>(linear, sum, &x.scale[n], panel * PANEL, y + n * linear.outputs);
+#pragma GCC unroll 8
+        for (int p = 0; p < PANELS; ++p)
+            for (int v = 0; v < VECTORS; ++v) {
+                const Cell weight = load<Cell>(cell + p * size + v);
+                __builtin_prefetch(cell + p * size + v + ahead);
+                for (int r = 0; r < ROWS; ++r)
+                    sum[p][r][v] = Type::add_product(sum[p][r][v], word[r * x.depth + k], weight);
+            }
+#pragma GCC unroll 8
+    for (int p = 0; p < PANELS; ++p)
+        finish<ROWS>(linear, sum[p], &x.scale[n], (panel + p) * PANEL, y + n * linear.outputs);
 }
 
 #ifdef __wasm_simd128__
 // The same in int8 for vectors of four numbers, by the instruction that adds up two products of 16 bits. Four outputs
 // at a time, so that sums stay in registers; each has two halves, which come together at the end.
 template <int ROWS>
-void multiply_tile(const Linear &linear, const Packed<Int8> &x, int64_t n, int64_t panel, float *y) {
+void multiply_panel(const Linear &linear, const Packed<Int8> &x, int64_t n, int64_t panel, float *y) {
     const auto *weights = static_cast<const uint8_t *>(linear.weight) + panel * x.depth * PANEL * 4;
     Ints sums[ROWS][VECTORS];
     for (int64_t o = 0; o < PANEL; o += 4) {
@@ -175,16 +183,40 @@ void multiply_tile(const Linear &linear, const Packed<Int8> &x, int64_t n, int64
     }
     finish<ROWS>(linear, sums, &x.scale[n], panel * PANEL, y + n * linear.outputs);
 }
+
+template <int ROWS, int PANELS>
+void multiply_tile(const Linear &linear, const Packed<Int8> &x, int64_t n, int64_t panel, float *y) {
+    for (int p = 0; p < PANELS; ++p) multiply_panel<ROWS>(linear, x, n, panel + p, y);
+}
 #endif
+
+constexpr int64_t TOGETHER = 4;  // panels, at most
+
+// Rows `n` to n + ROWS times some panels. Few rows take several at a time: one sum after the other would wait for itself.
+template <int ROWS, class Type>
+void multiply_rows(const Linear &linear, const Packed<Type> &x, int64_t n, int64_t panel, int64_t last, float *y) {
+    constexpr int SIDE_BY_SIDE = ROWS == 1 ? TOGETHER : ROWS < 4 ? TOGETHER / 2 : 1;
+    for (; panel + SIDE_BY_SIDE <= last; panel += SIDE_BY_SIDE) multiply_tile<ROWS, SIDE_BY_SIDE>(linear, x, n, panel, y);
+    for (; panel < last; ++panel) multiply_tile<ROWS, 1>(linear, x, n, panel, y);
+}
 
 // The panels from `first` to `last` of a product y (N,O).
 template <class Type>
 void multiply(const Linear &linear, const Packed<Type> &x, int64_t first, int64_t last, float *y) {
-    for (int64_t panel = first; panel < last; ++panel) {
-        int64_t n = 0;
-        for (; n + 8 <= x.rows; n += 8) multiply_tile<8>(linear, x, n, panel, y);
-        for (; n + 4 <= x.rows; n += 4) multiply_tile<4>(linear, x, n, panel, y);
-        for (; n < x.rows; ++n) multiply_tile<1>(linear, x, n, panel, y);
+    const int64_t rest = x.rows % 8, many = x.rows - rest;
+    for (int64_t from = first; from < last; from += TOGETHER) {
+        const int64_t end = std::min(from + TOGETHER, last);
+        for (int64_t panel = from; panel < end; ++panel)
+            for (int64_t n = 0; n < many; n += 8) multiply_tile<8, 1>(linear, x, n, panel, y);
+        switch (rest) {
+        case 1: multiply_rows<1>(linear, x, many, from, end, y); break;
+        case 2: multiply_rows<2>(linear, x, many, from, end, y); break;
+        case 3: multiply_rows<3>(linear, x, many, from, end, y); break;
+        case 4: multiply_rows<4>(linear, x, many, from, end, y); break;
+        case 5: multiply_rows<5>(linear, x, many, from, end, y); break;
+        case 6: multiply_rows<6>(linear, x, many, from, end, y); break;
+        case 7: multiply_rows<7>(linear, x, many, from, end, y); break;
+        }
     }
 }
 
