@@ -29,14 +29,19 @@ struct Beam {  // the longest of its B sentences has `stride` tokens
 
 namespace {
 
+struct Written {            // a token of a hypothesis; those that begin alike share their first
+    int64_t before, token;  // before: the place of the one before it, -1 of the first
+    float log_probability;
+};
+
 struct Prefix {
     float total = 0.0f;  // its log-probability
-    std::vector<int64_t> tokens{};
-    std::vector<float> summands{};  // of the log-probability, one a token
+    int64_t last = -1;   // the place of its last token
 };
 
 struct Finished {
     Prefix prefix;
+    int64_t length;
     float score;
 };
 
@@ -49,8 +54,9 @@ struct Candidate {
 struct Beams {
     const Beam &beam;
     Search &search;
-    std::vector<Prefix> prefixes;                // (N)
-    std::vector<Ranking> best{};                 // (N) likeliest places of each row
+    std::vector<Prefix> prefixes;                 // (N)
+    std::vector<Written> written{};               // tokens of all hypotheses
+    std::vector<Ranking> best{};                  // (N) likeliest places of each row
     std::vector<std::vector<Finished>> finished;  // (B) best first
     int64_t length = 0;                           // tokens of whatever ends in this step
 
@@ -84,11 +90,13 @@ struct Beams {
     void write() const {
         for (int64_t s = 0; s < int64_t(finished.size()); ++s)
             for (int64_t h = 0; h < int64_t(finished[s].size()); ++h) {
-                const auto &[prefix, score] = finished[s][h];
+                const auto &[prefix, length, score] = finished[s][h];
                 const int64_t at = s * beam.best + h;
-                std::copy(prefix.tokens.begin(), prefix.tokens.end(), beam.tokens + at * beam.stride);
-                std::copy(prefix.summands.begin(), prefix.summands.end(), beam.log_probabilities + at * beam.stride);
-                if (beam.written[at] == 0) beam.written[at] = prefix.tokens.size();
+                for (int64_t n = length - 1, token = prefix.last; n >= 0; --n, token = written[token].before) {
+                    beam.tokens[at * beam.stride + n] = written[token].token;
+                    beam.log_probabilities[at * beam.stride + n] = written[token].log_probability;
+                }
+                if (beam.written[at] == 0) beam.written[at] = length;
                 beam.score[at] = score, beam.total[at] = prefix.total;
             }
     }
@@ -97,6 +105,7 @@ private:
     // Those that live on of sentence s, which has some rows; none where it is over, or nobody waits for it.
     std::vector<Candidate> extend(int64_t s, int64_t first, int64_t end) {
         std::vector<Candidate> all, living;
+        all.reserve((end - first) * 2 * beam.width), living.reserve(2 * beam.width);
         for (int64_t row = first; row < end; ++row) {
             if (best[row].is_broken) return give_up(s);
             for (const Ranked &each : best[row].found)
@@ -134,7 +143,7 @@ private:
         const float score = candidate.total / beam.length_penalty[length];
         const auto place = std::find_if(kept.begin(), kept.end(), [&](auto &each) { return each.score < score; });
         if (place - kept.begin() == beam.best) return;
-        kept.insert(place, {grow(candidate), score});
+        kept.insert(place, {grow(candidate), length, score});
         if (int64_t(kept.size()) > beam.best) kept.pop_back();
     }
 
@@ -143,11 +152,9 @@ private:
         return {};
     }
 
-    Prefix grow(const Candidate &by) const {
-        Prefix prefix = prefixes[by.row];
-        prefix.total = by.total;
-        prefix.tokens.push_back(by.token), prefix.summands.push_back(by.log_probability);
-        return prefix;
+    Prefix grow(const Candidate &by) {
+        written.push_back({prefixes[by.row].last, by.token, by.log_probability});
+        return {by.total, int64_t(written.size()) - 1};
     }
 
     int64_t token(int64_t s, int64_t place) const { return search.lists.empty() ? place : search.lists[s].ids[place]; }

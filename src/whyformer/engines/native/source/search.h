@@ -104,7 +104,12 @@ struct Search {
     void select(const std::vector<int64_t> &chosen) {
         std::vector<Row> kept;
         std::vector<int64_t> fed;
-        for (const int64_t n : chosen) kept.push_back(rows[n]), fed.push_back(last[n]);
+        kept.reserve(chosen.size()), fed.reserve(chosen.size());
+        for (const int64_t n : chosen) {
+            fed.push_back(last[n]), kept.push_back({rows[n].sentence, {}});
+            kept.back().path.reserve(rows[n].path.size() + 1);  // as it grows by one next
+            kept.back().path = rows[n].path;
+        }
         rows.swap(kept), last.swap(fed);
     }
 
