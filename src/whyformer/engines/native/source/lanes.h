@@ -73,12 +73,13 @@ inline Floats totals(const Floats *sums) {
     return fold<2>(fold<4>(fours[0], fours[1]), fold<4>(fours[2], fours[3]));
 }
 
-// Whether a comparison holds for any.
-inline bool is_any(const Ints &holds) {
-    const auto eight = __builtin_shufflevector(holds, holds, 0, 1, 2, 3, 4, 5, 6, 7) |
-                       __builtin_shufflevector(holds, holds, 8, 9, 10, 11, 12, 13, 14, 15);
+// A bit for each lane in which a comparison holds.
+inline uint32_t bits_of(const Ints &holds) {
+    const Ints bits = holds & (Ints{} + 1 << LANE);
+    const auto eight = __builtin_shufflevector(bits, bits, 0, 1, 2, 3, 4, 5, 6, 7) |
+                       __builtin_shufflevector(bits, bits, 8, 9, 10, 11, 12, 13, 14, 15);
     const auto four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) | __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
-    return (load<uint64_t>(&four) | load<uint64_t>(reinterpret_cast<const uint64_t *>(&four) + 1)) != 0;
+    return uint32_t((four[0] | four[1]) | (four[2] | four[3]));
 }
 
 inline float sum(const float *x, int64_t size) {

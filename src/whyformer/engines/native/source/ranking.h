@@ -5,10 +5,10 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <utility>
 #include <vector>
 
@@ -36,8 +36,8 @@ inline Floats logits_from(const float *logits, int64_t at, int64_t vocabulary) {
 // that begins at a place. Most are not, so four are looked at together.
 template <class May> int64_t next_place(int64_t from, int64_t vocabulary, May may) {
     for (; from + 4 * LANES <= vocabulary; from += 4 * LANES)
-        if (is_any(may(from) | may(from + LANES) | may(from + 2 * LANES) | may(from + 3 * LANES))) break;
-    while (from < vocabulary && !is_any(may(from))) from += LANES;
+        if (bits_of(may(from) | may(from + LANES) | may(from + 2 * LANES) | may(from + 3 * LANES)) != 0) break;
+    while (from < vocabulary && bits_of(may(from)) == 0) from += LANES;
     return from;
 }
 
@@ -76,11 +76,11 @@ inline int64_t likeliest(const float *logits, const float *penalty, int64_t voca
     const float most = greatest.of_allowed(), less = normaliser(logits, vocabulary, greatest.of_all());
     if (!(std::fabs(less) < INFINITY) || most == -INFINITY) return -1;
     log_probability = most - less;
-    int64_t token = next_place(0, vocabulary, [&](int64_t at) {
+    const auto is_most = [&](int64_t at) {
         return logits_from(logits, at, vocabulary) + load_until(penalty, at, vocabulary) == most;
-    });
-    while (logits[token] + penalty[token] != most) ++token;
-    return token;
+    };
+    const int64_t place = next_place(0, vocabulary, is_most);
+    return place + std::countr_zero(bits_of(is_most(place)));
 }
 
 struct Ranked {
@@ -106,22 +106,33 @@ struct Ranking {
         const auto may = [&](int64_t at) { return logits_from(logits, at, vocabulary) - less >= least; };
         int64_t from = is_broken ? vocabulary : next_place(0, vocabulary, may);
         for (; from < vocabulary; from = next_place(from + LANES, vocabulary, may))
-            for (int64_t v = from; v < std::min(from + LANES, vocabulary); ++v)
-                if (logits[v] - less >= least) enter({v, logits[v] - less + penalty[v]}, count);
+            for (uint32_t bits = bits_of(may(from)); bits != 0; bits &= bits - 1) {
+                const int64_t v = from + std::countr_zero(bits);
+                enter({v, logits[v] - less + penalty[v]}, count);
+            }
     }
 
 private:
-    // Half as many are found faster, and are enough for few.
+    // The least of the `count` greatest. Half as many are compared faster, and are enough for few.
     static float least_of(const Greatest &greatest, int64_t count) {
-        constexpr int64_t all = Greatest::TURNS * LANES, half = all / 2;
-        if (count > all) return -INFINITY;
-        float each[all];
-        std::memcpy(each, greatest.allowed, sizeof each);
-        const int64_t size = count <= half / 2 ? half : all;
-        if (size == half)
-            for (int64_t at = 0; at < half; ++at) each[at] = std::max(each[at], each[at + half]);
-        std::nth_element(each, each + count - 1, each + size, std::greater<float>());
-        return each[count - 1];
+        const Floats *each = greatest.allowed;
+        if (count > Greatest::TURNS * LANES) return -INFINITY;
+        if (count > Greatest::TURNS / 4 * LANES) return least_of<Greatest::TURNS>(each, count);
+        const Floats half[] = {larger(each[0], each[1]), larger(each[2], each[3])};
+        return least_of<Greatest::TURNS / 2>(half, count);
+    }
+
+    // Counts for each how many are greater, which takes no branch.
+    template <int SIZE> static float least_of(const Floats *each, int64_t count) {
+        float one[SIZE * LANES];
+        std::memcpy(one, each, sizeof one);
+        Ints greater[SIZE]{};
+        for (const float other : one)
+            for (int v = 0; v < SIZE; ++v) greater[v] -= each[v] < other;  // a comparison that holds is -1
+        Floats least = Floats{} - INFINITY;
+        for (int v = 0; v < SIZE; ++v)
+            least = larger(least, greater[v] < int32_t(count) ? -each[v] : Floats{} - INFINITY);
+        return -largest(least);
     }
 
     // An equal one comes behind those that are there; what is forbidden is none.
