@@ -75,11 +75,13 @@ extern "C" void whyformer_select(Search *search, const int64_t *rows, int64_t co
 
 // Lets each hypothesis grow to its end, greedily.
 extern "C" void whyformer_write(Search *search, bool int8, const Greedy *greedy, int64_t threads) {
+    search->penalise(greedy->penalties);
     run(*search, int8, threads, [greedy](auto &worker) { worker.write(*greedy); });
 }
 
 // Lets the best hypotheses of each sentence grow to their end.
 extern "C" void whyformer_write_beam(Search *search, bool int8, const Beam *beam, int64_t threads) {
+    search->penalise(beam->penalties);
     Beams beams(*beam, *search);
     run(*search, int8, threads, [&beams](auto &worker) { worker.write(beams); });
     beams.write();

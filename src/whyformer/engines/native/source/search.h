@@ -30,7 +30,7 @@ struct Penalties {      // 0, or minus infinity for what may not come
     const float *early;  // (V) while the end of a sentence would make it shorter than `shortest`
     int64_t shortest;
 
-    const float *operator[](int64_t length) const { return length < shortest ? early : late; }  // of a token's number
+    bool is_early(int64_t length) const { return length < shortest; }  // of a token's number
 };
 
 struct Greedy {  // the longest of its B sentences has `stride` tokens
@@ -99,6 +99,11 @@ struct Search {
     // Logits that there is room for in row n.
     int64_t outputs(int64_t n) const {
         return lists.empty() ? model.output.outputs : lists[rows[n].sentence].linear().outputs;
+    }
+
+    // Before hypotheses are written.
+    void penalise(const Penalties &penalties) {
+        for (Excerpt &list : lists) list.penalise(penalties.late, penalties.early);
     }
 
     void select(const std::vector<int64_t> &chosen) {

@@ -28,6 +28,7 @@ struct Excerpt {
     std::vector<int64_t> ids;
     std::vector<Line> weight;
     std::vector<float> start, scale, bias;  // what `start` holds is 32 bits of either type
+    std::vector<float> late{}, early{};     // penalties of its tokens: see `Penalties`
 
     Excerpt(const Linear &whole, int64_t words, const int64_t *chosen, int64_t count)
         : ids(chosen, chosen + count), weight(filled(count) * words / LANES), start(filled(count)), scale(filled(count)),
@@ -45,6 +46,11 @@ struct Excerpt {
     }
 
     int64_t size() const { return ids.size(); }
+
+    // Takes over the penalties (V) of its tokens.
+    void penalise(const float *all_late, const float *all_early) {
+        for (const int64_t id : ids) late.push_back(all_late[id]), early.push_back(all_early[id]);
+    }
 
     Linear linear() const {
         return {weight.data(), start.data(), scale.data(), bias.data(), inputs, int64_t(scale.size()), activation};

@@ -56,7 +56,6 @@ template <class Type> struct Worker {  // one thread
     Packed<Type> packed;
     std::vector<int64_t> positions{};  // (N)
     std::vector<float> x{}, normal{};  // (N,M) the residual path, and normalised
-    std::vector<float> penalty{};      // of the tokens of a list
     std::vector<float> weights{};      // of one query, and the keys that it reads
     std::vector<const float *> seen{};
 
@@ -271,20 +270,20 @@ template <class Type> struct Worker {  // one thread
         score(branch_input(stack->last), logits);
     }
 
-    // Calls `task` with a row's logits, the penalty of each, and their number: all tokens, or those of its list.
-    template <class Task> void among(int64_t row, const float *forbidden, Task task) {
+    // Calls `task` with a row's logits, the penalty of each, and their number: all tokens, or those of its list. A token
+    // is the `length`th of its hypothesis.
+    template <class Task> void among(int64_t row, const Penalties &penalties, int64_t length, Task task) {
         const float *logits = &search.logits[search.place[row]];
-        if (search.lists.empty()) return task(logits, forbidden, model.vocabulary);
-        const std::vector<int64_t> &ids = search.lists[search.rows[row].sentence].ids;
-        penalty.resize(ids.size());
-        for (size_t k = 0; k < ids.size(); ++k) penalty[k] = forbidden[ids[k]];
-        task(logits, penalty.data(), int64_t(ids.size()));
+        const bool is_early = penalties.is_early(length);
+        if (search.lists.empty()) return task(logits, is_early ? penalties.early : penalties.late, model.vocabulary);
+        const Excerpt &list = search.lists[search.rows[row].sentence];
+        task(logits, (is_early ? list.early : list.late).data(), list.size());
     }
 
     // What greedy search writes behind a row.
     int64_t choice(const Greedy &greedy, int64_t row) {
         int64_t chosen = -1;
-        among(row, greedy.penalties[search.rows[row].path.size()], [&](const float *logits, const float *forbidden, int64_t count) {
+        among(row, greedy.penalties, search.rows[row].path.size(), [&](const float *logits, const float *forbidden, int64_t count) {
             chosen = likeliest(logits, forbidden, count, search.choice[row]);
         });
         return chosen < 0 || search.lists.empty() ? chosen : search.lists[search.rows[row].sentence].ids[chosen];
@@ -310,7 +309,7 @@ template <class Type> struct Worker {  // one thread
             alone([&] { beams.grow(); });
             step(search.logits.data());
             for (int64_t row = share(rows, index); row < share(rows, index + 1); ++row)
-                among(row, beam.penalties[beams.length], [&](const float *logits, const float *forbidden, int64_t count) {
+                among(row, beam.penalties, beams.length, [&](const float *logits, const float *forbidden, int64_t count) {
                     beams.best[row].fill(logits, forbidden, count, 2 * beam.width);
                 });
             alone([&] { beams.advance(); });
