@@ -24,12 +24,11 @@ void score_keys(const float *query, const float *const *seen, int64_t keys, int6
     const int64_t dim = DIM == 0 ? any : DIM;
     for (int64_t from = 0; from < keys; from += LANES) {
         const int64_t count = std::min(keys - from, LANES);
-        Floats products[LANES];
-        std::fill(products + count, products + LANES, Floats{});
+        Floats products[LANES]{};
         for (int64_t k = 0; k < count; ++k) {
             const float *key = seen[from + k] + offset;
-            Floats sums{};
-            for (int64_t d = 0; d < dim; d += LANES) sums += load_until(query, d, dim) * load_until(key, d, dim);
+            Floats sums = load_until(query, 0, dim) * load_until(key, 0, dim);
+            for (int64_t d = LANES; d < dim; d += LANES) sums += load_until(query, d, dim) * load_until(key, d, dim);
             products[k] = sums;
         }
         const Floats all = LANE < int32_t(count) ? totals(products) : Floats{} - INFINITY;
@@ -61,7 +60,8 @@ void mix_values(const float *weights, const float *const *seen, int64_t keys, in
         for (int64_t k = 0; k < keys; ++k)
             for (int64_t v = 0; v < SIDE_BY_SIDE; ++v)
                 sums[v] += weights[k] * load_until(seen[k] + offset, d + v * LANES, dim);
-        std::memcpy(context + d, sums, std::min(SIDE_BY_SIDE * LANES, dim - d) * sizeof(float));
+        if (d + SIDE_BY_SIDE * LANES <= dim) std::memcpy(context + d, sums, sizeof sums);
+        else std::memcpy(context + d, sums, (dim - d) * sizeof(float));
     }
 }
 

@@ -18,6 +18,7 @@ constexpr int64_t LANES = 16;  // numbers of 32 bits in a vector
 // Vectors of GCC and Clang, which turn them into what the processor has.
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
 typedef float Floats __attribute__((vector_size(4 * LANES)));
+typedef uint8_t Bytes __attribute__((vector_size(LANES)));
 
 constexpr Ints LANE{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
@@ -101,6 +102,9 @@ inline float dot(const float *x, const float *y, int64_t size) {
 // The larger of each two; the first where the second is not a number.
 inline Floats larger(const Floats &x, const Floats &y) { return y > x ? y : x; }
 
+// The smaller of each two; the second where the first is not a number.
+inline Floats smaller(const Floats &x, const Floats &y) { return x < y ? x : y; }
+
 // The largest in a vector of numbers.
 inline float largest(const Floats &x) {
     const Floats eight = larger(x, __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
@@ -118,7 +122,7 @@ inline float maximum(const float *x, int64_t size) {
     return found;
 }
 
-constexpr float ROUNDING = 12582912.0f;  // 1.5 · 2^23: behind it there is no room for what is less than 1
+constexpr float ROUNDING = 12582912.0f;  // 1.5 · 2^23: added, it leaves no room for what is less than 1
 
 // e^x for x <= 0, to 3e-7 near 0, of one number or of a vector; the library's takes one at a time. It is 2^whole · 2^rest
 // with a rest of at most a half, whose power is a polynomial with the least greatest error. NaN stays NaN.

@@ -52,16 +52,25 @@ struct Int8 {
 #endif
     }
 
-    // Rounds `x` to integers from -127 to 127, adds 128, as the instruction wants unsigned bytes, and returns
-    // what 1 is worth. The bits of positive floats, read as integers, are in their order, infinity and NaN
-    // above all others: so the largest is found fast, and is NaN if any of `x` is.
-    static float pack(const float *x, int64_t inputs, Word *words) {
+    // The size of the largest of `x`. The bits of positive floats, read as integers, are in their order, infinity and
+    // NaN above all others: so it is found fast, and is NaN if any of `x` is.
+    static float largest(const float *x, int64_t inputs) {
         uint32_t bits = 0;
         for (int64_t i = 0; i < inputs; ++i) bits = std::max(bits, load<uint32_t>(x + i) & 0x7fffffffu);
-        const float largest = load<float>(&bits), inverse = bits == 0 ? 0.0f : 127.0f / largest;
-        for (int64_t i = 0; i < inputs; ++i) {
-            const float level = std::nearbyint(x[i] * inverse), capped = level < 127.0f ? level : 127.0f;
-            reinterpret_cast<uint8_t *>(words)[i] = uint8_t(int(capped > -127.0f ? capped : -127.0f) + 128);
+        return load<float>(&bits);
+    }
+
+    // Rounds `x` to integers from -127 to 127, adds 128, as the instruction wants unsigned bytes, and returns
+    // what 1 is worth.
+    static float pack(const float *x, int64_t inputs, float largest, Word *words) {
+        const float inverse = largest == 0.0f ? 0.0f : 127.0f / largest;
+        for (int64_t i = 0; i < inputs; i += LANES) {
+            const Floats level = load_until(x, i, inputs) * inverse + ROUNDING;
+            const Floats capped = smaller(larger(level - ROUNDING, Floats{} - 127.0f), Floats{} + 127.0f);
+            const Bytes bytes = __builtin_convertvector(__builtin_convertvector(capped, Ints) + 128, Bytes);
+            auto *to = reinterpret_cast<uint8_t *>(words) + i;
+            if (i + LANES <= inputs) std::memcpy(to, &bytes, LANES);
+            else std::memcpy(to, &bytes, inputs - i);
         }
         return largest / 127.0f;
     }
@@ -83,7 +92,9 @@ struct Fp32 {
 #endif
     }
 
-    static float pack(const float *x, int64_t inputs, Word *words) {
+    static float largest(const float *, int64_t) { return 1.0f; }
+
+    static float pack(const float *x, int64_t inputs, float, Word *words) {
         std::copy(x, x + inputs, words);
         return 1.0f;
     }
@@ -98,7 +109,9 @@ template <class Type> struct Packed {  // rows, ready for products
         rows = count, depth = (inputs + Type::IN_WORD - 1) / Type::IN_WORD;
         words.resize(std::max(words.size(), size_t(rows * depth)));
         scale.resize(rows);
-        for (int64_t n = 0; n < rows; ++n) scale[n] = Type::pack(x + n * stride, inputs, &words[n * depth]);
+        // All rows are looked at before one is packed, so that none waits for its own largest.
+        for (int64_t n = 0; n < rows; ++n) scale[n] = Type::largest(x + n * stride, inputs);
+        for (int64_t n = 0; n < rows; ++n) scale[n] = Type::pack(x + n * stride, inputs, scale[n], &words[n * depth]);
     }
 };
 
