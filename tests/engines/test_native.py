@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engines.toy_models import MODELS, UNTIED, VOCABULARY, made, sentences
+from engines.toy_models import BLOCK, MODELS, UNTIED, VOCABULARY, made, sentences
+from whyformer.attention.heads import HeadsSpec
+from whyformer.attention.multihead import AttentionSpec
 from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
@@ -236,7 +238,10 @@ def product(path: Path, weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 1, 1), (1, 512, 96), (5, 30, 33), (9, 257, 70)])
+@pytest.mark.parametrize(
+    ("rows", "inputs", "outputs"),
+    [(1, 1, 1), (1, 512, 96), (5, 30, 33), (9, 257, 70), *((rows, 24, 7 * 32) for rows in range(1, 18))],
+)
 def test_a_product_in_int8_is_that_of_whole_numbers(
     libraries: dict[str, Path], variant: str, rows: int, inputs: int, outputs: int
 ):
@@ -248,6 +253,57 @@ def test_a_product_in_int8_is_that_of_whole_numbers(
     exact = np.rint(x).astype(np.int64) @ weight.T + bias
     tensors = (torch.tensor(array, dtype=torch.float32) for array in (weight, bias, x))
     assert (product(libraries[variant], *tensors).numpy() == exact).all()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("vocabulary", [1, 15, 16, 64, 75, 300, 2_000])
+@pytest.mark.parametrize("levels", [3, 10**9], ids=["many ties", "few ties"])
+def test_a_ranking_is_that_of_the_search(
+    libraries: dict[str, Path], variant: str, vocabulary: int, levels: int
+):
+    generator = np.random.default_rng(vocabulary)
+    for count in (1, 2, 10, 16, 17, 33, 64, 65, 130):
+        draws = generator.normal(size=vocabulary) * levels
+        logits = torch.tensor(np.rint(draws) / levels * 4, dtype=torch.float32)
+        logits[torch.from_numpy(generator.random(vocabulary) < 0.1)] = -torch.inf
+        penalty = torch.from_numpy(np.where(generator.random(vocabulary) < 0.2, -np.inf, 0.0)).float()
+        exact = logits.double().log_softmax(0)
+        expected, at = (exact + penalty)[None].sort(dim=1, descending=True, stable=True)
+        possible = int((expected > -torch.inf).sum())
+        places, values = torch.empty(count, dtype=torch.int64), torch.empty(count)
+        pointers = (logits.data_ptr(), penalty.data_ptr(), vocabulary, count)
+        found = library(libraries[variant]).whyformer_rank(*pointers, places.data_ptr(), values.data_ptr())
+        if not (logits > -torch.inf).any():
+            assert found == -1
+            continue
+        assert found == min(count, possible)
+        assert places[:found].tolist() == at[0, :found].tolist()
+        torch.testing.assert_close(values[:found].double(), expected[0, :found], rtol=1e-6, atol=2e-6)
+        for wrong in (torch.nan, torch.inf):
+            logits[count % vocabulary] = wrong
+            assert (
+                library(libraries[variant]).whyformer_rank(*pointers, places.data_ptr(), values.data_ptr())
+                == -1
+            )
+
+
+@pytest.mark.parametrize("dim", [5, 16, 20, 32, 48, 64])
+def test_heads_of_every_size_and_sentences_of_every_length(libraries: dict[str, Path], dim: int):
+    attention = AttentionSpec(heads=HeadsSpec(query=2, dim=dim))
+    model = made(BLOCK.model_copy(update={"attention": attention}))
+    generator = torch.Generator().manual_seed(dim)
+    lengths = (1, 2, 15, 16, 17, 31, 32, 33, 40)
+    sources = [torch.randint(4, VOCABULARY, (1, length), generator=generator) for length in lengths]
+    exact = [reference(model, source) for source in sources]
+    found = [run(NativeEngine(model, "fp32", path=libraries["native"]), source) for source in sources]
+    for ours, theirs in zip(found, exact, strict=True):
+        assert ours.tokens == theirs.tokens
+        assert ours.token_log_probabilities == pytest.approx(theirs.token_log_probabilities, abs=1e-4)
+    rounded = [
+        [run(NativeEngine(model, "int8", path=path), source) for source in sources]
+        for path in libraries.values()
+    ]
+    assert rounded[1:] == rounded[:1] * 2
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -263,6 +319,18 @@ def test_in_fp32_builds_differ_in_the_last_bits_only(libraries: dict[str, Path])
     found = {name: [run(engine, source) for source in sentences(40)] for name, engine in engines.items()}
     for plain, native in alike(found["plain"], found["native"]):
         assert plain.score == pytest.approx(native.score, abs=1e-3)
+
+
+@pytest.mark.parametrize("settings", [GREEDY, BeamSpec(size=3, longest_extra=5)])
+def test_the_larger_groups_of_a_large_model_change_nothing(
+    native: Path, monkeypatch: pytest.MonkeyPatch, settings: SearchSpec
+):
+    engine = NativeEngine(made(), "int8", path=native)
+    found = engine(*batch(150), settings)
+    monkeypatch.setattr("whyformer.engines.native.engine._LARGE", 0)
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert engine(*batch(150), settings) == found
 
 
 def test_more_threads_change_nothing_and_none_stays(native: Path, monkeypatch: pytest.MonkeyPatch):

@@ -210,10 +210,8 @@ class Tokenizer:
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Return each piece for people to read: a space shows as ``▁``, a line end as a backslash and n."""
-        written = list(ids)
-        self._refuse_unknown(written)
         readable = self._readable
-        return [readable[id] for id in written]
+        return [readable[id] for id in self._known(list(ids))]
 
     def special(self, name: str) -> int:
         """Return the id of a special token such as ``[MASK]``.
@@ -379,9 +377,9 @@ class Tokenizer:
 
     @cached_property
     def _readable(self) -> list[str]:
-        return [_readable(piece) for piece in self.pieces]
+        return [piece if piece == UNKNOWN_NAME else piece.translate(_READABLE) for piece in self.pieces]
 
-    def _refuse_unknown(self, ids: Sequence[int]) -> None:
+    def _known(self, ids: Sequence[int]) -> Sequence[int]:
         # The two ends of their range tell of all of them, in no loop of ours.
         for id in (min(ids, default=0), max(ids, default=0)):
             if not 0 <= id < self.size:
@@ -389,10 +387,10 @@ class Tokenizer:
                     f"token id {id} is outside this tokenizer's 0 to {self.size - 1}; "
                     "the ids come from another tokenizer."
                 )
+        return ids
 
     def _spoken(self, ids: Sequence[int]) -> list[int]:
-        self._refuse_unknown(ids)
-        return [id for id in ids if id not in self._silent]
+        return [id for id in self._known(ids) if id not in self._silent]
 
 
 def _byte_level() -> dict[str, int]:
@@ -404,6 +402,7 @@ def _byte_level() -> dict[str, int]:
 
 
 _BYTE_LEVEL = _byte_level()
+_READABLE = str.maketrans({" ": "▁", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _SENTENCES = "several sentences"
 """Name of what was told, beside characters, which are shorter."""
 
@@ -447,12 +446,6 @@ def _refuse_surrogates(texts: Iterable[str]) -> None:
                 f"{text!r}: character {error.start + 1} is half of a surrogate pair, so this is not Unicode "
                 "text; decode it from its file or request again, as UTF-8."
             ) from None
-
-
-def _readable(piece: str) -> str:
-    if piece == UNKNOWN_NAME:
-        return piece
-    return piece.replace(" ", "▁").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
 
 
 def _is_ours(document: object) -> bool:

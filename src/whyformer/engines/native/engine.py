@@ -37,10 +37,10 @@ from whyformer.position.layout import Padding, real_tokens
 from whyformer.special_tokens import EOS
 
 _GROUP, _BEAM_GROUP = 16, 8
-"""Sentences that the library searches side by side, greedily and by beams, if no cache holds the weights but for
-a step: the keys, values and logits of so many still lie in a core's own cache (docs/log.md)."""
+"""Sentences that the library searches side by side, greedily and by beams: the keys, values and logits of so
+many still lie in a core's own cache (docs/log.md)."""
 _LARGE = 16 * 2**20
-"""Bytes of weights that come from memory at each step: then more rows have to share them."""
+"""Bytes from which on no cache keeps the weights until the next step; then more sentences share them."""
 _LARGE_GROUP, _LARGE_BEAM_GROUP = 64, 16
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from whyformer.engines.native.pack import Packed
 
 _ENCODER, _DECODER, _CROSS = range(3)
-"""Places of attention, as in ``source/lens.h``."""
+"""Places of attention, as in ``source/attention.h``."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,6 +106,16 @@ extern "C" void whyformer_multiply(const Linear *linear, const float *x, int64_t
     multiply(*linear, packed, 0, linear->outputs / PANEL, y);
 }
 
+// The `count` likeliest places of a row of logits (V) and their log-probabilities, and how many there are; -1 where
+// logits are not numbers. So it can be seen.
+extern "C" int64_t whyformer_rank(const float *logits, const float *penalty, int64_t vocabulary, int64_t count,
+                                  int64_t *places, float *log_probabilities) {
+    Ranking ranking;
+    ranking.fill(logits, penalty, vocabulary, count);
+    for (const auto &[place, value] : ranking.found) *places++ = place, *log_probabilities++ = value;
+    return ranking.is_broken ? -1 : int64_t(ranking.found.size());
+}
+
 // What `build.py` has told the compiler: a library of other sources would read structs wrongly.
 extern "C" int64_t whyformer_fingerprint() { return WHYFORMER_FINGERPRINT; }
 

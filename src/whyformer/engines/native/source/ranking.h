@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -100,8 +101,9 @@ struct Ranking {
     void fill(const float *logits, const float *penalty, int64_t vocabulary, int64_t count) {
         const Greatest greatest(logits, penalty, vocabulary);
         const float less = normaliser(logits, vocabulary, greatest.of_all());
-        // By log-probability: two logits that differ may have the same, and then the first counts.
-        const float least = least_of(greatest, count) - less;
+        // By log-probability: two logits that differ may have the same, and then the first counts. What cannot come,
+        // and what stands behind the last, is less than any number.
+        const float least = std::max(least_of(greatest, count) - less, std::numeric_limits<float>::lowest());
         is_broken = !(std::fabs(less) < INFINITY), found.clear();
         const auto may = [&](int64_t at) { return logits_from(logits, at, vocabulary) - less >= least; };
         int64_t from = is_broken ? vocabulary : next_place(0, vocabulary, may);
