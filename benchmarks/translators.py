@@ -1,5 +1,6 @@
 """What translates: our translator, CTranslate2 and Hugging Face, each from text to text."""
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,10 @@ from whyformer.huggingface.formats.marian import HuggingFaceMarian
 from whyformer.machine import keep_freed_memory
 from whyformer.runs.load import open_run
 from whyformer.special_tokens import BOS, EOS, PAD
+
+# As `whyformer` does, and for every arm alike: else one round takes a tenth of a second longer than another, in
+# which all that torch has made is looked through for garbage.
+gc.set_threshold(100_000)
 
 
 class Work(NamedTuple):

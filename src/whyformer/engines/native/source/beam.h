@@ -104,21 +104,19 @@ struct Beams {
 private:
     // Those that live on of sentence s, which has some rows; none where it is over, or nobody waits for it.
     std::vector<Candidate> extend(int64_t s, int64_t first, int64_t end) {
-        std::vector<Candidate> all, living;
-        all.reserve((end - first) * 2 * beam.width), living.reserve(2 * beam.width);
-        for (int64_t row = first; row < end; ++row) {
+        for (int64_t row = first; row < end; ++row)
             if (best[row].is_broken) return give_up(s);
-            for (const Ranked &each : best[row].found)
-                all.push_back({row, token(s, each.place), each.value, prefixes[row].total + each.value});
-        }
-        std::stable_sort(all.begin(), all.end(), [](auto &one, auto &other) { return one.total > other.total; });
-        // A row has one that ends, so that enough live on.
-        all.resize(std::min(int64_t(all.size()), 2 * beam.width));
-        for (int64_t at = 0; at < int64_t(all.size()); ++at) {
-            if (all[at].token != search.model.end)
-                living.push_back(all[at]);
+        std::vector<Candidate> living;
+        living.reserve(2 * beam.width);
+        std::vector<size_t> taken(end - first);
+        // A row has one that ends, so that of twice as many enough live on.
+        for (int64_t at = 0; at < 2 * beam.width; ++at) {
+            const Candidate next = likeliest_of(s, first, taken);
+            if (next.row < 0) break;
+            if (next.token != search.model.end)
+                living.push_back(next);
             else if (at < beam.width)
-                finish(s, all[at]);
+                finish(s, next);
         }
         living.resize(std::min(int64_t(living.size()), beam.width));
         const bool is_over = length == beam.longest[s] || is_decided(s, living);
@@ -128,6 +126,22 @@ private:
         }
         if (is_over || !beam.wanted[s]) living.clear();
         return living;
+    }
+
+    // The likeliest of what has not been `taken` of some rows, of equal ones that of the first; no row where all is. As
+    // what may follow a row is in order, one of theirs is next.
+    Candidate likeliest_of(int64_t s, int64_t first, std::vector<size_t> &taken) const {
+        Candidate found{-1, -1, 0.0f, -INFINITY};
+        for (size_t n = 0; n < taken.size(); ++n) {
+            const std::vector<Ranked> &each = best[first + n].found;
+            if (taken[n] == each.size()) continue;
+            const auto &[place, value] = each[taken[n]];
+            const float total = prefixes[first + n].total + value;
+            if (found.row < 0 || total > found.total) found = {first + int64_t(n), place, value, total};
+        }
+        if (found.row < 0) return found;
+        ++taken[found.row - first], found.token = token(s, found.token);
+        return found;
     }
 
     // Whether nothing of what lives can become better than all that is finished: `Scorer.bound` says why.

@@ -10,6 +10,8 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <new>
+#include <vector>
 
 namespace {
 
@@ -28,6 +30,19 @@ template <class Type> inline Type load(const void *address) {
     std::memcpy(&value, address, sizeof value);
     return value;
 }
+
+// Where a processor reads no vector in two pieces; and without zeros, as everything is written before it is read.
+template <class Type> struct Aligned {
+    using value_type = Type;
+    static constexpr std::align_val_t LINE{4 * LANES};
+
+    Type *allocate(size_t count) { return static_cast<Type *>(::operator new(count * sizeof(Type), LINE)); }
+    void deallocate(Type *numbers, size_t) { ::operator delete(numbers, LINE); }
+    void construct(Type *number) { ::new (number) Type; }
+    bool operator==(const Aligned &) const { return true; }
+};
+
+using Numbers = std::vector<float, Aligned<float>>;
 
 // The first `count` numbers of a vector, and zeros.
 inline Floats load_some(const float *x, int64_t count) {

@@ -59,13 +59,13 @@ struct Search {
     std::vector<Excerpt> lists{};  // (B) the tokens of each sentence; none where all are
     std::vector<int64_t> place{};  // (N+1) where the logits of each row's list begin
     std::vector<int64_t> last{};   // (N) the token that each row is fed
-    std::vector<float> choice{};  // (N) its log-probability
+    Numbers choice{};  // (N) its log-probability
     Lens *lens = nullptr;
     Barrier barrier{};
-    std::vector<float> queries{}, context{}, branch{}, hidden{}, logits{};
-    std::vector<float> values{};  // (N,H·D) of the stack's first layer
-    std::vector<std::vector<float>> memory{};              // a layer each: rows of keys and values (S,O)
-    std::vector<std::vector<std::vector<float>>> cache{};  // a step and a layer each: queries, too (N,O)
+    Numbers queries{}, context{}, branch{}, hidden{}, logits{};
+    Numbers values{};  // (N,H·D) of the stack's first layer
+    std::vector<Numbers> memory{};              // a layer each: rows of keys and values (S,O)
+    std::vector<std::vector<Numbers>> cache{};  // a step and a layer each: queries, too (N,O)
 
     Search(const Model &model, const int64_t *tokens, const int64_t *lengths, int64_t sentences)
         : model(model), source(tokens, tokens + std::accumulate(lengths, lengths + sentences, int64_t(0))) {

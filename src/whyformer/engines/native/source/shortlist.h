@@ -27,12 +27,12 @@ struct Excerpt {
     };
     std::vector<int64_t> ids;
     std::vector<Line> weight;
-    std::vector<float> start, scale, bias;  // what `start` holds is 32 bits of either type
-    std::vector<float> late{}, early{};     // penalties of its tokens: see `Penalties`
+    Numbers start, scale, bias;          // what `start` holds is 32 bits of either type
+    Numbers late{}, early{};             // penalties of its tokens: see `Penalties`
 
     Excerpt(const Linear &whole, int64_t words, const int64_t *chosen, int64_t count)
-        : ids(chosen, chosen + count), weight(filled(count) * words / LANES), start(filled(count)), scale(filled(count)),
-          bias(filled(count)), inputs(whole.inputs), activation(whole.activation) {
+        : ids(chosen, chosen + count), weight(filled(count) * words / LANES), start(filled(count), 0.0f), scale(filled(count), 0.0f),
+          bias(filled(count), 0.0f), inputs(whole.inputs), activation(whole.activation) {
         const auto *from = static_cast<const uint32_t *>(whole.weight);
         uint32_t *to = weight.data()->words;
         for (int64_t o = 0; o < count; ++o) {

@@ -55,8 +55,8 @@ template <class Type> struct Worker {  // one thread
     int64_t rows = 0;              // in it
     Packed<Type> packed;
     std::vector<int64_t> positions{};  // (N)
-    std::vector<float> x{}, normal{};  // (N,M) the residual path, and normalised
-    std::vector<float> weights{};      // of one query, and the keys that it reads
+    Numbers x{}, normal{};  // (N,M) the residual path, and normalised
+    Numbers weights{};      // of one query, and the keys that it reads
     std::vector<const float *> seen{};
 
     Worker(Search &search, int64_t index) : index(index), search(search), model(search.model) {}
