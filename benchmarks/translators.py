@@ -14,8 +14,8 @@ from whyformer.machine import keep_freed_memory
 from whyformer.runs.load import open_run
 from whyformer.special_tokens import BOS, EOS, PAD
 
-# As `whyformer` does, and for every arm alike: else one round takes a tenth of a second longer than another, in
-# which all that torch has made is looked through for garbage.
+# As `whyformer` does, and for every arm alike: else some rounds take a tenth of a second longer, in which
+# all that torch has made is looked through for garbage.
 gc.set_threshold(100_000)
 
 

@@ -91,7 +91,7 @@ inline Floats totals(const Floats *sums) {
 
 // A bit for each lane in which a comparison holds.
 inline uint32_t bits_of(const Ints &holds) {
-    const Ints bits = holds & (Ints{} + 1 << LANE);
+    const Ints bits = holds & ((Ints{} + 1) << LANE);
     const auto eight = __builtin_shufflevector(bits, bits, 0, 1, 2, 3, 4, 5, 6, 7) |
                        __builtin_shufflevector(bits, bits, 8, 9, 10, 11, 12, 13, 14, 15);
     const auto four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) | __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
