@@ -38,7 +38,7 @@ from whyformer.special_tokens import EOS
 
 _GROUP, _BEAM_GROUP = 16, 8
 """Sentences that the library searches side by side, greedily and by beams: the keys, values and logits of so
-many still lie in a core's own cache (docs/log.md)."""
+many still lie in a core's own cache (docs/log.md). Logits of lists are few, so there twice as many do."""
 _LARGE = 16 * 2**20
 """Bytes from which on no cache keeps the weights until the next step; then more sentences share them."""
 _LARGE_GROUP, _LARGE_BEAM_GROUP = 64, 16
@@ -316,7 +316,7 @@ class NativeEngine(StepDecoder[NativeState]):
     ) -> list[list[Hypothesis] | None]:
         """Search by groups that run side by side, or by all threads if there is only one."""
         threads, penalties = torch.get_num_threads(), self._penalties(settings)
-        group = self._group(len(source), threads, isinstance(settings, GreedySpec))
+        group = self._group(len(source), threads, isinstance(settings, GreedySpec), lists is not None)
         sizes = source.split(group), valid.split(group), longest.split(group)
         parts = [None] * len(sizes[0]) if lists is None else lists.split(group)
         places = torch.arange(len(source)).split(group)
@@ -336,11 +336,11 @@ class NativeEngine(StepDecoder[NativeState]):
         with ThreadPoolExecutor(workers) as pool:
             return list(chain.from_iterable(pool.map(write, groups)))
 
-    def _group(self, sentences: int, threads: int, is_greedy: bool) -> int:
+    def _group(self, sentences: int, threads: int, is_greedy: bool, is_listed: bool) -> int:
         """Sentences of a group: as many as pay, and as few as give each thread one."""
         least, most = (_GROUP, _LARGE_GROUP) if is_greedy else (_BEAM_GROUP, _LARGE_BEAM_GROUP)
         if self._packed.decoder_bytes < _LARGE:
-            return least
+            most = 2 * least if is_listed else least
         return max(least, min(most, -(-sentences // threads)))
 
     def _fits(self, source: Tensor, valid: Tensor, longest: Tensor) -> bool:
