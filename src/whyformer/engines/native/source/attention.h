@@ -38,10 +38,11 @@ void score_keys(const float *query, const float *const *seen, int64_t keys, int6
 
 // Makes weights of scores, which fill `room(keys)`; 0 behind the last key.
 inline void softmax(float *weights, int64_t keys) {
-    const float largest = maximum(weights, room(keys));
-    Floats sums{};
+    Floats greatest = Floats{} - INFINITY, sums{};
+    for (int64_t k = 0; k < keys; k += LANES) greatest = larger(greatest, load<Floats>(weights + k));
+    const float most = largest(greatest);
     for (int64_t k = 0; k < keys; k += LANES) {
-        const Floats power = exponential(load<Floats>(weights + k) - largest);
+        const Floats power = exponential(load<Floats>(weights + k) - most);
         const Floats kept = LANE < int32_t(keys - k) ? power : Floats{};
         std::memcpy(weights + k, &kept, sizeof kept);
         sums += kept;

@@ -3,12 +3,10 @@
 // N rows, a hypothesis each · S source length · V vocabulary
 // All numbers that cross the border have 32 bits, as JavaScript's have; it sees this memory.
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
-#include <numeric>
 #include <vector>
 
 #include "model_file.h"
@@ -99,23 +97,16 @@ EXPORTED(whyformer_select) void whyformer_select(Search *search, const int32_t *
 EXPORTED(whyformer_best) void whyformer_best(const Search *search, const int32_t *forbidden, int32_t forbidden_count, int32_t count,
                              int32_t *ids, float *log_probabilities) {
     const int64_t vocabulary = search->model.vocabulary, stride = search->model.output.outputs;
-    std::vector<int32_t> order(vocabulary);
+    std::vector<float> penalty(vocabulary);
+    for (int32_t n = 0; n < forbidden_count; ++n)
+        if (forbidden[n] >= 0 && forbidden[n] < vocabulary) penalty[forbidden[n]] = -INFINITY;
+    Ranking ranking;
     for (size_t row = 0; row < search->rows.size(); ++row, ids += count, log_probabilities += count) {
-        const float *logits = &search->logits[row * stride];
-        const float whole = normaliser(logits, vocabulary, maximum(logits, vocabulary));
-        const auto allowed = [&](int32_t id) {
-            return logits[id] > -INFINITY && std::find(forbidden, forbidden + forbidden_count, id) == forbidden + forbidden_count;
-        };
-        std::iota(order.begin(), order.end(), 0);
-        const auto end = std::partition(order.begin(), order.end(), allowed);
-        const auto last = order.begin() + std::min<int64_t>(count, end - order.begin());
-        std::partial_sort(order.begin(), last, end, [logits](int32_t a, int32_t b) {
-            return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
-        });
-        for (int32_t n = 0; n < count; ++n) {
-            const bool there = order.begin() + n < last;
-            ids[n] = there ? order[n] : -1;
-            log_probabilities[n] = there ? logits[order[n]] - whole : -INFINITY;
+        ranking.fill(&search->logits[row * stride], penalty.data(), vocabulary, count);
+        const auto &found = ranking.found;
+        for (size_t n = 0; n < size_t(count); ++n) {
+            ids[n] = n < found.size() ? int32_t(found[n].place) : -1;
+            log_probabilities[n] = n < found.size() ? found[n].value : -INFINITY;
         }
     }
 }

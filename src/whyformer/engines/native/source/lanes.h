@@ -127,16 +127,6 @@ inline float largest(const Floats &x) {
     return std::max(std::max(four[0], four[2]), std::max(four[1], four[3]));
 }
 
-// The largest of some numbers; those that are not a number do not count.
-inline float maximum(const float *x, int64_t size) {
-    Floats most = Floats{} - INFINITY;
-    int64_t i = 0;
-    for (; i + LANES <= size; i += LANES) most = larger(most, load<Floats>(x + i));
-    float found = largest(most);
-    for (; i < size; ++i) found = std::max(found, x[i]);
-    return found;
-}
-
 constexpr float ROUNDING = 12582912.0f;  // 1.5 · 2^23: added, it leaves no room for what is less than 1
 
 // e^x for x <= 0, to 3e-7 near 0, of one number or of a vector; the library's takes one at a time. It is 2^whole · 2^rest

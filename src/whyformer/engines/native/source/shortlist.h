@@ -27,8 +27,8 @@ struct Excerpt {
     };
     std::vector<int64_t> ids;
     std::vector<Line> weight;
-    Numbers start, scale, bias;          // what `start` holds is 32 bits of either type
-    Numbers late{}, early{};             // penalties of its tokens: see `Penalties`
+    Numbers start, scale, bias;  // what `start` holds is 32 bits of either type
+    Numbers late{}, early{};     // penalties of its tokens: see `Penalties`
 
     Excerpt(const Linear &whole, int64_t words, const int64_t *chosen, int64_t count)
         : ids(chosen, chosen + count), weight(filled(count) * words / LANES), start(filled(count), 0.0f), scale(filled(count), 0.0f),
@@ -49,6 +49,7 @@ struct Excerpt {
 
     // Takes over the penalties (V) of its tokens.
     void penalise(const float *all_late, const float *all_early) {
+        late.clear(), early.clear();
         for (const int64_t id : ids) late.push_back(all_late[id]), early.push_back(all_early[id]);
     }
 
