@@ -18,6 +18,17 @@ def test_length_penalty_by_hand():
     assert length_penalty(lengths, 0.5).tolist() == pytest.approx([1.0, math.sqrt(2), 2.0])
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.6, 1.0, 1.7])
+def test_length_penalty_is_the_same_among_any_others(alpha: float):
+    whole = length_penalty(torch.arange(600), alpha)
+    assert whole.dtype == torch.float32
+    for first in (0, 3, 592):
+        for count in range(1, 9):
+            some = torch.arange(first, first + count)
+            assert torch.equal(length_penalty(some, alpha), whole[some])
+    assert all(length_penalty(torch.tensor(n), alpha) == whole[n] for n in range(600))
+
+
 def test_coverage_penalty_by_hand():
     # Three target tokens over three source tokens: covered 1.5 (counts as 1), 0.5 and 1.0.
     attention = torch.tensor([[0.5, 0.2, 0.3], [0.6, 0.1, 0.3], [0.4, 0.2, 0.4]])

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from typer.testing import Result
 
 from whyformer.models.transformer import Transformer, transformer
+from whyformer.training.optimization import muon
+from whyformer.training.optimization.muon import OrthogonalMomentum, orthogonalised
 from whyformer.training.optimization.optimizer import Adam, Muon, OptimizerSpec, block_matrices
 from whyformer.training.storage.checkpoint import (
     load_optimizer,
@@ -18,6 +20,10 @@ from whyformer.training.storage.checkpoint import (
 )
 
 Train = Callable[..., Result]
+
+
+PRECISIONS = [(torch.float64, False), (torch.float32, False), (torch.float32, True)]
+SHAPES = [(1, 1), (1, 7), (7, 1), (16, 16), (16, 48), (48, 16), (33, 20)]
 
 
 def model() -> Transformer:
@@ -49,6 +55,64 @@ def test_block_matrices_are_those_of_linear_layers():
     # 4 of self-attention and 2 of the feed-forward network on each side, 4 of cross-attention.
     assert len(names) == 16
     assert all(name.endswith(".weight") and ".blocks." in name and "norm" not in name for name in names)
+
+
+def torchs(matrices: list[nn.Parameter]) -> torch.optim.Optimizer:
+    return torch.optim.Muon(
+        matrices, lr=0.02, momentum=0.9, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"
+    )
+
+
+def ours(matrices: list[nn.Parameter]) -> torch.optim.Optimizer:
+    return OrthogonalMomentum(matrices, lr=0.02, momentum=0.9, weight_decay=0.1)
+
+
+def walk(
+    build: Callable[[list[nn.Parameter]], torch.optim.Optimizer], dtype: torch.dtype, half: bool
+) -> list[nn.Parameter]:
+    """Matrices after three steps, the second of which has no gradient for one and zeros for another."""
+    torch.manual_seed(0)
+    matrices = [nn.Parameter(torch.randn(shape, dtype=torch.float64).to(dtype)) for shape in SHAPES]
+    optimizer = build(matrices)
+    for turn in range(3):
+        for place, matrix in enumerate(matrices):
+            gradient = torch.randn(matrix.shape, dtype=torch.float64).to(dtype)
+            matrix.grad = gradient * (0 if turn == 1 and place == 4 else 1)
+        if turn == 1:
+            matrices[3].grad = None
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            optimizer.step()
+    return matrices
+
+
+def test_in_bf16_steps_are_those_of_torch_to_the_bit():
+    for one, other in zip(walk(ours, torch.float32, True), walk(torchs, torch.float32, False), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_in_fp32_steps_are_those_of_fp64_to_the_digits_of_fp32():
+    exact, single, half = (walk(ours, dtype, half) for dtype, half in PRECISIONS)
+    for real, close, far in zip(exact, single, half, strict=True):
+        assert exact[0].dtype == torch.float64
+        torch.testing.assert_close(close.double(), real, rtol=1e-5, atol=2e-5)
+        torch.testing.assert_close(far.double(), real, rtol=0.1, atol=0.05)
+
+
+def test_training_in_fp32_asks_for_no_product_in_bf16(
+    tmp_path: Path, recipe: str, train: Train, monkeypatch: pytest.MonkeyPatch
+):
+    asked = list[torch.dtype]()
+
+    def noting(matrix: Tensor, dtype: torch.dtype) -> Tensor:
+        asked.append(dtype)
+        return orthogonalised(matrix, dtype)
+
+    monkeypatch.setattr(muon, "orthogonalised", noting)
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        changes = ("training.optimizer.kind=muon", "training.epochs=1", f"training.precision={precision}")
+        assert train(recipe, *changes, "--run", tmp_path / precision, "--threads", 1).exit_code == 0
+        assert {*asked} == {dtype}
+        asked.clear()
 
 
 def test_steps_of_matrices_are_nearly_orthogonal_and_as_large_as_adams():

@@ -206,16 +206,21 @@ class TrainingStep(Generic[ModelT]):
         rate = self.spec.schedule.rate(step, total_steps or step)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate * parameters.get("ratio", 1.0)
-        if self._sharded is None:
-            self.optimizer.step()
-        else:
-            # Seconds to import, as what it needs.
-            from whyformer.training.optimization.spread import spread_step
-
-            with self.group.computing():
-                spread_step(self.optimizer, exact=self._exact)
+        # An optimizer may have products, too.
+        with self.autocast():
+            self._step()
         self.optimizer.zero_grad()
         return rate
+
+    def _step(self) -> None:
+        if self._sharded is None:
+            self.optimizer.step()
+            return
+        # Seconds to import, as what it needs.
+        from whyformer.training.optimization.spread import spread_step
+
+        with self.group.computing():
+            spread_step(self.optimizer, exact=self._exact)
 
     def autocast(self) -> AbstractContextManager[object]:
         """The precision of what is computed within."""

@@ -117,11 +117,13 @@ def step_memory(
             sums.finish()
             operations = ledger.operations // len(batches)
             ledger.holder = OPTIMIZER if turn == 0 else BACKWARD
-            _update(model, optimizer, spec.clip)
+            _update(model, optimizer, spec.clip, precision)
     return StepMemory(dict(ledger.peak), ledger.most_moving, operations)
 
 
-def _update(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float | None) -> None:
+def _update(
+    model: nn.Module, optimizer: torch.optim.Optimizer, clip: float | None, precision: Precision
+) -> None:
     """Clip and change the weights, as ``TrainingStep`` does, which also looks at numbers."""
     parameters = list(model.parameters())
     norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
@@ -131,7 +133,8 @@ def _update(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float | No
     for group in optimizer.param_groups:
         # Momentum decides the state, not the rate; but a rate of 0 may be left out.
         group["lr"] = 1e-3
-    optimizer.step()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+        optimizer.step()
     optimizer.zero_grad()
 
 
@@ -152,8 +155,6 @@ class WeightShapes:
     """Shape of each weight that is trained."""
     blocks: list[list[tuple[int, ...]]]
     """The same of each block of layers."""
-    matrices: list[tuple[int, ...]]
-    """Shapes of the matrices that Muon changes."""
 
 
 def weight_shapes(work: Workload) -> WeightShapes:
@@ -163,7 +164,6 @@ def weight_shapes(work: Workload) -> WeightShapes:
     return WeightShapes(
         [tuple(p.shape) for p in model.parameters()],
         [[tuple(p.shape) for p in block.parameters()] for block in blocks],
-        [tuple(x.shape) for x in block_matrices(model)],
     )
 
 

@@ -121,7 +121,7 @@ function node({ id, parent, token, logProbability, total, living, ended }) {
 
 /** ((5 + length) / 6) ^ power: Wu et al. 2016, equation 14. */
 function lengthPenalty(length, power) {
-  return round(round((5 + length) / 6) ** round(power));
+  return round(((5 + length) / 6) ** power);
 }
 
 /** The best hypotheses so far, of equal scores those that came first. */

@@ -11,7 +11,9 @@ from torch import Tensor
 
 def length_penalty(length: Tensor, alpha: float) -> Tensor:
     """lp(Y) = ((5 + |Y|) / 6)^alpha of Wu et al. 2016, equation 14; ``length`` (any shape) counts EOS."""
-    return ((5 + length) / 6) ** alpha
+    # In fp32 torch's powers differ in their last bit by the place of a number among the others.
+    exact = torch.float32 if length.device.type == "mps" else torch.float64
+    return (((5 + length).to(exact) / 6) ** alpha).float()
 
 
 def coverage_penalty(coverage: Tensor, beta: float) -> Tensor:

@@ -39,28 +39,25 @@ void residual_norm(const Residual &all, const Type *x, const Type *branch, const
         for (int64_t row = first; row < last; ++row) {
             const int64_t start = row * size;
             Floats totals{};
-            for (int64_t at = 0; at < size; at += LANES) {
-                const int64_t count = std::min(LANES, size - at), i = start + at;
+            by_vectors(size, [&](int64_t at, auto count) {
+                const int64_t i = start + at;
                 const Floats joined = rounded(load(x + i, count) + load(branch + i, count) * kept(all, i, count), Type{});
                 store(sum + i, joined, count);
                 totals += joined;
-            }
+            });
             const float mean = total(totals) / size;
             Floats squares{};
-            for (int64_t at = 0; at < size; at += LANES) {
-                const int64_t count = std::min(LANES, size - at);
-                Floats off = load(sum + start + at, count) - mean;
-                for (int64_t lane = count; lane < LANES; ++lane) off[lane] = 0.0f;
+            by_vectors(size, [&](int64_t at, auto count) {
+                const Floats off = behind(load(sum + start + at, count) - mean, count, 0.0f);
                 squares += off * off;
-            }
+            });
             const float scale = 1.0f / std::sqrt(total(squares) / size + all.epsilon);
             all.deviation[row] = mean;
             all.deviation[all.rows + row] = scale;
-            for (int64_t at = 0; at < size; at += LANES) {
-                const int64_t count = std::min(LANES, size - at);
+            by_vectors(size, [&](int64_t at, auto count) {
                 const Floats normal = (load(sum + start + at, count) - mean) * scale;
                 store(y + start + at, normal * load(all.gain + at, count) + load(shift + at, count), count);
-            }
+            });
         }
     });
 }
@@ -78,8 +75,7 @@ void residual_norm_gradient(const Residual &all, const Type *sum, const Type *gr
                 const int64_t start = row * size;
                 const float mean = all.deviation[row], scale = all.deviation[all.rows + row];
                 Floats plain{}, along{};
-                for (int64_t at = 0; at < size; at += LANES) {
-                    const int64_t count = std::min(LANES, size - at);
+                by_vectors(size, [&](int64_t at, auto count) {
                     const Floats normal = (load(sum + start + at, count) - mean) * scale;
                     const Floats given = load(gradient + start + at, count);
                     const Floats weighed = given * load(all.gain + at, count);
@@ -87,16 +83,16 @@ void residual_norm_gradient(const Residual &all, const Type *sum, const Type *gr
                     along += weighed * normal;
                     store(to_gain + at, load(to_gain + at) + given * normal);
                     store(to_shift + at, load(to_shift + at) + given);
-                }
+                });
                 const float mean_plain = total(plain) / size, mean_along = total(along) / size;
-                for (int64_t at = 0; at < size; at += LANES) {
-                    const int64_t count = std::min(LANES, size - at), i = start + at;
+                by_vectors(size, [&](int64_t at, auto count) {
+                    const int64_t i = start + at;
                     const Floats normal = (load(sum + i, count) - mean) * scale;
                     const Floats weighed = load(gradient + i, count) * load(all.gain + at, count);
                     const Floats made = rounded((weighed - mean_plain - normal * mean_along) * scale, Type{});
                     store(to_x + i, made, count);
                     if (to_branch) store(to_branch + i, made * kept(all, i, count), count);
-                }
+                });
             }
         }
     });

@@ -24,15 +24,14 @@ template <class Type> void rms_norm(const RootMeanSquare &all, const Type *x, Ty
         for (int64_t row = first; row < last; ++row) {
             const int64_t start = row * size;
             Floats squares{};
-            for (int64_t at = 0; at < size; at += LANES) {
-                const Floats next = load(x + start + at, std::min(LANES, size - at));
+            by_vectors(size, [&](int64_t at, auto count) {
+                const Floats next = load(x + start + at, count);
                 squares += next * next;
-            }
+            });
             const float scale = all.scale[row] = 1.0f / std::sqrt(total(squares) / size + all.epsilon);
-            for (int64_t at = 0; at < size; at += LANES) {
-                const int64_t count = std::min(LANES, size - at);
+            by_vectors(size, [&](int64_t at, auto count) {
                 store(y + start + at, load(x + start + at, count) * scale * load(all.gain + at, count), count);
-            }
+            });
         }
     });
 }
@@ -50,20 +49,18 @@ void rms_norm_gradient(const RootMeanSquare &all, const Type *x, const Type *gra
                 const int64_t start = row * size;
                 const float scale = all.scale[row];
                 Floats along{};
-                for (int64_t at = 0; at < size; at += LANES) {
-                    const int64_t count = std::min(LANES, size - at);
+                by_vectors(size, [&](int64_t at, auto count) {
                     const Floats normal = load(x + start + at, count) * scale;
                     const Floats given = load(gradient + start + at, count) * normal;
                     store(own + at, load(own + at) + given);
                     along += given * load(all.gain + at, count);
-                }
+                });
                 const float mean = total(along) / size;
-                for (int64_t at = 0; at < size; at += LANES) {
-                    const int64_t count = std::min(LANES, size - at);
+                by_vectors(size, [&](int64_t at, auto count) {
                     const Floats weighed = load(gradient + start + at, count) * load(all.gain + at, count);
                     const Floats normal = load(x + start + at, count) * scale;
                     store(to_x + start + at, (weighed - normal * mean) * scale, count);
-                }
+                });
             }
         }
     });

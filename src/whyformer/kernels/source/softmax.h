@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include <algorithm>
+#include <vector>
 
 #include "threads.h"
 #include "vectors.h"
@@ -19,30 +19,29 @@ template <class Type>
 void softmax(const Softmax &all, const Type *logits, const Type *penalty, Type *weights, int64_t threads) {
     const int64_t size = all.keys;
     share(all.batch * all.heads * all.queries, threads, [&](int64_t first, int64_t last) {
+        std::vector<float> powers(size + LANES);  // of one row, and behind it what adds nothing
         for (int64_t row = first; row < last; ++row) {
             const int64_t batch = row / (all.heads * all.queries), query = row % all.queries;
             const Type *x = logits + row * size;
             const Type *less = penalty ? penalty + batch * all.by_batch + query * all.by_query : nullptr;
             Type *y = weights + row * size;
-            const auto at_place = [&](int64_t at, int64_t count) {
-                Floats value = load(x + at, count);
-                if (less) value = rounded(value + load(less + at, count), Type{});
-                return count == LANES ? value : behind(value, count, -INFINITY);
-            };
             Floats most = Floats{} - INFINITY;
-            for (int64_t at = 0; at < size; at += LANES) {
-                const Floats next = at_place(at, std::min(LANES, size - at));
+            by_vectors(size, [&](int64_t at, auto count) {
+                Floats next = load(x + at, count);
+                if (less) next = rounded(next + load(less + at, count), Type{});
+                next = behind(next, count, -INFINITY);
+                store(&powers[at], next);
                 most = next > most ? next : most;
-            }
+            });
             const float maximum = largest(most);
             Floats sums{};
-            for (int64_t at = 0; at < size; at += LANES)
-                sums += exponential(at_place(at, std::min(LANES, size - at)) - maximum);
-            const float scale = 1.0f / total(sums);
             for (int64_t at = 0; at < size; at += LANES) {
-                const int64_t count = std::min(LANES, size - at);
-                store(y + at, exponential(at_place(at, count) - maximum) * scale, count);
+                const Floats power = exponential(load(&powers[at]) - maximum);
+                store(&powers[at], power);
+                sums += power;
             }
+            const float scale = 1.0f / total(sums);
+            by_vectors(size, [&](int64_t at, auto count) { store(y + at, load(&powers[at]) * scale, count); });
         }
     });
 }
@@ -55,16 +54,14 @@ void softmax_gradient(const Type *weights, const Type *gradient, Type *to_logits
         for (int64_t row = first; row < last; ++row) {
             const int64_t start = row * size;
             Floats sums{};
-            for (int64_t at = 0; at < size; at += LANES) {
-                const int64_t count = std::min(LANES, size - at);
+            by_vectors(size, [&](int64_t at, auto count) {
                 sums += load(weights + start + at, count) * load(gradient + start + at, count);
-            }
+            });
             const float mean = total(sums);
-            for (int64_t at = 0; at < size; at += LANES) {
-                const int64_t count = std::min(LANES, size - at);
+            by_vectors(size, [&](int64_t at, auto count) {
                 const Floats weight = load(weights + start + at, count);
                 store(to_logits + start + at, weight * (load(gradient + start + at, count) - mean), count);
-            }
+            });
         }
     });
 }

@@ -1,28 +1,43 @@
-// Sixteen numbers side by side, of memory in fp32 or bf16; all arithmetic is fp32.
+// As many numbers side by side as the processor has in a vector, of memory in fp32 or bf16; all arithmetic is fp32.
 
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
 #if defined(__AVX512BW__) && defined(__AVX512VL__)
 #define MASKS  // a load or store of some lanes is one instruction, where a copy of so many bytes is a call
-#endif
-#if defined(MASKS) || defined(__AVX512BF16__)
-#include <immintrin.h>
 #endif
 
 namespace {
 
+// Vectors of GCC and Clang. Longer ones than the processor has would work, but number by number in places.
+#if defined(__AVX512F__)
 constexpr int64_t LANES = 16;
+#elif defined(__AVX__)
+constexpr int64_t LANES = 8;
+#else
+constexpr int64_t LANES = 4;
+#endif
 
-// Vectors of GCC and Clang, which turn them into what the processor has.
 typedef float Floats __attribute__((vector_size(4 * LANES)));
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
 typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
 typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
 typedef int16_t Shorts __attribute__((vector_size(2 * LANES)));
+
+#if defined(__AVX512F__)
+constexpr Ints LANE = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif defined(__AVX__)
+constexpr Ints LANE = {0, 1, 2, 3, 4, 5, 6, 7};
+#else
+constexpr Ints LANE = {0, 1, 2, 3};
+#endif
 
 // The upper half of an fp32.
 struct Bf16 {
@@ -36,12 +51,15 @@ template <class To, class From> inline To cast(const From &from) {
     return to;
 }
 
-#if defined(MASKS)
 // Only the first `count` lanes.
+#if defined(MASKS)
 inline __mmask16 first(int64_t count) { return __mmask16((1u << count) - 1); }
+#elif defined(__AVX__) && !defined(__AVX512F__)
+#define WORD_MASKS  // the same for numbers of 32 bits alone
+inline __m256i first(int64_t count) { return cast<__m256i>(LANE < int32_t(count)); }
 #endif
 
-// The first `count` of sixteen numbers of memory, and zeros.
+// The first `count` of a vector's numbers of memory, and zeros.
 inline Floats load(const float *x, int64_t count = LANES) {
     Floats value{};
     if (count == LANES) {
@@ -49,6 +67,8 @@ inline Floats load(const float *x, int64_t count = LANES) {
     } else {
 #if defined(MASKS)
         value = cast<Floats>(_mm512_maskz_loadu_ps(first(count), x));
+#elif defined(WORD_MASKS)
+        value = cast<Floats>(_mm256_maskload_ps(x, first(count)));
 #else
         std::memcpy(&value, x, count * sizeof *x);
 #endif
@@ -76,6 +96,8 @@ inline void store(float *x, const Floats &value, int64_t count = LANES) {
     } else {
 #if defined(MASKS)
         _mm512_mask_storeu_ps(x, first(count), cast<__m512>(value));
+#elif defined(WORD_MASKS)
+        _mm256_maskstore_ps(x, first(count), cast<__m256>(value));
 #else
         std::memcpy(x, &value, count * sizeof *x);
 #endif
@@ -113,11 +135,19 @@ inline Floats rounded(const Floats &value, Bf16) {
     return cast<Floats>(__builtin_convertvector(nearest(value), Words) << 16);
 }
 
-// The sixteen numbers joined half to half, until one is left.
+// All lanes joined half to half, until one is left.
 template <class Join> inline float joined(const Floats &all, const Join &join) {
+#if defined(__AVX512F__)
     const auto eight = join(__builtin_shufflevector(all, all, 0, 1, 2, 3, 4, 5, 6, 7),
                             __builtin_shufflevector(all, all, 8, 9, 10, 11, 12, 13, 14, 15));
+#else
+    const auto &eight = all;
+#endif
+#if defined(__AVX__)
     const auto four = join(__builtin_shufflevector(eight, eight, 0, 1, 2, 3), __builtin_shufflevector(eight, eight, 4, 5, 6, 7));
+#else
+    const auto &four = eight;
+#endif
     return join(join(four[0], four[1]), join(four[2], four[3]));
 }
 
@@ -133,8 +163,7 @@ inline float largest(const Floats &values) {
 
 // The first `count` numbers, and a filling in the place of the others.
 inline Floats behind(const Floats &value, int64_t count, float filling) {
-    constexpr Ints LANE = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    return LANE < int32_t(count) ? value : Floats{} + filling;
+    return count == LANES ? value : LANE < int32_t(count) ? value : Floats{} + filling;
 }
 
 // e^x for x <= 0, to an error of 2e-7: 2^whole · e^f with a small f. Not a number stays none; below -87 it is 0.
@@ -152,6 +181,13 @@ inline Floats exponential(Floats x) {
     const Floats power = series * f * f + f + 1.0f;
     const Ints bits = (__builtin_convertvector(whole, Ints) + 127) << 23;
     return none ? Floats{} : power * cast<Floats>(bits);
+}
+
+// Calls `task(at, count)` for all of `size` numbers, a vector at a time: the compiler knows the count of all but the last.
+template <class Task> inline void by_vectors(int64_t size, const Task &task) {
+    int64_t at = 0;
+    for (; at + LANES <= size; at += LANES) task(at, std::integral_constant<int64_t, LANES>{});
+    if (at < size) task(at, size - at);
 }
 
 }  // namespace

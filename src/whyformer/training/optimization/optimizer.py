@@ -1,4 +1,4 @@
-"""Optimizers: torch's own, chosen and named by a spec."""
+"""Optimizers, chosen and named by a spec: torch's own, but for Muon's."""
 
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,6 +11,7 @@ from typing_extensions import override
 from whyformer.errors import TrainingError
 from whyformer.nn.stack import Block
 from whyformer.spec import Spec
+from whyformer.training.optimization.muon import OrthogonalMomentum
 
 
 class _Adam(Spec):
@@ -98,13 +99,7 @@ class Muon(_Adam):
         others = [p for p in parameters if id(p) not in chosen]
         group = {"params": list(matrices), "ratio": self.ratio}
         return JointOptimizer(
-            torch.optim.Muon(
-                [group],
-                lr=0.0,
-                momentum=self.momentum,
-                weight_decay=self.weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            ),
+            OrthogonalMomentum([group], momentum=self.momentum, weight_decay=self.weight_decay),
             torch.optim.Adam(others, **self.settings),
         )
 

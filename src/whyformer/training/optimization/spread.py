@@ -5,6 +5,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from whyformer.training.optimization.muon import OrthogonalMomentum
 from whyformer.training.optimization.optimizer import JointOptimizer
 from whyformer.training.ranks.sharding import RowRange, own_rows, ranks_of, spread_like, whole_tensor
 
@@ -29,7 +30,7 @@ def spread_step(optimizer: torch.optim.Optimizer, *, exact: bool) -> None:
             for group in part.param_groups:
                 settings = {name: value for name, value in group.items() if name != "params"}
                 for weight in group["params"]:
-                    wanted = isinstance(part, torch.optim.Muon) or (exact and _is_cut_in_vectors(weight))
+                    wanted = isinstance(part, OrthogonalMomentum) or (exact and _is_cut_in_vectors(weight))
                     if weight.grad is not None and wanted:
                         _step_whole(part, weight, settings)
                         weight.grad = None

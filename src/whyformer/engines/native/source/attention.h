@@ -31,8 +31,8 @@ void score_keys(const float *query, const float *const *seen, int64_t keys, int6
             for (int64_t d = LANES; d < dim; d += LANES) sums += load_until(query, d, dim) * load_until(key, d, dim);
             products[k] = sums;
         }
-        const Floats all = LANE < int32_t(count) ? totals(products) : Floats{} - INFINITY;
-        std::memcpy(scores + from, &all, sizeof all);
+        const Floats all = select(LANE < int32_t(count), totals(products), Floats{} - INFINITY);
+        store(scores + from, all);
     }
 }
 
@@ -43,8 +43,8 @@ inline void softmax(float *weights, int64_t keys) {
     const float most = largest(greatest);
     for (int64_t k = 0; k < keys; k += LANES) {
         const Floats power = exponential(load<Floats>(weights + k) - most);
-        const Floats kept = LANE < int32_t(keys - k) ? power : Floats{};
-        std::memcpy(weights + k, &kept, sizeof kept);
+        const Floats kept = select(LANE < int32_t(keys - k), power, Floats{});
+        store(weights + k, kept);
         sums += kept;
     }
     const float all = total(sums);
@@ -61,8 +61,7 @@ void mix_values(const float *weights, const float *const *seen, int64_t keys, in
         for (int64_t k = 0; k < keys; ++k)
             for (int64_t v = 0; v < SIDE_BY_SIDE; ++v)
                 sums[v] += weights[k] * load_until(seen[k] + offset, d + v * LANES, dim);
-        if (d + SIDE_BY_SIDE * LANES <= dim) std::memcpy(context + d, sums, sizeof sums);
-        else std::memcpy(context + d, sums, (dim - d) * sizeof(float));
+        for (int64_t v = 0; v < SIDE_BY_SIDE; ++v) store_until(context, d + v * LANES, dim, sums[v]);
     }
 }
 

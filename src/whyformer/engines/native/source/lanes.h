@@ -11,24 +11,116 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace {
 
 constexpr int64_t LANES = 16;  // numbers of 32 bits in a vector
 
+// Two vectors as one. GCC knows vectors that are longer than the processor's, but keeps them in memory, and compares them
+// number by number.
+template <class Half> struct Pair {
+    Half low, high;
+
+    Pair &operator+=(const Pair &other) { return *this = *this + other; }
+    Pair &operator-=(const Pair &other) { return *this = *this - other; }
+};
+template <class Half> Pair(Half, Half) -> Pair<Half>;
+
+template <class Vector> struct Lane {
+    using Type = std::remove_cvref_t<decltype(Vector{}[0])>;
+};
+template <class Half> struct Lane<Pair<Half>> : Lane<Half> {};
+
+#define PAIRED(OP)                                                                                           \
+    template <class Half> inline auto operator OP(const Pair<Half> &x, const Pair<Half> &y) {                \
+        return Pair{x.low OP y.low, x.high OP y.high};                                                       \
+    }                                                                                                        \
+    template <class Half> inline auto operator OP(const Pair<Half> &x, typename Lane<Half>::Type y) {        \
+        return Pair{x.low OP y, x.high OP y};                                                                \
+    }                                                                                                        \
+    template <class Half> inline auto operator OP(typename Lane<Half>::Type x, const Pair<Half> &y) {        \
+        return Pair{x OP y.low, x OP y.high};                                                                \
+    }
+PAIRED(+) PAIRED(-) PAIRED(*) PAIRED(&) PAIRED(|) PAIRED(<<) PAIRED(>>) PAIRED(<) PAIRED(>) PAIRED(>=) PAIRED(==)
+#undef PAIRED
+
+template <class Half> inline Pair<Half> operator-(const Pair<Half> &x) { return {-x.low, -x.high}; }
+
 // Vectors of GCC and Clang, which turn them into what the processor has.
+#if defined(__AVX512F__) || defined(__wasm__)
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
 typedef float Floats __attribute__((vector_size(4 * LANES)));
+constexpr Ints LANE{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif defined(__AVX2__)
+typedef int32_t HalfInts __attribute__((vector_size(2 * LANES)));
+typedef float HalfFloats __attribute__((vector_size(2 * LANES)));
+using Ints = Pair<HalfInts>;
+using Floats = Pair<HalfFloats>;
+constexpr Ints LANE{{0, 1, 2, 3, 4, 5, 6, 7}, {8, 9, 10, 11, 12, 13, 14, 15}};
+#else
+typedef int32_t QuarterInts __attribute__((vector_size(LANES)));
+typedef float QuarterFloats __attribute__((vector_size(LANES)));
+using Ints = Pair<Pair<QuarterInts>>;
+using Floats = Pair<Pair<QuarterFloats>>;
+constexpr Ints LANE{{{0, 1, 2, 3}, {4, 5, 6, 7}}, {{8, 9, 10, 11}, {12, 13, 14, 15}}};
+#endif
 typedef uint8_t Bytes __attribute__((vector_size(LANES)));
 
-constexpr Ints LANE{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+// Of each two numbers the first where a comparison holds, else the second.
+template <class Mask, class Vector> inline Vector select(const Mask &holds, const Vector &yes, const Vector &no) {
+    return holds ? yes : no;
+}
+template <class Mask, class Half> inline Pair<Half> select(const Pair<Mask> &holds, const Pair<Half> &yes, const Pair<Half> &no) {
+    return {select(holds.low, yes.low, no.low), select(holds.high, yes.high, no.high)};
+}
 
-// What lies at an address, wherever that is: a vector, or the bits of another type.
+// Numbers of one type made those of another, which cuts off what is less than 1.
+template <class To, class From> inline To convert(const From &x) { return __builtin_convertvector(x, To); }
+template <class To, class Half> inline To convert(const Pair<Half> &x) {
+    return {convert<decltype(To::low)>(x.low), convert<decltype(To::high)>(x.high)};
+}
+
+// Both halves of a vector.
+template <int FIRST, class Vector, int... AT> inline auto part(const Vector &x, std::integer_sequence<int, AT...>) {
+    return __builtin_shufflevector(x, x, (FIRST + AT)...);
+}
+template <class Vector> inline auto halves(const Vector &x) {
+    constexpr int HALF = sizeof(Vector) / sizeof(x[0]) / 2;
+    using Places = std::make_integer_sequence<int, HALF>;
+    return Pair{part<0>(x, Places{}), part<HALF>(x, Places{})};
+}
+template <class Half> inline const Pair<Half> &halves(const Pair<Half> &x) { return x; }
+
+template <class Type> constexpr bool IS_PAIR = false;
+template <class Half> constexpr bool IS_PAIR<Pair<Half>> = true;
+
+// What lies at an address, wherever that is: a vector, or the bits of another type. Halves are read one by one, as GCC
+// copies what is no vector by the way of the stack.
 template <class Type> inline Type load(const void *address) {
-    Type value;
-    std::memcpy(&value, address, sizeof value);
-    return value;
+    if constexpr (IS_PAIR<Type>) {
+        using Half = decltype(Type::low);
+        return {load<Half>(address), load<Half>(static_cast<const char *>(address) + sizeof(Half))};
+    } else {
+        Type value;
+        std::memcpy(&value, address, sizeof value);
+        return value;
+    }
+}
+
+// Writes to an address.
+template <class Type> inline void store(void *address, const Type &value) { std::memcpy(address, &value, sizeof value); }
+template <class Half> inline void store(void *address, const Pair<Half> &value) {
+    store(address, value.low);
+    store(static_cast<char *>(address) + sizeof(Half), value.high);
+}
+
+// The bits of one type as those of another.
+template <class To, class From> inline To cast(const From &from) { return load<To>(&from); }
+template <class To, class Half> inline To cast(const Pair<Half> &from) {
+    return {cast<decltype(To::low)>(from.low), cast<decltype(To::high)>(from.high)};
 }
 
 // Where a processor reads no vector in two pieces; and without zeros, as everything is written before it is read.
@@ -46,9 +138,9 @@ using Numbers = std::vector<float, Aligned<float>>;
 
 // The first `count` numbers of a vector, and zeros.
 inline Floats load_some(const float *x, int64_t count) {
-    Floats value{};
-    std::memcpy(&value, x, count * sizeof(float));
-    return value;
+    float numbers[LANES]{};
+    std::memcpy(numbers, x, count * sizeof(float));
+    return load<Floats>(numbers);
 }
 
 // Those from the place `at` on of `size` numbers, and zeros behind the last.
@@ -56,29 +148,38 @@ inline Floats load_until(const float *x, int64_t at, int64_t size) {
     return at + LANES <= size ? load<Floats>(x + at) : load_some(x + at, size - at);
 }
 
+// Writes those from the place `at` on of `size` numbers.
+inline void store_until(float *x, int64_t at, int64_t size, const Floats &value) {
+    if (at + LANES <= size) return store(x + at, value);
+    float numbers[LANES];
+    store(numbers, value);
+    std::memcpy(x + at, numbers, (size - at) * sizeof(float));
+}
+
+// What `join` makes of both halves, and of both halves of that, until four are left.
+template <class Vector, class Join> inline auto joined(const Vector &x, Join join) {
+    const auto [low, high] = halves(x);
+    if constexpr (sizeof low == LANES) return join(low, high);
+    else return joined(join(low, high), join);
+}
+
 inline float total(const Floats &sums) {
-    const auto eight = __builtin_shufflevector(sums, sums, 0, 1, 2, 3, 4, 5, 6, 7) +
-                       __builtin_shufflevector(sums, sums, 8, 9, 10, 11, 12, 13, 14, 15);
-    const auto four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
-                      __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+    const auto four = joined(sums, [](const auto &x, const auto &y) { return x + y; });
     return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 // Of two vectors, their pieces of `SIZE` numbers, each with its halves added up.
-template <int SIZE> inline Floats fold(const Floats &x, const Floats &y) {
-    static_assert(LANES == 16);
-    if constexpr (SIZE == 16)
-        return __builtin_shufflevector(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
-               __builtin_shufflevector(x, y, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
-    else if constexpr (SIZE == 8)
-        return __builtin_shufflevector(x, y, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
-               __builtin_shufflevector(x, y, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
-    else if constexpr (SIZE == 4)
-        return __builtin_shufflevector(x, y, 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29) +
-               __builtin_shufflevector(x, y, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
-    else
-        return __builtin_shufflevector(x, y, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +
-               __builtin_shufflevector(x, y, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+template <int SIZE, int BEHIND, class Vector, int... AT>
+inline Vector pieces(const Vector &x, const Vector &y, std::integer_sequence<int, AT...>) {
+    return __builtin_shufflevector(x, y, (AT / (SIZE / 2) * SIZE + AT % (SIZE / 2) + BEHIND)...);
+}
+template <int SIZE, class Vector> inline Vector fold(const Vector &x, const Vector &y) {
+    using Places = std::make_integer_sequence<int, sizeof(Vector) / sizeof(float)>;
+    return pieces<SIZE, 0>(x, y, Places{}) + pieces<SIZE, SIZE / 2>(x, y, Places{});
+}
+template <int SIZE, class Half> inline Pair<Half> fold(const Pair<Half> &x, const Pair<Half> &y) {
+    if constexpr (SIZE == sizeof x / sizeof(float)) return {x.low + x.high, y.low + y.high};
+    else return {fold<SIZE>(x.low, x.high), fold<SIZE>(y.low, y.high)};
 }
 
 // The totals of sixteen vectors, each as `total` has it, for a fraction of sixteen times its work.
@@ -91,10 +192,7 @@ inline Floats totals(const Floats *sums) {
 
 // A bit for each lane in which a comparison holds.
 inline uint32_t bits_of(const Ints &holds) {
-    const Ints bits = holds & ((Ints{} + 1) << LANE);
-    const auto eight = __builtin_shufflevector(bits, bits, 0, 1, 2, 3, 4, 5, 6, 7) |
-                       __builtin_shufflevector(bits, bits, 8, 9, 10, 11, 12, 13, 14, 15);
-    const auto four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) | __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+    const auto four = joined(holds & ((Ints{} + 1) << LANE), [](const auto &x, const auto &y) { return x | y; });
     return uint32_t((four[0] | four[1]) | (four[2] | four[3]));
 }
 
@@ -115,15 +213,14 @@ inline float dot(const float *x, const float *y, int64_t size) {
 }
 
 // The larger of each two; the first where the second is not a number.
-inline Floats larger(const Floats &x, const Floats &y) { return y > x ? y : x; }
+template <class Vector> inline Vector larger(const Vector &x, const Vector &y) { return select(y > x, y, x); }
 
 // The smaller of each two; the second where the first is not a number.
-inline Floats smaller(const Floats &x, const Floats &y) { return x < y ? x : y; }
+template <class Vector> inline Vector smaller(const Vector &x, const Vector &y) { return select(x < y, x, y); }
 
 // The largest in a vector of numbers.
 inline float largest(const Floats &x) {
-    const Floats eight = larger(x, __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
-    const Floats four = larger(eight, __builtin_shufflevector(eight, eight, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
+    const auto four = joined(x, [](const auto &x, const auto &y) { return larger(x, y); });
     return std::max(std::max(four[0], four[2]), std::max(four[1], four[3]));
 }
 
@@ -132,11 +229,11 @@ constexpr float ROUNDING = 12582912.0f;  // 1.5 · 2^23: added, it leaves no roo
 // e^x for x <= 0, to 3e-7 near 0, of one number or of a vector; the library's takes one at a time. It is 2^whole · 2^rest
 // with a rest of at most a half, whose power is a polynomial with the least greatest error. NaN stays NaN.
 template <class Number, class Whole> inline Number exponential_of(Number x) {
-    const Number power = (x < -87.0f ? Number{} - 87.0f : x) * 1.44269504f, shifted = power + ROUNDING;
+    const Number power = select(x < -87.0f, Number{} - 87.0f, x) * 1.44269504f, shifted = power + ROUNDING;
     const Number f = power - (shifted - ROUNDING);
     const Number rest = 1.0f + f * (0.693147004f + f * (0.240222424f + f * (0.0555073358f + f * (0.00967151299f + f * 0.00132647273f))));
-    const Whole bits = (load<Whole>(&shifted) << 23) + (127 << 23);  // of 2^whole, as the exponent of a float
-    return load<Number>(&bits) * rest;
+    const Whole bits = (cast<Whole>(shifted) << 23) + (127 << 23);  // of 2^whole, as the exponent of a float
+    return cast<Number>(bits) * rest;
 }
 
 inline float exponential(float x) { return exponential_of<float, uint32_t>(x); }

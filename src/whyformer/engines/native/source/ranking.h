@@ -23,14 +23,17 @@ inline float normaliser(const float *logits, int64_t vocabulary, float most) {
     Floats sums{};
     int64_t v = 0;
     for (; v + LANES <= vocabulary; v += LANES) sums += exponential(load<Floats>(logits + v) - most);
-    for (int64_t lane = 0; v + lane < vocabulary; ++lane) sums[lane] += exponential(logits[v + lane] - most);
+    if (v < vocabulary) {
+        const Floats powers = exponential(load_some(logits + v, vocabulary - v) - most);
+        sums += select(LANE < int32_t(vocabulary - v), powers, Floats{});
+    }
     return most + std::log(total(sums));
 }
 
 // The next of a row's logits (V), and minus infinity behind the last.
 inline Floats logits_from(const float *logits, int64_t at, int64_t vocabulary) {
     if (at + LANES <= vocabulary) return load<Floats>(logits + at);
-    return LANE < int32_t(vocabulary - at) ? load_some(logits + at, vocabulary - at) : Floats{} - INFINITY;
+    return select(LANE < int32_t(vocabulary - at), load_some(logits + at, vocabulary - at), Floats{} - INFINITY);
 }
 
 // The first place from `from` on where one of the next logits may be as great as `least`: `may` says so of a vector
@@ -127,13 +130,13 @@ private:
     // Counts for each how many are greater, which takes no branch.
     template <int SIZE> static float least_of(const Floats *each, int64_t count) {
         float one[SIZE * LANES];
-        std::memcpy(one, each, sizeof one);
+        for (int v = 0; v < SIZE; ++v) store(one + v * LANES, each[v]);
         Ints greater[SIZE]{};
         for (const float other : one)
             for (int v = 0; v < SIZE; ++v) greater[v] -= each[v] < other;  // a comparison that holds is -1
         Floats least = Floats{} - INFINITY;
         for (int v = 0; v < SIZE; ++v)
-            least = larger(least, greater[v] < int32_t(count) ? -each[v] : Floats{} - INFINITY);
+            least = larger(least, select(greater[v] < int32_t(count), -each[v], Floats{} - INFINITY));
         return -largest(least);
     }
 
