@@ -58,9 +58,7 @@ def test_block_matrices_are_those_of_linear_layers():
 
 
 def torchs(matrices: list[nn.Parameter]) -> torch.optim.Optimizer:
-    return torch.optim.Muon(
-        matrices, lr=0.02, momentum=0.9, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"
-    )
+    return torch.optim.Muon(matrices, lr=0.02, momentum=0.9, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
 
 
 def ours(matrices: list[nn.Parameter]) -> torch.optim.Optimizer:
