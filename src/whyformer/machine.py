@@ -41,6 +41,8 @@ _FEATURES = (
 )
 INT8_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 """Instructions that sum products of 8-bit numbers; any of them will do."""
+NATIVE_INT8_PRODUCTS = INT8_PRODUCTS | {"avx2"}
+"""Those by which the native engine is faster in int8 than in fp32: it also adds up products of 16 bits."""
 BF16_PRODUCTS = frozenset({"avx512_bf16", "amx_bf16"})
 
 
@@ -177,13 +179,15 @@ def automatic_precision(device: Device) -> tuple[Precision, str]:
             return ("bf16" if bf16_is_fast() else "fp32"), f"{ratio}; {FAST_ENOUGH} is the limit"
 
 
-def automatic_cpu_precision() -> tuple[CPUPrecision, str]:
+def automatic_cpu_precision(*, native: bool = False) -> tuple[CPUPrecision, str]:
     """The precision that ``auto`` stands for where a trained model runs on the CPU, and the reason.
 
-    It depends on the machine alone, never on a batch, so that no result depends on one.
+    It depends on the machine and on whether the ``native`` engine computes, never on a batch, so that no
+    result depends on one.
     """
     present = set(_processor().features)
-    int8, bf16 = sorted(present & INT8_PRODUCTS), sorted(present & BF16_PRODUCTS)
+    int8 = sorted(present & (NATIVE_INT8_PRODUCTS if native else INT8_PRODUCTS))
+    bf16 = sorted(present & BF16_PRODUCTS)
     chosen: CPUPrecision = "int8" if int8 else "bf16" if bf16 else "fp32"
     return chosen, f"int8 products by {' and '.join(int8) or 'none'}, bf16 by {' and '.join(bf16) or 'none'}"
 

@@ -49,16 +49,18 @@ def test_text_report_says_how_a_trained_model_would_run(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("reason", "said"),
+    ("present", "reason", "said"),
     [
-        (None, "--engine auto with it is native for Transformers that it can express, else torch"),
-        ("it was not compiled; do it", "--engine auto with it is torch: it was not compiled; do it."),
+        ("avx_vnni", None, "--engine auto with it is native for Transformers that it can express, else torch"),
+        ("avx2", None, "native for Transformers that it can express, in int8, else torch"),
+        ("avx2", "it was not compiled; do it", "with it is torch: it was not compiled; do it."),
     ],
 )
 def test_text_report_says_which_engine_would_translate(
-    monkeypatch: pytest.MonkeyPatch, reason: str | None, said: str
+    monkeypatch: pytest.MonkeyPatch, present: str, reason: str | None, said: str
 ):
     measured(monkeypatch, 100.0, 320.0)
+    monkeypatch.setattr(machine, "_processor", lambda: Processor("one", 2, 2, (present,)))
     monkeypatch.setattr("whyformer.engines.native.library.missing", lambda: reason)
     assert said in CliRunner().invoke(app, ["doctor"]).stdout
 

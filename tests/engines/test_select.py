@@ -106,23 +106,28 @@ def test_batches_side_by_side_give_the_same(reverse_run: Path, sentences: list[s
 
 
 @pytest.mark.parametrize(
-    ("present", "expected"),
+    ("present", "expected", "natively"),
     [
-        (("avx512_vnni", "avx512_bf16"), "int8"),
-        (("avx_vnni",), "int8"),
-        (("amx_bf16",), "bf16"),
-        (("avx2",), "fp32"),
+        (("avx2", "avx512_vnni", "avx512_bf16"), "int8", "int8"),
+        (("avx2", "avx_vnni"), "int8", "int8"),
+        (("amx_bf16",), "bf16", "bf16"),
+        (("avx2",), "fp32", "int8"),
+        (("asimd",), "fp32", "fp32"),
+        ((), "fp32", "fp32"),
     ],
 )
 def test_auto_takes_what_the_cpu_has_instructions_for(
-    monkeypatch: pytest.MonkeyPatch, present: tuple[str, ...], expected: str
+    monkeypatch: pytest.MonkeyPatch, present: tuple[str, ...], expected: str, natively: str
 ):
     processor = machine.Processor("one", 2, 2, present)
     monkeypatch.setattr(machine, "_processor", lambda: processor)
     chosen, reason = machine.automatic_cpu_precision()
     assert chosen == expected == chosen_precision("auto", torch.device("cpu"))
-    assert all(feature in reason for feature in present if feature != "avx2")
-    assert chosen_precision("auto", torch.device("cuda")) == "fp32"
+    assert all(feature in reason for feature in present if feature not in ("avx2", "asimd"))
+    assert chosen_precision("auto", torch.device("cpu"), native=True) == natively
+    for native in (False, True):
+        assert chosen_precision("auto", torch.device("cuda"), native=native) == "fp32"
+        assert chosen_precision("fp32", torch.device("cpu"), native=native) == "fp32"
 
 
 def test_another_device_has_no_low_precision():
@@ -159,6 +164,20 @@ class TestAutomaticEngine:
         ):
             assert chosen.translate(sentences, settings) == named.translate(sentences, settings)
         assert not recwarn.list
+
+    def test_it_rounds_where_only_its_own_products_are_faster_so(
+        self, compiled: None, reverse_run: Path, sentences: list[str], monkeypatch: pytest.MonkeyPatch
+    ):
+        processor = machine.Processor("one", 2, 2, ("avx2",))
+        monkeypatch.setattr(machine, "_processor", lambda: processor)
+        chosen = load_translator(reverse_run, precision="auto", engine="auto")
+        named = load_translator(reverse_run, precision="int8", engine="native")
+        assert chosen.translate(sentences) == named.translate(sentences)
+        # What it leaves to torch stays exact: there nothing is gained.
+        seen = BeamSpec(size=3, coverage_penalty=0.2)
+        with pytest.warns(WhyformerNote, match="so torch computes"):
+            found = chosen.translate(sentences, seen)
+        assert found == load_translator(reverse_run, precision="fp32").translate(sentences, seen)
 
     def test_what_it_does_not_see_torch_computes_and_says_why_once(
         self, compiled: None, reverse_run: Path, sentences: list[str]

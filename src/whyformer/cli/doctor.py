@@ -61,6 +61,10 @@ def _rows(machine: "Machine") -> list[tuple[str, str]]:
         }
     translation, reason = automatic_cpu_precision()
     engine = "--engine auto with it is native for Transformers that it can express, else torch"
+    if (native := automatic_cpu_precision(native=True)[0]) != translation:
+        engine = (
+            f"--engine auto with it is native for Transformers that it can express, in {native}, else torch"
+        )
     if (obstacle := missing()) is not None:
         engine = f"--engine auto with it is torch: {obstacle}."
     table |= {"translate": f"--precision auto takes {translation} on the CPU ({reason})", "engine": engine}

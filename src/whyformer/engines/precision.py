@@ -223,14 +223,21 @@ class Int8Table(Int8Linear):
         return super().forward(x).add_(x.sum(dim=-1, keepdim=True).mul_(0.0))
 
 
-def chosen_precision(precision: PrecisionName, device: torch.device) -> CPUPrecision:
+def chosen_precision(
+    precision: PrecisionName, device: torch.device, *, native: bool = False
+) -> CPUPrecision:
     """Precision that ``precision`` stands for on ``device``: ``auto`` is what pays on its CPU, else fp32.
+
+    Args:
+        precision: the name.
+        device: where it is computed.
+        native: whether the native engine computes.
 
     Raises:
         DecodingError: it is asked for on a device that is no CPU.
     """
     if precision == "auto":
-        return automatic_cpu_precision()[0] if device.type == "cpu" else "fp32"
+        return automatic_cpu_precision(native=native)[0] if device.type == "cpu" else "fp32"
     if precision != "fp32" and device.type != "cpu":
         raise DecodingError(f"--precision {precision} is for the CPU; add --device cpu.")
     return precision

@@ -47,7 +47,8 @@ def select_engine(
             our shortlist.
         CheckpointError: CTranslate2 is not installed, or cannot express the model.
     """
-    chosen = chosen_precision(precision, model.output_weight.device)
+    device = model.output_weight.device
+    chosen = chosen_precision(precision, device)
     if name == "auto":
         name = _automatic_engine(model, chosen) if precision == "auto" else "torch"
     match name:
@@ -65,7 +66,8 @@ def select_engine(
         case "native":
             if chosen == "bf16":
                 raise DecodingError("the native engine computes in int8 or fp32; add --precision int8.")
-            searching = NativeEngine(model, chosen)
+            native = chosen_precision(precision, device, native=True)
+            searching = NativeEngine(model, "fp32" if native == "fp32" else "int8")
             # What it leaves to torch is as fast there.
             _quantize(model, chosen)
             if shortlist is None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from whyformer.data.store.manifest import digest_of
 from whyformer.decoding.search import SearchSpec
+from whyformer.engines.native.library import missing
 from whyformer.engines.precision import chosen_precision
 from whyformer.errors import DataError
 from whyformer.files import explained, file_sha256
@@ -54,7 +55,8 @@ class BulkJob:
         opened = open_run(self.run)
         execution = self.execution
         weights = opened.folder.find_weights(self.weights)
-        precision = chosen_precision(execution.precision, execution.torch_device())
+        is_native = execution.engine == "native" or (execution.engine == "auto" and missing() is None)
+        precision = chosen_precision(execution.precision, execution.torch_device(), native=is_native)
         return {
             "weights": sha256_of(weights),
             "model": digest_of(opened.recipe.model.model_dump(mode="json")),
