@@ -223,9 +223,7 @@ class Int8Table(Int8Linear):
         return super().forward(x).add_(x.sum(dim=-1, keepdim=True).mul_(0.0))
 
 
-def chosen_precision(
-    precision: PrecisionName, device: torch.device, *, native: bool = False
-) -> CPUPrecision:
+def chosen_precision(precision: PrecisionName, device: torch.device, *, native: bool = False) -> CPUPrecision:
     """Precision that ``precision`` stands for on ``device``: ``auto`` is what pays on its CPU, else fp32.
 
     Args:
