@@ -42,7 +42,7 @@ _FEATURES = (
 INT8_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 """Instructions that sum products of 8-bit numbers; any of them will do."""
 NATIVE_INT8_PRODUCTS = INT8_PRODUCTS | {"avx2"}
-"""Instructions with which the native engine is faster in int8 than in fp32, products of 16 bits among them."""
+"""Instructions by which the native engine is faster in int8 than in fp32; some multiply 16 bits."""
 BF16_PRODUCTS = frozenset({"avx512_bf16", "amx_bf16"})
 
 
