@@ -51,9 +51,21 @@ def test_text_report_says_how_a_trained_model_would_run(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("present", "reason", "said"),
     [
-        ("avx_vnni", None, "--engine auto with it is native for Transformers that it can express, else"),
-        ("avx2", None, "native for Transformers that it can express, in int8, else torch"),
-        ("avx2", "it was not compiled; do it", "with it is torch: it was not compiled; do it."),
+        (
+            "avx_vnni",
+            None,
+            "--engine auto with it is native for Transformers that it can express, else torch",
+        ),
+        (
+            "avx2",
+            None,
+            "--engine auto with it is native for Transformers that it can express, in int8, else torch",
+        ),
+        (
+            "avx2",
+            "it was not compiled; do it",
+            "--engine auto with it is torch: it was not compiled; do it.",
+        ),
     ],
 )
 def test_text_report_says_which_engine_would_translate(

@@ -64,10 +64,10 @@ def select_engine(
             listed: ListedSearch = partial(listed_search, model)
             return Selected(whole if shortlist is None else ShortlistSearch(shortlist, whole, listed), None)
         case "native":
-            if chosen == "bf16":
+            own = chosen_precision(precision, device, native=True)
+            if own == "bf16":
                 raise DecodingError("the native engine computes in int8 or fp32; add --precision int8.")
-            native = chosen_precision(precision, device, native=True)
-            searching = NativeEngine(model, "fp32" if native == "fp32" else "int8")
+            searching = NativeEngine(model, own)
             # What it leaves to torch is as fast there.
             _quantize(model, chosen)
             if shortlist is None:
