@@ -73,8 +73,8 @@ template <class Half> inline Pair<Half> add_fused(const Pair<Half> &sum, float w
 }
 #endif
 
-// A word is what of a row is multiplied at once: four integers, or a float. A cell, of 32 bits for each of sixteen outputs,
-// holds what such a word is multiplied with: four signed bytes, or a float.
+#ifndef WHYFORMER_PAIRS
+// Numbers from 0 to 255 as bytes.
 inline Bytes narrowed(const Ints &x) {
 #if defined(__AVX512F__) || defined(__wasm__)
     return convert<Bytes>(x);
@@ -86,7 +86,12 @@ inline Bytes narrowed(const Ints &x) {
     return bytes;
 #endif
 }
+#endif
 
+// A word is what of a row is multiplied at once: four integers, or a float. A cell, of 32 bits for each of sixteen outputs,
+// holds what such a word is multiplied with: four signed bytes, or a float.
+//
+// Where a processor has sixteen registers, the sums of FITTING rows and sixteen outputs stay in them, beside what is added.
 struct Int8 {
 #ifdef WHYFORMER_PAIRS
     using Word = uint64_t;  // first, third, second and fourth
@@ -95,8 +100,7 @@ struct Int8 {
 #endif
     using Cell = Ints;
     static constexpr int64_t IN_WORD = 4;
-    // Rows whose sums of sixteen outputs stay in sixteen registers, beside what is added.
-    static constexpr int FITTING = 2 * IN_REGISTER / 4;
+    static constexpr int FITTING = IN_REGISTER / 2;
 
     static Ints add_product(const Ints &sum, const Word *word, const Ints &cell) {
 #if defined(WHYFORMER_VNNI)
