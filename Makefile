@@ -7,7 +7,7 @@
 #   make test-processors  the tests that take seconds, as on other processors: half an hour
 #   make check      lint, format, types, import directions, size budget
 #   make format     let ruff put files in order
-#   make bench      time us beside other toolkits (in .venv-peers), 27 minutes, or 5 by QUICK=1; results/bench.md tells
+#   make bench      time us beside other toolkits (in .venv-peers), 25 minutes, or 5 by QUICK=1; results/bench.md tells
 #   make gpu        on a CUDA GPU: is it right, and how fast beside others; six minutes, results/gpu.md tells
 #   make book       measure all questions (half an hour on two cores), publish the results, write the book to runs/book
 #   make clean      remove what builds, tests and demos left behind; .venv and other runs stay

@@ -2,7 +2,7 @@
 
     python benchmarks/bench.py [--quick] [--only training-tiny ...]
 
-27 minutes on two cores, with --quick 5. A script that has used up its time is asked to end (it then tells
+25 minutes on two cores, with --quick 5. A script that has used up its time is asked to end (it then tells
 what it has), and one that does not is ended. After every script, and whatever happens, `results/bench.md` and
 `bench.json` say what was measured, what was not, and why. Ctrl-C ends the script that runs and all the
 others. Scripts that want a trained run measure runs/demo where that is.
@@ -29,7 +29,7 @@ from typing import Literal
 from report import RESULTS, machine, table
 
 HERE = Path(__file__).parent
-MINUTES = {False: 27, True: 5}
+MINUTES = {False: 25, True: 5}
 """Longest time of all, by whether it is quick."""
 GRACE = 15.0
 """Seconds in which a script that was asked to end may write down what it has."""
@@ -85,28 +85,28 @@ FEW = "--arms 'ours-int8-native-p2' 'ct2-int8-[sp]2'"
 ONE = "--arms 'ours-int8-native-t?' 'ours-int8-torch-t1' 'ct2-int8-t1'"
 PREPARE = "multi30k.py tiny base"
 FULL = (
-    Step("prepare", PREPARE, 70, paced=False),
-    Step("training-tiny", "training.py --size tiny --steps 10", 180),
-    Step("training-base", f"training.py --size base --steps 5 {BEST}", 200),
+    Step("prepare", PREPARE, 60, paced=False),
+    Step("training-tiny", "training.py --size tiny --steps 10", 160),
+    Step("training-base", f"training.py --size base --steps 5 {BEST}", 180),
     Step("translation-tiny", "translation.py --size tiny --batch 128 --sentences 256 --rounds 2", 70),
-    Step("translation-tiny-one", "translation.py --size tiny --batch 1 --sentences 30 --rounds 3", 60),
-    Step("translation-base", f"translation.py --size base --batch 128 --sentences 128 --rounds 2 {FEW}", 150),
+    Step("translation-tiny-one", "translation.py --size tiny --batch 1 --sentences 30 --rounds 3", 55),
+    Step("translation-base", f"translation.py --size base --batch 128 --sentences 128 --rounds 2 {FEW}", 140),
     Step("translation-base-one", f"translation.py --size base --batch 1 --sentences 12 --rounds 2 {ONE}", 80),
     Step("translation-tiny-beam", f"translation.py --size tiny --batch 128 --sentences 256 {BEAM}", 70),
     Step(
         "translation-base-beam", f"translation.py --size base --batch 64 --sentences 64 --beam 5 {FEW}", 130
     ),
-    Step("training-compiled", f"training.py --size tiny --steps 6 {COMPILED}", 140),
-    Step("time-to-quality", "time_to_quality.py --steps 140 --looks 1", 160),
+    Step("training-compiled", f"training.py --size tiny --steps 6 {COMPILED}", 125),
+    Step("time-to-quality", "time_to_quality.py --steps 140 --looks 1", 150),
     Step(
         "attention",
         "attention.py --masks causal window chunk padding --lengths 512 2048 --dtypes {best} --rounds 1",
-        60,
+        55,
     ),
     Step("cold-start", "cold_start.py --rounds 3", 50, paced=False),
-    Step("batch-invariance", f"batch_invariance.py {DEMO} --sentences 200", 30, paced=False, needs=DEMO),
-    Step("position-cost", "position_cost.py --rounds 7", 30, paced=False),
-    Step("service", f"service.py {DEMO} --sentences 500 --rounds 2 --phase 3", 120, needs=DEMO),
+    Step("batch-invariance", f"batch_invariance.py {DEMO} --sentences 200", 25, paced=False, needs=DEMO),
+    Step("position-cost", "position_cost.py --rounds 7", 25, paced=False),
+    Step("service", f"service.py {DEMO} --sentences 500 --rounds 2 --phase 3", 110, needs=DEMO),
 )
 QUICK = (
     Step("prepare", PREPARE, 50, paced=False),

@@ -16,7 +16,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -220,7 +220,7 @@ def measure(
         f"{RECIPE if asked.made_up is None else 'made-up words'}, {name}: {parameters:,} parameters, "
         f"{flops / 1e6:.1f} MFLOP per target token, batches of {asked.tokens:,} tokens"
     )
-    starts = {f"product-{kind}": Start(product, (kind, *where)) for kind in ("fp32", "bf16")}
+    starts = {f"product-{kind}": Start(product, (kind, *where)) for kind in precisions(names)}
     starts |= {arm: Start(ours if arm in OURS else theirs, (run, arm, *where)) for arm in names}
     with started(starts) as arms:
         judged = alternate(arms, [requests[0]._replace(learn=False)])
@@ -244,6 +244,19 @@ def measure(
         tell(alternate(arms, requests[1:], until=until, told=tell), done=True)
 
 
+def precision_of(arm: str) -> Precision:
+    """The precision in which an arm multiplies."""
+    return OURS[arm] if arm in OURS else PEERS[arm].precision
+
+
+def precisions(arms: Iterable[str]) -> list[Precision]:
+    """Those in which any of the arms multiplies, and a measure is needed.
+
+    One in bf16 takes minutes where the processor has to emulate it.
+    """
+    return sorted({precision_of(arm) for arm in arms})
+
+
 def leave_out_others(arms: Arms, losses: dict[str, float]) -> None:
     """Leave out whose ``losses`` on the same batch, by arm, are not those of our first arm."""
     if not losses:
@@ -261,12 +274,13 @@ def rows_of(
     # A round that was interrupted is whole for some only.
     rounds = min((len(each) for each in turns.values()), default=0)
     tokens = [request.tokens for request in requests[:rounds]]
-    peaks = {kind: speeds(turns, f"product-{kind}", [2.0 * side**3] * rounds) for kind in ("fp32", "bf16")}
+    work = [2.0 * side**3] * rounds
+    peaks = {kind: speeds(turns, f"product-{kind}", work) for kind in precisions(before)}
     rates = {arm: speeds(turns, arm, tokens) for arm in before if arm in turns}
     rows: list[dict[str, str]] = []
     for arm, rate in rates.items():
-        kind = "bf16" if "bf16" in arm else "fp32"
-        used = [flops * speed / peak for speed, peak in zip(rate, peaks[kind], strict=True)]
+        peak = peaks[precision_of(arm)]
+        used = [flops * speed / most for speed, most in zip(rate, peak, strict=True)]
         default = ratios(rates, arm, [peer for peer in PEERS if PEERS[peer].default])
         best = ratios(rates, arm, PEERS)
         rows.append(

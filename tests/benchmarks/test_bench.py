@@ -55,6 +55,14 @@ def test_all_scripts_have_time_for_less_than_is_promised(script: Script):
             assert (f"--seconds={step.seconds - bench.START:.0f}" in line) == step.paced
 
 
+def test_a_measure_is_taken_only_in_precisions_of_the_arms(script: Script):
+    training: Any = script("training")
+    for arm in (*training.OURS, *training.PEERS):
+        assert training.precision_of(arm) == ("bf16" if "bf16" in arm else "fp32")
+    assert training.precisions(["ours-fp32", "torch-fp32"]) == ["fp32"]
+    assert training.precisions(["ours-bf16-uncompiled", "marian-fp32"]) == ["bf16", "fp32"]
+
+
 def test_what_ran_and_what_did_not_is_told(bench: Any, tmp_path: Path):
     steps = [
         bench.Step("good", "writes.py good", 10, paced=False),
