@@ -53,7 +53,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 # installed is left out of the tables, and tried again the next time.
 $(MEASURED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-peers
-	$(PEERS)/python -m pip install --quiet --no-compile -c constraints.txt -e .
+	$(PEERS)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[serve]'
 	@missing=; for peer in 'transformers>=4.50' ctranslate2==4.8.5 x-transformers==2.31.10; do \
 		$(PEERS)/python -m pip install --quiet --no-compile -c constraints.txt torch==2.13.0 "$$peer" \
 			|| missing=1; \

@@ -231,9 +231,9 @@ def lines(points: list[dict[str, Any]]) -> dict[str, Any]:
     """A panel for each mask and type: time above, memory below."""
     import altair as alt
 
-    ticks = alt.Layout(values=sorted({point["length"] for point in points}), labelAngle=-45)
-    x = alt.X("length:Q", scale=alt.Scale(type="log", base=2), title="length", layout=ticks)
-    y = alt.Y("median:Q", scale=alt.Scale(type="log"), title=None, layout=alt.Layout(tickCount=5))
+    ticks = alt.Axis(values=sorted({point["length"] for point in points}), labelAngle=-45)
+    x = alt.X("length:Q", scale=alt.Scale(type="log", base=2), title="length", axis=ticks)
+    y = alt.Y("median:Q", scale=alt.Scale(type="log"), title=None, axis=alt.Axis(tickCount=5))
     base = alt.Chart(alt.Data(values=points)).mark_line(point=True).encode(x=x, y=y, color="arm:N")
     return (
         base.properties(width=150, height=130)
