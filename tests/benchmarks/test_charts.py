@@ -14,7 +14,10 @@ PNG = b"\x89PNG"
 
 def test_bars_are_drawn(script: Script):
     report: Any = script("report")
-    rows = [("ours-fp32", report.Spread(3.0, 2.0, 4.0)), ("another-with-a-long-name", report.Spread.of([1.0]))]
+    rows = [
+        ("ours-fp32", report.Spread(3.0, 2.0, 4.0)),
+        ("another-with-a-long-name", report.Spread.of([1.0])),
+    ]
     assert draw_png(report.bars(rows, "sentences per second", "Translation")).startswith(PNG)
 
 
