@@ -1,13 +1,19 @@
 """Residual, dropout, norms and softmax: compiled, they are the plain path, gradients included."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from kernels.conftest import Plainly
 from whyformer.dropout import Dropout
+from whyformer.kernels import rectifier
 from whyformer.kernels.rms import rms_norm
 from whyformer.kernels.softmax import softmax_over_keys
+from whyformer.nn import feed_forward
+from whyformer.nn.feed_forward import FeedForward
 from whyformer.nn.residual.norm import LayerNorm
 from whyformer.nn.residual.placement import PostNorm, ResidualSum
 
@@ -64,6 +70,76 @@ def test_a_branch_ends_as_on_the_plain_path(
     with torch.no_grad():
         torch.manual_seed(5)
         torch.testing.assert_close(place.leave(x, branch, None), ours[0], rtol=tolerance, atol=5 * tolerance)
+
+
+def hidden_layer(network: FeedForward, x: Tensor) -> list[Tensor]:
+    """Output of a network and gradients of its input and weights, from a fixed seed."""
+    torch.manual_seed(5)
+    given = x.detach().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=x.dtype == torch.bfloat16):
+        made = network(given)
+    weights = torch.linspace(-1, 1, made.numel()).reshape(made.shape)
+    found = torch.autograd.grad((made.float() * weights).sum(), [given, *network.parameters()])
+    return [made.detach(), *found]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 7), (3, 5, 16), (1, 40, 33)])
+@pytest.mark.parametrize("hidden", [1, 24, 65])
+@pytest.mark.parametrize("probability", [0.0, 0.3])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_hidden_layer_is_bit_for_bit_that_of_the_plain_path(
+    dtype: torch.dtype,
+    shape: tuple[int, ...],
+    hidden: int,
+    probability: float,
+    threads: int,
+    plainly: Plainly,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    torch.manual_seed(1)
+    network = FeedForward(shape[-1], hidden, probability, F.relu)
+    x = torch.randn(shape).to(dtype)
+    with torch.no_grad():
+        # Some of the hidden numbers are exactly zero, where a ReLU has no slope.
+        network.enter.weight[::3] = 0.0
+    taken: list[int] = []
+    monkeypatch.setattr(
+        feed_forward, "rectified", lambda *given: taken.append(1) or rectifier.rectified(*given)
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        ours = hidden_layer(network, x)
+        assert taken
+        with plainly():
+            theirs = hidden_layer(network, x)
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.dtype == other.dtype
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert len(taken) == 1
+
+
+def test_what_is_not_a_number_passes_a_hidden_layer(plainly: Plainly):
+    values = torch.tensor([[float("nan"), float("inf"), -float("inf"), -0.0, 0.0, 2.0, -2.0, 1e-45]])
+    for drops in (False, True):
+        made: list[Tensor] = []
+        for block in (nullcontext(), plainly()):
+            with block:
+                torch.manual_seed(3)
+                x = values.repeat(5, 1).requires_grad_()
+                dropout = Dropout(0.4 if drops else 0.0)
+                left = FeedForward(8, 8, 0.0, F.relu)
+                left.dropout = dropout
+                y = left._activated(x * 1.0)
+                y.sum().backward()
+                assert x.grad is not None
+                made += [y.detach(), x.grad]
+        torch.testing.assert_close(made[0], made[2], rtol=0, atol=0, equal_nan=True)
+        # Of what is no number or infinite, nothing that is left tells whether it was dropped.
+        torch.testing.assert_close(made[1][:, 2:], made[3][:, 2:], rtol=0, atol=0)
 
 
 def test_no_tokens_are_no_trouble():

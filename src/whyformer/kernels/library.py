@@ -36,6 +36,8 @@ def kernels(path: Path = KERNELS) -> ctypes.CDLL | None:
     ]
     loaded.whyformer_residual_norm.argtypes = [c_bool, *[c_void_p] * 6, c_int64]
     loaded.whyformer_residual_norm_gradient.argtypes = [c_bool, *[c_void_p] * 6, c_int64]
+    loaded.whyformer_rectify.argtypes = [c_bool, *[c_void_p] * 2, c_int64]
+    loaded.whyformer_rectify_gradient.argtypes = [c_bool, *[c_void_p] * 4, c_int64]
     loaded.whyformer_rms_norm.argtypes = [c_bool, *[c_void_p] * 3, c_int64]
     loaded.whyformer_rms_norm_gradient.argtypes = [c_bool, *[c_void_p] * 5, c_int64]
     loaded.whyformer_softmax.argtypes = [c_bool, *[c_void_p] * 4, c_int64]
@@ -44,7 +46,7 @@ def kernels(path: Path = KERNELS) -> ctypes.CDLL | None:
         *(loaded.whyformer_cross_entropy, loaded.whyformer_residual_norm),
         *(loaded.whyformer_residual_norm_gradient, loaded.whyformer_softmax),
         *(loaded.whyformer_softmax_gradient, loaded.whyformer_rms_norm),
-        loaded.whyformer_rms_norm_gradient,
+        *(loaded.whyformer_rms_norm_gradient, loaded.whyformer_rectify, loaded.whyformer_rectify_gradient),
     ):
         each.restype = None
     return loaded

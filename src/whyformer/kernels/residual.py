@@ -16,8 +16,8 @@ DROPOUT_LEVELS = 1 << 16
 """Steps in which the probability of dropout is met."""
 
 
-class _Residual(ctypes.Structure):
-    """See ``source/residual.h``, whose order of fields is this one's."""
+class Residual(ctypes.Structure):
+    """A branch, its dropout and its norm: see ``source/residual.h``, whose order of fields is this one's."""
 
     _fields_: ClassVar = [
         *((name, ctypes.c_void_p) for name in ("random", "gain", "deviation")),
@@ -58,9 +58,9 @@ def residual_norm(
 
 def _told(
     x: Tensor, random: Tensor | None, level: int, gain: Tensor, deviation: Tensor, epsilon: float
-) -> _Residual:
+) -> Residual:
     columns = x.shape[-1]
-    return _Residual(
+    return Residual(
         random=None if random is None else random.data_ptr(),
         gain=gain.data_ptr(),
         deviation=deviation.data_ptr(),

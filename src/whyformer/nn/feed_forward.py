@@ -1,6 +1,6 @@
 """Feed-forward networks: what happens to each token by itself.
 
-B batch · L length · M model dimension
+B batch · L length · M model dimension · H hidden components
 """
 
 from collections.abc import Callable
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from whyformer.dropout import Dropout
+from whyformer.dropout import Dropout, drawn_numbers
+from whyformer.kernels.rectifier import can_rectify, rectified
 from whyformer.spec import Spec
 
 
@@ -144,7 +145,14 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform every token of ``x`` (B,L,M) by itself."""
-        return self.leave(self.dropout(self.activation(self.enter(x))))
+        return self.leave(self._activated(self.enter(x)))
+
+    def _activated(self, hidden: Tensor) -> Tensor:
+        """The hidden layer (B,L,H), by what is fastest; the same components are dropped either way."""
+        if self.activation is F.relu and can_rectify(hidden):
+            drawn = drawn_numbers(hidden, self.dropout.rate) if self.dropout.acts else None
+            return rectified(hidden, drawn)
+        return self.dropout(self.activation(hidden))
 
 
 class SwiGLU(nn.Module):

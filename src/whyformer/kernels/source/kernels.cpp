@@ -1,6 +1,7 @@
 // What Python calls. Tensors lie row by row without gaps, in fp32 or bf16; statistics are fp32.
 
 #include "cross_entropy.h"
+#include "rectifier.h"
 #include "residual.h"
 #include "rms.h"
 #include "softmax.h"
@@ -37,6 +38,17 @@ extern "C" void whyformer_residual_norm_gradient(bool bf16, const Residual *all,
                                                  float *to_norm, int64_t threads) {
     typed(to_x, bf16, [&](auto *to_x) {
         residual_norm_gradient(*all, as(sum, to_x), as(gradient, to_x), to_x, as(to_branch, to_x), to_norm, threads);
+    });
+}
+
+extern "C" void whyformer_rectify(bool bf16, const Residual *all, void *x, int64_t threads) {
+    typed(x, bf16, [&](auto *x) { rectify(*all, x, threads); });
+}
+
+extern "C" void whyformer_rectify_gradient(bool bf16, const Residual *all, const void *y, const void *gradient,
+                                           void *to_x, int64_t threads) {
+    typed(to_x, bf16, [&](auto *to_x) {
+        rectify_gradient(*all, as(y, to_x), as(gradient, to_x), to_x, threads);
     });
 }
 
