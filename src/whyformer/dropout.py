@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from whyformer.kernels.place import on_cpu
+from whyformer.kernels.random import random_words
 from whyformer.kernels.residual import DROPOUT_LEVELS
 
 
@@ -68,7 +69,6 @@ def keep_mask(like: Tensor, probability: float) -> Tensor:
 def drawn_numbers(like: Tensor, probability: float) -> tuple[Tensor, int]:
     """Random int16 of the shape of ``like`` (any), and how many of the 65,536 values, the lowest, drop."""
     level = min(round(probability * DROPOUT_LEVELS), DROPOUT_LEVELS - 1)
-    words = torch.empty((like.numel() + 3) // 4, dtype=torch.int64, device=like.device)
-    words.random_(-(1 << 63), None)
+    words = random_words((like.numel() + 3) // 4)
     # (words of 64 bits) -> (elements of 16 bits, from -32768 to 32767)
     return words.view(torch.int16)[: like.numel()].view(like.shape), level

@@ -36,6 +36,7 @@ def kernels(path: Path = KERNELS) -> ctypes.CDLL | None:
     ]
     loaded.whyformer_residual_norm.argtypes = [c_bool, *[c_void_p] * 6, c_int64]
     loaded.whyformer_residual_norm_gradient.argtypes = [c_bool, *[c_void_p] * 6, c_int64]
+    loaded.whyformer_random_words.argtypes = [c_int64, c_void_p, c_int64, c_int64]
     loaded.whyformer_rectify.argtypes = [c_bool, *[c_void_p] * 2, c_int64]
     loaded.whyformer_rectify_gradient.argtypes = [c_bool, *[c_void_p] * 4, c_int64]
     loaded.whyformer_rms_norm.argtypes = [c_bool, *[c_void_p] * 3, c_int64]
@@ -47,6 +48,7 @@ def kernels(path: Path = KERNELS) -> ctypes.CDLL | None:
         *(loaded.whyformer_residual_norm_gradient, loaded.whyformer_softmax),
         *(loaded.whyformer_softmax_gradient, loaded.whyformer_rms_norm),
         *(loaded.whyformer_rms_norm_gradient, loaded.whyformer_rectify, loaded.whyformer_rectify_gradient),
+        loaded.whyformer_random_words,
     ):
         each.restype = None
     return loaded
@@ -94,9 +96,13 @@ def takes(*tensors: Tensor) -> bool:
     """Whether the kernels are there and take ``tensors``: on the CPU, all fp32 or all bf16."""
     first = tensors[0]
     return (
-        # A compiler cannot follow what reads memory by its address; it fuses passes itself.
-        not torch.compiler.is_compiling()
-        and first.dtype in _TYPES
+        first.dtype in _TYPES
         and all(on_cpu(x) and x.dtype == first.dtype for x in tensors)
-        and kernels() is not None
+        and are_callable()
     )
+
+
+def are_callable() -> bool:
+    """Whether the kernels are there, and may be called now."""
+    # A compiler cannot follow what reads memory by its address; it fuses passes itself.
+    return not torch.compiler.is_compiling() and kernels() is not None

@@ -1,6 +1,7 @@
 // What Python calls. Tensors lie row by row without gaps, in fp32 or bf16; statistics are fp32.
 
 #include "cross_entropy.h"
+#include "random.h"
 #include "rectifier.h"
 #include "residual.h"
 #include "rms.h"
@@ -39,6 +40,10 @@ extern "C" void whyformer_residual_norm_gradient(bool bf16, const Residual *all,
     typed(to_x, bf16, [&](auto *to_x) {
         residual_norm_gradient(*all, as(sum, to_x), as(gradient, to_x), to_x, as(to_branch, to_x), to_norm, threads);
     });
+}
+
+extern "C" void whyformer_random_words(uint64_t seed, uint64_t *words, int64_t count, int64_t threads) {
+    random_words(seed, words, count, threads);
 }
 
 extern "C" void whyformer_rectify(bool bf16, const Residual *all, void *x, int64_t threads) {
