@@ -3,8 +3,8 @@
     python benchmarks/speed_since.py COMMIT [--size tiny|base] [--rounds 20] [--threads 2]
 
 Each side compiles its kernels, prepares the same training of Multi30k from the same seed in a process of its
-own, and takes the same step whenever it is asked; in every round another side begins. The ratios of the rounds are told, above 1
-where this checkout is faster.
+own, and takes the same step whenever it is asked; in every round another side begins. The ratios are told,
+above 1 where this checkout is faster.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def measured(sides: dict[str, "subprocess.Popen[str]"], rounds: int) -> dict[str
 def _side(checkout: Path, asked: argparse.Namespace, run: Path) -> "subprocess.Popen[str]":
     changes = [f"model.preset={SIZES[asked.size]}", "model.longest=256"]
     env = {**os.environ, "PYTHONPATH": str(checkout / "src")}
-    # A worktree has none, and would be measured without; commits before they were written have no such module.
+    # A worktree has none, and would be measured without; the oldest commits have no such module.
     subprocess.run([sys.executable, "-m", "whyformer.kernels.build"], env=env, check=False)
     side = subprocess.Popen(
         [sys.executable, "-c", SIDE, str(asked.threads), RECIPE, str(run), *changes],
