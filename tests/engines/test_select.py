@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.engines import precision as packed
+from whyformer.engines.cores import Cores
 from whyformer.engines.ctranslate2 import engine as engine
 from whyformer.engines.ctranslate2.engine import CTranslate2Engine, converted
 from whyformer.engines.native import library
@@ -103,6 +105,28 @@ def test_batches_side_by_side_give_the_same(reverse_run: Path, sentences: list[s
     # Batches of other shapes are rounded otherwise, and a draw may be on the edge between two tokens.
     assert same(found, expected) >= 99
     assert sum(told) == len(sentences)
+
+
+def test_threads_that_translate_at_the_same_time_get_what_one_gets(
+    reverse_run: Path, sentences: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    cores = Cores(2)
+    monkeypatch.setattr("whyformer.tasks.translation.translator.cores_for", lambda _: cores)
+    translator = load_translator(reverse_run)
+    shares, plain = list[int](), translator.engine
+
+    def watched(*given: Any, **named: Any) -> Any:
+        shares.append(torch.get_num_threads())
+        return plain(*given, **named)
+
+    translator.engine = watched
+    expected = translator.translate(sentences[:24], batch=1)
+    shares.clear()
+    with ThreadPoolExecutor(12, initializer=torch.set_num_threads, initargs=(2,)) as pool:
+        found = pool.map(lambda sentence: translator.translate([sentence])[0], sentences[:24])
+        assert same(list(found), expected) == 24
+    assert len(shares) == 24
+    assert shares.count(1) > 12
 
 
 @pytest.mark.parametrize(

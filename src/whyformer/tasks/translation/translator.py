@@ -17,6 +17,7 @@ from whyformer.data.tokenizers.text.sentences import join_sentences, split_line
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.decoding.stopping import Wanted, still_wanted
+from whyformer.engines.cores import cores_for
 from whyformer.engines.engine import Engine
 from whyformer.engines.parallel import side_by_side
 from whyformer.engines.rescoring import rescored
@@ -130,7 +131,7 @@ class Translator:
         filled = [index for index, sentence in enumerate(sentences) if sentence.tokens is not None]
         begins = [sentences[index].begins for index in filled]
         shown = progress("translating", len(filled), "sentences") if advance is None else nullcontext(advance)
-        with shown as done:
+        with shown as done, cores_for(self._device).turn() as turn:
             for way, taken in _ways(settings, begins):
                 places = [filled[place] for place in taken]
                 sought = [sentences[place] for place in places]
@@ -138,6 +139,7 @@ class Translator:
                     for place, best in zip(order, self._outputs(rows, found, way, scores), strict=True):
                         results[places[place]] = best
                     done(len(order))
+                    turn.pass_on()
         rest = iter(results)
         return [[_joined([next(rest)[0] for _ in line])] for line in lines] if split and lines else results
 

@@ -1,0 +1,102 @@
+"""Cores of this machine, shared by the threads of a program that search at the same time.
+
+A web handler that calls a translator runs in dozens of threads. Each would ask for all cores, and threads
+that wait for one another take many times as long as the work (docs/log.md). So each has its turn: alone it
+gets all the threads that it wants, and where others wait, one core.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import torch
+
+from whyformer.machine import usable_cores
+
+
+class Cores:
+    """A number of cores, given to threads in the order in which these ask."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._changed = threading.Condition()
+        self._asking = deque[object]()
+        self._own = threading.local()
+
+    @contextmanager
+    def turn(self) -> Generator["Turn"]:
+        """A turn of this thread, which may call on torch's threads within, as many as there is room for.
+
+        A turn within a turn is the same one.
+        """
+        if (turn := getattr(self._own, "turn", None)) is not None:
+            yield turn
+            return
+        turn = Turn(self, torch.get_num_threads())
+        turn.begin()
+        self._own.turn = turn
+        try:
+            yield turn
+        finally:
+            del self._own.turn
+            turn.end()
+
+    def take(self, wanted: int) -> int:
+        """Wait until some are free, and take as many of them as are ``wanted``; one where others wait."""
+        ticket = object()
+        with self._changed:
+            self._asking.append(ticket)
+            try:
+                _ = self._changed.wait_for(lambda: self._asking[0] is ticket and self._free > 0)
+            finally:
+                # Ctrl-C ends a wait, too, and nobody shall wait for whoever has gone.
+                self._asking.remove(ticket)
+                self._changed.notify_all()
+            taken = 1 if self._asking else min(wanted, self._free)
+            self._free -= taken
+        return taken
+
+    def give_back(self, taken: int) -> None:
+        """Let others have so many."""
+        with self._changed:
+            self._free += taken
+            self._changed.notify_all()
+
+
+class Turn:
+    """What one thread has of the cores at the moment."""
+
+    def __init__(self, cores: Cores, wanted: int) -> None:
+        self._cores = cores
+        self._wanted = wanted
+        """Number of torch's threads outside of the turn."""
+        self._taken = 0
+
+    def begin(self) -> None:
+        """Wait for cores, and let torch compute with as many threads."""
+        self._taken = self._cores.take(self._wanted)
+        if torch.get_num_threads() != self._taken:
+            torch.set_num_threads(self._taken)
+
+    def end(self) -> None:
+        """Give the cores back; torch has its threads again."""
+        taken, self._taken = self._taken, 0
+        self._cores.give_back(taken)
+        if torch.get_num_threads() != self._wanted:
+            torch.set_num_threads(self._wanted)
+
+    def pass_on(self) -> None:
+        """Let whoever waits go first; long work does so now and then."""
+        self.end()
+        self.begin()
+
+
+_CORES = Cores(usable_cores())
+_ELSEWHERE = Cores(1 << 30)
+"""For models on accelerators, which wait for no core of this machine."""
+
+
+def cores_for(device: torch.device) -> Cores:
+    """The cores that searches of a model on ``device`` share."""
+    return _CORES if device.type == "cpu" else _ELSEWHERE

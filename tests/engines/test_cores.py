@@ -1,0 +1,130 @@
+"""Cores are shared by threads in their order: all of them for one alone, one each where others wait."""
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from whyformer.engines.cores import Cores
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Generator[None]:
+    """Three threads of torch's for this one, as long as a test takes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what other threads do."""
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def waiting(cores: Cores) -> int:
+    """Number of threads that wait for ``cores``."""
+    return len(cores._asking)
+
+
+@pytest.mark.parametrize(("count", "had"), [(1, 1), (2, 2), (3, 3), (8, 3)])
+def test_one_alone_has_what_it_wants(count: int, had: int):
+    cores = Cores(count)
+    for _ in range(2):
+        with cores.turn() as turn:
+            assert torch.get_num_threads() == had
+            turn.pass_on()
+            assert torch.get_num_threads() == had
+        assert torch.get_num_threads() == 3
+
+
+def test_a_turn_within_a_turn_is_the_same():
+    cores = Cores(1)
+    with cores.turn() as outer, cores.turn() as inner:
+        assert outer is inner
+    with cores.turn():
+        pass
+
+
+def test_many_have_a_core_each_and_never_more_than_there_are():
+    cores, lock = Cores(3), threading.Lock()
+    now, most, shares = 0, 0, list[int]()
+
+    def work(_: int) -> None:
+        nonlocal now, most
+        torch.set_num_threads(3)
+        with cores.turn() as turn:
+            for _ in range(3):
+                with lock:
+                    now += torch.get_num_threads()
+                    most = max(most, now)
+                    shares.append(torch.get_num_threads())
+                time.sleep(0.002)
+                with lock:
+                    now -= torch.get_num_threads()
+                turn.pass_on()
+        assert torch.get_num_threads() == 3
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, range(16)))
+    assert len(shares) == 48
+    assert most <= 3
+    assert shares.count(1) > 24
+    with cores.turn():
+        assert torch.get_num_threads() == 3
+
+
+def test_whoever_came_first_goes_first_and_long_work_lets_others_in():
+    cores, order = Cores(1), list[str]()
+
+    def ask(name: str) -> threading.Thread:
+        def work() -> None:
+            with cores.turn():
+                order.append(name)
+
+        thread = threading.Thread(target=work)
+        before = waiting(cores)
+        thread.start()
+        until(lambda: waiting(cores) == before + 1)
+        return thread
+
+    with cores.turn() as turn:
+        others = [ask(name) for name in "abc"]
+        order.append("long, begun")
+        turn.pass_on()
+        order.append("long, ended")
+    for other in others:
+        other.join()
+    assert order == ["long, begun", "a", "b", "c", "long, ended"]
+
+
+def test_an_error_gives_the_cores_back():
+    cores = Cores(2)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), cores.turn():
+            raise ZeroDivisionError
+        assert torch.get_num_threads() == 3
+    with cores.turn():
+        assert torch.get_num_threads() == 2
+
+
+def test_nobody_waits_for_whoever_was_interrupted(monkeypatch: pytest.MonkeyPatch):
+    cores = Cores(1)
+    with cores.turn(), ThreadPoolExecutor(1) as pool:
+
+        def interrupted(_: object) -> bool:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(cores._changed, "wait_for", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                pool.submit(lambda: cores.take(1)).result()
+        assert waiting(cores) == 0
+    with cores.turn():
+        pass
