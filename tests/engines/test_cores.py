@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from whyformer.engines.cores import Cores
+from whyformer.engines import cores as shared
+from whyformer.engines.cores import Cores, cores_for, in_turns
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +129,18 @@ def test_nobody_waits_for_whoever_was_interrupted(monkeypatch: pytest.MonkeyPatc
         assert waiting(cores) == 0
     with cores.turn():
         pass
+
+
+def test_work_in_turns_has_a_turn_of_its_own_each_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shared, "_CORES", cores := Cores(2))
+    work = in_turns(torch.nn.Linear(1, 1), lambda asked: (asked, torch.get_num_threads()))
+    assert [work(1), work(2)] == [(1, 2), (2, 2)]
+    assert cores._free == 2
+
+
+def test_a_model_on_an_accelerator_waits_for_no_core():
+    here, elsewhere = (cores_for(torch.device(name)) for name in ("cpu", "cuda"))
+    with here.turn():
+        before = torch.get_num_threads()
+        with elsewhere.turn():
+            assert torch.get_num_threads() == before

@@ -7,12 +7,17 @@ gets all the threads that it wants, and where others wait, one core.
 
 import threading
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from whyformer.machine import usable_cores
+
+AskedT = TypeVar("AskedT")
+ResultT = TypeVar("ResultT")
 
 
 class Cores:
@@ -65,7 +70,7 @@ class Cores:
 
 
 class Turn:
-    """What one thread has of the cores at the moment."""
+    """Cores that one thread has at the moment."""
 
     def __init__(self, cores: Cores, wanted: int) -> None:
         self._cores = cores
@@ -100,3 +105,14 @@ _ELSEWHERE = Cores(1 << 30)
 def cores_for(device: torch.device) -> Cores:
     """The cores that searches of a model on ``device`` share."""
     return _CORES if device.type == "cpu" else _ELSEWHERE
+
+
+def in_turns(model: nn.Module, work: Callable[[AskedT], ResultT]) -> Callable[[AskedT], ResultT]:
+    """Do the ``work`` of ``model``, such as a batch, each call in a turn of its own."""
+    cores = cores_for(next(model.parameters()).device)
+
+    def in_turn(asked: AskedT) -> ResultT:
+        with cores.turn():
+            return work(asked)
+
+    return in_turn

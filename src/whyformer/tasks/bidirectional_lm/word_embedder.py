@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from whyformer.data.batches.planning import map_by_length
 from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.engines.cores import in_turns
 from whyformer.models.elmo import ELMo, ELMoSpec
 from whyformer.tasks.embedding.encoder import WordEncoder
 
@@ -51,4 +52,4 @@ class WordEmbedder:
             # A text's special tokens are no words.
             return (row[:, 1 : lengths[index] - 1] for row, index in zip(rows, order, strict=True))
 
-        return map_by_length(words, lengths, batch)
+        return map_by_length(in_turns(self.model, words), lengths, batch)

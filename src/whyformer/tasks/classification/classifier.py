@@ -9,6 +9,7 @@ from whyformer.data.batches.planning import map_by_length
 from whyformer.data.corpora.detection.blank import is_blank
 from whyformer.data.corpora.labelled import Labelled, LabelledSpec
 from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.engines.cores import in_turns
 from whyformer.models.classifier import ClassifierSpec, PooledClassifier
 from whyformer.tasks.bad_lines import BadLines
 from whyformer.tasks.classification.metrics import ClassificationMetrics
@@ -80,7 +81,9 @@ class Classifier:
             likely = logits.float().softmax(dim=1).tolist()
             return (Classified(dict(zip(self.labels, row, strict=True))) for row in likely)
 
-        found = dict(zip(usable, map_by_length(told, lengths, batch, advance), strict=True))
+        found = dict(
+            zip(usable, map_by_length(in_turns(self.model, told), lengths, batch, advance), strict=True)
+        )
         return [found.get(index, Classified({})) for index in range(len(texts))]
 
     def _line(self, text: TextOrPair, number: int, bad: BadLines) -> TextOrPair | None:

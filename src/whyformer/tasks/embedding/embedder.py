@@ -10,6 +10,7 @@ from torch import Tensor
 
 from whyformer.data.batches.planning import map_by_length
 from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.engines.cores import in_turns
 from whyformer.errors import DecodingError
 from whyformer.models.backbone import Backbone, BackboneSpec, depth, one_way, width
 from whyformer.nn.vectors.pooling import Pooling, pool
@@ -94,7 +95,7 @@ class Embedder:
             layers, valid = self._encoder.encode(self.model, [rows[index] for index in indices])
             return pool(layers[self.layer], valid, self.pooling).float().cpu()
 
-        found = map_by_length(pooled, lengths, batch, advance)
+        found = map_by_length(in_turns(self.model, pooled), lengths, batch, advance)
         vectors = torch.full((len(texts), self.width), torch.nan)
         for index, vector in zip(usable, found, strict=True):
             vectors[index] = vector

@@ -15,6 +15,7 @@ from whyformer.data.batches.batch import Batch
 from whyformer.data.batches.masking import MASK
 from whyformer.data.batches.planning import map_by_length
 from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.engines.cores import in_turns
 from whyformer.errors import DecodingError
 from whyformer.models.bert import BERT
 from whyformer.nn.embedding import token_logits
@@ -97,7 +98,7 @@ class Filler:
             holes = self._probabilities(rows, mask).split(counts)
             return (self._filled(parts[index], each, top) for index, each in zip(order, holes, strict=True))
 
-        return map_by_length(likeliest, [len(ids) for ids in encoded], batch)
+        return map_by_length(in_turns(self.model, likeliest), [len(ids) for ids in encoded], batch)
 
     def check(self, texts: Sequence[str], *, first: int = 1) -> None:
         """Refuse what ``fill`` cannot take; ``first`` is the number of the first text, for errors.
