@@ -1,5 +1,8 @@
 """Cores are shared by threads in their order: all of them for one alone, one each where others wait."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -136,6 +139,47 @@ def test_work_in_turns_has_a_turn_of_its_own_each_time(monkeypatch: pytest.Monke
     work = in_turns(torch.nn.Linear(1, 1), lambda asked: (asked, torch.get_num_threads()))
     assert [work(1), work(2)] == [(1, 2), (2, 2)]
     assert cores._free == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_the_child_of_a_fork_waits_for_no_thread_of_its_parent():
+    # Of threads of the parent only the one that forks is in the child: here once one in a turn, once another.
+    script = """
+import os, threading, torch
+from whyformer.engines.cores import cores_for
+cores = cores_for(torch.device("cpu"))
+held, over = threading.Event(), threading.Event()
+
+def hold():
+    with cores.turn():
+        held.set()
+        over.wait()
+
+def child():
+    with cores.turn():
+        pass
+    os._exit(0)
+
+other = threading.Thread(target=hold)
+other.start()
+held.wait()
+if (process := os.fork()) == 0:
+    child()
+print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+over.set()
+other.join()
+process = 0
+with cores.turn() as turn:
+    turn.pass_on()
+    process = os.fork()
+if process == 0:
+    child()
+print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stdout == "0\n0\n"
 
 
 def test_a_model_on_an_accelerator_waits_for_no_core():

@@ -5,6 +5,7 @@ that wait for one another take many times as long as the work (docs/log.md). So 
 gets all the threads that it wants, and where others wait, one core.
 """
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
@@ -24,7 +25,7 @@ class Cores:
     """A number of cores, given to threads in the order in which these ask."""
 
     def __init__(self, count: int) -> None:
-        self._free = count
+        self._count = self._free = count
         self._changed = threading.Condition()
         self._asking = deque[object]()
         self._own = threading.local()
@@ -44,7 +45,7 @@ class Cores:
         try:
             yield turn
         finally:
-            del self._own.turn
+            self._own.turn = None
             turn.end()
 
     def take(self, wanted: int) -> int:
@@ -65,8 +66,16 @@ class Cores:
     def give_back(self, taken: int) -> None:
         """Let others have so many."""
         with self._changed:
-            self._free += taken
+            # What was taken before a fork is given back after it, too.
+            self._free = min(self._count, self._free + taken)
             self._changed.notify_all()
+
+    def forget(self) -> None:
+        """Take all cores for free, as they are in the child of a fork, which has one thread of its parent's."""
+        self._free = self._count
+        self._changed = threading.Condition()
+        self._asking.clear()
+        self._own = threading.local()
 
 
 class Turn:
@@ -100,6 +109,8 @@ class Turn:
 _CORES = Cores(usable_cores())
 _ELSEWHERE = Cores(1 << 30)
 """For models on accelerators, which wait for no core of this machine."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_CORES.forget)
 
 
 def cores_for(device: torch.device) -> Cores:
