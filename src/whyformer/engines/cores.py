@@ -71,7 +71,7 @@ class Cores:
             self._changed.notify_all()
 
     def forget(self) -> None:
-        """Take all cores for free, as they are in the child of a fork, which has one thread of its parent's."""
+        """Take all cores for free, as they are in the child of a fork, which has but one thread."""
         self._free = self._count
         self._changed = threading.Condition()
         self._asking.clear()
