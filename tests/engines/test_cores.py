@@ -108,6 +108,22 @@ def test_whoever_came_first_goes_first_and_long_work_lets_others_in():
     assert order == ["long, begun", "a", "b", "c", "long, ended"]
 
 
+def seen_by_a_new_thread() -> int:
+    """Number of threads that torch gives a thread of the program that begins now."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
+
+
+def test_a_share_is_of_one_thread_alone():
+    cores = Cores(2)
+    assert seen_by_a_new_thread() == 3
+    with cores.turn():
+        assert torch.get_num_threads() == 2
+        assert seen_by_a_new_thread() == 3
+    assert seen_by_a_new_thread() == 3
+    assert torch.get_num_threads() == 3
+
+
 def test_an_error_gives_the_cores_back():
     cores = Cores(2)
     for _ in range(3):

@@ -92,6 +92,11 @@ class Turn:
         self._taken = self._cores.take(self._wanted)
         if torch.get_num_threads() != self._taken:
             torch.set_num_threads(self._taken)
+            # A thread that begins to use torch gets what was set last, by whichever thread, and keeps it.
+            # So it is set once more, by a thread that computes nothing.
+            other = threading.Thread(target=torch.set_num_threads, args=(self._wanted,))
+            other.start()
+            other.join()
 
     def end(self) -> None:
         """Give the cores back; torch has its threads again."""
