@@ -80,9 +80,10 @@ model:
     block: {{attention: {{heads: {{query: 2}}}}, feed_forward: {{hidden: 64}}, dropout: 0.0}}
   longest: 48
 training:
+  seed: 2
   steps: 150
   batching: {{tokens: 384}}
-  loss: {{label_smoothing: 0.0}}
+  loss: {{label_smoothing: 0.1}}
   schedule: {{kind: linear, peak: 0.01, warmup: 20}}
   precision: fp32
   validation: {{every: 50, average: 2}}
