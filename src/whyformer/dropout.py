@@ -35,6 +35,10 @@ class Dropout(nn.Module):
         """Whether anything is dropped at all: in training only."""
         return self.training and self.rate > 0.0
 
+    def drawn(self, like: Tensor) -> tuple[Tensor, int] | None:
+        """What ``drawn_numbers`` draws for ``like`` (any shape); None where nothing is dropped."""
+        return drawn_numbers(like, self.rate) if self.acts else None
+
     @override
     def __call__(self, x: Tensor) -> Tensor:
         # A step of a search has hundreds of these, and a module's call costs what a small sum costs.

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from whyformer.kernels.library import learns, required
-from whyformer.kernels.residual import DROPOUT_LEVELS, Residual
+from whyformer.kernels.residual import dropped
 
 
 def can_rectify(x: Tensor) -> bool:
@@ -28,23 +28,13 @@ def rectified(x: Tensor, drawn: tuple[Tensor, int] | None) -> Tensor:
     return left
 
 
-def _told(x: Tensor, random: Tensor | None, level: int) -> Residual:
-    return Residual(
-        random=None if random is None else random.data_ptr(),
-        rows=x.numel() // x.shape[-1],
-        columns=x.shape[-1],
-        level=level - DROPOUT_LEVELS // 2,
-        scale=DROPOUT_LEVELS / (DROPOUT_LEVELS - level),
-    )
-
-
 class _Rectified(torch.autograd.Function):
     """Only what is left is kept: it is zero wherever no gradient passes."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, random: Tensor | None, level: int) -> Tensor:
         ctx.mark_dirty(x)
-        told = _told(x, random, level)
+        told = dropped(x, random, level)
         required().whyformer_rectify(
             x.dtype == torch.bfloat16, ctypes.byref(told), x.data_ptr(), torch.get_num_threads()
         )
@@ -57,7 +47,7 @@ class _Rectified(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (left,) = ctx.saved_tensors
         gradient, to_x = gradient.contiguous(), torch.empty_like(left)
-        told = _told(left, None, ctx.level)
+        told = dropped(left, None, ctx.level)
         required().whyformer_rectify_gradient(
             *(left.dtype == torch.bfloat16, ctypes.byref(told), left.data_ptr(), gradient.data_ptr()),
             *(to_x.data_ptr(), torch.get_num_threads()),

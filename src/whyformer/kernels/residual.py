@@ -59,16 +59,20 @@ def residual_norm(
 def _told(
     x: Tensor, random: Tensor | None, level: int, gain: Tensor, deviation: Tensor, epsilon: float
 ) -> Residual:
+    told = dropped(x, random, level)
+    told.gain, told.deviation, told.epsilon = gain.data_ptr(), deviation.data_ptr(), epsilon
+    return told
+
+
+def dropped(x: Tensor, random: Tensor | None, level: int) -> Residual:
+    """Dropout of ``x`` (…,M) by ``random`` numbers of its shape, of which ``level`` values drop."""
     columns = x.shape[-1]
     return Residual(
         random=None if random is None else random.data_ptr(),
-        gain=gain.data_ptr(),
-        deviation=deviation.data_ptr(),
         rows=x.numel() // columns,
         columns=columns,
         level=level - DROPOUT_LEVELS // 2,
         scale=DROPOUT_LEVELS / (DROPOUT_LEVELS - level),
-        epsilon=epsilon,
     )
 
 

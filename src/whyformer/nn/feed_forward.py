@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from whyformer.dropout import Dropout, drawn_numbers
+from whyformer.dropout import Dropout
 from whyformer.kernels.rectifier import can_rectify, rectified
 from whyformer.spec import Spec
 
@@ -150,8 +150,7 @@ class FeedForward(nn.Module):
     def _activated(self, hidden: Tensor) -> Tensor:
         """The hidden layer (B,L,H), by what is fastest; the same components are dropped either way."""
         if self.activation is F.relu and can_rectify(hidden):
-            drawn = drawn_numbers(hidden, self.dropout.rate) if self.dropout.acts else None
-            return rectified(hidden, drawn)
+            return rectified(hidden, self.dropout.drawn(hidden))
         return self.dropout(self.activation(hidden))
 
 

@@ -2,10 +2,7 @@
 
 #pragma once
 
-#include <algorithm>
-
 #include "threads.h"
-#include "vectors.h"
 
 namespace {
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from whyformer.attention.multihead import MultiHeadAttention
-from whyformer.dropout import Dropout, drawn_numbers
+from whyformer.dropout import Dropout
 from whyformer.kernels.residual import can_normalise, residual_norm
 from whyformer.nn.residual.norm import LayerNorm, Norm
 from whyformer.spec import Spec
@@ -190,7 +190,7 @@ class PostNorm(Placement):
             and type(self.join) is ResidualSum
             and can_normalise(x, branch, norm.weight, norm.bias)
         ):
-            drawn = drawn_numbers(branch, self.dropout.rate) if self.dropout.acts else None
+            drawn = self.dropout.drawn(branch)
             return residual_norm(x, branch, norm.weight, norm.bias, norm.eps, drawn)
         return norm(self.join(x, self.dropout(branch)), valid)
 

@@ -15,7 +15,7 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.decoding.stopping import Wanted, still_wanted
-from whyformer.engines.cores import cores_for
+from whyformer.engines.cores import in_turns
 from whyformer.errors import DecodingError
 from whyformer.models.gpt import GPT
 from whyformer.special_tokens import BOS, NAMES, UNK
@@ -115,13 +115,13 @@ class Generator:
                 numbers=[begun[index].number for index in order],
                 wanted=still_wanted(wanted, order),
             )
-            turn.pass_on()
-            for index, hypotheses in zip(order, found, strict=True):
-                prompt = begun[index]
-                yield [self._candidate(_cut(each, prompt, settings), prompt) for each in hypotheses]
+            prompts = [begun[index] for index in order]
+            return (
+                [self._candidate(_cut(each, prompt, settings), prompt) for each in hypotheses]
+                for prompt, hypotheses in zip(prompts, found, strict=True)
+            )
 
-        with cores_for(self.model.output_weight.device).turn() as turn:
-            return map_by_length(write, [len(prompt.head) for prompt in begun], batch)
+        return map_by_length(in_turns(self.model, write), [len(prompt.head) for prompt in begun], batch)
 
     def stream(
         self,
