@@ -36,7 +36,7 @@ class Dropout(nn.Module):
         return self.training and self.rate > 0.0
 
     def drawn(self, like: Tensor) -> tuple[Tensor, int] | None:
-        """What ``drawn_numbers`` draws for ``like`` (any shape); None where nothing is dropped."""
+        """Numbers of ``drawn_numbers`` for ``like`` (any shape); None where nothing is dropped."""
         return drawn_numbers(like, self.rate) if self.acts else None
 
     @override
