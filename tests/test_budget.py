@@ -92,7 +92,8 @@ def lines_of(files: Iterable[Path]) -> int:
     return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files)
 
 
-FOLDERS = sorted({path.parent for path in SOURCES})
+COMPILED = sorted(path for suffix in (".cpp", ".h") for path in SOURCE.rglob(f"*{suffix}"))
+FOLDERS = sorted({path.parent for path in [*SOURCES, *COMPILED]})
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(SOURCE)))

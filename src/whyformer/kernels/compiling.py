@@ -20,9 +20,9 @@ _PATIENCE = 300
 """Seconds that a compiler may take for a library."""
 
 
-def sources_digest(sources: Path) -> str:
-    """Hexadecimal digits that change with the files in the folder ``sources``."""
-    texts = [path.read_bytes() for path in sorted(sources.iterdir())]
+def sources_digest(*sources: Path) -> str:
+    """Hexadecimal digits that change with the files in the folders ``sources``."""
+    texts = [path.read_bytes() for folder in sources for path in sorted(folder.rglob("*.*"))]
     return hashlib.sha256(b"".join(texts)).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Compiling ``native/source/browser.cpp`` to WebAssembly, by the compiler that the package ``ziglang`` has.
+"""Compiling the native engine for browsers, behind ``source/browser.cpp``, to WebAssembly by ``ziglang``.
 
 It happens where whyformer is packaged, or by ``python -m whyformer.engines.webassembly.build``.
 """
@@ -7,12 +7,15 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Sequence
+from os.path import relpath
 from pathlib import Path
 
-from whyformer.engines.native.build import ARITHMETIC, SOURCES
+from whyformer.engines.native.build import ARITHMETIC
+from whyformer.engines.native.build import SOURCES as ENGINE_SOURCES
 from whyformer.kernels.compiling import compiled, sources_digest
 
 ENGINE = Path(__file__).with_name("engine.wasm")
+SOURCES = Path(__file__).with_name("source")
 COMPILER = "ziglang"
 """Package of the compiler; constraints.txt names the version with which files are made that are shipped."""
 # Nothing of this machine goes in.
@@ -29,7 +32,7 @@ _PATIENCE = 600
 
 def engine_fingerprint() -> str:
     """Hexadecimal digits that change with the sources."""
-    return sources_digest(SOURCES)[:_FINGERPRINT]
+    return sources_digest(SOURCES, ENGINE_SOURCES)[:_FINGERPRINT]
 
 
 def build_engine(engine: Path = ENGINE) -> str | None:
@@ -37,7 +40,7 @@ def build_engine(engine: Path = ENGINE) -> str | None:
     if importlib.util.find_spec(COMPILER) is None:
         return f"the package {COMPILER} is not installed"
     told = f'-DWHYFORMER_FINGERPRINT="{engine_fingerprint()}"'
-    command = [*_compiler("c++"), *_FLAGS, told, "browser.cpp"]
+    command = [*_compiler("c++"), *_FLAGS, told, f"-I{relpath(ENGINE_SOURCES, SOURCES)}", "browser.cpp"]
     fault = compiled(engine, COMPILER, command, _PATIENCE, SOURCES)
     if fault is None:
         # It is data, which the compiler takes for a program.

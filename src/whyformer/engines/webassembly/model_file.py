@@ -1,4 +1,4 @@
-"""A model as one file of int8 weights, which a browser's engine reads: ``native/source/model_file.h``.
+"""A model as one file of int8 weights, which a browser's engine reads: ``source/model_file.h``.
 
 M model dimension · V vocabulary · I inputs and O outputs of a product
 """

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "lanes.h"
+#include "arithmetic/lanes.h"
 #include "model.h"
 
 namespace {

@@ -1,13 +1,13 @@
 // A model's weights, as they are handed over.
 //
 // M model dimension · V vocabulary
-// library.py declares the same structs, and pack.py fills them; for a browser, browser.cpp does.
+// library.py declares the same structs, and pack.py fills them; for a browser, webassembly/source does.
 
 #pragma once
 
 #include <cstdint>
 
-#include "product.h"
+#include "arithmetic/product.h"
 
 struct Norm {
     const float *gain, *shift;  // (M); null where there is no norm

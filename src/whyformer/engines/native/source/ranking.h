@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "lanes.h"
+#include "arithmetic/lanes.h"
 
 namespace {
 

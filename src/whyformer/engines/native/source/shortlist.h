@@ -8,7 +8,7 @@
 #include <cstring>
 #include <vector>
 
-#include "product.h"
+#include "arithmetic/product.h"
 
 struct Lists {             // those of B sentences; library.py declares the same struct
     const int64_t *ids;      // (B,stride)

@@ -12,8 +12,8 @@
 
 #include "attention.h"
 #include "beam.h"
-#include "lanes.h"
-#include "product.h"
+#include "arithmetic/lanes.h"
+#include "arithmetic/product.h"
 #include "search.h"
 
 namespace {
