@@ -46,6 +46,8 @@ def test_text_report_says_how_a_trained_model_would_run(monkeypatch: pytest.Monk
     monkeypatch.setattr(machine, "_processor", lambda: Processor("one", 2, 2, ("avx_vnni",)))
     shown = CliRunner().invoke(app, ["doctor"]).stdout
     assert "--precision auto takes int8 on the CPU (int8 products by avx_vnni, bf16 by none)" in shown
+    shown = CliRunner().invoke(app, ["doctor"], env={"WHYFORMER_LANG": "zh"}).stdout
+    assert "--precision auto 在 CPU 上取 int8（int8 乘法：avx_vnni；bf16：无）" in shown
 
 
 @pytest.mark.parametrize(

@@ -314,6 +314,19 @@ def test_a_few_lines_that_are_no_text_are_left_out_and_many_refused(tmp_path: Pa
             assert manifest.dropped == {"not UTF-8": 1, "a NUL character": 1}
 
 
+def test_a_refused_build_leaves_no_folder_that_was_not_there(tmp_path: Path):
+    pairs = [b"a line"] * 9
+    for side, lines in (("source", [b"\xe4h"] * 9), ("target", pairs)):
+        (tmp_path / side).write_bytes(b"\n".join(lines))
+    settings = StoreSettings(JointTokenizer(both=Word()), held_out=0)
+    (tmp_path / "there").mkdir()
+    for store in ("made", "there"):
+        with pytest.raises(DataError, match="source: 9 of 9 lines are not UTF-8"):
+            build_store(pairs_in(tmp_path), tmp_path / store, settings)
+    assert not (tmp_path / "made").exists()
+    assert (tmp_path / "there").is_dir()
+
+
 def test_two_builds_at_once_are_refused(folder: Path, tmp_path: Path):
     from filelock import FileLock
 

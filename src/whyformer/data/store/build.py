@@ -7,6 +7,7 @@ keeps each shard whose record and hashes are those of this build, and makes the 
 import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,12 +96,25 @@ def build_store(
         WhyformerError: the disk is full, or another process builds there.
     """
     check_writable(store)
+    is_new = not store.exists()
     store.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(store / _LOCK, timeout=0):
             return _built(inputs, store, settings, processes, say)
     except Timeout:
         raise DataError(f"{store}: another process builds this store; wait for it.") from None
+    except BaseException:
+        if is_new:
+            _remove_empty(store)
+        raise
+
+
+def _remove_empty(store: Path) -> None:
+    """Remove the folder of a build that wrote nothing."""
+    if [path.name for path in store.iterdir()] == [_LOCK]:
+        with suppress(OSError):
+            (store / _LOCK).unlink()
+            store.rmdir()
 
 
 def _built(
