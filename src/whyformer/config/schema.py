@@ -29,7 +29,10 @@ _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusi
 
 @dataclass(frozen=True)
 class Node:
-    """One place of a spec tree: a key's value, a list's element, or the root."""
+    """One place of a spec tree: a key's value, a list's element, or the root.
+
+    What stands below it is read once: a check of one recipe asks for it thousands of times.
+    """
 
     schema: Schema
     """The place's own JSON schema, references resolved."""
@@ -38,11 +41,12 @@ class Node:
     field: tuple[str, str] | None = None
     """The spec that has it as a key, as ``module:class``, and the key."""
 
-    @classmethod
-    def root(cls, spec_type: type[BaseModel]) -> "Node":
-        """The node that stands for a whole ``spec_type``."""
-        schema = _schema(spec_type)
-        return cls(schema, schema.get("$defs", {})).resolved()
+    @staticmethod
+    @functools.cache
+    def root(spec_type: type[BaseModel]) -> "Node":
+        """The node that stands for a whole ``spec_type``, made once: its schema takes some 40 ms."""
+        schema = spec_type.model_json_schema()
+        return Node(schema, schema.get("$defs", {})).resolved()
 
     def resolved(self) -> "Node":
         """The same node with its own reference, if it has one, replaced by what it points to."""
@@ -53,7 +57,7 @@ class Node:
         own = {key: value for key, value in self.schema.items() if key != "$ref"}
         return Node({**target, **own}, self.definitions, self.field)
 
-    @property
+    @functools.cached_property
     def alternatives(self) -> "tuple[Node, ...]":
         """Nodes that may stand here: the members of a union, nested ones included; ``null`` is left out."""
         members = self.schema.get("oneOf") or self.schema.get("anyOf")
@@ -61,7 +65,7 @@ class Node:
             return () if self.schema.get("type") == "null" else (self,)
         return tuple(node for member in members for node in self._at(member).alternatives)
 
-    @property
+    @functools.cached_property
     def keys(self) -> "dict[str, Node]":
         """The keys of a spec; empty where something else stands."""
         spec = self.schema.get("$comment")
@@ -70,13 +74,13 @@ class Node:
             for name, schema in self.schema.get("properties", {}).items()
         }
 
-    @property
+    @functools.cached_property
     def renamed(self) -> dict[str, str]:
         """The present names of a spec's keys by what they were called once (``formerly`` of their fields)."""
         properties = self.schema.get("properties", {})
         return {schema["formerly"]: name for name, schema in properties.items() if "formerly" in schema}
 
-    @property
+    @functools.cached_property
     def kinds(self) -> "dict[str, Node]":
         """The specs to choose among by ``kind``."""
         return {
@@ -117,7 +121,7 @@ class Node:
         """The word ``null``, where the place may be empty."""
         return ("null",) if {"type": "null"} in self.schema.get("anyOf", ()) else ()
 
-    @property
+    @functools.cached_property
     def array(self) -> "Node | None":
         """The list that may stand here, if one may."""
         return next((node for node in self.alternatives if node.schema.get("type") == "array"), None)
@@ -149,9 +153,20 @@ class Node:
             case str():
                 inner = self.schema.get("additionalProperties")
             case int():
-                fixed = self.schema.get("prefixItems", ())
-                inner = fixed[step] if step < len(fixed) else self.schema.get("items")
+                fixed = self._fixed
+                return fixed[step] if step < len(fixed) else self._item
         return self._at(inner) if isinstance(inner, Mapping) else None
+
+    @functools.cached_property
+    def _fixed(self) -> "tuple[Node, ...]":
+        """The first elements of a list, each of which has a schema of its own."""
+        return tuple(self._at(schema) for schema in self.schema.get("prefixItems", ()))
+
+    @functools.cached_property
+    def _item(self) -> "Node | None":
+        """Any other element of a list."""
+        schema = self.schema.get("items")
+        return self._at(schema) if isinstance(schema, Mapping) else None
 
     def _at(self, schema: Schema) -> "Node":
         return Node(schema, self.definitions).resolved()
@@ -167,12 +182,6 @@ class Node:
         bounds = [f"{sign} {self.schema[name]:g}" for name, sign in _BOUNDS.items() if name in self.schema]
         named = self.schema.get("format") or self.schema.get("type")
         return " ".join([_TYPES.get(str(named), "any value"), ", ".join(bounds)]).rstrip()
-
-
-@functools.cache
-def _schema(spec_type: type[BaseModel]) -> Schema:
-    """The JSON schema of a class, made once: it costs some 40 ms for a whole recipe."""
-    return spec_type.model_json_schema()
 
 
 ANYTHING = Node({}, {})
