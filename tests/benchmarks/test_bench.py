@@ -71,7 +71,7 @@ def test_what_ran_and_what_did_not_is_told(bench: Any, tmp_path: Path):
         bench.Step("slow", "sleeps.py slow", 2, paced=False),
         bench.Step("untrained", "writes.py untrained", 1, paced=False, needs=tmp_path / "nowhere"),
     ]
-    outcomes = {outcome.name: outcome for outcome in bench.measure(steps, bench.GRACE + 20.0)}
+    outcomes = {outcome.name: outcome for outcome in bench.measure(steps, bench.GRACE + 12.0)}
     assert [outcome.status for outcome in outcomes.values()] == [
         *("done", "done", "failed", "cut short", "not run")
     ]

@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from statistics import fmean
 from types import FunctionType
 from typing import Literal, NamedTuple, Self
@@ -317,11 +317,15 @@ class Findings:
 
     def numbers(self, figure: Figure) -> dict[tuple[Text, Place], list[float]]:
         """The numbers of all seeds by arm and place, in the order in which they were measured."""
-        found: dict[tuple[Text, Place], list[float]] = {}
+        return self._by_figure.get(figure, {})
+
+    @cached_property
+    def _by_figure(self) -> dict[Figure, dict[tuple[Text, Place], list[float]]]:
+        """The numbers of each figure, sorted once: who draws one asks for them often."""
+        found: dict[Figure, dict[tuple[Text, Place], list[float]]] = {}
         for measured in self.measured.values():
-            for (of, arm, place), value in measured.items():
-                if of == figure:
-                    found.setdefault((arm, place), []).append(value)
+            for (figure, arm, place), value in measured.items():
+                found.setdefault(figure, {}).setdefault((arm, place), []).append(value)
         return found
 
 

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import Any
 
@@ -31,19 +32,19 @@ class Plot:
     small: bool = False
     """Whether it is drawn as small as a stamp, without words."""
 
-    @property
+    @cached_property
     def arms(self) -> list[Text]:
         """The arms of this figure, in the order in which they were measured."""
         return list(dict.fromkeys(arm for arm, _ in self.findings.numbers(self.figure)))
 
-    @property
+    @cached_property
     def places(self) -> list[Place]:
         """The places of this figure; numbers in their order."""
         found = list(dict.fromkeys(place for _, place in self.findings.numbers(self.figure)))
         numbers = sorted(place for place in found if not isinstance(place, Text))
         return [*numbers] if len(numbers) == len(found) else found
 
-    @property
+    @cached_property
     def numbers(self) -> list[float]:
         """Places that are numbers."""
         return [place for place in self.places if not isinstance(place, Text)]
