@@ -142,12 +142,36 @@ def test_nobody_waits_for_whoever_was_interrupted(monkeypatch: pytest.MonkeyPatc
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
-            patched.setattr(cores._changed, "wait_for", interrupted)
+            patched.setattr(threading.Condition, "wait_for", lambda _, ready: interrupted(ready))
             with pytest.raises(KeyboardInterrupt):
                 pool.submit(lambda: cores.take(1)).result()
         assert waiting(cores) == 0
     with cores.turn():
         pass
+
+
+def test_who_is_not_first_sleeps_on(monkeypatch: pytest.MonkeyPatch):
+    cores, looks, wait_for = Cores(2), list[bool](), threading.Condition.wait_for
+
+    def watched(condition: threading.Condition, ready: Callable[[], bool]) -> bool:
+        def look() -> bool:
+            looks.append(ready())
+            return looks[-1]
+
+        return wait_for(condition, look)
+
+    monkeypatch.setattr(threading.Condition, "wait_for", watched)
+
+    def work(_: int) -> None:
+        taken = cores.take(1)
+        time.sleep(0.001)
+        cores.give_back(taken)
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(work, range(60)))
+    assert looks.count(True) == 60
+    # One look before it sleeps, and one when it is its turn.
+    assert looks.count(False) <= 60
 
 
 def test_work_in_turns_has_a_turn_of_its_own_each_time(monkeypatch: pytest.MonkeyPatch):

@@ -26,8 +26,9 @@ class Cores:
 
     def __init__(self, count: int) -> None:
         self._count = self._free = count
-        self._changed = threading.Condition()
-        self._asking = deque[object]()
+        self._lock = threading.Lock()
+        self._asking = deque[threading.Condition]()
+        """A ticket of each thread that waits, in their order."""
         self._own = threading.local()
 
     @contextmanager
@@ -50,30 +51,36 @@ class Cores:
 
     def take(self, wanted: int) -> int:
         """Wait until some are free, and take as many of them as are ``wanted``; one where others wait."""
-        ticket = object()
-        with self._changed:
+        with self._lock:
+            ticket = threading.Condition(self._lock)
             self._asking.append(ticket)
+            taken = 0
             try:
-                _ = self._changed.wait_for(lambda: self._asking[0] is ticket and self._free > 0)
+                _ = ticket.wait_for(lambda: self._asking[0] is ticket and self._free > 0)
+                taken = 1 if len(self._asking) > 1 else min(wanted, self._free)
             finally:
                 # Ctrl-C ends a wait, too, and nobody shall wait for whoever has gone.
                 self._asking.remove(ticket)
-                self._changed.notify_all()
-            taken = 1 if self._asking else min(wanted, self._free)
-            self._free -= taken
+                self._free -= taken
+                self._wake_first()
         return taken
 
     def give_back(self, taken: int) -> None:
         """Let others have so many."""
-        with self._changed:
+        with self._lock:
             # What was taken before a fork is given back after it, too.
             self._free = min(self._count, self._free + taken)
-            self._changed.notify_all()
+            self._wake_first()
+
+    def _wake_first(self) -> None:
+        """Wake whoever is first, and nobody else, if there is a core; the lock has to be held."""
+        if self._asking and self._free > 0:
+            self._asking[0].notify()
 
     def forget(self) -> None:
         """Take all cores for free, as they are in the child of a fork, which has but one thread."""
         self._free = self._count
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._asking.clear()
         self._own = threading.local()
 
@@ -123,9 +130,14 @@ def cores_for(device: torch.device) -> Cores:
     return _CORES if device.type == "cpu" else _ELSEWHERE
 
 
+def cores_of(model: nn.Module) -> Cores:
+    """The cores that searches of ``model`` share with others."""
+    return cores_for(next(model.parameters()).device)
+
+
 def in_turns(model: nn.Module, work: Callable[[AskedT], ResultT]) -> Callable[[AskedT], ResultT]:
     """Do the ``work`` of ``model``, such as a batch, each call in a turn of its own."""
-    cores = cores_for(next(model.parameters()).device)
+    cores = cores_of(model)
 
     def in_turn(asked: AskedT) -> ResultT:
         with cores.turn():

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from whyformer.data.video.files import TimedPicture, open_video
 from whyformer.data.video.front import Frames, FrameSpec, Pictures, VideoFront
+from whyformer.engines.cores import in_turns
 from whyformer.models.video import VideoModel
 from whyformer.tasks.streaming.pool import SessionPool
 from whyformer.tasks.streaming.rated import FrontAtRate, RatedSession
@@ -195,9 +196,11 @@ class Watcher:
         settings = settings or self.settings
         recognizer = self.recognizer(settings)
         found: list[Transcript] = []
+        read_on = in_turns(self._model, _next_piece)
         for file in files:
             session = self.open(settings=settings, recognizer=recognizer, name=str(file))
-            for _ in session.watch(Path(file)):
+            pieces = session.watch(Path(file))
+            while read_on(pieces) is not None:
                 pass
             found.append(joined_transcripts(session.finals))
             advance(1)
@@ -205,6 +208,10 @@ class Watcher:
 
     def _named(self, symbol: int) -> str | None:
         return self.symbols.decode([symbol]) if symbol else None
+
+
+def _next_piece(pieces: Iterator[Transcript]) -> Transcript | None:
+    return next(pieces, None)
 
 
 class WatchingPool(SessionPool[WatchingSession]):
