@@ -15,9 +15,11 @@ from whyformer.engines import cores as shared
 from whyformer.engines.cores import Cores, cores_for, in_turns
 
 
-@pytest.fixture(autouse=True)
-def threads() -> Generator[None]:
+@pytest.fixture(autouse=True, params=["as here", "where torch has other threads"])
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """Three threads of torch's for this one, as long as a test takes."""
+    if request.param != "as here":
+        monkeypatch.setattr("whyformer.engines.threads.own_setters", tuple)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield

@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from whyformer.engines.threads import set_own_threads
 from whyformer.machine import usable_cores
 
 AskedT = TypeVar("AskedT")
@@ -97,20 +98,13 @@ class Turn:
     def begin(self) -> None:
         """Wait for cores, and let torch compute with as many threads."""
         self._taken = self._cores.take(self._wanted)
-        if torch.get_num_threads() != self._taken:
-            torch.set_num_threads(self._taken)
-            # A thread that begins to use torch gets what was set last, by whichever thread, and keeps it.
-            # So it is set once more, by a thread that computes nothing.
-            other = threading.Thread(target=torch.set_num_threads, args=(self._wanted,))
-            other.start()
-            other.join()
+        set_own_threads(self._taken, others=self._wanted)
 
     def end(self) -> None:
         """Give the cores back; torch has its threads again."""
         taken, self._taken = self._taken, 0
         self._cores.give_back(taken)
-        if torch.get_num_threads() != self._wanted:
-            torch.set_num_threads(self._wanted)
+        set_own_threads(self._wanted, others=self._wanted)
 
     def pass_on(self) -> None:
         """Let whoever waits go first; long work does so now and then."""

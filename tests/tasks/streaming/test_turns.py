@@ -40,8 +40,9 @@ def test_who_reads_a_file_waits_for_a_core_and_reads_the_same(
     reader, path = made(tmp_path)
 
     def read(_: int) -> str:
-        told = {"rate": RATE} if isinstance(reader, Listener) else {}
-        return reader.transcribe([path], **told)[0].text
+        if isinstance(reader, Listener):
+            return reader.transcribe([path], rate=RATE)[0].text
+        return reader.transcribe([path])[0].text
 
     expected = read(0)
     assert len(expected) > 3
