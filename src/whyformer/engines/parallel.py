@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import torch
 
+from whyformer.engines.threads import set_own_threads
+
 Result = TypeVar("Result")
 Job = Callable[[], Result]
 
@@ -37,11 +39,10 @@ def _run(jobs: Sequence[Job[Result]], parallel: int) -> Iterator[Result]:
     threads = torch.get_num_threads()
     share = max(1, threads // parallel)
     # Eager operations let go of Python's lock, so that threads do run side by side.
-    pool = ThreadPoolExecutor(parallel, initializer=torch.set_num_threads, initargs=(share,))
+    pool = ThreadPoolExecutor(parallel, initializer=set_own_threads, initargs=(share, threads))
     try:
         for future in [pool.submit(job) for job in jobs]:
             yield future.result()
     finally:
         # One that fails ends all of them.
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
