@@ -7,7 +7,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -129,6 +129,24 @@ def check_writable(folder: Path) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise explained(error, folder) from error
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Make ``folder`` and those that it lies in; those that were not there come back, the innermost first.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove ``folders``, the innermost first; one that holds something stays."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+from engines.torch_threads import seen_by_a_new_thread, torch_threads
 from whyformer.engines import cores as shared
 from whyformer.engines.cores import Cores, cores_for, in_turns
 
@@ -20,10 +21,8 @@ def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Three threads of torch's for this one, as long as a test takes."""
     if request.param != "as here":
         monkeypatch.setattr("whyformer.engines.threads.own_setters", tuple)
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(3):
+        yield
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -108,12 +107,6 @@ def test_whoever_came_first_goes_first_and_long_work_lets_others_in():
     for other in others:
         other.join()
     assert order == ["long, begun", "a", "b", "c", "long, ended"]
-
-
-def seen_by_a_new_thread() -> int:
-    """Number of threads that torch gives a thread of the program that begins now."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(torch.get_num_threads).result()
 
 
 def test_a_share_is_of_one_thread_alone():

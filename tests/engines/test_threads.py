@@ -8,22 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from engines.torch_threads import seen_by_a_new_thread, torch_threads
 from whyformer.engines import threads
 from whyformer.engines.threads import own_setters, set_own_threads
 
 
 @pytest.fixture(autouse=True)
 def three() -> Generator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
-
-
-def of_others() -> int:
-    """Threads that torch gives a thread of the program that begins now."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(torch.get_num_threads).result()
+    with torch_threads(3):
+        yield
 
 
 @pytest.mark.parametrize("portable", [False, True])
@@ -33,7 +26,7 @@ def test_they_are_of_one_thread_alone(portable: bool, monkeypatch: pytest.Monkey
     for count in (1, 2, 1, 3):
         set_own_threads(count, others=3)
         assert torch.get_num_threads() == count
-        assert of_others() == 3
+        assert seen_by_a_new_thread() == 3
 
 
 def test_a_thread_that_begins_with_them_keeps_them():

@@ -15,10 +15,10 @@ def set_own_threads(count: int, others: int) -> None:
     ``torch.set_num_threads`` also sets what a thread gets that begins to use torch, and keeps; to set that
     back takes longer than a short search (docs/log.md). Beneath it OpenMP and MKL have a number a thread.
     """
-    setters = own_setters()
     # Whoever asks for the number is no new one any more.
     if torch.get_num_threads() == count:
         return
+    setters = own_setters()
     for setter in setters:
         setter(count)
     if not setters:

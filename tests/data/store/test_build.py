@@ -320,10 +320,11 @@ def test_a_refused_build_leaves_no_folder_that_was_not_there(tmp_path: Path):
         (tmp_path / side).write_bytes(b"\n".join(lines))
     settings = StoreSettings(JointTokenizer(both=Word()), held_out=0)
     (tmp_path / "there").mkdir()
-    for store in ("made", "there"):
+    for store in ("made", "there", "outer/inner"):
         with pytest.raises(DataError, match="source: 9 of 9 lines are not UTF-8"):
             build_store(pairs_in(tmp_path), tmp_path / store, settings)
     assert not (tmp_path / "made").exists()
+    assert not (tmp_path / "outer").exists()
     assert (tmp_path / "there").is_dir()
 
 

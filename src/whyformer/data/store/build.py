@@ -33,7 +33,7 @@ from whyformer.data.store.text.survey import TextSurvey, survey
 from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.data.tokenizers.pair import JointTokenizer, SeparateTokenizers, TokenizerPair
 from whyformer.errors import DataError, TokenizerError, WhyformerNote
-from whyformer.files import check_writable, write_bytes, write_text
+from whyformer.files import check_writable, make_folder, remove_empty, write_bytes, write_text
 from whyformer.progress import progress
 from whyformer.special_tokens import NAMES, UNK
 
@@ -96,25 +96,19 @@ def build_store(
         WhyformerError: the disk is full, or another process builds there.
     """
     check_writable(store)
-    is_new = not store.exists()
-    store.mkdir(parents=True, exist_ok=True)
+    made = make_folder(store)
     try:
         with FileLock(store / _LOCK, timeout=0):
             return _built(inputs, store, settings, processes, say)
     except Timeout:
         raise DataError(f"{store}: another process builds this store; wait for it.") from None
     except BaseException:
-        if is_new:
-            _remove_empty(store)
-        raise
-
-
-def _remove_empty(store: Path) -> None:
-    """Remove the folder of a build that wrote nothing."""
-    if [path.name for path in store.iterdir()] == [_LOCK]:
+        # A folder of a build that wrote nothing goes, if it was not there before.
         with suppress(OSError):
-            (store / _LOCK).unlink()
-            store.rmdir()
+            if made and [path.name for path in store.iterdir()] == [_LOCK]:
+                (store / _LOCK).unlink()
+                remove_empty(made)
+        raise
 
 
 def _built(

@@ -8,7 +8,7 @@ from whyformer.data.audio.features import FilterBankSpec
 from whyformer.data.audio.files import open_audio
 from whyformer.data.audio.front import Sound, SoundFront
 from whyformer.data.audio.statistics import FeatureStatistics
-from whyformer.engines.cores import cores_of, in_turns
+from whyformer.engines.cores import cores_of
 from whyformer.lengths import grouping
 from whyformer.models.speech import SpeechModel
 from whyformer.tasks.streaming.pool import SessionPool
@@ -157,10 +157,11 @@ class Listener:
     ) -> Transcript:
         sound = open_audio(file, rate)
         session = self.open(sound.rate, settings=settings, recognizer=recognizer, name=str(file))
-        feed = in_turns(self._model, session.feed)
+        cores = cores_of(self._model)
         for block in sound.blocks():
-            _ = feed(block)
-        with cores_of(self._model).turn():
+            with cores.turn():
+                _ = session.feed(block)
+        with cores.turn():
             _ = session.finish()
         return joined_transcripts(session.finals)
 

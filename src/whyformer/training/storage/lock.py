@@ -12,7 +12,7 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from whyformer.errors import CheckpointError
-from whyformer.files import explained
+from whyformer.files import explained, make_folder, remove_empty
 
 LOCK = ".lock"
 """File that the writer of a folder holds locked; the system lets go of it when the process ends, however."""
@@ -42,10 +42,8 @@ class RunLock:
         """
         if self._lock.is_locked:
             return self
-        missing = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._made = missing
+            self._made = make_folder(self.folder)
             self._lock.acquire(timeout=0)
             (self.folder / HOLDER).write_text(_present_holder(), encoding="utf-8")
         except Timeout:
@@ -68,10 +66,7 @@ class RunLock:
                 with suppress(OSError):
                     (self.folder / name).unlink()
             self._lock.release()
-        for folder in self._made:
-            # One that has got other files stays.
-            with suppress(OSError):
-                folder.rmdir()
+        remove_empty(self._made)
         self._made = []
 
 
