@@ -18,6 +18,8 @@ class Process:
 
     process: "subprocess.Popen[str]"
     port: int
+    languages: tuple[str, str]
+    """What it is asked to translate from and into."""
 
     @property
     def processor(self) -> float:
@@ -90,11 +92,13 @@ class Phase:
 
 
 @contextmanager
-def started(command: Sequence[str]) -> Generator[Process]:
+def started(
+    command: Sequence[str], languages: tuple[str, str], python: str = sys.executable
+) -> Generator[Process]:
     """A server whose first line has its address, until it is no longer needed."""
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            [sys.executable, *command],
+            [python, *command],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -107,7 +111,7 @@ def started(command: Sequence[str]) -> Generator[Process]:
             process.kill()
             log.seek(0)
             sys.exit(f"a server does not start: {log.read().strip()[-300:]}")
-        server = Process(process, int(rest.partition(";")[0]))
+        server = Process(process, int(rest.partition(";")[0]), languages)
         try:
             yield server
         finally:

@@ -19,7 +19,8 @@ precision, batches of 64), in turns with them. Requests are real sentences of th
   behind its own plan.
 - peers: the same client, connections and requests, in turns with ours, against FastAPI around
   `whyformer.load(RUN)`, and around CTranslate2 in int8 with the same weights, where the run can be exported
-  (its positions have to be sinusoidal).
+  (its positions have to be sinusoidal). With --libretranslate PYTHON, the Python of an environment in which
+  `pip install libretranslate==1.9.6` was run, against LibreTranslate itself, too (see argos_service.py).
 
 With --shortlist ours looks for translations among the run's shortlist (`whyformer shortlist RUN` makes it),
 both the engine by itself and the service; peers have none, as those that they stand for have none.
@@ -37,8 +38,9 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,8 @@ from whyformer.tasks.translation.translator import Translator
 HERE = Path(__file__).parent
 NAME = "measured"
 """Name that the run is served by."""
+OURS = ("auto", NAME)
+"""What is asked of ours and of plain services: the languages that the run knows."""
 LIST = 32
 CONNECTIONS = {LIST: 8, 1: 128}
 """Connections of a closed loop by the sentences of a request: enough that the engine always has work."""
@@ -77,10 +81,10 @@ class Bench:
         self.skipped = list[str]()
         self.records = list[dict[str, Any]]()
 
-    def bodies(self, width: int) -> list[str]:
+    def bodies(self, server: Process, width: int) -> list[str]:
         """Requests of ``width`` sentences each."""
         parts = [self.sources[at : at + width] for at in range(0, len(self.sources), width)]
-        told = {"source": "auto", "target": NAME}
+        told = dict(zip(("source", "target"), server.languages, strict=True))
         return [
             json.dumps({"q": part if width > 1 else part[0], **told})
             for part in parts
@@ -101,7 +105,7 @@ class Bench:
         lasts = self.length if seconds is None else seconds
         plan = {
             "port": server.port,
-            "bodies": self.bodies(width),
+            "bodies": self.bodies(server, width),
             "seconds": lasts,
             "connections": CONNECTIONS[width] if rate is None else MOST_CONNECTIONS,
             "rate": rate,
@@ -186,6 +190,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shortlist", action="store_true", help="ours, by the shortlist of the run")
     parser.add_argument("--deadline", type=float, default=2.0, help="seconds, where there is too much")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--libretranslate", metavar="PYTHON", help="a Python that has LibreTranslate")
     parser.add_argument("--name", help="name of the table; that of the run if left out")
     parser.add_argument("--seconds", type=float, help="begin nothing that would end later")
     return parser.parse_args()
@@ -195,7 +200,7 @@ def arguments() -> argparse.Namespace:
 def served(run: Path, *options: str) -> Generator[Process]:
     """Our service of ``run``."""
     command = ["-m", "whyformer", "serve", f"{NAME}={run}", "--port", "0", "--precision", "auto", *options]
-    with started(command) as server:
+    with started(command, OURS) as server:
         yield server
 
 
@@ -206,7 +211,7 @@ def warm(bench: Bench, server: Process) -> None:
         try:
             request = urllib.request.Request(
                 f"http://127.0.0.1:{server.port}/translate",
-                bench.bodies(1)[0].encode(),
+                bench.bodies(server, 1)[0].encode(),
                 {"Content-Type": "application/json"},
             )
             with urllib.request.urlopen(request, timeout=60) as answer:
@@ -331,21 +336,12 @@ def peer_rows(
     bench: Bench, ours: Process, asked: argparse.Namespace, about: dict[str, str]
 ) -> list[dict[str, str]]:
     """Rows of plain services, each in turns with ours."""
-    peers = {
-        "FastAPI around load(RUN)": ["whyformer", str(asked.run)],
-        "FastAPI around load(RUN, precision='auto')": ["whyformer", str(asked.run), "auto"],
-    }
     rows = list[dict[str, str]]()
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            export(asked.run, Path(folder))
-            peers["FastAPI around CTranslate2, int8"] = ["ctranslate2", folder, *beam_of(asked.run)]
-        except (WhyformerError, ImportError) as error:
-            about["left out"] = f"CTranslate2: {error}"
-        for name, command in peers.items():
+        for name, start in peer_services(asked, Path(folder), about).items():
             if not bench.has_time(name, 4 * asked.phase + 30):
                 continue
-            with started([str(HERE / "plain_services.py"), *command]) as theirs:
+            with start() as theirs:
                 warm(bench, theirs)
                 pairs = {width: list[tuple[Phase, Phase]]() for width in WIDTHS}
                 for number in range(max(1, asked.rounds - 1)):
@@ -356,6 +352,30 @@ def peer_rows(
                         measured.append((mine, bench.phase(theirs, width, name)))
                 rows += [peer_row(name, width, measured) for width, measured in pairs.items()]
     return rows
+
+
+def peer_services(
+    asked: argparse.Namespace, folder: Path, about: dict[str, str]
+) -> dict[str, Callable[[], AbstractContextManager[Process]]]:
+    """Services that ours is measured beside, each to be started; ``about`` is told who is left out."""
+    plain = partial(started, languages=OURS)
+    script = str(HERE / "plain_services.py")
+    peers = dict[str, Callable[[], AbstractContextManager[Process]]]()
+    peers["FastAPI around load(RUN)"] = partial(plain, [script, "whyformer", str(asked.run)])
+    peers["FastAPI around load(RUN, precision='auto')"] = partial(
+        plain, [script, "whyformer", str(asked.run), "auto"]
+    )
+    try:
+        export(asked.run, folder)
+    except (WhyformerError, ImportError) as error:
+        about["left out"] = f"CTranslate2: {error}"
+        return peers
+    beam = beam_of(asked.run)
+    peers["FastAPI around CTranslate2, int8"] = partial(plain, [script, "ctranslate2", str(folder), beam])
+    if asked.libretranslate:
+        command = [str(HERE / "argos_service.py"), str(folder), beam]
+        peers["LibreTranslate"] = partial(started, command, ("en", "de"), asked.libretranslate)
+    return peers
 
 
 def peer_row(name: str, width: int, measured: Sequence[tuple[Phase, Phase]]) -> dict[str, str]:
@@ -379,10 +399,10 @@ def times(rates: Sequence[tuple[float, float]]) -> str:
     return f"ours is x{Spread.of([mine / theirs for mine, theirs in rates]).text(2)}"
 
 
-def beam_of(run: Path) -> list[str]:
+def beam_of(run: Path) -> str:
     """The width of a run's search, as an argument."""
     settings: Any = read_recipe(run)
-    return [str(settings.decoding.build().width)]
+    return str(settings.decoding.build().width)
 
 
 def export(run: Path, folder: Path) -> None:

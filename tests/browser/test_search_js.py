@@ -116,6 +116,8 @@ def random_case(random: Random) -> tuple[Automaton, GreedySpec | BeamSpec, dict[
         size = random.choice([1, 2, 3, 4, 7])
         common["n_best"] = random.randint(1, size)
         common["length_penalty"] = random.choice([0.0, 0.6, 1.0, 2.0])
+        if random.random() < 0.5:
+            common["stopping"] = {"kind": "patience", "factor": random.choice([0.2, 0.5, 1.0, 1.5])}
         settings, asked = BeamSpec(size=size, **common), {"kind": "beam", "size": size}
     longest = random.choice([8, 10, 16, 30])
     source = random.randint(1, longest - 1)

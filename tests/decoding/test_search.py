@@ -12,6 +12,7 @@ from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.hypothesis import Hypothesis
 from whyformer.decoding.ranking.scorer import Scorer
 from whyformer.decoding.sampling import SamplingSpec
+from whyformer.decoding.stopping_rules import Bound, Patience
 from whyformer.special_tokens import BOS, EOS, UNK
 
 SENTENCES = [(4, 5, 4), (5,), (4, 4, 5, 5), (6, 4)]
@@ -39,9 +40,9 @@ def everything(longest: int) -> Iterator[tuple[int, ...]]:
 
 
 def plain_beam(
-    toy_model, source: Sequence[int], spec: BeamSpec, longest: int
+    toy_model, source: Sequence[int], spec: BeamSpec, longest: int, enough: float = math.inf
 ) -> list[tuple[tuple[int, ...], float]]:
-    """Beam search for one sentence, with neither tensors nor an early stop: (tokens, score), best first."""
+    """Beam search of one sentence in plain lists, until ``enough`` finished: (tokens, score), best first."""
     live: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
     finished: list[tuple[tuple[int, ...], float]] = []
     for _ in range(longest):
@@ -58,6 +59,8 @@ def plain_beam(
                 finished.append(
                     (tokens, score(toy_model, source, tokens, spec.length_penalty, spec.coverage_penalty))
                 )
+        if len(finished) >= enough:
+            break
         live = [(tokens, -cost) for cost, _, _, token, tokens in candidates if token != EOS][: spec.size]
     return sorted(finished, key=lambda hypothesis: -hypothesis[1])[: spec.n_best]
 
@@ -110,6 +113,43 @@ def test_stopping_early_changes_nothing(toy, decode, size, alpha, beta, levels):
                 assert scores == pytest.approx([score for _, score in expected], abs=1e-5)
                 if levels is None:
                     assert finished_tokens(hypotheses) == [tokens for tokens, _ in expected]
+
+
+@pytest.mark.parametrize("levels", [None, 1])
+@pytest.mark.parametrize(("alpha", "beta"), [(0.0, 0.0), (0.6, 0.0), (2.0, 0.0), (0.6, 0.2)])
+@pytest.mark.parametrize(
+    ("size", "factor", "enough"),
+    [(1, 1.0, 1), (3, 1.0, 3), (3, 0.1, 1), (3, 0.5, 2), (4, 1.5, 6), (2, 30.0, 60)],
+)
+def test_patience_is_over_when_so_many_have_finished(toy, decode, size, factor, enough, alpha, beta, levels):
+    """What has finished since is not found, even if it is better; all that is found counts, kept or not."""
+    for seed in range(4):
+        model = toy(seed, levels=levels)
+        settings = {"length_penalty": alpha, "coverage_penalty": beta, "longest_extra": 5}
+        spec = BeamSpec(size=size, n_best=size, stopping=Patience(factor=factor), **settings)
+        for n_best in {1, size}:
+            found = decode(model, SENTENCES, spec.model_copy(update={"n_best": n_best}))
+            for source, hypotheses in zip(SENTENCES, found, strict=True):
+                longest = len(source) + 5
+                expected = plain_beam(model, source, spec, longest, enough)[:n_best]
+                if not expected:
+                    assert not any(hypothesis.finished for hypothesis in hypotheses)
+                    continue
+                scores = [hypothesis.score for hypothesis in hypotheses]
+                assert scores == pytest.approx([score for _, score in expected], abs=1e-5)
+                if levels is None:
+                    assert finished_tokens(hypotheses) == [tokens for tokens, _ in expected]
+
+
+def test_patience_takes_fewer_steps(toy, decode):
+    model, rows, found = toy(0), list[int](), list[object]()
+    for stopping in (Patience(factor=0.1), Patience(), Patience(factor=2.0), Bound()):
+        model.rows_per_step.clear()
+        spec = BeamSpec(size=3, longest_extra=30, length_penalty=2.0, stopping=stopping)
+        found.append(decode(model, SENTENCES, spec))
+        rows.append(sum(model.rows_per_step))
+    assert rows == sorted({*rows})
+    assert found[0] != found[-1]
 
 
 def test_searches_do_stop_early(toy, decode, monkeypatch):

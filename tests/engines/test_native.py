@@ -25,6 +25,7 @@ from whyformer.decoding.ranking.order import MinimumBayesRisk
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec, search
 from whyformer.decoding.stopping import Wanted
+from whyformer.decoding.stopping_rules import Patience
 from whyformer.engines.native.build import build
 from whyformer.engines.native.engine import NativeEngine
 from whyformer.engines.native.library import library, missing
@@ -127,6 +128,12 @@ def test_it_stops_at_the_end_mark_and_at_the_limit(native: Path):
         BeamSpec(longest_extra=5, size=1, length_penalty=0.0),
         BeamSpec(longest_extra=5, coverage_penalty=0.2),
         BeamSpec(longest_extra=5, size=5, n_best=2, ranking=MinimumBayesRisk()),
+        BeamSpec(longest_extra=9, size=4, n_best=4, length_penalty=2.0, stopping=Patience()),
+        BeamSpec(longest_extra=9, size=4, length_penalty=2.0, stopping=Patience(factor=0.3)),
+        BeamSpec(longest_extra=9, size=2, shortest=5, forbidden=(0, 2, *range(5, 40)), stopping=Patience()),
+        BeamSpec(
+            longest_extra=9, size=3, n_best=2, ranking=MinimumBayesRisk(), stopping=Patience(factor=2.0)
+        ),
         SamplingSpec(longest_extra=5, samples=3, top_k=9),
     ],
 )

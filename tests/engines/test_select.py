@@ -20,6 +20,7 @@ from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec, search
+from whyformer.decoding.stopping_rules import Patience
 from whyformer.engines import precision as packed
 from whyformer.engines.cores import Cores
 from whyformer.engines.ctranslate2 import engine as engine
@@ -296,6 +297,13 @@ class TestCTranslate2:
         for a, b in zip(found, expected, strict=True):
             if a[0].ids == b[0].ids:
                 assert a[0].score == pytest.approx(b[0].score, abs=1e-3)
+
+    @pytest.mark.parametrize("factor", [1.0, 2.0])
+    def test_both_have_patience(self, run: Path, sentences: list[str], factor: float):
+        ours, theirs = (load_translator(run, engine=name) for name in ("torch", "ctranslate2"))
+        beam = BeamSpec(size=4, n_best=4, length_penalty=2.0, stopping=Patience(factor=factor))
+        expected, found = ours.translate(sentences, beam), theirs.translate(sentences, beam)
+        assert same(found, expected) >= 95
 
     @pytest.mark.parametrize("alpha", [0.0, 1.0, 2.0])
     @pytest.mark.parametrize("precision", ["fp32", "int8"])

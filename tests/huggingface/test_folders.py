@@ -31,8 +31,11 @@ from whyformer.data.tokenizers.kinds import BPE, WordPiece
 from whyformer.data.tokenizers.pair import JointTokenizer
 from whyformer.data.tokenizers.single import SingleTokenizer
 from whyformer.data.tokenizers.tokenizer import Tokenizer
+from whyformer.decoding.beam import BeamSpec
 from whyformer.decoding.greedy import GreedySpec
+from whyformer.decoding.stopping_rules import Bound, Patience
 from whyformer.errors import CheckpointError, DataError, TokenizerError, WhyformerError
+from whyformer.huggingface.generation import suppressed
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.huggingface.transfer import export_model, import_model
 from whyformer.models.bert import BERTSpec
@@ -41,7 +44,7 @@ from whyformer.models.transformer import TransformerSpec
 from whyformer.position.layout import Layout
 from whyformer.runs.load import load_as, load_embedder, open_run
 from whyformer.runs.registry import load_any, task_of
-from whyformer.special_tokens import BOS, EOS
+from whyformer.special_tokens import BOS, EOS, PAD
 from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.causal_lm.task import CausalLMRecipe
 from whyformer.tasks.masked_lm.task import MaskedLMRecipe
@@ -143,6 +146,34 @@ def test_a_translator_goes_out_and_writes_the_same(translator_run: Path, tmp_pat
     assert same(renumbered(best, theirs), [[id for id in row if id not in marks] for row in rows]) >= 99
     assert len(set(best)) > 20
     assert tokenizer.batch_decode(renumbered(encoded, theirs)) == ours.decode_all(encoded)
+
+
+def test_a_beam_ends_when_early_stopping_does(translator_run: Path, tmp_path: Path):
+    """Their score divides by another length, so hypotheses are compared without their order."""
+    folder = exported(translator_run, tmp_path / "marian")
+    translator = load_as(Translator, translator_run)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.MarianMTModel.from_pretrained(folder).eval()
+    batch = tokenizer(SENTENCES, padding=True, return_tensors="pt")
+    size = translator.tokenizers.source.size
+    token_ids = TokenIds((None, 1, size - 2, 0), size)
+    marks = (tokenizer.eos_token_id, tokenizer.pad_token_id)
+    # Among few pieces the end is likely enough to come.
+    limits = {"forbidden": (PAD, BOS, *range(8, size)), "longest_factor": 0.0, "longest_extra": 20}
+    settings = {"num_beams": 3, "num_return_sequences": 3, "length_penalty": 4.0, "max_length": 21}
+    settings["suppress_tokens"] = suppressed(limits["forbidden"], token_ids)
+    with torch.inference_mode():
+        rows = model.generate(**batch, **settings, early_stopping=True).tolist()
+    cut = [[id for id in row if id not in marks] for row in rows]
+    theirs = [sorted(cut[at : at + 3]) for at in range(0, len(cut), 3)]
+    agreed = list[int]()
+    for stopping in Patience(), Bound():
+        spec = BeamSpec(size=3, n_best=3, length_penalty=4.0, stopping=stopping, **limits)
+        ours = translator.translate(SENTENCES, spec)
+        best = [sorted(renumbered([each.ids for each in some], token_ids.theirs)) for some in ours]
+        agreed.append(same(best, theirs))
+    assert agreed[0] >= 95
+    assert agreed[1] < 50
 
 
 def test_ctranslate2_translates_the_same(translator_run: Path, tmp_path: Path):

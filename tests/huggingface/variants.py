@@ -20,6 +20,7 @@ from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from huggingface.examples import END_OF_TEXT, SENTENCES, shaken, word_pieces, written
 from parity import transformers
+from whyformer.decoding.stopping_rules import Bound
 
 Build = Callable[[Path], Any]
 
@@ -887,14 +888,26 @@ MARIANS = [
             generation={"num_beams": 6, "max_length": 50, "bad_words_ids": [[2], [9]], "length_penalty": 0.8}
         ),
         says=["length_penalty is 0.8 there"],
-        marks={"kind": "beam", "size": 6, "longest_factor": 0.0, "longest_extra": 49, "length_penalty": 0.8},
+        marks={
+            "kind": "beam",
+            "size": 6,
+            "longest_factor": 0.0,
+            "longest_extra": 49,
+            "length_penalty": 0.8,
+            "stopping": Bound(),
+        },
     ),
     Variant(
         "Marian",
         "the same in `config.json`, as old folders have it",
         marian_json(after=_config(num_beams=4, max_length=60, early_stopping=True)),
-        says=["num_beams, max_length, early_stopping stand in config.json", "early_stopping is True there"],
-        marks={"kind": "beam", "size": 4, "longest_extra": 59},
+        says=["num_beams, max_length, early_stopping stand in config.json"],
+        marks={
+            "kind": "beam",
+            "size": 4,
+            "longest_extra": 59,
+            "stopping": {"kind": "patience", "factor": 1.0},
+        },
     ),
     *activations(marian_json, "activation_function", "Marian"),
     *_refused_activations(marian_json, "activation_function", "Marian"),

@@ -21,6 +21,7 @@ from whyformer.data.tokenizers.kinds import TokenizerSpec
 from whyformer.decoding.ctc.search import CTCSearchSpec
 from whyformer.decoding.ranking.order import RankingSpec
 from whyformer.decoding.search import SearchSpec
+from whyformer.decoding.stopping_rules import StoppingSpec
 from whyformer.errors import bare_complaint
 from whyformer.models.streaming.encoder import FrontSpec
 from whyformer.nn.feed_forward import FeedForwardSpec
@@ -96,6 +97,7 @@ _UNIONS: dict[str, object] = {
     "segmentation": SegmentationSpec,
     "decoding": SearchSpec,
     "ranking": RankingSpec,
+    "stopping": StoppingSpec,
     "front": FrontSpec,
     "chunking": ChunkingSpec,
     "ctc_search": CTCSearchSpec,
@@ -179,6 +181,7 @@ _REST = (
     "segmentation",
     "decoding",
     "ranking",
+    "stopping",
     "front",
     "chunking",
     "ctc_search",

@@ -15,6 +15,7 @@ from whyformer.cli.options import (
     GreedyOption,
     LengthPenaltyOption,
     NoRepeatOption,
+    PatienceOption,
     PrecisionOption,
     RankingOption,
     RunArgument,
@@ -66,6 +67,7 @@ def distil(
     length_penalty: LengthPenaltyOption = None,
     coverage_penalty: CoveragePenaltyOption = None,
     ranking: RankingOption = None,
+    patience: PatienceOption = None,
     no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
     """Translate the training sources of RUN, for a smaller model.
@@ -87,6 +89,7 @@ def distil(
         length_penalty,
         coverage_penalty,
         ranking,
+        patience,
         no_repeat_ngram,
     )
     from whyformer.machine import keep_freed_memory

@@ -16,6 +16,7 @@ from whyformer.cli.options import (
     GreedyOption,
     LengthPenaltyOption,
     NoRepeatOption,
+    PatienceOption,
     PrecisionOption,
     RankingOption,
     RunArgument,
@@ -91,6 +92,7 @@ def evaluate(
     length_penalty: LengthPenaltyOption = None,
     coverage_penalty: CoveragePenaltyOption = None,
     ranking: RankingOption = None,
+    patience: PatienceOption = None,
     no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
     """Score a run on its test sets, or on yours.
@@ -115,6 +117,7 @@ def evaluate(
         length_penalty,
         coverage_penalty,
         ranking,
+        patience,
         no_repeat_ngram,
     )
     from whyformer.machine import keep_freed_memory

@@ -13,6 +13,7 @@ from whyformer.cli.options import (
     GreedyOption,
     LengthPenaltyOption,
     NoRepeatOption,
+    PatienceOption,
     RankingOption,
     RunArgument,
     SampleOption,
@@ -63,6 +64,7 @@ def generate(
     length_penalty: LengthPenaltyOption = None,
     coverage_penalty: CoveragePenaltyOption = None,
     ranking: RankingOption = None,
+    patience: PatienceOption = None,
     no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
     """Write on from PROMPT.
@@ -82,6 +84,7 @@ def generate(
         length_penalty,
         coverage_penalty,
         ranking,
+        patience,
         no_repeat_ngram,
     )
     from whyformer.runs.execution import Execution

@@ -71,6 +71,13 @@ RankingOption = Annotated[
     Literal["score", "minimum_bayes_risk"] | None,
     typer.Option(help="With --beam: what is best, the highest score or what is most like all that is found."),
 ]
+PatienceOption = Annotated[
+    float | None,
+    typer.Option(
+        help="With --beam: stop as soon as so many times its size have finished; 1 does as most toolkits do. "
+        "Recipes go on until nothing better can come.",
+    ),
+]
 NoRepeatOption = Annotated[
     int | None, typer.Option(help="Let no n-gram of this many tokens come twice in a translation.")
 ]
@@ -87,6 +94,7 @@ def search_choice(
     length_penalty: float | None,
     coverage_penalty: float | None,
     ranking: str | None,
+    patience: float | None,
     no_repeat_ngram: int | None,
 ) -> SearchChoice:
     """The way to search that the options ask for.
@@ -107,6 +115,7 @@ def search_choice(
         "length_penalty": length_penalty,
         "coverage_penalty": coverage_penalty,
         "ranking": None if ranking is None else {"kind": ranking},
+        "stopping": None if patience is None else {"kind": "patience", "factor": patience},
         "no_repeat_ngram": no_repeat_ngram,
     }
     return SearchChoice(kinds[0] if kinds else None, {k: v for k, v in settings.items() if v is not None})

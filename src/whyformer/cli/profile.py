@@ -15,6 +15,7 @@ from whyformer.cli.options import (
     GreedyOption,
     LengthPenaltyOption,
     NoRepeatOption,
+    PatienceOption,
     RankingOption,
     RunArgument,
     SampleOption,
@@ -66,6 +67,7 @@ def profile(
     length_penalty: LengthPenaltyOption = None,
     coverage_penalty: CoveragePenaltyOption = None,
     ranking: RankingOption = None,
+    patience: PatienceOption = None,
     no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
     """See where training and translation spend their time.
@@ -85,6 +87,7 @@ def profile(
         length_penalty,
         coverage_penalty,
         ranking,
+        patience,
         no_repeat_ngram,
     )
     from whyformer.analysis.profile import profile_training, profile_translation

@@ -28,6 +28,7 @@ from whyformer.cli.options import (
     GreedyOption,
     LengthPenaltyOption,
     NoRepeatOption,
+    PatienceOption,
     PrecisionOption,
     RankingOption,
     RunArgument,
@@ -104,6 +105,7 @@ def translate(
     length_penalty: LengthPenaltyOption = None,
     coverage_penalty: CoveragePenaltyOption = None,
     ranking: RankingOption = None,
+    patience: PatienceOption = None,
     no_repeat_ngram: NoRepeatOption = None,
 ) -> None:
     """Translate sentences, one a line, into one line each.
@@ -134,6 +136,7 @@ def translate(
         length_penalty,
         coverage_penalty,
         ranking,
+        patience,
         no_repeat_ngram,
     )
     from whyformer.runs.execution import Execution

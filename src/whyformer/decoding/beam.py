@@ -15,6 +15,7 @@ from whyformer.decoding.hypothesis import Candidates, Prefixes, Searches
 from whyformer.decoding.ranking.highest import highest
 from whyformer.decoding.ranking.order import ByScore, RankingSpec
 from whyformer.decoding.ranking.scorer import Scorer
+from whyformer.decoding.stopping_rules import Bound, StoppingSpec
 from whyformer.decoding.strategy import Strategy
 
 
@@ -38,6 +39,8 @@ class BeamSpec(ConstraintsSpec):
     """Weight beta of the coverage penalty, 0 for none. Needs a model that attends to its source."""
     ranking: RankingSpec = ByScore()
     """Order of the hypotheses that are found; one that compares them lets a search find ``size`` of them."""
+    stopping: StoppingSpec = Bound()
+    """What is still looked for when something has been found."""
 
     @model_validator(mode="after")
     def _finds_enough(self) -> "BeamSpec":
@@ -48,7 +51,13 @@ class BeamSpec(ConstraintsSpec):
     def build(self) -> "Beam":
         """The strategy."""
         scorer = Scorer(alpha=self.length_penalty, beta=self.coverage_penalty)
-        return Beam(width=self.size, n_best=self.n_best, scorer=scorer, ranking=self.ranking)
+        return Beam(
+            width=self.size,
+            n_best=self.n_best,
+            scorer=scorer,
+            ranking=self.ranking,
+            enough=self.stopping.enough(self.size),
+        )
 
 
 class Beam(Strategy):

@@ -87,5 +87,5 @@ def _refuse_narrow(n_best: int | None, settings: Mapping[str, object]) -> None:
 
 def _misplaced(name: str, kind: SearchKind) -> str:
     owners = [_OPTIONS[other] for other in _OPTIONS if name in _spec_type(other).model_fields]
-    option = f"--{name.replace('_', '-')}"
+    option = "--patience" if name == "stopping" else f"--{name.replace('_', '-')}"
     return f"{option} means nothing to a {kind} search; use it with {' or '.join(owners)}, or leave it out."

@@ -22,11 +22,14 @@ class Pool:
         self._kept: list[list[Hypothesis]] = [[] for _ in range(searches)]
         # (P,N), best first
         self._scores = torch.full((searches, strategy.kept), -torch.inf, device=device)
+        # (P,) those that are no longer kept count, too
+        self._ended = torch.zeros(searches, dtype=torch.int64, device=device)
 
     def add_finished(self, searches: Searches, candidates: Candidates, prefixes: Prefixes) -> None:
         """Take those ``candidates`` (G,C), extensions of ``prefixes``, that end here."""
         ended = candidates.ended(self._strategy.width)
         if ended.any():
+            self._ended[searches.index] += (ended & (candidates.total > -torch.inf)).sum(dim=1)
             self._add(searches.index, ended, candidates, prefixes, finished=True)
 
     def add_cut_off(self, searches: Searches, living: Candidates, prefixes: Prefixes) -> None:
@@ -49,8 +52,12 @@ class Pool:
         self._add(searches.index, alive, living, prefixes, finished=False)
 
     def is_decided(self, searches: Searches, living: Candidates) -> Tensor:
-        """Mask (G,) of ``searches`` that nothing of ``living`` (G,C) can improve: see ``Scorer.bound``."""
-        return self._scores[searches.index, -1] >= self._strategy.scorer.bound(living.total, searches.longest)
+        """Mask (G,) of ``searches`` that ``living`` (G,C) cannot improve (``Scorer.bound``), or need not."""
+        strategy = self._strategy
+        decided = self._scores[searches.index, -1] >= strategy.scorer.bound(living.total, searches.longest)
+        if strategy.enough is None:
+            return decided
+        return decided | (self._ended[searches.index] >= strategy.enough)
 
     def best(self) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence, from all of its searches, best first."""

@@ -28,6 +28,8 @@ class Strategy(ABC):
     """Scores finished hypotheses."""
     ranking: RankingSpec = field(default_factory=ByScore)
     """Orders those that a search has kept."""
+    enough: int | None = None
+    """Finished hypotheses with which a search is over; None where their number says nothing."""
 
     @property
     def kept(self) -> int:

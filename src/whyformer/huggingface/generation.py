@@ -39,7 +39,6 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
     "sequence_bias": ({}, []),
     "stop_strings": ([],),
     "max_time": (),
-    "early_stopping": (False,),
     "renormalize_logits": (False,),
     "watermarking_config": (),
     "dola_layers": (),
@@ -48,7 +47,7 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
 _OLDER = (
     *("num_beams", "do_sample", "temperature", "top_k", "top_p", "num_return_sequences", "length_penalty"),
     *("max_length", "max_new_tokens", "min_length", "min_new_tokens", "no_repeat_ngram_size"),
-    *("bad_words_ids", "suppress_tokens", "forced_bos_token_id"),
+    *("bad_words_ids", "suppress_tokens", "forced_bos_token_id", "early_stopping"),
     *_NEUTRAL,
 )
 """Settings that old folders have in config.json."""
@@ -162,6 +161,7 @@ def _kind(said: Mapping[str, Any], default: SearchSpec, say: Say) -> dict[str, A
             "size": beams,
             "length_penalty": max(0.0, power),
             "n_best": min(count, beams),
+            "stopping": {"kind": "patience"} if said.get("early_stopping") is True else {"kind": "bound"},
         }
     if "num_beams" in said or "do_sample" in said:
         return {"kind": "greedy"}
@@ -190,6 +190,7 @@ def written_search(
             _tell_unsaid(settings)
             told |= {"num_beams": settings.size, "length_penalty": settings.length_penalty}
             told |= {"num_return_sequences": settings.n_best} if settings.n_best > 1 else {}
+            told |= {"early_stopping": True} if settings.build().enough == settings.size else {}
         case SamplingSpec():
             told |= {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p}
             told["top_k"] = 0 if settings.top_k is None else settings.top_k

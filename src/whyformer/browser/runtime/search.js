@@ -9,6 +9,7 @@ const round = Math.fround; // sums are float32, as there
 /** What a recipe need not say. */
 const DEFAULTS = {
   length_penalty: 0.6,
+  stopping: { kind: "bound" },
   longest_factor: 1,
   longest_extra: 50,
   shortest: 1,
@@ -129,6 +130,7 @@ class Pool {
   #settings;
   #longest;
   #kept = [];
+  #ended = 0; // those that are no longer kept count, too
 
   constructor(settings, longest) {
     this.#settings = settings;
@@ -136,6 +138,7 @@ class Pool {
   }
 
   addFinished(ended, length) {
+    this.#ended += ended.length;
     this.#add(ended, length, true);
   }
 
@@ -146,8 +149,10 @@ class Pool {
     this.#add(living, length, false);
   }
 
-  /** Whether nothing that grows from `living` can be better: see `Scorer.bound` in decoding/ranking/scorer.py. */
+  /** Whether nothing that grows from `living` can be better (`Scorer.bound` in decoding/ranking/scorer.py), or need be. */
   isDecided(living) {
+    const { stopping, size } = this.#settings;
+    if (stopping.kind === "patience" && this.#ended >= Math.ceil(stopping.factor * size)) return true;
     const best = Math.max(...living.map((candidate) => candidate.total));
     return this.#floor >= round(best / lengthPenalty(this.#longest, this.#settings.length_penalty));
   }

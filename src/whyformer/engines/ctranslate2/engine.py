@@ -34,9 +34,10 @@ _TYPES = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
 class CTranslate2Engine:
     """Searches as ``decoding.search.search`` does, in another library.
 
-    Greedy search is the same search. A beam is left when ``size`` hypotheses have finished, ours when nothing
-    alive can win any more; of those that it has found, the best by our length penalty come out. Probabilities
-    are those among what is not forbidden, and are not given for each token.
+    Greedy search is the same search. A beam is left when ``size`` hypotheses have finished, or as many as
+    patience asks for, and the likeliest extension is one of them; ours, without patience, when nothing alive
+    can win any more. Of those that it found the best by our length penalty come out. Probabilities are those
+    among what is not forbidden, and are not given for each token.
     """
 
     def __init__(self, folder: Path, precision: CPUPrecision, callers: int) -> None:
@@ -78,10 +79,12 @@ class CTranslate2Engine:
 
     def _search(self, rows: list[list[str]], settings: SearchSpec, limit: int) -> list[list[Hypothesis]]:
         size = settings.size if isinstance(settings, BeamSpec) else 1
+        enough = settings.build().enough or size
         results = self._engine.translate_batch(
             rows,
             beam_size=size,
-            num_hypotheses=size,
+            num_hypotheses=enough,
+            patience=enough / size,
             length_penalty=0,
             return_scores=True,
             return_end_token=True,

@@ -116,7 +116,8 @@ class NativeState(DecoderState):
             longest: the maximum number of tokens of each sentence, (B,).
             penalties: what is added to all logits, (2,V): 0, or minus infinity; of a token that may be the
                 end, and of one before.
-            settings: the search; but for its size and ranking and ``shortest``, what is given here counts.
+            settings: the search; but for its size, ranking, stopping and ``shortest``, what is given here
+                counts.
             wanted: whether each sentence still is; what others have so far comes out.
 
         Returns:
@@ -154,7 +155,7 @@ class NativeState(DecoderState):
         by_length = length_penalty(torch.arange(stride + 1), settings.length_penalty)
         told = library.BeamStruct(
             *(_penalties_struct(penalties, settings), longest.data_ptr(), by_length.data_ptr()),
-            *(stride, settings.size, strategy.kept),
+            *(stride, settings.size, strategy.kept, strategy.enough or 0),
             *(each.data_ptr() for each in (tokens, log_probabilities, written, score, total)),
             wanted,
         )

@@ -116,7 +116,7 @@ class BeamStruct(ctypes.Structure):
 
     _fields_: ClassVar = [
         *(("penalties", PenaltiesStruct), ("longest", c_void_p), ("length_penalty", c_void_p)),
-        *((name, c_int64) for name in ("stride", "width", "best")),
+        *((name, c_int64) for name in ("stride", "width", "best", "enough")),
         *((name, c_void_p) for name in ("tokens", "log_probabilities", "written", "score", "total")),
         ("wanted", WantedStruct),
     ]

@@ -20,6 +20,7 @@ struct Beam {  // the longest of its B sentences has `stride` tokens
     const int64_t *longest;       // (B)
     const float *length_penalty;  // (stride+1) what a log-probability is divided by, by the number of tokens
     int64_t stride, width, best;  // W and H
+    int64_t enough;               // finished hypotheses with which a search is over, 0 where their number says nothing
     int64_t *tokens;              // (B,H,stride)
     float *log_probabilities;     // (B,H,stride)
     int64_t *written;             // (B,H) of these, 0 where there is none; -1 where a search has to say what is wrong
@@ -58,10 +59,11 @@ struct Beams {
     std::vector<Written> written{};               // tokens of all hypotheses
     std::vector<Ranking> best{};                  // (N) likeliest places of each row
     std::vector<std::vector<Finished>> finished;  // (B) best first
+    std::vector<int64_t> ended;                   // (B) how many have finished, those that are not kept as well
     int64_t length = 0;                           // tokens of whatever ends in this step
 
     Beams(const Beam &beam, Search &search)
-        : beam(beam), search(search), prefixes(search.rows.size()), finished(search.rows.size()) {}
+        : beam(beam), search(search), prefixes(search.rows.size()), finished(search.rows.size()), ended(search.rows.size()) {}
 
     // Room for the next token of each row.
     void grow() {
@@ -116,7 +118,7 @@ private:
             if (next.token != search.model.end)
                 living.push_back(next);
             else if (at < beam.width)
-                finish(s, next);
+                finish(s, next), ++ended[s];
         }
         living.resize(std::min(int64_t(living.size()), beam.width));
         const bool is_over = length == beam.longest[s] || is_decided(s, living);
@@ -144,9 +146,9 @@ private:
         return found;
     }
 
-    // Whether nothing of what lives can become better than all that is finished: `Scorer.bound` says why.
+    // Whether nothing of what lives can become better than all that is finished (`Scorer.bound` says why), or need not.
     bool is_decided(int64_t s, const std::vector<Candidate> &living) const {
-        if (living.empty()) return true;
+        if (living.empty() || (beam.enough > 0 && ended[s] >= beam.enough)) return true;
         if (int64_t(finished[s].size()) < beam.best) return false;
         return finished[s].back().score >= living[0].total / beam.length_penalty[beam.longest[s]];
     }
