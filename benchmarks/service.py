@@ -23,7 +23,8 @@ precision, batches of 64), in turns with them. Requests are real sentences of th
   `pip install libretranslate==1.9.6` was run, against LibreTranslate itself, too (see argos_service.py).
 
 With --shortlist ours looks for translations among the run's shortlist (`whyformer shortlist RUN` makes it),
-both the engine by itself and the service; peers have none, as those that they stand for have none.
+both the engine by itself and the service; peers have none, as those that they stand for have none. With
+--patience 1 ours leaves a beam when theirs do.
 
 All in less than six minutes, with a range for each figure: --phase 4 --seconds 340.
 """
@@ -47,7 +48,9 @@ from typing import Any
 from report import Spread, machine, publish
 from served import Phase, Process, started
 
+from whyformer.cli.options import patience_setting
 from whyformer.data.corpora.parallel import load_held_out
+from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import WhyformerError
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import load_as, read_recipe
@@ -155,10 +158,13 @@ def measure(asked: argparse.Namespace, sources: Sequence[str], about: dict[str, 
 
     execution = Execution("cpu", None, "auto", shortlist=asked.shortlist)
     translator = load_as(Translator, asked.run, execution)
-    listed = ["--shortlist"] if asked.shortlist else []
+    options = ["--shortlist"] if asked.shortlist else []
+    if asked.patience is not None:
+        options += ["--patience", str(asked.patience)]
+        translator.settings = SearchChoice(None, patience_setting(asked.patience)).over(translator.settings)
     translator.translate(sources[:128], scores=False)
     closed = dict[int, list[Phase]]()
-    with served(asked.run, *listed) as server:
+    with served(asked.run, *options) as server:
         warm(bench, server)
         rows += closed_rows(bench, server, translator, asked.rounds, closed)
         tell()
@@ -166,12 +172,12 @@ def measure(asked: argparse.Namespace, sources: Sequence[str], about: dict[str, 
             rows.append(open_row(bench, server, statistics.median(each.rate for each in closed[1])))
             tell()
     if "overload" in asked.arms and bench.has_time("overload", 4 * asked.phase + 30):
-        with served(asked.run, *listed, "--deadline", str(asked.deadline)) as server:
+        with served(asked.run, *options, "--deadline", str(asked.deadline)) as server:
             warm(bench, server)
             rows += overload_rows(bench, server, asked)
             tell()
     if "peers" in asked.arms and bench.has_time("peers", 8 * asked.phase + 30):
-        with served(asked.run, *listed) as server:
+        with served(asked.run, *options) as server:
             warm(bench, server)
             rows += peer_rows(bench, server, asked, about)
     tell(done=True)
@@ -188,6 +194,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--phase", type=float, default=5.0, help="seconds for which a client asks")
     parser.add_argument("--shortlist", action="store_true", help="ours, by the shortlist of the run")
+    parser.add_argument("--patience", type=float, help="ours, as of `whyformer serve`")
     parser.add_argument("--deadline", type=float, default=2.0, help="seconds, where there is too much")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--libretranslate", metavar="PYTHON", help="a Python that has LibreTranslate")

@@ -125,8 +125,14 @@ def test_patience_is_over_when_so_many_have_finished(toy, decode, size, factor, 
     """What has finished since is not found, even if it is better; all that is found counts, kept or not."""
     for seed in range(4):
         model = toy(seed, levels=levels)
-        settings = {"length_penalty": alpha, "coverage_penalty": beta, "longest_extra": 5}
-        spec = BeamSpec(size=size, n_best=size, stopping=Patience(factor=factor), **settings)
+        spec = BeamSpec(
+            size=size,
+            n_best=size,
+            length_penalty=alpha,
+            coverage_penalty=beta,
+            longest_extra=5,
+            stopping=Patience(factor=factor),
+        )
         for n_best in {1, size}:
             found = decode(model, SENTENCES, spec.model_copy(update={"n_best": n_best}))
             for source, hypotheses in zip(SENTENCES, found, strict=True):

@@ -159,16 +159,25 @@ def test_a_beam_ends_when_early_stopping_does(translator_run: Path, tmp_path: Pa
     token_ids = TokenIds((None, 1, size - 2, 0), size)
     marks = (tokenizer.eos_token_id, tokenizer.pad_token_id)
     # Among few pieces the end is likely enough to come.
-    limits = {"forbidden": (PAD, BOS, *range(8, size)), "longest_factor": 0.0, "longest_extra": 20}
+    forbidden = (PAD, BOS, *range(8, size))
     settings = {"num_beams": 3, "num_return_sequences": 3, "length_penalty": 4.0, "max_length": 21}
-    settings["suppress_tokens"] = suppressed(limits["forbidden"], token_ids)
     with torch.inference_mode():
-        rows = model.generate(**batch, **settings, early_stopping=True).tolist()
+        rows = model.generate(
+            **batch, **settings, early_stopping=True, suppress_tokens=suppressed(forbidden, token_ids)
+        ).tolist()
     cut = [[id for id in row if id not in marks] for row in rows]
     theirs = [sorted(cut[at : at + 3]) for at in range(0, len(cut), 3)]
     agreed = list[int]()
     for stopping in Patience(), Bound():
-        spec = BeamSpec(size=3, n_best=3, length_penalty=4.0, stopping=stopping, **limits)
+        spec = BeamSpec(
+            size=3,
+            n_best=3,
+            length_penalty=4.0,
+            stopping=stopping,
+            forbidden=forbidden,
+            longest_factor=0.0,
+            longest_extra=20,
+        )
         ours = translator.translate(SENTENCES, spec)
         best = [sorted(renumbered([each.ids for each in some], token_ids.theirs)) for some in ours]
         agreed.append(same(best, theirs))

@@ -8,11 +8,13 @@ import torch
 from typer.testing import CliRunner
 
 from whyformer.cli.main import app
+from whyformer.decoding.overrides import SearchChoice
+from whyformer.decoding.stopping_rules import Patience
 from whyformer.engines.shortlist.search import ShortlistSearch
 from whyformer.errors import CheckpointError
 from whyformer.runs.execution import Execution
 from whyformer.runs.load import load_embedder
-from whyformer.serve.hosting import host_run
+from whyformer.serve.hosting import has_beam, host_run
 from whyformer.tasks.translation.translator import Translator
 
 
@@ -29,6 +31,22 @@ def test_vectors_come_from_the_runners_own_weights(name: str, request: pytest.Fi
 
 def test_a_run_that_translates_makes_no_vectors(reverse_run: Path):
     assert host_run("mine", reverse_run, Execution("cpu")).embedder is None
+
+
+def test_patience_is_for_runs_that_have_a_beam(reverse_run: Path, counting_run: Path):
+    beam = SearchChoice(None, {"stopping": {"kind": "patience", "factor": 0.5}})
+    runs = [host_run("mine", each, Execution("cpu"), beam) for each in (reverse_run, counting_run)]
+    assert [has_beam(each.runner) for each in runs] == [True, False]
+    assert runs[0].reopen is not None
+    before = host_run("mine", reverse_run, Execution("cpu")).runner
+    for each in runs[0], runs[0].reopen():
+        assert isinstance(each.runner, Translator)
+        assert isinstance(before, Translator)
+        assert each.runner.settings == before.settings.model_copy(update={"stopping": Patience(factor=0.5)})
+    command = ["serve", str(counting_run), "--port", "0", "--patience", "1"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    assert result.stderr == "error: --patience is for beams, and none of these runs has one; leave it out.\n"
 
 
 def test_a_run_that_translates_is_served_by_its_shortlist(

@@ -10,11 +10,13 @@ from whyformer.cli.console import say
 from whyformer.cli.options import (
     DeviceOption,
     EngineOption,
+    PatienceOption,
     PrecisionOption,
     ShortlistOption,
     ThreadsOption,
+    patience_setting,
 )
-from whyformer.errors import DataError, WhyformerError
+from whyformer.errors import DataError, DecodingError, WhyformerError
 from whyformer.serve.operation.logs import LogStyle
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def serve(
     precision: PrecisionOption = "fp32",
     engine: EngineOption = "auto",
     shortlist: ShortlistOption = False,
+    patience: PatienceOption = None,
     key_file: Annotated[
         Path | None, typer.Option(help="A file of keys, one a line, of which clients must show one.")
     ] = None,
@@ -76,10 +79,11 @@ def serve(
         raise WhyformerError(
             f"the service needs {error.name}, which is not installed: `pip install 'whyformer[serve]'`."
         ) from None
+    from whyformer.decoding.overrides import SearchChoice
     from whyformer.runs.execution import Execution
     from whyformer.serve.batching.queue import QueueLimits
     from whyformer.serve.dialects import dialects_of
-    from whyformer.serve.hosting import host_run, named_runs
+    from whyformer.serve.hosting import has_beam, host_run, named_runs
     from whyformer.serve.key_file import read_keys
     from whyformer.serve.operation.hosts import Hosts
     from whyformer.serve.operation.limits import Limits
@@ -95,8 +99,11 @@ def serve(
     settings = Settings(hosts, limits, keys, deadline, log_texts)
     folders = named_runs(runs)
     execution = Execution(device, threads, precision, engine, shortlist)
+    beam = None if patience is None else SearchChoice(None, patience_setting(patience))
     with _listener(host, port) as listener:
-        hosted = [host_run(name, folder, execution) for name, folder in folders.items()]
+        hosted = [host_run(name, folder, execution, beam) for name, folder in folders.items()]
+        if beam is not None and not any(has_beam(run.runner) for run in hosted):
+            raise DecodingError("--patience is for beams, and none of these runs has one; leave it out.")
         start_logging(log, sys.stderr)
         serve_at(listener, Service(hosted, QueueLimits(max_queue)), dialects_of, settings, grace, _announce)
 

@@ -40,7 +40,7 @@ class BeamSpec(ConstraintsSpec):
     ranking: RankingSpec = ByScore()
     """Order of the hypotheses that are found; one that compares them lets a search find ``size`` of them."""
     stopping: StoppingSpec = Bound()
-    """What is still looked for when something has been found."""
+    """Rule by which a search is over."""
 
     @model_validator(mode="after")
     def _finds_enough(self) -> "BeamSpec":

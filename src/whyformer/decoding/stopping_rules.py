@@ -1,4 +1,4 @@
-"""Stopping rules: what a search still looks for when it has found something."""
+"""Stopping rules: when a search has found enough."""
 
 import math
 from typing import Annotated, ClassVar, Literal

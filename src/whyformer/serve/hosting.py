@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeGuard
 
 from whyformer.data.tokenizers.single import SingleTokenizer
+from whyformer.decoding.beam import BeamSpec
+from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import DataError
 from whyformer.files import file_sha256
 from whyformer.models.bert import BERT, BERTSpec
@@ -16,6 +19,7 @@ from whyformer.runs.execution import Execution
 from whyformer.runs.load import OpenRun, open_run, runner_of
 from whyformer.serve.service import HostedRun
 from whyformer.serve.text_facts import text_facts
+from whyformer.tasks.causal_lm.generator import Generator
 from whyformer.tasks.embedding.embedder import Embedder
 from whyformer.tasks.task import Runner
 from whyformer.tasks.translation.translator import Translator
@@ -41,10 +45,11 @@ def named_runs(given: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def host_run(name: str, folder: Path, execution: Execution) -> HostedRun:
+def host_run(name: str, folder: Path, execution: Execution, beam: SearchChoice | None = None) -> HostedRun:
     """The run in ``folder``, loaded to be served as ``name``.
 
-    Precision, engine and shortlist are for runs that translate; others compute as they do.
+    Precision, engine and shortlist are for runs that translate; others compute as they do. ``beam`` is laid
+    over the search of a run that has one.
 
     Raises:
         CheckpointError: this is no run folder, or its weights are damaged, or the engine cannot take them.
@@ -59,6 +64,8 @@ def host_run(name: str, folder: Path, execution: Execution) -> HostedRun:
     digest = file_sha256(weights)
     created = int(weights.stat().st_mtime)
     runner = runner_of(opened, execution)
+    if beam is not None and has_beam(runner):
+        runner.settings = beam.over(runner.settings)
     return HostedRun(
         name,
         opened.task.name,
@@ -66,9 +73,14 @@ def host_run(name: str, folder: Path, execution: Execution) -> HostedRun:
         digest,
         created,
         embedder=_embedder(runner, opened),
-        reopen=partial(host_run, name, folder, execution),
+        reopen=partial(host_run, name, folder, execution, beam),
         texts=text_facts(opened.recipe),
     )
+
+
+def has_beam(runner: Runner) -> TypeGuard[Translator | Generator]:
+    """Whether ``runner`` writes texts by a beam."""
+    return isinstance(runner, Translator | Generator) and isinstance(runner.settings, BeamSpec)
 
 
 def _embedder(runner: Runner, opened: OpenRun) -> Embedder | None:

@@ -149,7 +149,7 @@ class Pool {
     this.#add(living, length, false);
   }
 
-  /** Whether nothing that grows from `living` can be better (`Scorer.bound` in decoding/ranking/scorer.py), or need be. */
+  /** Whether nothing of `living` can be better (`Scorer.bound` in decoding/ranking/scorer.py), or need be. */
   isDecided(living) {
     const { stopping, size } = this.#settings;
     if (stopping.kind === "patience" && this.#ended >= Math.ceil(stopping.factor * size)) return true;
