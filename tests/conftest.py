@@ -150,11 +150,17 @@ def browser() -> Iterator["Browser"]:
 
 
 @pytest.fixture(scope="session")
-def filling_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all test workers have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def filling_run(shared_folder: Path) -> Path:
     """The folder of a run that fills holes in English and Chinese counting; copy it before you change it."""
-    folder = _shared_folder(tmp_path_factory)
-    with FileLock(folder / "filling.lock"):
-        if not (folder / "filling").exists():
+    with FileLock(shared_folder / "filling.lock"):
+        if not (shared_folder / "filling").exists():
             words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
             random = Random(0)
             documents: list[str] = []
@@ -162,37 +168,35 @@ def filling_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 starts = [random.randrange(6) for _ in range(8)]
                 parts = [joint.join(units[a : random.randrange(a + 4, 11)]) + end for a in starts]
                 documents.append("\n".join(parts))
-            text = folder / "filling.txt"
+            text = shared_folder / "filling.txt"
             text.write_text("\n\n".join(documents), encoding="utf-8")
-            _train(FILLING.format(text=text), folder / "filling")
-    return folder / "filling"
+            _train(FILLING.format(text=text), shared_folder / "filling")
+    return shared_folder / "filling"
 
 
 @pytest.fixture(scope="session")
-def counting_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def counting_run(shared_folder: Path) -> Path:
     """The folder of a run that counts on in words; copy it before you change it."""
-    folder = _shared_folder(tmp_path_factory)
-    with FileLock(folder / "counting.lock"):
-        if not (folder / "counting").exists():
+    with FileLock(shared_folder / "counting.lock"):
+        if not (shared_folder / "counting").exists():
             words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
             lines = [" ".join(words[a:b]) for a in range(9) for b in range(a + 2, 11)]
-            text = folder / "counting.txt"
+            text = shared_folder / "counting.txt"
             text.write_text("\n\n".join(lines), encoding="utf-8")
-            _train(COUNTING.format(text=text), folder / "counting")
-    return folder / "counting"
+            _train(COUNTING.format(text=text), shared_folder / "counting")
+    return shared_folder / "counting"
 
 
 @pytest.fixture(scope="session")
-def reverse_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reverse_run(shared_folder: Path) -> Path:
     """The folder of a run that reverses strings of the digits 0 to 4; copy it before you change it.
 
     It is trained once, by the worker that comes first; the others wait.
     """
-    folder = _shared_folder(tmp_path_factory)
-    with FileLock(folder / "reverse.lock"):
-        if not (folder / "reverse").exists():
-            _train(REVERSE, folder / "reverse")
-    return folder / "reverse"
+    with FileLock(shared_folder / "reverse.lock"):
+        if not (shared_folder / "reverse").exists():
+            _train(REVERSE, shared_folder / "reverse")
+    return shared_folder / "reverse"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -206,12 +210,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"conformance: {counts}")
     for lines in (value for name, value in marks if name == "lines"):
         terminalreporter.write_line(f"source: {lines:,} lines of Python")
-
-
-def _shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all test workers have in common."""
-    folder = tmp_path_factory.getbasetemp()
-    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 def _train(recipe: str, run: Path) -> None:

@@ -187,6 +187,7 @@ def test_facts_about_the_training_text():
         ["他说：“你好。”他走了！", "天气很好。", "是吗？"],
         ["Она ушла…", "Он остался."],
         ["He said (it was late. Really.) nothing.", "¿Qué?", "¡No!"],
+        ["他走了。。。", "真的吗？！", "好。"],
         ["We saw the U.S. Army at 10 a.m. on Jan. 5, 1998.", "Wow..."],
         ["one sentence without an end"],
     ],
@@ -195,6 +196,38 @@ def test_lines_are_cut_where_sentences_end(sentences: list[str]):
     line = join_sentences(sentences)
     assert split_line(line) == sentences
     assert split_line(f"  {line}  ") == sentences
+
+
+@pytest.mark.parametrize(("last", "stays"), [("", False), ("\U000e007f", True)])
+def test_long_tags_are_looked_through_once(last: str, stays: bool):
+    """Where each looked at all that follow, these took a minute."""
+    tags = "\U000e0041" * 100_000 + last
+    assert BPE(vocabulary=330).train(LINES).normalized(tags) == (tags if stays else "")
+
+
+@pytest.mark.parametrize("end", [*"。！？｡", "。。。", "？！", "。”", "！』", "？）", "。'", '。"', "。”）"])
+def test_what_closes_a_sentence_begins_no_other(end: str):
+    assert split_line(f"他走了{end}") == [f"他走了{end}"]
+    assert split_line(f"他走了{end}  ") == [f"他走了{end}"]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentences"),
+    [
+        ("." * 300_000 + "a", 1),
+        ("。" * 300_000, 1),
+        ("。" + "”" * 300_000 + "。", 1),
+        ("He went. " * 30_000, 30_000),
+        ("“" + "He went. " * 30_000, 1),
+        ("He went." + " " * 300_000 + "She, too.", 2),
+        ("走了。 " * 60_000, 60_000),
+        ("a" * 300_000 + ". B", 2),
+    ],
+    ids=lambda value: str(value)[:8],
+)
+def test_long_lines_are_looked_through_once(line: str, sentences: int):
+    """Where each end looked at the whole line again, each of these took minutes."""
+    assert len(split_line(line)) == sentences
 
 
 def test_sentences_are_joined_as_their_script_is():

@@ -6,12 +6,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -48,12 +50,14 @@ VARIANTS = {
 
 
 @pytest.fixture(scope="module")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("native")
-    paths = {name: folder / f"{name}.so" for name in VARIANTS}
-    for name, flags in VARIANTS.items():
-        if reason := build(paths[name], flags):
-            pytest.skip(f"nothing can be compiled here: {reason}")
+def libraries(shared_folder: Path) -> dict[str, Path]:
+    """A library for each variant, compiled once, side by side, by the worker that comes first."""
+    paths = {name: shared_folder / f"{name}.so" for name in VARIANTS}
+    with FileLock(shared_folder / "native.lock"), ThreadPoolExecutor() as pool:
+        missing = [name for name, path in paths.items() if not path.exists()]
+        for reason in pool.map(lambda name: build(paths[name], VARIANTS[name]), missing):
+            if reason:
+                pytest.skip(f"nothing can be compiled here: {reason}")
     return paths
 
 

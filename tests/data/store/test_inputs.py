@@ -6,9 +6,10 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from whyformer.data.corpora.detection.encoding import wide_encoding
 from whyformer.data.corpora.documents import DocumentsSpec
 from whyformer.data.store.text import inputs
 from whyformer.data.store.text.inputs import TextInputs, text_lines
@@ -44,6 +45,8 @@ def test_lines_are_those_of_text_mode(
     tmp_path_factory: pytest.TempPathFactory, text: str, chunk: int, packed: bool
 ):
     data = b"x" + text.encode()  # no mark of a wide encoding in front
+    # A few bytes with a NUL beside the only line end are rather UTF-16.
+    assume(wide_encoding(data[: chunk + 8]) is None)
     path = tmp_path_factory.mktemp("lines") / ("a.gz" if packed else "a")
     path.write_bytes(gzip.compress(data) if packed else data)
     expected = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8").read().split("\n")

@@ -1,6 +1,7 @@
 """Lines of several sentences, cut where a sentence surely ends; where that is in doubt they stay whole."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
@@ -15,12 +16,18 @@ _ABBREVIATIONS = frozenset(
         """,
     )
 )
-_CLOSING = "[\"'”’»)\\]」』》】）]*"
+_CLOSES = "\"'”’»)\\]」』》】）"
+_POINTS, _UNSPACED_POINTS = ".!?…؟।॥։", "。！？｡"
 _OPENING = "[\"'“‘„«¿¡(\\[「『《【（]*"
-_END = re.compile(rf"(?P<spaced>[.!?…؟।॥։]+{_CLOSING})(?=\s)|(?P<unspaced>[。！？｡]+{_CLOSING})(?=\s*\S)")
+# Of points in a row only the first is tried: if each were, a thousand of them would cost a million looks.
+_END = re.compile(
+    rf"(?P<spaced>(?<![{_POINTS}])[{_POINTS}]+[{_CLOSES}]*)(?=\s)|"
+    rf"(?P<unspaced>(?<![{_UNSPACED_POINTS}])[{_UNSPACED_POINTS}]+[{_CLOSES}]*)"
+    rf"(?![{_UNSPACED_POINTS}{_CLOSES}])(?=\s*\S)"
+)
 _NEXT = re.compile(rf"\s*{_OPENING}(\S)")
-_WORD = re.compile(r"\S+\Z")
 _QUOTES = ("“”", "「」", "『』", "()", "（）")
+_QUOTE = re.compile(f"[{re.escape('„' + ''.join(_QUOTES))}]")
 _UNSPACED = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
 
@@ -33,13 +40,16 @@ def split_line(line: str) -> list[str]:
     >>> split_line("Dr. Smith left at 3.15 p.m. yesterday. “Why?” asked Tom. 他走了。我也走了！")
     ['Dr. Smith left at 3.15 p.m. yesterday.', '“Why?” asked Tom.', '他走了。', '我也走了！']
     """
-    ends = [match.end() for match in _END.finditer(line) if _certain(line, match)]
-    parts: list[str] = []
-    start = 0
-    for end in ends:
-        if _closed(line[start:end]):
-            parts.append(line[start:end])
-            start = end
+    parts, start, seen, quotes = list[str](), 0, 0, Counter[str]()
+    for match in _END.finditer(line):
+        if not _certain(line, match):
+            continue
+        quotes.update(_QUOTE.findall(line, seen, match.end()))
+        seen = match.end()
+        if _closed(quotes):
+            parts.append(line[start:seen])
+            start = seen
+            quotes.clear()
     return [part.strip() for part in (*parts, line[start:]) if part.strip()]
 
 
@@ -67,14 +77,21 @@ def _certain(line: str, match: re.Match[str]) -> bool:
         return False
     if match["spaced"][0] != ".":
         return True
-    word = _WORD.search(line, 0, match.start())
-    before = word[0].lstrip("\"'“‘„«([").rstrip(".").lower() if word else ""
+    before = _word_before(line, match.start()).lstrip("\"'“‘„«([").rstrip(".").lower()
     initial = len(before) == 1 and before.isalpha() and before.isascii()
     dotted = "." in before and all(len(part) == 1 for part in before.split("."))
     ordinal = len(before) <= 2 and before.isdigit()
     return not (before in _ABBREVIATIONS or initial or dotted or ordinal)
 
 
-def _closed(part: str) -> bool:
-    pairs = [pair for pair in _QUOTES if not (pair[0] == "“" and "„" in part)]
-    return all(part.count(opening) <= part.count(closing) for opening, closing in pairs)
+def _word_before(line: str, end: int) -> str:
+    start = end
+    while start > 0 and not line[start - 1].isspace():
+        start -= 1
+    return line[start:end]
+
+
+def _closed(quotes: Counter[str]) -> bool:
+    """Whether as many are closed as are open, by how often each mark is there; “ closes a German quote."""
+    pairs = [pair for pair in _QUOTES if not (pair[0] == "“" and quotes["„"])]
+    return all(quotes[opening] <= quotes[closing] for opening, closing in pairs)
