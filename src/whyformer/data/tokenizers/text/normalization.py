@@ -47,7 +47,7 @@ _INVISIBLE = "|".join(
         rf"[\x{{FE0E}}\x{{FE0F}}](?<![{_EMOJI}{_PICTURED}#*0-9].)|[\x{{FE0E}}\x{{FE0F}}](?<=[#*0-9].)(?!\x{{20E3}})",
         # Variants of what has none.
         r"[\x{FE00}-\x{FE0D}](?<=[\p{Latin}\p{Greek}\p{Cyrillic}\x{300}-\x{36F}\s0-9].)",
-        # Tags are letters of a flag, which a last one ends, or nothing. They are looked at from the first alone.
+        # Tags are letters of a flag, which a last one ends, or nothing. Only the first of them looks ahead.
         rf"{_TAGS}(?<!{_TAGS}{{2}}){_TAGS}*(?![\x{{E0020}}-\x{{E007F}}])|\x{{E007F}}(?<!{_TAGS}.)",
     ]
 )
