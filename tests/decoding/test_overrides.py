@@ -36,6 +36,11 @@ def test_another_kind_keeps_what_every_kind_has():
             "--top-k means nothing to a beam search; use it with --sample,",
         ),
         (SearchChoice("greedy", {"length_penalty": 1.0}), None, "--length-penalty means nothing to a greedy"),
+        (
+            SearchChoice("greedy", {"stopping": {"kind": "patience"}}),
+            None,
+            "--patience means nothing to a greedy search; use it with --beam,",
+        ),
         (SearchChoice("greedy"), 2, "--n-best means nothing to a greedy search"),
         (SearchChoice(), 6, "--n-best 6 is more than a beam of 5 can find; use --beam 6"),
     ],

@@ -32,7 +32,7 @@ class Patience(Spec):
 
     origin: ClassVar[str] = "Kasai et al. 2022, section 2"
     kind: Literal["patience"] = "patience"
-    factor: float = Field(default=1.0, gt=0.0)
+    factor: float = Field(default=1.0, gt=0.0, le=1000.0)
     """Patience: finished hypotheses for each that may live."""
 
     def enough(self, width: int) -> int | None:

@@ -14,6 +14,7 @@ from whyformer.decoding.constraints import ConstraintsSpec
 from whyformer.decoding.greedy import GreedySpec
 from whyformer.decoding.sampling import SamplingSpec
 from whyformer.decoding.search import SearchSpec
+from whyformer.decoding.stopping_rules import Patience
 from whyformer.errors import WhyformerNote
 from whyformer.huggingface.tokenizers.token_ids import TokenIds
 from whyformer.special_tokens import EOS, PAD
@@ -205,6 +206,9 @@ def _tell_unsaid(settings: BeamSpec) -> None:
     unsaid = {
         "coverage_penalty": settings.coverage_penalty if settings.coverage_penalty > 0 else None,
         "ranking": settings.ranking.kind if settings.ranking.compares else None,
+        "stopping.factor": settings.stopping.factor
+        if isinstance(settings.stopping, Patience) and settings.build().enough != settings.size
+        else None,
     }
     for name, value in unsaid.items():
         if value is not None:
