@@ -20,7 +20,7 @@ from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from huggingface.examples import END_OF_TEXT, SENTENCES, shaken, word_pieces, written
 from parity import transformers
-from whyformer.decoding.stopping_rules import Bound
+from whyformer.decoding.stopping_rules import Bound, Patience
 
 Build = Callable[[Path], Any]
 
@@ -906,7 +906,7 @@ MARIANS = [
             "kind": "beam",
             "size": 4,
             "longest_extra": 59,
-            "stopping": {"kind": "patience", "factor": 1.0},
+            "stopping": Patience(),
         },
     ),
     *activations(marian_json, "activation_function", "Marian"),
