@@ -48,7 +48,7 @@ from typing import Any
 from report import Spread, machine, publish
 from served import Phase, Process, started
 
-from whyformer.cli.options import patience_setting
+from whyformer.cli.options import patience_rule
 from whyformer.data.corpora.parallel import load_held_out
 from whyformer.decoding.overrides import SearchChoice
 from whyformer.errors import WhyformerError
@@ -161,7 +161,8 @@ def measure(asked: argparse.Namespace, sources: Sequence[str], about: dict[str, 
     options = ["--shortlist"] if asked.shortlist else []
     if asked.patience is not None:
         options += ["--patience", str(asked.patience)]
-        translator.settings = SearchChoice(None, patience_setting(asked.patience)).over(translator.settings)
+        patient = SearchChoice(settings={"stopping": patience_rule(asked.patience)})
+        translator.settings = patient.over(translator.settings)
     translator.translate(sources[:128], scores=False)
     closed = dict[int, list[Phase]]()
     with served(asked.run, *options) as server:

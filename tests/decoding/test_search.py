@@ -87,6 +87,21 @@ def test_a_beam_wide_enough_finds_what_brute_force_finds(toy, decode, seed, alph
         assert [hypothesis.score for hypothesis in hypotheses] == pytest.approx(expected, abs=1e-5)
 
 
+def finds_what_plain_lists_find(model, decode, spec: BeamSpec, enough: float = math.inf) -> None:
+    """Compare what is found, one or all; of equal ones either may come, and their scores are compared."""
+    for n_best in {1, spec.size}:
+        found = decode(model, SENTENCES, spec.model_copy(update={"n_best": n_best}))
+        for source, hypotheses in zip(SENTENCES, found, strict=True):
+            expected = plain_beam(model, source, spec, len(source) + spec.longest_extra, enough)[:n_best]
+            if not expected:
+                assert not any(hypothesis.finished for hypothesis in hypotheses)
+                continue
+            scores = [hypothesis.score for hypothesis in hypotheses]
+            assert scores == pytest.approx([score for _, score in expected], abs=1e-5)
+            if model.levels is None:
+                assert finished_tokens(hypotheses) == [tokens for tokens, _ in expected]
+
+
 @pytest.mark.parametrize("levels", [None, 1])
 @pytest.mark.parametrize(("alpha", "beta"), [(0.0, 0.0), (0.6, 0.0), (2.0, 0.0), (0.6, 0.2)])
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
@@ -102,17 +117,7 @@ def test_stopping_early_changes_nothing(toy, decode, size, alpha, beta, levels):
             longest_factor=1,
             longest_extra=5,
         )
-        for n_best in {1, size}:
-            found = decode(model, SENTENCES, spec.model_copy(update={"n_best": n_best}))
-            for source, hypotheses in zip(SENTENCES, found, strict=True):
-                expected = plain_beam(model, source, spec, longest=len(source) + 5)[:n_best]
-                if not expected:
-                    assert not any(hypothesis.finished for hypothesis in hypotheses)
-                    continue
-                scores = [hypothesis.score for hypothesis in hypotheses]
-                assert scores == pytest.approx([score for _, score in expected], abs=1e-5)
-                if levels is None:
-                    assert finished_tokens(hypotheses) == [tokens for tokens, _ in expected]
+        finds_what_plain_lists_find(model, decode, spec)
 
 
 @pytest.mark.parametrize("levels", [None, 1])
@@ -133,18 +138,7 @@ def test_patience_is_over_when_so_many_have_finished(toy, decode, size, factor, 
             longest_extra=5,
             stopping=Patience(factor=factor),
         )
-        for n_best in {1, size}:
-            found = decode(model, SENTENCES, spec.model_copy(update={"n_best": n_best}))
-            for source, hypotheses in zip(SENTENCES, found, strict=True):
-                longest = len(source) + 5
-                expected = plain_beam(model, source, spec, longest, enough)[:n_best]
-                if not expected:
-                    assert not any(hypothesis.finished for hypothesis in hypotheses)
-                    continue
-                scores = [hypothesis.score for hypothesis in hypotheses]
-                assert scores == pytest.approx([score for _, score in expected], abs=1e-5)
-                if levels is None:
-                    assert finished_tokens(hypotheses) == [tokens for tokens, _ in expected]
+        finds_what_plain_lists_find(model, decode, spec, enough)
 
 
 def test_patience_takes_fewer_steps(toy, decode):

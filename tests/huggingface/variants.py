@@ -902,12 +902,7 @@ MARIANS = [
         "the same in `config.json`, as old folders have it",
         marian_json(after=_config(num_beams=4, max_length=60, early_stopping=True)),
         says=["num_beams, max_length, early_stopping stand in config.json"],
-        marks={
-            "kind": "beam",
-            "size": 4,
-            "longest_extra": 59,
-            "stopping": Patience(),
-        },
+        marks={"kind": "beam", "size": 4, "longest_extra": 59, "stopping": Patience()},
     ),
     *activations(marian_json, "activation_function", "Marian"),
     *_refused_activations(marian_json, "activation_function", "Marian"),

@@ -83,9 +83,9 @@ NoRepeatOption = Annotated[
 ]
 
 
-def patience_setting(factor: float) -> dict[str, object]:
-    """The setting of a search that --patience asks for."""
-    return {"stopping": {"kind": "patience", "factor": factor}}
+def patience_rule(factor: float) -> dict[str, object]:
+    """The stopping rule that --patience asks for."""
+    return {"kind": "patience", "factor": factor}
 
 
 def search_choice(
@@ -120,8 +120,8 @@ def search_choice(
         "length_penalty": length_penalty,
         "coverage_penalty": coverage_penalty,
         "ranking": None if ranking is None else {"kind": ranking},
+        "stopping": None if patience is None else patience_rule(patience),
         "no_repeat_ngram": no_repeat_ngram,
-        **({} if patience is None else patience_setting(patience)),
     }
     return SearchChoice(kinds[0] if kinds else None, {k: v for k, v in settings.items() if v is not None})
 

@@ -14,7 +14,7 @@ from whyformer.cli.options import (
     PrecisionOption,
     ShortlistOption,
     ThreadsOption,
-    patience_setting,
+    patience_rule,
 )
 from whyformer.errors import DataError, DecodingError, WhyformerError
 from whyformer.serve.operation.logs import LogStyle
@@ -99,7 +99,7 @@ def serve(
     settings = Settings(hosts, limits, keys, deadline, log_texts)
     folders = named_runs(runs)
     execution = Execution(device, threads, precision, engine, shortlist)
-    beam = None if patience is None else SearchChoice(None, patience_setting(patience))
+    beam = None if patience is None else SearchChoice(settings={"stopping": patience_rule(patience)})
     with _listener(host, port) as listener:
         hosted = [host_run(name, folder, execution, beam) for name, folder in folders.items()]
         if beam is not None and not any(has_beam(run.runner) for run in hosted):

@@ -29,7 +29,8 @@ class Pool:
         """Take those ``candidates`` (G,C), extensions of ``prefixes``, that end here."""
         ended = candidates.ended(self._strategy.width)
         if ended.any():
-            self._ended[searches.index] += (ended & (candidates.total > -torch.inf)).sum(dim=1)
+            if self._strategy.enough is not None:
+                self._ended[searches.index] += (ended & (candidates.total > -torch.inf)).sum(dim=1)
             self._add(searches.index, ended, candidates, prefixes, finished=True)
 
     def add_cut_off(self, searches: Searches, living: Candidates, prefixes: Prefixes) -> None:

@@ -191,7 +191,7 @@ def written_search(
             _tell_unsaid(settings)
             told |= {"num_beams": settings.size, "length_penalty": settings.length_penalty}
             told |= {"num_return_sequences": settings.n_best} if settings.n_best > 1 else {}
-            told |= {"early_stopping": True} if settings.build().enough == settings.size else {}
+            told |= {"early_stopping": True} if _stops_early(settings) else {}
         case SamplingSpec():
             told |= {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p}
             told["top_k"] = 0 if settings.top_k is None else settings.top_k
@@ -207,7 +207,7 @@ def _tell_unsaid(settings: BeamSpec) -> None:
         "coverage_penalty": settings.coverage_penalty if settings.coverage_penalty > 0 else None,
         "ranking": settings.ranking.kind if settings.ranking.compares else None,
         "stopping.factor": settings.stopping.factor
-        if isinstance(settings.stopping, Patience) and settings.build().enough != settings.size
+        if isinstance(settings.stopping, Patience) and not _stops_early(settings)
         else None,
     }
     for name, value in unsaid.items():
@@ -218,6 +218,11 @@ def _tell_unsaid(settings: BeamSpec) -> None:
                 WhyformerNote,
                 stacklevel=3,
             )
+
+
+def _stops_early(settings: BeamSpec) -> bool:
+    """Whether the search is over when theirs is that has ``early_stopping``."""
+    return settings.stopping.enough(settings.size) == settings.size
 
 
 def suppressed(forbidden: Sequence[int], token_ids: TokenIds) -> list[int]:
